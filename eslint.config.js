@@ -1,0 +1,86 @@
+import js from '@eslint/js'
+import tseslint from 'typescript-eslint'
+
+/**
+ * The walls between the rooms of src/ (docs/architecture.md): which room may import which.
+ * Everything that a room may not import is listed, so a new room is closed until somebody opens it.
+ */
+const rooms = [
+  'protocol',
+  'market',
+  'ports',
+  'engine',
+  'storage',
+  'keys',
+  'network',
+  'http',
+  'web',
+  'config',
+  'node',
+  'cli',
+]
+const mayImport = {
+  protocol: [],
+  market: ['protocol'],
+  ports: ['protocol', 'market'],
+  engine: ['protocol', 'market', 'ports'],
+  storage: ['protocol', 'market', 'ports'],
+  keys: ['protocol', 'ports'],
+  network: ['protocol', 'ports'],
+  http: ['protocol', 'ports'],
+  config: ['protocol'],
+  web: ['protocol'],
+  node: rooms.filter((room) => room !== 'cli'),
+  cli: ['node', 'config', 'protocol', 'market', 'keys', 'ports'],
+}
+const pureRooms = ['protocol', 'market', 'ports', 'engine']
+
+const walls = rooms.map((room) => {
+  const closed = rooms.filter((other) => other !== room && !mayImport[room].includes(other))
+  const patterns = closed.map((other) => ({
+    regex: `^(\\.\\./)+${other}/`,
+    message: `src/${room} may not import src/${other} (docs/architecture.md)`,
+  }))
+  if (pureRooms.includes(room)) {
+    patterns.push({ regex: '^node:', message: `src/${room} runs in browsers: no node: import` })
+  }
+  if (room === 'protocol') {
+    patterns.push({
+      regex: '^(?!\\.|@noble/|uint8arrays)',
+      message: 'src/protocol imports itself, @noble and uint8arrays only',
+    })
+  }
+  return {
+    files: [`src/${room}/**/*.ts`],
+    rules: { 'no-restricted-imports': ['error', { patterns }] },
+  }
+})
+
+export default tseslint.config(
+  { ignores: ['dist/', 'node_modules/'] },
+  js.configs.recommended,
+  {
+    files: ['**/*.ts'],
+    extends: [...tseslint.configs.strictTypeChecked, ...tseslint.configs.stylisticTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/consistent-type-definitions': ['error', 'interface'],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+    },
+  },
+  ...walls,
+  {
+    // mocha's describe/it return promises only to itself, and assert.rejects is awaited where it matters.
+    files: ['test/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-floating-promises': 'off',
+      '@typescript-eslint/no-non-null-assertion': 'off',
+    },
+  },
+  {
+    files: ['**/*.js'],
+    languageOptions: { globals: { process: 'readonly', console: 'readonly' } },
+  },
+)

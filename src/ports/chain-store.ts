@@ -1,0 +1,37 @@
+import type { Block } from '../protocol/block.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import type { SealedHeader } from '../protocol/header.ts'
+import type { Subtree } from '../protocol/history.ts'
+
+/**
+ * Blocks and the history tree of one chain (LevelDB). Derived data: everything in it can be made anew from the source of
+ * record, so an append is one atomic batch that need not be synced.
+ */
+export interface ChainStore {
+  /** Number of blocks; the tip has height `size - 1`. */
+  size(): Promise<number>
+  /**
+   * Appends the block of height `size()`. In one batch: the block, its index entries and the history nodes that its
+   * header completes. Throws `corrupt` if the height is not the next.
+   */
+  append(block: Block, hash: Hash, txHashes: readonly Hash[]): Promise<void>
+  /** Sealed headers of [from, from + count), ascending; fewer at the end. */
+  headers(from: number, count: number): Promise<readonly StoredHeader[]>
+  heightOf(blockHash: Hash): Promise<number | undefined>
+  block(height: number): Promise<Block | undefined>
+  /** Where a transaction is, by id or by hash. */
+  locate(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<TransactionLocation | undefined>
+  /** Nodes of complete subtrees of the history tree, in the order asked for. Throws `out_of_range`. */
+  historyNodes(subtrees: readonly Subtree[]): Promise<readonly Hash[]>
+  close(): Promise<void>
+}
+
+export interface StoredHeader extends SealedHeader {
+  readonly hash: Hash
+}
+
+export interface TransactionLocation {
+  readonly height: number
+  /** Position in the block. */
+  readonly index: number
+}

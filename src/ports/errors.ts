@@ -1,0 +1,50 @@
+import { errorFactory, type ErrorTable } from '../protocol/errors.ts'
+
+/**
+ * What a ledger answers when it cannot do what was asked. Stores, engine, HTTP and libp2p share these codes; HTTP maps
+ * each to a status in one table.
+ */
+const ledgerErrors = {
+  unknown_block: (f: { block_hash: string }) => `there is no block ${f.block_hash} here`,
+  unknown_transaction: (f: { id: string }) => `there is no transaction ${f.id} here`,
+  unknown_order: (f: { order_id: string }) => `there is no order ${f.order_id} here`,
+  unknown_voter: (f: { voter_id: string; reason: string }) => `voter ${f.voter_id}: ${f.reason}`,
+  bad_signature: (f: { signer: string }) => `the signature is not that of ${f.signer}`,
+  wrong_chain: (f: { chain_id: string; expected: string }) => `chain ${f.chain_id}, this is ${f.expected}`,
+  wrong_header: (f: { header_hash: string; reason: string }) => `header ${f.header_hash}: ${f.reason}`,
+  /** The voter acked another header of the same height before. */
+  vote_conflict: (f: { voter_id: string; height: number; header_hash: string }) =>
+    `${f.voter_id} has acked another header of height ${f.height}: ${f.header_hash}`,
+  /** The tick_id was committed before with other content; `difference` says which row or field differs. */
+  tick_conflict: (f: { tick_id: string; difference: string }) =>
+    `tick ${f.tick_id} was committed before with other content: ${f.difference}`,
+  duplicate_transaction: (f: { id: string }) => `transaction ${f.id} is on the chain already, in another tick`,
+  order_conflict: (f: { order_id: string }) => `order ${f.order_id} was placed before with other content`,
+  /** A row that is well formed and still cannot be accepted. */
+  refused_row: (f: { id: string; reason: string }) => `${f.id}: ${f.reason}`,
+  from_the_future: (f: { what: string; timestamp: number; now: number }) =>
+    `${f.what}: timestamp ${f.timestamp} is more than 2 minutes ahead of this clock (${f.now})`,
+  tick_too_large: (f: { count: number; limit: number }) => `${f.count} transactions, a block holds at most ${f.limit}`,
+  order_too_small: (f: { order_id: string; kwh: string; minimum: string }) =>
+    `order ${f.order_id}: ${f.kwh} kWh is below the minimum of ${f.minimum} kWh`,
+  out_of_range: (f: { what: string; value: number; limit: number }) =>
+    `${f.what} ${f.value} is out of range, limit ${f.limit}`,
+  /** The fence: another authority, or an earlier run, has sealed this height or tick with other bytes. */
+  fenced: (f: { height: number; tick_id: string; sealed: string }) =>
+    `height ${f.height} (tick ${f.tick_id}) is sealed already by header ${f.sealed}`,
+  /** A store failed; `retryable` says whether trying again can help. */
+  store_failed: (f: { store: 'sql' | 'level'; operation: string; retryable: boolean; reason: string }) =>
+    `${f.store} ${f.operation} failed${f.retryable ? ', try again' : ''}: ${f.reason}`,
+  /** What the store holds cannot be right: names the place, the expected and the found value. */
+  corrupt: (f: { place: string; expected: string; found: string }) =>
+    `${f.place}: expected ${f.expected}, found ${f.found}`,
+  not_ready: (f: { reason: string }) => `not ready: ${f.reason}`,
+  /** A peer answered with an error, or not as the protocol says. */
+  peer_refused: (f: { peer: string; request: string; code: string; reason: string }) =>
+    `${f.peer} refused ${f.request}: ${f.code}, ${f.reason}`,
+  peer_unreachable: (f: { peer: string; reason: string }) => `${f.peer} cannot be reached: ${f.reason}`,
+  forbidden: (f: { reason: string }) => f.reason,
+} satisfies ErrorTable
+
+export type LedgerErrorCode = keyof typeof ledgerErrors
+export const ledgerError = errorFactory(ledgerErrors)

@@ -1,0 +1,129 @@
+import type { Block } from '../protocol/block.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import type { Genesis } from '../protocol/genesis.ts'
+import type { SealedHeader } from '../protocol/header.ts'
+import type { ConsistencyProof, InclusionProof } from '../protocol/history.ts'
+import type { Order } from '../protocol/order.ts'
+import type { RegistryEntry } from '../protocol/registry.ts'
+import type { Vote } from '../protocol/vote.ts'
+import type { OrderState, TransactionPage, TransactionQuery } from './market-store.ts'
+
+export type BlockStatus = 'proposed' | 'final' | 'orphaned'
+
+/** What an authority does for those who ask, over HTTP and over libp2p. Errors are those of ports/errors. */
+export interface Ledger {
+  readonly genesis: Genesis
+  readonly chainId: Hash
+
+  /** The last `n` headers, ascending. */
+  latestHeaders(n: number): Promise<LatestHeaders>
+  block(blockHash: Hash): Promise<Block>
+  /** By tx_hash or tx_id. Throws `unknown_block`, `unknown_transaction`. */
+  blockProof(blockHash: Hash, by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<BlockProof>
+  blockStatus(blockHash: Hash): Promise<BlockStatusAnswer>
+  votes(blockHash: Hash): Promise<readonly { readonly vote: Vote; readonly entry: RegistryEntry }[]>
+  /** Checks, stores and counts a vote. Throws `wrong_chain`, `unknown_block`, `wrong_header`, `unknown_voter`, `bad_signature`, `vote_conflict`. */
+  castVote(vote: Vote): Promise<VoteAnswer>
+
+  historyInclusion(height: number, size: number): Promise<InclusionProof>
+  historyConsistency(from: number, to: number): Promise<ConsistencyProof>
+
+  /** An outside engine's tick: committed, then sealed; idempotent by tick_id. */
+  acceptTick(tick: PlatformTick): Promise<TickAnswer>
+  /** Runs the built-in market once; a tick_id run before answers the same again. */
+  runTick(request: { readonly tick_id?: string; readonly timestamp?: number }): Promise<TickAnswer>
+  /** Seals the oldest committed, unsealed tick; `undefined` if there is none. */
+  proposeNext(): Promise<TickAnswer | undefined>
+
+  /** Places a checked order. Throws `order_conflict`, `order_too_small`, `from_the_future`. */
+  placeOrder(order: Order): Promise<'created' | 'same'>
+  /** Throws `unknown_order`. */
+  order(orderId: string): Promise<OrderState>
+  transactions(query: TransactionQuery): Promise<TransactionPage>
+
+  /** The active registry entry of this id as of the tip, for signed requests and orders. */
+  activeEntry(id: string): RegistryEntry | undefined
+  /** Active voters that belong to this platform user: may sign its orders, may read its trades. */
+  devicesOf(userId: string): readonly RegistryEntry[]
+  /** The platform user that a registered id belongs to. */
+  userOf(voterId: string): string
+  /** Accepts a signed request's id once. */
+  rememberRequest(id: string, expiresAt: number): Promise<boolean>
+
+  /** Hears everything that happens, in order; gives back what removes the listener. */
+  subscribe(listener: (event: LedgerEvent) => void): () => void
+}
+
+export interface LatestHeaders {
+  readonly chain_id: Hash
+  readonly tip_height: number | null
+  readonly headers: readonly (SealedHeader & { readonly header_hash: Hash; readonly status: BlockStatus })[]
+}
+
+export interface BlockProof {
+  readonly block_hash: Hash
+  readonly tx_hash: Hash
+  readonly index: number
+  readonly tx_count: number
+  readonly path: readonly Hash[]
+  readonly merkle_root: Hash
+}
+
+export interface BlockStatusAnswer {
+  readonly block_hash: Hash
+  readonly height: number
+  readonly status: BlockStatus
+  readonly policy: 'authority' | 'votes' | 'validators'
+  /** `required`: acks that finality takes; 0 under policy authority. */
+  readonly votes: { readonly ack: number; readonly reject: number; readonly required: number }
+  readonly finalized_at: number | null
+}
+
+export interface VoteAnswer {
+  readonly header_hash: Hash
+  readonly status: BlockStatus
+  readonly votes: { readonly ack: number; readonly reject: number; readonly required: number }
+}
+
+/** Rows of a platform: shapes checked at the edge, tick_id and nonce are the node's to add. */
+export interface PlatformTick {
+  readonly tick_id: string
+  readonly timestamp: number
+  readonly transactions: readonly PlatformRow[]
+}
+
+export type PlatformRow =
+  | {
+      readonly kind: 'trade'
+      readonly id: string
+      readonly from_user_id: string
+      readonly to_user_id: string
+      readonly kwh: string
+      readonly price_per_kwh: string
+      readonly total_amount: string
+      readonly timestamp: number
+    }
+  | {
+      readonly kind: 'correction'
+      readonly id: string
+      readonly corrects: string
+      readonly kwh_delta: string
+      readonly amount_delta: string
+      readonly reason: string
+      readonly timestamp: number
+    }
+
+/** Height and hashes are null for a tick that made no block. */
+export interface TickAnswer {
+  readonly tick_id: string
+  readonly height: number | null
+  readonly block_hash: Hash | null
+  readonly header_hash: Hash | null
+  readonly merkle_root: Hash | null
+  readonly transactions: readonly { readonly id: string; readonly tx_hash: Hash }[]
+}
+
+export type LedgerEvent =
+  | { readonly type: 'header'; readonly header_hash: Hash; readonly sealed: SealedHeader; readonly status: BlockStatus }
+  | { readonly type: 'final'; readonly header_hash: Hash; readonly height: number; readonly finalized_at: number }
+  | { readonly type: 'vote'; readonly vote: Vote; readonly votes: VoteAnswer['votes'] }

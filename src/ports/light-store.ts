@@ -1,0 +1,31 @@
+import type { Hash } from '../protocol/bytes.ts'
+import type { SealedHeader } from '../protocol/header.ts'
+import type { MerkleProof } from '../protocol/merkle.ts'
+import type { Transaction } from '../protocol/transaction.ts'
+import type { Vote } from '../protocol/vote.ts'
+
+/** What a light node keeps: a chain pin, a window of headers, its last vote and its own checked trades. */
+export interface LightStore {
+  /** The pinned or first trusted genesis, canonical JSON text. */
+  genesis(): Promise<string | undefined>
+  putGenesis(text: string): Promise<void>
+  /** Trusted headers, ascending; the last is the anchor. */
+  window(): Promise<readonly SealedHeader[]>
+  /** Replaces the window in one durable batch. */
+  putWindow(headers: readonly SealedHeader[]): Promise<void>
+  /** The vote of the greatest height; it must be durable before it is sent. */
+  lastVote(): Promise<Vote | undefined>
+  putVote(vote: Vote): Promise<void>
+  /** Checked transactions of this household with the proof that was checked. */
+  putTrades(trades: readonly CheckedTrade[]): Promise<void>
+  trade(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<CheckedTrade | undefined>
+  close(): Promise<void>
+}
+
+/** A transaction whose proof led to a trusted header. */
+export interface CheckedTrade {
+  readonly transaction: Transaction
+  readonly tx_hash: Hash
+  readonly merkle_proof: MerkleProof
+  readonly sealed: SealedHeader
+}

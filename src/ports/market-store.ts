@@ -1,0 +1,141 @@
+import type { CommittedTick } from '../protocol/block.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import type { SealedHeader } from '../protocol/header.ts'
+import type { Order } from '../protocol/order.ts'
+import type { Transaction } from '../protocol/transaction.ts'
+import type { Vote } from '../protocol/vote.ts'
+
+/**
+ * The source of record (SQL). What a promise of this interface has returned is durable and visible to every later call;
+ * what it has rejected is either not there or, after a lost connection, found by the idempotent retry.
+ */
+export interface MarketStore {
+  /** The genesis this store belongs to; `undefined` in a new store. */
+  chainId(): Promise<Hash | undefined>
+  /** Ties a new store to its chain, for ever. Throws `wrong_chain` if it belongs to another. */
+  bindChain(chainId: Hash): Promise<void>
+
+  /** Stores an order; same order_id with equal content is `same`, with other content `different` (nothing stored). */
+  putOrder(order: Order): Promise<'created' | 'same' | 'different'>
+  order(orderId: string): Promise<OrderState | undefined>
+  /** Orders that a tick of this time matches: unfilled rest > 0, timestamp <= at < valid_until; in order of arrival. */
+  openOrders(at: number): Promise<readonly OpenOrder[]>
+
+  /**
+   * Commits a tick: its row, its transactions with their order, and the fills of its orders, in ONE SQL transaction.
+   * Throws `tick_conflict` (the tick_id is there; the caller compares), `duplicate_transaction`, or `refused_row` for a
+   * correction of a trade that is not sealed or whose running sum would fall below zero. Nothing is stored then.
+   */
+  commitTick(tick: TickCommit): Promise<void>
+  tick(tickId: string): Promise<StoredTick | undefined>
+  /** The oldest committed tick that has transactions and no block; `undefined` if there is none. */
+  nextUnsealedTick(): Promise<CommittedTick | undefined>
+  /** Transactions of a tick, in stored order. */
+  transactionsOfTick(tickId: string): Promise<readonly Transaction[]>
+
+  /**
+   * The fence. Inserts the block row with the whole sealed header: unique height, unique tick, the compare-and-swap that
+   * also stops a second authority. The same bytes again are fine; other bytes for the height or the tick throw `fenced`.
+   */
+  fence(row: BlockRow): Promise<void>
+  /** Block rows with height >= fromHeight, ascending. */
+  blocks(fromHeight: number, limit: number): Promise<readonly BlockRow[]>
+  /** The highest block row. */
+  lastBlock(): Promise<BlockRow | undefined>
+  blockByHash(hash: Hash): Promise<BlockRow | undefined>
+  /** Marks every block up to `height` final; final is for ever, so the first time stays. */
+  finalizeUpTo(height: number, at: number): Promise<void>
+
+  /**
+   * Stores votes in one transaction, each `stored`, `same` (known before) or `conflict` (an ack of this voter for another
+   * header of that height is stored; the new one is not).
+   */
+  putVotes(votes: readonly Vote[]): Promise<readonly VoteOutcome[]>
+  votesOf(headerHash: Hash): Promise<readonly Vote[]>
+  /** Counts by header. */
+  voteCounts(headerHashes: readonly Hash[]): Promise<ReadonlyMap<Hash, VoteCount>>
+
+  transaction(id: string): Promise<TransactionPlace | undefined>
+  /** By time, then id; `after` is the cursor that the last page gave. */
+  transactions(query: TransactionQuery): Promise<TransactionPage>
+
+  /** Remembers a signed request's id until `expiresAt`; false if it was seen before. */
+  rememberRequest(id: string, expiresAt: number): Promise<boolean>
+
+  close(): Promise<void>
+}
+
+export interface OpenOrder extends Order {
+  /** Micro-kWh not yet filled. */
+  readonly open_micro: bigint
+  /** Order of arrival. */
+  readonly sequence: number
+}
+
+export interface OrderState {
+  readonly order: Order
+  readonly status: 'open' | 'filled' | 'partial' | 'expired'
+  /** `block_hash` is null until the tick is sealed. */
+  readonly transactions: readonly { readonly id: string; readonly tx_hash: Hash; readonly block_hash: Hash | null }[]
+}
+
+export interface TickCommit extends CommittedTick {
+  readonly source: 'market' | 'platform'
+  /** Hash of what was asked for (nonces not included), by which a repetition is recognised. */
+  readonly content_hash: Hash
+  /** In the order of `transactions`. */
+  readonly tx_hashes: readonly Hash[]
+  /** Micro-kWh taken from orders, and by which trade. */
+  readonly fills: readonly { readonly order_id: string; readonly transaction_id: string; readonly kwh_micro: bigint }[]
+}
+
+export interface StoredTick extends CommittedTick {
+  readonly source: 'market' | 'platform'
+  readonly content_hash: Hash
+  readonly tx_hashes: readonly Hash[]
+  /** The block that sealed it; null if it is not sealed yet or has no transactions. */
+  readonly block: BlockRow | null
+}
+
+export interface BlockRow {
+  readonly height: number
+  readonly block_hash: Hash
+  readonly tick_id: string
+  readonly sealed: SealedHeader
+  /** Unix milliseconds; null while only proposed. */
+  readonly finalized_at: number | null
+}
+
+export type VoteOutcome =
+  { readonly outcome: 'stored' | 'same' } | { readonly outcome: 'conflict'; readonly stored: Vote }
+
+export interface VoteCount {
+  readonly ack: number
+  readonly reject: number
+}
+
+export interface TransactionPlace {
+  readonly transaction: Transaction
+  readonly tx_hash: Hash
+  readonly tick_id: string
+  /** null until sealed. */
+  readonly block_hash: Hash | null
+  readonly height: number | null
+}
+
+export interface TransactionQuery {
+  /** Only trades of this party (either side), and corrections of them. */
+  readonly user_id?: string
+  /** Unix milliseconds, inclusive. */
+  readonly from: number
+  /** Unix milliseconds, exclusive. */
+  readonly to: number
+  readonly after?: string
+  readonly limit: number
+}
+
+export interface TransactionPage {
+  readonly transactions: readonly TransactionPlace[]
+  /** Cursor of the next page; null at the end. */
+  readonly next: string | null
+}

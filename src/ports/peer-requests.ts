@@ -1,0 +1,22 @@
+/** Requests between peers (docs/protocol.md 8): `/solar-node/1/<c>/<name>`, and `genesis` without `<c>`. */
+export type RequestName =
+  'genesis' | 'status' | 'headers' | 'proof' | 'history' | 'anchor' | 'votes' | 'vote' | 'trades'
+
+/**
+ * Answers one request. `params` is decoded canonical JSON, not yet checked. A thrown `SolarError` goes back as
+ * `{error: {code, message}}`; anything else as code `internal` without details.
+ */
+export type RequestHandler = (params: unknown, from: string) => Promise<object>
+
+export interface PeerRequests {
+  serve(name: RequestName, handler: RequestHandler): void
+  /** Connected peers (ids). */
+  peers(): readonly string[]
+  /** Calls the listener for each peer that becomes connected; gives back what removes it. */
+  onConnect(listener: (peer: string) => void): () => void
+  /**
+   * Asks one connected peer. Throws `peer_refused` with the peer's code, or `peer_unreachable` (also when the answer is
+   * too large, not canonical, or not there within the time limit).
+   */
+  request(peer: string, name: RequestName, params: object): Promise<unknown>
+}

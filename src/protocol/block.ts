@@ -1,0 +1,101 @@
+import type { Hash } from './bytes.ts'
+import { invalid, protocolError, VALID, type Verdict } from './errors.ts'
+import type { Genesis } from './genesis.ts'
+import { headerShape, type Header } from './header.ts'
+import { MAX_TRANSACTIONS_PER_BLOCK } from './limits.ts'
+import { merkleRoot } from './merkle.ts'
+import { array, object, signatureHex, type TypeOf } from './shape.ts'
+import { checkTransaction, hashTransaction, transactionShape, type Transaction } from './transaction.ts'
+
+/** A sealed header with the transactions of its tick, in their stored order. */
+export const blockShape = object({
+  header: headerShape,
+  signature: signatureHex,
+  transactions: array(transactionShape, MAX_TRANSACTIONS_PER_BLOCK),
+})
+export type Block = TypeOf<typeof blockShape>
+
+/** A tick as SQL committed it: what a block is made of. */
+export interface CommittedTick {
+  readonly tick_id: string
+  /** Unix milliseconds. */
+  readonly timestamp: number
+  readonly transactions: readonly Transaction[]
+}
+
+/** Where a new block goes: its parent and the two roots that the parent leads to. */
+export interface ChainTip {
+  /** `null` before height 0. */
+  readonly parent: { readonly header: Header; readonly hash: Hash } | null
+  /** Root of the history tree over all headers so far. */
+  readonly historyRoot: Hash
+}
+
+/**
+ * The header of the block that seals `tick` on `tip`: a pure function, so sealing again after a crash gives the same
+ * bytes (docs/protocol.md 4).
+ *
+ * @param txHashes the hashes of the tick's transactions, in order
+ * @param registryRoot root of the registry after this block
+ */
+export function assembleHeader(
+  genesis: Genesis,
+  chainId: Hash,
+  tip: ChainTip,
+  tick: Pick<CommittedTick, 'timestamp'>,
+  txHashes: readonly Hash[],
+  registryRoot: Hash,
+  minerId: string,
+): Header {
+  if (new Set(txHashes).size !== txHashes.length) {
+    throw protocolError('bad_transaction', { id: '(tick)', reason: 'two transactions of a block are equal' })
+  }
+  const earliest = tip.parent === null ? genesis.created_at : tip.parent.header.timestamp
+  return {
+    version: 1,
+    chain_id: chainId,
+    height: tip.parent === null ? 0 : tip.parent.header.height + 1,
+    prev_hash: tip.parent === null ? chainId : tip.parent.hash,
+    merkle_root: merkleRoot(txHashes),
+    tx_count: txHashes.length,
+    history_root: tip.historyRoot,
+    registry_root: registryRoot,
+    timestamp: Math.max(earliest, tick.timestamp),
+    nonce: 0,
+    difficulty: genesis.difficulty,
+    miner_id: minerId,
+  }
+}
+
+export type BlockBodyCode =
+  'wrong_tx_count' | 'equal_transactions' | 'mixed_ticks' | 'bad_transaction' | 'wrong_merkle_root'
+
+/**
+ * Checks the transactions of a block against its header. It guarantees
+ * a) the count (`wrong_tx_count`), b) one tick (`mixed_ticks`), c) each transaction by itself (`bad_transaction`),
+ * d) no two equal leaves (`equal_transactions`), e) the Merkle root (`wrong_merkle_root`).
+ */
+export function verifyBlockBody(
+  header: Header,
+  transactions: readonly Transaction[],
+  genesis: Genesis,
+): Verdict<BlockBodyCode> {
+  if (transactions.length !== header.tx_count) {
+    return invalid('wrong_tx_count', `${transactions.length} transactions, the header counts ${header.tx_count}`)
+  }
+  const tickId = transactions[0]?.tick_id
+  for (const tx of transactions) {
+    if (tx.tick_id !== tickId)
+      return invalid('mixed_ticks', `transaction ${tx.id} is of tick ${tx.tick_id}, not ${tickId ?? '-'}`)
+    try {
+      checkTransaction(tx, genesis.amount_decimals)
+    } catch (error) {
+      return invalid('bad_transaction', error instanceof Error ? error.message : String(error))
+    }
+  }
+  const hashes = transactions.map(hashTransaction)
+  if (new Set(hashes).size !== hashes.length) return invalid('equal_transactions', 'two transactions are equal')
+  const root = merkleRoot(hashes)
+  if (root === header.merkle_root) return VALID
+  return invalid('wrong_merkle_root', `the transactions lead to ${root}, the header has ${header.merkle_root}`)
+}

@@ -1,0 +1,29 @@
+import { delta, quantity } from './decimal.ts'
+import { identifier, refuse, type Shape } from './shape.ts'
+
+/**
+ * What the outer edge (HTTP, CSV, SQL) may additionally spell, and the one form it is turned into (docs/protocol.md 1).
+ * Inside, and on libp2p, only the strict shapes exist.
+ */
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/** An identifier; integers become decimal strings and UUIDs lower-case. */
+export const edgeIdentifier: Shape<string> = (value, path) => {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && !Object.is(value, -0)) return String(value)
+  const name = identifier(value, path)
+  return UUID.test(name) ? name.toLowerCase() : name
+}
+
+const fromNumber =
+  (shape: Shape<string>): Shape<string> =>
+  (value, path) => {
+    if (typeof value !== 'number') return shape(value, path)
+    // String() gives the shortest decimal that reads back as the same double: if that is a quantity, it converts exactly.
+    if (Object.is(value, -0)) refuse(path, 'a number that is not -0', value)
+    return shape(String(value), path)
+  }
+
+/** A quantity; a JSON number is taken if it converts exactly. */
+export const edgeQuantity: Shape<string> = fromNumber(quantity)
+/** A signed quantity; a JSON number is taken if it converts exactly. */
+export const edgeDelta: Shape<string> = fromNumber(delta)

@@ -1,0 +1,19 @@
+/** Protocol limits, each with its reason (docs/protocol.md). Bytes, milliseconds, counts. */
+
+/** A larger tick is refused at intake: a block stays within one database transaction and a few MiB per page. */
+export const MAX_TRANSACTIONS_PER_BLOCK = 100_000
+/** Rows and ticks further in the future are refused: clocks of honest servers differ by seconds. */
+export const MAX_FUTURE_MS = 2 * 60 * 1000
+/** One message above the transport's limit would silently end a peer's inbound gossip: sizes are checked before publishing. */
+export const MAX_GOSSIP_BYTES = 8 * 1024
+export const MAX_REQUEST_BYTES = 64 * 1024
+export const MAX_RESPONSE_BYTES = 4 * 1024 * 1024
+export const MAX_HEADERS_PER_REQUEST = 512
+/** Headers that a light node keeps (the plan's N). */
+export const DEFAULT_HEADER_WINDOW = 5
+/** The smallest order, in micro-kWh (the plan's MIN_TRADE_KWH, 0.01 kWh). */
+export const DEFAULT_MIN_TRADE_MICRO = 10_000n
+/** A device-signed request is accepted within this distance of the server's clock, once. */
+export const REQUEST_VALIDITY_MS = 60_000
+/** Canonical JSON deeper than this is refused before it can exhaust the stack. */
+export const MAX_JSON_DEPTH = 32

@@ -1,0 +1,118 @@
+import type { Hash } from './bytes.ts'
+import { canonicalText } from './canonical-json.ts'
+import { delta, formatQuantity, isTotalOf, multiplyToAmount, parseDelta, parseQuantity, quantity } from './decimal.ts'
+import { protocolError } from './errors.ts'
+import { sha256Hex } from './hash.ts'
+import {
+  identifier,
+  literal,
+  nonceHex,
+  object,
+  isJsonObject,
+  refuse,
+  text,
+  timestampMs,
+  type Shape,
+  type TypeOf,
+} from './shape.ts'
+
+/**
+ * Transactions are the leaves of a block (docs/protocol.md 3): the plan's eight fields of a trade, `kind` and `nonce`,
+ * with the same names as in SQL.
+ */
+const tradeShape = object({
+  kind: literal('trade'),
+  id: identifier,
+  /** The seller. */
+  from_user_id: identifier,
+  /** The buyer. */
+  to_user_id: identifier,
+  kwh: quantity,
+  price_per_kwh: quantity,
+  total_amount: quantity,
+  timestamp: timestampMs,
+  tick_id: identifier,
+  nonce: nonceHex,
+})
+
+/** Why a correction was made: printable ASCII, shown to people. */
+export const correctionReason = text(/^[\x20-\x7e]{1,200}$/, '1 to 200 printable ASCII characters')
+
+const correctionShape = object({
+  kind: literal('correction'),
+  id: identifier,
+  /** The id of the sealed trade that is corrected; the trade itself stays as it is. */
+  corrects: identifier,
+  kwh_delta: delta,
+  amount_delta: delta,
+  reason: correctionReason,
+  timestamp: timestampMs,
+  tick_id: identifier,
+  nonce: nonceHex,
+})
+
+export type Trade = TypeOf<typeof tradeShape>
+export type Correction = TypeOf<typeof correctionShape>
+export type Transaction = Trade | Correction
+
+/** Shape of any transaction, by its `kind`. */
+export const transactionShape: Shape<Transaction> = (value, path) => {
+  const kind = isJsonObject(value) ? value.kind : undefined
+  if (kind === 'trade') return tradeShape(value, path)
+  if (kind === 'correction') return correctionShape(value, path)
+  return refuse(`${path}.kind`, 'one of trade, correction', kind)
+}
+
+/** A removed body: it is shown in place of a transaction and proves nothing but its hash. */
+export interface Redacted {
+  readonly kind: 'redacted'
+  readonly tx_hash: Hash
+}
+
+/**
+ * Checks what the shape cannot: the parties differ, energy is positive, the total is kwh x price.
+ * Throws `bad_transaction` or `wrong_total`.
+ *
+ * @param amountDecimals the genesis' `amount_decimals`, 0..6
+ */
+export function checkTransaction(tx: Transaction, amountDecimals: number): void {
+  const refuseRow = (reason: string) => protocolError('bad_transaction', { id: tx.id, reason })
+  switch (tx.kind) {
+    case 'trade': {
+      if (tx.from_user_id === tx.to_user_id) throw refuseRow(`${tx.from_user_id} trades with itself`)
+      const kwh = parseQuantity(tx.kwh)
+      const price = parseQuantity(tx.price_per_kwh)
+      if (kwh === 0n) throw refuseRow('kwh is 0')
+      if (!isTotalOf(parseQuantity(tx.total_amount), kwh, price, amountDecimals)) {
+        const { id, kwh: energy, price_per_kwh, total_amount } = tx
+        const expected = formatQuantity(multiplyToAmount(kwh, price, amountDecimals))
+        throw protocolError('wrong_total', { id, kwh: energy, price_per_kwh, total_amount, expected })
+      }
+      return
+    }
+    case 'correction':
+      if (parseDelta(tx.kwh_delta) === 0n && parseDelta(tx.amount_delta) === 0n) throw refuseRow('corrects nothing')
+      if (tx.corrects === tx.id) throw refuseRow('corrects itself')
+      return
+  }
+}
+
+/** canonical(tx). The literals are written in sorted order: a block of 1,000 trades is hashed within each tick. */
+export function canonicalTransaction(tx: Transaction): string {
+  if (tx.kind !== 'trade') return canonicalText(tx)
+  return JSON.stringify({
+    from_user_id: tx.from_user_id,
+    id: tx.id,
+    kind: tx.kind,
+    kwh: tx.kwh,
+    nonce: tx.nonce,
+    price_per_kwh: tx.price_per_kwh,
+    tick_id: tx.tick_id,
+    timestamp: tx.timestamp,
+    to_user_id: tx.to_user_id,
+    total_amount: tx.total_amount,
+  })
+}
+
+/** sha256(canonical(tx)): the leaf of the block's Merkle tree. */
+export const hashTransaction = (tx: Transaction): Hash => sha256Hex(canonicalTransaction(tx))
