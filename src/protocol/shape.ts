@@ -74,7 +74,7 @@ export function object<const R extends Fields, const O extends Fields | undefine
   required: R,
   optional?: O,
 ): Shape<ObjectOf<R, O>> {
-  const shapes = new Map<string, Shape<unknown>>(Object.entries({ ...required, ...(optional as Fields | undefined) }))
+  const shapes = new Map<string, Shape<unknown>>(Object.entries({ ...required, ...optional }))
   const requiredNames = Object.keys(required)
   return (value, path) => {
     if (!isJsonObject(value)) refuse(path, 'an object', value)
