@@ -8,7 +8,5 @@ export interface Logger {
 
 const nothing = (): void => undefined
 
-const nothing = (): void => undefined
-
 /** Says nothing. */
 export const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing }
