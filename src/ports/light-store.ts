@@ -9,10 +9,10 @@ export interface LightStore {
   /** The pinned or first trusted genesis, canonical JSON text. */
   genesis(): Promise<string | undefined>
   putGenesis(text: string): Promise<void>
-  /** Trusted headers, ascending; the last is the anchor. */
-  window(): Promise<readonly SealedHeader[]>
-  /** Replaces the window in one durable batch. */
-  putWindow(headers: readonly SealedHeader[]): Promise<void>
+  /** `undefined` before the first trusted header. */
+  window(): Promise<LightWindow | undefined>
+  /** Replaces the window in one durable write. */
+  putWindow(window: LightWindow): Promise<void>
   /** The vote of the greatest height; it must be durable before it is sent. */
   lastVote(): Promise<Vote | undefined>
   putVote(vote: Vote): Promise<void>
@@ -20,6 +20,14 @@ export interface LightStore {
   putTrades(trades: readonly CheckedTrade[]): Promise<void>
   trade(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<CheckedTrade | undefined>
   close(): Promise<void>
+}
+
+/** The headers that are trusted, and what it takes to append to their history. */
+export interface LightWindow {
+  /** Ascending; the last is the anchor. */
+  readonly headers: readonly SealedHeader[]
+  /** Hashes of the complete subtrees that make up the anchor's history_root, left to right. */
+  readonly frontier: readonly Hash[]
 }
 
 /** A transaction whose proof led to a trusted header. */

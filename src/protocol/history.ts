@@ -144,6 +144,22 @@ export function appendedNodes(size: number, leaf: Hash, read: (subtree: Subtree)
   return nodes
 }
 
+/**
+ * The frontier (hashes of `rootSubtrees(size)`, left to right) after appending `leaf` to a tree of `size` leaves: what a
+ * light client keeps instead of the tree.
+ */
+export function appendToFrontier(size: number, frontier: readonly Hash[], leaf: Hash): Hash[] {
+  const next = [...frontier]
+  let node = leaf
+  for (let rest = size; rest % 2 === 1; rest = (rest - 1) / 2) {
+    const left = next.pop()
+    if (left === undefined)
+      throw protocolError('out_of_range', { what: 'frontier', value: frontier.length, limit: size })
+    node = hashChildren(left, node)
+  }
+  return [...next, node]
+}
+
 /** Verifies RFC 9162 2.1.3.2: the leaf is at `proof.leaf_index` of the tree of `proof.tree_size` leaves with this root. */
 export function verifyInclusion(leaf: Hash, proof: InclusionProof, root: Hash): Verdict<'bad_inclusion_proof'> {
   const bad = (reason: string) => invalid('bad_inclusion_proof', reason)
