@@ -5,6 +5,8 @@ import { refuse, text, type Shape } from './shape.ts'
  * There is one spelling of each value, so equal quantities are equal bytes.
  */
 export const MICRO = 1_000_000n
+/** 999999999999.999999, the greatest quantity there is a spelling for, in micro-units. */
+export const MAX_QUANTITY_MICRO = 10n ** 18n - 1n
 
 const QUANTITY = /^(0|[1-9][0-9]{0,11})(\.[0-9]{0,5}[1-9])?$/
 const DELTA = /^(?!-0$)-?(0|[1-9][0-9]{0,11})(\.[0-9]{0,5}[1-9])?$/

@@ -14,12 +14,19 @@ export const edgeIdentifier: Shape<string> = (value, path) => {
   return UUID.test(name) ? name.toLowerCase() : name
 }
 
+/**
+ * From 2^33 on, doubles are more than 0.000001 apart: two quantities can be the same JSON number, and whoever reads it
+ * cannot know which one was meant.
+ */
+const EXACT_NUMBER_LIMIT = 2 ** 33
+
 const fromNumber =
   (shape: Shape<string>): Shape<string> =>
   (value, path) => {
     if (typeof value !== 'number') return shape(value, path)
-    // String() gives the shortest decimal that reads back as the same double: if that is a quantity, it converts exactly.
     if (Object.is(value, -0)) refuse(path, 'a number that is not -0', value)
+    // Below the limit String(), the shortest decimal that reads back as the same double, is the only quantity there.
+    if (Math.abs(value) >= EXACT_NUMBER_LIMIT) refuse(path, `a string, or a number below ${EXACT_NUMBER_LIMIT}`, value)
     return shape(String(value), path)
   }
 

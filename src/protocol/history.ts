@@ -160,10 +160,16 @@ export function appendToFrontier(size: number, frontier: readonly Hash[], leaf: 
   return [...next, node]
 }
 
+/** True for integers 0 <= index < size: -1 or NaN would otherwise walk the tree as some other leaf. */
+const isPosition = (index: number, size: number): boolean =>
+  Number.isSafeInteger(index) && Number.isSafeInteger(size) && index >= 0 && index < size
+
 /** Verifies RFC 9162 2.1.3.2: the leaf is at `proof.leaf_index` of the tree of `proof.tree_size` leaves with this root. */
 export function verifyInclusion(leaf: Hash, proof: InclusionProof, root: Hash): Verdict<'bad_inclusion_proof'> {
   const bad = (reason: string) => invalid('bad_inclusion_proof', reason)
-  if (proof.leaf_index >= proof.tree_size) return bad(`leaf ${proof.leaf_index} of a tree of ${proof.tree_size}`)
+  if (!isPosition(proof.leaf_index, proof.tree_size)) {
+    return bad(`leaf ${proof.leaf_index} of a tree of ${proof.tree_size}`)
+  }
   const expectedLength = inclusionPathLength(proof.leaf_index, proof.tree_size)
   if (proof.path.length !== expectedLength) return bad(`${proof.path.length} nodes instead of ${expectedLength}`)
   let fn = proof.leaf_index
@@ -209,7 +215,7 @@ export function verifyConsistency(
 ): Verdict<'bad_consistency_proof'> {
   const bad = (reason: string) => invalid('bad_consistency_proof', reason)
   const { from, to, path } = proof
-  if (from < 1 || from > to) return bad(`no tree of ${to} leaves extends one of ${from}`)
+  if (!isPosition(from - 1, to)) return bad(`no tree of ${to} leaves extends one of ${from}`)
   if (from === to) {
     if (path.length > 0) return bad('equal sizes need no path')
     return oldRoot === newRoot ? VALID : bad('equal sizes with different roots')

@@ -139,12 +139,12 @@ function verifySameHistory(trusted: TrustedState, answer: AnchorAnswer): Verdict
   const t = anchor.header.height
   const u = answer.header.height
   const { consistency, inclusion } = answer
-  if (inclusion === null || inclusion.leaf_index !== t || inclusion.tree_size !== u) {
+  if (inclusion?.leaf_index !== t || inclusion.tree_size !== u) {
     return invalid('missing_proof', `no inclusion of header ${t} in the history of ${u}`)
   }
   const included = verifyInclusion(historyLeaf(trusted.anchorHash), inclusion, answer.header.history_root)
   if (!included.ok || t === 0) return included
-  if (consistency === null || consistency.from !== t || consistency.to !== u) {
+  if (consistency?.from !== t || consistency.to !== u) {
     return invalid('missing_proof', `no consistency of the histories of ${t} and ${u}`)
   }
   return verifyConsistency(consistency, anchor.header.history_root, answer.header.history_root)
@@ -192,7 +192,7 @@ export function verifyTransactionProof(
     return invalid('wrong_header', `header ${blockHash} at height ${answer.header.height} is not in the trusted chain`)
   }
   const proof = answer.history_proof
-  if (proof === null || proof.leaf_index !== answer.header.height || proof.tree_size !== header.height) {
+  if (proof?.leaf_index !== answer.header.height || proof.tree_size !== header.height) {
     return invalid('missing_proof', `no inclusion of header ${answer.header.height} in the history of ${header.height}`)
   }
   return verifyInclusion(historyLeaf(blockHash), proof, header.history_root)

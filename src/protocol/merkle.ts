@@ -85,7 +85,7 @@ export function verifyMerkleProof(
   header: { readonly merkle_root: Hash; readonly tx_count: number },
 ): Verdict<MerkleProofCode> {
   const { index, tx_count, path } = proof
-  if (tx_count !== header.tx_count || index < 0 || index >= tx_count) {
+  if (tx_count !== header.tx_count || !Number.isInteger(index) || index < 0 || index >= tx_count) {
     return invalid('bad_proof_position', `index ${index} of ${tx_count}, the header counts ${header.tx_count}`)
   }
   const expectedLength = layersAbove(tx_count)

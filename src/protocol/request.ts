@@ -1,7 +1,7 @@
 import type { Hash } from './bytes.ts'
 import { REQUEST_VALIDITY_MS } from './limits.ts'
 import { invalid, VALID, type Verdict } from './errors.ts'
-import { identifier, nonceHex, object, oneOf, signatureHex, text, timestampMs, type TypeOf } from './shape.ts'
+import { identifier, nonceHex, object, oneOf, refuse, signatureHex, text, timestampMs, type TypeOf } from './shape.ts'
 import { signObject, verifyObject, type SigningKey } from './signature.ts'
 
 /**
@@ -31,21 +31,25 @@ export function signRequest(
   return { method, path, timestamp, id, voter_id: voterId, signature }
 }
 
+const SCHEME = 'Solar '
+
 /** The value of the HTTP header: `Solar <voter_id>.<timestamp>.<id>.<signature>`. */
 export function formatAuthorization(credential: Credential): string {
-  return `Solar ${credential.voter_id}.${credential.timestamp}.${credential.id}.${credential.signature}`
+  return `${SCHEME}${credential.voter_id}.${credential.timestamp}.${credential.id}.${credential.signature}`
 }
 
 /** Reads the HTTP header, split from the right because ids may contain points. Throws `malformed`. */
 export function parseAuthorization(value: string, method: string, path: string): Credential {
-  const parts = value.replace(/^Solar /, '').split('.')
+  // The value is not echoed: under another scheme it may be a token.
+  if (!value.startsWith(SCHEME)) refuse('authorization', 'the scheme Solar', undefined)
+  const parts = value.slice(SCHEME.length).split('.')
   const [timestamp, id, signature] = parts.slice(-3)
   const voter_id = parts.slice(0, -3).join('.')
   return credentialShape(
     {
       method,
       path,
-      timestamp: /^[0-9]{1,16}$/.test(timestamp ?? '') ? Number(timestamp) : timestamp,
+      timestamp: /^(0|[1-9][0-9]{0,15})$/.test(timestamp ?? '') ? Number(timestamp) : timestamp,
       id,
       voter_id,
       signature,

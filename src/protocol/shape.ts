@@ -60,7 +60,8 @@ export function array<T>(item: Shape<T>, max: number): Shape<readonly T[]> {
   return (value, path) => {
     if (!Array.isArray(value)) refuse(path, 'an array', value)
     if (value.length > max) refuse(path, `at most ${max} items`, value)
-    return value.map((entry, index) => item(entry, `${path}[${index}]`))
+    // Array.from visits holes too; map would let them through unchecked.
+    return Array.from(value, (entry, index) => item(entry, `${path}[${index}]`))
   }
 }
 

@@ -80,7 +80,10 @@ export function signingBytes(type: SignatureType, chainId: Hash, body: object): 
   return concatBytes(utf8ToBytes(`solar-node/v1/${type}\n${chainId}\n`), canonicalBytes(body))
 }
 
-/** True if `signature` (hex) is `publicKey`'s over `body` as `type` on this chain. Throws only for a malformed key. */
+/**
+ * True if `signature` (hex) is `publicKey`'s over `body` as `type` on this chain. Throws `malformed` if one of the two is
+ * not hex of its length, `bad_public_key` for a key that the rule refuses.
+ */
 export function verifyObject(
   type: SignatureType,
   chainId: Hash,

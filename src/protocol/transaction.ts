@@ -1,6 +1,15 @@
 import type { Hash } from './bytes.ts'
 import { canonicalText } from './canonical-json.ts'
-import { delta, formatQuantity, isTotalOf, multiplyToAmount, parseDelta, parseQuantity, quantity } from './decimal.ts'
+import {
+  delta,
+  formatQuantity,
+  isTotalOf,
+  MAX_QUANTITY_MICRO,
+  multiplyToAmount,
+  parseDelta,
+  parseQuantity,
+  quantity,
+} from './decimal.ts'
 import { protocolError } from './errors.ts'
 import { sha256Hex } from './hash.ts'
 import {
@@ -85,7 +94,9 @@ export function checkTransaction(tx: Transaction, amountDecimals: number): void 
       if (kwh === 0n) throw refuseRow('kwh is 0')
       if (!isTotalOf(parseQuantity(tx.total_amount), kwh, price, amountDecimals)) {
         const { id, kwh: energy, price_per_kwh, total_amount } = tx
-        const expected = formatQuantity(multiplyToAmount(kwh, price, amountDecimals))
+        const amount = multiplyToAmount(kwh, price, amountDecimals)
+        if (amount > MAX_QUANTITY_MICRO) throw refuseRow('kwh x price_per_kwh has more than 12 digits before the point')
+        const expected = formatQuantity(amount)
         throw protocolError('wrong_total', { id, kwh: energy, price_per_kwh, total_amount, expected })
       }
       return

@@ -1,0 +1,134 @@
+import type { Clock } from '../ports/clock.ts'
+import { ledgerError } from '../ports/errors.ts'
+import type { BlockStatusAnswer, LatestHeaders, Ledger } from '../ports/ledger.ts'
+import type { MarketStore } from '../ports/market-store.ts'
+import { checkOrder } from '../market/intake.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import { formatQuantity } from '../protocol/decimal.ts'
+import type { Order } from '../protocol/order.ts'
+import { hashHeader } from '../protocol/header.ts'
+import type { Chain } from './chain.ts'
+import type { EventHub } from './events.ts'
+import { refuseFuture, type TickRunner } from './tick-runner.ts'
+import type { VoteCounter } from './vote-counter.ts'
+
+export interface AuthorityLedgerParts {
+  readonly chain: Chain
+  readonly store: MarketStore
+  readonly runner: TickRunner
+  readonly votes: VoteCounter
+  readonly events: EventHub
+  readonly clock: Clock
+  /** The smallest order, micro-kWh. */
+  readonly minTradeMicro: bigint
+  /** voter id -> platform user, where they differ (configuration). */
+  readonly users: ReadonlyMap<string, string>
+}
+
+/** The authority's answers, the same for HTTP and for libp2p. */
+export function createAuthorityLedger(parts: AuthorityLedgerParts): Ledger {
+  const { chain, store, runner, votes, events } = parts
+  return {
+    genesis: chain.genesis,
+    chainId: chain.chainId,
+    ...chainQueries(chain, store),
+    ...registryQueries(chain, parts.users),
+    ...marketCalls(parts),
+    castVote: async (vote) => (await votes.cast(vote)).answer,
+    acceptTick: (tick) => runner.accept(tick),
+    runTick: (request) => runner.run(request),
+    proposeNext: () => runner.proposeNext(),
+    rememberRequest: (id, expiresAt) => store.rememberRequest(id, expiresAt),
+    subscribe: (listener) => events.subscribe(listener),
+  }
+}
+
+function chainQueries(chain: Chain, store: MarketStore) {
+  return {
+    async latestHeaders(n: number): Promise<LatestHeaders> {
+      const { tip } = chain
+      const stored = tip === null ? [] : await chain.headers(Math.max(0, tip.header.height - n + 1), n)
+      const headers = stored.map(({ header, signature, hash }) => ({
+        header,
+        header_hash: hash,
+        signature,
+        status: 'final' as const,
+      }))
+      return { chain_id: chain.chainId, tip_height: tip?.header.height ?? null, headers }
+    },
+
+    block: (blockHash: Hash) => chain.block(blockHash),
+
+    async blockProof(blockHash: Hash, by: { readonly tx_id: string } | { readonly tx_hash: Hash }) {
+      const { header } = await chain.headerOf(blockHash)
+      const proof = await chain.transactionProof(by, null)
+      if (hashHeader(proof.header) !== blockHash) {
+        throw ledgerError('unknown_transaction', { id: 'tx_id' in by ? by.tx_id : by.tx_hash })
+      }
+      const { tx_hash, merkle_proof } = proof
+      return { block_hash: blockHash, tx_hash, ...merkle_proof, merkle_root: header.merkle_root }
+    },
+
+    async blockStatus(blockHash: Hash): Promise<BlockStatusAnswer> {
+      const row = await store.blockByHash(blockHash)
+      if (row === undefined) throw ledgerError('unknown_block', { block_hash: blockHash })
+      const counts = (await store.voteCounts([blockHash])).get(blockHash) ?? { ack: 0, reject: 0 }
+      return {
+        block_hash: blockHash,
+        height: row.height,
+        status: row.finalized_at === null ? 'proposed' : 'final',
+        policy: chain.registry.finality.policy,
+        votes: { ...counts, required: 0 },
+        finalized_at: row.finalized_at,
+      }
+    },
+
+    async votes(blockHash: Hash) {
+      await chain.headerOf(blockHash)
+      const stored = await store.votesOf(blockHash)
+      return stored.flatMap((vote) => {
+        const entry = chain.registry.entry(vote.voter_id)
+        return entry === undefined ? [] : [{ vote, entry }]
+      })
+    },
+
+    historyInclusion: (height: number, size: number) => chain.inclusion(height, size),
+    historyConsistency: (from: number, to: number) => chain.consistency(from, to),
+  }
+}
+
+function registryQueries(chain: Chain, users: ReadonlyMap<string, string>) {
+  const userOf = (voterId: string): string => users.get(voterId) ?? voterId
+  return {
+    userOf,
+    activeEntry: (id: string) => chain.registry.active(id),
+    devicesOf: (userId: string) => chain.registry.activeOf('voter').filter((entry) => userOf(entry.id) === userId),
+  }
+}
+
+function marketCalls({ store, clock, minTradeMicro }: AuthorityLedgerParts) {
+  return {
+    async placeOrder(order: Order): Promise<'created' | 'same'> {
+      const { order_id, kwh } = order
+      const verdict = checkOrder(order, minTradeMicro)
+      if (!verdict.ok) {
+        if (verdict.code === 'order_too_small') {
+          throw ledgerError('order_too_small', { order_id, kwh, minimum: formatQuantity(minTradeMicro) })
+        }
+        throw ledgerError('refused_row', { id: order_id, reason: verdict.reason })
+      }
+      refuseFuture(`order ${order_id}`, order.timestamp, clock.now())
+      const outcome = await store.putOrder(order)
+      if (outcome === 'different') throw ledgerError('order_conflict', { order_id })
+      return outcome
+    },
+
+    async order(orderId: string) {
+      const state = await store.order(orderId)
+      if (state === undefined) throw ledgerError('unknown_order', { order_id: orderId })
+      return state
+    },
+
+    transactions: (query: Parameters<MarketStore['transactions']>[0]) => store.transactions(query),
+  }
+}

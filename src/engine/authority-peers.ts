@@ -1,0 +1,139 @@
+import type { Clock } from '../ports/clock.ts'
+import { ledgerError } from '../ports/errors.ts'
+import type { Gossip } from '../ports/gossip.ts'
+import type { Ledger } from '../ports/ledger.ts'
+import type { Logger } from '../ports/logger.ts'
+import type { PeerRequests } from '../ports/peer-requests.ts'
+import { parseCanonicalBytes } from '../protocol/canonical-json.ts'
+import { hashHeader, sealedHeaderShape } from '../protocol/header.ts'
+import { REQUEST_VALIDITY_MS } from '../protocol/limits.ts'
+import { merkleProof } from '../protocol/merkle.ts'
+import {
+  anchorParams,
+  headersParams,
+  historyParams,
+  proofParams,
+  tradesParams,
+  tradesPath,
+  votesParams,
+  voteParams,
+} from '../protocol/messages.ts'
+import { verifyCredential, type Credential } from '../protocol/request.ts'
+import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
+import { voteShape } from '../protocol/vote.ts'
+import type { Chain } from './chain.ts'
+import { judge } from './gossip-rules.ts'
+import type { VoteCounter } from './vote-counter.ts'
+
+export interface AuthorityPeersParts {
+  readonly chain: Chain
+  readonly ledger: Ledger
+  readonly votes: VoteCounter
+  readonly gossip: Gossip
+  readonly requests: PeerRequests
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/** Answers the libp2p requests of docs/protocol.md 8 and takes votes from gossip. */
+export function serveAuthorityPeers(parts: AuthorityPeersParts): void {
+  serveChain(parts)
+  serveVotes(parts)
+  serveTrades(parts)
+}
+
+function serveChain({ chain, requests }: AuthorityPeersParts): void {
+  requests.serve('genesis', () => Promise.resolve({ genesis: chain.genesis }))
+  requests.serve('status', () => {
+    const { tip } = chain
+    const height = tip?.header.height ?? null
+    const at = tip === null ? null : { height: tip.header.height, header_hash: tip.hash }
+    return Promise.resolve({ mode: 'authority', chain_id: chain.chainId, tip: at, final_height: height })
+  })
+  requests.serve('headers', async (params) => {
+    const { from_height, count } = headersParams(params, 'headers')
+    const stored = await chain.headers(from_height, count)
+    return { headers: stored.map(({ header, signature }) => ({ header, signature })) }
+  })
+  requests.serve('proof', async (params) => {
+    const { at_height, ...by } = proofParams(params, 'proof')
+    return await chain.transactionProof(by, at_height)
+  })
+  requests.serve('history', async (params) => {
+    const asked = historyParams(params, 'history')
+    return asked.type === 'inclusion'
+      ? await chain.inclusion(asked.height, asked.size)
+      : await chain.consistency(asked.from, asked.to)
+  })
+  requests.serve('anchor', async (params) => await chain.anchor(anchorParams(params, 'anchor').from_height))
+}
+
+function serveVotes({ chain, ledger, votes, gossip, requests, logger }: AuthorityPeersParts): void {
+  requests.serve('votes', async (params) => ({ votes: await ledger.votes(votesParams(params, 'votes').header_hash) }))
+  requests.serve('vote', async (params) => {
+    const { header_hash, status } = await ledger.castVote(voteParams(params, 'vote').vote)
+    return { header_hash, status }
+  })
+  const fault = (error: unknown) => logger.error({ error }, 'a gossiped message could not be handled')
+  gossip.subscribe('votes', (payload) =>
+    judge(async () => {
+      const vote = voteShape(parseCanonicalBytes(payload), 'vote')
+      const { outcome } = await votes.cast(vote)
+      return outcome === 'stored' ? 'accept' : 'ignore'
+    }, fault),
+  )
+  gossip.subscribe('headers', (payload) =>
+    judge(() => {
+      const sealed = sealedHeaderShape(parseCanonicalBytes(payload), 'header')
+      if (sealed.header.chain_id !== chain.chainId) {
+        throw ledgerError('wrong_chain', { chain_id: sealed.header.chain_id, expected: chain.chainId })
+      }
+      const known = chain.tip?.hash === hashHeader(sealed.header)
+      if (!known && sealed.header.height >= chain.size) {
+        const { height, miner_id } = sealed.header
+        logger.warn({ height, miner_id }, `a header of height ${height} arrived that this authority has not sealed`)
+      }
+      return Promise.resolve(known ? 'accept' : 'ignore')
+    }, fault),
+  )
+}
+
+function serveTrades({ chain, ledger, requests, clock }: AuthorityPeersParts): void {
+  requests.serve('trades', async (params) => {
+    const { height, credential } = tradesParams(params, 'trades')
+    await checkCredential(credential, tradesPath(height), chain.chainId, ledger, clock.now())
+    const user = ledger.userOf(credential.voter_id)
+    const { transactions } = await chain.blockAt(height)
+    const hashes = transactions.map(hashTransaction)
+    const own = transactions.flatMap((transaction, index) =>
+      isParty(transaction, user) ? [{ transaction, merkle_proof: merkleProof(hashes, index) }] : [],
+    )
+    return { trades: own }
+  })
+}
+
+const isParty = (tx: Transaction, user: string): boolean =>
+  tx.kind === 'trade' && (tx.from_user_id === user || tx.to_user_id === user)
+
+/** A signed request: the path that is asked for, a registered key, fresh, and never used before. */
+async function checkCredential(
+  credential: Credential,
+  path: string,
+  chainId: string,
+  ledger: Ledger,
+  now: number,
+): Promise<void> {
+  const { voter_id, id, timestamp } = credential
+  if (credential.path !== path || credential.method !== 'P2P') {
+    throw ledgerError('forbidden', {
+      reason: `the credential is for ${credential.method} ${credential.path}, not for ${path}`,
+    })
+  }
+  const entry = ledger.activeEntry(voter_id)
+  if (entry === undefined) throw ledgerError('unknown_voter', { voter_id, reason: 'not registered as active' })
+  const verdict = verifyCredential(credential, chainId, entry.public_key, now)
+  if (!verdict.ok) throw ledgerError('forbidden', { reason: verdict.reason })
+  if (!(await ledger.rememberRequest(id, timestamp + 2 * REQUEST_VALIDITY_MS))) {
+    throw ledgerError('forbidden', { reason: `the request ${id} was used before` })
+  }
+}

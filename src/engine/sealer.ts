@@ -1,0 +1,131 @@
+import type { Clock } from '../ports/clock.ts'
+import { ledgerError } from '../ports/errors.ts'
+import type { Gossip } from '../ports/gossip.ts'
+import type { Logger } from '../ports/logger.ts'
+import type { BlockRow, MarketStore } from '../ports/market-store.ts'
+import { assembleHeader, type Block, type CommittedTick } from '../protocol/block.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import { canonicalBytes } from '../protocol/canonical-json.ts'
+import { hashHeader, sealHeader } from '../protocol/header.ts'
+import type { SigningKey } from '../protocol/signature.ts'
+import { hashTransaction } from '../protocol/transaction.ts'
+import type { Chain, Tip } from './chain.ts'
+import type { EventHub } from './events.ts'
+
+export interface SealerParts {
+  readonly chain: Chain
+  readonly store: MarketStore
+  readonly gossip: Gossip
+  readonly events: EventHub
+  readonly clock: Clock
+  readonly logger: Logger
+  /** The authority that seals: its registered id and its key. */
+  readonly minerId: string
+  readonly key: SigningKey
+}
+
+/**
+ * Seals committed ticks. The order is fence, store, speak (docs/architecture.md): nothing is spoken before the fence has
+ * returned, and nothing is signed twice, because a block is a pure function of its parent and its tick.
+ *
+ * Whoever calls does so one at a time (the tick runner's lane).
+ */
+export interface Sealer {
+  /**
+   * Brings the chain store up to the fence, then seals every committed tick that is not sealed, oldest first. This is
+   * the whole of recovery, and also what runs after any failure. Throws `corrupt` if the stores contradict each other.
+   */
+  catchUp(): Promise<void>
+  /** Seals a tick that was committed just now; everything older is sealed. */
+  seal(tick: CommittedTick, txHashes: readonly Hash[]): Promise<Tip>
+  /** Seals the oldest unsealed tick; `undefined` if there is none. */
+  proposeNext(): Promise<{ readonly tick: CommittedTick; readonly tip: Tip } | undefined>
+}
+
+const PAGE = 100
+
+export function createSealer(parts: SealerParts): Sealer {
+  const { chain, store, gossip, events, clock, logger, minerId, key } = parts
+
+  async function applyFenced(): Promise<void> {
+    await chain.reload()
+    await compareTips(chain, store)
+    for (;;) {
+      const rows = await store.blocks(chain.size, PAGE)
+      for (const row of rows) await apply(row)
+      if (rows.length < PAGE) return
+    }
+  }
+
+  /** Takes a fenced row into the chain store as it is stored, after checking it by every rule. */
+  async function apply(row: BlockRow): Promise<void> {
+    const transactions = await store.transactionsOfTick(row.tick_id)
+    const block: Block = { ...row.sealed, transactions }
+    const verdict = chain.verify(block)
+    if (!verdict.ok) {
+      const place = `SQL, block ${row.height} (tick ${row.tick_id})`
+      throw ledgerError('corrupt', { place, expected: 'a valid block', found: `${verdict.code}: ${verdict.reason}` })
+    }
+    await chain.append(block, transactions.map(hashTransaction))
+    logger.info({ height: row.height, hash: row.block_hash }, `block ${row.height} applied from the fence`)
+  }
+
+  async function seal(tick: CommittedTick, txHashes: readonly Hash[]): Promise<Tip> {
+    const at = { parent: chain.tip, historyRoot: chain.historyRoot }
+    const header = assembleHeader(chain.genesis, chain.chainId, at, tick, txHashes, chain.registry.root, minerId)
+    const sealed = sealHeader(header, key)
+    const block_hash = hashHeader(header)
+    // Under the policy `authority` a block is final when it is sealed (docs/protocol.md 5).
+    const finalized_at = clock.now()
+    await store.fence({ height: header.height, block_hash, tick_id: tick.tick_id, sealed, finalized_at })
+    const tip = await chain.append({ ...sealed, transactions: tick.transactions }, txHashes)
+    await speak(tip, finalized_at)
+    return tip
+  }
+
+  async function speak(tip: Tip, finalizedAt: number): Promise<void> {
+    const { header, hash, sealed } = tip
+    events.emit({ type: 'header', header_hash: hash, sealed, status: 'final' })
+    events.emit({ type: 'final', header_hash: hash, height: header.height, finalized_at: finalizedAt })
+    try {
+      await gossip.publish('headers', canonicalBytes(sealed))
+    } catch (error) {
+      // The block stands; peers that miss the message find it by the next one or by asking.
+      logger.warn({ error, height: header.height }, `block ${header.height} could not be gossiped`)
+    }
+  }
+
+  async function sealNext() {
+    const tick = await store.nextUnsealedTick()
+    if (tick === undefined) return undefined
+    return { tick, tip: await seal(tick, tick.transactions.map(hashTransaction)) }
+  }
+
+  return {
+    seal,
+    async proposeNext() {
+      await applyFenced()
+      return await sealNext()
+    },
+    async catchUp() {
+      await applyFenced()
+      while ((await sealNext()) !== undefined) {
+        // sealNext says when there is nothing left
+      }
+    },
+  }
+}
+
+/** A chain store that is ahead of SQL, or of another chain than SQL, must never be sealed upon. */
+async function compareTips(chain: Chain, store: MarketStore): Promise<void> {
+  const { tip } = chain
+  if (tip === null) return
+  const { height } = tip.header
+  const [row] = await store.blocks(height, 1)
+  if (row?.height === height && row.block_hash === tip.hash) return
+  throw ledgerError('corrupt', {
+    place: `SQL, block ${height} (is the database an older backup than the blocks in level/?)`,
+    expected: `header ${tip.hash} as in LevelDB`,
+    found: row?.height === height ? `header ${row.block_hash}` : 'nothing',
+  })
+}
