@@ -1,0 +1,311 @@
+import { assembleHeader, verifyBlockBody, type ChainTip } from '../../src/protocol/block.ts'
+import { canonicalText } from '../../src/protocol/canonical-json.ts'
+import { formatQuantity } from '../../src/protocol/decimal.ts'
+import { chainIdOf, decodeGenesis, type Genesis } from '../../src/protocol/genesis.ts'
+import {
+  hashHeader,
+  headerShape,
+  sealHeader,
+  verifyHeaderLink,
+  type Header,
+  type SealedHeader,
+} from '../../src/protocol/header.ts'
+import { EMPTY_HISTORY_ROOT, historyLeaf, MemoryTree } from '../../src/protocol/history.ts'
+import { Registry } from '../../src/protocol/registry.ts'
+import { array } from '../../src/protocol/shape.ts'
+import {
+  canonicalTransaction,
+  checkTransaction,
+  hashTransaction,
+  transactionShape,
+  type Correction,
+  type Trade,
+  type Transaction,
+} from '../../src/protocol/transaction.ts'
+import { copyOf, outcomeOf, type VectorFile } from './case.ts'
+import { testKey, testNonce } from './keys.ts'
+
+const publicKey = (name: Parameters<typeof testKey>[0]) => testKey(name).publicKey
+
+/** The genesis of the test chain. */
+export const GENESIS: Genesis = {
+  version: 1,
+  name: 'Test street',
+  origin: 'ledger.example.org/test-street',
+  created_at: 1_760_000_000_000,
+  currency: 'EUR',
+  amount_decimals: 6,
+  seal: 'authority',
+  difficulty: 0,
+  finality: { policy: 'authority' },
+  registry: [
+    { id: 'authority-1', role: 'authority', public_key: publicKey('authority'), recovery_key: publicKey('recovery') },
+    { id: 'alice', role: 'voter', public_key: publicKey('alice'), recovery_key: null },
+    { id: 'bob', role: 'voter', public_key: publicKey('bob'), recovery_key: null },
+  ],
+}
+export const CHAIN_ID = chainIdOf(GENESIS)
+export const REGISTRY = Registry.fromGenesis(GENESIS)
+
+type Draft = Record<string, unknown>
+type Change = readonly [name: string, change: (draft: Draft) => void]
+const entriesOf = (draft: Draft) => draft.registry as Draft[]
+
+const GENESIS_CHANGES: readonly Change[] = [
+  ['the test chain', () => undefined],
+  ['another moment, another chain', (g) => (g.created_at = 1_760_000_000_001)],
+  ['two decimals', (g) => (g.amount_decimals = 2)],
+  ['work', (g) => Object.assign(g, { seal: 'work', difficulty: 2 })],
+  ['no authority', (g) => entriesOf(g).shift()],
+  ['an id twice', (g) => (entriesOf(g)[2]!.id = 'alice')],
+  ['a key twice', (g) => (entriesOf(g)[2]!.public_key = entriesOf(g)[1]!.public_key)],
+  ['a recovery key that is a key of the registry', (g) => (entriesOf(g)[0]!.recovery_key = publicKey('alice'))],
+  ['a key of small order', (g) => (entriesOf(g)[1]!.public_key = `01${'0'.repeat(62)}`)],
+  ['a key that is no point', (g) => (entriesOf(g)[1]!.public_key = `02${'0'.repeat(62)}`)],
+  ['a key in upper case', (g) => (entriesOf(g)[1]!.public_key = publicKey('alice').toUpperCase())],
+  ['difficulty without work', (g) => (g.difficulty = 1)],
+  ['work without difficulty', (g) => (g.seal = 'work')],
+  ['version 2', (g) => (g.version = 2)],
+  ['an unknown field', (g) => (g.note = 'x')],
+  ['a missing field', (g) => delete g.currency],
+  ['an origin with a scheme', (g) => (g.origin = 'https://ledger.example.org')],
+  ['a name outside ASCII', (g) => (g.name = 'Stra\u00dfe')],
+  ['an unknown role', (g) => (entriesOf(g)[1]!.role = 'admin')],
+  ['an entry without recovery_key', (g) => delete entriesOf(g)[1]!.recovery_key],
+  ['an unknown policy', (g) => (g.finality = { policy: 'none' })],
+  ['a threshold under policy authority', (g) => (g.finality = { policy: 'authority', threshold: 1 })],
+  ['seven decimals', (g) => (g.amount_decimals = 7)],
+]
+
+/** Genesis objects, the chains they make, and those that make none. */
+export function genesisCases(): VectorFile {
+  return {
+    about: 'genesis -> chain_id = sha256(canonical(genesis)), and registry_root before and at height 0.',
+    cases: GENESIS_CHANGES.map(([name, change]) => {
+      const genesis = copyOf(GENESIS) as unknown as Draft
+      change(genesis)
+      const outcome = outcomeOf(() => void decodeGenesis(genesis))
+      if (!outcome.ok) return { name, genesis, ...outcome }
+      const decoded = decodeGenesis(genesis)
+      const canonical = canonicalText(decoded)
+      const registry_root = Registry.fromGenesis(decoded).root
+      return { name, genesis, ok: true, canonical, chain_id: chainIdOf(decoded), registry_root }
+    }),
+  }
+}
+
+export const TRADE: Trade = {
+  kind: 'trade',
+  id: 'tx-1',
+  from_user_id: 'alice',
+  to_user_id: 'bob',
+  kwh: '1.5',
+  price_per_kwh: '0.2',
+  total_amount: '0.3',
+  timestamp: 1_760_000_300_000,
+  tick_id: 'tick-1',
+  nonce: testNonce(1),
+}
+export const CORRECTION: Correction = {
+  kind: 'correction',
+  id: 'tx-2',
+  corrects: 'tx-1',
+  kwh_delta: '-0.25',
+  amount_delta: '-0.05',
+  reason: 'late "meter" data \\ April',
+  timestamp: 1_760_000_600_000,
+  tick_id: 'tick-2',
+  nonce: testNonce(2),
+}
+
+const TRADE_CHANGES: readonly Change[] = [
+  ['a trade', () => undefined],
+  ['a trade with every character of an identifier', (t) => (t.id = 'Az09._:@+-')],
+  [
+    'a trade within half a unit of kwh x price',
+    (t) => Object.assign(t, { kwh: '0.000001', price_per_kwh: '0.5', total_amount: '0' }),
+  ],
+  ['a free trade', (t) => Object.assign(t, { price_per_kwh: '0', total_amount: '0' })],
+  ['the time 0', (t) => (t.timestamp = 0)],
+  ['the greatest time', (t) => (t.timestamp = Number.MAX_SAFE_INTEGER)],
+  ['a trade with oneself', (t) => (t.to_user_id = 'alice')],
+  ['no energy', (t) => Object.assign(t, { kwh: '0', total_amount: '0' })],
+  ['a wrong total', (t) => (t.total_amount = '0.300001')],
+  [
+    'a total that no quantity can hold',
+    (t) => Object.assign(t, { kwh: '999999999999', price_per_kwh: '999999999999' }),
+  ],
+  ['kwh as a number', (t) => (t.kwh = 1.5)],
+  ['kwh with a trailing zero', (t) => (t.kwh = '1.50')],
+  ['negative kwh', (t) => (t.kwh = '-1.5')],
+  ['time as a string', (t) => (t.timestamp = '1760000300000')],
+  ['a fraction of a millisecond', (t) => (t.timestamp = 0.5)],
+  ['a time before 1970', (t) => (t.timestamp = -1)],
+  ['a nonce of 15 bytes', (t) => (t.nonce = testNonce(1).slice(2))],
+  ['a nonce in upper case', (t) => (t.nonce = 'AB'.repeat(16))],
+  ['no nonce', (t) => delete t.nonce],
+  ['an unknown field', (t) => (t.note = '')],
+  ['an empty id', (t) => (t.id = '')],
+  ['an id of 65 characters', (t) => (t.id = 'x'.repeat(65))],
+  ['an id with a space', (t) => (t.id = 'tx 1')],
+  ['an id with a line break behind it', (t) => (t.id = 'tx-1\n')],
+  ['an id that is a number', (t) => (t.id = 1)],
+  ['no kind', (t) => delete t.kind],
+  ['an unknown kind', (t) => (t.kind = 'gift')],
+  ['a redacted body', (t) => (t.kind = 'redacted')],
+]
+const CORRECTION_CHANGES: readonly Change[] = [
+  ['a correction', () => undefined],
+  ['a correction upwards', (t) => Object.assign(t, { kwh_delta: '0.25', amount_delta: '0' })],
+  ['nothing corrected', (t) => Object.assign(t, { kwh_delta: '0', amount_delta: '0' })],
+  ['a correction of itself', (t) => (t.corrects = 'tx-2')],
+  ['minus zero', (t) => (t.kwh_delta = '-0')],
+  ['a reason with a line break', (t) => (t.reason = 'a\nb')],
+  ['an empty reason', (t) => (t.reason = '')],
+  ['a reason of 201 characters', (t) => (t.reason = 'x'.repeat(201))],
+  ['a field of trades', (t) => (t.kwh = '1')],
+]
+
+/** Transactions, their canonical text and hash, and rows that are none. */
+export function transactionCases(): VectorFile {
+  const of = (base: Transaction, changes: readonly Change[]) =>
+    changes.map(([name, change]) => {
+      const transaction = copyOf(base) as unknown as Draft
+      change(transaction)
+      const outcome = outcomeOf(() => {
+        checkTransaction(transactionShape(transaction, 'transaction'), 6)
+        return undefined
+      })
+      if (!outcome.ok) return { name, transaction, ...outcome }
+      const tx = transactionShape(transaction, 'transaction')
+      return { name, transaction, ok: true, canonical: canonicalTransaction(tx), tx_hash: hashTransaction(tx) }
+    })
+  return {
+    about:
+      'Transactions under amount_decimals 6: tx_hash = sha256(canonical(transaction)), the leaf of the block tree.',
+    cases: [...of(TRADE, TRADE_CHANGES), ...of(CORRECTION, CORRECTION_CHANGES)],
+  }
+}
+
+/** Trade `i` of tick `tick_id` of the test chain. */
+export const tradeOf = (i: number, tick_id: string, timestamp: number): Trade => ({
+  ...TRADE,
+  id: `tx-${tick_id}-${i}`,
+  from_user_id: i % 2 === 0 ? 'alice' : 'bob',
+  to_user_id: i % 2 === 0 ? 'bob' : 'alice',
+  kwh: `${i + 1}.5`,
+  price_per_kwh: '0.2',
+  total_amount: formatQuantity(BigInt(i + 1) * 200_000n + 100_000n),
+  timestamp,
+  tick_id,
+  nonce: testNonce(`${tick_id} ${i}`),
+})
+
+export interface TestBlock {
+  readonly sealed: SealedHeader
+  readonly hash: string
+  readonly transactions: readonly Transaction[]
+}
+
+/** Seals ticks of the given sizes, 300 s apart, on the test genesis. */
+export function sealTestChain(sizes: readonly number[], genesis: Genesis = GENESIS): readonly TestBlock[] {
+  const history = new MemoryTree()
+  const blocks: TestBlock[] = []
+  const chainId = chainIdOf(genesis)
+  sizes.forEach((size, height) => {
+    const timestamp = genesis.created_at + 300_000 * (height + 1)
+    const transactions = Array.from({ length: size }, (_, i) => tradeOf(i, `tick-${height}`, timestamp))
+    const parent = blocks.at(-1)
+    const tip: ChainTip = {
+      parent: parent === undefined ? null : { header: parent.sealed.header, hash: parent.hash },
+      historyRoot: history.root(),
+    }
+    const root = Registry.fromGenesis(genesis).root
+    const header = assembleHeader(
+      genesis,
+      chainId,
+      tip,
+      { timestamp },
+      transactions.map(hashTransaction),
+      root,
+      'authority-1',
+    )
+    const hash = hashHeader(header)
+    blocks.push({ sealed: sealHeader(header, testKey('authority')), hash, transactions })
+    history.append(historyLeaf(hash))
+  })
+  return blocks
+}
+
+const LINK_CHANGES: readonly Change[] = [
+  ['a later header', () => undefined],
+  ['the time of its parent', (h) => (h.timestamp = GENESIS.created_at + 300_000)],
+  ['a time before its parent', (h) => (h.timestamp = GENESIS.created_at + 299_999)],
+  ['another chain', (h) => (h.chain_id = '0'.repeat(64))],
+  ['a height left out', (h) => (h.height = 2)],
+  ['another parent', (h) => (h.prev_hash = CHAIN_ID)],
+  ['a nonce without work', (h) => (h.nonce = 1)],
+  ['a difficulty that is not that of the genesis', (h) => (h.difficulty = 1)],
+  ['version 2', (h) => (h.version = 2)],
+  ['an unknown field', (h) => (h.block_hash = '0'.repeat(64))],
+  ['a missing field', (h) => delete h.history_root],
+  ['more transactions than a block holds', (h) => (h.tx_count = 100_001)],
+  ['a merkle_root in upper case', (h) => (h.merkle_root = 'AB'.repeat(32))],
+]
+
+/** Headers as successors of the test genesis or of another header. */
+export function headerLinks(): VectorFile {
+  const [first, second] = sealTestChain([3, 1])
+  const of = (parent: Header | null, next: Header, changes: readonly Change[]) =>
+    changes.map(([name, change]) => {
+      const header = copyOf(next) as unknown as Draft
+      change(header)
+      const before = parent === null ? null : { header: parent, hash: hashHeader(parent) }
+      const outcome = outcomeOf(() => verifyHeaderLink(headerShape(header, 'header'), before, GENESIS, CHAIN_ID))
+      return { name, parent, header, ...outcome }
+    })
+  const firstChanges: readonly Change[] = [
+    ['height 0', () => undefined],
+    ['height 0 with the time of the genesis', (h) => (h.timestamp = GENESIS.created_at)],
+    ['height 0 before the genesis', (h) => (h.timestamp = GENESIS.created_at - 1)],
+    ['height 0 without the chain_id as parent', (h) => (h.prev_hash = EMPTY_HISTORY_ROOT)],
+  ]
+  return {
+    about:
+      'Is "header" a successor of "parent" (null: of the genesis "the test chain" of genesis.json)? Not its seal, not its roots.',
+    cases: [
+      ...of(null, first!.sealed.header, firstChanges),
+      ...of(first!.sealed.header, second!.sealed.header, LINK_CHANGES),
+    ],
+  }
+}
+
+const BODY_CHANGES: readonly (readonly [name: string, change: (txs: Draft[], header: Draft) => void])[] = [
+  ['a block', () => undefined],
+  ['a transaction left out', (txs) => txs.pop()],
+  ['a transaction twice', (txs) => txs.push(txs[2]!)],
+  ['a transaction twice in place of another', (txs) => (txs[2] = txs[1]!)],
+  ['two transactions swapped', (txs) => txs.reverse()],
+  ['an amount changed', (txs) => Object.assign(txs[0]!, { kwh: '3', total_amount: '0.6' })],
+  ['a total changed', (txs) => (txs[0]!.total_amount = '9')],
+  ['a transaction of another tick', (txs) => (txs[1]!.tick_id = 'tick-9')],
+  ['a nonce changed', (txs) => (txs[1]!.nonce = testNonce('other'))],
+  ['a redacted body', (txs) => (txs[1] = { kind: 'redacted', tx_hash: '0'.repeat(64) })],
+  ['the duplicate that has the same root (CVE-2012-2459)', (txs, header) => (txs.push(txs[2]!), (header.tx_count = 4))],
+]
+
+/** Block bodies against their header. */
+export function blockBodies(): VectorFile {
+  const block = sealTestChain([3])[0]!
+  const shape = array(transactionShape, 100_000)
+  return {
+    about:
+      'Are these the transactions of this header, under the genesis "the test chain"? Count, one tick, each valid, none equal, the Merkle root.',
+    cases: BODY_CHANGES.map(([name, change]) => {
+      const { header, transactions } = copyOf({ header: block.sealed.header, transactions: block.transactions })
+      change(transactions as unknown as Draft[], header)
+      const outcome = outcomeOf(() => verifyBlockBody(header, shape(transactions, 'transactions'), GENESIS))
+      return { name, header, transactions, ...outcome }
+    }),
+  }
+}
