@@ -2,14 +2,15 @@ import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { BlockStatusAnswer, LatestHeaders, Ledger } from '../ports/ledger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
-import { checkOrder } from '../market/intake.ts'
+import { checkOrder, type IntakeCode, type IntakeRules } from '../market/intake.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { formatQuantity } from '../protocol/decimal.ts'
+import type { SolarError } from '../protocol/errors.ts'
 import type { Order } from '../protocol/order.ts'
 import { hashHeader } from '../protocol/header.ts'
 import type { Chain } from './chain.ts'
 import type { EventHub } from './events.ts'
-import { refuseFuture, type TickRunner } from './tick-runner.ts'
+import type { TickRunner } from './tick-runner.ts'
 import type { VoteCounter } from './vote-counter.ts'
 
 export interface AuthorityLedgerParts {
@@ -109,17 +110,11 @@ function registryQueries(chain: Chain, users: ReadonlyMap<string, string>) {
 function marketCalls({ store, clock, minTradeMicro }: AuthorityLedgerParts) {
   return {
     async placeOrder(order: Order): Promise<'created' | 'same'> {
-      const { order_id, kwh } = order
-      const verdict = checkOrder(order, minTradeMicro)
-      if (!verdict.ok) {
-        if (verdict.code === 'order_too_small') {
-          throw ledgerError('order_too_small', { order_id, kwh, minimum: formatQuantity(minTradeMicro) })
-        }
-        throw ledgerError('refused_row', { id: order_id, reason: verdict.reason })
-      }
-      refuseFuture(`order ${order_id}`, order.timestamp, clock.now())
+      const rules = { minTradeMicro, now: clock.now() }
+      const verdict = checkOrder(order, rules)
+      if (!verdict.ok) throw refusedOrder(order, verdict.code, verdict.reason, rules)
       const outcome = await store.putOrder(order)
-      if (outcome === 'different') throw ledgerError('order_conflict', { order_id })
+      if (outcome === 'different') throw ledgerError('order_conflict', { order_id: order.order_id })
       return outcome
     },
 
@@ -130,5 +125,22 @@ function marketCalls({ store, clock, minTradeMicro }: AuthorityLedgerParts) {
     },
 
     transactions: (query: Parameters<MarketStore['transactions']>[0]) => store.transactions(query),
+  }
+}
+
+function refusedOrder(
+  { order_id, kwh, timestamp }: Order,
+  code: IntakeCode,
+  reason: string,
+  rules: IntakeRules,
+): SolarError {
+  switch (code) {
+    case 'order_too_small':
+      return ledgerError('order_too_small', { order_id, kwh, minimum: formatQuantity(rules.minTradeMicro) })
+    case 'from_the_future':
+      return ledgerError('from_the_future', { what: `order ${order_id}`, timestamp, now: rules.now })
+    case 'order_too_large':
+    case 'never_valid':
+      return ledgerError('refused_row', { id: order_id, reason })
   }
 }

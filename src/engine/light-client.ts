@@ -11,10 +11,12 @@ import { sealedHeaderShape, type SealedHeader } from '../protocol/header.ts'
 import { verifyTransactionProof } from '../protocol/light-verify.ts'
 import { proofAnswer, type ProofAnswer } from '../protocol/messages.ts'
 import type { SigningKey } from '../protocol/signature.ts'
+import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
 import type { Vote } from '../protocol/vote.ts'
 import { gossipVerdict, judge } from './gossip-rules.ts'
 import { LightFollower, type Offer } from './light-follower.ts'
 import { serveLightPeers } from './light-peers.ts'
+import { fetchOwnTrades, type Identity } from './own-trades.ts'
 import { createVoter, type Voter } from './voter.ts'
 
 export interface LightClientParts {
@@ -26,7 +28,7 @@ export interface LightClientParts {
   readonly randomBytes: RandomBytes
   readonly logger: Logger
   /** Who votes; null only follows and checks. */
-  readonly voter: { readonly id: string; readonly key: SigningKey } | null
+  readonly voter: Identity | null
   /** Headers to keep (the plan's N). */
   readonly windowSize: number
   /** Without a header for this long, the node says `stale`. */
@@ -70,6 +72,10 @@ export interface LightClient {
    * proof that does not hold), `not_ready`.
    */
   prove(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<CheckedProof>
+  /** Under which id this key is registered as active; `undefined` if it is not. */
+  identityOf(key: SigningKey): Identity | undefined
+  /** The body of a proved transaction, found by its hash; for its party. Throws `forbidden`. */
+  bodyOf(proof: CheckedProof, identity: Identity): Promise<Transaction>
 }
 
 /** The light node: follows headers, checks its own trades, votes, and answers for what it holds. */
@@ -172,6 +178,15 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
 
     sync,
 
+    identityOf(key) {
+      const entry = follower.trusted.registry.entries.find(
+        (known) => known.status === 'active' && known.public_key === key.publicKey,
+      )
+      return entry && { id: entry.id, key }
+    },
+
+    bodyOf: (proof, identity) => fetchBody(parts, identity, follower.chainId, proof.answer),
+
     async prove(by) {
       let failure: unknown = ledgerError('not_ready', { reason: 'no peer is connected' })
       for (const peer of requests.peers()) {
@@ -193,7 +208,7 @@ function verdictOf(offer: Offer): GossipVerdict {
 
 function voterOf(
   parts: LightClientParts,
-  { id, key }: { readonly id: string; readonly key: SigningKey },
+  identity: Identity,
   chainId: Hash,
   onAlarm: (code: string, reason: string) => void,
   countVote: () => void,
@@ -202,8 +217,7 @@ function voterOf(
     ...parts,
     chainId,
     amountDecimals: parts.genesis.amount_decimals,
-    voterId: id,
-    key,
+    identity,
     onAlarm,
     onVerified: (height, trades) => parts.onEvent({ type: 'verified', height, trades }),
     onVote: (vote) => {
@@ -211,6 +225,21 @@ function voterOf(
       parts.onEvent({ type: 'vote', vote })
     },
   })
+}
+
+/** The body of a proved transaction, for its party. Throws `forbidden`. */
+async function fetchBody(
+  parts: LightClientParts,
+  identity: Identity,
+  chainId: Hash,
+  proof: ProofAnswer,
+): Promise<Transaction> {
+  const trades = await fetchOwnTrades({ ...parts, chainId, identity }, proof.header.height)
+  const own = trades.find(({ transaction }) => hashTransaction(transaction) === proof.tx_hash)
+  if (own === undefined) {
+    throw ledgerError('forbidden', { reason: `${identity.id} is no party of transaction ${proof.tx_hash}` })
+  }
+  return own.transaction
 }
 
 async function proveWith(

@@ -3,17 +3,15 @@ import type { Gossip } from '../ports/gossip.ts'
 import type { CheckedTrade, LightStore } from '../ports/light-store.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
-import { bytesToHex, type Hash } from '../protocol/bytes.ts'
+import type { Hash } from '../protocol/bytes.ts'
 import { canonicalBytes } from '../protocol/canonical-json.ts'
 import { isSolarError, type Verdict } from '../protocol/errors.ts'
 import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import { verifyMerkleProof } from '../protocol/merkle.ts'
-import { tradesAnswer, tradesPath } from '../protocol/messages.ts'
 import type { Registry } from '../protocol/registry.ts'
-import { signRequest } from '../protocol/request.ts'
-import type { SigningKey } from '../protocol/signature.ts'
 import { checkTransaction, hashTransaction, type Transaction } from '../protocol/transaction.ts'
 import { signVote, type Vote } from '../protocol/vote.ts'
+import { fetchOwnTrades, type Identity } from './own-trades.ts'
 import { createSerial } from './serial.ts'
 
 export interface VoterParts {
@@ -26,8 +24,7 @@ export interface VoterParts {
   readonly randomBytes: RandomBytes
   readonly logger: Logger
   /** The registered id and key of this household. */
-  readonly voterId: string
-  readonly key: SigningKey
+  readonly identity: Identity
   readonly onVerified: (height: number, trades: readonly CheckedTrade[]) => void
   readonly onVote: (vote: Vote) => void
   readonly onAlarm: (code: string, reason: string) => void
@@ -47,24 +44,9 @@ export interface Voter {
 }
 
 export function createVoter(parts: VoterParts): Voter {
-  const { chainId, store, requests, gossip, clock, randomBytes, logger, voterId, key, onAlarm } = parts
+  const { chainId, store, requests, gossip, logger, identity, onAlarm } = parts
+  const { id: voterId, key } = identity
   const lane = createSerial()
-
-  /** Own transactions of a block with their proofs, from the first peer that gives them. */
-  async function fetchTrades(height: number) {
-    const path = tradesPath(height)
-    let failure: unknown = new Error('no peer is connected')
-    for (const peer of requests.peers()) {
-      const id = bytesToHex(randomBytes(16))
-      const credential = signRequest(voterId, chainId, { method: 'P2P', path, timestamp: clock.now(), id }, key)
-      try {
-        return tradesAnswer(await requests.request(peer, 'trades', { height, credential }), 'trades').trades
-      } catch (error) {
-        failure = error
-      }
-    }
-    throw failure
-  }
 
   function checkTrade(
     transaction: Transaction,
@@ -84,7 +66,7 @@ export function createVoter(parts: VoterParts): Voter {
   async function verifyOwnTrades(sealed: SealedHeader): Promise<Verdict> {
     const { header } = sealed
     const trades: CheckedTrade[] = []
-    for (const { transaction, merkle_proof } of await fetchTrades(header.height)) {
+    for (const { transaction, merkle_proof } of await fetchOwnTrades({ ...parts, identity }, header.height)) {
       const tx_hash = hashTransaction(transaction)
       const verdict = checkTrade(transaction, tx_hash, merkle_proof, header)
       if (!verdict.ok) return { ...verdict, reason: `trade ${transaction.id}: ${verdict.reason}` }
