@@ -6,7 +6,8 @@ import { createEventHub } from '../engine/events.ts'
 import { createSealer } from '../engine/sealer.ts'
 import { createTickRunner } from '../engine/tick-runner.ts'
 import { createVoteCounter } from '../engine/vote-counter.ts'
-import { createHttpServer, createMetrics } from '../http/index.ts'
+import { createMetrics } from '../http/metrics.ts'
+import { createHttpServer } from '../http/server.ts'
 import { createNodeNetwork } from '../network/node-network.ts'
 import type { ChainStore } from '../ports/chain-store.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
@@ -25,6 +26,7 @@ import type { OnPart } from './lifecycle.ts'
 import { logLedgerEvent } from './event-log.ts'
 import { createLogger } from './logger.ts'
 import { ensureAuthorityFiles } from './node-files.ts'
+import { startHttp } from './http-address.ts'
 import { createShutdown } from './shutdown.ts'
 import { runEvery } from './tick-timer.ts'
 import { VERSION } from './version.ts'
@@ -126,30 +128,24 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     await runner.recover()
     shutdown.opened('tick in hand', () => runner.idle())
 
-    let httpUrl: string | null = null
-    if (config.http !== 'off') {
-      const http = createHttpServer(
-        {
-          ledger,
-          node: () => ({
-            mode: 'authority',
-            chain_id: chainId,
-            peer_id: network.peerId,
-            multiaddrs: network.multiaddrs(),
-            version: VERSION,
-          }),
-          readiness: () => [],
-          tokens: files.tokens.hashes,
-          metrics: createMetrics(),
-          clock,
-          logger,
-        },
-        { ...config.http, rateLimitPerSecond: config.rateLimitPerSecond, webRoot: parts.webRoot },
-      )
-      const address = await http.start()
-      shutdown.opened('HTTP', () => http.stop())
-      httpUrl = address.url
-    }
+    const metrics = createMetrics()
+    metrics.setHeights(chain.tip?.header.height ?? null, chain.tip?.header.height ?? null)
+    metrics.watchPeers(() => network.requests.peers().length)
+    events.subscribe((event) => metrics.recordEvent(event, clock.now()))
+    const node = () => ({
+      mode: 'authority' as const,
+      chain_id: chainId,
+      peer_id: network.peerId,
+      multiaddrs: network.multiaddrs(),
+      version: VERSION,
+    })
+    const http = await startHttp(config, (address) =>
+      createHttpServer(
+        { ledger, node, readiness: () => [], tokens: files.tokens.hashes, metrics, clock, logger },
+        { ...address, rateLimit: { perAddress: config.rateLimitPerSecond }, webRoot: parts.webRoot },
+      ),
+    )
+    if (http !== null) shutdown.opened('HTTP', () => http.stop())
     if (config.tickIntervalMs !== 'off') {
       shutdown.opened(
         'tick timer',
@@ -162,7 +158,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       firstStart: files.firstStart,
       dataDirectory: directory.path,
       tokensCreated: files.tokens.created,
-      httpUrl,
+      httpUrl: http?.url ?? null,
       multiaddrs: network.multiaddrs(),
       tipHeight: chain.tip?.header.height ?? null,
     }

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { LightConfig } from '../config/types.ts'
 import { createLightClient, type LightClient, type LightEvent, type LightStatus } from '../engine/light-client.ts'
-import { createLightHttpServer, createMetrics } from '../http/index.ts'
+import { createLightHttpServer } from '../http/light-server.ts'
+import { createMetrics } from '../http/metrics.ts'
 import { createNodeNetwork } from '../network/node-network.ts'
 import type { PeerNetwork } from '../network/peer-network.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
@@ -19,6 +20,7 @@ import { logLightEvent } from './event-log.ts'
 import type { OnPart } from './lifecycle.ts'
 import { createLogger } from './logger.ts'
 import { ensureLightFiles, type LightFiles } from './node-files.ts'
+import { startHttp } from './http-address.ts'
 import { createShutdown } from './shutdown.ts'
 import { VERSION } from './version.ts'
 
@@ -36,7 +38,6 @@ export interface LightReport {
   readonly dataDirectory: string
   /** This household's public key: what a genesis or an enrolment registers. */
   readonly publicKey: string
-  readonly peerId: string
   readonly httpUrl: string | null
 }
 
@@ -63,13 +64,14 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
   const shutdown = createShutdown(logger)
   const stopping = new AbortController()
   let client: LightClient | undefined
+  let chainId: Hash | undefined
   let network: PeerNetwork | undefined
   const joined = Promise.withResolvers<LightClient>()
   joined.promise.catch(() => undefined)
 
-  const networkFor = (chainId: Hash | undefined, files: LightFiles): Promise<PeerNetwork> =>
+  const networkFor = (forChain: Hash | undefined, files: LightFiles): Promise<PeerNetwork> =>
     createNodeNetwork({
-      chainId,
+      chainId: forChain,
       privateKey: files.peerSeed,
       listen: [],
       peers: config.peers,
@@ -95,7 +97,7 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
 
   async function join(store: LightStore, files: LightFiles): Promise<LightClient> {
     const genesis = await findGenesis(store, files)
-    const chainId = chainIdOf(genesis)
+    chainId = chainIdOf(genesis)
     network = await networkFor(chainId, files)
     const entry = genesis.registry.find(({ public_key }) => public_key === files.voterKey.publicKey)
     const joining = await createLightClient({
@@ -139,13 +141,29 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
     joined.promise.catch((error: unknown) => {
       if (!stopping.signal.aborted) logger.error({ error }, 'could not join the chain')
     })
-    const peerId = ''
-    return { dataDirectory: directory.path, publicKey: files.voterKey.publicKey, peerId, httpUrl: null }
+    const metrics = createMetrics()
+    metrics.watchPeers(() => status().peers)
+    const node = () => ({
+      mode: 'light' as const,
+      chain_id: config.chainId ?? chainId ?? '',
+      peer_id: network?.peerId ?? '',
+      multiaddrs: network?.multiaddrs() ?? [],
+      version: VERSION,
+    })
+    const light = () => ({ ...status(), headers: status().headers.length })
+    const http = await startHttp(config, (address) =>
+      createLightHttpServer({ node, light, metrics, clock, logger }, address),
+    )
+    if (http !== null) shutdown.opened('HTTP', () => http.stop())
+    return { dataDirectory: directory.path, publicKey: files.voterKey.publicKey, httpUrl: http?.url ?? null }
   }
+
+  const status = (): LightStatus =>
+    client?.status() ?? { state: 'syncing', tip: null, headers: [], votes_sent: 0, peers: 0 }
 
   return {
     client: joined.promise,
-    status: () => client?.status() ?? { state: 'syncing', tip: null, headers: [], votes_sent: 0, peers: 0 },
+    status,
     async start() {
       try {
         return await open()
