@@ -1,0 +1,102 @@
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import type { NodeConfig } from '../../config/types.ts'
+import type { AuthorityReport } from '../../node/authority.ts'
+import type { LightReport } from '../../node/light.ts'
+import { runUntilSignal, type Runnable } from '../../node/lifecycle.ts'
+import type { Logger } from '../../ports/logger.ts'
+import { UsageError } from '../output.ts'
+
+const EXAMPLES = `
+Examples:
+  solar-node --mode=authority --data ./solar-data --tick 300
+  solar-node --mode=authority --config /etc/solar-node/authority.yaml
+  solar-node --mode=light --peer /ip4/192.0.2.1/tcp/4001/p2p/12D3KooW... --chain <chain_id>
+
+Every option is also a key of the --config file (min_trade_kwh) and a variable (SOLAR_MIN_TRADE_KWH).
+Flags win over variables, variables over the file.`
+
+/** `solar-node [run]`: the default command, a node until a signal ends it. */
+export function registerRun(program: Command): void {
+  program
+    .command('run', { isDefault: true })
+    .description('run a node (the default command)')
+    .usage('--mode=authority|light [options]')
+    // A word that is no command comes here; it gets its own line below.
+    .allowExcessArguments()
+    .option('--mode <mode>', 'authority: seals the ledger; light: verifies and votes')
+    .option('--config <file>', 'YAML file with settings')
+    .option('--data <dir>', 'where keys and data are kept (default: ./solar-data)')
+    .option('--http <host:port|off>', 'HTTP address (default: 127.0.0.1:8080 for an authority, off for light)')
+    .option('--peer <multiaddr...>', 'a node to stay connected with')
+    .option('--passphrase-file <file>', 'opens encrypted key files in the data directory')
+    .option('--listen <multiaddr...>', 'authority: libp2p addresses (default: TCP 4001 and WebSocket 4002)')
+    .option('--database <url>', 'authority: sqlite:PATH (default: ledger.db in the data directory)')
+    .option('--tick <seconds|off>', 'authority: trading interval (default: 300)')
+    .option('--finality <policy>', 'authority, on the first start: authority, votes:K or validators:M')
+    .option('--seal <rule>', 'authority, on the first start: authority or work:D')
+    .option('--genesis <file>', 'authority: the genesis to start from (default: a new one)')
+    .option('--chain <chain_id>', 'light: the chain to trust (default: trust on first use)')
+    .option('--headers <n>', 'light: headers to keep (default: 5)')
+    .option('--no-vote', 'light: verify only')
+    .addHelpText('after', EXAMPLES)
+    .action(async (_options, command: Command) => {
+      if (command.args[0] !== undefined) throw unknownCommand(program, command.args[0])
+      await run(command)
+    })
+}
+
+function unknownCommand(program: Command, word: string): UsageError {
+  const names = program.commands.map((command) => command.name()).join(', ')
+  return new UsageError(`unknown command "${word}", expected one of ${names} (see solar-node --help)`)
+}
+
+async function run(command: Command): Promise<void> {
+  // Loaded only now, and the node below: --help and the other commands do without them.
+  const { loadNodeConfig } = await import('../../config/load.ts')
+  const { createLogger } = await import('../../node/logger.ts')
+  const { config: file, json, ...flags } = givenOptions(command)
+  const config = loadNodeConfig({ flags, env: process.env, file: file as string | undefined })
+  const logger = createLogger({ level: config.logLevel, pretty: process.stdout.isTTY && json !== true })
+  const node = await createNode(config, logger)
+  const code = await runUntilSignal(node, {
+    logger,
+    onStarted: (report) => sayStarted(report, logger),
+  })
+  // Whatever still hangs must not keep a stopped node alive.
+  process.exit(code)
+}
+
+/** The options that stand on the command line: commander's own defaults (vote: true) are none of the operator's. */
+function givenOptions(command: Command): Record<string, unknown> {
+  const options: Record<string, unknown> = command.optsWithGlobals()
+  return Object.fromEntries(
+    Object.entries(options).filter(([name]) => command.getOptionValueSourceWithGlobals(name) === 'cli'),
+  )
+}
+
+async function createNode(config: NodeConfig, logger: Logger): Promise<Runnable<AuthorityReport | LightReport>> {
+  if (config.mode === 'light') {
+    const { createLight } = await import('../../node/light.ts')
+    return createLight(config, { logger })
+  }
+  const { createAuthority } = await import('../../node/authority.ts')
+  return createAuthority(config, { logger })
+}
+
+function sayStarted(report: AuthorityReport | LightReport, logger: Logger): void {
+  const common = { data: report.dataDirectory, http: report.httpUrl }
+  if (!('chainId' in report)) {
+    logger.info({ ...common, public_key: report.publicKey }, 'light node is running')
+    return
+  }
+  const { chainId, multiaddrs, tipHeight } = report
+  const how = report.firstStart ? 'made a new chain' : 'found its chain again'
+  logger.info({ ...common, chain_id: chainId, multiaddrs, tip_height: tipHeight }, `authority is running, ${how}`)
+  if (report.tokensCreated) {
+    logger.warn(
+      { file: join(report.dataDirectory, 'tokens.json') },
+      'take tokens.json away: the node keeps only hashes',
+    )
+  }
+}

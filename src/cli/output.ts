@@ -1,0 +1,32 @@
+import { CommanderError } from 'commander'
+import { isConfigError } from '../config/errors.ts'
+import { isSolarError } from '../protocol/errors.ts'
+
+/** How a command ended, for shells and supervisors. */
+export const EXIT = { ok: 0, failed: 1, usage: 2 } as const
+
+/** What was typed cannot be meant: one line, exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/** Writes the answer of a command to standard output: lines for people, or one JSON line with --json. */
+export function printResult(json: boolean, lines: readonly string[], result: object): void {
+  process.stdout.write(json ? `${JSON.stringify(result)}\n` : `${lines.join('\n')}\n`)
+}
+
+/** 2 for what the operator wrote, 1 for what went wrong. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+  return error instanceof UsageError || isConfigError(error) ? EXIT.usage : EXIT.failed
+}
+
+/** One clear line on standard error, JSON with --json; the stack only for who debugs. */
+export function printError(error: unknown, options: { readonly json: boolean; readonly stack: boolean }): void {
+  // Commander has written its line already (see program.ts).
+  if (error instanceof CommanderError) return
+  const message = (error instanceof Error ? error.message : String(error)).replace(/\s*\n\s*/g, ' ')
+  const code = isSolarError(error) ? error.code : error instanceof UsageError ? 'usage' : 'failed'
+  process.stderr.write(options.json ? `${JSON.stringify({ error: { code, message } })}\n` : `solar-node: ${message}\n`)
+  if (options.stack && error instanceof Error) process.stderr.write(`${error.stack}\n`)
+}

@@ -1,0 +1,68 @@
+import { Command, CommanderError, Option } from 'commander'
+import { LOG_LEVELS } from '../config/values.ts'
+import { registerGenesis } from './commands/genesis.ts'
+import { registerKeys } from './commands/keys.ts'
+import { registerRun } from './commands/run.ts'
+import { VERSION } from '../node/version.ts'
+import { EXIT, exitCodeOf, printError } from './output.ts'
+
+/** Adds one command, with its options and its example, to the program. */
+export type RegisterCommand = (program: Command) => void
+
+/** Every command has a file of its own in commands/. */
+const commands: readonly RegisterCommand[] = [registerRun, registerKeys, registerGenesis]
+
+/** Options that every command takes; read them with `command.optsWithGlobals()`. */
+export interface GlobalOptions {
+  readonly json?: true
+  readonly logLevel?: string
+}
+
+/** The command line, ready to parse. */
+export function createProgram(): Command {
+  const program = new Command('solar-node')
+    .description('A ledger for energy-sharing communities that its members can check')
+    .version(VERSION, '--version', 'print the version')
+    .option('--json', 'machine-readable output')
+    .addOption(new Option('--log-level <level>', 'debug also shows where an error came from').choices(LOG_LEVELS))
+    .helpCommand(false)
+    .showHelpAfterError(false)
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      // Commander puts its suggestion on a second line.
+      outputError: (text, write) => {
+        const line = text
+          .trim()
+          .replace(/^error: /, '')
+          .replace(/\s*\n\s*/g, ' ')
+        write(process.argv.includes('--json') ? usageJson(line) : `solar-node: ${line} (see solar-node --help)\n`)
+      },
+    })
+    .addHelpText(
+      'after',
+      `
+Without a command, run starts a node:
+  solar-node --mode=authority --data ./solar-data
+  solar-node --mode=light --peer /ip4/192.0.2.1/tcp/4001/p2p/12D3KooW...
+solar-node run --help lists its options.`,
+    )
+  for (const register of commands) register(program)
+  return program
+}
+
+const usageJson = (message: string): string => `${JSON.stringify({ error: { code: 'usage', message } })}\n`
+
+/** Runs one command line and gives its exit code. Errors become one line on standard error. */
+export async function runCommandLine(argv: readonly string[]): Promise<number> {
+  const program = createProgram()
+  try {
+    await program.parseAsync(argv)
+    return Number(process.exitCode ?? EXIT.ok)
+  } catch (error) {
+    const options: GlobalOptions = program.opts()
+    const level = options.logLevel ?? process.env.SOLAR_LOG_LEVEL
+    printError(error, { json: options.json === true, stack: level === 'debug' && !(error instanceof CommanderError) })
+    return exitCodeOf(error)
+  }
+}

@@ -1,0 +1,153 @@
+import { join, resolve } from 'node:path'
+import type { z } from 'zod'
+import { isJsonObject } from '../protocol/shape.ts'
+import { configError } from './errors.ts'
+import {
+  authoritySchema,
+  lightSchema,
+  MODES,
+  modeSchema,
+  type AuthoritySettings,
+  type RegisteredKey,
+} from './schema.ts'
+import { gatherSettings, refuseForeignKeys, type ConfigSources, type Settings } from './sources.ts'
+import type { AuthorityConfig, ConfiguredKey, LightConfig, NodeConfig, PriceBand } from './types.ts'
+import { showValue } from './values.ts'
+
+/**
+ * The configuration of the mode that the sources name. Paths are relative to the working directory, whichever source
+ * they come from. Throws `config_unknown_key`, `config_bad_value`, `config_unreadable`, `config_conflict`.
+ */
+export function loadNodeConfig(sources: ConfigSources): NodeConfig {
+  const settings = gatherSettings(sources)
+  const mode = settings.get('mode')
+  if (mode === undefined) {
+    throw configError('config_conflict', { reason: `say what this node is: --mode=${MODES.join(' or --mode=')}` })
+  }
+  const result = modeSchema.safeParse(mode.value)
+  if (!result.success) throw firstProblem(result.error, settings, 'mode')
+  return result.data === 'authority' ? authorityConfig(settings) : lightConfig(settings)
+}
+
+/** `loadNodeConfig` for an authority, whatever `mode` says. */
+export const loadAuthorityConfig = (sources: ConfigSources): AuthorityConfig => authorityConfig(gatherSettings(sources))
+
+/** `loadNodeConfig` for a light node, whatever `mode` says. */
+export const loadLightConfig = (sources: ConfigSources): LightConfig => lightConfig(gatherSettings(sources))
+
+function authorityConfig(settings: Settings): AuthorityConfig {
+  refuseForeignKeys(settings, 'authority')
+  const values = check(authoritySchema, settings)
+  const dataDirectory = resolve(values.data)
+  return {
+    mode: 'authority',
+    dataDirectory,
+    http: values.http,
+    listen: values.listen,
+    peers: values.peer,
+    database: { kind: 'sqlite', path: resolve(values.database ?? join(dataDirectory, 'ledger.db')) },
+    tickIntervalMs: values.tick,
+    genesisFile: optionalPath(values.genesis),
+    genesis: {
+      name: values.name,
+      origin: values.origin,
+      currency: values.currency,
+      amountDecimals: values.amount_decimals,
+      finality: values.finality,
+      seal: values.seal,
+      voters: values.voters.map(configuredKey),
+      validators: values.validators.map(configuredKey),
+    },
+    minTradeMicro: values.min_trade_kwh,
+    priceBand: priceBand(values),
+    rateLimitPerSecond: values.rate_limit,
+    passphraseFile: optionalPath(values.passphrase_file),
+    logLevel: values.log_level,
+  }
+}
+
+function lightConfig(settings: Settings): LightConfig {
+  refuseForeignKeys(settings, 'light')
+  const values = check(lightSchema, settings)
+  if (values.peer.length === 0) {
+    throw configError('config_conflict', {
+      reason: 'a light node needs somebody to ask: --peer with the multiaddr that the authority shows at its start',
+    })
+  }
+  return {
+    mode: 'light',
+    dataDirectory: resolve(values.data),
+    http: values.http,
+    peers: values.peer,
+    chainId: values.chain,
+    headerWindow: values.headers,
+    vote: values.vote,
+    passphraseFile: optionalPath(values.passphrase_file),
+    logLevel: values.log_level,
+  }
+}
+
+const optionalPath = (path: string | undefined): string | undefined => (path === undefined ? undefined : resolve(path))
+
+function configuredKey(key: RegisteredKey): ConfiguredKey {
+  return { id: key.id, publicKey: key.public_key, recoveryKey: key.recovery_key ?? null, userId: key.user_id }
+}
+
+function priceBand({ feed_in_price, retail_price }: AuthoritySettings): PriceBand | undefined {
+  if (feed_in_price === undefined && retail_price === undefined) return undefined
+  if (feed_in_price === undefined || retail_price === undefined || feed_in_price > retail_price) {
+    throw configError('config_conflict', {
+      reason: 'feed_in_price and retail_price: expected both, feed_in_price not above retail_price, or neither',
+    })
+  }
+  return { feedInMicro: feed_in_price, retailMicro: retail_price }
+}
+
+function check<Schema extends z.ZodType>(schema: Schema, settings: Settings): z.output<Schema> {
+  const values = Object.fromEntries([...settings].map(([key, { value }]) => [key, value]))
+  delete values.mode
+  const result = schema.safeParse(values)
+  if (!result.success) throw firstProblem(result.error, settings)
+  return result.data
+}
+
+/** One line at a time: the first thing that is wrong. */
+function firstProblem(error: z.ZodError, settings: Settings, root?: string) {
+  const issue = error.issues[0]
+  const path = [...(root === undefined ? [] : [root]), ...(issue?.path ?? [])]
+  const [name = ''] = path
+  const found = settings.get(String(name))
+  const origin = found?.origin ?? 'the defaults'
+  const key = path.reduce<string>(
+    (text, part) => (typeof part === 'number' ? `${text}[${part}]` : dotted(text, part)),
+    '',
+  )
+  if (issue?.code === 'unrecognized_keys') {
+    const unknown = dotted(key, issue.keys[0] ?? '')
+    return configError('config_unknown_key', {
+      key: unknown,
+      origin,
+      expected: 'id, public_key, recovery_key, user_id',
+    })
+  }
+  const value = path.slice(1).reduce<unknown>((inner, part) => member(inner, part), found?.value)
+  return configError('config_bad_value', {
+    key,
+    expected: issue?.message ?? 'another value',
+    // The whole value of `database` may be a credential, whatever it looks like.
+    got: name === 'database' ? schemeOf(value) : showValue(value),
+    origin,
+  })
+}
+
+const dotted = (text: string, part: PropertyKey): string => (text === '' ? String(part) : `${text}.${String(part)}`)
+
+function member(value: unknown, part: PropertyKey): unknown {
+  if (Array.isArray(value)) return value[Number(part)] as unknown
+  return isJsonObject(value) ? value[String(part)] : undefined
+}
+
+function schemeOf(value: unknown): string {
+  const scheme = typeof value === 'string' ? /^[a-z][a-z0-9+.-]{0,20}:/i.exec(value)?.[0] : undefined
+  return scheme === undefined ? 'a value without a scheme' : `"${scheme}..."`
+}

@@ -1,0 +1,106 @@
+import { z } from 'zod'
+import { edgeIdentifier } from '../protocol/edge.ts'
+import { DEFAULT_HEADER_WINDOW, DEFAULT_MIN_TRADE_MICRO, MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
+import { hash32, publicKeyHex } from '../protocol/shape.ts'
+import { multiaddrText } from './multiaddr.ts'
+import {
+  finalityPolicy,
+  fromShape,
+  httpAddress,
+  listOf,
+  LOG_LEVELS,
+  nonEmptyText,
+  quantityMicro,
+  sealRule,
+  sqlitePath,
+  tickSeconds,
+  wholeNumber,
+  word,
+  yesOrNo,
+  type Reader,
+} from './values.ts'
+
+/** A schema from a reader; a refusal says what was expected. */
+function setting<T>(expected: string, read: Reader<T>) {
+  return z.unknown().transform((value, context): T => {
+    const result = read(value)
+    if (result !== undefined) return result
+    context.addIssue({ code: 'custom', message: expected })
+    return z.NEVER
+  })
+}
+
+/**
+ * Every setting, by mode. One name everywhere: `min_trade_kwh` in YAML is SOLAR_MIN_TRADE_KWH in the environment and,
+ * where there is a flag, --min-trade-kwh.
+ */
+const PUBLIC_KEY = 'an Ed25519 public key, 64 lower-case hex characters'
+const IDENTIFIER = 'an identifier [A-Za-z0-9._:@+-]{1,64}'
+const HTTP = 'HOST:PORT or off'
+const PRICE = 'a price per kWh such as 0.08'
+
+export const MODES = ['authority', 'light'] as const
+export type Mode = (typeof MODES)[number]
+export const modeSchema = setting(MODES.join(' or '), word(...MODES))
+
+const registeredKey = z.strictObject(
+  {
+    id: setting(IDENTIFIER, fromShape(edgeIdentifier)),
+    public_key: setting(PUBLIC_KEY, fromShape(publicKeyHex)),
+    recovery_key: setting(PUBLIC_KEY, fromShape(publicKeyHex)).optional(),
+    user_id: setting(IDENTIFIER, fromShape(edgeIdentifier)).optional(),
+  },
+  { error: 'a mapping with id and public_key, and optionally recovery_key and user_id' },
+)
+export type RegisteredKey = z.output<typeof registeredKey>
+const registeredKeys = z.array(registeredKey, { error: 'a list of {id, public_key}' }).max(1_000).default([])
+
+const common = {
+  data: setting('a directory', nonEmptyText).default('./solar-data'),
+  peer: setting('multiaddrs such as /ip4/192.0.2.1/tcp/4001/p2p/12D3...', listOf(multiaddrText)).default([]),
+  passphrase_file: setting('a file', nonEmptyText).optional(),
+  log_level: setting('debug, info, warn or error', word(...LOG_LEVELS)).default('info'),
+}
+
+export const authoritySchema = z.strictObject({
+  ...common,
+  http: setting(HTTP, httpAddress).default({ host: '127.0.0.1', port: 8080 }),
+  // A peer-to-peer node has to be reachable; HTTP, which takes tokens, stays on loopback until somebody opens it.
+  listen: setting('multiaddrs such as /ip4/0.0.0.0/tcp/4001', listOf(multiaddrText)).default([
+    '/ip4/0.0.0.0/tcp/4001',
+    '/ip4/0.0.0.0/tcp/4002/ws',
+  ]),
+  database: setting('sqlite:PATH, the one kind of database that this version supports', sqlitePath).optional(),
+  tick: setting('seconds from 0.1 to 86400, or off', tickSeconds).default(300_000),
+  finality: setting('authority, votes:K or validators:M', finalityPolicy).optional(),
+  seal: setting('authority or work:D with D from 1 to 8', sealRule).optional(),
+  genesis: setting('a file', nonEmptyText).optional(),
+  name: setting('a name', nonEmptyText).optional(),
+  origin: setting('a schema-less URL such as ledger.example.org/street', nonEmptyText).optional(),
+  currency: setting('a currency code such as EUR', nonEmptyText).optional(),
+  amount_decimals: setting('a whole number from 0 to 6', wholeNumber(0, 6)).optional(),
+  voters: registeredKeys,
+  validators: registeredKeys,
+  min_trade_kwh: setting('kWh such as 0.01', quantityMicro).default(DEFAULT_MIN_TRADE_MICRO),
+  feed_in_price: setting(PRICE, quantityMicro).optional(),
+  retail_price: setting(PRICE, quantityMicro).optional(),
+  rate_limit: setting('requests a second from 1 to 1000000', wholeNumber(1, 1_000_000)).default(200),
+})
+export type AuthoritySettings = z.output<typeof authoritySchema>
+
+export const lightSchema = z.strictObject({
+  ...common,
+  http: setting(HTTP, httpAddress).default('off'),
+  chain: setting('a chain_id, 64 lower-case hex characters', fromShape(hash32)).optional(),
+  headers: setting(
+    `a whole number from 1 to ${MAX_HEADERS_PER_REQUEST}`,
+    wholeNumber(1, MAX_HEADERS_PER_REQUEST),
+  ).default(DEFAULT_HEADER_WINDOW),
+  vote: setting('true or false', yesOrNo).default(true),
+})
+export type LightSettings = z.output<typeof lightSchema>
+
+export const schemas = { authority: authoritySchema, light: lightSchema } as const
+
+/** Settings that are lists of mappings: only a YAML file can carry them. */
+export const YAML_ONLY: readonly string[] = ['voters', 'validators']

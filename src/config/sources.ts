@@ -1,0 +1,96 @@
+import { readFileSync } from 'node:fs'
+import { parse, YAMLParseError } from 'yaml'
+import { isJsonObject } from '../protocol/shape.ts'
+import { configError } from './errors.ts'
+import { MODES, schemas, YAML_ONLY, type Mode } from './schema.ts'
+
+/** Where settings come from; flags win over the environment, that over the file, that over the defaults. */
+export interface ConfigSources {
+  /** Flags that were given, by name in camelCase (as commander has them) or snake_case. */
+  readonly flags: Readonly<Record<string, unknown>>
+  /** The environment; only SOLAR_* is read, and an empty variable counts as not set. */
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** The --config file, YAML. */
+  readonly file?: string | undefined
+}
+
+export interface Setting {
+  readonly value: unknown
+  /** A flag, a variable or FILE:KEY, for error lines. */
+  readonly origin: string
+}
+export type Settings = ReadonlyMap<string, Setting>
+
+const PREFIX = 'SOLAR_'
+const flagOf = (key: string): string => `--${key === 'vote' ? 'no-vote' : key.replaceAll('_', '-')}`
+const snakeCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+const keysOf = (mode: Mode): readonly string[] => Object.keys(schemas[mode].shape)
+const allKeys: readonly string[] = [...new Set(['mode', ...MODES.flatMap(keysOf)])]
+
+/**
+ * Merges the sources. Throws `config_unknown_key` for a name that no mode knows, `config_unreadable` for a file that
+ * cannot be read.
+ */
+export function gatherSettings(sources: ConfigSources): Settings {
+  const file = sources.file ?? (sources.env.SOLAR_CONFIG === '' ? undefined : sources.env.SOLAR_CONFIG)
+  const settings = new Map<string, Setting>()
+  if (file !== undefined) {
+    for (const [key, value] of Object.entries(readYaml(file))) settings.set(key, { value, origin: `${file}:${key}` })
+  }
+  for (const [name, value] of Object.entries(sources.env)) {
+    if (!name.startsWith(PREFIX) || name === 'SOLAR_CONFIG' || value === undefined || value === '') continue
+    const key = name.slice(PREFIX.length).toLowerCase()
+    // Only the upper-case spelling is a setting, as everywhere in the environment.
+    if (name !== name.toUpperCase()) throw unknownKey(name, name)
+    if (YAML_ONLY.includes(key)) {
+      throw configError('config_unknown_key', { key: name, expected: `${key} in the --config file`, origin: name })
+    }
+    if (!allKeys.includes(key)) throw unknownKey(name, name)
+    settings.set(key, { value, origin: name })
+  }
+  for (const [name, value] of Object.entries(sources.flags)) {
+    const key = snakeCase(name)
+    if (value !== undefined) settings.set(key, { value, origin: flagOf(key) })
+  }
+  for (const [key, { origin }] of settings) if (!allKeys.includes(key)) throw unknownKey(key, origin)
+  return settings
+}
+
+/** Throws `config_unknown_key` for a setting of another mode. */
+export function refuseForeignKeys(settings: Settings, mode: Mode): void {
+  const keys = keysOf(mode)
+  for (const [key, { origin }] of settings) {
+    if (key === 'mode' || keys.includes(key)) continue
+    throw configError('config_unknown_key', { key, origin, expected: `a setting of --mode=${mode}` })
+  }
+}
+
+function unknownKey(key: string, origin: string) {
+  return configError('config_unknown_key', { key, origin, expected: `one of ${allKeys.join(', ')}` })
+}
+
+function readYaml(file: string): Record<string, unknown> {
+  let document: unknown
+  try {
+    document = parse(readFileSync(file, 'utf8'), { prettyErrors: true })
+  } catch (cause) {
+    throw configError('config_unreadable', { file, reason: yamlReason(cause) }, cause)
+  }
+  if (document === null || document === undefined) return {}
+  if (!isJsonObject(document)) {
+    throw configError('config_unreadable', { file, reason: 'expected a YAML mapping of settings' })
+  }
+  // `key:` with nothing behind it sets nothing.
+  return Object.fromEntries(Object.entries(document).filter(([, value]) => value !== null))
+}
+
+function yamlReason(cause: unknown): string {
+  if (cause instanceof YAMLParseError) {
+    // The library's message goes on with an excerpt of the file, which may hold anything.
+    const line = cause.linePos?.[0].line
+    return `not YAML${line === undefined ? '' : `, line ${line}`}: ${cause.code.toLowerCase().replaceAll('_', ' ')}`
+  }
+  const code = (cause as NodeJS.ErrnoException).code
+  if (code === 'ENOENT') return 'no such file'
+  return cause instanceof Error ? cause.message : String(cause)
+}

@@ -1,0 +1,90 @@
+import type { Hash, Hex } from '../protocol/bytes.ts'
+import type { Finality } from '../protocol/genesis.ts'
+
+/** Port 0 picks a free one. `host` is a name or an address, IPv6 without brackets. */
+export interface HttpAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/** The SQL database; `path` is absolute. */
+export interface DatabaseConfig {
+  readonly kind: 'sqlite'
+  readonly path: string
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+/** A key that a new genesis registers, and the platform user it belongs to (kept in SQL, never on the chain). */
+export interface ConfiguredKey {
+  readonly id: string
+  readonly publicKey: Hex
+  readonly recoveryKey: Hex | null
+  readonly userId: string | undefined
+}
+
+export interface SealConfig {
+  readonly kind: 'authority' | 'work'
+  /** Leading zero hex digits; 0 for kind authority. */
+  readonly difficulty: number
+}
+
+/**
+ * What the operator asked of the genesis. It is made on the first start; afterwards, and with `--genesis`, what is given
+ * here must agree with the genesis that is there. `undefined`: not asked for.
+ */
+export interface GenesisSettings {
+  readonly name: string | undefined
+  readonly origin: string | undefined
+  readonly currency: string | undefined
+  readonly amountDecimals: number | undefined
+  readonly finality: Finality | undefined
+  readonly seal: SealConfig | undefined
+  readonly voters: readonly ConfiguredKey[]
+  readonly validators: readonly ConfiguredKey[]
+}
+
+/** Prices that the built-in market stays between, in micro-units per kWh. */
+export interface PriceBand {
+  readonly feedInMicro: bigint
+  readonly retailMicro: bigint
+}
+
+interface CommonConfig {
+  /** Absolute. */
+  readonly dataDirectory: string
+  readonly http: HttpAddress | 'off'
+  /** Multiaddrs to dial and keep. */
+  readonly peers: readonly string[]
+  /** File with the passphrase of the key files, for key files that are encrypted. Absolute. */
+  readonly passphraseFile: string | undefined
+  readonly logLevel: LogLevel
+}
+
+export interface AuthorityConfig extends CommonConfig {
+  readonly mode: 'authority'
+  /** Multiaddrs to listen on. */
+  readonly listen: readonly string[]
+  readonly database: DatabaseConfig
+  /** 'off': ticks run only when somebody posts or runs one. */
+  readonly tickIntervalMs: number | 'off'
+  /** Absolute. */
+  readonly genesisFile: string | undefined
+  readonly genesis: GenesisSettings
+  /** Smaller orders are refused, in micro-kWh. */
+  readonly minTradeMicro: bigint
+  readonly priceBand: PriceBand | undefined
+  /** HTTP requests per second and address, without a role token. */
+  readonly rateLimitPerSecond: number
+}
+
+export interface LightConfig extends CommonConfig {
+  readonly mode: 'light'
+  /** The pin; `undefined`: trust on first use. */
+  readonly chainId: Hash | undefined
+  /** Headers kept. */
+  readonly headerWindow: number
+  readonly vote: boolean
+}
+
+export type NodeConfig = AuthorityConfig | LightConfig

@@ -1,0 +1,128 @@
+import { isIPv6 } from 'node:net'
+import { parseQuantity } from '../protocol/decimal.ts'
+import { edgeQuantity } from '../protocol/edge.ts'
+import { isSolarError } from '../protocol/errors.ts'
+import type { Finality } from '../protocol/genesis.ts'
+import { describe, isJsonObject, type Shape } from '../protocol/shape.ts'
+import type { HttpAddress, SealConfig } from './types.ts'
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
+
+/**
+ * How single settings are read. Flags and variables bring text, YAML brings numbers and lists as well; each reader takes
+ * both and gives `undefined` for what it refuses.
+ */
+export type Reader<T> = (value: unknown) => T | undefined
+
+/** A reader from a shape of the protocol. */
+export function fromShape<T>(shape: Shape<T>): Reader<T> {
+  return (value) => {
+    try {
+      return shape(value, '')
+    } catch (error) {
+      if (isSolarError(error, 'malformed')) return undefined
+      throw error
+    }
+  }
+}
+
+/** One of these words. */
+export function word<const T extends string>(...options: readonly T[]): Reader<T> {
+  return (value) => options.find((option) => option === value)
+}
+
+export const nonEmptyText: Reader<string> = (value) =>
+  typeof value === 'string' && value.trim() !== '' ? value : undefined
+
+/** A list, or text with items between commas or spaces; every item must be readable. */
+export function listOf<T>(read: Reader<T>): Reader<readonly T[]> {
+  return (value) => {
+    const items: unknown = typeof value === 'string' ? value.split(/[\s,]+/).filter((item) => item !== '') : value
+    if (!Array.isArray(items)) return undefined
+    const result: T[] = []
+    for (const item of items) {
+      const one = read(item)
+      if (one === undefined) return undefined
+      result.push(one)
+    }
+    return result
+  }
+}
+
+/** A whole number from `min` to `max`. */
+export function wholeNumber(min: number, max: number): Reader<number> {
+  return (value) => {
+    const number = typeof value === 'string' && /^[0-9]{1,15}$/.test(value) ? Number(value) : value
+    return typeof number === 'number' && Number.isSafeInteger(number) && number >= min && number <= max
+      ? number
+      : undefined
+  }
+}
+
+export const yesOrNo: Reader<boolean> = (value) => {
+  if (value === true || value === 'true') return true
+  return value === false || value === 'false' ? false : undefined
+}
+
+/** HOST:PORT, [IPV6]:PORT, :PORT (loopback), or off. */
+export const httpAddress: Reader<HttpAddress | 'off'> = (value) => {
+  if (value === 'off') return 'off'
+  if (typeof value !== 'string') return undefined
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]*)):([0-9]{1,5})$/.exec(value)
+  if (match === null) return undefined
+  const [, ipv6, name, port = ''] = match
+  if (Number(port) > 65_535 || (ipv6 !== undefined && !isIPv6(ipv6))) return undefined
+  const host = ipv6 ?? name ?? ''
+  return { host: host === '' ? '127.0.0.1' : host, port: Number(port) }
+}
+
+const MIN_TICK_MS = 100
+const MAX_TICK_MS = 24 * 60 * 60 * 1000
+
+/** Seconds with up to three decimals, as milliseconds; or off. */
+export const tickSeconds: Reader<number | 'off'> = (value) => {
+  if (value === 'off') return 'off'
+  const text = typeof value === 'number' ? String(value) : value
+  if (typeof text !== 'string' || !/^[0-9]{1,6}(\.[0-9]{1,3})?$/.test(text)) return undefined
+  const milliseconds = Math.round(Number(text) * 1000)
+  return milliseconds >= MIN_TICK_MS && milliseconds <= MAX_TICK_MS ? milliseconds : undefined
+}
+
+/** authority, votes:K or validators:M. */
+export const finalityPolicy: Reader<Finality> = (value) => {
+  if (value === 'authority') return { policy: 'authority' }
+  const match = typeof value === 'string' ? /^(votes|validators):([1-9][0-9]{0,5})$/.exec(value) : null
+  if (match === null) return undefined
+  return { policy: match[1] === 'votes' ? 'votes' : 'validators', threshold: Number(match[2]) }
+}
+
+/** authority or work:D. Each digit makes a block 16 times dearer; 8 take minutes to hours. */
+export const sealRule: Reader<SealConfig> = (value) => {
+  if (value === 'authority') return { kind: 'authority', difficulty: 0 }
+  const match = typeof value === 'string' ? /^work:([1-8])$/.exec(value) : null
+  return match === null ? undefined : { kind: 'work', difficulty: Number(match[1]) }
+}
+
+/** sqlite:PATH, as the path. */
+export const sqlitePath: Reader<string> = (value) => {
+  const match = typeof value === 'string' ? /^sqlite:(?!\/\/)(.+)$/.exec(value) : null
+  return match?.[1]
+}
+
+/** A quantity in micro-units. */
+export const quantityMicro: Reader<bigint> = (value) => {
+  // YAML reads an unquoted 0.08 as a number and flags bring text: both mean the same quantity.
+  const text = fromShape(edgeQuantity)(value)
+  return text === undefined ? undefined : parseQuantity(text)
+}
+
+/** A value for an error line, without the secrets that a URL can carry. */
+export function showValue(value: unknown): string {
+  if (typeof value === 'string') {
+    const scheme = /^([A-Za-z][A-Za-z0-9+.-]*:)\/\//.exec(value)?.[1]
+    const text = scheme === undefined ? value : `${scheme}//...`
+    return JSON.stringify(text.length > 100 ? `${text.slice(0, 97)}...` : text)
+  }
+  if (Array.isArray(value)) return `[${value.map(showValue).join(', ')}]`
+  return isJsonObject(value) ? 'a mapping' : describe(value)
+}

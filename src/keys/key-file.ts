@@ -1,0 +1,145 @@
+import { open } from 'node:fs/promises'
+import type { RandomBytes } from '../ports/clock.ts'
+import { bytesToHex, hexToBytes, type Hex } from '../protocol/bytes.ts'
+import { isSolarError } from '../protocol/errors.ts'
+import { literal, object, text, publicKeyHex } from '../protocol/shape.ts'
+import { signingKeyFromSecret, type SigningKey } from '../protocol/signature.ts'
+import { createFileDurably } from './durable-file.ts'
+import { keyError } from './errors.ts'
+
+/**
+ * A key file is one JSON object, or the same object encrypted by age (armored, scrypt passphrase), so that `age -d` opens
+ * it too. Mode 0600.
+ */
+const SECRET_BYTES = 32
+const KEY_FILE_MODE = 0o600
+const OTHERS = 0o077
+const MAX_FILE_BYTES = 16 * 1024
+const AGE_HEADER = '-----BEGIN AGE ENCRYPTED FILE-----'
+
+const keyFileShape = object({
+  version: literal(1),
+  kind: literal('solar-node-key'),
+  public_key: publicKeyHex,
+  secret_key: text(/^[0-9a-f]{64}$/, '64 lower-case hex characters'),
+})
+
+/** A key with its secret, for who needs the seed itself (the libp2p identity). Everybody else takes a `SigningKey`. */
+export interface KeyMaterial {
+  readonly publicKey: Hex
+  /** RFC 8032 seed, 32 bytes. */
+  readonly secret: Uint8Array
+}
+
+export interface NewKeyOptions {
+  readonly randomBytes: RandomBytes
+  /** Encrypts the file. */
+  readonly passphrase?: string | undefined
+}
+
+/** Makes a key and writes it to `path`, durably. Throws `key_exists`, `key_unreadable`. */
+export async function createKeyFile(path: string, options: NewKeyOptions): Promise<KeyMaterial> {
+  const secret = options.randomBytes(SECRET_BYTES)
+  const { publicKey } = signingKeyFromSecret(secret)
+  const record = { version: 1, kind: 'solar-node-key', public_key: publicKey, secret_key: bytesToHex(secret) }
+  const plain = `${JSON.stringify(record, null, 2)}\n`
+  const content = options.passphrase === undefined ? plain : await encrypt(plain, options.passphrase)
+  try {
+    await createFileDurably(path, content, KEY_FILE_MODE)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw keyError('key_exists', { file: path }, cause)
+    throw keyError('key_unreadable', { file: path, reason: (cause as Error).message }, cause)
+  }
+  return { publicKey, secret }
+}
+
+/**
+ * Reads a key file with its secret. Throws `key_missing`, `key_exposed`, `key_malformed`, `key_unreadable`,
+ * `key_encrypted` (no passphrase was given), `key_wrong_passphrase`.
+ */
+export async function readKeyFile(path: string, passphrase?: string): Promise<KeyMaterial> {
+  const content = await readPrivateFile(path)
+  if (!content.startsWith(AGE_HEADER)) return parseKey(path, content)
+  if (passphrase === undefined) throw keyError('key_encrypted', { file: path })
+  return parseKey(path, await decrypt(path, content, passphrase))
+}
+
+/** Reads a key file as a function that signs. Throws as `readKeyFile`. */
+export async function loadKeyFile(path: string, passphrase?: string): Promise<SigningKey> {
+  return signingKeyFromSecret((await readKeyFile(path, passphrase)).secret)
+}
+
+async function readPrivateFile(path: string): Promise<string> {
+  try {
+    const file = await open(path, 'r')
+    try {
+      // Asked of the open file, so what is checked is what is read.
+      const { mode, size } = await file.stat()
+      if (process.platform !== 'win32' && (mode & OTHERS) !== 0) {
+        throw keyError('key_exposed', { file: path, mode: (mode & 0o777).toString(8).padStart(4, '0') })
+      }
+      if (size > MAX_FILE_BYTES) throw keyError('key_malformed', { file: path, reason: `it has ${size} bytes` })
+      return await file.readFile('utf8')
+    } finally {
+      await file.close()
+    }
+  } catch (cause) {
+    if (isSolarError(cause)) throw cause
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') throw keyError('key_missing', { file: path }, cause)
+    throw keyError('key_unreadable', { file: path, reason: (cause as Error).message }, cause)
+  }
+}
+
+function parseKey(file: string, content: string): KeyMaterial {
+  let value: unknown
+  try {
+    value = JSON.parse(content)
+  } catch {
+    // The parser's message quotes the text, and the text is a secret: no cause.
+    throw keyError('key_malformed', { file, reason: 'not JSON' })
+  }
+  const record = checkShape(file, value)
+  const secret = hexToBytes(record.secret_key)
+  if (signingKeyFromSecret(secret).publicKey !== record.public_key) {
+    throw keyError('key_malformed', { file, reason: 'public_key does not belong to secret_key' })
+  }
+  return { publicKey: record.public_key, secret }
+}
+
+function checkShape(file: string, value: unknown) {
+  try {
+    return keyFileShape(value, 'key')
+  } catch (error) {
+    if (!isSolarError(error, 'malformed')) throw error
+    // What was expected, never what was found: that is a secret, or nearly one.
+    const { path, expected } = error.fields as { path: string; expected: string }
+    throw keyError('key_malformed', { file, reason: `${path}: expected ${expected}` })
+  }
+}
+
+/** Only encrypted files need it, and it takes long to load. */
+const loadAge = () => import('age-encryption')
+
+async function encrypt(content: string, passphrase: string): Promise<string> {
+  const { armor, Encrypter } = await loadAge()
+  const encrypter = new Encrypter()
+  encrypter.setPassphrase(passphrase)
+  return `${armor.encode(await encrypter.encrypt(content)).trimEnd()}\n`
+}
+
+async function decrypt(file: string, content: string, passphrase: string): Promise<string> {
+  const { armor, Decrypter } = await loadAge()
+  let bytes: Uint8Array
+  try {
+    bytes = armor.decode(content)
+  } catch (cause) {
+    throw keyError('key_malformed', { file, reason: 'damaged age armor' }, cause)
+  }
+  const decrypter = new Decrypter()
+  decrypter.addPassphrase(passphrase)
+  try {
+    return await decrypter.decrypt(bytes, 'text')
+  } catch (cause) {
+    throw keyError('key_wrong_passphrase', { file }, cause)
+  }
+}

@@ -1,0 +1,74 @@
+import { access, mkdir, readdir, stat, unlink } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { TEMPORARY_SUFFIX } from '../keys/durable-file.ts'
+import { nodeError } from './errors.ts'
+import { takeProcessLock, type ProcessLock } from './process-lock.ts'
+
+/** What lies in a data directory. LevelDB has `level/` to itself. */
+export const DATA_FILES = {
+  authorityKey: 'authority.key',
+  voterKey: 'voter.key',
+  peerKey: 'peer.key',
+  genesis: 'genesis.json',
+  tokens: 'tokens.json',
+  tokenHashes: 'token-hashes.json',
+  level: 'level',
+} as const
+
+const LOCK = 'node-lock'
+
+/** A data directory that this process holds. Keep it until `close`: the lock lives as long as this object. */
+export interface DataDirectory {
+  /** Absolute. */
+  readonly path: string
+  /** Absolute path of something in it. */
+  file(name: keyof typeof DATA_FILES): string
+  has(name: keyof typeof DATA_FILES): Promise<boolean>
+  /** Gives the directory back. Close the stores in it first. */
+  close(): void
+}
+
+/**
+ * Makes the directory (mode 0700) if it is not there, and takes it for this process. Throws `data_directory_in_use` with
+ * the holder's pid, or `data_directory_unusable`.
+ */
+export async function openDataDirectory(directory: string): Promise<DataDirectory> {
+  const path = resolve(directory)
+  const lock = await lockDirectory(path)
+  if ('holder' in lock) throw nodeError('data_directory_in_use', { directory: path, holder: lock.holder })
+  const file = (name: keyof typeof DATA_FILES): string => join(path, DATA_FILES[name])
+  try {
+    await removeLeftovers(path)
+  } catch (cause) {
+    lock.release()
+    throw nodeError('data_directory_unusable', { directory: path, reason: (cause as Error).message }, cause)
+  }
+  return {
+    path,
+    file,
+    has: (name) =>
+      access(file(name)).then(
+        () => true,
+        () => false,
+      ),
+    close: () => lock.release(),
+  }
+}
+
+async function lockDirectory(path: string): Promise<ProcessLock | { readonly holder: string }> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 })
+    if (!(await stat(path)).isDirectory()) throw new Error('not a directory')
+    return await takeProcessLock(join(path, LOCK))
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    const reason = code === 'EEXIST' || code === 'ENOTDIR' ? 'not a directory' : message
+    throw nodeError('data_directory_unusable', { directory: path, reason }, cause)
+  }
+}
+
+/** What a kill left half written. It may hold a key that was never used; nobody else writes here while the lock is ours. */
+async function removeLeftovers(path: string): Promise<void> {
+  const names = await readdir(path)
+  await Promise.all(names.filter((name) => name.endsWith(TEMPORARY_SUFFIX)).map((name) => unlink(join(path, name))))
+}

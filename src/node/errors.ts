@@ -1,0 +1,15 @@
+import { errorFactory, type ErrorTable } from '../protocol/errors.ts'
+
+/** What keeps a node from starting or stopping. */
+const nodeErrors = {
+  data_directory_in_use: (f: { directory: string; holder: string }) =>
+    `${f.directory} is in use by ${f.holder}: one data directory, one solar-node`,
+  data_directory_unusable: (f: { directory: string; reason: string }) => `data directory ${f.directory}: ${f.reason}`,
+  data_directory_incomplete: (f: { directory: string; file: string; advice: string }) =>
+    `data directory ${f.directory} has a chain but no ${f.file}: ${f.advice}`,
+  /** A file that this node wrote cannot be read as what it is. */
+  file_damaged: (f: { file: string; reason: string }) => `${f.file} is damaged: ${f.reason}`,
+} satisfies ErrorTable
+
+export type NodeErrorCode = keyof typeof nodeErrors
+export const nodeError = errorFactory(nodeErrors)

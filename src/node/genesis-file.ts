@@ -1,0 +1,105 @@
+import { readFile } from 'node:fs/promises'
+import { configError } from '../config/errors.ts'
+import type { ConfiguredKey, GenesisSettings } from '../config/types.ts'
+import { createFileDurably } from '../keys/durable-file.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import { canonicalText } from '../protocol/canonical-json.ts'
+import { isSolarError } from '../protocol/errors.ts'
+import { chainIdOf, decodeGenesis, type Genesis, type GenesisEntry, type Role } from '../protocol/genesis.ts'
+
+export interface LoadedGenesis {
+  readonly genesis: Genesis
+  readonly chainId: Hash
+}
+
+/** Reads and checks a genesis file. Throws `config_unreadable`. */
+export async function readGenesisFile(file: string): Promise<LoadedGenesis> {
+  try {
+    const genesis = decodeGenesis(JSON.parse(await readFile(file, 'utf8')))
+    return { genesis, chainId: chainIdOf(genesis) }
+  } catch (cause) {
+    throw configError('config_unreadable', { file, reason: readReason(cause) }, cause)
+  }
+}
+
+function readReason(cause: unknown): string {
+  if (cause instanceof SyntaxError) return 'not JSON'
+  if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return 'no such file'
+  return (cause as Error).message
+}
+
+/** Writes a genesis for people to read; it hashes to the same chain_id when read again. Rejects with EEXIST. */
+export async function createGenesisFile(file: string, genesis: Genesis): Promise<void> {
+  await createFileDurably(file, `${JSON.stringify(genesis, null, 2)}\n`, 0o644)
+}
+
+/**
+ * The genesis that these settings ask for: authorities first, then validators, then voters. Throws `config_conflict` if no
+ * chain can start from it.
+ */
+export function buildGenesis(
+  settings: GenesisSettings,
+  authorities: readonly GenesisEntry[],
+  createdAt: number,
+): Genesis {
+  const first = authorities[0]?.public_key.slice(0, 16) ?? ''
+  const seal = settings.seal ?? { kind: 'authority', difficulty: 0 }
+  try {
+    return decodeGenesis({
+      version: 1,
+      name: settings.name ?? 'Energy community',
+      // Checkpoint origins are to be unique: a community without a domain gets one from its authority's key.
+      origin: settings.origin ?? `${first}.solar-node.invalid`,
+      created_at: createdAt,
+      currency: settings.currency ?? 'EUR',
+      amount_decimals: settings.amountDecimals ?? 6,
+      seal: seal.kind,
+      difficulty: seal.difficulty,
+      finality: settings.finality ?? { policy: 'authority' },
+      registry: [
+        ...authorities,
+        ...settings.validators.map((key) => entryOf(key, 'validator')),
+        ...settings.voters.map((key) => entryOf(key, 'voter')),
+      ],
+    })
+  } catch (cause) {
+    if (!isSolarError(cause)) throw cause
+    throw configError('config_conflict', { reason: `no chain can start so: ${cause.message}` }, cause)
+  }
+}
+
+const entryOf = (key: ConfiguredKey, role: Role): GenesisEntry => ({
+  id: key.id,
+  role,
+  public_key: key.publicKey,
+  recovery_key: key.recoveryKey,
+})
+
+/**
+ * Refuses settings that ask for another genesis than the one in `file`: a setting that is silently without effect would
+ * let an operator believe in a finality policy that is not there. Throws `config_conflict`.
+ */
+export function checkAgreement(settings: GenesisSettings, genesis: Genesis, file: string): void {
+  const asked: readonly (readonly [string, unknown, unknown])[] = [
+    ['name', settings.name, genesis.name],
+    ['origin', settings.origin, genesis.origin],
+    ['currency', settings.currency, genesis.currency],
+    ['amount_decimals', settings.amountDecimals, genesis.amount_decimals],
+    ['finality', settings.finality, genesis.finality],
+    ['seal', settings.seal, { kind: genesis.seal, difficulty: genesis.difficulty }],
+  ]
+  for (const [key, want, have] of asked) {
+    if (want === undefined || canonicalText(want) === canonicalText(have)) continue
+    throw configError('config_conflict', {
+      reason: `${key}: ${canonicalText(want)} is asked for, but the chain of ${file} has ${canonicalText(have)}`,
+    })
+  }
+  const registered = new Set(genesis.registry.map((entry) => canonicalText(entry)))
+  for (const [role, keys] of [['validator', settings.validators] as const, ['voter', settings.voters] as const]) {
+    const missing = keys.find((key) => !registered.has(canonicalText(entryOf(key, role))))
+    if (missing === undefined) continue
+    throw configError('config_conflict', {
+      reason: `${role}s: ${missing.id} with this key is not in ${file}; a chain that exists takes new keys by POST /registry/`,
+    })
+  }
+}

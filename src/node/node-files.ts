@@ -1,0 +1,141 @@
+import { configError } from '../config/errors.ts'
+import type { AuthorityConfig, LightConfig } from '../config/types.ts'
+import { createKeyFile, readKeyFile } from '../keys/key-file.ts'
+import { readPassphraseFile } from '../keys/passphrase.ts'
+import type { Clock, RandomBytes } from '../ports/clock.ts'
+import { signingKeyFromSecret, type SigningKey } from '../protocol/signature.ts'
+import { DATA_FILES, type DataDirectory } from './data-directory.ts'
+import { nodeError } from './errors.ts'
+import { buildGenesis, checkAgreement, createGenesisFile, readGenesisFile, type LoadedGenesis } from './genesis-file.ts'
+import { ensureTokens, type EnsuredTokens } from './token-files.ts'
+
+export interface AuthorityFiles extends LoadedGenesis {
+  readonly authorityKey: SigningKey
+  /** Ed25519 seed of the libp2p identity, 32 bytes. */
+  readonly peerSeed: Uint8Array
+  readonly tokens: EnsuredTokens
+  /** True if this start made the chain. */
+  readonly firstStart: boolean
+}
+
+export interface LightFiles {
+  readonly voterKey: SigningKey
+  /** Ed25519 seed of the libp2p identity, 32 bytes. */
+  readonly peerSeed: Uint8Array
+}
+
+/** The id of the authority in a genesis that the first start makes. */
+const AUTHORITY_ID = 'authority'
+
+/**
+ * Everything that an authority keeps in files, made where it is not there. Each file appears whole or not at all, and
+ * genesis.json last: whatever a kill leaves behind, the next start finds its keys and goes on to the same end. Throws
+ * errors of keys, `config_unreadable`, `config_conflict`, `data_directory_incomplete`, `file_damaged`.
+ */
+export async function ensureAuthorityFiles(
+  directory: DataDirectory,
+  config: AuthorityConfig,
+  parts: { readonly randomBytes: RandomBytes; readonly clock: Clock },
+): Promise<AuthorityFiles> {
+  await refuseOtherMode(directory, 'voterKey', 'light')
+  const firstStart = !(await directory.has('genesis'))
+  const given = config.genesisFile === undefined ? undefined : await readGenesisFile(config.genesisFile)
+  if (firstStart) await checkFirstStart(directory, config, given)
+  else if (!(await directory.has('authorityKey'))) {
+    throw nodeError('data_directory_incomplete', {
+      directory: directory.path,
+      file: DATA_FILES.authorityKey,
+      advice: 'put it back, a new key could not seal this chain',
+    })
+  }
+  const passphrase = await passphraseOf(config)
+  const key = await ensureKey(directory, 'authorityKey', parts.randomBytes, passphrase)
+  const peer = await ensureKey(directory, 'peerKey', parts.randomBytes, passphrase)
+  const tokens = await ensureTokens(directory, parts.randomBytes)
+  if (firstStart) {
+    const genesis = given?.genesis ?? newGenesis(config, key.publicKey, parts.clock.now())
+    await createGenesisFile(directory.file('genesis'), genesis)
+  }
+  const stored = await readGenesisFile(directory.file('genesis'))
+  if (given !== undefined && given.chainId !== stored.chainId) {
+    throw configError('config_conflict', {
+      reason:
+        `genesis: ${config.genesisFile} is chain ${given.chainId}, ` +
+        `but ${directory.path} holds chain ${stored.chainId}; a new chain takes a new data directory`,
+    })
+  }
+  checkAgreement(config.genesis, stored.genesis, directory.file('genesis'))
+  return {
+    ...stored,
+    authorityKey: signingKeyFromSecret(key.secret),
+    peerSeed: peer.secret,
+    tokens,
+    firstStart,
+  }
+}
+
+/** The files of a light node, made where they are not there. Throws errors of keys, `data_directory_unusable`. */
+export async function ensureLightFiles(
+  directory: DataDirectory,
+  config: LightConfig,
+  parts: { readonly randomBytes: RandomBytes },
+): Promise<LightFiles> {
+  await refuseOtherMode(directory, 'authorityKey', 'authority')
+  const passphrase = await passphraseOf(config)
+  const voter = await ensureKey(directory, 'voterKey', parts.randomBytes, passphrase)
+  const peer = await ensureKey(directory, 'peerKey', parts.randomBytes, passphrase)
+  return { voterKey: signingKeyFromSecret(voter.secret), peerSeed: peer.secret }
+}
+
+/** Two modes in one directory would share level/ and each take the other's data for damage. */
+async function refuseOtherMode(directory: DataDirectory, key: 'voterKey' | 'authorityKey', mode: string) {
+  if (!(await directory.has(key))) return
+  const reason = `it belongs to a node of --mode=${mode} (it has ${DATA_FILES[key]})`
+  throw nodeError('data_directory_unusable', { directory: directory.path, reason })
+}
+
+/** Says everything that would stop the first start, before it has made anything. */
+async function checkFirstStart(directory: DataDirectory, config: AuthorityConfig, given: LoadedGenesis | undefined) {
+  const { finality, validators } = config.genesis
+  if (given === undefined) {
+    if (finality?.policy === 'validators' && validators.length < finality.threshold) {
+      throw configError('config_conflict', {
+        reason:
+          `finality: validators:${finality.threshold} needs --genesis FILE with at least ${finality.threshold} ` +
+          `validators on the first start, there are ${validators.length}`,
+      })
+    }
+    return
+  }
+  checkAgreement(config.genesis, given.genesis, config.genesisFile ?? '')
+  const file = directory.file('authorityKey')
+  if (!(await directory.has('authorityKey'))) {
+    throw configError('config_conflict', {
+      reason: `genesis: it names its authority's key, so put that key file at ${file} before the first start`,
+    })
+  }
+  const { publicKey } = await readKeyFile(file, await passphraseOf(config))
+  if (given.genesis.registry.some((entry) => entry.role === 'authority' && entry.public_key === publicKey)) return
+  throw configError('config_conflict', {
+    reason: `genesis: ${config.genesisFile} has no authority with the public key ${publicKey} of ${file}`,
+  })
+}
+
+function newGenesis(config: AuthorityConfig, publicKey: string, now: number) {
+  const authority = { id: AUTHORITY_ID, role: 'authority', public_key: publicKey, recovery_key: null } as const
+  return buildGenesis(config.genesis, [authority], now)
+}
+
+async function passphraseOf(config: AuthorityConfig | LightConfig): Promise<string | undefined> {
+  return config.passphraseFile === undefined ? undefined : readPassphraseFile(config.passphraseFile)
+}
+
+async function ensureKey(
+  directory: DataDirectory,
+  name: 'authorityKey' | 'voterKey' | 'peerKey',
+  randomBytes: RandomBytes,
+  passphrase: string | undefined,
+) {
+  const file = directory.file(name)
+  return (await directory.has(name)) ? readKeyFile(file, passphrase) : createKeyFile(file, { randomBytes, passphrase })
+}

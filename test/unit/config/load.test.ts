@@ -1,0 +1,284 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import fc from 'fast-check'
+import { isConfigError } from '../../../src/config/errors.ts'
+import { loadAuthorityConfig, loadLightConfig, loadNodeConfig } from '../../../src/config/load.ts'
+import type { ConfigSources } from '../../../src/config/sources.ts'
+
+const KEY = 'd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a'
+const PEER = '/ip4/192.0.2.1/tcp/4001/p2p/12D3KooWCjUC8X3Sf7iosuiMi7cMP5YJe6pwmxBKYbkQbsoZLwyA'
+
+describe('config/load', () => {
+  let folder: string
+  before(() => (folder = mkdtempSync(join(tmpdir(), 'solar-config-'))))
+  after(() => rmSync(folder, { recursive: true }))
+
+  const yaml = (content: string): string => {
+    const file = join(folder, 'node.yaml')
+    writeFileSync(file, content)
+    return file
+  }
+  const sources = (given: Partial<ConfigSources> = {}): ConfigSources => ({ flags: {}, env: {}, ...given })
+  const refusal = (
+    given: Partial<ConfigSources>,
+    load: (s: ConfigSources) => unknown = loadAuthorityConfig,
+  ): string => {
+    try {
+      load(sources(given))
+    } catch (error) {
+      assert.ok(isConfigError(error), String(error))
+      assert.doesNotMatch(error.message, /\n/, 'one line')
+      return error.message
+    }
+    assert.fail('it was accepted')
+  }
+
+  it('gives an authority the defaults of the contract', () => {
+    assert.deepEqual(loadAuthorityConfig(sources()), {
+      mode: 'authority',
+      dataDirectory: resolve('solar-data'),
+      http: { host: '127.0.0.1', port: 8080 },
+      listen: ['/ip4/0.0.0.0/tcp/4001', '/ip4/0.0.0.0/tcp/4002/ws'],
+      peers: [],
+      database: { kind: 'sqlite', path: resolve('solar-data/ledger.db') },
+      tickIntervalMs: 300_000,
+      genesisFile: undefined,
+      genesis: {
+        name: undefined,
+        origin: undefined,
+        currency: undefined,
+        amountDecimals: undefined,
+        finality: undefined,
+        seal: undefined,
+        voters: [],
+        validators: [],
+      },
+      minTradeMicro: 10_000n,
+      priceBand: undefined,
+      rateLimitPerSecond: 200,
+      passphraseFile: undefined,
+      logLevel: 'info',
+    })
+  })
+
+  it('gives a light node the defaults of the contract', () => {
+    assert.deepEqual(loadLightConfig(sources({ flags: { peer: [PEER] } })), {
+      mode: 'light',
+      dataDirectory: resolve('solar-data'),
+      http: 'off',
+      peers: [PEER],
+      chainId: undefined,
+      headerWindow: 5,
+      vote: true,
+      passphraseFile: undefined,
+      logLevel: 'info',
+    })
+  })
+
+  it('lets a flag win over a variable, a variable over the file and the file over the default', () => {
+    const file = yaml('tick: 10\nrate_limit: 300\nname: From file\n')
+    const env = { SOLAR_TICK: '20', SOLAR_RATE_LIMIT: '400', HOME: '/root' }
+    const config = loadAuthorityConfig(sources({ flags: { tick: '30' }, env, file }))
+    assert.equal(config.tickIntervalMs, 30_000)
+    assert.equal(config.rateLimitPerSecond, 400)
+    assert.equal(config.genesis.name, 'From file')
+    assert.equal(config.http !== 'off' && config.http.port, 8080)
+  })
+
+  it('takes the mode and the file from the environment too', () => {
+    const file = yaml('mode: authority\n')
+    assert.equal(loadNodeConfig(sources({ env: { SOLAR_CONFIG: file } })).mode, 'authority')
+    const light = sources({ env: { SOLAR_CONFIG: file, SOLAR_MODE: 'light', SOLAR_PEER: PEER } })
+    assert.equal(loadNodeConfig(light).mode, 'light')
+  })
+
+  it('reads every setting from YAML, with its own types', () => {
+    const config = loadAuthorityConfig(
+      sources({
+        file: yaml(`
+data: ${folder}/d
+http: "[::1]:0"
+listen: /ip4/127.0.0.1/tcp/0
+database: sqlite:${folder}/other.db
+tick: 0.5
+finality: votes:2
+seal: work:3
+name: Sun street
+origin: ledger.example.org/sun
+currency: USD
+amount_decimals: 2
+min_trade_kwh: 0.25
+feed_in_price: 0.08
+retail_price: "0.3"
+rate_limit: 500
+log_level: debug
+voters:
+  - {id: 17, public_key: ${KEY}, user_id: 99}
+`),
+      }),
+    )
+    assert.equal(config.dataDirectory, join(folder, 'd'))
+    assert.deepEqual(config.http, { host: '::1', port: 0 })
+    assert.deepEqual(config.listen, ['/ip4/127.0.0.1/tcp/0'])
+    assert.equal(config.database.path, join(folder, 'other.db'))
+    assert.equal(config.tickIntervalMs, 500)
+    assert.equal(config.minTradeMicro, 250_000n)
+    assert.deepEqual(config.priceBand, { feedInMicro: 80_000n, retailMicro: 300_000n })
+    assert.deepEqual(config.genesis, {
+      name: 'Sun street',
+      origin: 'ledger.example.org/sun',
+      currency: 'USD',
+      amountDecimals: 2,
+      finality: { policy: 'votes', threshold: 2 },
+      seal: { kind: 'work', difficulty: 3 },
+      voters: [{ id: '17', publicKey: KEY, recoveryKey: null, userId: '99' }],
+      validators: [],
+    })
+  })
+
+  it('reads a list from a variable, and an empty variable as not set', () => {
+    const env = { SOLAR_PEER: `${PEER}, /dns4/a.example/tcp/4002/ws`, SOLAR_TICK: '' }
+    const config = loadAuthorityConfig(sources({ env }))
+    assert.deepEqual(config.peers, [PEER, '/dns4/a.example/tcp/4002/ws'])
+    assert.equal(config.tickIntervalMs, 300_000)
+  })
+
+  it('turns off what can be off', () => {
+    const config = loadAuthorityConfig(sources({ file: yaml('http: off\ntick: off\n') }))
+    assert.equal(config.http, 'off')
+    assert.equal(config.tickIntervalMs, 'off')
+    assert.equal(loadLightConfig(sources({ flags: { peer: [PEER], vote: false } })).vote, false)
+    assert.deepEqual(loadAuthorityConfig(sources({ flags: { http: ':0' } })).http, { host: '127.0.0.1', port: 0 })
+  })
+
+  const BAD: readonly (readonly [string, string])[] = [
+    ['tick', 'soon'],
+    ['tick', '0'],
+    ['tick', '1e3'],
+    ['tick', '86401'],
+    ['http', '8080'],
+    ['http', 'localhost:65536'],
+    ['http', '[zz]:80'],
+    ['finality', 'votes'],
+    ['finality', 'votes:0'],
+    ['finality', 'validators:-1'],
+    ['seal', 'work:0'],
+    ['seal', 'work:9'],
+    ['listen', '0.0.0.0:4001'],
+    ['peer', '/ip4/1.2.3/tcp/1'],
+    ['amount_decimals', '7'],
+    ['min_trade_kwh', '0.0000001'],
+    ['min_trade_kwh', '-1'],
+    ['rate_limit', '0'],
+    ['log_level', 'loud'],
+    ['database', 'sqlite:'],
+  ]
+  for (const [key, value] of BAD) {
+    it(`refuses ${key}=${value} with a line that names the key, the variable and what was expected`, () => {
+      const name = `SOLAR_${key.toUpperCase()}`
+      const line = refusal({ env: { [name]: value } })
+      assert.match(line, new RegExp(`^${key}: expected .+, got .+ \\(from ${name}\\)$`))
+      if (key !== 'database') assert.ok(line.includes(value), line)
+    })
+  }
+
+  it('says from which source a bad value came', () => {
+    const file = yaml('tick: soon\n')
+    assert.equal(refusal({ file }), `tick: expected seconds from 0.1 to 86400, or off, got "soon" (from ${file}:tick)`)
+    assert.match(refusal({ flags: { tick: 'soon' } }), /\(from --tick\)$/)
+    assert.match(refusal({ flags: { passphraseFile: '' } }), /^passphrase_file: .* \(from --passphrase-file\)$/)
+  })
+
+  it('names the item and the field in a list', () => {
+    const file = yaml(`voters:\n  - {id: a, public_key: ${KEY}}\n  - {id: b, public_key: abc}\n`)
+    assert.equal(
+      refusal({ file }),
+      `voters[1].public_key: expected an Ed25519 public key, 64 lower-case hex characters, got "abc" (from ${file}:voters)`,
+    )
+    assert.match(refusal({ file: yaml('voters:\n  - {id: a}\n') }), /^voters\[0\]\.public_key: .* got nothing/)
+    assert.match(refusal({ file: yaml('voters: 5\n') }), /^voters: expected a list of .* got 5/)
+    const extra = refusal({ file: yaml(`voters:\n  - {id: a, public_key: ${KEY}, secret: tell-nobody}\n`) })
+    assert.match(extra, /^voters\[0\]\.secret: no such setting/)
+    assert.doesNotMatch(extra, /tell-nobody/)
+  })
+
+  it('refuses names that it does not know, in every source, without showing the value', () => {
+    const file = yaml('tikc: tell-nobody\n')
+    for (const given of [{ file }, { env: { SOLAR_TIKC: 'tell-nobody' } }, { flags: { tikc: 'tell-nobody' } }]) {
+      const line = refusal(given)
+      assert.match(line, /tikc: no such setting, expected one of mode, data, /i)
+      assert.doesNotMatch(line, /tell-nobody/)
+    }
+    assert.match(
+      refusal({ env: { SOLAR_VOTERS: 'x' } }),
+      /SOLAR_VOTERS: no such setting, expected voters in the --config/,
+    )
+    assert.match(refusal({ env: { SOLAR_tick: '5' } }), /SOLAR_tick: no such setting/)
+  })
+
+  it('refuses a setting of the other mode', () => {
+    assert.equal(
+      refusal({ flags: { headers: '5' } }),
+      'headers: no such setting, expected a setting of --mode=authority (from --headers)',
+    )
+    assert.match(refusal({ flags: { tick: '5', peer: [PEER] } }, loadLightConfig), /^tick: .*--mode=light/)
+  })
+
+  it('refuses PostgreSQL for now and never shows what a database URL carries', () => {
+    const line = refusal({ env: { SOLAR_DATABASE: 'postgres://ada:hunter2@db.example/solar?password=hunter3' } })
+    assert.match(line, /^database: expected sqlite:PATH, .* got "postgres:\.\.\." \(from SOLAR_DATABASE\)$/)
+    assert.doesNotMatch(refusal({ env: { SOLAR_DATABASE: 'host=db password=hunter2' } }), /hunter/)
+    // Pasted into the wrong variable it stays hidden too.
+    assert.doesNotMatch(refusal({ env: { SOLAR_HTTP: 'postgres://ada:hunter2@db/x' } }), /hunter|ada/)
+  })
+
+  it('refuses files that are missing, not YAML, not a mapping, or say a key twice', () => {
+    assert.match(refusal({ file: join(folder, 'nowhere.yaml') }), /nowhere\.yaml: no such file$/)
+    assert.match(refusal({ file: yaml('a: [1\npassword: hunter2') }), /node\.yaml: not YAML, line \d+: [a-z ]+$/)
+    assert.match(refusal({ file: yaml('- tick') }), /expected a YAML mapping/)
+    assert.match(refusal({ file: yaml('tick: 5\ntick: 6\n') }), /not YAML, line 2: duplicate key$/)
+    assert.equal(loadAuthorityConfig(sources({ file: yaml('# nothing\n') })).mode, 'authority')
+    assert.equal(loadAuthorityConfig(sources({ file: yaml('name:\n') })).genesis.name, undefined)
+  })
+
+  it('refuses half a price band and one that is upside down', () => {
+    for (const env of [{ SOLAR_RETAIL_PRICE: '0.3' }, { SOLAR_FEED_IN_PRICE: '0.4', SOLAR_RETAIL_PRICE: '0.3' }]) {
+      assert.match(refusal({ env }), /^feed_in_price and retail_price: expected both/)
+    }
+  })
+
+  it('asks for a mode and for a peer where they are missing', () => {
+    assert.match(refusal({}, loadNodeConfig), /--mode=authority or --mode=light/)
+    assert.match(refusal({ flags: { mode: 'full' } }, loadNodeConfig), /^mode: expected authority or light, got "full"/)
+    assert.match(refusal({ flags: { mode: 'light' } }, loadNodeConfig), /--peer/)
+  })
+
+  it('never answers a hostile value with anything but a config or a one-line refusal', () => {
+    const key = fc.constantFrom('tick', 'http', 'listen', 'finality', 'seal', 'database', 'min_trade_kwh', 'voters')
+    const value = fc.oneof(fc.string(), fc.jsonValue(), fc.double(), fc.constant(Symbol.iterator), fc.bigInt())
+    fc.assert(
+      fc.property(key, value, (name, given) => {
+        try {
+          loadAuthorityConfig({ flags: { [name]: given }, env: {} })
+        } catch (error) {
+          assert.ok(isConfigError(error), String(error))
+        }
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it('accepts every file that ships in config/', () => {
+    const shipped = fileURLToPath(new URL('../../../config/', import.meta.url))
+    const files = readdirSync(shipped).filter((name) => name.endsWith('.yaml'))
+    assert.ok(files.length >= 3, files.join())
+    for (const name of files) {
+      const file = join(shipped, name)
+      const flags = name === 'light.yaml' ? { peer: [PEER] } : {}
+      assert.ok(loadNodeConfig({ flags, env: {}, file }), name)
+    }
+  })
+})

@@ -1,0 +1,261 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isConfigError } from '../../../src/config/errors.ts'
+import { loadAuthorityConfig, loadLightConfig } from '../../../src/config/load.ts'
+import { createKeyFile } from '../../../src/keys/key-file.ts'
+import { systemRandomBytes as randomBytes } from '../../../src/node/clock.ts'
+import { openDataDirectory, type DataDirectory } from '../../../src/node/data-directory.ts'
+import { ensureAuthorityFiles, ensureLightFiles, type AuthorityFiles } from '../../../src/node/node-files.ts'
+import { bytesToHex } from '../../../src/protocol/bytes.ts'
+import { isSolarError } from '../../../src/protocol/errors.ts'
+import { chainIdOf, decodeGenesis, type Genesis } from '../../../src/protocol/genesis.ts'
+import { sha256Hex } from '../../../src/protocol/hash.ts'
+import { startChild } from './child.ts'
+
+const NOW = 1_767_225_600_000
+const clock = { now: () => NOW, after: () => () => undefined }
+const KEY = 'd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a'
+const OTHER_KEY = '3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c'
+const refusal = (pattern: RegExp) => (error: unknown) => {
+  assert.ok(isConfigError(error), String(error))
+  assert.match(error.message, pattern)
+  return true
+}
+
+describe('node/node-files', () => {
+  let folder: string
+  let data: string
+  let directory: DataDirectory
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'solar-files-'))
+    data = join(folder, 'data')
+    directory = await openDataDirectory(data)
+  })
+  afterEach(() => {
+    directory.close()
+    rmSync(folder, { recursive: true })
+  })
+
+  const path = (name: string): string => join(data, name)
+  const json = (name: string): Record<string, string> =>
+    JSON.parse(readFileSync(path(name), 'utf8')) as Record<string, string>
+  const mode = (name: string): number => statSync(path(name)).mode & 0o777
+  const start = (flags: Record<string, unknown> = {}): Promise<AuthorityFiles> =>
+    ensureAuthorityFiles(directory, loadAuthorityConfig({ flags: { data, ...flags }, env: {} }), { randomBytes, clock })
+  const yaml = (content: string): string => {
+    const file = join(folder, 'node.yaml')
+    writeFileSync(file, content)
+    return file
+  }
+  const startWith = (content: string): Promise<AuthorityFiles> =>
+    ensureAuthorityFiles(directory, loadAuthorityConfig({ flags: { data }, env: {}, file: yaml(content) }), {
+      randomBytes,
+      clock,
+    })
+  const genesisFile = (change: Partial<Genesis>, publicKey: string): string => {
+    const file = join(folder, 'given.json')
+    const genesis: Genesis = {
+      version: 1,
+      name: 'Given',
+      origin: 'given.example.org',
+      created_at: 1,
+      currency: 'EUR',
+      amount_decimals: 2,
+      seal: 'authority',
+      difficulty: 0,
+      finality: { policy: 'authority' },
+      registry: [{ id: 'town', role: 'authority', public_key: publicKey, recovery_key: null }],
+      ...change,
+    }
+    writeFileSync(file, JSON.stringify(genesis))
+    return file
+  }
+
+  it('makes everything on the first start, secrets closed to others', async () => {
+    const files = await start()
+    assert.ok(files.firstStart)
+    for (const name of ['authority.key', 'peer.key', 'tokens.json', 'token-hashes.json'])
+      assert.equal(mode(name), 0o600)
+    const entry = { id: 'authority', role: 'authority', public_key: files.authorityKey.publicKey, recovery_key: null }
+    assert.deepEqual(files.genesis.registry, [entry])
+    assert.equal(files.genesis.created_at, NOW)
+    assert.equal(files.peerSeed.length, 32)
+  })
+
+  it('keeps a genesis that reads back to the same chain', async () => {
+    const { chainId, genesis } = await start({ name: 'Sun street' })
+    const stored = decodeGenesis(json('genesis.json'))
+    assert.deepEqual(stored, genesis)
+    assert.equal(chainIdOf(stored), chainId)
+  })
+
+  it('gives four tokens of 256 bits and keeps only their hashes', async () => {
+    const { tokens } = await start()
+    const made = json('tokens.json')
+    assert.deepEqual(Object.keys(made), ['operator', 'platform', 'auditor', 'validator'])
+    assert.equal(new Set(Object.values(made)).size, 4)
+    for (const [role, token] of Object.entries(made)) {
+      assert.equal(Buffer.from(token, 'base64url').length, 32)
+      assert.equal(tokens.hashes[role as keyof typeof tokens.hashes], sha256Hex(token))
+    }
+    assert.ok(tokens.created)
+  })
+
+  it('finds it all on the second start, also after the operator took tokens.json away', async () => {
+    const first = await start()
+    unlinkSync(path('tokens.json'))
+    const second = await start()
+    assert.equal(second.firstStart, false)
+    assert.equal(second.chainId, first.chainId)
+    assert.equal(second.authorityKey.publicKey, first.authorityKey.publicKey)
+    assert.deepEqual(second.peerSeed, first.peerSeed)
+    assert.deepEqual(second.tokens, { hashes: first.tokens.hashes, created: false })
+    assert.ok(!readdirSync(data).includes('tokens.json'))
+  })
+
+  it('does not read tokens.json again once the hashes are there', async () => {
+    const first = await start()
+    writeFileSync(path('tokens.json'), 'whatever')
+    assert.deepEqual((await start()).tokens.hashes, first.tokens.hashes)
+  })
+
+  it('gives new tokens to the operator who removed both token files', async () => {
+    const first = await start()
+    unlinkSync(path('tokens.json'))
+    unlinkSync(path('token-hashes.json'))
+    const second = await start()
+    assert.ok(second.tokens.created)
+    assert.notEqual(second.tokens.hashes.operator, first.tokens.hashes.operator)
+    assert.equal(second.chainId, first.chainId)
+  })
+
+  it('refuses damaged token files without showing a token', async () => {
+    await start()
+    const { operator = '' } = json('tokens.json')
+    for (const content of [`{"operator":"${operator}"`, JSON.stringify({ operator }), '[]']) {
+      writeFileSync(path('token-hashes.json'), content)
+      await assert.rejects(start(), (error) => {
+        assert.ok(isSolarError(error, 'file_damaged'), String(error))
+        assert.ok(!error.message.includes(operator))
+        return true
+      })
+    }
+  })
+
+  // authority.key, peer.key, four tokens, the genesis' time: seven moments, each with what came before it on disk.
+  for (let moment = 1; moment <= 7; moment++) {
+    it(`completes a first start that was killed at moment ${moment} with the keys that were there`, async () => {
+      directory.close()
+      const child = startChild('first-start-child.ts', data, String(moment))
+      const { signal } = await child.ended
+      assert.equal(signal, 'SIGKILL', child.output())
+      const before = readdirSync(data).filter((name) => name.endsWith('.key') || name.endsWith('.json'))
+      assert.ok(!before.includes('genesis.json'))
+      const kept = before.map((name) => [name, readFileSync(path(name), 'utf8')] as const)
+
+      directory = await openDataDirectory(data)
+      const files = await start()
+      assert.ok(files.firstStart)
+      for (const [name, content] of kept) assert.equal(readFileSync(path(name), 'utf8'), content, name)
+      assert.equal(files.tokens.hashes.operator, sha256Hex(json('tokens.json').operator ?? ''))
+      assert.deepEqual(
+        readdirSync(data).filter((name) => name.endsWith('.tmp')),
+        [],
+      )
+      assert.equal((await start()).chainId, files.chainId)
+    })
+  }
+
+  it('starts from a genesis that is given with the key it names', async () => {
+    const { publicKey } = await createKeyFile(path('authority.key'), { randomBytes })
+    const genesis = genesisFile({}, publicKey)
+    const files = await start({ genesis })
+    assert.equal(files.genesis.name, 'Given')
+    assert.equal((await start({ genesis })).chainId, files.chainId)
+    assert.equal((await start()).chainId, files.chainId)
+    await assert.rejects(
+      start({ genesis: genesisFile({ name: 'Another' }, publicKey) }),
+      refusal(/^genesis: .* is chain [0-9a-f]{64}, but .* holds chain [0-9a-f]{64}/),
+    )
+  })
+
+  it('refuses a given genesis before it has made anything, if the key is missing or another', async () => {
+    const genesis = genesisFile({}, KEY)
+    await assert.rejects(start({ genesis }), refusal(/put that key file at .*authority\.key before the first start/))
+    assert.ok(!readdirSync(data).includes('authority.key'))
+    await createKeyFile(path('authority.key'), { randomBytes })
+    await assert.rejects(start({ genesis }), refusal(/given\.json has no authority with the public key/))
+    assert.ok(!readdirSync(data).includes('genesis.json'))
+    await assert.rejects(start({ genesis: join(folder, 'none.json') }), refusal(/none\.json: no such file/))
+    writeFileSync(genesis, '{"version":1}')
+    await assert.rejects(start({ genesis }), refusal(/given\.json: genesis\.name: expected/))
+  })
+
+  it('refuses validators:M on a first start without M validators, before it has made anything', async () => {
+    await assert.rejects(
+      start({ finality: 'validators:2' }),
+      refusal(/validators:2 needs --genesis FILE .* there are 0$/),
+    )
+    assert.ok(!readdirSync(data).includes('authority.key'))
+  })
+
+  it('puts voters and validators of the file into the genesis, without their platform users', async () => {
+    const settings = `voters:\n  - {id: home, public_key: ${KEY}, user_id: 17}\nvalidators:\n  - {id: school, public_key: ${OTHER_KEY}}\n`
+    const files = await startWith(settings)
+    assert.deepEqual(
+      files.genesis.registry.map(({ id, role }) => [id, role]),
+      [
+        ['authority', 'authority'],
+        ['school', 'validator'],
+        ['home', 'voter'],
+      ],
+    )
+    assert.doesNotMatch(readFileSync(path('genesis.json'), 'utf8'), /user_id/)
+    assert.equal((await startWith(settings)).chainId, files.chainId)
+  })
+
+  it('refuses settings that the chain does not have', async () => {
+    await startWith('name: Sun street\ncurrency: USD\n')
+    await startWith('name: Sun street\n')
+    await assert.rejects(
+      startWith('name: Moon street\n'),
+      refusal(/^name: "Moon street" is asked for, but .* "Sun street"/),
+    )
+    await assert.rejects(start({ finality: 'votes:2' }), refusal(/^finality: .*"votes".*"authority"/))
+    await assert.rejects(start({ seal: 'work:2' }), refusal(/^seal: /))
+    await assert.rejects(
+      startWith(`voters:\n  - {id: late, public_key: ${KEY}}\n`),
+      refusal(/^voters: late .* takes new keys by POST \/registry\/$/),
+    )
+  })
+
+  it('refuses settings that no chain can start from', async () => {
+    await assert.rejects(startWith('origin: https://x\n'), refusal(/^no chain can start so: genesis\.origin: expected/))
+    await assert.rejects(
+      startWith(`voters:\n  - {id: authority, public_key: ${KEY}}\n`),
+      refusal(/the id authority is there twice/),
+    )
+  })
+
+  it('never makes a new key for a chain that is there', async () => {
+    await start()
+    unlinkSync(path('authority.key'))
+    await assert.rejects(start(), (error) => isSolarError(error, 'data_directory_incomplete'))
+    assert.ok(!readdirSync(data).includes('authority.key'))
+  })
+
+  it('gives a light node its keys, and keeps the two modes out of one directory', async () => {
+    const peer = '/ip4/127.0.0.1/tcp/4001'
+    const config = loadLightConfig({ flags: { data, peer: [peer] }, env: {} })
+    const first = await ensureLightFiles(directory, config, { randomBytes })
+    const second = await ensureLightFiles(directory, config, { randomBytes })
+    assert.equal(second.voterKey.publicKey, first.voterKey.publicKey)
+    assert.equal(bytesToHex(second.peerSeed), bytesToHex(first.peerSeed))
+    await assert.rejects(start(), /belongs to a node of --mode=light/)
+    unlinkSync(path('voter.key'))
+    await start()
+    await assert.rejects(ensureLightFiles(directory, config, { randomBytes }), /belongs to a node of --mode=authority/)
+  })
+})
