@@ -142,7 +142,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const http = await startHttp(config, (address) =>
       createHttpServer(
         { ledger, node, readiness: () => [], tokens: files.tokens.hashes, metrics, clock, logger },
-        { ...address, rateLimit: { perAddress: config.rateLimitPerSecond }, webRoot: parts.webRoot },
+        { ...address, rateLimitPerSecond: config.rateLimitPerSecond, webRoot: parts.webRoot },
       ),
     )
     if (http !== null) shutdown.opened('HTTP', () => http.stop())

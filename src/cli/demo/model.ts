@@ -5,6 +5,7 @@ const LATITUDE = 34.09
 const LONGITUDE = -117.44
 /** Minutes of model time that one tick stands for. */
 export const TICK_MINUTES = 15
+const HOUR_MS = 3_600_000
 const HOURS_PER_TICK = TICK_MINUTES / 60
 
 /** A household of the model. */
@@ -57,11 +58,8 @@ export function modelOrder(household: Household, timeMs: number, random: () => n
   return { side, kwh: Math.abs(net), pricePerKwh: Math.round(price * 1000) / 1000 }
 }
 
-/** Hour of the day by the sun, 0..24. */
-export function localHour(timeMs: number): number {
-  const utcHours = (timeMs / 3_600_000) % 24
-  return (utcHours + LONGITUDE / 15 + 24) % 24
-}
+/** Hour of the day in California's winter time, 0..24. */
+export const localHour = (timeMs: number): number => (timeMs / HOUR_MS + 16) % 24
 
 /** Load over the day around 1: a morning and an evening peak. */
 function loadShape(hour: number): number {

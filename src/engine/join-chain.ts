@@ -1,0 +1,122 @@
+import type { Clock } from '../ports/clock.ts'
+import { ledgerError } from '../ports/errors.ts'
+import type { Gossip } from '../ports/gossip.ts'
+import type { LightStore } from '../ports/light-store.ts'
+import type { Logger } from '../ports/logger.ts'
+import type { PeerRequests } from '../ports/peer-requests.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import { canonicalText, parseCanonicalText } from '../protocol/canonical-json.ts'
+import { chainIdOf, decodeGenesis, type Genesis } from '../protocol/genesis.ts'
+import { genesisAnswer } from '../protocol/messages.ts'
+import type { SigningKey } from '../protocol/signature.ts'
+import { createLightClient, type LightClient, type LightClientParts } from './light-client.ts'
+
+/** As much of a network as joining takes. */
+export interface JoinableNetwork {
+  readonly gossip: Gossip
+  readonly requests: PeerRequests
+  start(): Promise<void>
+  stop(): Promise<void>
+}
+
+export interface JoinParts<Network extends JoinableNetwork> extends Omit<
+  LightClientParts,
+  'genesis' | 'gossip' | 'requests' | 'voter'
+> {
+  /** A network for the chain, or one that can only ask for a genesis. Not started yet. */
+  readonly createNetwork: (chainId: Hash | undefined) => Promise<Network>
+  /** The pin; `undefined` trusts the first genesis that comes, and says so loudly. */
+  readonly pin: Hash | undefined
+  /** Votes with this key if it is registered; null only verifies. */
+  readonly key: SigningKey | null
+  readonly signal: AbortSignal
+}
+
+export interface Joined<Network> {
+  readonly client: LightClient
+  readonly network: Network
+  readonly chainId: Hash
+}
+
+const RETRY_GENESIS_MS = 500
+
+/**
+ * Becomes a light node of a chain: finds its genesis (stored, or from the first peer whose genesis the pin allows), then
+ * follows it over a network of its own. Waits for peers until `signal` ends it. Throws `wrong_chain` if the store belongs to
+ * another chain than the pin.
+ */
+export async function joinChain<Network extends JoinableNetwork>(parts: JoinParts<Network>): Promise<Joined<Network>> {
+  const genesis = await findGenesis(parts)
+  const chainId = chainIdOf(genesis)
+  const network = await parts.createNetwork(chainId)
+  const entry = genesis.registry.find(({ public_key }) => public_key === parts.key?.publicKey)
+  const voter = parts.key !== null && entry !== undefined ? { id: entry.id, key: parts.key } : null
+  const { gossip, requests } = network
+  const client = await createLightClient({ ...parts, genesis, gossip, requests, voter })
+  client.start()
+  await network.start()
+  parts.logger.info(
+    { chain_id: chainId, voter: voter?.id ?? null },
+    `on chain ${chainId}${voter ? ` as ${voter.id}` : ''}`,
+  )
+  return { client, network, chainId }
+}
+
+async function findGenesis<Network extends JoinableNetwork>(parts: JoinParts<Network>): Promise<Genesis> {
+  const { store, pin } = parts
+  const stored = await store.genesis()
+  if (stored !== undefined) return checkPin(decodeGenesis(parseCanonicalText(stored)), pin)
+  const network = await parts.createNetwork(undefined)
+  await network.start()
+  try {
+    const genesis = await askForGenesis(network.requests, parts)
+    await store.putGenesis(canonicalText(genesis))
+    return genesis
+  } finally {
+    await network.stop()
+  }
+}
+
+function checkPin(genesis: Genesis, pin: Hash | undefined): Genesis {
+  const chainId = chainIdOf(genesis)
+  if (pin !== undefined && pin !== chainId) throw ledgerError('wrong_chain', { chain_id: chainId, expected: pin })
+  return genesis
+}
+
+/** Asks every connected peer until one gives a genesis that the pin allows. */
+async function askForGenesis(
+  requests: PeerRequests,
+  { pin, clock, logger, signal }: Pick<JoinParts<JoinableNetwork>, 'pin' | 'clock' | 'logger' | 'signal'>,
+): Promise<Genesis> {
+  for (;;) {
+    for (const peer of requests.peers()) {
+      try {
+        const genesis = checkPin(decodeGenesis(genesisAnswer(await requests.request(peer, 'genesis', {}))), pin)
+        const chain_id = chainIdOf(genesis)
+        if (pin === undefined) {
+          const advice = `compare it with your community and pin it with --chain ${chain_id}`
+          logger.warn({ chain_id, peer }, `NOT PINNED: trusting chain ${chain_id} on first use; ${advice}`)
+        }
+        return genesis
+      } catch (error) {
+        logger.warn({ error, peer }, `${peer} gives no usable genesis`)
+      }
+    }
+    await pause(RETRY_GENESIS_MS, clock, signal)
+  }
+}
+
+function pause(delayMs: number, clock: Clock, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => {
+      cancel()
+      reject(signal.reason as Error)
+    }
+    const cancel = clock.after(delayMs, () => {
+      signal.removeEventListener('abort', abort)
+      resolve()
+    })
+    if (signal.aborted) abort()
+    else signal.addEventListener('abort', abort, { once: true })
+  })
+}
