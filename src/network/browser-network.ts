@@ -1,0 +1,15 @@
+import { webSockets } from '@libp2p/websockets'
+import { createPeerNetwork, type NetworkOptions, type PeerNetwork } from './peer-network.ts'
+
+/** The network of a browser: dials over WebSocket, listens on nothing. */
+export function createBrowserNetwork(options: Omit<NetworkOptions, 'listen' | 'hub'>): Promise<PeerNetwork> {
+  return createPeerNetwork(
+    { ...options, listen: [], hub: false },
+    {
+      transports: [webSockets()],
+      // libp2p's default gater refuses private addresses and ws without TLS in browsers: a home gateway has just those.
+      // What is dialled is what the application names, and every answer is checked.
+      connectionGater: { denyDialMultiaddr: () => false },
+    },
+  )
+}

@@ -1,0 +1,60 @@
+import type { Clock } from '../ports/clock.ts'
+
+/** A time limit as an `AbortSignal`; `clear` when the work is done, so that no timer is left behind. */
+export interface Deadline {
+  readonly signal: AbortSignal
+  clear(): void
+}
+
+/** Aborts after `limitMs`, saying `what` took longer, or as soon as the node stops. */
+export function deadline(clock: Clock, limitMs: number, what: string, stopping: AbortSignal): Deadline {
+  const controller = new AbortController()
+  const stop = () => controller.abort(stopping.reason)
+  const cancel = clock.after(limitMs, () => controller.abort(new Error(`${what} took longer than ${limitMs} ms`)))
+  if (stopping.aborted) stop()
+  // By hand: what AbortSignal.any derives from a signal that lives as long as the node is not collected on Node 20.
+  else stopping.addEventListener('abort', stop, { once: true })
+  return {
+    signal: controller.signal,
+    clear: () => {
+      cancel()
+      stopping.removeEventListener('abort', stop)
+    },
+  }
+}
+
+/** Settles as `work` does, or rejects with the signal's reason if that comes first. */
+export async function within<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  let stop: () => void = () => undefined
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(asError(signal.reason))
+    if (signal.aborted) stop()
+    else signal.addEventListener('abort', stop, { once: true })
+  })
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+}
+
+/** libp2p rejects some dials with an event object: whatever was thrown, an `Error` that says what is known. */
+export function asError(thrown: unknown): Error {
+  if (thrown instanceof Error) return thrown
+  if (typeof thrown === 'object' && thrown !== null) {
+    const { message, error, type } = thrown as { message?: unknown; error?: unknown; type?: unknown }
+    if (error instanceof Error) return error
+    if (typeof message === 'string' && message !== '') return new Error(message)
+    if (typeof type === 'string') return new Error(`transport event "${type}"`)
+  }
+  return new Error(typeof thrown === 'string' ? thrown : 'no reason given')
+}
+
+/** One line for people. An `AggregateError` (all addresses of a dial failed) says each reason. */
+export function reasonOf(thrown: unknown): string {
+  const error = asError(thrown)
+  if (error instanceof AggregateError && error.errors.length > 0) {
+    return error.errors.map((part) => reasonOf(part)).join('; ')
+  }
+  return error.message === '' ? error.name : error.message
+}

@@ -1,0 +1,85 @@
+import { TopicValidatorResult, type GossipSub } from '@chainsafe/libp2p-gossipsub'
+import type { Hash } from '../protocol/bytes.ts'
+import { protocolError } from '../protocol/errors.ts'
+import { MAX_GOSSIP_BYTES } from '../protocol/limits.ts'
+import type { Gossip, GossipHandler, GossipTopic, GossipVerdict } from '../ports/gossip.ts'
+import type { Logger } from '../ports/logger.ts'
+import { topicName } from './names.ts'
+
+const results: Readonly<Record<GossipVerdict, TopicValidatorResult>> = {
+  accept: TopicValidatorResult.Accept,
+  ignore: TopicValidatorResult.Ignore,
+  reject: TopicValidatorResult.Reject,
+}
+
+export interface GossipOverLibp2p extends Gossip {
+  /** Announces what was subscribed to so far; later subscriptions announce themselves. */
+  start(): void
+  stop(): void
+  /** Peers that listen to a topic. */
+  listeners(topic: GossipTopic): number
+}
+
+/**
+ * Gossip of one chain. A payload that is published or received is remembered for two minutes by its hash: the same bytes
+ * again within that time are not sent (`publish` says 0) and not handed to the handler, also if it ignored them.
+ */
+export function createGossip(service: GossipSub, chainId: Hash, logger: Logger): GossipOverLibp2p {
+  const subscribed = new Set<GossipTopic>()
+  let started = false
+
+  const listeners = (topic: GossipTopic) => service.getSubscribers(topicName(chainId, topic)).length
+
+  return {
+    subscribe: (topic, handler) => {
+      const name = topicName(chainId, topic)
+      service.topicValidators.set(name, async (peer, { data }) =>
+        data.byteLength > MAX_GOSSIP_BYTES
+          ? TopicValidatorResult.Reject
+          : results[await verdictOf(handler, data, peer.toString(), topic, logger)],
+      )
+      subscribed.add(topic)
+      if (started) service.subscribe(name)
+    },
+    publish: async (topic, payload) => {
+      if (payload.byteLength > MAX_GOSSIP_BYTES) {
+        const expected = `at most ${MAX_GOSSIP_BYTES} bytes`
+        throw protocolError('malformed', { path: `gossip ${topic}`, expected, got: `${payload.byteLength}` })
+      }
+      // Published to nobody, the payload would count as sent, and be kept back when somebody listens.
+      if (!started || listeners(topic) === 0) return 0
+      try {
+        return (await service.publish(topicName(chainId, topic), payload)).recipients.length
+      } catch (error) {
+        logger.warn({ topic, err: error }, 'a message could not be published')
+        return 0
+      }
+    },
+    listeners: (topic) => (started ? listeners(topic) : 0),
+    start: () => {
+      started = true
+      for (const topic of subscribed) service.subscribe(topicName(chainId, topic))
+    },
+    stop: () => {
+      started = false
+    },
+  }
+}
+
+/** A handler that fails says nothing about the sender. */
+async function verdictOf(
+  handler: GossipHandler,
+  payload: Uint8Array,
+  from: string,
+  topic: GossipTopic,
+  logger: Logger,
+): Promise<GossipVerdict> {
+  try {
+    const verdict = await handler(payload, from)
+    if (verdict === 'reject') logger.warn({ topic, peer: from }, 'a message was rejected')
+    return verdict
+  } catch (error) {
+    logger.error({ topic, peer: from, err: error }, 'a gossip handler failed')
+    return 'ignore'
+  }
+}

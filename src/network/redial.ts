@@ -1,0 +1,85 @@
+import type { Libp2p, PeerId } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { sha256 } from '../protocol/hash.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Logger } from '../ports/logger.ts'
+import { deadline, reasonOf, within } from './deadline.ts'
+import { DIAL_LIMIT_MS, REDIAL_FIRST_MS, REDIAL_GROWTH, REDIAL_MAX_MS, STABLE_CONNECTION_MS } from './limits.ts'
+
+export interface RedialOptions {
+  readonly node: Libp2p
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly stopping: AbortSignal
+}
+
+/**
+ * Keeps an address connected for as long as the node runs. libp2p's own reconnecting gives up for good after a few
+ * failures. Resolves when the node stops; never rejects.
+ */
+export async function keepConnected(address: Multiaddr, options: RedialOptions): Promise<void> {
+  const { node, clock, logger, stopping } = options
+  const target = address.toString()
+  const giveUp = () => stopping.aborted
+  let failures = 0
+  while (!giveUp()) {
+    const dialledAt = clock.now()
+    try {
+      const peer = await dial(address, options)
+      logger.info({ address: target, peer: peer.toString() }, 'connected')
+      await disconnected(node, peer, stopping)
+      if (giveUp()) return
+      if (clock.now() - dialledAt >= STABLE_CONNECTION_MS) failures = 0
+      logger.warn({ address: target, peer: peer.toString() }, 'connection lost, dialling again')
+    } catch (error) {
+      if (giveUp()) return
+      const fields = { address: target, reason: reasonOf(error) }
+      if (failures === 0) logger.warn(fields, 'cannot connect, trying again')
+      else logger.debug(fields, 'still cannot connect')
+    }
+    await pause(redialDelay(failures, `${node.peerId.toString()} ${target}`), options)
+    failures++
+  }
+}
+
+/**
+ * Milliseconds before the next dial after `failures` in a row: half a second at first, five at most, spread by up to a
+ * fifth either way. The spread comes from `seed`, so that the nodes of one authority do not come back in one wave.
+ */
+export function redialDelay(failures: number, seed: string): number {
+  const delay = Math.min(REDIAL_FIRST_MS * REDIAL_GROWTH ** failures, REDIAL_MAX_MS)
+  const chance = (sha256(`${seed} ${failures}`)[0] ?? 0) / 255
+  return Math.min(Math.round(delay * (0.8 + 0.4 * chance)), REDIAL_MAX_MS)
+}
+
+async function dial(address: Multiaddr, { node, clock, stopping }: RedialOptions): Promise<PeerId> {
+  const limit = deadline(clock, DIAL_LIMIT_MS, 'dialling', stopping)
+  try {
+    return (await node.dial(address, { signal: limit.signal })).remotePeer
+  } finally {
+    limit.clear()
+  }
+}
+
+/** Resolves when the peer's last connection is closed, or when the node stops. */
+function disconnected(node: Libp2p, peer: PeerId, stopping: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const check = () => {
+      if (!stopping.aborted && node.getConnections(peer).length > 0) return
+      node.removeEventListener('peer:disconnect', check)
+      stopping.removeEventListener('abort', check)
+      resolve()
+    }
+    node.addEventListener('peer:disconnect', check)
+    stopping.addEventListener('abort', check)
+    check()
+  })
+}
+
+async function pause(delayMs: number, { clock, stopping }: RedialOptions): Promise<void> {
+  let cancel: () => void = () => undefined
+  const over = new Promise<void>((resolve) => {
+    cancel = clock.after(delayMs, resolve)
+  })
+  await within(over, stopping).catch(cancel)
+}
