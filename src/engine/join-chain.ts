@@ -1,8 +1,6 @@
 import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Gossip } from '../ports/gossip.ts'
-import type { LightStore } from '../ports/light-store.ts'
-import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { canonicalText, parseCanonicalText } from '../protocol/canonical-json.ts'
