@@ -1,0 +1,95 @@
+import { parseQuantity } from '../../protocol/decimal.ts'
+import { isSolarError } from '../../protocol/errors.ts'
+import type { Order } from '../../protocol/order.ts'
+import { isJsonObject } from '../../protocol/shape.ts'
+import { replayError } from './errors.ts'
+import { problemOf, type HttpAnswer, type HttpClient } from './http-client.ts'
+
+/** The three things a replay asks of an authority (docs/protocol.md 9). Errors are those of ./errors. */
+export interface Authority {
+  /** Height of the newest block; -1 on an empty chain. */
+  tipHeight(): Promise<number>
+  /** `too_small`: the authority's minimum is greater than ours. */
+  placeOrder(order: Order): Promise<'created' | 'same' | 'too_small'>
+  runTick(tickId: string, timestamp: number): Promise<TickResult>
+}
+
+export interface TickResult {
+  /** null if nothing traded: then there is no block. */
+  readonly height: number | null
+  readonly block_hash: string | null
+  readonly trades: number
+  readonly kwhMicro: bigint
+}
+
+export function createAuthorityClient(http: HttpClient): Authority {
+  return {
+    tipHeight: async () => {
+      const what = 'GET blocks/latest-headers'
+      const answer = okBody(what, await http.get('blocks/latest-headers/?n=1'))
+      return heightOf(what, answer.tip_height, 'tip_height') ?? -1
+    },
+    placeOrder: async (order) => {
+      const answer = await http.post('orders/', order)
+      if (problemOf(answer.body).code === 'order_too_small') return 'too_small'
+      okBody(`order ${order.order_id}`, answer)
+      return answer.status === 201 ? 'created' : 'same'
+    },
+    runTick: async (tick_id, timestamp) => {
+      const what = `tick ${tick_id}`
+      const answer = okBody(what, await http.post('ticks/run/', { tick_id, timestamp }))
+      const height = heightOf(what, answer.height, 'height')
+      if (height === null) return { height, block_hash: null, trades: 0, kwhMicro: 0n }
+      const { block_hash } = answer
+      if (typeof block_hash !== 'string') throw replayError('bad_answer', { what, expected: 'block_hash' })
+      return { height, block_hash, ...(await tradedIn(http, block_hash)) }
+    },
+  }
+}
+
+/** The answer to a tick names its trades by hash only; how much they moved is in the block. */
+async function tradedIn(http: HttpClient, blockHash: string): Promise<{ trades: number; kwhMicro: bigint }> {
+  const what = `GET blocks/${blockHash}`
+  const { transactions } = okBody(what, await http.get(`blocks/${blockHash}`))
+  if (!Array.isArray(transactions)) throw replayError('bad_answer', { what, expected: 'transactions' })
+  let trades = 0
+  let kwhMicro = 0n
+  for (const row of transactions as readonly unknown[]) {
+    // A redacted body still counts as a trade; its energy is no longer told.
+    trades++
+    if (isJsonObject(row) && typeof row.kwh === 'string') kwhMicro += quantityOf(what, row.kwh)
+  }
+  return { trades, kwhMicro }
+}
+
+function quantityOf(what: string, text: string): bigint {
+  try {
+    return parseQuantity(text)
+  } catch (error) {
+    if (isSolarError(error)) throw replayError('bad_answer', { what, expected: 'kwh that is a quantity' }, error)
+    throw error
+  }
+}
+
+function heightOf(what: string, value: unknown, name: string): number | null {
+  if (value === null || (typeof value === 'number' && Number.isSafeInteger(value))) return value
+  throw replayError('bad_answer', { what, expected: name })
+}
+
+/** The object of a 2xx answer. Throws `no_access`, `refused`, `bad_answer`. */
+function okBody(what: string, { status, body }: HttpAnswer): Record<string, unknown> {
+  const { code, detail } = problemOf(body)
+  if (status === 401 || status === 403) {
+    const hint =
+      'this takes the operator token of the authority; give it with --token-file FILE, a file with nothing but the ' +
+      'value of "operator" from tokens.json in the --data folder of the authority'
+    throw replayError('no_access', { what, status, hint })
+  }
+  if (code === 'order_conflict') {
+    const hint = `${detail}. Was it replayed before with another --feed-in, or has the file changed since?`
+    throw replayError('refused', { what, status, code, detail: hint })
+  }
+  if (status < 200 || status > 299) throw replayError('refused', { what, status, code, detail })
+  if (!isJsonObject(body)) throw replayError('bad_answer', { what, expected: 'JSON object' })
+  return body
+}
