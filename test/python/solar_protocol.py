@@ -1,0 +1,657 @@
+"""Protocol version 1 in Python, written from docs/protocol.md alone, with the standard library alone.
+
+It exists to show that the document is enough, and as a start for clients in Python. Its Ed25519 is the reference
+algorithm of RFC 8032: exact, slow (a few milliseconds for each signature) and not constant-time. Sign with a library in a product.
+"""
+
+import hashlib
+import json
+import re
+from decimal import Decimal
+from fractions import Fraction
+
+MAX_SAFE = 2**53 - 1
+MAX_DEPTH = 32
+MAX_TRANSACTIONS = 100_000
+
+
+class Refused(Exception):
+    """Something that the protocol does not accept."""
+
+
+def check(condition, reason):
+    if not condition:
+        raise Refused(reason)
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def sha256_hex(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+# --- section 1: canonical bytes -------------------------------------------------------------------------------------
+
+PRINTABLE = re.compile(r"[\x20-\x7e]*")
+
+
+def _check_profile(value, depth=0):
+    check(depth <= MAX_DEPTH, "nested too deep")
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, str):
+        check(PRINTABLE.fullmatch(value), "a character outside printable ASCII")
+    elif isinstance(value, int):
+        check(-MAX_SAFE <= value <= MAX_SAFE, "not a safe integer")
+    elif isinstance(value, list):
+        for item in value:
+            _check_profile(item, depth + 1)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            check(isinstance(key, str), "a member name that is no string")
+            _check_profile(key, depth)
+            _check_profile(item, depth + 1)
+    else:
+        raise Refused(f"{type(value).__name__} has no canonical form")
+
+
+def canonical(value):
+    """The canonical bytes of a JSON value."""
+    _check_profile(value)
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def parse_canonical(data):
+    """The value of canonical bytes; any other spelling is refused."""
+    try:
+        value = json.loads(data.decode("ascii"))
+    except (ValueError, RecursionError) as error:
+        raise Refused("not JSON in ASCII") from error
+    check(canonical(value) == data, "not the canonical spelling")
+    return value
+
+
+def hash_object(value):
+    return sha256_hex(canonical(value))
+
+
+# --- section 1: decimals and other values ---------------------------------------------------------------------------
+
+QUANTITY = re.compile(r"(0|[1-9][0-9]{0,11})(\.[0-9]{0,5}[1-9])?")
+IDENTIFIER = re.compile(r"[A-Za-z0-9._:@+-]{1,64}")
+HEX = re.compile(r"[0-9a-f]*")
+UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def quantity(text):
+    """Micro-units of a quantity."""
+    check(isinstance(text, str) and QUANTITY.fullmatch(text), f"not a quantity: {text!r}")
+    whole, _, fraction = text.partition(".")
+    return int(whole) * 1_000_000 + int(fraction.ljust(6, "0"))
+
+
+def delta(text):
+    """Micro-units of a signed quantity."""
+    check(isinstance(text, str) and text != "-0", f"not a delta: {text!r}")
+    return -quantity(text[1:]) if text.startswith("-") else quantity(text)
+
+
+def edge_number(value):
+    """At the edge a JSON number below 2^33 becomes its shortest decimal string."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return value
+    check(abs(value) < 2**33 and str(value) != "-0.0", "not an exact number")
+    text = format(Decimal(repr(value)), "f")
+    return re.sub(r"\.0+$", "", text)
+
+
+def edge_quantity(value):
+    text = edge_number(value)
+    quantity(text)
+    return text
+
+
+def edge_delta(value):
+    text = edge_number(value)
+    delta(text)
+    return text
+
+
+def edge_identifier(value):
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_SAFE:
+        value = str(value)
+    identifier(value)
+    return value.lower() if UUID.fullmatch(value) else value
+
+
+def total_matches(kwh, price, total, decimals):
+    difference = Fraction(total, 10**6) - Fraction(kwh, 10**6) * Fraction(price, 10**6)
+    return abs(difference) <= Fraction(1, 2 * 10**decimals)
+
+
+def rounded_total(kwh, price, decimals):
+    """kwh x price in micro-units, rounded half to even (which is what Python's round() of a Fraction does)."""
+    return round(Fraction(kwh * price, 10**12) * 10**decimals) * 10 ** (6 - decimals)
+
+
+def format_micro(micro):
+    whole, fraction = divmod(micro, 1_000_000)
+    return f"{whole}.{fraction:06d}".rstrip("0").rstrip(".")
+
+
+def identifier(value):
+    check(isinstance(value, str) and IDENTIFIER.fullmatch(value), f"not an identifier: {value!r}")
+
+
+def hex_of(length):
+    def shape(value):
+        check(isinstance(value, str) and len(value) == 2 * length and HEX.fullmatch(value), f"not {length} bytes in hex")
+
+    return shape
+
+
+def integer(low=0, high=MAX_SAFE):
+    def shape(value):
+        check(isinstance(value, int) and not isinstance(value, bool) and low <= value <= high, f"not an integer: {value!r}")
+
+    return shape
+
+
+def one_of(*options):
+    def shape(value):
+        check(not isinstance(value, bool) and value in options, f"not one of {options}")
+
+    return shape
+
+
+def matching(pattern):
+    compiled = re.compile(pattern)
+
+    def shape(value):
+        check(isinstance(value, str) and compiled.fullmatch(value), f"does not match {pattern}")
+
+    return shape
+
+
+def nullable(shape):
+    return lambda value: None if value is None else shape(value)
+
+
+def list_of(shape, most):
+    def check_list(value):
+        check(isinstance(value, list) and len(value) <= most, "not a list of this length")
+        for item in value:
+            shape(item)
+
+    return check_list
+
+
+def fields(value, required, optional=None):
+    """Checks an object that has exactly these fields."""
+    check(isinstance(value, dict), "not an object")
+    optional = optional or {}
+    for name in value:
+        check(name in required or name in optional, f"unknown field {name}")
+    for name, shape in required.items():
+        check(name in value, f"no field {name}")
+        shape(value[name])
+    for name, shape in optional.items():
+        if name in value:
+            shape(value[name])
+
+
+hash32 = hex_of(32)
+key32 = hex_of(32)
+signature64 = hex_of(64)
+nonce16 = hex_of(16)
+
+# --- section 1: Ed25519, RFC 8032 strict ----------------------------------------------------------------------------
+
+P = 2**255 - 19
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+SQRT_MINUS_1 = pow(2, (P - 1) // 4, P)
+IDENTITY = (0, 1, 1, 0)
+
+
+def _add(p, q):
+    a = (p[1] - p[0]) * (q[1] - q[0]) % P
+    b = (p[1] + p[0]) * (q[1] + q[0]) % P
+    c = 2 * p[3] * q[3] * D % P
+    d = 2 * p[2] * q[2] % P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return (e * f % P, g * h % P, f * g % P, e * h % P)
+
+
+def _times(scalar, point):
+    result = IDENTITY
+    while scalar > 0:
+        if scalar & 1:
+            result = _add(result, point)
+        point = _add(point, point)
+        scalar >>= 1
+    return result
+
+
+def _equal(p, q):
+    return (p[0] * q[2] - q[0] * p[2]) % P == 0 and (p[1] * q[2] - q[1] * p[2]) % P == 0
+
+
+def _decode_point(data):
+    """RFC 8032 5.1.3; canonical encodings only."""
+    number = int.from_bytes(data, "little")
+    sign, y = number >> 255, number & (2**255 - 1)
+    check(y < P, "y is not below p")
+    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    if square == 0:
+        check(sign == 0, "x = 0 with a sign")
+        return (0, y, 1, 0)
+    x = pow(square, (P + 3) // 8, P)
+    if (x * x - square) % P != 0:
+        x = x * SQRT_MINUS_1 % P
+    check((x * x - square) % P == 0, "not a point of the curve")
+    if x & 1 != sign:
+        x = P - x
+    return (x, y, 1, x * y % P)
+
+
+def _encode_point(point):
+    inverse = pow(point[2], P - 2, P)
+    x, y = point[0] * inverse % P, point[1] * inverse % P
+    return (y | (x & 1) << 255).to_bytes(32, "little")
+
+
+_BASE_Y = 4 * pow(5, P - 2, P) % P
+BASE = _decode_point(_BASE_Y.to_bytes(32, "little"))
+
+
+def import_key(hex_key):
+    """A public key as a point. Refuses what is not canonical or of small order."""
+    key32(hex_key)
+    point = _decode_point(bytes.fromhex(hex_key))
+    check(not _equal(_times(8, point), IDENTITY), "a key of small order")
+    return point
+
+
+def ed25519_verify(hex_key, message, signature):
+    """True, False, or Refused for a key that can sign nothing."""
+    point = import_key(hex_key)
+    if len(signature) != 64:
+        return False
+    encoded_r, s = signature[:32], int.from_bytes(signature[32:], "little")
+    if s >= L:
+        return False
+    try:
+        r = _decode_point(encoded_r)
+    except Refused:
+        return False
+    k = int.from_bytes(hashlib.sha512(encoded_r + bytes.fromhex(hex_key) + message).digest(), "little") % L
+    return _equal(_times(8 * s, BASE), _times(8, _add(r, _times(k, point))))
+
+
+def _expand(secret):
+    digest = hashlib.sha512(secret).digest()
+    scalar = int.from_bytes(digest[:32], "little") & ((1 << 254) - 8) | (1 << 254)
+    return scalar, digest[32:]
+
+
+def public_key_of(secret):
+    return _encode_point(_times(_expand(secret)[0], BASE)).hex()
+
+
+def ed25519_sign(secret, message):
+    scalar, prefix = _expand(secret)
+    key = _encode_point(_times(scalar, BASE))
+    r = int.from_bytes(hashlib.sha512(prefix + message).digest(), "little") % L
+    encoded_r = _encode_point(_times(r, BASE))
+    k = int.from_bytes(hashlib.sha512(encoded_r + key + message).digest(), "little") % L
+    return encoded_r + ((r + k * scalar) % L).to_bytes(32, "little")
+
+
+def signing_bytes(kind, chain_id, body):
+    return f"solar-node/v1/{kind}\n{chain_id}\n".encode() + canonical(body)
+
+
+def verify_object(kind, chain_id, body, signature, hex_key):
+    signature64(signature)
+    return ed25519_verify(hex_key, signing_bytes(kind, chain_id, body), bytes.fromhex(signature))
+
+
+def sign_object(kind, chain_id, body, secret):
+    return ed25519_sign(secret, signing_bytes(kind, chain_id, body)).hex()
+
+
+def without(value, *names):
+    return {name: item for name, item in value.items() if name not in names}
+
+
+# --- section 2: genesis ---------------------------------------------------------------------------------------------
+
+
+def _check_finality(value):
+    check(isinstance(value, dict), "finality is no object")
+    if value.get("policy") == "authority":
+        fields(value, {"policy": one_of("authority")})
+    else:
+        fields(value, {"policy": one_of("votes", "validators"), "threshold": integer(1)})
+
+
+GENESIS_ENTRY = {
+    "id": identifier,
+    "role": one_of("authority", "validator", "voter"),
+    "public_key": key32,
+    "recovery_key": nullable(key32),
+}
+GENESIS = {
+    "version": integer(1, 1),
+    "name": matching(r"[\x20-\x7e]{1,100}"),
+    "origin": matching(r"[a-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?"),
+    "created_at": integer(),
+    "currency": matching(r"[A-Za-z0-9]{1,12}"),
+    "amount_decimals": integer(0, 6),
+    "seal": one_of("authority", "work"),
+    "difficulty": integer(0, 64),
+    "finality": _check_finality,
+    "registry": list_of(lambda entry: fields(entry, GENESIS_ENTRY), 1000),
+}
+
+
+def check_genesis(genesis):
+    fields(genesis, GENESIS)
+    check((genesis["seal"] == "authority") == (genesis["difficulty"] == 0), "difficulty does not go with the seal")
+    entries = genesis["registry"]
+    check(any(entry["role"] == "authority" for entry in entries), "no authority")
+    check(len({entry["id"] for entry in entries}) == len(entries), "an id is there twice")
+    keys = [key for entry in entries for key in (entry["public_key"], entry["recovery_key"]) if key is not None]
+    check(len(set(keys)) == len(keys), "a key is there twice")
+    for key in keys:
+        import_key(key)
+    return genesis
+
+
+def chain_id_of(genesis):
+    return hash_object(genesis)
+
+
+# --- section 3: transactions and the block tree ---------------------------------------------------------------------
+
+TRADE = {
+    "kind": one_of("trade"),
+    "id": identifier,
+    "from_user_id": identifier,
+    "to_user_id": identifier,
+    "kwh": quantity,
+    "price_per_kwh": quantity,
+    "total_amount": quantity,
+    "timestamp": integer(),
+    "tick_id": identifier,
+    "nonce": nonce16,
+}
+CORRECTION = {
+    "kind": one_of("correction"),
+    "id": identifier,
+    "corrects": identifier,
+    "kwh_delta": delta,
+    "amount_delta": delta,
+    "reason": matching(r"[\x20-\x7e]{1,200}"),
+    "timestamp": integer(),
+    "tick_id": identifier,
+    "nonce": nonce16,
+}
+
+
+def check_transaction(tx, amount_decimals):
+    check(isinstance(tx, dict), "not an object")
+    if tx.get("kind") == "correction":
+        fields(tx, CORRECTION)
+        check(delta(tx["kwh_delta"]) != 0 or delta(tx["amount_delta"]) != 0, "corrects nothing")
+        check(tx["corrects"] != tx["id"], "corrects itself")
+        return
+    fields(tx, TRADE)
+    check(tx["from_user_id"] != tx["to_user_id"], "a trade with oneself")
+    kwh, price, total = (quantity(tx[name]) for name in ("kwh", "price_per_kwh", "total_amount"))
+    check(kwh > 0, "no energy")
+    check(total_matches(kwh, price, total, amount_decimals), "the total is not kwh x price")
+
+
+def merkle_root(hashes):
+    """Root of the block tree over transaction hashes (hex)."""
+    if not hashes:
+        return sha256_hex(b"")
+    layer = [bytes.fromhex(item) for item in hashes]
+    while len(layer) > 1:
+        if len(layer) % 2 == 1:
+            layer.append(layer[-1])
+        layer = [sha256(layer[i] + layer[i + 1]) for i in range(0, len(layer), 2)]
+    return layer[0].hex()
+
+
+MERKLE_PROOF = {
+    "index": integer(0, MAX_TRANSACTIONS - 1),
+    "tx_count": integer(1, MAX_TRANSACTIONS),
+    "path": list_of(hash32, 17),
+}
+
+
+def check_merkle_proof(leaf, proof, header):
+    fields(proof, MERKLE_PROOF)
+    i, n = proof["index"], proof["tx_count"]
+    check(n == header["tx_count"] and i < n, "not a position of this block")
+    h, path = bytes.fromhex(leaf), list(proof["path"])
+    while n > 1:
+        check(path, "the path is too short")
+        s = bytes.fromhex(path.pop(0))
+        if i == n - 1 and n % 2 == 1:
+            check(s == h, "the last node of an odd layer is paired with itself")
+        h = sha256(s + h) if i % 2 == 1 else sha256(h + s)
+        i //= 2
+        n = (n + 1) // 2
+    check(not path, "the path is too long")
+    check(h.hex() == header["merkle_root"], "another root")
+
+
+# --- section 4: headers ---------------------------------------------------------------------------------------------
+
+HEADER = {
+    "version": integer(1, 1),
+    "chain_id": hash32,
+    "height": integer(),
+    "prev_hash": hash32,
+    "merkle_root": hash32,
+    "tx_count": integer(0, MAX_TRANSACTIONS),
+    "history_root": hash32,
+    "registry_root": hash32,
+    "timestamp": integer(),
+    "nonce": integer(),
+    "difficulty": integer(0, 64),
+    "miner_id": identifier,
+}
+
+
+def check_link(header, parent, genesis):
+    """Is `header` a successor of `parent` (None: of the genesis)?"""
+    fields(header, HEADER)
+    chain_id = chain_id_of(genesis)
+    check(header["chain_id"] == chain_id, "another chain")
+    check(header["height"] == (0 if parent is None else parent["height"] + 1), "wrong height")
+    check(header["prev_hash"] == (chain_id if parent is None else hash_object(parent)), "wrong parent")
+    check(header["timestamp"] >= (genesis["created_at"] if parent is None else parent["timestamp"]), "time runs backwards")
+    check(header["difficulty"] == genesis["difficulty"], "not the difficulty of the genesis")
+    check(genesis["seal"] == "work" or header["nonce"] == 0, "a nonce without work")
+    check(hash_object(header).startswith("0" * header["difficulty"]), "too little work")
+
+
+def check_seal(sealed, hex_key):
+    fields(sealed, {"header": lambda header: fields(header, HEADER), "signature": signature64})
+    header = sealed["header"]
+    check(verify_object("header", header["chain_id"], header, sealed["signature"], hex_key), "not sealed by this key")
+
+
+def check_block_body(header, transactions, genesis):
+    check(len(transactions) == header["tx_count"], "wrong number of transactions")
+    for tx in transactions:
+        check_transaction(tx, genesis["amount_decimals"])
+        check(tx["tick_id"] == transactions[0]["tick_id"], "transactions of several ticks")
+    hashes = [hash_object(tx) for tx in transactions]
+    check(len(set(hashes)) == len(hashes), "two equal transactions")
+    check(merkle_root(hashes) == header["merkle_root"], "another root")
+
+
+# --- section 4: history, section 5: registry ------------------------------------------------------------------------
+
+
+def leaf_hash(data):
+    return sha256(b"\x00" + data)
+
+
+def node_hash(left, right):
+    return sha256(b"\x01" + left + right)
+
+
+def tree_root(leaves):
+    """RFC 9162 2.1.1 over leaf data."""
+    if not leaves:
+        return sha256(b"")
+    if len(leaves) == 1:
+        return leaf_hash(leaves[0])
+    k = 1
+    while k * 2 < len(leaves):
+        k *= 2
+    return node_hash(tree_root(leaves[:k]), tree_root(leaves[k:]))
+
+
+def history_root(header_hashes):
+    return tree_root([bytes.fromhex(item) for item in header_hashes]).hex()
+
+
+def check_inclusion(data, proof, root):
+    """RFC 9162 2.1.3.2 for leaf data."""
+    fields(proof, {"leaf_index": integer(), "tree_size": integer(1), "path": list_of(hash32, 64)})
+    fn, sn = proof["leaf_index"], proof["tree_size"] - 1
+    check(fn <= sn, "not a leaf of this tree")
+    r = leaf_hash(data)
+    for item in proof["path"]:
+        p = bytes.fromhex(item)
+        check(sn != 0, "the path is too long")
+        if fn & 1 or fn == sn:
+            r = node_hash(p, r)
+            while not fn & 1 and fn != 0:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            r = node_hash(r, p)
+        fn, sn = fn >> 1, sn >> 1
+    check(sn == 0, "the path is too short")
+    check(r.hex() == root, "another root")
+
+
+def check_consistency(proof, from_root, to_root):
+    """RFC 9162 2.1.4.2."""
+    fields(proof, {"from": integer(1), "to": integer(1), "path": list_of(hash32, 64)})
+    first, second = proof["from"], proof["to"]
+    check(first <= second, "the older tree is larger")
+    path = [bytes.fromhex(item) for item in proof["path"]]
+    if first == second:
+        check(not path and from_root == to_root, "equal sizes have one root and need no path")
+        return
+    if first & (first - 1) == 0:
+        path.insert(0, bytes.fromhex(from_root))
+    check(path, "no path")
+    fn, sn = first - 1, second - 1
+    while fn & 1:
+        fn, sn = fn >> 1, sn >> 1
+    fr = sr = path[0]
+    for c in path[1:]:
+        check(sn != 0, "the path is too long")
+        if fn & 1 or fn == sn:
+            fr, sr = node_hash(c, fr), node_hash(c, sr)
+            while not fn & 1 and fn != 0:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            sr = node_hash(sr, c)
+        fn, sn = fn >> 1, sn >> 1
+    check(sn == 0, "the path is too short")
+    check(fr.hex() == from_root and sr.hex() == to_root, "another root")
+
+
+def registry_leaves(genesis):
+    """The leaves of the registry as the genesis makes it."""
+    leaves = [{"finality": genesis["finality"], "since_height": 0}]
+    for slot, entry in enumerate(genesis["registry"]):
+        leaves.append({"slot": slot, **entry, "status": "active", "since_height": 0})
+    return leaves
+
+
+def registry_root(genesis):
+    return tree_root([canonical(leaf) for leaf in registry_leaves(genesis)]).hex()
+
+
+# --- votes, orders, requests ----------------------------------------------------------------------------------------
+
+VOTE = {
+    "chain_id": hash32,
+    "header_hash": hash32,
+    "height": integer(),
+    "voter_id": identifier,
+    "decision": one_of("ack", "reject"),
+    "signature": signature64,
+}
+
+
+def check_vote(vote, chain_id, target, entry):
+    fields(vote, VOTE)
+    check(vote["chain_id"] == chain_id, "another chain")
+    check(vote["header_hash"] == target["hash"] and vote["height"] == target["height"], "another header")
+    check(entry is not None and entry["id"] == vote["voter_id"] and entry["status"] == "active", "not a voter")
+    check(verify_object("vote", chain_id, without(vote, "signature"), vote["signature"], entry["public_key"]), "bad signature")
+
+
+def sign_vote(body, secret):
+    return {**body, "signature": sign_object("vote", body["chain_id"], body, secret)}
+
+
+ORDER = {
+    "order_id": identifier,
+    "user_id": identifier,
+    "side": one_of("buy", "sell"),
+    "kwh": quantity,
+    "price_per_kwh": quantity,
+    "timestamp": integer(),
+    "signature": signature64,
+}
+
+
+def check_order(order, chain_id, hex_key):
+    fields(order, ORDER, {"valid_until": integer()})
+    check(verify_object("order", chain_id, without(order, "signature"), order["signature"], hex_key), "bad signature")
+
+
+REQUEST = {
+    "method": one_of("GET", "P2P"),
+    "path": matching(r"[\x21-\x7e]{1,2000}"),
+    "timestamp": integer(),
+    "id": nonce16,
+}
+
+
+def check_request(authorization, method, path, chain_id, hex_key, now):
+    scheme, _, credential = authorization.partition(" ")
+    check(scheme == "Solar", "another scheme")
+    parts = credential.rsplit(".", 3)
+    check(len(parts) == 4, "not four parts")
+    voter_id, timestamp, request_id, signature = parts
+    identifier(voter_id)
+    check(re.fullmatch(r"0|[1-9][0-9]{0,15}", timestamp, re.ASCII), "no timestamp")
+    body = {"method": method, "path": path, "timestamp": int(timestamp), "id": request_id}
+    fields(body, REQUEST)
+    check(abs(now - body["timestamp"]) <= 60_000, "not within 60 s")
+    check(verify_object("request", chain_id, body, signature, hex_key), "bad signature")
+    return voter_id
+
+
+def authorization_of(voter_id, method, path, timestamp, request_id, chain_id, secret):
+    body = {"method": method, "path": path, "timestamp": timestamp, "id": request_id}
+    return f"Solar {voter_id}.{timestamp}.{request_id}.{sign_object('request', chain_id, body, secret)}"
