@@ -1,0 +1,50 @@
+/** Values as people read them. The locale and the time zone are the browser's, unless a test names them. */
+export interface Locale {
+  readonly locale?: string
+  readonly timeZone?: string
+}
+
+const MINUTE_MS = 60_000
+const DAY_MS = 86_400_000
+
+/** "3f9a41c2…8b1e": enough to tell two hashes apart by eye; the whole value is one click away. */
+export const shortHash = (hash: string): string => (hash.length <= 16 ? hash : `${hash.slice(0, 8)}…${hash.slice(-4)}`)
+
+/** "1 trade", "18 trades", "1,204 votes". */
+export function count(n: number, noun: string, { locale }: Locale = {}): string {
+  return `${n.toLocaleString(locale)} ${noun}${n === 1 ? '' : 's'}`
+}
+
+function dateFormat({ locale, timeZone }: Locale, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  return new Intl.DateTimeFormat(locale, timeZone === undefined ? options : { ...options, timeZone })
+}
+
+/** Time of day if it is within a day of `now`, else date and time: a replayed summer is not today. Unix milliseconds. */
+export function formatTime(at: number, now: number, where: Locale = {}): string {
+  const clock: Intl.DateTimeFormatOptions = { hour: '2-digit', minute: '2-digit' }
+  const near = Math.abs(now - at) < DAY_MS
+  const options: Intl.DateTimeFormatOptions = near ? clock : { day: 'numeric', month: 'short', ...clock }
+  return dateFormat(where, options).format(at)
+}
+
+/** Date and time with seconds, for details. */
+export const formatExactTime = (at: number, where: Locale = {}): string =>
+  dateFormat(where, { dateStyle: 'medium', timeStyle: 'medium' }).format(at)
+
+/** "just now", "40 s ago", "12 min ago", "3 h ago", then the date. */
+export function formatAgo(at: number, now: number, where: Locale = {}): string {
+  const passed = now - at
+  if (passed < 5_000) return 'just now'
+  if (passed < MINUTE_MS) return `${Math.floor(passed / 1000)} s ago`
+  if (passed < 60 * MINUTE_MS) return `${Math.floor(passed / MINUTE_MS)} min ago`
+  if (passed < DAY_MS) return `${Math.floor(passed / (60 * MINUTE_MS))} h ago`
+  return dateFormat(where, { dateStyle: 'medium' }).format(at)
+}
+
+/** "alice", "alice and bob", "alice, bob and 3 more". */
+export function nameList(names: readonly string[], limit = 3): string {
+  if (names.length <= 1) return names.join('')
+  const shown = names.length > limit ? names.slice(0, limit - 1) : names.slice(0, -1)
+  const rest = names.length - shown.length
+  return `${shown.join(', ')} and ${rest === 1 ? (names.at(-1) ?? '') : `${rest} more`}`
+}

@@ -1,0 +1,174 @@
+import { h, s } from '../dom.ts'
+import { count, formatTime } from '../format.ts'
+import { tally, tradesIn, type BlockRecord } from '../state.ts'
+import type { Model, View } from './model.ts'
+import { barSlots, niceMaximum } from '../scale.ts'
+
+const LEFT = 34
+const RIGHT = 4
+const BOTTOM = 20
+const TOP = 8
+const HEIGHT = 132
+/** Width until the browser has laid the page out. */
+const FIRST_WIDTH = 480
+const LABEL_WIDTH = 92
+
+/** A bar: stacked values, bottom first, each with its class. */
+interface Bar {
+  readonly block: BlockRecord
+  readonly parts: readonly { readonly value: number; readonly kind: 'trades' | 'ack' | 'reject' }[]
+}
+
+/** Trades per block and votes per block, over time; a click selects the block. */
+export function createChart(select: (hash: string) => void): View {
+  const trades = h('div', { class: 'plot' })
+  const votes = h('div', { class: 'plot' })
+  const readout = h('p', { class: 'readout muted', 'aria-hidden': 'true' })
+  const element = h(
+    'section',
+    { class: 'panel', 'aria-labelledby': 'chart-title' },
+    h('h2', { id: 'chart-title' }, 'Activity'),
+    h('h3', {}, 'Trades per block'),
+    trades,
+    h('h3', {}, 'Votes per block'),
+    votes,
+    readout,
+  )
+  let width = FIRST_WIDTH
+  let last: Model | undefined
+  let drawn = ''
+
+  function draw(model: Model): void {
+    const { state, shown, now } = model
+    element.hidden = state.blocks.length === 0
+    const signature = JSON.stringify([
+      width,
+      shown?.hash,
+      state.blocks.map((block) => [block.hash, block.votes.length]),
+    ])
+    if (signature === drawn) return
+    drawn = signature
+    const tell = (block: BlockRecord | undefined) =>
+      (readout.textContent = block === undefined ? '' : describe(block, now))
+    const options = { width, shown, now, select, tell: (block: BlockRecord | undefined) => tell(block ?? shown) }
+    trades.replaceChildren(plot('Trades per block', state.blocks.map(tradeBar), options))
+    votes.replaceChildren(plot('Votes per block', state.blocks.map(voteBar), options))
+    tell(shown)
+  }
+
+  new ResizeObserver(([entry]) => {
+    width = Math.max(240, Math.floor(entry?.contentRect.width ?? FIRST_WIDTH))
+    if (last !== undefined) draw(last)
+  }).observe(trades)
+
+  return {
+    element,
+    update(model) {
+      last = model
+      draw(model)
+    },
+  }
+}
+
+const tradeBar = (block: BlockRecord): Bar => ({ block, parts: [{ value: tradesIn(block), kind: 'trades' }] })
+
+function voteBar(block: BlockRecord): Bar {
+  const { ack, reject } = tally(block)
+  return {
+    block,
+    parts: [
+      { value: ack.length, kind: 'ack' },
+      { value: reject.length, kind: 'reject' },
+    ],
+  }
+}
+
+function describe(block: BlockRecord, now: number): string {
+  const { ack, reject } = tally(block)
+  const { height, timestamp } = block.header
+  const rejects = reject.length === 0 ? '' : `, ${count(reject.length, 'reject')}`
+  return `Block ${height}, ${formatTime(timestamp, now)}: ${count(tradesIn(block), 'trade')}, ${count(ack.length, 'ack')}${rejects}`
+}
+
+interface PlotOptions {
+  readonly width: number
+  readonly shown: BlockRecord | undefined
+  readonly now: number
+  readonly select: (hash: string) => void
+  readonly tell: (block: BlockRecord | undefined) => void
+}
+
+function plot(title: string, bars: readonly Bar[], options: PlotOptions): SVGSVGElement {
+  const { width, now, tell } = options
+  const inner = { width: width - LEFT - RIGHT, height: HEIGHT - TOP - BOTTOM }
+  const totals = bars.map(({ parts }) => parts.reduce((sum, { value }) => sum + value, 0))
+  const top = niceMaximum(Math.max(0, ...totals))
+  const slots = barSlots(bars.length, inner.width)
+  const y = (value: number) => TOP + inner.height * (1 - value / top)
+  const every = Math.max(1, Math.ceil(bars.length / Math.max(1, Math.floor(inner.width / LABEL_WIDTH))))
+  const summary = `${title}: ${bars.length} blocks, at most ${Math.max(0, ...totals)}, newest ${totals.at(-1) ?? 0}.`
+  return s(
+    'svg',
+    {
+      width,
+      height: HEIGHT,
+      viewBox: `0 0 ${width} ${HEIGHT}`,
+      role: 'img',
+      'aria-label': summary,
+      pointerleave: () => tell(undefined),
+    },
+    ...[0, top / 2, top]
+      .filter(Number.isInteger)
+      .flatMap((tick) => [
+        s('line', { class: 'grid', x1: LEFT, x2: width - RIGHT, y1: y(tick), y2: y(tick) }),
+        s('text', { class: 'tick', x: LEFT - 6, y: y(tick) + 4, 'text-anchor': 'end' }, tick.toLocaleString()),
+      ]),
+    ...bars.map((bar, index) => column(bar, LEFT + slots.start + index * slots.step, slots, y, options)),
+    ...bars.flatMap(({ block }, index) => {
+      if ((bars.length - 1 - index) % every !== 0) return []
+      const x = LEFT + slots.start + index * slots.step + slots.width / 2
+      const anchor = x > width - LABEL_WIDTH / 2 ? 'end' : x < LABEL_WIDTH / 2 + LEFT ? 'start' : 'middle'
+      const at = anchor === 'end' ? width - RIGHT : anchor === 'start' ? LEFT : x
+      return [
+        s(
+          'text',
+          { class: 'tick', x: at, y: HEIGHT - 5, 'text-anchor': anchor },
+          formatTime(block.header.timestamp, now),
+        ),
+      ]
+    }),
+  )
+}
+
+function column(
+  { block, parts }: Bar,
+  x: number,
+  slots: ReturnType<typeof barSlots>,
+  y: (value: number) => number,
+  { shown, select, tell }: PlotOptions,
+): SVGGElement {
+  let base = 0
+  const rects = parts.map(({ value, kind }) => {
+    const rect = s('rect', {
+      class: `bar bar-${kind}`,
+      x,
+      width: slots.width,
+      y: y(base + value),
+      height: y(base) - y(base + value),
+      rx: 1.5,
+    })
+    base += value
+    return rect
+  })
+  const gap = (slots.step - slots.width) / 2
+  return s(
+    'g',
+    {
+      class: block === shown ? 'column column-shown' : 'column',
+      click: () => select(block.hash),
+      pointerenter: () => tell(block),
+    },
+    s('rect', { class: 'hit', x: x - gap, width: slots.step, y: TOP, height: HEIGHT - TOP - BOTTOM }),
+    ...rects,
+  )
+}

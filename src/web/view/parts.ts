@@ -1,0 +1,55 @@
+import type { Check, Outcome } from '../checks.ts'
+import type { BlockStatus } from '../answers.ts'
+import { copyButton, h, s } from '../dom.ts'
+
+const PATHS: Readonly<Record<Outcome, string>> = {
+  pass: 'M5 10.5l3.2 3.2L15 6.8',
+  fail: 'M6 6l8 8M14 6l-8 8',
+  open: 'M6 10h8',
+}
+const SPOKEN: Readonly<Record<Outcome, string>> = { pass: 'Passed', fail: 'Failed', open: 'Not decided' }
+
+/** Tick, cross or dash, with its word for screen readers: never colour alone. */
+export const outcomeIcon = (outcome: Outcome): HTMLElement =>
+  h(
+    'span',
+    { class: `icon icon-${outcome}` },
+    s(
+      'svg',
+      { viewBox: '0 0 20 20', width: 20, height: 20, 'aria-hidden': 'true' },
+      s('path', { d: PATHS[outcome], fill: 'none', 'stroke-width': 2.2, 'stroke-linecap': 'round' }),
+    ),
+    h('span', { class: 'sr' }, `${SPOKEN[outcome]}: `),
+  )
+
+const STATUS_WORDS: Readonly<Record<BlockStatus, string>> = {
+  final: 'Final',
+  proposed: 'Proposed',
+  orphaned: 'Replaced',
+}
+
+export const statusBadge = (status: BlockStatus): HTMLElement =>
+  h('span', { class: `badge badge-${status}` }, STATUS_WORDS[status])
+
+/** One check: icon, name, sentence, and the values that were compared. */
+export function checkRow({ title, outcome, detail, values }: Check): HTMLElement {
+  const rows = values.map(({ label, value }) =>
+    h(
+      'div',
+      { class: 'value' },
+      h('dt', {}, label),
+      h('dd', {}, h('code', { class: 'copyable' }, value), value.length > 20 ? copyButton(value, label) : null),
+    ),
+  )
+  return h(
+    'li',
+    { class: `check check-${outcome}` },
+    outcomeIcon(outcome),
+    h(
+      'div',
+      {},
+      h('p', {}, h('strong', {}, title), ' ', h('span', {}, detail)),
+      rows.length === 0 ? null : h('dl', {}, ...rows),
+    ),
+  )
+}

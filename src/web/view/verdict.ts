@@ -1,0 +1,126 @@
+import type { Outcome } from '../checks.ts'
+import { h } from '../dom.ts'
+import { count, shortHash, formatExactTime } from '../format.ts'
+import type { Summary } from '../summary.ts'
+import type { Trust } from '../trust.ts'
+import type { Model, View } from './model.ts'
+import { outcomeIcon } from './parts.ts'
+
+const SHOWN_FAILURES = 4
+
+interface Verdict {
+  readonly outcome: Outcome
+  readonly title: string
+  readonly detail: string
+}
+
+/** What all checks together say, in a sentence for somebody who is in a hurry. */
+export function verdictOf({ state, summary, lastVisit }: Pick<Model, 'state' | 'summary' | 'lastVisit'>): Verdict {
+  const { failures, waiting, undecided, checkedBlocks, checkedVotes } = summary
+  const checked = `${count(checkedBlocks, 'block')} and ${count(checkedVotes, 'vote')}`
+  if (lastVisit?.outcome === 'fail') {
+    return { outcome: 'fail', title: 'The history was changed since your last visit', detail: lastVisit.detail }
+  }
+  if (failures.length > 0) {
+    const title = `${count(failures.length, 'check')} failed`
+    return { outcome: 'fail', title, detail: `This browser checked ${checked}. Do not rely on what is marked here.` }
+  }
+  if (state.blocks.length === 0) {
+    const title = state.loaded ? 'Waiting for the first trade' : 'Asking the node'
+    return { outcome: 'open', title, detail: 'The ledger begins with the first trade; this page will show it at once.' }
+  }
+  if (waiting > 0) {
+    return { outcome: 'open', title: 'Checking', detail: `${checked} so far, ${waiting.toLocaleString()} to go.` }
+  }
+  if (undecided > 0) {
+    const detail = `${checked} looked at; ${undecided.toLocaleString()} depend on registry entries not seen yet.`
+    return { outcome: 'open', title: 'Nothing is wrong, not all can be decided', detail }
+  }
+  return { outcome: 'pass', title: 'Everything matches', detail: detailOfPass(summary, checked, lastVisit !== null) }
+}
+
+function detailOfPass({ checkedVotes }: Summary, checked: string, visited: boolean): string {
+  const what = checkedVotes > 0 ? 'hashes, links, seals and signatures' : 'hashes, links and seals'
+  const last = visited ? ' What you saw at your last visit is still there.' : ''
+  return `This browser recomputed the ${what} of ${checked} by itself.${last}`
+}
+
+function trustNotice(trust: Trust, chainId: string, accept: () => void): HTMLElement | null {
+  if (trust.kind === 'wrong-pin') {
+    const text = `The link you followed names the chain ${shortHash(trust.expected)}, this node serves ${shortHash(chainId)}. Do not rely on this page.`
+    return h(
+      'div',
+      { class: 'notice notice-fail', role: 'alert' },
+      h('p', {}, h('strong', {}, 'Another ledger. '), text),
+    )
+  }
+  if (trust.kind === 'changed') {
+    const text = `Since ${formatExactTime(trust.since)} this address had the chain ${shortHash(trust.expected)}; now it is ${shortHash(chainId)}. After a fresh start, or in a demo, that is expected. Otherwise ask your community.`
+    return h(
+      'div',
+      { class: 'notice notice-open', role: 'alert' },
+      h('p', {}, h('strong', {}, 'Not the ledger you saw before. '), text),
+      h('button', { type: 'button', class: 'button', click: accept }, 'Remember this one'),
+    )
+  }
+  return null
+}
+
+export interface VerdictActions {
+  readonly select: (hash: string) => void
+  /** The reader says that a changed chain id is right. */
+  readonly acceptChain: () => void
+}
+
+/** The page's first word: does what the node tells hold? */
+export function createVerdict(actions: VerdictActions): View {
+  const element = h('section', { class: 'verdict-area', 'aria-label': 'Result of the checks' })
+  const live = h('div', { 'aria-live': 'polite' })
+  const notices = h('div', {})
+  element.append(notices, live)
+  let shown = ''
+  let noticed: Trust | undefined
+  return {
+    element,
+    update(model) {
+      if (noticed !== model.trust) {
+        noticed = model.trust
+        const notice = trustNotice(model.trust, model.context.chainId, actions.acceptChain)
+        notices.replaceChildren(...(notice === null ? [] : [notice]))
+      }
+      const verdict = verdictOf(model)
+      const { failures } = model.summary
+      const signature = JSON.stringify([verdict, failures.length])
+      if (signature === shown) return
+      shown = signature
+      live.replaceChildren(
+        h(
+          'div',
+          { class: `verdict verdict-${verdict.outcome}` },
+          outcomeIcon(verdict.outcome),
+          h('div', {}, h('h2', {}, verdict.title), h('p', {}, verdict.detail), failureList(failures, actions.select)),
+        ),
+      )
+    },
+  }
+}
+
+function failureList(failures: Summary['failures'], select: (hash: string) => void): HTMLElement | null {
+  if (failures.length === 0) return null
+  const rows = [...failures]
+    .reverse()
+    .slice(0, SHOWN_FAILURES)
+    .map(({ block, what, detail }) =>
+      h(
+        'li',
+        {},
+        h(
+          'button',
+          { type: 'button', class: 'link', click: () => select(block.hash) },
+          `Block ${block.header.height}, ${what.toLowerCase()}`,
+        ),
+        `: ${detail}`,
+      ),
+    )
+  return h('ul', { class: 'failures' }, ...rows)
+}

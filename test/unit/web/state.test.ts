@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict'
+import { decodeEvent } from '../../../src/web/answers.ts'
+import {
+  initialState,
+  MAX_BLOCKS,
+  reduce,
+  shownBlock,
+  tally,
+  tradesIn,
+  type Action,
+  type PageState,
+} from '../../../src/web/state.ts'
+import { smallChain } from './small-chain.ts'
+
+const AT = 1_760_000_900_000
+const EMPTY = initialState('00'.repeat(32))
+const play = (actions: readonly Action[], start: PageState = EMPTY) => actions.reduce(reduce, start)
+const header = (listed: ReturnType<ReturnType<typeof smallChain>['seal']>): Action => ({
+  type: 'event',
+  event: { type: 'header', listed },
+  at: AT,
+})
+const vote = (cast: ReturnType<ReturnType<typeof smallChain>['vote']>): Action => ({
+  type: 'event',
+  event: { type: 'vote', vote: cast.vote },
+  at: AT,
+})
+
+describe('web page state', () => {
+  it('adds a sealed block, shows it, and tells of it', () => {
+    const chain = smallChain()
+    const block = chain.seal(3, AT)
+    const state = play([header(block)], initialState(block.header.registry_root))
+    assert.equal(shownBlock(state)?.header.height, 0)
+    assert.deepEqual(
+      state.feed.map(({ text }) => text),
+      ['authority sealed block 0 with 3 trades.'],
+    )
+  })
+
+  it('stays with a selected block when newer ones come, until told to follow again', () => {
+    const chain = smallChain()
+    const first = chain.seal(1, AT)
+    const state = play([header(first), { type: 'select', hash: first.header_hash }, header(chain.seal(1, AT))])
+    assert.equal(shownBlock(state)?.header.height, 0)
+    assert.equal(shownBlock(reduce(state, { type: 'select', hash: null }))?.header.height, 1)
+  })
+
+  it('gathers the votes on a block in one line and counts each voter once', () => {
+    const chain = smallChain()
+    const block = chain.seal(1, AT)
+    const ash = chain.vote(block, 'house-ash')
+    const state = play([header(block), vote(ash), vote(chain.vote(block, 'house-elm')), vote(ash)])
+    assert.deepEqual(tally(state.blocks[0]!), { ack: ['house-ash', 'house-elm'], reject: [] })
+    assert.equal(state.feed[0]?.text, 'house-ash and house-elm verified block 0 and confirmed it.')
+    assert.equal(state.feed.length, 2)
+  })
+
+  it('keeps rejections apart', () => {
+    const chain = smallChain()
+    const block = chain.seal(1, AT)
+    const state = play([header(block), vote(chain.vote(block, 'house-elm', 'reject'))])
+    assert.equal(state.feed[0]?.text, 'house-elm rejected block 0.')
+    assert.deepEqual(tally(state.blocks[0]!).reject, ['house-elm'])
+  })
+
+  it('does not count a vote that failed its check', () => {
+    const chain = smallChain()
+    const block = chain.seal(1, AT)
+    const cast = chain.vote(block, 'house-ash')
+    const finding = { outcome: 'fail', reason: 'forged', role: null, checkedWith: 0 } as const
+    const state = play([
+      header(block),
+      vote(cast),
+      {
+        type: 'checked',
+        findings: [{ of: 'vote', hash: block.header_hash, signature: cast.vote.signature, finding }],
+      },
+    ])
+    assert.deepEqual(tally(state.blocks[0]!).ack, [])
+  })
+
+  it('marks a block final once, and final stays final', () => {
+    const chain = smallChain()
+    const block = { ...chain.seal(1, AT), status: 'proposed' } as const
+    const final: Action = {
+      type: 'event',
+      event: { type: 'final', header_hash: block.header_hash, finalized_at: AT },
+      at: AT,
+    }
+    const state = play([header(block), final, final, { type: 'snapshot', headers: [block], at: AT }])
+    assert.equal(state.blocks[0]?.status, 'final')
+    assert.equal(state.feed.filter(({ kind }) => kind === 'final').length, 1)
+  })
+
+  it('keeps a header that the node no longer lists', () => {
+    const first = smallChain().seal(1, AT)
+    const other = smallChain().seal(2, AT)
+    const state = play([header(first), { type: 'snapshot', headers: [other], at: AT }])
+    assert.deepEqual(new Set(state.blocks.map(({ hash }) => hash)), new Set([first.header_hash, other.header_hash]))
+  })
+
+  it('keeps the newest hundred blocks', () => {
+    const chain = smallChain()
+    const state = play(Array.from({ length: MAX_BLOCKS + 3 }, () => header(chain.seal(1, AT))))
+    assert.deepEqual([state.blocks.length, state.blocks[0]?.header.height], [MAX_BLOCKS, 3])
+  })
+
+  it('asks for votes again that may have come while it was not connected', () => {
+    const chain = smallChain()
+    const first = chain.seal(1, AT)
+    const state = play([header(first)])
+    assert.equal(state.blocks[0]?.votesLoaded, true)
+    const after = play([{ type: 'snapshot', headers: [first, chain.seal(1, AT)], at: AT }], state)
+    assert.deepEqual(
+      after.blocks.map(({ votesLoaded }) => votesLoaded),
+      [false, false],
+    )
+  })
+
+  it('tells of a lost connection and of its return, not of the first one', () => {
+    const say = (connection: PageState['connection'], at: number): Action => ({ type: 'connection', connection, at })
+    assert.deepEqual(play([say('live', 1)]).feed, [])
+    const state = play([say('live', 1), say('reconnecting', 2), say('reconnecting', 3), say('live', 4)])
+    assert.deepEqual(
+      state.feed.map(({ text }) => text),
+      ['Connected again.', 'The node does not answer. Trying again by itself.'],
+    )
+  })
+
+  it('does not take a change of the registry for trades', () => {
+    const chain = smallChain()
+    const listed = chain.seal(1, AT)
+    const state = play([header(listed)], initialState('11'.repeat(32)))
+    assert.equal(tradesIn(state.blocks[0]!), 0)
+    assert.equal(tradesIn(play([header(listed)], initialState(listed.header.registry_root)).blocks[0]!), 1)
+  })
+
+  it('decodes events of a newer node and refuses what is malformed', () => {
+    const listed = smallChain().seal(1, AT)
+    const event = decodeEvent('header', JSON.stringify({ ...listed, something_new: 1 }))
+    assert.deepEqual(event, { type: 'header', listed })
+    assert.throws(() => decodeEvent('header', JSON.stringify({ ...listed, header: { ...listed.header, extra: 1 } })), {
+      code: 'malformed',
+    })
+  })
+})
