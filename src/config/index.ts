@@ -1,5 +1,0 @@
-export * from './errors.ts'
-export * from './load.ts'
-export { finalityPolicy, sealRule, showValue } from './values.ts'
-export type { ConfigSources } from './sources.ts'
-export type * from './types.ts'
