@@ -1,7 +1,11 @@
 import { Command, CommanderError, Option } from 'commander'
 import { LOG_LEVELS } from '../config/values.ts'
+import { registerAudit } from './commands/audit.ts'
+import { registerDemo } from './commands/demo.ts'
 import { registerGenesis } from './commands/genesis.ts'
 import { registerKeys } from './commands/keys.ts'
+import { registerProve } from './commands/prove.ts'
+import { registerReplay } from './commands/replay.ts'
 import { registerRun } from './commands/run.ts'
 import { VERSION } from '../node/version.ts'
 import { EXIT, exitCodeOf, printError } from './output.ts'
@@ -10,7 +14,15 @@ import { EXIT, exitCodeOf, printError } from './output.ts'
 export type RegisterCommand = (program: Command) => void
 
 /** Every command has a file of its own in commands/. */
-const commands: readonly RegisterCommand[] = [registerRun, registerKeys, registerGenesis]
+const commands: readonly RegisterCommand[] = [
+  registerRun,
+  registerDemo,
+  registerReplay,
+  registerProve,
+  registerAudit,
+  registerKeys,
+  registerGenesis,
+]
 
 /** Options that every command takes; read them with `command.optsWithGlobals()`. */
 export interface GlobalOptions {

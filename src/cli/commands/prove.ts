@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { hash32 } from '../../protocol/shape.ts'
 import { hashHeader } from '../../protocol/header.ts'
-import { loadKeyFile } from '../../keys/index.ts'
+import { loadKeyFile } from '../../keys/key-file.ts'
 import type { Proved } from '../../node/prove.ts'
 import { printResult, UsageError } from '../output.ts'
 

@@ -1,0 +1,66 @@
+import type { Command } from 'commander'
+import { EXIT, UsageError } from '../output.ts'
+
+const EXAMPLES = `
+Examples:
+  solar-node replay readings.csv --to http://127.0.0.1:8080 --token-file ./operator.token
+  solar-node replay readings.csv --to http://127.0.0.1:8080 --token-file ./operator.token --speed 2
+
+FILE.csv has a header line with interval_start_local (or timestamp), household, load_kwh, pv_kwh and price_usd_per_kwh
+(or price_per_kwh). A replay that was broken off, or is run again, commits nothing twice.`
+
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const
+
+interface ReplayFlags {
+  readonly to: string
+  readonly speed?: string
+  readonly tokenFile?: string
+  readonly feedIn: string
+  readonly skipBad?: true
+  readonly json?: true
+}
+
+/** `solar-node replay`: meter readings of a file as orders and ticks of an authority. */
+export function registerReplay(program: Command): void {
+  program
+    .command('replay')
+    .description('replay meter readings: orders and ticks for each interval of a CSV file')
+    .argument('<file.csv>', 'load and PV production by household and interval')
+    .requiredOption('--to <url>', 'the authority, such as http://127.0.0.1:8080')
+    .option('--speed <ticks>', 'ticks a second (default: as fast as the authority takes them)')
+    .option('--token-file <file>', 'file with one operator token as plain text')
+    .option('--feed-in <price>', 'what sellers ask for a kWh', '0.08')
+    .option('--skip-bad', 'leave bad rows out instead of refusing the file')
+    .addHelpText('after', EXAMPLES)
+    .action(async (file: string, _options, command: Command) => {
+      const { to, speed, tokenFile, feedIn, skipBad, json } = command.optsWithGlobals<ReplayFlags>()
+      const { runReplay } = await import('../replay/replay.ts')
+      const stop = new AbortController()
+      const onSignal = (): void => {
+        // A second signal finds no handler and ends the process at once.
+        for (const signal of SIGNALS) process.off(signal, onSignal)
+        stop.abort()
+      }
+      for (const signal of SIGNALS) process.on(signal, onSignal)
+      const code = await runReplay(
+        {
+          file,
+          to,
+          feedIn,
+          skipBad: skipBad === true,
+          json: json === true,
+          ...(speed !== undefined && { speed: ticksPerSecond(speed) }),
+          ...(tokenFile !== undefined && { tokenFile }),
+        },
+        { stdout: process.stdout, stderr: process.stderr, signal: stop.signal },
+      )
+      for (const signal of SIGNALS) process.off(signal, onSignal)
+      if (code !== EXIT.ok) process.exitCode = code
+    })
+}
+
+function ticksPerSecond(text: string): number {
+  const speed = Number(text)
+  if (speed > 0 && Number.isFinite(speed)) return speed
+  throw new UsageError(`--speed: expected ticks a second, more than 0, got ${JSON.stringify(text)}`)
+}
