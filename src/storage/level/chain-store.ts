@@ -1,0 +1,177 @@
+import type { ChainStore, StoredHeader, TransactionLocation } from '../../ports/chain-store.ts'
+import { ledgerError } from '../../ports/errors.ts'
+import type { Block } from '../../protocol/block.ts'
+import type { Hash } from '../../protocol/bytes.ts'
+import { canonicalText } from '../../protocol/canonical-json.ts'
+import { headerShape } from '../../protocol/header.ts'
+import { appendedNodes, historyLeaf, rootSubtrees, type Subtree } from '../../protocol/history.ts'
+import { MAX_TRANSACTIONS_PER_BLOCK } from '../../protocol/limits.ts'
+import { array, hash32, object, refuse, signatureHex } from '../../protocol/shape.ts'
+import { canonicalTransaction, transactionShape, type Transaction } from '../../protocol/transaction.ts'
+import { corrupt, decodeText, decodeValue } from '../decode.ts'
+import { serialTasks } from '../serial.ts'
+import { heightKey, keyOf, nodeKey } from './keyspaces.ts'
+import { guardLevel, openLevel, readText, type TextLevel } from './level.ts'
+
+const storedHeaderShape = object({ header: headerShape, signature: signatureHex, hash: hash32 })
+const bodyShape = array(transactionShape, MAX_TRANSACTIONS_PER_BLOCK)
+
+/** What an append needs of the chain before it: kept in memory, found again in the database whenever in doubt. */
+interface Tip {
+  readonly size: number
+  /** Roots of the complete subtrees that cover the history, by level. */
+  readonly peaks: ReadonlyMap<number, Hash>
+}
+
+/**
+ * Opens the blocks of one chain at a folder (Node) or under a database name (browsers). An append is one batch without
+ * sync: after a power cut the last blocks may be missing, never half there. Throws `store_failed` or `corrupt`.
+ */
+export async function openChainStore(location: string): Promise<ChainStore> {
+  const db = await openLevel(location)
+  const chain = new LevelChain(db)
+  try {
+    await guardLevel('open', () => chain.tip())()
+  } catch (error) {
+    await db.close()
+    throw error
+  }
+  const inTurn = serialTasks()
+  return {
+    size: guardLevel('size', async () => (await chain.tip()).size),
+    append: guardLevel('append', (block, hash, txHashes) => inTurn(() => chain.append(block, hash, txHashes))),
+    headers: guardLevel('headers', (from, count) => chain.headers(from, count)),
+    heightOf: guardLevel('heightOf', (blockHash) => chain.heightOf(blockHash)),
+    block: guardLevel('block', (height) => chain.block(height)),
+    locate: guardLevel('locate', (by) => chain.locate(by)),
+    historyNodes: guardLevel('historyNodes', (subtrees) => chain.historyNodes(subtrees)),
+    close: guardLevel('close', () => inTurn(() => db.close())),
+  }
+}
+
+class LevelChain {
+  readonly #db: TextLevel
+  /** `undefined` before the first look and after a failed append, which may have been written all the same. */
+  #tip: Promise<Tip> | undefined
+
+  constructor(db: TextLevel) {
+    this.#db = db
+  }
+
+  tip(): Promise<Tip> {
+    this.#tip ??= this.#findTip().catch((error: unknown) => {
+      this.#tip = undefined
+      throw error
+    })
+    return this.#tip
+  }
+
+  /** The size is where the keys end, not a counter that could say something else. */
+  async #findTip(): Promise<Tip> {
+    const range = { gte: keyOf('header'), lte: keyOf('header', '~'), reverse: true, limit: 1 }
+    const [last] = await this.#db.keys(range).all()
+    const size = last === undefined ? 0 : Number.parseInt(last.slice(1), 16) + 1
+    if (!Number.isSafeInteger(size)) throw corrupt(`level ${String(last)}`, 'the key of a height', String(last))
+    const subtrees = rootSubtrees(size)
+    const hashes = await this.#readNodes(subtrees)
+    return { size, peaks: new Map(subtrees.map(({ level }, index) => [level, hashes[index] ?? ''])) }
+  }
+
+  async append(block: Block, hash: Hash, txHashes: readonly Hash[]): Promise<void> {
+    const { header, signature, transactions } = block
+    const { size, peaks } = await this.tip()
+    if (header.height !== size) throw corrupt('level append', `the block of height ${size}`, `height ${header.height}`)
+    if (txHashes.length !== transactions.length) refuse('txHashes', `${transactions.length} hashes`, txHashes)
+    const batch = this.#db.batch()
+    batch.put(heightKey('header', size), canonicalText({ header, signature, hash }))
+    batch.put(heightKey('body', size), `[${transactions.map(canonicalTransaction).join(',')}]`)
+    batch.put(keyOf('heightByHash', hash), String(size))
+    for (const [index, txHash] of txHashes.entries()) batch.put(keyOf('placeByHash', txHash), `${size}/${index}`)
+    for (const [index, { id }] of transactions.entries()) batch.put(keyOf('placeById', id), `${size}/${index}`)
+    const nodes = appendedNodes(size, historyLeaf(hash), ({ level }) => readPeak(peaks, level))
+    for (const node of nodes) batch.put(nodeKey(node), node.hash)
+    try {
+      await batch.write()
+    } catch (error) {
+      this.#tip = undefined
+      throw error
+    }
+    const grown = new Map(peaks)
+    for (const { level, hash: root } of nodes) {
+      grown.delete(level - 1)
+      grown.set(level, root)
+    }
+    this.#tip = Promise.resolve({ size: size + 1, peaks: grown })
+  }
+
+  async headers(from: number, count: number): Promise<readonly StoredHeader[]> {
+    if (count <= 0) return []
+    const range = { gte: heightKey('header', from), lte: keyOf('header', '~'), limit: count }
+    const texts = await this.#db.values(range).all()
+    return texts.map((text, offset) => decodeHeader(text, from + offset))
+  }
+
+  async heightOf(blockHash: Hash): Promise<number | undefined> {
+    const text = await readText(this.#db, keyOf('heightByHash', blockHash))
+    return text === undefined ? undefined : decodeInteger(`level height of ${blockHash}`, text)
+  }
+
+  async block(height: number): Promise<Block | undefined> {
+    const [head, body] = await this.#db.getMany([heightKey('header', height), heightKey('body', height)])
+    if (head === undefined) return undefined
+    const place = `level body of height ${height}`
+    if (body === undefined) throw corrupt(place, 'the transactions of the block', 'nothing')
+    const { header, signature } = decodeHeader(head, height)
+    const transactions: readonly Transaction[] = decodeText(place, body, bodyShape)
+    if (transactions.length !== header.tx_count) {
+      throw corrupt(place, `${header.tx_count} transactions`, `${transactions.length}`)
+    }
+    return { header, signature, transactions }
+  }
+
+  async locate(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<TransactionLocation | undefined> {
+    const key = 'tx_id' in by ? keyOf('placeById', by.tx_id) : keyOf('placeByHash', by.tx_hash)
+    const text = await readText(this.#db, key)
+    if (text === undefined) return undefined
+    const [height = '', index = ''] = text.split('/')
+    const place = `level place of ${key.slice(1)}`
+    return { height: decodeInteger(place, height), index: decodeInteger(place, index) }
+  }
+
+  async historyNodes(subtrees: readonly Subtree[]): Promise<readonly Hash[]> {
+    const { size } = await this.tip()
+    for (const { level, index } of subtrees) {
+      const end = (index + 1) * 2 ** level
+      if (!(level >= 0 && index >= 0 && end <= size)) {
+        throw ledgerError('out_of_range', { what: 'history leaf', value: end - 1, limit: size })
+      }
+    }
+    return await this.#readNodes(subtrees)
+  }
+
+  async #readNodes(subtrees: readonly Subtree[]): Promise<readonly Hash[]> {
+    const hashes = await this.#db.getMany(subtrees.map(nodeKey))
+    return subtrees.map(({ level, index }, at) =>
+      decodeValue(`level history node ${level}/${index}`, hashes[at], hash32),
+    )
+  }
+}
+
+function readPeak(peaks: ReadonlyMap<number, Hash>, level: number): Hash {
+  const hash = peaks.get(level)
+  if (hash === undefined) throw corrupt(`level history peak ${level}`, 'a complete subtree', 'nothing')
+  return hash
+}
+
+function decodeHeader(text: string, height: number): StoredHeader {
+  const place = `level header of height ${height}`
+  const stored = decodeText(place, text, storedHeaderShape)
+  if (stored.header.height !== height) throw corrupt(place, `height ${height}`, `height ${stored.header.height}`)
+  return stored
+}
+
+function decodeInteger(place: string, text: string): number {
+  const value = Number(text)
+  if (!/^[0-9]+$/.test(text) || !Number.isSafeInteger(value)) throw corrupt(place, 'an integer', JSON.stringify(text))
+  return value
+}

@@ -1,0 +1,43 @@
+/**
+ * Every keyspace of the LevelDB stores, named once: the first character of a key says what the value is. A prefix that is
+ * retired stays in this list as a comment and is never used for something else, so that old folders are never misread.
+ */
+export const keyspaces = {
+  /** height -> sealed header with its hash */
+  header: 'h',
+  /** height -> transactions of the block */
+  body: 'b',
+  /** header hash -> height */
+  heightByHash: 'x',
+  /** transaction id -> height/index */
+  placeById: 'i',
+  /** tx_hash -> height/index */
+  placeByHash: 't',
+  /** level, index -> hash of a complete subtree of the history tree */
+  historyNode: 'n',
+  /** the genesis that a light node trusts, canonical JSON */
+  genesis: 'g',
+  /** the trusted headers of a light node and their frontier */
+  window: 'w',
+  /** the vote of the greatest height */
+  vote: 'v',
+  /** transaction id -> checked trade of this household */
+  checkedTrade: 'c',
+  /** tx_hash -> transaction id of a checked trade */
+  checkedIdByHash: 'd',
+} as const
+
+export type Keyspace = keyof typeof keyspaces
+
+/** The key of `id` in a keyspace. */
+export const keyOf = (space: Keyspace, id = ''): string => keyspaces[space] + id
+
+/** A number that sorts as text: 2^53-1 has 14 hex digits. */
+export const sortable = (value: number): string => value.toString(16).padStart(14, '0')
+
+/** The key of a height in a keyspace. */
+export const heightKey = (space: 'header' | 'body', height: number): string => keyOf(space, sortable(height))
+
+/** The key of a history node: by level (0..52), then index. */
+export const nodeKey = ({ level, index }: { readonly level: number; readonly index: number }): string =>
+  keyOf('historyNode', level.toString(16).padStart(2, '0') + sortable(index))

@@ -1,0 +1,88 @@
+import type { CheckedTrade, LightStore, LightWindow } from '../../ports/light-store.ts'
+import { canonicalText } from '../../protocol/canonical-json.ts'
+import { sealedHeaderShape } from '../../protocol/header.ts'
+import { HISTORY_PATH_MAX } from '../../protocol/history.ts'
+import { merkleProofShape } from '../../protocol/merkle.ts'
+import { array, hash32, object, type Shape } from '../../protocol/shape.ts'
+import { transactionShape } from '../../protocol/transaction.ts'
+import { voteShape } from '../../protocol/vote.ts'
+import { corrupt, decodeText } from '../decode.ts'
+import { serialTasks } from '../serial.ts'
+import { keyOf, type Keyspace } from './keyspaces.ts'
+import { guardLevel, openLevel, readText, type TextLevel } from './level.ts'
+
+/** Far above any window that is configured: it only keeps a broken value from filling the memory. */
+const MAX_WINDOW = 100_000
+
+const windowShape: Shape<LightWindow> = object({
+  headers: array(sealedHeaderShape, MAX_WINDOW),
+  frontier: array(hash32, HISTORY_PATH_MAX),
+})
+const checkedTradeShape: Shape<CheckedTrade> = object({
+  transaction: transactionShape,
+  tx_hash: hash32,
+  merkle_proof: merkleProofShape,
+  sealed: sealedHeaderShape,
+})
+
+/** What a light node cannot ask anybody for again must be on the disk before the call returns. */
+const DURABLE = { sync: true }
+
+/**
+ * Opens a light node's store at a folder (Node) or under a database name (browsers). Genesis, window and vote are synced
+ * when their call returns. Throws `store_failed`.
+ */
+export async function openLightStore(location: string): Promise<LightStore> {
+  const db = await openLevel(location)
+  const inTurn = serialTasks()
+  const lastVote = () => readValue(db, 'vote', '', voteShape)
+  return {
+    genesis: guardLevel('genesis', () => readText(db, keyOf('genesis'))),
+    putGenesis: guardLevel('putGenesis', (text) => db.put(keyOf('genesis'), text, DURABLE)),
+
+    window: guardLevel('window', () => readValue(db, 'window', '', windowShape)),
+    putWindow: guardLevel('putWindow', async ({ headers, frontier }) => {
+      const sealed = headers.map(({ header, signature }) => ({ header, signature }))
+      await db.put(keyOf('window'), canonicalText({ headers: sealed, frontier }), DURABLE)
+    }),
+
+    lastVote: guardLevel('lastVote', lastVote),
+    // Compare and put must not mix with another's: of votes that arrive together the highest stays.
+    putVote: guardLevel('putVote', (vote) =>
+      inTurn(async () => {
+        const last = await lastVote()
+        if (last !== undefined && last.height > vote.height) return
+        await db.put(keyOf('vote'), canonicalText(vote), DURABLE)
+      }),
+    ),
+
+    putTrades: guardLevel('putTrades', async (trades) => {
+      const batch = db.batch()
+      for (const trade of trades) {
+        batch.put(keyOf('checkedTrade', trade.transaction.id), encodeTrade(trade))
+        batch.put(keyOf('checkedIdByHash', trade.tx_hash), trade.transaction.id)
+      }
+      await batch.write()
+    }),
+    trade: guardLevel('trade', async (by) => {
+      const id = 'tx_id' in by ? by.tx_id : await readText(db, keyOf('checkedIdByHash', by.tx_hash))
+      if (id === undefined) return undefined
+      const found = await readValue(db, 'checkedTrade', id, checkedTradeShape)
+      if (found === undefined && 'tx_hash' in by)
+        throw corrupt(`level checkedTrade ${id}`, 'a checked trade', 'nothing')
+      return found
+    }),
+
+    close: guardLevel('close', () => inTurn(() => db.close())),
+  }
+}
+
+function encodeTrade({ transaction, tx_hash, merkle_proof, sealed }: CheckedTrade): string {
+  const { header, signature } = sealed
+  return canonicalText({ transaction, tx_hash, merkle_proof, sealed: { header, signature } })
+}
+
+async function readValue<T>(db: TextLevel, space: Keyspace, id: string, shape: Shape<T>): Promise<T | undefined> {
+  const text = await readText(db, keyOf(space, id))
+  return text === undefined ? undefined : decodeText(`level ${space} ${id}`.trim(), text, shape)
+}

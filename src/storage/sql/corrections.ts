@@ -1,0 +1,72 @@
+import { ledgerError } from '../../ports/errors.ts'
+import { parseDelta, parseQuantity } from '../../protocol/decimal.ts'
+import type { Correction, Transaction } from '../../protocol/transaction.ts'
+import { corrupt } from '../decode.ts'
+import { chunks, IN_LIST } from './chunks.ts'
+import type { WriteTransaction } from './dialect.ts'
+
+export interface Parties {
+  readonly from_user_id: string
+  readonly to_user_id: string
+}
+
+/** What is left of a trade after its corrections so far, in micro-units. */
+interface RunningSum extends Parties {
+  readonly isSealedTrade: boolean
+  kwh: bigint
+  amount: bigint
+}
+
+/**
+ * Checks the corrections of a tick (docs/protocol.md 3): each corrects a trade that a block has sealed, and the trade's
+ * running sums stay >= 0, in the order of the tick. Gives back the parties of the corrected trades, by trade id.
+ * Throws `refused_row`.
+ */
+export async function correctedParties(
+  trx: WriteTransaction,
+  transactions: readonly Transaction[],
+): Promise<ReadonlyMap<string, Parties>> {
+  const corrections = transactions.filter((tx) => tx.kind === 'correction')
+  const sums = new Map<string, RunningSum>()
+  for (const ids of chunks([...new Set(corrections.map(({ corrects }) => corrects))], IN_LIST)) {
+    await loadSums(trx, ids, sums)
+  }
+  for (const correction of corrections) applyCorrection(sums, correction)
+  return sums
+}
+
+async function loadSums(trx: WriteTransaction, ids: readonly string[], sums: Map<string, RunningSum>): Promise<void> {
+  const trades = await trx
+    .selectFrom('transactions as t')
+    .leftJoin('blocks', 'blocks.tick_id', 't.tick_id')
+    .select(['t.id', 't.kind', 't.kwh', 't.total_amount', 't.from_user_id', 't.to_user_id', 'blocks.height'])
+    .where('t.id', 'in', ids)
+    .execute()
+  for (const { id, kind, kwh, total_amount, from_user_id, to_user_id, height } of trades) {
+    const isSealedTrade = kind === 'trade' && height !== null
+    const micro = { kwh: parseQuantity(kwh ?? '0'), amount: parseQuantity(total_amount ?? '0') }
+    sums.set(id, { from_user_id, to_user_id, isSealedTrade, ...micro })
+  }
+  const earlier = await trx
+    .selectFrom('transactions')
+    .select(['corrects', 'kwh_delta', 'amount_delta'])
+    .where('corrects', 'in', ids)
+    .execute()
+  for (const { corrects, kwh_delta, amount_delta } of earlier) {
+    const sum = corrects === null ? undefined : sums.get(corrects)
+    if (sum === undefined) throw corrupt('transactions corrects', 'the id of a trade', String(corrects))
+    sum.kwh += parseDelta(kwh_delta ?? '0')
+    sum.amount += parseDelta(amount_delta ?? '0')
+  }
+}
+
+function applyCorrection(sums: ReadonlyMap<string, RunningSum>, correction: Correction): void {
+  const { id, corrects, kwh_delta, amount_delta } = correction
+  const refused = (reason: string) => ledgerError('refused_row', { id, reason })
+  const sum = sums.get(corrects)
+  if (!sum?.isSealedTrade) throw refused(`${corrects} is not a sealed trade`)
+  sum.kwh += parseDelta(kwh_delta)
+  sum.amount += parseDelta(amount_delta)
+  if (sum.kwh < 0n) throw refused(`the energy of ${corrects} would fall below 0 kWh`)
+  if (sum.amount < 0n) throw refused(`the amount of ${corrects} would fall below 0`)
+}

@@ -1,0 +1,163 @@
+import { Migrator, sql, type Kysely, type Migration } from 'kysely'
+import type { SqlDialect } from './dialect.ts'
+import { HOUR_OF_TIMESTAMP } from './hours.ts'
+import { END_OF_ORDER } from './orders.ts'
+import type { Database } from './schema.ts'
+
+type Db = Kysely<unknown>
+
+/** Brings the database to the newest schema. Migrations are never edited once released: a change is a new one. */
+export async function migrateToLatest(db: Database, dialect: SqlDialect): Promise<void> {
+  const migrations: Record<string, Migration> = {
+    '0001-ledger': { up: (schema: Db) => createLedger(schema, dialect) },
+  }
+  const migrator = new Migrator({ db, provider: { getMigrations: () => Promise.resolve(migrations) } })
+  const { error } = await migrator.migrateToLatest()
+  if (error !== undefined) throw error as Error
+}
+
+async function createLedger(db: Db, dialect: SqlDialect): Promise<void> {
+  await createMarket(db, dialect)
+  await createTransactions(db, dialect)
+  await createChain(db, dialect)
+}
+
+async function createMarket(db: Db, { sequenceType, textType }: SqlDialect): Promise<void> {
+  await db.schema
+    .createTable('meta')
+    .addColumn('key', textType, (c) => c.primaryKey())
+    .addColumn('value', textType, (c) => c.notNull())
+    .execute()
+  await db.schema
+    .createTable('orders')
+    .addColumn('sequence', sequenceType)
+    .addColumn('order_id', textType, (c) => c.notNull().unique())
+    .addColumn('user_id', textType, (c) => c.notNull())
+    .addColumn('side', textType, (c) => c.notNull())
+    .addColumn('kwh', textType, (c) => c.notNull())
+    .addColumn('price_per_kwh', textType, (c) => c.notNull())
+    .addColumn('timestamp', 'bigint', (c) => c.notNull())
+    .addColumn('valid_until', 'bigint')
+    .addColumn('open_micro', 'bigint', (c) => c.notNull().check(sql`open_micro >= 0`))
+    .execute()
+  // Orders that expired unfilled stay in this index, below the range that a tick asks for.
+  await db.schema
+    .createIndex('orders_open')
+    .on('orders')
+    .expression(END_OF_ORDER)
+    .where(sql.ref('open_micro'), '>', sql.lit(0))
+    .execute()
+}
+
+async function createTransactions(db: Db, { sequenceType, textType }: SqlDialect): Promise<void> {
+  await db.schema
+    .createTable('ticks')
+    .addColumn('sequence', sequenceType)
+    .addColumn('tick_id', textType, (c) => c.notNull().unique())
+    .addColumn('timestamp', 'bigint', (c) => c.notNull())
+    .addColumn('source', textType, (c) => c.notNull())
+    .addColumn('content_hash', textType, (c) => c.notNull())
+    .addColumn('unsealed', 'bigint', (c) => c.notNull())
+    .execute()
+  await db.schema.createIndex('ticks_timestamp').on('ticks').column('timestamp').execute()
+  await db.schema
+    .createIndex('ticks_unsealed')
+    .on('ticks')
+    .column('sequence')
+    .where(sql.ref('unsealed'), '=', sql.lit(1))
+    .execute()
+  await db.schema
+    .createTable('transactions')
+    .addColumn('id', textType, (c) => c.primaryKey())
+    .addColumn('kind', textType, (c) => c.notNull())
+    .addColumn('from_user_id', textType, (c) => c.notNull())
+    .addColumn('to_user_id', textType, (c) => c.notNull())
+    .addColumn('kwh', textType)
+    .addColumn('price_per_kwh', textType)
+    .addColumn('total_amount', textType)
+    .addColumn('corrects', textType, (c) => c.references('transactions.id'))
+    .addColumn('kwh_delta', textType)
+    .addColumn('amount_delta', textType)
+    .addColumn('reason', textType)
+    .addColumn('timestamp', 'bigint', (c) => c.notNull())
+    .addColumn('tick_id', textType, (c) => c.notNull().references('ticks.tick_id'))
+    .addColumn('position', 'bigint', (c) => c.notNull())
+    .addColumn('nonce', textType, (c) => c.notNull())
+    .addColumn('tx_hash', textType, (c) => c.notNull())
+    .execute()
+  await createTransactionIndexes(db)
+  await db.schema
+    .createTable('order_trades')
+    .addColumn('order_id', textType, (c) => c.notNull())
+    .addColumn('transaction_id', textType, (c) => c.notNull().references('transactions.id'))
+    .addColumn('tick_id', textType, (c) => c.notNull())
+    .addColumn('kwh_micro', 'bigint', (c) => c.notNull().check(sql`kwh_micro > 0`))
+    .addPrimaryKeyConstraint('order_trades_key', ['order_id', 'transaction_id'])
+    .execute()
+  await db.schema.createIndex('order_trades_tick').on('order_trades').column('tick_id').execute()
+}
+
+/** Each of these grows at its end, so that committing a tick touches few pages (see hours.ts). */
+async function createTransactionIndexes(db: Db): Promise<void> {
+  await db.schema
+    .createIndex('transactions_tick')
+    .unique()
+    .on('transactions')
+    .columns(['tick_id', 'position'])
+    .execute()
+  await db.schema.createIndex('transactions_time').on('transactions').columns(['timestamp', 'id']).execute()
+  await db.schema
+    .createIndex('transactions_corrects')
+    .on('transactions')
+    .column('corrects')
+    .where(sql.ref('corrects'), 'is not', sql.lit(null))
+    .execute()
+  for (const party of ['from_user_id', 'to_user_id']) {
+    await db.schema
+      .createIndex(`transactions_${party}`)
+      .on('transactions')
+      .expression(sql`(${HOUR_OF_TIMESTAMP}), ${sql.ref(party)}`)
+      .execute()
+  }
+}
+
+async function createChain(db: Db, { textType }: SqlDialect): Promise<void> {
+  await db.schema
+    .createTable('blocks')
+    .addColumn('height', 'bigint', (c) => c.primaryKey())
+    .addColumn('block_hash', textType, (c) => c.notNull().unique())
+    .addColumn('tick_id', textType, (c) => c.notNull().unique().references('ticks.tick_id'))
+    .addColumn('sealed', textType, (c) => c.notNull())
+    .addColumn('finalized_at', 'bigint')
+    .execute()
+  await db.schema
+    .createIndex('blocks_proposed')
+    .on('blocks')
+    .column('height')
+    .where(sql.ref('finalized_at'), 'is', sql.lit(null))
+    .execute()
+  await db.schema
+    .createTable('votes')
+    .addColumn('chain_id', textType, (c) => c.notNull())
+    .addColumn('header_hash', textType, (c) => c.notNull())
+    .addColumn('height', 'bigint', (c) => c.notNull())
+    .addColumn('voter_id', textType, (c) => c.notNull())
+    .addColumn('decision', textType, (c) => c.notNull())
+    .addColumn('signature', textType, (c) => c.notNull())
+    .addPrimaryKeyConstraint('votes_key', ['header_hash', 'voter_id', 'decision'])
+    .execute()
+  // One ack a voter a height: the database itself refuses the second (docs/protocol.md 5).
+  await db.schema
+    .createIndex('votes_one_ack')
+    .unique()
+    .on('votes')
+    .columns(['height', 'voter_id'])
+    .where(sql.ref('decision'), '=', sql.lit('ack'))
+    .execute()
+  await db.schema
+    .createTable('requests')
+    .addColumn('id', textType, (c) => c.primaryKey())
+    .addColumn('expires_at', 'bigint', (c) => c.notNull())
+    .execute()
+  await db.schema.createIndex('requests_expiry').on('requests').column('expires_at').execute()
+}

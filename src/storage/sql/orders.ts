@@ -1,0 +1,100 @@
+import { sql, type Selectable } from 'kysely'
+import type { MarketStore, OrderState } from '../../ports/market-store.ts'
+import { canonicalText } from '../../protocol/canonical-json.ts'
+import { parseQuantity } from '../../protocol/decimal.ts'
+import type { Order } from '../../protocol/order.ts'
+import { decodeOpenOrder, decodeOrder } from './rows.ts'
+import type { Database, Schema } from './schema.ts'
+
+/** `valid_until`, or the end of time: the indexed expression by which open orders are found. */
+export const END_OF_ORDER = sql<bigint>`coalesce(valid_until, 9223372036854775807)`
+
+/** Orders and what became of them. Their open rest is reduced by `commitTick` alone. */
+export function ordersTable(db: Database): Pick<MarketStore, 'putOrder' | 'order' | 'openOrders'> {
+  return {
+    async putOrder(order) {
+      const { order_id, user_id, side, kwh, price_per_kwh, timestamp, valid_until } = order
+      const inserted = await db
+        .insertInto('orders')
+        .values({
+          order_id,
+          user_id,
+          side,
+          kwh,
+          price_per_kwh,
+          timestamp: BigInt(timestamp),
+          valid_until: valid_until === undefined ? null : BigInt(valid_until),
+          open_micro: parseQuantity(kwh, 'order.kwh'),
+        })
+        .onConflict((conflict) => conflict.column('order_id').doNothing())
+        .returning('sequence')
+        .executeTakeFirst()
+      if (inserted !== undefined) return 'created'
+      const stored = await db
+        .selectFrom('orders')
+        .selectAll()
+        .where('order_id', '=', order_id)
+        .executeTakeFirstOrThrow()
+      return isSameOrder(decodeOrder(stored), order) ? 'same' : 'different'
+    },
+
+    order: (orderId) => orderState(db, orderId),
+
+    async openOrders(at) {
+      const rows = await db
+        .selectFrom('orders')
+        .selectAll()
+        // Written as a literal: SQLite takes the partial index only for the index's own condition.
+        .where(sql<boolean>`open_micro > 0`)
+        .where(END_OF_ORDER, '>', BigInt(at))
+        .where('timestamp', '<=', BigInt(at))
+        .execute()
+      // Sorted here: asked for this order, SQLite would rather walk through all orders there ever were.
+      return rows.map(decodeOpenOrder).sort((a, b) => a.sequence - b.sequence)
+    },
+  }
+}
+
+/** Compares the order's own fields; a signature that came along is not stored. */
+function isSameOrder(stored: Order, { order_id, user_id, side, kwh, price_per_kwh, timestamp, valid_until }: Order) {
+  const order = { order_id, user_id, side, kwh, price_per_kwh, timestamp }
+  return canonicalText(stored) === canonicalText(valid_until === undefined ? order : { ...order, valid_until })
+}
+
+/** One statement, so that the rest and the trades are of one moment. */
+async function orderState(db: Database, orderId: string): Promise<OrderState | undefined> {
+  const rows = await db
+    .selectFrom('orders')
+    .leftJoin('order_trades', 'order_trades.order_id', 'orders.order_id')
+    .leftJoin('transactions', 'transactions.id', 'order_trades.transaction_id')
+    .leftJoin('ticks', 'ticks.tick_id', 'transactions.tick_id')
+    .leftJoin('blocks', 'blocks.tick_id', 'transactions.tick_id')
+    .selectAll('orders')
+    .select(['transactions.id', 'transactions.tx_hash', 'blocks.block_hash'])
+    .select((select) =>
+      select
+        .selectFrom('ticks as any_tick')
+        .select(sql<bigint | null>`max(any_tick.timestamp)`.as('at'))
+        .as('market_time'),
+    )
+    .where('orders.order_id', '=', orderId)
+    .orderBy('ticks.sequence')
+    .orderBy('transactions.position')
+    .execute()
+  const [order] = rows
+  if (order === undefined) return undefined
+  const transactions = rows.flatMap(({ id, tx_hash, block_hash }) =>
+    id === null || tx_hash === null ? [] : [{ id, tx_hash, block_hash }],
+  )
+  return { order: decodeOrder(order), status: statusOf(order, order.market_time), transactions }
+}
+
+/** Time is the market's: the latest tick's, so that an order does not expire between two ticks that would match it. */
+function statusOf(
+  { kwh, open_micro, valid_until }: Selectable<Schema['orders']>,
+  marketTime: bigint | null,
+): OrderState['status'] {
+  if (open_micro === 0n) return 'filled'
+  if (open_micro < parseQuantity(kwh)) return 'partial'
+  return valid_until !== null && marketTime !== null && valid_until <= marketTime ? 'expired' : 'open'
+}

@@ -1,0 +1,99 @@
+import type { Generated, Kysely } from 'kysely'
+
+/**
+ * The tables of the source of record. Quantities are TEXT, exactly as they are hashed; timestamps and heights are BIGINT
+ * and arrive as bigint. A column that is named like a field of the protocol holds that field.
+ */
+export interface Schema {
+  meta: MetaTable
+  orders: OrdersTable
+  order_trades: OrderTradesTable
+  ticks: TicksTable
+  transactions: TransactionsTable
+  blocks: BlocksTable
+  votes: VotesTable
+  requests: RequestsTable
+}
+
+export type Database = Kysely<Schema>
+
+interface MetaTable {
+  key: string
+  value: string
+}
+
+interface OrdersTable {
+  /** Order of arrival. */
+  sequence: Generated<bigint>
+  order_id: string
+  user_id: string
+  side: string
+  kwh: string
+  price_per_kwh: string
+  timestamp: bigint
+  valid_until: bigint | null
+  /** Micro-kWh not yet filled. */
+  open_micro: bigint
+}
+
+interface OrderTradesTable {
+  order_id: string
+  transaction_id: string
+  tick_id: string
+  kwh_micro: bigint
+}
+
+interface TicksTable {
+  /** Order of commitment. */
+  sequence: Generated<bigint>
+  tick_id: string
+  timestamp: bigint
+  source: string
+  content_hash: string
+  /** 1 until a block row names this tick, if it has transactions: the work that is left for the sealer. */
+  unsealed: bigint
+}
+
+export interface TransactionsTable {
+  id: string
+  kind: string
+  /** Parties of the trade. A correction carries those of its trade, so that one index finds both; they are not hashed. */
+  from_user_id: string
+  to_user_id: string
+  kwh: string | null
+  price_per_kwh: string | null
+  total_amount: string | null
+  corrects: string | null
+  kwh_delta: string | null
+  amount_delta: string | null
+  reason: string | null
+  timestamp: bigint
+  tick_id: string
+  /** Position in the tick, from 0. */
+  position: bigint
+  nonce: string
+  tx_hash: string
+}
+
+export interface BlocksTable {
+  height: bigint
+  block_hash: string
+  tick_id: string
+  /** The whole sealed header, canonical JSON. */
+  sealed: string
+  finalized_at: bigint | null
+}
+
+export interface VotesTable {
+  chain_id: string
+  header_hash: string
+  height: bigint
+  voter_id: string
+  decision: string
+  signature: string
+}
+
+interface RequestsTable {
+  id: string
+  expires_at: bigint
+}

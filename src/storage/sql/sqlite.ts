@@ -1,0 +1,142 @@
+import {
+  CompiledQuery,
+  Kysely,
+  SqliteAdapter,
+  SqliteDialect,
+  SqliteDriver,
+  sql,
+  type DatabaseConnection,
+  type SqliteDialectConfig,
+} from 'kysely'
+import Libsql from 'libsql'
+import type { MarketStore } from '../../ports/market-store.ts'
+import { driverCodes, storeGuard } from '../failure.ts'
+import { chunks } from './chunks.ts'
+import type { RowBatch, SqlDialect, SqlValue, WriteTransaction } from './dialect.ts'
+import type { Schema } from './schema.ts'
+import { createSqlStore } from './store.ts'
+
+/** Another process may hold the file for a moment (a backup); beyond this the caller is told to try again. */
+const BUSY_TIMEOUT_MS = 5_000
+/** Statements kept prepared: those of the store and its chunk sizes, with room for lists of other lengths. */
+const MAX_STATEMENTS = 200
+/** Rows of one insert statement, largest first: any count is made of few statements that stay prepared. */
+const INSERT_ROWS = [250, 50, 10, 1]
+
+/**
+ * Opens the source of record in a SQLite file, which is made if it is not there. What a call has returned is on the disk
+ * (WAL, synchronous=FULL). Throws `store_failed`.
+ */
+export async function openSqlite(path: string): Promise<MarketStore> {
+  const open = storeGuard('sql', isRetryable)('open', () => Promise.resolve(openDatabase(path)))
+  const database = keepPrepared(await open())
+  return await createSqlStore(new Kysely<Schema>({ dialect: new ImmediateDialect({ database }) }), sqliteDialect)
+}
+
+function openDatabase(path: string): Libsql.Database {
+  const database = new Libsql(path)
+  database.defaultSafeIntegers(true)
+  database.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`)
+  database.pragma('journal_mode = WAL')
+  database.exec('PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
+  return database
+}
+
+type SqliteDatabase = Extract<SqliteDialectConfig['database'], { prepare: unknown }>
+
+/** Kysely prepares a statement for each query; this one hands out the same again. */
+function keepPrepared(database: Libsql.Database): SqliteDatabase {
+  const statements = new Map<string, ReturnType<SqliteDatabase['prepare']>>()
+  return {
+    prepare(text) {
+      const statement = statements.get(text) ?? database.prepare(text)
+      statements.delete(text)
+      statements.set(text, statement)
+      const [oldest] = statements.keys()
+      if (statements.size > MAX_STATEMENTS && oldest !== undefined) statements.delete(oldest)
+      return statement
+    },
+    close() {
+      statements.clear()
+      database.close()
+    },
+  }
+}
+
+/** Takes the write lock at BEGIN: a transaction that reads first and writes then cannot fail half-way for the lock. */
+class ImmediateDriver extends SqliteDriver {
+  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw('begin immediate'))
+  }
+}
+
+/** Schema changes are part of transactions in SQLite, so a migration is there as a whole or not at all. */
+class TransactionalAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true
+  }
+}
+
+class ImmediateDialect extends SqliteDialect {
+  readonly #config: SqliteDialectConfig
+
+  constructor(config: SqliteDialectConfig) {
+    super(config)
+    this.#config = config
+  }
+
+  override createDriver(): ImmediateDriver {
+    return new ImmediateDriver(this.#config)
+  }
+
+  override createAdapter(): TransactionalAdapter {
+    return new TransactionalAdapter()
+  }
+}
+
+/**
+ * Kysely gives SQLite one connection and hands it to one transaction or statement at a time, so nobody reads a
+ * transaction that is half done.
+ */
+export const sqliteDialect: SqlDialect = {
+  sequenceType: sql`integer primary key`,
+  textType: sql`text`,
+  write: (db, work) => db.transaction().execute(work),
+  insertRows,
+  isUniqueViolation: (error) =>
+    driverCodes(error).some((code) => code === 'SQLITE_CONSTRAINT_PRIMARYKEY' || code === 'SQLITE_CONSTRAINT_UNIQUE'),
+  isRetryable,
+  // Moves the log into the file, so that the file alone is whole while the node is down.
+  beforeClose: async (db) => {
+    await sql`PRAGMA wal_checkpoint(TRUNCATE)`.execute(db)
+  },
+}
+
+/** A lock passes; a full or broken disk, or a file that is no database, does not. */
+function isRetryable(error: unknown): boolean {
+  return driverCodes(error).some((code) => /^SQLITE_(BUSY|LOCKED|PROTOCOL)(_|$)/.test(code))
+}
+
+/** Multi-row VALUES as raw SQL: building 10,000 parameters with the query builder costs more than inserting them. */
+async function insertRows(trx: WriteTransaction, { table, shared, columns, rows }: RowBatch): Promise<void> {
+  const sharedValues = Object.values(shared)
+  let rest = rows
+  for (const size of INSERT_ROWS) {
+    const whole = rest.length - (rest.length % size)
+    if (whole === 0) continue
+    const statement = insertStatement(table, Object.keys(shared), columns, size)
+    for (const part of chunks(rest.slice(0, whole), size)) {
+      const parameters: SqlValue[] = [...sharedValues]
+      for (const row of part) parameters.push(...row)
+      await trx.executeQuery(CompiledQuery.raw(statement, parameters))
+    }
+    rest = rest.slice(whole)
+  }
+}
+
+/** `?1` is the first shared value in each row; a plain `?` takes the next number. */
+function insertStatement(table: string, shared: readonly string[], columns: readonly string[], count: number): string {
+  const row = `(${[...shared.map((_, index) => `?${index + 1}`), ...columns.map(() => '?')].join(', ')})`
+  const names = [...shared, ...columns].join(', ')
+  return `insert into ${table} (${names}) values ${Array.from({ length: count }, () => row).join(', ')}`
+}

@@ -1,0 +1,64 @@
+import type { MarketStore } from '../../ports/market-store.ts'
+import { storeGuard } from '../failure.ts'
+import { blocksTable } from './blocks.ts'
+import type { SqlDialect } from './dialect.ts'
+import { metaTable } from './meta.ts'
+import { migrateToLatest } from './migrations.ts'
+import { ordersTable } from './orders.ts'
+import type { Database } from './schema.ts'
+import { ticksTable } from './ticks.ts'
+import { transactionsTable } from './transactions.ts'
+import { votesTable } from './votes.ts'
+
+/**
+ * The source of record over a database that Kysely speaks to: brings its schema up to date and gives the store. The
+ * store owns `db` and closes it. Throws `store_failed`; `db` is closed then.
+ */
+export async function createSqlStore(db: Database, dialect: SqlDialect): Promise<MarketStore> {
+  const guard = storeGuard('sql', (error) => dialect.isRetryable(error))
+  let closed: Promise<void> | undefined
+  const close = guard('close', () => (closed ??= shutDown(db, dialect)))
+  try {
+    await guard('migrate', migrateToLatest)(db, dialect)
+  } catch (error) {
+    await close()
+    throw error
+  }
+  const meta = metaTable(db, dialect)
+  const orders = ordersTable(db)
+  const ticks = ticksTable(db, dialect)
+  const blocks = blocksTable(db, dialect)
+  const votes = votesTable(db, dialect)
+  const transactions = transactionsTable(db)
+  return {
+    chainId: guard('chainId', meta.chainId),
+    bindChain: guard('bindChain', meta.bindChain),
+    rememberRequest: guard('rememberRequest', meta.rememberRequest),
+    putOrder: guard('putOrder', orders.putOrder),
+    order: guard('order', orders.order),
+    openOrders: guard('openOrders', orders.openOrders),
+    commitTick: guard('commitTick', ticks.commitTick),
+    tick: guard('tick', ticks.tick),
+    nextUnsealedTick: guard('nextUnsealedTick', ticks.nextUnsealedTick),
+    transactionsOfTick: guard('transactionsOfTick', ticks.transactionsOfTick),
+    fence: guard('fence', blocks.fence),
+    blocks: guard('blocks', blocks.blocks),
+    lastBlock: guard('lastBlock', blocks.lastBlock),
+    blockByHash: guard('blockByHash', blocks.blockByHash),
+    finalizeUpTo: guard('finalizeUpTo', blocks.finalizeUpTo),
+    putVotes: guard('putVotes', votes.putVotes),
+    votesOf: guard('votesOf', votes.votesOf),
+    voteCounts: guard('voteCounts', votes.voteCounts),
+    transaction: guard('transaction', transactions.transaction),
+    transactions: guard('transactions', transactions.transactions),
+    close,
+  }
+}
+
+async function shutDown(db: Database, dialect: SqlDialect): Promise<void> {
+  try {
+    await dialect.beforeClose(db)
+  } finally {
+    await db.destroy()
+  }
+}

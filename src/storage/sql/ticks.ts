@@ -1,0 +1,97 @@
+import { sql } from 'kysely'
+import { ledgerError } from '../../ports/errors.ts'
+import type { MarketStore, TickCommit } from '../../ports/market-store.ts'
+import { isSolarError } from '../../protocol/errors.ts'
+import { correctedParties } from './corrections.ts'
+import type { SqlDialect, WriteTransaction } from './dialect.ts'
+import { applyFills } from './fills.ts'
+import { decodeBlock, decodeTransaction, toSafeInteger } from './rows.ts'
+import type { Database } from './schema.ts'
+import { insertTransactions, repeatedId } from './transaction-rows.ts'
+
+/** Committed ticks with their transactions. */
+export function ticksTable(
+  db: Database,
+  dialect: SqlDialect,
+): Pick<MarketStore, 'commitTick' | 'tick' | 'nextUnsealedTick' | 'transactionsOfTick'> {
+  async function rowsOf(tickId: string) {
+    return await db.selectFrom('transactions').selectAll().where('tick_id', '=', tickId).orderBy('position').execute()
+  }
+
+  return {
+    async commitTick(tick) {
+      try {
+        await dialect.write(db, (trx) => commit(trx, dialect, tick))
+      } catch (error) {
+        if (isSolarError(error) || !dialect.isUniqueViolation(error)) throw error
+        // Which id it was is asked only now: looking for each of them before would cost every tick.
+        const id = await repeatedId(db, tick.transactions)
+        throw id === undefined ? error : ledgerError('duplicate_transaction', { id })
+      }
+    },
+
+    async tick(tickId) {
+      const row = await db
+        .selectFrom('ticks')
+        .leftJoin('blocks', 'blocks.tick_id', 'ticks.tick_id')
+        .select(['ticks.timestamp', 'ticks.source', 'ticks.content_hash'])
+        .select(['blocks.height', 'blocks.block_hash', 'blocks.sealed', 'blocks.finalized_at'])
+        .where('ticks.tick_id', '=', tickId)
+        .executeTakeFirst()
+      if (row === undefined) return undefined
+      const { height, block_hash, sealed, finalized_at } = row
+      const isSealed = height !== null && block_hash !== null && sealed !== null
+      const transactions = await rowsOf(tickId)
+      return {
+        tick_id: tickId,
+        timestamp: toSafeInteger(row.timestamp, `ticks ${tickId} timestamp`),
+        transactions: transactions.map(decodeTransaction),
+        source: row.source === 'market' ? 'market' : 'platform',
+        content_hash: row.content_hash,
+        tx_hashes: transactions.map(({ tx_hash }) => tx_hash),
+        block: isSealed ? decodeBlock({ height, block_hash, tick_id: tickId, sealed, finalized_at }) : null,
+      }
+    },
+
+    async nextUnsealedTick() {
+      const row = await db
+        .selectFrom('ticks')
+        .select(['tick_id', 'timestamp'])
+        // Written as a literal: SQLite takes the partial index only for the index's own condition.
+        .where(sql<boolean>`unsealed = 1`)
+        .orderBy('sequence')
+        .limit(1)
+        .executeTakeFirst()
+      if (row === undefined) return undefined
+      const timestamp = toSafeInteger(row.timestamp, `ticks ${row.tick_id} timestamp`)
+      return { tick_id: row.tick_id, timestamp, transactions: (await rowsOf(row.tick_id)).map(decodeTransaction) }
+    },
+
+    async transactionsOfTick(tickId) {
+      return (await rowsOf(tickId)).map(decodeTransaction)
+    },
+  }
+}
+
+/** All of a tick or nothing: whatever throws in here takes the SQL transaction back. */
+async function commit(trx: WriteTransaction, dialect: SqlDialect, tick: TickCommit): Promise<void> {
+  const { tick_id, timestamp, source, content_hash, transactions } = tick
+  const inserted = await trx
+    .insertInto('ticks')
+    .values({
+      tick_id,
+      timestamp: BigInt(timestamp),
+      source,
+      content_hash,
+      unsealed: transactions.length === 0 ? 0n : 1n,
+    })
+    .onConflict((conflict) => conflict.column('tick_id').doNothing())
+    .returning('sequence')
+    .executeTakeFirst()
+  if (inserted === undefined) {
+    throw ledgerError('tick_conflict', { tick_id, difference: 'the tick_id is committed' })
+  }
+  const parties = await correctedParties(trx, transactions)
+  await insertTransactions(trx, dialect, tick, parties)
+  await applyFills(trx, dialect, tick)
+}

@@ -1,0 +1,117 @@
+import type { BlockRow, TickCommit } from '../../src/ports/market-store.ts'
+import type { Block } from '../../src/protocol/block.ts'
+import type { Hash } from '../../src/protocol/bytes.ts'
+import { sha256Hex } from '../../src/protocol/hash.ts'
+import { hashHeader, type SealedHeader } from '../../src/protocol/header.ts'
+import { merkleRoot } from '../../src/protocol/merkle.ts'
+import type { Order } from '../../src/protocol/order.ts'
+import { hashTransaction, type Correction, type Trade, type Transaction } from '../../src/protocol/transaction.ts'
+import type { Vote } from '../../src/protocol/vote.ts'
+
+/** Values of the right shape for stores, which do not judge seals or signatures. */
+export const CHAIN: Hash = sha256Hex('a chain')
+export const OTHER_CHAIN: Hash = sha256Hex('another chain')
+export const T0 = 1_767_225_600_000
+
+const nonceOf = (id: string) => sha256Hex(`nonce of ${id}`).slice(0, 32)
+const signatureOf = (what: string) => sha256Hex(what) + sha256Hex(`${what} again`)
+
+export function trade(tickId: string, id: string, fields: Partial<Trade> = {}): Trade {
+  return {
+    kind: 'trade',
+    id,
+    from_user_id: 'roof-1',
+    to_user_id: 'flat-1',
+    kwh: '2.5',
+    price_per_kwh: '0.2',
+    total_amount: '0.5',
+    timestamp: T0,
+    tick_id: tickId,
+    nonce: nonceOf(id),
+    ...fields,
+  }
+}
+
+export function correction(tickId: string, id: string, corrects: string, fields: Partial<Correction> = {}): Correction {
+  return {
+    kind: 'correction',
+    id,
+    corrects,
+    kwh_delta: '-0.5',
+    amount_delta: '-0.1',
+    reason: 'late meter data',
+    timestamp: T0,
+    tick_id: tickId,
+    nonce: nonceOf(id),
+    ...fields,
+  }
+}
+
+export function tick(
+  tickId: string,
+  transactions: readonly Transaction[],
+  fields: Partial<Pick<TickCommit, 'timestamp' | 'source' | 'fills'>> = {},
+): TickCommit {
+  return {
+    tick_id: tickId,
+    timestamp: T0,
+    transactions,
+    source: 'platform',
+    content_hash: sha256Hex(`content of ${tickId}`),
+    tx_hashes: transactions.map(hashTransaction),
+    fills: [],
+    ...fields,
+  }
+}
+
+/** A sealed header of this height; `variant` gives another of the same height. */
+export function sealed(height: number, transactions: readonly Transaction[] = [], variant = ''): SealedHeader {
+  const header = {
+    version: 1,
+    chain_id: CHAIN,
+    height,
+    prev_hash: sha256Hex(`parent of ${height}${variant}`),
+    merkle_root: merkleRoot(transactions.map(hashTransaction)),
+    tx_count: transactions.length,
+    history_root: sha256Hex(`history of ${height}`),
+    registry_root: sha256Hex('registry'),
+    timestamp: T0 + height,
+    nonce: 0,
+    difficulty: 0,
+    miner_id: 'authority-1',
+  } as const
+  return { header, signature: signatureOf(`seal of ${height}${variant}`) }
+}
+
+export function blockRow(height: number, tickId: string, variant = ''): BlockRow {
+  const header = sealed(height, [], variant)
+  return { height, block_hash: hashHeader(header.header), tick_id: tickId, sealed: header, finalized_at: null }
+}
+
+/** What a chain store takes: a block with one trade for each of `ids`. */
+export function block(height: number, ids: readonly string[]): { block: Block; hash: Hash; txHashes: readonly Hash[] } {
+  const transactions = ids.map((id) => trade(`tick-${height}`, id))
+  const head = sealed(height, transactions)
+  return {
+    block: { ...head, transactions },
+    hash: hashHeader(head.header),
+    txHashes: transactions.map(hashTransaction),
+  }
+}
+
+export function vote(headerHash: Hash, height: number, voterId: string, decision: Vote['decision'] = 'ack'): Vote {
+  const signature = signatureOf(`${voterId} says ${decision} to ${headerHash}`)
+  return { chain_id: CHAIN, header_hash: headerHash, height, voter_id: voterId, decision, signature }
+}
+
+export function order(orderId: string, fields: Partial<Order> = {}): Order {
+  return {
+    order_id: orderId,
+    user_id: 'flat-1',
+    side: 'buy',
+    kwh: '2.5',
+    price_per_kwh: '0.25',
+    timestamp: T0,
+    ...fields,
+  }
+}

@@ -1,0 +1,82 @@
+import { strict as assert } from 'node:assert'
+import type { CheckedTrade, LightStore } from '../../src/ports/light-store.ts'
+import { isSolarError } from '../../src/protocol/errors.ts'
+import { sha256Hex } from '../../src/protocol/hash.ts'
+import { merkleProof } from '../../src/protocol/merkle.ts'
+import { hashTransaction } from '../../src/protocol/transaction.ts'
+import type { OpenedStore } from '../helpers/stores.ts'
+import { CHAIN, sealed, trade, vote } from './fixtures.ts'
+
+const headersOf = (...heights: number[]) => heights.map((height) => sealed(height))
+
+function checkedTrade(id: string): CheckedTrade {
+  const transaction = trade('t1', id)
+  const tx_hash = hashTransaction(transaction)
+  return { transaction, tx_hash, merkle_proof: merkleProof([tx_hash, CHAIN], 0), sealed: sealed(4, [transaction]) }
+}
+
+/** What every implementation of `LightStore` must do. `open` gives a new, empty store each time. */
+export function lightStoreContract(name: string, open: () => Promise<OpenedStore<LightStore>>): void {
+  describe(`light store contract: ${name}`, () => {
+    let opened: OpenedStore<LightStore>
+    let store: LightStore
+
+    beforeEach(async () => {
+      opened = await open()
+      store = opened.store
+    })
+    afterEach(() => opened.cleanup())
+
+    it('knows nothing at first', async () => {
+      assert.equal(await store.genesis(), undefined)
+      assert.equal(await store.window(), undefined)
+      assert.equal(await store.lastVote(), undefined)
+      assert.equal(await store.trade({ tx_id: 'a' }), undefined)
+      assert.equal(await store.trade({ tx_hash: CHAIN }), undefined)
+    })
+
+    it('keeps the genesis, the window, the vote and the trades over a restart', async () => {
+      const mine = [checkedTrade('a'), checkedTrade('b:1')]
+      const window = { headers: headersOf(3, 4, 5), frontier: [sha256Hex('left'), sha256Hex('right')] }
+      await store.putGenesis('{"name":"a street"}')
+      await store.putWindow(window)
+      await store.putVote(vote(CHAIN, 5, 'ann'))
+      await store.putTrades(mine)
+      store = await opened.reopen()
+      assert.equal(await store.genesis(), '{"name":"a street"}')
+      assert.deepEqual(await store.window(), window)
+      assert.deepEqual(await store.lastVote(), vote(CHAIN, 5, 'ann'))
+      assert.deepEqual(await store.trade({ tx_id: 'b:1' }), mine[1])
+      assert.deepEqual(await store.trade({ tx_hash: mine[0]!.tx_hash }), mine[0])
+      assert.equal(await store.trade({ tx_id: 'b' }), undefined)
+    })
+
+    it('replaces the window as a whole', async () => {
+      await store.putWindow({ headers: headersOf(1, 2, 3), frontier: [CHAIN] })
+      await store.putWindow({ headers: headersOf(4), frontier: [] })
+      assert.deepEqual(await store.window(), { headers: headersOf(4), frontier: [] })
+    })
+
+    it('keeps the vote of the greatest height, in whatever order votes arrive', async () => {
+      const heights = [4, 9, 2, 7, 9, 1]
+      await Promise.all(heights.map((height) => store.putVote(vote(sha256Hex(`${height}`), height, 'ann'))))
+      assert.equal((await store.lastVote())?.height, 9)
+      await store.putVote(vote(CHAIN, 8, 'ann'))
+      assert.equal((await store.lastVote())?.height, 9)
+      await store.putVote(vote(CHAIN, 10, 'ann'))
+      assert.deepEqual(await (await opened.reopen()).lastVote(), vote(CHAIN, 10, 'ann'))
+    })
+
+    it('takes the same trade again', async () => {
+      await store.putTrades([checkedTrade('a')])
+      await store.putTrades([checkedTrade('a')])
+      await store.putTrades([])
+      assert.deepEqual(await store.trade({ tx_id: 'a' }), checkedTrade('a'))
+    })
+
+    it('refuses to work after it was closed', async () => {
+      await store.close()
+      await assert.rejects(store.window(), (error) => isSolarError(error, 'store_failed'))
+    })
+  })
+}

@@ -1,0 +1,8 @@
+import { tempChainStore, tempLightStore, tempSqlite } from '../helpers/stores.ts'
+import { chainStoreContract } from './chain-store.ts'
+import { lightStoreContract } from './light-store.ts'
+import { marketStoreContract } from './market-store.ts'
+
+marketStoreContract('SQLite', tempSqlite)
+chainStoreContract('LevelDB', tempChainStore)
+lightStoreContract('LevelDB', tempLightStore)

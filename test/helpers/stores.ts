@@ -1,0 +1,50 @@
+import { join } from 'node:path'
+import type { ChainStore } from '../../src/ports/chain-store.ts'
+import type { LightStore } from '../../src/ports/light-store.ts'
+import type { MarketStore } from '../../src/ports/market-store.ts'
+import { openChainStore } from '../../src/storage/level/chain-store.ts'
+import { openLightStore } from '../../src/storage/level/light-store.ts'
+import { openSqlite } from '../../src/storage/sql/sqlite.ts'
+import { tempDir } from './temp.ts'
+
+/** A store in a place of its own that goes away with `cleanup`. */
+export interface OpenedStore<Store> {
+  readonly store: Store
+  /** Closes the store and opens the same place again. */
+  reopen(): Promise<Store>
+  /** Closes whatever is open and deletes the place. */
+  cleanup(): Promise<void>
+}
+
+interface Closable {
+  close(): Promise<void>
+}
+
+async function openInTempDir<Store extends Closable>(
+  name: string,
+  open: (path: string) => Promise<Store>,
+): Promise<OpenedStore<Store>> {
+  const folder = await tempDir()
+  const path = join(folder.path, name)
+  const store = await open(path)
+  let current = store
+  return {
+    store,
+    async reopen() {
+      await current.close()
+      current = await open(path)
+      return current
+    },
+    async cleanup() {
+      await current.close()
+      await folder.remove()
+    },
+  }
+}
+
+/** A real SQLite file in a temporary folder. */
+export const tempSqlite = (): Promise<OpenedStore<MarketStore>> => openInTempDir('market.sqlite', openSqlite)
+/** A real LevelDB with blocks in a temporary folder. */
+export const tempChainStore = (): Promise<OpenedStore<ChainStore>> => openInTempDir('level', openChainStore)
+/** A real LevelDB of a light node in a temporary folder. */
+export const tempLightStore = (): Promise<OpenedStore<LightStore>> => openInTempDir('level', openLightStore)

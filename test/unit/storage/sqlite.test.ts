@@ -1,0 +1,208 @@
+import { strict as assert } from 'node:assert'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { copyFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import fc from 'fast-check'
+import Libsql from 'libsql'
+import type { MarketStore } from '../../../src/ports/market-store.ts'
+import { formatDelta, formatQuantity } from '../../../src/protocol/decimal.ts'
+import { isSolarError } from '../../../src/protocol/errors.ts'
+import { openSqlite, sqliteDialect } from '../../../src/storage/sql/sqlite.ts'
+import { blockRow, CHAIN, correction, order, T0, tick, trade, vote } from '../../contract/fixtures.ts'
+import { tempDir } from '../../helpers/temp.ts'
+
+const MAX_MICRO = 10n ** 18n - 1n
+/** A step that reads a table from end to end. Walks along an index stop at a limit or are over a partial index. */
+const WHOLE_TABLE = /SCAN (?!taken\b)\w+\b(?! USING)/
+
+describe('the SQLite file', () => {
+  let folder: Awaited<ReturnType<typeof tempDir>>
+  let path: string
+  let store: MarketStore
+
+  beforeEach(async () => {
+    folder = await tempDir()
+    path = join(folder.path, 'market.sqlite')
+    store = await openSqlite(path)
+  })
+  afterEach(async () => {
+    await store.close()
+    await folder.remove()
+  })
+
+  /** Runs SQL behind the store's back. */
+  function behind(sql: string): void {
+    const database = new Libsql(path)
+    database.exec(sql)
+    database.close()
+  }
+
+  /** How SQLite goes about a query. */
+  function planOf(query: string): string {
+    const database = new Libsql(path)
+    const steps = database.prepare(`explain query plan ${query}`).all() as { detail: string }[]
+    database.close()
+    return steps.map(({ detail }) => detail).join('\n')
+  }
+
+  /** The queries that are prepared for the first time while `work` runs. */
+  async function preparedWhile(work: () => Promise<void>): Promise<readonly string[]> {
+    const queries: string[] = []
+    // Called with its own `this` below.
+    const prepare = Reflect.get(Libsql.prototype, 'prepare') as (sql: string) => unknown
+    Reflect.set(Libsql.prototype, 'prepare', function (this: unknown, sql: string) {
+      if (/^(select|insert|update|delete|with)/i.test(sql)) queries.push(sql)
+      return prepare.call(this, sql)
+    })
+    try {
+      await work()
+    } finally {
+      Reflect.set(Libsql.prototype, 'prepare', prepare)
+    }
+    return queries
+  }
+
+  it('gives any quantity, delta, price and timestamp back digit for digit', async () => {
+    const micro = fc.bigInt({ min: 0n, max: MAX_MICRO })
+    const signedMicro = fc.bigInt({ min: -MAX_MICRO, max: MAX_MICRO })
+    const time = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
+    await store.commitTick(tick('first', [trade('first', 'corrected', { kwh: '999999999999', total_amount: '0' })]))
+    await store.fence(blockRow(0, 'first'))
+    let count = 0
+    await fc.assert(
+      fc.asyncProperty(micro, micro, signedMicro, time, async (kwh, price, change, timestamp) => {
+        const id = `t${++count}`
+        const quantities = { kwh: formatQuantity(kwh), price_per_kwh: formatQuantity(price), timestamp }
+        const down = correction(id, `${id}-down`, 'corrected', { kwh_delta: '0', amount_delta: '0' })
+        const up = { ...down, id: `${id}-up`, amount_delta: formatDelta(change < 0n ? -change : change) }
+        const rows = [trade(id, id, quantities), down, up]
+        await store.commitTick(tick(id, rows, { timestamp }))
+        assert.deepEqual(await store.transactionsOfTick(id), rows)
+        assert.equal((await store.tick(id))?.timestamp, timestamp)
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  it('names the place of a value that cannot be right', async () => {
+    await store.commitTick(tick('t1', [trade('t1', 'a')]))
+    await store.fence(blockRow(0, 't1'))
+    await store.putVotes([vote(CHAIN, 0, 'ann')])
+    await store.putOrder(order('o1'))
+    const cases: readonly [sql: string, read: () => Promise<unknown>, place: RegExp][] = [
+      [`update transactions set kwh = '1.50'`, () => store.transactionsOfTick('t1'), /transactions a/],
+      [`update transactions set kwh = null`, () => store.transaction('a'), /transactions a/],
+      [`update transactions set timestamp = 9007199254740992`, () => store.tick('t1'), /transactions a timestamp/],
+      [`update blocks set sealed = '{"header":'`, () => store.blocks(0, 1), /blocks 0 sealed/],
+      [`update blocks set sealed = '{}'`, () => store.lastBlock(), /blocks 0 sealed/],
+      [`update votes set decision = 'maybe'`, () => store.votesOf(CHAIN), /votes .* ann/],
+      [`update orders set side = 'both'`, () => store.order('o1'), /orders o1/],
+    ]
+    for (const [sql, read, place] of cases) {
+      behind(sql)
+      await assert.rejects(read(), (error) => isSolarError(error, 'corrupt') && place.test(error.message), sql)
+    }
+  })
+
+  it('finds the sealed header of another height in a row', async () => {
+    await store.commitTick(tick('t1', [trade('t1', 'a')]))
+    await store.fence(blockRow(0, 't1'))
+    behind('update blocks set height = 7')
+    await assert.rejects(store.lastBlock(), (error) => isSolarError(error, 'corrupt'))
+  })
+
+  it('tells what passes from what stays: a lock from a file that is no database', async () => {
+    const [holder, waiter] = [new Libsql(path), new Libsql(path)]
+    holder.exec('begin immediate')
+    assert.throws(
+      () => waiter.exec('begin immediate'),
+      (error) => sqliteDialect.isRetryable(error),
+    )
+    holder.exec('rollback')
+    holder.close()
+    waiter.close()
+    const noDatabase = join(folder.path, 'notes.txt')
+    await writeFile(noDatabase, 'a shopping list, longer than the header of a database file '.repeat(20))
+    for (const wrong of [noDatabase, join(folder.path, 'missing', 'market.sqlite')]) {
+      await assert.rejects(openSqlite(wrong), (error) => {
+        assert.ok(isSolarError(error, 'store_failed'))
+        assert.deepEqual(
+          { ...error.fields, reason: '' },
+          { store: 'sql', operation: 'open', retryable: false, reason: '' },
+        )
+        return true
+      })
+    }
+  })
+
+  it('is not opened by a version that does not know its schema', async () => {
+    await store.close()
+    behind(`insert into kysely_migration (name, timestamp) values ('9999-from-the-future', '2099-01-01')`)
+    await assert.rejects(
+      openSqlite(path),
+      (error) => isSolarError(error, 'store_failed') && error.message.includes('9999'),
+    )
+  })
+
+  it('is whole by itself once it is closed', async () => {
+    await store.commitTick(tick('t1', [trade('t1', 'a')]))
+    await store.close()
+    const copy = join(folder.path, 'copy.sqlite')
+    await copyFile(path, copy)
+    const restored = await openSqlite(copy)
+    assert.deepEqual(await restored.transactionsOfTick('t1'), [trade('t1', 'a')])
+    await restored.close()
+  })
+
+  it('answers everything from an index, never by reading a whole table', async () => {
+    const queries = await preparedWhile(async () => {
+      await store.putOrder(order('o1'))
+      await store.openOrders(T0)
+      const fills = [{ order_id: 'o1', transaction_id: 'a', kwh_micro: 1n }]
+      await store.commitTick(tick('t1', [trade('t1', 'a')], { fills }))
+      await store.nextUnsealedTick()
+      await store.fence(blockRow(0, 't1'))
+      await store.commitTick(tick('t2', [correction('t2', 'fix', 'a')]))
+      await assert.rejects(store.commitTick(tick('t3', [trade('t3', 'a')])))
+      await store.tick('t1')
+      await store.order('o1')
+      await store.blocks(0, 10)
+      await store.lastBlock()
+      await store.blockByHash(CHAIN)
+      await store.finalizeUpTo(0, T0)
+      await store.putVotes([vote(CHAIN, 0, 'ann')])
+      await store.putVotes([vote(CHAIN, 0, 'ann')])
+      await store.votesOf(CHAIN)
+      await store.voteCounts([CHAIN])
+      await store.transaction('a')
+      await store.transactions({ from: 0, to: T0 + 1, limit: 10, after: `${T0}:a` })
+      await store.transactions({ from: 0, to: T0 + 1, limit: 10, after: `${T0}:a`, user_id: 'roof-1' })
+      await store.rememberRequest('r1', T0)
+    })
+    assert.ok(queries.length > 25, `${queries.length} queries`)
+    for (const query of queries) assert.doesNotMatch(planOf(query), WHOLE_TABLE, query)
+  })
+
+  it('holds every tick whose commit had returned when the process was killed, each as a whole', async () => {
+    await store.close()
+    const script = fileURLToPath(new URL('./commit-until-killed.ts', import.meta.url))
+    const child = spawn(process.execPath, ['--import=tsx', script, path], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const exited = once(child, 'exit')
+    let returned = 0
+    for await (const line of createInterface({ input: child.stdout })) {
+      returned = Number(line)
+      if (returned === 12) child.kill('SIGKILL')
+    }
+    await exited
+    assert.ok(returned >= 12)
+    store = await openSqlite(path)
+    for (let number = 1; number <= returned; number++) {
+      assert.equal((await store.transactionsOfTick(`t${number}`)).length, 200)
+    }
+    const later = await store.transactionsOfTick(`t${returned + 1}`)
+    assert.ok(later.length === 0 || later.length === 200)
+  })
+})
