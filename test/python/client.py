@@ -1,4 +1,4 @@
-"""A light client in another language: checks a running authority over HTTP, from docs/protocol.md alone.
+"""A light client in another language: checks a running authority over HTTP, as docs/protocol.md says.
 
     python3 client.py BASE_URL CHAIN_ID [--headers N] [--tx-id ID | --tx-hash HASH] [--voter ID --key FILE]
 

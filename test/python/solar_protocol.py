@@ -1,6 +1,6 @@
-"""Protocol version 1 in Python, written from docs/protocol.md alone, with the standard library alone.
+"""Protocol version 1 (docs/protocol.md) in Python, with the standard library alone.
 
-It exists to show that the document is enough, and as a start for clients in Python. Its Ed25519 is the reference
+It shares no code with the TypeScript implementation: a second opinion on every vector, and a start for clients in Python. Its Ed25519 is the reference
 algorithm of RFC 8032: exact, slow (a few milliseconds for each signature) and not constant-time. Sign with a library in a product.
 """
 

@@ -113,7 +113,7 @@ const LIES: readonly Lie[] = [
 ]
 
 function withPython(): void {
-  describe('a client in Python, written from the document', function () {
+  describe('a client in Python that shares no code with the server', function () {
     this.timeout(60_000)
     let server: Server
     let folder: string
