@@ -42,8 +42,8 @@ export interface DemoHousehold {
 }
 
 const HOUR_MS = 3_600_000
-/** The model day is yesterday, from 07:00 by the sun of California: nothing is sealed with a time that has not come. */
-const MORNING_MS = -24 * HOUR_MS + 15 * HOUR_MS
+/** The model day is yesterday, from 08:00 in California: nothing is sealed with a time that has not come. */
+const MORNING_MS = -24 * HOUR_MS + 16 * HOUR_MS
 const LOOPBACK = ['/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.1/tcp/0/ws']
 
 /** An authority and several light households in one process, over real libp2p on loopback, in a temporary folder. */
