@@ -4,15 +4,12 @@ import { merkleProofShape } from '../protocol/merkle.ts'
 import { registryEntryShape } from '../protocol/registry.ts'
 import {
   array,
-  blockHeight,
   hash32,
   integer,
   isJsonObject,
-  nullable,
   object,
   oneOf,
   signatureHex,
-  timestampMs,
   type Shape,
   type TypeOf,
 } from '../protocol/shape.ts'
@@ -55,7 +52,6 @@ export const listedHeader = answer({
 export type ListedHeader = TypeOf<typeof listedHeader>
 
 export const headersAnswer = answer({
-  tip_height: nullable(blockHeight),
   headers: array(listedHeader, 100),
 })
 export type HeadersAnswer = TypeOf<typeof headersAnswer>
@@ -64,9 +60,6 @@ const votedEntry = answer({ vote: voteShape, entry: registryEntryShape })
 /** A vote with the registry entry that the node names for its voter. */
 export type ToldVote = TypeOf<typeof votedEntry>
 export const votesAnswer = answer({ votes: array(votedEntry, 10_000) })
-
-export const statusAnswer = answer({ status: blockStatus, finalized_at: nullable(timestampMs) })
-export type StatusAnswer = TypeOf<typeof statusAnswer>
 
 /** A Merkle proof with the root that the node says it leads to. */
 export const blockProofAnswer = answer({
@@ -78,13 +71,13 @@ export const blockProofAnswer = answer({
 })
 export type BlockProofAnswer = TypeOf<typeof blockProofAnswer>
 
-const finalEvent = answer({ header_hash: hash32, height: blockHeight, finalized_at: timestampMs })
+const finalEvent = answer({ header_hash: hash32 })
 const voteEvent = answer({ vote: voteShape })
 
 /** What the node tells in its event stream. */
 export type NodeEvent =
   | { readonly type: 'header'; readonly listed: ListedHeader }
-  | { readonly type: 'final'; readonly header_hash: Hash; readonly finalized_at: number }
+  | { readonly type: 'final'; readonly header_hash: Hash }
   | { readonly type: 'vote'; readonly vote: TypeOf<typeof voteShape> }
 
 export const EVENT_NAMES = ['header', 'final', 'vote'] as const
@@ -96,10 +89,8 @@ export function decodeEvent(name: EventName, data: string): NodeEvent {
   switch (name) {
     case 'header':
       return { type: 'header', listed: listedHeader(value, 'header') }
-    case 'final': {
-      const { header_hash, finalized_at } = finalEvent(value, 'final')
-      return { type: 'final', header_hash, finalized_at }
-    }
+    case 'final':
+      return { type: 'final', header_hash: finalEvent(value, 'final').header_hash }
     case 'vote':
       return { type: 'vote', vote: voteEvent(value, 'vote').vote }
   }

@@ -6,12 +6,10 @@ import {
   genesisAnswer,
   headersAnswer,
   nodeAnswer,
-  statusAnswer,
   votesAnswer,
   type BlockProofAnswer,
   type HeadersAnswer,
   type NodeInfo,
-  type StatusAnswer,
   type ToldVote,
 } from './answers.ts'
 import { webError } from './errors.ts'
@@ -26,7 +24,6 @@ export interface Api {
   /** The newest `n` (1..100) headers, ascending. */
   readonly latestHeaders: (n: number) => Promise<HeadersAnswer>
   readonly votes: (blockHash: Hash) => Promise<readonly ToldVote[]>
-  readonly status: (blockHash: Hash) => Promise<StatusAnswer>
   readonly merkleProof: (blockHash: Hash, txHash: Hash) => Promise<BlockProofAnswer>
   /** Header `height` in the history of `size` headers. */
   readonly historyInclusion: (height: number, size: number) => Promise<InclusionProof>
@@ -56,7 +53,6 @@ export function createApi(fetchAnswer: typeof fetch, base = ''): Api {
     node: () => get('/node', nodeAnswer),
     latestHeaders: (n) => get(`/blocks/latest-headers/?n=${n}`, headersAnswer),
     votes: async (blockHash) => (await get(`/blocks/${blockHash}/votes/`, votesAnswer)).votes,
-    status: (blockHash) => get(`/blocks/${blockHash}/status/`, statusAnswer),
     merkleProof: (blockHash, txHash) => get(`/blocks/${blockHash}/merkle-proof/?tx_hash=${txHash}`, blockProofAnswer),
     historyInclusion: (height, size) => get(`/history/inclusion?height=${height}&size=${size}`, inclusionProofShape),
   }

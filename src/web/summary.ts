@@ -3,7 +3,6 @@ import type { BlockRecord } from './state.ts'
 
 /** What all checks together say. */
 export interface Summary {
-  readonly blocks: number
   readonly checkedBlocks: number
   readonly checkedVotes: number
   /** Blocks and votes that are still to be checked. */
@@ -34,7 +33,7 @@ export function summarize(blocks: readonly BlockRecord[], context: CheckContext)
     }
   }
   const checkedBlocks = blocks.filter(({ checks }) => checks !== null).length
-  return { blocks: blocks.length, checkedBlocks, checkedVotes, waiting, undecided, failures }
+  return { checkedBlocks, checkedVotes, waiting, undecided, failures }
 }
 
 /** The worst that was found about a block; `open` while it is not checked or one of its checks cannot be decided. */

@@ -129,7 +129,7 @@ describe('web calls', () => {
 
   it('says apart that a node refuses and that it does not answer', async () => {
     const server = await servePage(smallChain())
-    await assert.rejects(createApi(fetch, server.url).status('00'.repeat(32)), { code: 'refused' })
+    await assert.rejects(createApi(fetch, server.url).votes('00'.repeat(32)), { code: 'refused' })
     await server.stop()
     await assert.rejects(createApi(fetch, server.url).latestHeaders(5), { code: 'unreachable' })
   })

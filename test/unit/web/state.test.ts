@@ -85,7 +85,7 @@ describe('web page state', () => {
     const block = { ...chain.seal(1, AT), status: 'proposed' } as const
     const final: Action = {
       type: 'event',
-      event: { type: 'final', header_hash: block.header_hash, finalized_at: AT },
+      event: { type: 'final', header_hash: block.header_hash },
       at: AT,
     }
     const state = play([header(block), final, final, { type: 'snapshot', headers: [block], at: AT }])
