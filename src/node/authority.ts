@@ -1,3 +1,6 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { AuthorityConfig } from '../config/types.ts'
 import { createAuthorityLedger } from '../engine/authority-ledger.ts'
 import { serveAuthorityPeers } from '../engine/authority-peers.ts'
@@ -39,8 +42,6 @@ export interface AuthorityParts {
   readonly wrapMarketStore?: (store: MarketStore) => MarketStore
   readonly wrapChainStore?: (store: ChainStore) => ChainStore
   readonly wrapGossip?: (gossip: Gossip) => Gossip
-  /** Files of the page at `/`. */
-  readonly webRoot?: string
 }
 
 /** What a started authority tells its operator. */
@@ -78,6 +79,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     shutdown.opened('data directory', () => directory.close())
     const files = await ensureAuthorityFiles(directory, config, { randomBytes, clock })
     const { genesis, chainId, authorityKey } = files
+    refuseUnsupported(genesis)
 
     const sql = await openSqlite(config.database.path)
     shutdown.opened('SQL', () => sql.close())
@@ -142,7 +144,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const http = await startHttp(config, (address) =>
       createHttpServer(
         { ledger, node, readiness: () => [], tokens: files.tokens.hashes, metrics, clock, logger },
-        { ...address, rateLimitPerSecond: config.rateLimitPerSecond, webRoot: parts.webRoot },
+        { ...address, rateLimitPerSecond: config.rateLimitPerSecond, webRoot: webRoot() },
       ),
     )
     if (http !== null) shutdown.opened('HTTP', () => http.stop())
@@ -188,6 +190,23 @@ function authorityIdOf(genesis: Genesis, publicKey: string): string {
     throw ledgerError('not_ready', { reason: `the genesis registers no authority with the key ${publicKey}` })
   }
   return entry.id
+}
+
+/** The built page, where it is built: beside the built code, or in dist/ of a checkout. */
+function webRoot(): string | undefined {
+  const places = ['../web/', '../../dist/web/'].map((path) => fileURLToPath(new URL(path, import.meta.url)))
+  return places.find((path) => existsSync(join(path, 'index.html')))
+}
+
+/** A policy that is in the genesis and not in force would be worse than none. Throws `not_ready`. */
+function refuseUnsupported({ finality, seal }: Genesis): void {
+  if (finality.policy !== 'authority') {
+    throw ledgerError('not_ready', {
+      reason: `this version finalizes by policy authority only, the genesis has ${finality.policy}`,
+    })
+  }
+  if (seal !== 'authority')
+    throw ledgerError('not_ready', { reason: `this version seals by authority only, the genesis has ${seal}` })
 }
 
 /** Voters whose platform user has another name than they. */
