@@ -1,0 +1,140 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { FastifyRequest } from 'fastify'
+import type { Hash } from '../protocol/bytes.ts'
+import { isSolarError } from '../protocol/errors.ts'
+import { REQUEST_VALIDITY_MS } from '../protocol/limits.ts'
+import { parseAuthorization, verifyCredential, type Credential } from '../protocol/request.ts'
+import type { Clock } from '../ports/clock.ts'
+import { ledgerError } from '../ports/errors.ts'
+import type { Ledger } from '../ports/ledger.ts'
+import { httpError } from './problem.ts'
+import type { KeyLimit } from './rate-limits.ts'
+
+/** Who may call (docs/protocol.md 9). A role is a bearer token and may call only what its row says. */
+export type AccessRole = 'operator' | 'platform' | 'auditor' | 'validator'
+
+export interface Access {
+  readonly roles: readonly AccessRole[]
+  /**
+   * Who may call without a token: everybody, nobody, whoever signs what is in the body (the handler checks it), a device
+   * that signs its GET, or whoever is on this machine.
+   */
+  readonly others: 'anyone' | 'nobody' | 'signed-body' | 'signed-request' | 'loopback'
+}
+
+export const ANYONE: Access = { roles: [], others: 'anyone' }
+export const rolesOnly = (...roles: readonly AccessRole[]): Access => ({ roles, others: 'nobody' })
+
+export type Caller =
+  | { readonly kind: 'anyone' }
+  | { readonly kind: 'role'; readonly role: AccessRole }
+  | { readonly kind: 'device'; readonly voterId: string; readonly userId: string }
+
+/** SHA-256 of each role's bearer token, hex: the node keeps no token. */
+export type TokenTable = Readonly<Record<AccessRole, Hash>>
+
+/** What `TokenTable` holds for a token. */
+export const hashToken = (token: string): Hash => createHash('sha256').update(token, 'utf8').digest('hex')
+
+const BEARER = /^Bearer +([\x21-\x7e]{1,512}) *$/i
+
+/** The role of the request's bearer token, compared in constant time with every role's; `undefined` if there is none. */
+export function roleOfRequest(request: FastifyRequest, tokens: TokenTable | undefined): AccessRole | undefined {
+  const token = BEARER.exec(request.headers.authorization ?? '')?.[1]
+  if (token === undefined || tokens === undefined) return undefined
+  const presented = Buffer.from(hashToken(token), 'hex')
+  const roles = (Object.keys(tokens) as AccessRole[]).filter((role) =>
+    timingSafeEqual(Buffer.from(tokens[role], 'hex'), presented),
+  )
+  return roles[0]
+}
+
+/** The `WWW-Authenticate` value of a call's 401 answers (RFC 9110, 11.6.1). */
+export function challengeOf({ roles, others }: Access): string {
+  const schemes = [
+    ...(roles.length > 0 ? ['Bearer realm="solar-node"'] : []),
+    ...(roles.length === 0 || others.startsWith('signed') ? ['Solar realm="solar-node"'] : []),
+  ]
+  return schemes.join(', ')
+}
+
+/** What the guard asks about devices. */
+export type DeviceRegistry = Pick<Ledger, 'chainId' | 'activeEntry' | 'userOf' | 'rememberRequest'>
+
+export interface GuardParts {
+  /** Absent on a light node, which knows no devices. */
+  readonly devices?: DeviceRegistry
+  readonly keyLimit: KeyLimit
+  readonly clock: Clock
+}
+
+/**
+ * Says who is calling. Throws `missing_credential`, `bad_credential`, `forbidden`, `unknown_voter`, `bad_signature`,
+ * `stale_request`, `replayed_request` or `too_many_requests`.
+ *
+ * @param role of the request's token, see `roleOfRequest`
+ */
+export async function authorize(
+  request: FastifyRequest,
+  access: Access,
+  role: AccessRole | undefined,
+  parts: GuardParts,
+): Promise<Caller> {
+  if (access.others === 'anyone') return { kind: 'anyone' }
+  const { authorization } = request.headers
+  if (authorization === undefined) {
+    if (access.others === 'signed-body' || (access.others === 'loopback' && isLocal(request))) return { kind: 'anyone' }
+    throw httpError('missing_credential', { accepted: challengeOf(access) })
+  }
+  if (role !== undefined) {
+    if (access.roles.includes(role)) return { kind: 'role', role }
+    throw ledgerError('forbidden', { reason: `the role ${role} may not make this call` })
+  }
+  if (parts.devices === undefined || !authorization.startsWith('Solar ')) {
+    throw httpError('bad_credential', { reason: 'the Authorization header holds no credential known here' })
+  }
+  const device = await authenticateDevice(request, authorization, parts.devices, parts)
+  if (access.others === 'signed-request') return device
+  throw ledgerError('forbidden', { reason: 'a device may not make this call' })
+}
+
+/** A connection from this machine itself, not one that a proxy on this machine passed on. */
+function isLocal({ ip, headers }: FastifyRequest): boolean {
+  const passedOn = headers.forwarded !== undefined || headers['x-forwarded-for'] !== undefined
+  return !passedOn && (ip === '::1' || /^(::ffff:)?127\./.test(ip))
+}
+
+/** The device that signed this GET: the dear check after the cheap ones, the id is used up last. */
+async function authenticateDevice(
+  request: FastifyRequest,
+  authorization: string,
+  devices: DeviceRegistry,
+  { keyLimit, clock }: GuardParts,
+): Promise<Caller> {
+  const credential = readCredential(request, authorization)
+  const { voter_id: voterId, timestamp, id } = credential
+  const entry = devices.activeEntry(voterId)
+  if (entry === undefined) throw ledgerError('unknown_voter', { voter_id: voterId, reason: 'not registered as active' })
+  await keyLimit.within(request, voterId, () => {
+    const now = clock.now()
+    const verdict = verifyCredential(credential, devices.chainId, entry.public_key, now)
+    if (verdict.ok) return
+    throw verdict.code === 'stale_request'
+      ? httpError('stale_request', { timestamp, now })
+      : ledgerError('bad_signature', { signer: voterId })
+  })
+  // Valid up to and including timestamp + REQUEST_VALIDITY_MS, so it is remembered one millisecond longer.
+  const fresh = await devices.rememberRequest(id, timestamp + REQUEST_VALIDITY_MS + 1)
+  if (!fresh) throw httpError('replayed_request', { id })
+  return { kind: 'device', voterId, userId: devices.userOf(voterId) }
+}
+
+/** The signature covers the path with its query exactly as it was sent. */
+function readCredential({ raw, method }: FastifyRequest, authorization: string): Credential {
+  try {
+    return parseAuthorization(authorization, method, raw.url ?? '')
+  } catch (error) {
+    if (!isSolarError(error, 'malformed')) throw error
+    throw httpError('bad_credential', { reason: error.message }, error)
+  }
+}

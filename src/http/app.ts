@@ -1,0 +1,196 @@
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { protocolError } from '../protocol/errors.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Logger } from '../ports/logger.ts'
+import {
+  ANYONE,
+  authorize,
+  challengeOf,
+  roleOfRequest,
+  type AccessRole,
+  type Caller,
+  type DeviceRegistry,
+  type TokenTable,
+} from './access.ts'
+import { DEFAULT_BODY_LIMIT, EVENT_STREAM, TAKEN, type Call } from './call.ts'
+import { registerPreflights, setCommonHeaders } from './headers.ts'
+import type { Metrics } from './metrics.ts'
+import { httpError, problemOf, PROBLEM_TYPE } from './problem.ts'
+import { createRateLimits, type RateLimits } from './rate-limits.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    call?: Call
+  }
+  interface FastifyRequest {
+    /** Of the bearer token, whatever the call. */
+    role: AccessRole | undefined
+    caller: Caller
+  }
+}
+
+export interface AppParts {
+  readonly metrics: Metrics
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly tokens?: TokenTable
+  readonly devices?: DeviceRegistry
+}
+
+/** A whole upload of 32 MiB over a slow line; a client that trickles its request is cut off then. */
+const REQUEST_TIMEOUT_MS = 120_000
+const KEEP_ALIVE_TIMEOUT_MS = 10_000
+/** Longer path segments are no id and no hash; up to here they get a 400 that says so. */
+const MAX_SEGMENT_LENGTH = 1_000
+
+/** `/blocks/{block_hash}/status/` -> `/blocks/:block_hash/status`: the router takes both spellings of the end. */
+const toUrl = (path: string): string => path.replace(/\{(\w+)\}/g, ':$1').replace(/\/$/, '')
+
+/** What every server here shares: errors, credentials, limits, headers and timing around a list of calls. */
+export async function createApp(
+  parts: AppParts,
+  requestsPerSecond?: number,
+): Promise<{ app: FastifyInstance; limits: RateLimits; addCalls: (calls: readonly Call[]) => void }> {
+  const sendError = (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
+    sendProblem(error, request, reply, parts.logger)
+  const app = Fastify({
+    logger: false,
+    trustProxy: false,
+    bodyLimit: DEFAULT_BODY_LIMIT,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    // What arrives while the server stops is still answered in the one form of answers.
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_SEGMENT_LENGTH },
+    frameworkErrors: (error: FastifyError, request, reply) => void sendError(error, request, reply),
+    clientErrorHandler: refuseConnection,
+  })
+  app.decorateRequest('role', undefined)
+  app.decorateRequest('caller')
+  readJsonOnly(app)
+  const limits = await createRateLimits(app, requestsPerSecond)
+
+  app.addHook('onRequest', async (request, reply) => {
+    setCommonHeaders(reply, request.routeOptions.config.call)
+    request.role = roleOfRequest(request, parts.tokens)
+    if (request.role === undefined) await limits.address(request)
+    // Before the body is read: a foreign path is a 404 whatever is sent to it.
+    if (request.is404) throw notFound(request, calls)
+  })
+  app.addHook('onResponse', (request, reply, done) => {
+    const { call } = request.routeOptions.config
+    const route = call?.path ?? (request.is404 ? 'unknown' : 'page')
+    // A stream lasts as long as its client: no duration that says anything.
+    if (call?.contentType !== EVENT_STREAM) {
+      parts.metrics.recordRequest(request.method, route, reply.statusCode, reply.elapsedTime / 1000)
+    }
+    done()
+  })
+  app.setErrorHandler(sendError)
+  app.setNotFoundHandler((request) => {
+    throw notFound(request, calls)
+  })
+
+  const calls: Call[] = []
+  const addCalls = (added: readonly Call[]): void => {
+    calls.push(...added)
+    for (const call of added) registerCall(app, call, parts, limits)
+    registerPreflights(app, added, toUrl)
+  }
+  return { app, limits, addCalls }
+}
+
+function registerCall(app: FastifyInstance, call: Call, parts: AppParts, limits: RateLimits): void {
+  app.route({
+    method: call.method,
+    url: toUrl(call.path),
+    config: { call },
+    bodyLimit: call.bodyLimit,
+    exposeHeadRoute: call.method === 'GET' && call.access.others === 'anyone' && call.contentType !== EVENT_STREAM,
+    // Before the body is read, so that 32 MiB are taken only from whom they are taken from.
+    preParsing: async (request) => {
+      request.caller = await authorize(request, call.access, request.role, { ...parts, keyLimit: limits.key })
+    },
+    handler: async (request, reply) => {
+      const { params, query, body, caller } = request
+      const answer = await call.run({ params, query, body, caller, request, reply })
+      if (answer === TAKEN) return reply
+      reply.code(answer.status).headers(answer.headers ?? {})
+      if (answer.body === undefined) return reply.send()
+      if (typeof answer.body === 'string') return reply.type(call.contentType ?? 'text/plain').send(answer.body)
+      return reply.type('application/json; charset=utf-8').send(JSON.stringify(answer.body))
+    },
+  })
+}
+
+/** JSON is all that is read. NaN, a half document and an empty one where one is declared are refused here. */
+function readJsonOnly(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, text: string, done) => {
+    if (text.trim() === '') {
+      done(null, undefined)
+      return
+    }
+    try {
+      done(null, JSON.parse(text))
+    } catch (error) {
+      const got = error instanceof Error ? error.message : 'something else'
+      done(protocolError('malformed', { path: 'body', expected: 'JSON', got }, error))
+    }
+  })
+}
+
+/** 405 with the methods that the path takes, or 404. */
+function notFound(request: FastifyRequest, calls: readonly Call[]): Error {
+  const { method } = request
+  const path = (request.raw.url ?? '').replace(/\?.*$/s, '')
+  const allowed = calls.filter((call) => matches(call.path, path)).map((call) => call.method)
+  if (allowed.length === 0) return httpError('not_found', { method, path: path.slice(0, 200) })
+  return httpError('method_not_allowed', { method, path: path.slice(0, 200), allow: [...new Set(allowed)].join(', ') })
+}
+
+/** Segment by segment, a `{name}` stands for any. */
+function matches(pattern: string, path: string): boolean {
+  const wanted = pattern.replace(/\/$/, '').split('/')
+  const given = path.replace(/\/$/, '').split('/')
+  return wanted.length === given.length && wanted.every((part, i) => part.startsWith('{') || part === given[i])
+}
+
+function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply, logger: Logger): FastifyReply {
+  const call = request.routeOptions.config.call
+  const { status, headers, body } = problemOf(error, call?.bodyLimit ?? DEFAULT_BODY_LIMIT)
+  const route = call?.path ?? 'unknown'
+  if (status >= 500) logger.error({ method: request.method, route, code: body.code, err: error }, 'request failed')
+  else logger.debug({ method: request.method, route, code: body.code, status }, 'request refused')
+  if (status === 401) reply.header('www-authenticate', challengeOf(call?.access ?? ANYONE))
+  if ('allow' in body) reply.header('allow', body.allow)
+  // As bytes: to a string Fastify would add a charset, which JSON types do not have (RFC 8259, 11).
+  return reply
+    .code(status)
+    .headers(headers)
+    .type(PROBLEM_TYPE)
+    .send(Buffer.from(JSON.stringify(body)))
+}
+
+/** What is not even HTTP gets one answer in the same form, and no second chance. */
+function refuseConnection(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const refusal =
+    error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+      ? httpError('request_timeout', { reason: 'the request took too long to arrive' })
+      : error.code === 'HPE_HEADER_OVERFLOW'
+        ? httpError('headers_too_large', { reason: 'the header fields are too large' })
+        : httpError('bad_request', { reason: 'this is not HTTP' })
+  const { status, body } = problemOf(refusal, DEFAULT_BODY_LIMIT)
+  const text = JSON.stringify(body)
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nconnection: close\r\ncontent-type: ${PROBLEM_TYPE}\r\n` +
+      `content-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+  )
+}

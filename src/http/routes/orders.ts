@@ -1,0 +1,96 @@
+import { verifyOrderSignature, type Order } from '../../protocol/order.ts'
+import { ledgerError } from '../../ports/errors.ts'
+import type { Ledger } from '../../ports/ledger.ts'
+import type { OrderState } from '../../ports/market-store.ts'
+import { challengeOf, type Access } from '../access.ts'
+import { defineCall, type Call } from '../call.ts'
+import { httpError } from '../problem.ts'
+import type { KeyLimit } from '../rate-limits.ts'
+import { arrayOf, choiceOf, named, nullableOf, objectOf } from '../schema.ts'
+import { decimalIn, hash, id, idIn, signature, time } from '../schemas.ts'
+
+const orderBody = objectOf(
+  {
+    order_id: idIn('order-1'),
+    user_id: idIn('household-7'),
+    side: choiceOf('sell', 'buy'),
+    kwh: decimalIn('1.25'),
+    price_per_kwh: decimalIn('0.2'),
+    timestamp: time,
+  },
+  { valid_until: time, signature },
+)
+const mayOrder: Access = { roles: ['platform', 'operator'], others: 'signed-body' }
+
+/** Throws unless one of the user's registered devices signed the order. */
+function checkSignature(ledger: Ledger, order: Order, signature: string): void {
+  const devices = ledger.devicesOf(order.user_id)
+  if (devices.length === 0) {
+    throw ledgerError('unknown_voter', { voter_id: order.user_id, reason: 'this user has no registered device' })
+  }
+  const signed = { ...order, signature }
+  if (devices.some((device) => verifyOrderSignature(signed, ledger.chainId, device.public_key))) return
+  throw ledgerError('bad_signature', { signer: order.user_id })
+}
+
+const placeCall = (ledger: Ledger, keyLimit: KeyLimit): Call =>
+  defineCall({
+    method: 'POST',
+    path: '/orders/',
+    access: mayOrder,
+    summary: 'Places an order',
+    description:
+      'Signed (type `order`) by a device of the user, or without signature with a token. A signature that is there is checked whoever sends it; it is over the order as it is stored (ids and quantities in their one spelling). The same order_id again is 200, with other content 409.',
+    body: orderBody,
+    answer: objectOf({ order_id: id('order-1') }),
+    statuses: { 201: 'Placed', 200: 'Placed before' },
+    handle: async ({ body, caller, request }) => {
+      const { signature, ...order } = body
+      const { order_id, user_id } = order
+      const place = async () => {
+        if (signature !== undefined) checkSignature(ledger, order, signature)
+        return ledger.placeOrder(order)
+      }
+      if (signature === undefined && caller.kind !== 'role') {
+        throw httpError('missing_credential', { accepted: `a signature, or ${challengeOf(mayOrder)}` })
+      }
+      const placed = caller.kind === 'role' ? await place() : await keyLimit.within(request, `user ${user_id}`, place)
+      const headers = { location: `/orders/${encodeURIComponent(order_id)}` }
+      return { status: placed === 'created' ? 201 : 200, body: { order_id }, headers }
+    },
+  })
+
+const orderAnswer = named(
+  'OrderAnswer',
+  objectOf({
+    order_id: id('order-1'),
+    status: choiceOf('partial', 'open', 'filled', 'expired'),
+    transactions: arrayOf(objectOf({ id: id('trade-1'), tx_hash: hash, block_hash: nullableOf(hash) })),
+  }),
+)
+const answerOf = ({ order, status, transactions }: OrderState) => ({ order_id: order.order_id, status, transactions })
+
+const readCall = (ledger: Ledger): Call =>
+  defineCall({
+    method: 'GET',
+    path: '/orders/{order_id}',
+    access: { roles: ['platform'], others: 'signed-request' },
+    summary: 'What became of an order',
+    description: 'A device reads the orders of its own user. block_hash is null until the tick is sealed.',
+    params: objectOf({ order_id: idIn('order-1') }),
+    answer: orderAnswer,
+    statuses: { 200: 'The order' },
+    handle: async ({ params, caller }) => {
+      const state = await ledger.order(params.order_id)
+      if (caller.kind === 'device' && caller.userId !== state.order.user_id) {
+        throw ledgerError('forbidden', { reason: 'the order belongs to another user' })
+      }
+      return { status: 200, body: answerOf(state) }
+    },
+  })
+
+/** The built-in market, from outside. */
+export const orderCalls = (ledger: Ledger, keyLimit: KeyLimit): readonly Call[] => [
+  placeCall(ledger, keyLimit),
+  readCall(ledger),
+]

@@ -1,0 +1,114 @@
+import { MAX_TRANSACTIONS_PER_BLOCK } from '../../protocol/limits.ts'
+import { isJsonObject, type Shape } from '../../protocol/shape.ts'
+import { ledgerError } from '../../ports/errors.ts'
+import type { Ledger, PlatformRow, PlatformTick, TickAnswer } from '../../ports/ledger.ts'
+import { rolesOnly } from '../access.ts'
+import { defineCall, type Call } from '../call.ts'
+import { arrayOf, documented, named, nullableOf, objectOf, orEmpty, type Schema } from '../schema.ts'
+import { decimalIn, hash, height, id, idIn, kindOf, reason, signedDecimalIn, time } from '../schemas.ts'
+
+const TICK_BODY_LIMIT = 32 * 1024 * 1024
+
+const tradeRow = objectOf(
+  {
+    id: idIn('trade-1'),
+    from_user_id: idIn('household-7'),
+    to_user_id: idIn('household-9'),
+    kwh: decimalIn('1.25'),
+    price_per_kwh: decimalIn('0.2'),
+    total_amount: decimalIn('0.25'),
+    timestamp: time,
+  },
+  { kind: kindOf('trade') },
+)
+const correctionRow = objectOf({
+  kind: kindOf('correction'),
+  id: idIn('correction-1'),
+  corrects: idIn('trade-1'),
+  kwh_delta: signedDecimalIn('-0.25'),
+  amount_delta: signedDecimalIn('-0.05'),
+  reason,
+  timestamp: time,
+})
+
+const rowShape: Shape<PlatformRow> = (value, path) =>
+  isJsonObject(value) && value.kind === 'correction'
+    ? correctionRow.shape(value, path)
+    : { ...tradeRow.shape(value, path), kind: 'trade' }
+const row: Schema<PlatformRow> = named(
+  'TickRow',
+  documented(rowShape, { oneOf: [tradeRow.json, correctionRow.json] }, { ...tradeRow.example, kind: 'trade' }),
+)
+
+const rows = arrayOf(row, MAX_TRANSACTIONS_PER_BLOCK)
+/** Too many rows are 413, and refused before any of them is looked at. */
+const rowsShape: Shape<readonly PlatformRow[]> = (value, path) => {
+  if (Array.isArray(value) && value.length > MAX_TRANSACTIONS_PER_BLOCK) {
+    throw ledgerError('tick_too_large', { count: value.length, limit: MAX_TRANSACTIONS_PER_BLOCK })
+  }
+  return rows.shape(value, path)
+}
+const platformTick: Schema<PlatformTick> = objectOf({
+  tick_id: idIn('2025-10-09T09:00'),
+  timestamp: time,
+  transactions: { ...rows, shape: rowsShape },
+})
+
+const tickAnswer: Schema<TickAnswer> = named(
+  'TickAnswer',
+  objectOf({
+    tick_id: id('2025-10-09T09:00'),
+    height: nullableOf(height),
+    block_hash: nullableOf(hash),
+    header_hash: nullableOf(hash),
+    merkle_root: nullableOf(hash),
+    transactions: arrayOf(objectOf({ id: id('trade-1'), tx_hash: hash })),
+  }),
+)
+const SEALED = 'Sealed, or height null for a tick that made no block'
+
+const acceptCall = (ledger: Ledger): Call =>
+  defineCall({
+    method: 'POST',
+    path: '/ticks/',
+    access: rolesOnly('platform'),
+    summary: "An outside engine's tick",
+    description:
+      'Idempotent by tick_id: the same tick again answers the same, other content is 409. Rows are trades unless `kind` says otherwise; tick_id and nonce of a row are added here. Without transactions it is recorded and makes no block.',
+    body: platformTick,
+    bodyLimit: TICK_BODY_LIMIT,
+    answer: tickAnswer,
+    statuses: { 200: SEALED },
+    handle: async ({ body }) => ({ status: 200, body: await ledger.acceptTick(body) }),
+  })
+
+const runCall = (ledger: Ledger): Call =>
+  defineCall({
+    method: 'POST',
+    path: '/ticks/run/',
+    access: rolesOnly('operator'),
+    summary: 'Runs the built-in market now',
+    description: 'A tick_id run before answers the same again.',
+    body: orEmpty(objectOf({}, { tick_id: idIn('2025-10-09T09:00'), timestamp: time })),
+    answer: tickAnswer,
+    statuses: { 200: SEALED },
+    handle: async ({ body }) => ({ status: 200, body: await ledger.runTick(body) }),
+  })
+
+const proposeCall = (ledger: Ledger): Call =>
+  defineCall({
+    method: 'POST',
+    path: '/blocks/propose/',
+    access: rolesOnly('operator'),
+    summary: 'Seals the oldest committed, unsealed tick',
+    body: orEmpty(objectOf({})),
+    answer: tickAnswer,
+    statuses: { 200: 'Sealed', 204: 'There is none' },
+    handle: async () => {
+      const answer = await ledger.proposeNext()
+      return answer === undefined ? { status: 204 } : { status: 200, body: answer }
+    },
+  })
+
+/** How trades get onto the chain. */
+export const tickCalls = (ledger: Ledger): readonly Call[] => [proposeCall(ledger), acceptCall(ledger), runCall(ledger)]

@@ -1,0 +1,192 @@
+import { delta, quantity } from '../protocol/decimal.ts'
+import { edgeDelta, edgeIdentifier, edgeQuantity } from '../protocol/edge.ts'
+import { decodeGenesis, finalityShape, roleShape, type Finality, type Genesis } from '../protocol/genesis.ts'
+import { headerShape, type Header } from '../protocol/header.ts'
+import { registryEntryShape, type RegistryEntry } from '../protocol/registry.ts'
+import {
+  blockHeight,
+  hash32,
+  identifier,
+  literal,
+  nonceHex,
+  publicKeyHex,
+  signatureHex,
+  timestampMs,
+  type Shape,
+} from '../protocol/shape.ts'
+import {
+  correctionReason,
+  transactionShape,
+  type Correction,
+  type Trade,
+  type Transaction,
+} from '../protocol/transaction.ts'
+import { voteShape, type Vote } from '../protocol/vote.ts'
+import { arrayOf, choiceOf, documented, integerOf, named, nullableOf, objectOf, textOf, type Schema } from './schema.ts'
+
+/** The objects of the protocol as the API document shows them. The rules are those of src/protocol. */
+
+const IDENTIFIER = '^[A-Za-z0-9._:@+-]{1,64}$'
+const QUANTITY = '^(0|[1-9][0-9]{0,11})(\\.[0-9]{0,5}[1-9])?$'
+const DELTA = '^(?!-0$)-?(0|[1-9][0-9]{0,11})(\\.[0-9]{0,5}[1-9])?$'
+
+const hex = (shape: Shape<string>, characters: number, description: string, digit: string): Schema<string> =>
+  documented(shape, { type: 'string', pattern: `^[0-9a-f]{${characters}}$`, description }, digit.repeat(characters))
+
+export const hash = hex(hash32, 64, 'SHA-256, lower-case hex', 'a')
+/** A key that obeys the signature rule (RFC 8032, 7.1, test 1), because decodeGenesis asks for one. */
+const EXAMPLE_KEY = 'd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a'
+const key: Schema<string> = { ...hex(publicKeyHex, 64, 'Ed25519 public key, hex', 'd'), example: EXAMPLE_KEY }
+export const signature = hex(signatureHex, 128, 'Ed25519 signature, hex', 'b')
+const nonce = hex(nonceHex, 32, '128 random bits, hex', 'c')
+
+const idJson = (pattern: string) => ({ type: 'string', pattern })
+export const id = (example: string): Schema<string> => documented(identifier, idJson(IDENTIFIER), example)
+/** What comes in: integers become decimal strings, UUIDs lower-case. */
+export const idIn = (example: string): Schema<string> =>
+  documented(edgeIdentifier, { anyOf: [idJson(IDENTIFIER), { type: 'integer' }] }, example)
+
+export const decimal = (example: string): Schema<string> => documented(quantity, idJson(QUANTITY), example)
+const signedDecimal = (example: string): Schema<string> => documented(delta, idJson(DELTA), example)
+
+const numberJson = (pattern: string) => ({
+  anyOf: [
+    { type: 'string', pattern },
+    { type: 'number', description: 'taken if it converts exactly' },
+  ],
+})
+/** What comes in: a decimal string, or a JSON number that converts exactly. */
+export const decimalIn = (example: string): Schema<string> => documented(edgeQuantity, numberJson(QUANTITY), example)
+export const signedDecimalIn = (example: string): Schema<string> => documented(edgeDelta, numberJson(DELTA), example)
+
+const EXAMPLE_TIME = 1_760_000_400_000
+export const time: Schema<number> = documented(
+  timestampMs,
+  { type: 'integer', minimum: 0, description: 'Unix milliseconds, UTC' },
+  EXAMPLE_TIME,
+)
+export const height: Schema<number> = documented(blockHeight, { type: 'integer', minimum: 0 }, 17)
+const constant = <const T extends string | number>(value: T): Schema<T> =>
+  documented(literal(value), { const: value }, value)
+export const kindOf = <const T extends string>(kind: T): Schema<T> => constant(kind)
+export const reason: Schema<string> = documented(
+  correctionReason,
+  { type: 'string', pattern: '^[\\x20-\\x7e]{1,200}$' },
+  'late meter reading',
+)
+
+const headerFields: Schema<Header> = objectOf({
+  version: constant(1),
+  chain_id: hash,
+  height,
+  prev_hash: hash,
+  merkle_root: hash,
+  tx_count: integerOf('transactions in the block', 12, 0, 100_000),
+  history_root: hash,
+  registry_root: hash,
+  timestamp: time,
+  nonce: integerOf('0 with seal "authority"', 0),
+  difficulty: integerOf('leading zero hex digits of the header hash', 0, 0, 64),
+  miner_id: id('authority-1'),
+})
+export const header: Schema<Header> = named('Header', { ...headerFields, shape: headerShape })
+
+const voteFields: Schema<Vote> = objectOf({
+  chain_id: hash,
+  header_hash: hash,
+  height,
+  voter_id: id('household-7.phone'),
+  decision: choiceOf('ack', 'reject'),
+  signature,
+})
+export const vote: Schema<Vote> = named('Vote', { ...voteFields, shape: voteShape })
+
+const role = { ...choiceOf('authority', 'validator', 'voter'), shape: roleShape }
+const entryFields: Schema<RegistryEntry> = objectOf({
+  slot: integerOf('leaf slot + 1 of the registry tree', 3),
+  id: id('household-7.phone'),
+  role,
+  public_key: key,
+  recovery_key: nullableOf(key),
+  status: choiceOf('active', 'revoked'),
+  since_height: height,
+})
+export const registryEntry: Schema<RegistryEntry> = named('RegistryEntry', {
+  ...entryFields,
+  shape: registryEntryShape,
+})
+
+const threshold = integerOf('votes that finality takes', 2, 1)
+const finality: Schema<Finality> = documented<Finality>(
+  finalityShape,
+  {
+    oneOf: [
+      objectOf({ policy: constant('authority') }).json,
+      objectOf({ policy: constant('votes'), threshold }).json,
+      objectOf({ policy: constant('validators'), threshold }).json,
+    ],
+  },
+  { policy: 'authority' },
+)
+const printable = (example: string) => textOf(/^[\x20-\x7e]{1,100}$/, 'printable ASCII', example)
+const genesisFields: Schema<Genesis> = objectOf({
+  version: constant(1),
+  name: printable('Sunny Street'),
+  origin: printable('ledger.example.org/sunny-street'),
+  created_at: time,
+  currency: printable('EUR'),
+  amount_decimals: integerOf('decimals of money amounts', 6, 0, 6),
+  seal: choiceOf('authority', 'work'),
+  difficulty: integerOf('leading zero hex digits of each header hash', 0, 0, 64),
+  finality,
+  registry: arrayOf(objectOf({ id: id('authority-1'), role, public_key: key, recovery_key: nullableOf(key) })),
+})
+/** The shape is `decodeGenesis`, which checks more than the description can say. */
+export const genesis: Schema<Genesis> = named('Genesis', {
+  ...genesisFields,
+  shape: decodeGenesis,
+  example: {
+    ...genesisFields.example,
+    registry: [{ id: 'authority-1', role: 'authority', public_key: EXAMPLE_KEY, recovery_key: null }],
+  },
+})
+
+const trade: Schema<Trade> = objectOf({
+  kind: constant('trade'),
+  id: id('trade-1'),
+  from_user_id: id('household-7'),
+  to_user_id: id('household-9'),
+  kwh: decimal('1.25'),
+  price_per_kwh: decimal('0.2'),
+  total_amount: decimal('0.25'),
+  timestamp: time,
+  tick_id: id('2025-10-09T09:00'),
+  nonce,
+})
+const correction: Schema<Correction> = objectOf({
+  kind: constant('correction'),
+  id: id('correction-1'),
+  corrects: id('trade-1'),
+  kwh_delta: signedDecimal('-0.25'),
+  amount_delta: signedDecimal('-0.05'),
+  reason,
+  timestamp: time,
+  tick_id: id('2025-10-09T10:00'),
+  nonce,
+})
+export const transaction: Schema<Transaction> = named(
+  'Transaction',
+  documented<Transaction>(transactionShape, { oneOf: [trade.json, correction.json] }, trade.example),
+)
+
+/** The whole block with its name. */
+export const block = named(
+  'Block',
+  objectOf({ block_hash: hash, header, signature, transactions: arrayOf(transaction) }),
+)
+export const blockStatus = choiceOf('final', 'proposed', 'orphaned')
+export const voteCounts = objectOf({
+  ack: integerOf('distinct acks', 2),
+  reject: integerOf('distinct rejects', 0),
+  required: integerOf('acks that finality takes; 0 under policy authority', 2),
+})

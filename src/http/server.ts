@@ -1,0 +1,71 @@
+import fastifyStatic from '@fastify/static'
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+import type { Clock } from '../ports/clock.ts'
+import type { Ledger } from '../ports/ledger.ts'
+import type { Logger } from '../ports/logger.ts'
+import type { TokenTable } from './access.ts'
+import { createApp } from './app.ts'
+import type { Call } from './call.ts'
+import { createEventStream } from './event-stream.ts'
+import { createLifecycle, type HttpServer, type ListenOptions } from './lifecycle.ts'
+import type { Metrics } from './metrics.ts'
+import { openApiDocument } from './openapi.ts'
+import { blockCalls } from './routes/blocks.ts'
+import { eventCalls } from './routes/events.ts'
+import { operationCalls, type NodeInfo } from './routes/operations.ts'
+import { orderCalls } from './routes/orders.ts'
+import { tickCalls } from './routes/ticks.ts'
+import { transactionCalls } from './routes/transactions.ts'
+
+export interface HttpParts {
+  readonly ledger: Ledger
+  /** The answer of `GET /node`. */
+  readonly node: () => NodeInfo
+  /** Why the node is not ready; empty if it is. */
+  readonly readiness: () => readonly string[]
+  readonly tokens: TokenTable
+  readonly metrics: Metrics
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+export interface HttpOptions extends ListenOptions {
+  /** Requests a second from one address, 200 if absent; valid role tokens are not held back. */
+  readonly rateLimitPerSecond?: number | undefined
+  /** A folder of static files to serve at `/`. */
+  readonly webRoot?: string | undefined
+}
+
+/** The HTTP side of an authority or validator (docs/protocol.md 9). It owns no part: it closes only what it opened. */
+export async function createHttpServer(parts: HttpParts, options: HttpOptions): Promise<HttpServer> {
+  const { ledger, clock } = parts
+  const { app, limits, addCalls } = await createApp({ ...parts, devices: ledger }, options.rateLimitPerSecond)
+  const events = createEventStream(ledger, clock)
+  const calls = [
+    ...blockCalls(ledger, parts.metrics, limits.key),
+    ...tickCalls(ledger),
+    ...orderCalls(ledger, limits.key),
+    ...transactionCalls(ledger),
+    ...eventCalls(events),
+    ...operationCalls(parts),
+  ]
+  addCalls(calls)
+  await addDocs(app, calls, parts.node().version)
+  if (options.webRoot !== undefined) await app.register(fastifyStatic, { root: options.webRoot, dotfiles: 'ignore' })
+  await app.ready()
+  return createLifecycle(app, options, { opened: () => events.open(), closing: () => events.close() })
+}
+
+/** The API document at /docs and /docs/json, with everything it loads served from here. */
+async function addDocs(app: FastifyInstance, calls: readonly Call[], version: string): Promise<void> {
+  await app.register(swagger, { mode: 'static', specification: { document: openApiDocument(calls, version) } })
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: true,
+    // The node speaks plain HTTP, and the page needs nothing from outside.
+    transformStaticCSP: (policy) =>
+      policy.replace(' upgrade-insecure-requests;', '').replaceAll(' https:', '').replace(' validator.swagger.io', ''),
+  })
+}

@@ -1,0 +1,267 @@
+import { createHash } from 'node:crypto'
+import { ledgerError } from '../../src/ports/errors.ts'
+import type {
+  BlockStatusAnswer,
+  Ledger,
+  LedgerEvent,
+  PlatformRow,
+  PlatformTick,
+  TickAnswer,
+} from '../../src/ports/ledger.ts'
+import type { TransactionPlace } from '../../src/ports/market-store.ts'
+import { assembleHeader, type Block } from '../../src/protocol/block.ts'
+import { chainIdOf, decodeGenesis } from '../../src/protocol/genesis.ts'
+import { hashHeader, sealHeader } from '../../src/protocol/header.ts'
+import { historyLeaf, MemoryTree } from '../../src/protocol/history.ts'
+import { merkleProof } from '../../src/protocol/merkle.ts'
+import type { Order } from '../../src/protocol/order.ts'
+import { Registry } from '../../src/protocol/registry.ts'
+import { signingKeyFromSecret, type SigningKey } from '../../src/protocol/signature.ts'
+import { checkTransaction, hashTransaction, type Transaction } from '../../src/protocol/transaction.ts'
+import { verifyVote, type Vote } from '../../src/protocol/vote.ts'
+
+/** The key whose 32 secret bytes all have this value. */
+export const testKey = (byte: number): SigningKey => signingKeyFromSecret(new Uint8Array(32).fill(byte))
+
+const AUTHORITY_KEY = testKey(1)
+/** Registered voters and the users they belong to. */
+export const DEVICES = {
+  'household-7.phone': { key: testKey(7), user: 'household-7' },
+  'household-9.phone': { key: testKey(9), user: 'household-9' },
+} as const
+export type DeviceId = keyof typeof DEVICES
+
+const genesisEntry = (id: string, role: 'authority' | 'voter', key: SigningKey) => ({
+  id,
+  role,
+  public_key: key.publicKey,
+  recovery_key: null,
+})
+export const TEST_GENESIS = decodeGenesis({
+  version: 1,
+  name: 'Test Street',
+  origin: 'ledger.example.org/test',
+  created_at: 1_700_000_000_000,
+  currency: 'EUR',
+  amount_decimals: 6,
+  seal: 'authority',
+  difficulty: 0,
+  finality: { policy: 'votes', threshold: 2 },
+  registry: [
+    genesisEntry('authority-1', 'authority', AUTHORITY_KEY),
+    ...Object.entries(DEVICES).map(([id, { key }]) => genesisEntry(id, 'voter', key)),
+  ],
+})
+
+interface Sealed {
+  readonly block: Block
+  readonly hash: string
+  readonly txHashes: readonly string[]
+  readonly votes: Vote[]
+}
+
+export interface MemoryLedger extends Ledger {
+  emit(event: LedgerEvent): void
+  /** Ticks that `proposeNext` still has to seal. */
+  readonly waiting: PlatformTick[]
+  listeners(): number
+}
+
+const bare = (row: PlatformRow, tick_id: string): Transaction => ({
+  ...row,
+  tick_id,
+  nonce: createHash('sha256').update(`${tick_id}/${row.id}`).digest('hex').slice(0, 32),
+})
+
+/** What the promise of a ledger's method does: a thrown error becomes a rejection. */
+const later =
+  <Args extends unknown[], R>(answer: (...args: Args) => R) =>
+  (...args: Args): Promise<R> =>
+    Promise.resolve().then(() => answer(...args))
+
+/**
+ * A ledger in memory: real headers, seals, trees and votes, no durability, no market, policy votes:2. It stands on the far
+ * side of what is tested.
+ */
+export function createMemoryLedger(): MemoryLedger {
+  const chainId = chainIdOf(TEST_GENESIS)
+  const registry = Registry.fromGenesis(TEST_GENESIS)
+  const history = new MemoryTree()
+  const chain: Sealed[] = []
+  const ticks = new Map<string, { content: string; answer: TickAnswer }>()
+  const orders = new Map<string, Order>()
+  const requests = new Set<string>()
+  const listeners = new Set<(event: LedgerEvent) => void>()
+  const waiting: PlatformTick[] = []
+  const emit = (event: LedgerEvent) => listeners.forEach((listener) => listener(event))
+
+  const find = (hash: string): Sealed => {
+    const found = chain.find((sealed) => sealed.hash === hash)
+    if (found === undefined) throw ledgerError('unknown_block', { block_hash: hash })
+    return found
+  }
+  const count = ({ votes }: Sealed) => ({
+    ack: votes.filter((vote) => vote.decision === 'ack').length,
+    reject: votes.filter((vote) => vote.decision === 'reject').length,
+    required: 2,
+  })
+  const statusOf = (sealed: Sealed) => (count(sealed).ack >= 2 ? 'final' : 'proposed')
+
+  function seal(tick: PlatformTick): TickAnswer {
+    const transactions = tick.transactions.map((row) => bare(row, tick.tick_id))
+    for (const tx of transactions) checkTransaction(tx, TEST_GENESIS.amount_decimals)
+    if (transactions.length === 0) {
+      return {
+        tick_id: tick.tick_id,
+        height: null,
+        block_hash: null,
+        header_hash: null,
+        merkle_root: null,
+        transactions: [],
+      }
+    }
+    const txHashes = transactions.map(hashTransaction)
+    const last = chain.at(-1)
+    const parent = last === undefined ? null : { header: last.block.header, hash: last.hash }
+    const tip = { parent, historyRoot: history.root() }
+    const header = assembleHeader(TEST_GENESIS, chainId, tip, tick, txHashes, registry.root, 'authority-1')
+    const sealed = sealHeader(header, AUTHORITY_KEY)
+    const hash = hashHeader(header)
+    chain.push({ block: { ...sealed, transactions }, hash, txHashes, votes: [] })
+    history.append(historyLeaf(hash))
+    emit({ type: 'header', header_hash: hash, sealed, status: 'proposed' })
+    return {
+      tick_id: tick.tick_id,
+      height: header.height,
+      block_hash: hash,
+      header_hash: hash,
+      merkle_root: header.merkle_root,
+      transactions: transactions.map(({ id }, index) => ({ id, tx_hash: txHashes[index]! })),
+    }
+  }
+
+  function accept(tick: PlatformTick): TickAnswer {
+    const content = JSON.stringify(tick)
+    const known = ticks.get(tick.tick_id)
+    if (known !== undefined && known.content !== content) {
+      throw ledgerError('tick_conflict', { tick_id: tick.tick_id, difference: 'content' })
+    }
+    const answer = known?.answer ?? seal(tick)
+    ticks.set(tick.tick_id, { content, answer })
+    return answer
+  }
+
+  const places = (): TransactionPlace[] =>
+    chain.flatMap(({ block, hash, txHashes }) =>
+      block.transactions.map((transaction, index) => ({
+        transaction,
+        tx_hash: txHashes[index]!,
+        tick_id: transaction.tick_id,
+        block_hash: hash,
+        height: block.header.height,
+      })),
+    )
+
+  return {
+    genesis: TEST_GENESIS,
+    chainId,
+    emit,
+    waiting,
+    listeners: () => listeners.size,
+    latestHeaders: later((n) => ({
+      chain_id: chainId,
+      tip_height: chain.length === 0 ? null : chain.length - 1,
+      headers: chain.slice(-n).map((sealed) => ({
+        header: sealed.block.header,
+        header_hash: sealed.hash,
+        signature: sealed.block.signature,
+        status: statusOf(sealed),
+      })),
+    })),
+    block: later((hash) => find(hash).block),
+    blockProof: later((hash, by) => {
+      const { block, txHashes } = find(hash)
+      const index = block.transactions.findIndex((tx, i) =>
+        'tx_id' in by ? tx.id === by.tx_id : txHashes[i] === by.tx_hash,
+      )
+      if (index < 0) throw ledgerError('unknown_transaction', { id: 'tx_id' in by ? by.tx_id : by.tx_hash })
+      const tx_hash = txHashes[index]!
+      return { block_hash: hash, tx_hash, ...merkleProof(txHashes, index), merkle_root: block.header.merkle_root }
+    }),
+    blockStatus: later((hash): BlockStatusAnswer => {
+      const sealed = find(hash)
+      const { height, timestamp } = sealed.block.header
+      const status = statusOf(sealed)
+      const finalized_at = status === 'final' ? timestamp : null
+      return { block_hash: hash, height, status, policy: 'votes', votes: count(sealed), finalized_at }
+    }),
+    votes: later((hash) => find(hash).votes.map((vote) => ({ vote, entry: registry.entry(vote.voter_id)! }))),
+    castVote: later((vote) => {
+      const sealed = find(vote.header_hash)
+      const target = { hash: sealed.hash, height: sealed.block.header.height }
+      const verdict = verifyVote(vote, chainId, target, registry.entry(vote.voter_id))
+      const { voter_id, header_hash, chain_id } = vote
+      if (!verdict.ok) {
+        switch (verdict.code) {
+          case 'wrong_chain':
+            throw ledgerError('wrong_chain', { chain_id, expected: chainId })
+          case 'wrong_header':
+            throw ledgerError('wrong_header', { header_hash, reason: verdict.reason })
+          case 'unknown_voter':
+            throw ledgerError('unknown_voter', { voter_id, reason: verdict.reason })
+          case 'bad_signature':
+            throw ledgerError('bad_signature', { signer: voter_id })
+        }
+      }
+      if (!sealed.votes.some((other) => other.signature === vote.signature)) sealed.votes.push(vote)
+      emit({ type: 'vote', vote, votes: count(sealed) })
+      return { header_hash, status: statusOf(sealed), votes: count(sealed) }
+    }),
+    historyInclusion: later((height, size) => history.inclusion(height, size)),
+    historyConsistency: later((from, to) => history.consistency(from, to)),
+    acceptTick: later((tick) => accept(tick)),
+    runTick: later(({ tick_id, timestamp }) =>
+      accept({ tick_id: tick_id ?? 'market', timestamp: timestamp ?? 0, transactions: [] }),
+    ),
+    proposeNext: later(() => {
+      const next = waiting.shift()
+      return next === undefined ? undefined : accept(next)
+    }),
+    placeOrder: later((order) => {
+      const known = orders.get(order.order_id)
+      if (known === undefined) {
+        orders.set(order.order_id, order)
+        return 'created'
+      }
+      if (JSON.stringify(known) === JSON.stringify(order)) return 'same'
+      throw ledgerError('order_conflict', { order_id: order.order_id })
+    }),
+    order: later((id) => {
+      const order = orders.get(id)
+      if (order === undefined) throw ledgerError('unknown_order', { order_id: id })
+      return { order, status: 'open', transactions: [] }
+    }),
+    transactions: later(({ user_id, from, to, after, limit }) => {
+      const all = places().filter(({ transaction: tx }) => {
+        const isParty = tx.kind === 'trade' && [tx.from_user_id, tx.to_user_id].includes(user_id ?? '')
+        return tx.timestamp >= from && tx.timestamp < to && (user_id === undefined || isParty)
+      })
+      const start = after === undefined ? 0 : Number(after)
+      const next = start + limit < all.length ? String(start + limit) : null
+      return { transactions: all.slice(start, start + limit), next }
+    }),
+    activeEntry: (id) => registry.active(id),
+    devicesOf: (user) =>
+      registry.activeOf('voter').filter(({ id }) => id in DEVICES && DEVICES[id as DeviceId].user === user),
+    userOf: (id) => (id in DEVICES ? DEVICES[id as DeviceId].user : id),
+    rememberRequest: later((id) => {
+      if (requests.has(id)) return false
+      requests.add(id)
+      return true
+    }),
+    subscribe(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
+}

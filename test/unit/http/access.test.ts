@@ -1,0 +1,249 @@
+import assert from 'node:assert/strict'
+import { signObject } from '../../../src/protocol/signature.ts'
+import { signVote } from '../../../src/protocol/vote.ts'
+import { DEVICES } from '../../helpers/memory-ledger.ts'
+import { bearer, NOW, ORDER, sealOne, startServer, tick, TRADE, type Role, type TestServer } from './harness.ts'
+
+type Credential = 'nothing' | 'unknown token' | 'device' | Role
+const CREDENTIALS: readonly Credential[] = [
+  'nothing',
+  'unknown token',
+  'device',
+  'operator',
+  'platform',
+  'auditor',
+  'validator',
+]
+const EVERYBODY = CREDENTIALS
+
+interface Row {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  /** Who is let in; the `who` column of docs/protocol.md 9. */
+  readonly who: readonly Credential[]
+  readonly body?: () => object
+}
+
+describe('HTTP access', () => {
+  let server: TestServer
+  let blockHash: string
+  let txHash: string
+  let counter = 0
+
+  before(async () => {
+    server = await startServer()
+    ;({ blockHash, txHash } = await sealOne(server))
+    await server.ledger.placeOrder({ ...ORDER, side: 'sell' })
+  })
+  after(() => server.stop())
+
+  const vote = () =>
+    signVote(
+      {
+        chain_id: server.ledger.chainId,
+        header_hash: blockHash,
+        height: 0,
+        voter_id: 'household-7.phone',
+        decision: 'ack',
+      },
+      DEVICES['household-7.phone'].key,
+    )
+  const freshTick = () => tick(`tick-${counter++}`, { ...TRADE, id: `row-${counter}` })
+  const freshOrder = () => ({ ...ORDER, order_id: `order-of-matrix-${counter++}` })
+  const rows: readonly Row[] = [
+    { method: 'GET', path: '/genesis', who: EVERYBODY },
+    { method: 'GET', path: '/node', who: EVERYBODY },
+    { method: 'GET', path: '/blocks/latest-headers/?n=5', who: EVERYBODY },
+    { method: 'GET', path: '/blocks/BLOCK/merkle-proof/?tx_hash=TX', who: EVERYBODY },
+    { method: 'GET', path: '/blocks/BLOCK', who: ['auditor', 'validator', 'platform', 'operator'] },
+    { method: 'POST', path: '/blocks/BLOCK/vote/', who: EVERYBODY, body: vote },
+    { method: 'GET', path: '/blocks/BLOCK/status/', who: EVERYBODY },
+    { method: 'GET', path: '/blocks/BLOCK/votes/', who: EVERYBODY },
+    { method: 'POST', path: '/blocks/propose/', who: ['operator'] },
+    { method: 'POST', path: '/ticks/', who: ['platform'], body: freshTick },
+    { method: 'POST', path: '/ticks/run/', who: ['operator'], body: () => ({ tick_id: `run-${counter++}` }) },
+    { method: 'POST', path: '/orders/', who: ['platform', 'operator'], body: freshOrder },
+    { method: 'GET', path: '/orders/order-1', who: ['device', 'platform'] },
+    { method: 'GET', path: '/transactions?from=0', who: ['device', 'platform', 'auditor'] },
+    { method: 'GET', path: '/history/inclusion?height=0&size=1', who: EVERYBODY },
+    { method: 'GET', path: '/history/consistency?from=1&to=1', who: EVERYBODY },
+    { method: 'GET', path: '/health', who: EVERYBODY },
+    { method: 'GET', path: '/ready', who: EVERYBODY },
+    { method: 'GET', path: '/metrics', who: ['nothing', 'operator'] },
+  ]
+
+  const headersOf = (credential: Credential, path: string): Record<string, string> => {
+    if (credential === 'nothing') return {}
+    if (credential === 'unknown token') return { authorization: 'Bearer guessed-token-0123456789' }
+    if (credential === 'device') return { authorization: server.sign('household-7.phone', path) }
+    return bearer(credential)
+  }
+  /** What the answer says of this credential; a device signs GETs only, so to a POST its header is no credential. */
+  const expected = (row: Row, credential: Credential): 'in' | 401 | 403 => {
+    if (row.who.includes(credential)) return 'in'
+    if (credential === 'nothing' || credential === 'unknown token') return 401
+    return credential === 'device' && row.method === 'POST' ? 401 : 403
+  }
+
+  for (const row of rows) {
+    for (const credential of CREDENTIALS) {
+      const verdict = expected(row, credential)
+      it(`${row.method} ${row.path} with ${credential}: ${verdict}`, async () => {
+        const path = row.path.replace('BLOCK', blockHash).replace('TX', txHash)
+        const body = row.body?.()
+        const answer = await server.request(row.method, path, { headers: headersOf(credential, path), body })
+        if (verdict === 'in') assert.ok(answer.status < 300, `${answer.status} ${answer.text}`)
+        else {
+          assert.equal(answer.status, verdict, answer.text)
+          assert.equal(answer.headers.get('content-type'), 'application/problem+json')
+          assert.equal(answer.headers.has('www-authenticate'), verdict === 401)
+        }
+      })
+    }
+    it(`${row.method} ${row.path} answers with and without the trailing slash`, async () => {
+      const who = row.who.find((credential) => credential !== 'device' && credential !== 'unknown token')!
+      const [pathname, query] = row.path.replace('BLOCK', blockHash).replace('TX', txHash).split('?')
+      for (const end of ['', '/']) {
+        const path = `${pathname!.replace(/\/$/, '')}${end}${query === undefined ? '' : `?${query}`}`
+        const answer = await server.request(row.method, path, { headers: headersOf(who, path), body: row.body?.() })
+        assert.ok(answer.status < 300, `${path}: ${answer.status} ${answer.text}`)
+      }
+    })
+  }
+
+  it('names the schemes that open a call', async () => {
+    const challenge = async (path: string) => (await server.request('GET', path)).headers.get('www-authenticate')
+    assert.equal(await challenge(`/blocks/${blockHash}`), 'Bearer realm="solar-node"')
+    assert.equal(await challenge('/transactions'), 'Bearer realm="solar-node", Solar realm="solar-node"')
+  })
+
+  it('keeps metrics from whom a proxy on this machine passes on', async () => {
+    const passedOn = { 'x-forwarded-for': '203.0.113.7' }
+    assert.equal((await server.request('GET', '/metrics', { headers: passedOn })).status, 401)
+    assert.equal(
+      (await server.request('GET', '/metrics', { headers: { ...passedOn, ...bearer('operator') } })).status,
+      200,
+    )
+  })
+
+  describe('signed requests of devices', () => {
+    const get = (path: string, authorization: string) => server.request('GET', path, { headers: { authorization } })
+
+    it('are accepted once', async () => {
+      const authorization = server.sign('household-7.phone', '/orders/order-1')
+      assert.equal((await get('/orders/order-1', authorization)).status, 200)
+      const replayed = await get('/orders/order-1', authorization)
+      assert.deepEqual([replayed.status, replayed.json.code], [401, 'replayed_request'])
+    })
+
+    it('are accepted up to 60 s from the clock, and not beyond', async () => {
+      const signed = (timestamp: number) => server.sign('household-7.phone', '/transactions', { timestamp })
+      for (const timestamp of [NOW - 60_000, NOW + 60_000]) {
+        assert.equal((await get('/transactions', signed(timestamp))).status, 200)
+      }
+      for (const timestamp of [NOW - 60_001, NOW + 60_001]) {
+        const answer = await get('/transactions', signed(timestamp))
+        assert.deepEqual([answer.status, answer.json.code], [401, 'stale_request'])
+      }
+    })
+
+    it('cover the path with its query exactly as it is sent', async () => {
+      for (const [signed, sent] of [
+        ['/transactions?from=1', '/transactions?from=2'],
+        ['/transactions', '/transactions/'],
+        ['/orders/order-1', '/orders/order%2D1'],
+      ] as const) {
+        const answer = await get(sent, server.sign('household-7.phone', signed))
+        assert.deepEqual([answer.status, answer.json.code], [401, 'bad_signature'], sent)
+      }
+      const path = '/transactions/?from=1&to=99'
+      assert.equal((await get(path, server.sign('household-7.phone', path))).status, 200)
+    })
+
+    it('signed for libp2p are not taken over HTTP', async () => {
+      const answer = await get('/transactions', server.sign('household-7.phone', '/transactions', { method: 'P2P' }))
+      assert.deepEqual([answer.status, answer.json.code], [401, 'bad_signature'])
+    })
+
+    it('of somebody who is not registered are refused', async () => {
+      const authorization = server.sign('household-7.phone', '/transactions').replace('household-7.phone', 'nobody')
+      const answer = await get('/transactions', authorization)
+      assert.deepEqual([answer.status, answer.json.code], [403, 'unknown_voter'])
+    })
+
+    for (const authorization of ['Solar', 'Solar ', 'Solar a.b.c', 'Solar x.1.2.3', 'Basic dTpw', 'Bearer', '']) {
+      it(`spelt ${JSON.stringify(authorization)} are no credential`, async () => {
+        const answer = await get('/transactions', authorization)
+        assert.equal(answer.status, 401, answer.text)
+      })
+    }
+
+    it('read the orders of their own user only', async () => {
+      const answer = await get('/orders/order-1', server.sign('household-9.phone', '/orders/order-1'))
+      assert.deepEqual([answer.status, answer.json.code], [403, 'forbidden'])
+    })
+
+    it('read the transactions of their own user only', async () => {
+      const { json } = await get('/transactions', server.sign('household-9.phone', '/transactions'))
+      const rows = json.transactions as { id: string; from_user_id: string; to_user_id: string }[]
+      assert.ok(rows.length > 0)
+      assert.ok(rows.every((row) => [row.from_user_id, row.to_user_id].includes('household-9')))
+      const foreign = '/transactions?user_id=household-7'
+      assert.equal((await get(foreign, server.sign('household-9.phone', foreign))).status, 403)
+    })
+  })
+
+  describe('signed orders', () => {
+    const signed = (device: keyof typeof DEVICES, order: object) => ({
+      ...order,
+      signature: signObject('order', server.ledger.chainId, order, DEVICES[device].key),
+    })
+    const place = (body: object, headers = {}) => server.request('POST', '/orders/', { body, headers })
+
+    it('of a device of the user are placed once, and told apart from others', async () => {
+      const order = { ...ORDER, order_id: 'signed-1', valid_until: NOW + 60_000 }
+      const first = await place(signed('household-7.phone', order))
+      assert.deepEqual([first.status, first.json], [201, { order_id: 'signed-1' }])
+      assert.equal(first.headers.get('location'), '/orders/signed-1')
+      assert.equal((await place(signed('household-7.phone', order))).status, 200)
+      const other = await place(signed('household-7.phone', { ...order, kwh: '2' }))
+      assert.deepEqual([other.status, other.json.code], [409, 'order_conflict'])
+    })
+
+    it('of a device of somebody else are refused', async () => {
+      const answer = await place(signed('household-9.phone', { ...ORDER, order_id: 'signed-2' }))
+      assert.deepEqual([answer.status, answer.json.code], [401, 'bad_signature'])
+      assert.equal(answer.headers.get('www-authenticate'), 'Bearer realm="solar-node", Solar realm="solar-node"')
+    })
+
+    it('of a user without devices are refused', async () => {
+      const answer = await place(
+        signed('household-9.phone', { ...ORDER, order_id: 'signed-3', user_id: 'household-8' }),
+      )
+      assert.deepEqual([answer.status, answer.json.code], [403, 'unknown_voter'])
+    })
+
+    it('are checked also when the platform passes them on', async () => {
+      const order = { ...ORDER, order_id: 'signed-4' }
+      assert.equal((await place(signed('household-9.phone', order), bearer('platform'))).status, 401)
+      assert.equal((await place(signed('household-7.phone', order), bearer('platform'))).status, 201)
+    })
+
+    it('may spell a quantity as a number: the signature is over the stored spelling', async () => {
+      const order = signed('household-7.phone', { ...ORDER, order_id: 'signed-5' })
+      assert.equal((await place({ ...order, kwh: 1.5 })).status, 201)
+    })
+  })
+
+  it('a vote needs the signature of its voter', async () => {
+    const body = { ...vote(), decision: 'reject' }
+    const answer = await server.request('POST', `/blocks/${blockHash}/vote/`, { body })
+    assert.deepEqual([answer.status, answer.json.code], [401, 'bad_signature'])
+    assert.equal(answer.headers.get('www-authenticate'), 'Solar realm="solar-node"')
+  })
+
+  it('a vote counts for the header of its path only', async () => {
+    const answer = await server.request('POST', `/blocks/${'0'.repeat(64)}/vote/`, { body: vote() })
+    assert.deepEqual([answer.status, answer.json.path], [400, 'body.header_hash'])
+  })
+})
