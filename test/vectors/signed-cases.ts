@@ -194,6 +194,7 @@ const REQUEST_CHANGES: readonly Change[] = [
   ['a leading zero in the time', (c) => (c.authorization = String(c.authorization).replace('.17', '.017'))],
   ['no scheme', (c) => (c.authorization = String(c.authorization).slice('Solar '.length))],
   ['another scheme', (c) => (c.authorization = String(c.authorization).replace('Solar', 'Bearer'))],
+  ['another scheme of the same length', (c) => (c.authorization = String(c.authorization).replace('Solar', 'Token'))],
   ['no voter', (c) => (c.authorization = String(c.authorization).replace('alice.', ''))],
   ['only three parts', (c) => (c.authorization = 'Solar a.b.c')],
 ]
