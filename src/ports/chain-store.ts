@@ -17,6 +17,8 @@ export interface ChainStore {
   append(block: Block, hash: Hash, txHashes: readonly Hash[]): Promise<void>
   /** Sealed headers of [from, from + count), ascending; fewer at the end. */
   headers(from: number, count: number): Promise<readonly StoredHeader[]>
+  /** Heights of the blocks that hold registry transactions, ascending. */
+  registryHeights(): Promise<readonly number[]>
   heightOf(blockHash: Hash): Promise<number | undefined>
   block(height: number): Promise<Block | undefined>
   /** Where a transaction is, by id or by hash. */

@@ -5,6 +5,7 @@ import type { SealedHeader } from '../protocol/header.ts'
 import type { ConsistencyProof, InclusionProof } from '../protocol/history.ts'
 import type { Order } from '../protocol/order.ts'
 import type { RegistryEntry } from '../protocol/registry.ts'
+import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
 import type { Vote } from '../protocol/vote.ts'
 import type { OrderState, TransactionPage, TransactionQuery } from './market-store.ts'
 
@@ -34,6 +35,15 @@ export interface Ledger {
   runTick(request: { readonly tick_id?: string; readonly timestamp?: number }): Promise<TickAnswer>
   /** Seals the oldest committed, unsealed tick; `undefined` if there is none. */
   proposeNext(): Promise<TickAnswer | undefined>
+
+  /**
+   * Seals a registry change as a tick of its own; durable once it returns. The same transaction again answers the same.
+   * Throws `registry_refused`, `tick_conflict`, `from_the_future`. `userId`: the platform user of an enrolled voter.
+   */
+  register(
+    transaction: RegistryTransaction,
+    userId?: string,
+  ): Promise<{ readonly id: string; readonly tick_id: string }>
 
   /** Places a checked order. Throws `order_conflict`, `order_too_small`, `from_the_future`. */
   placeOrder(order: Order): Promise<'created' | 'same'>

@@ -55,6 +55,11 @@ export interface MarketStore {
   /** Counts by header. */
   voteCounts(headerHashes: readonly Hash[]): Promise<ReadonlyMap<Hash, VoteCount>>
 
+  /** For each voter the greatest height of a block row that it acked. */
+  ackHeights(): Promise<ReadonlyMap<string, number>>
+  /** voter id -> platform user, as the enrolments said. */
+  users(): Promise<ReadonlyMap<string, string>>
+
   transaction(id: string): Promise<TransactionPlace | undefined>
   /** By time, then id; `after` is the cursor that the last page gave. */
   transactions(query: TransactionQuery): Promise<TransactionPage>
@@ -79,18 +84,23 @@ export interface OrderState {
   readonly transactions: readonly { readonly id: string; readonly tx_hash: Hash; readonly block_hash: Hash | null }[]
 }
 
+/** Where a tick came from; `registry`: one registry transaction, a tick of its own. */
+export type TickSource = 'market' | 'platform' | 'registry'
+
 export interface TickCommit extends CommittedTick {
-  readonly source: 'market' | 'platform'
+  readonly source: TickSource
   /** Hash of what was asked for (nonces not included), by which a repetition is recognised. */
   readonly content_hash: Hash
   /** In the order of `transactions`. */
   readonly tx_hashes: readonly Hash[]
   /** Micro-kWh taken from orders, and by which trade. */
   readonly fills: readonly { readonly order_id: string; readonly transaction_id: string; readonly kwh_micro: bigint }[]
+  /** The platform user that the voter of an enrolment belongs to, stored in the same transaction. */
+  readonly user?: { readonly voter_id: string; readonly user_id: string }
 }
 
 export interface StoredTick extends CommittedTick {
-  readonly source: 'market' | 'platform'
+  readonly source: TickSource
   readonly content_hash: Hash
   readonly tx_hashes: readonly Hash[]
   /** The block that sealed it; null if it is not sealed yet or has no transactions. */

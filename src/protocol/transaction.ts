@@ -12,6 +12,7 @@ import {
 } from './decimal.ts'
 import { protocolError } from './errors.ts'
 import { sha256Hex } from './hash.ts'
+import { registryTickId, registryTransactionShape, type RegistryTransaction } from './registry-transaction.ts'
 import {
   identifier,
   literal,
@@ -62,14 +63,15 @@ const correctionShape = object({
 
 export type Trade = TypeOf<typeof tradeShape>
 export type Correction = TypeOf<typeof correctionShape>
-export type Transaction = Trade | Correction
+export type Transaction = Trade | Correction | RegistryTransaction
 
 /** Shape of any transaction, by its `kind`. */
 export const transactionShape: Shape<Transaction> = (value, path) => {
   const kind = isJsonObject(value) ? value.kind : undefined
   if (kind === 'trade') return tradeShape(value, path)
   if (kind === 'correction') return correctionShape(value, path)
-  return refuse(`${path}.kind`, 'one of trade, correction', kind)
+  if (kind === 'registry') return registryTransactionShape(value, path)
+  return refuse(`${path}.kind`, 'one of trade, correction, registry', kind)
 }
 
 /** A removed body: it is shown in place of a transaction and proves nothing but its hash. */
@@ -104,6 +106,10 @@ export function checkTransaction(tx: Transaction, amountDecimals: number): void 
     case 'correction':
       if (parseDelta(tx.kwh_delta) === 0n && parseDelta(tx.amount_delta) === 0n) throw refuseRow('corrects nothing')
       if (tx.corrects === tx.id) throw refuseRow('corrects itself')
+      return
+    case 'registry':
+      // Whether the registry allows it depends on the height: Registry.after decides.
+      if (tx.tick_id !== registryTickId(tx.nonce)) throw refuseRow(`its tick is ${registryTickId(tx.nonce)}`)
       return
   }
 }
