@@ -17,9 +17,10 @@ export interface Access {
   readonly roles: readonly AccessRole[]
   /**
    * Who may call without a token: everybody, nobody, whoever signs what is in the body (the handler checks it), a device
-   * that signs its GET, or whoever is on this machine.
+   * that signs its GET, or whoever is on this machine. `signer`: the key that signs the body is all that counts, whatever
+   * else is sent, and some bodies take a token as well (the handler checks both).
    */
-  readonly others: 'anyone' | 'nobody' | 'signed-body' | 'signed-request' | 'loopback'
+  readonly others: 'anyone' | 'nobody' | 'signed-body' | 'signed-request' | 'signer' | 'loopback'
 }
 
 export const ANYONE: Access = { roles: [], others: 'anyone' }
@@ -81,6 +82,7 @@ export async function authorize(
   parts: GuardParts,
 ): Promise<Caller> {
   if (access.others === 'anyone') return { kind: 'anyone' }
+  if (access.others === 'signer') return role === undefined ? { kind: 'anyone' } : { kind: 'role', role }
   const { authorization } = request.headers
   if (authorization === undefined) {
     if (access.others === 'signed-body' || (access.others === 'loopback' && isLocal(request))) return { kind: 'anyone' }

@@ -42,6 +42,7 @@ function accessOf({ roles, others }: Access): { who: string; security: object[] 
     nobody: [],
     'signed-body': ['a registered device, by the signature in the body'],
     'signed-request': ['a registered device, by its signed request'],
+    signer: ['the holder of the key that signs the body'],
     loopback: ['this machine itself'],
   }[others]
   const bearers = roles.map((role) => `a token of the role ${role}`)

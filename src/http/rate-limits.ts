@@ -7,6 +7,9 @@ const DEFAULT_PER_ADDRESS = 200
 /** Requests a second by one registered key or one user, from wherever: a household needs a few. */
 export const PER_KEY = 50
 const WINDOW_MS = 1_000
+/** Changes of one registered id in `SUBJECT_WINDOW_MS`: each makes a block and stays for ever, and is rare. */
+export const PER_SUBJECT = 10
+const SUBJECT_WINDOW_MS = 60_000
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -17,7 +20,7 @@ declare module 'fastify' {
 
 /** Counts what a key does. Only proven work counts, so nobody can use up another's share by naming its id. */
 export interface KeyLimit {
-  /** Runs `work` if `key` has not used up its second, and counts it once it has succeeded. Throws `too_many_requests`. */
+  /** Runs `work` if `key` has not used up its window, and counts it once it has succeeded. Throws `too_many_requests`. */
   within<T>(request: FastifyRequest, key: string, work: () => T | Promise<T>): Promise<T>
 }
 
@@ -25,6 +28,8 @@ export interface RateLimits {
   /** Counts one request of its address. Throws `too_many_requests`. */
   address(request: FastifyRequest): Promise<void>
   readonly key: KeyLimit
+  /** Of registry changes, by the id that they change; one after another, so that exactly so many pass. */
+  readonly subject: KeyLimit
 }
 
 type Limiter = ReturnType<FastifyInstance['createRateLimit']>
@@ -37,26 +42,47 @@ async function take(limiter: Limiter, request: FastifyRequest, increment: boolea
   if (exceeded) throw httpError('too_many_requests', { retry_after_s: Math.max(1, state.ttlInSeconds) })
 }
 
-/** Counters are kept for the 5,000 addresses and the 5,000 keys seen last, so their memory is bounded. */
+/** Counters are kept for the 5,000 addresses, keys and subjects seen last, so their memory is bounded. */
 export async function createRateLimits(app: FastifyInstance, perAddress = DEFAULT_PER_ADDRESS): Promise<RateLimits> {
   await app.register(rateLimit, { global: false })
   app.decorateRequest('limitedKey', '')
   const addresses = app.createRateLimit({ max: perAddress, timeWindow: WINDOW_MS })
-  const keys = app.createRateLimit({
-    max: PER_KEY,
-    timeWindow: WINDOW_MS,
-    keyGenerator: (request) => request.limitedKey,
-  })
   return {
     address: (request) => take(addresses, request, true),
-    key: {
-      async within(request, key, work) {
-        request.limitedKey = key
-        await take(keys, request, false)
-        const result = await work()
-        await take(keys, request, true)
-        return result
-      },
+    key: createKeyLimit(app, PER_KEY, WINDOW_MS),
+    subject: oneAfterAnother(createKeyLimit(app, PER_SUBJECT, SUBJECT_WINDOW_MS)),
+  }
+}
+
+function createKeyLimit(app: FastifyInstance, max: number, timeWindow: number): KeyLimit {
+  const keys = app.createRateLimit({ max, timeWindow, keyGenerator: (request) => request.limitedKey })
+  return {
+    async within(request, key, work) {
+      request.limitedKey = key
+      await take(keys, request, false)
+      const result = await work()
+      await take(keys, request, true)
+      return result
+    },
+  }
+}
+
+/** Work of one key waits for the work of that key before it: what has not succeeded yet is not counted yet. */
+function oneAfterAnother(limit: KeyLimit): KeyLimit {
+  const last = new Map<string, Promise<unknown>>()
+  return {
+    async within(request, key, work) {
+      const before = last.get(key)
+      const run = (async () => {
+        await before?.catch(() => undefined)
+        return limit.within(request, key, work)
+      })()
+      last.set(key, run)
+      try {
+        return await run
+      } finally {
+        if (last.get(key) === run) last.delete(key)
+      }
     },
   }
 }

@@ -1,6 +1,6 @@
 import { delta, quantity } from '../protocol/decimal.ts'
 import { edgeDelta, edgeIdentifier, edgeQuantity } from '../protocol/edge.ts'
-import { decodeGenesis, finalityShape, roleShape, type Finality, type Genesis } from '../protocol/genesis.ts'
+import { decodeGenesis, finalityShape, roleShape, type Finality, type Genesis, type Role } from '../protocol/genesis.ts'
 import { headerShape, type Header } from '../protocol/header.ts'
 import { registryEntryShape, type RegistryEntry } from '../protocol/registry.ts'
 import {
@@ -14,13 +14,7 @@ import {
   timestampMs,
   type Shape,
 } from '../protocol/shape.ts'
-import {
-  correctionReason,
-  transactionShape,
-  type Correction,
-  type Trade,
-  type Transaction,
-} from '../protocol/transaction.ts'
+import { correctionReason } from '../protocol/transaction.ts'
 import { voteShape, type Vote } from '../protocol/vote.ts'
 import { arrayOf, choiceOf, documented, integerOf, named, nullableOf, objectOf, textOf, type Schema } from './schema.ts'
 
@@ -36,9 +30,9 @@ const hex = (shape: Shape<string>, characters: number, description: string, digi
 export const hash = hex(hash32, 64, 'SHA-256, lower-case hex', 'a')
 /** A key that obeys the signature rule (RFC 8032, 7.1, test 1), because decodeGenesis asks for one. */
 const EXAMPLE_KEY = 'd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a'
-const key: Schema<string> = { ...hex(publicKeyHex, 64, 'Ed25519 public key, hex', 'd'), example: EXAMPLE_KEY }
+export const key: Schema<string> = { ...hex(publicKeyHex, 64, 'Ed25519 public key, hex', 'd'), example: EXAMPLE_KEY }
 export const signature = hex(signatureHex, 128, 'Ed25519 signature, hex', 'b')
-const nonce = hex(nonceHex, 32, '128 random bits, hex', 'c')
+export const nonce = hex(nonceHex, 32, '128 random bits, hex', 'c')
 
 const idJson = (pattern: string) => ({ type: 'string', pattern })
 export const id = (example: string): Schema<string> => documented(identifier, idJson(IDENTIFIER), example)
@@ -47,7 +41,7 @@ export const idIn = (example: string): Schema<string> =>
   documented(edgeIdentifier, { anyOf: [idJson(IDENTIFIER), { type: 'integer' }] }, example)
 
 export const decimal = (example: string): Schema<string> => documented(quantity, idJson(QUANTITY), example)
-const signedDecimal = (example: string): Schema<string> => documented(delta, idJson(DELTA), example)
+export const signedDecimal = (example: string): Schema<string> => documented(delta, idJson(DELTA), example)
 
 const numberJson = (pattern: string) => ({
   anyOf: [
@@ -66,9 +60,9 @@ export const time: Schema<number> = documented(
   EXAMPLE_TIME,
 )
 export const height: Schema<number> = documented(blockHeight, { type: 'integer', minimum: 0 }, 17)
-const constant = <const T extends string | number>(value: T): Schema<T> =>
+/** Exactly this value. */
+export const constant = <const T extends string | number>(value: T): Schema<T> =>
   documented(literal(value), { const: value }, value)
-export const kindOf = <const T extends string>(kind: T): Schema<T> => constant(kind)
 export const reason: Schema<string> = documented(
   correctionReason,
   { type: 'string', pattern: '^[\\x20-\\x7e]{1,200}$' },
@@ -101,7 +95,7 @@ const voteFields: Schema<Vote> = objectOf({
 })
 export const vote: Schema<Vote> = named('Vote', { ...voteFields, shape: voteShape })
 
-const role = { ...choiceOf('authority', 'validator', 'voter'), shape: roleShape }
+export const role: Schema<Role> = { ...choiceOf('authority', 'validator', 'voter'), shape: roleShape }
 const entryFields: Schema<RegistryEntry> = objectOf({
   slot: integerOf('leaf slot + 1 of the registry tree', 3),
   id: id('household-7.phone'),
@@ -117,7 +111,7 @@ export const registryEntry: Schema<RegistryEntry> = named('RegistryEntry', {
 })
 
 const threshold = integerOf('votes that finality takes', 2, 1)
-const finality: Schema<Finality> = documented<Finality>(
+export const finality: Schema<Finality> = documented<Finality>(
   finalityShape,
   {
     oneOf: [
@@ -151,39 +145,6 @@ export const genesis: Schema<Genesis> = named('Genesis', {
   },
 })
 
-const trade: Schema<Trade> = objectOf({
-  kind: constant('trade'),
-  id: id('trade-1'),
-  from_user_id: id('household-7'),
-  to_user_id: id('household-9'),
-  kwh: decimal('1.25'),
-  price_per_kwh: decimal('0.2'),
-  total_amount: decimal('0.25'),
-  timestamp: time,
-  tick_id: id('2025-10-09T09:00'),
-  nonce,
-})
-const correction: Schema<Correction> = objectOf({
-  kind: constant('correction'),
-  id: id('correction-1'),
-  corrects: id('trade-1'),
-  kwh_delta: signedDecimal('-0.25'),
-  amount_delta: signedDecimal('-0.05'),
-  reason,
-  timestamp: time,
-  tick_id: id('2025-10-09T10:00'),
-  nonce,
-})
-export const transaction: Schema<Transaction> = named(
-  'Transaction',
-  documented<Transaction>(transactionShape, { oneOf: [trade.json, correction.json] }, trade.example),
-)
-
-/** The whole block with its name. */
-export const block = named(
-  'Block',
-  objectOf({ block_hash: hash, header, signature, transactions: arrayOf(transaction) }),
-)
 export const blockStatus = choiceOf('final', 'proposed', 'orphaned')
 export const voteCounts = objectOf({
   ack: integerOf('distinct acks', 2),

@@ -16,6 +16,7 @@ import { blockCalls } from './routes/blocks.ts'
 import { eventCalls } from './routes/events.ts'
 import { operationCalls, type NodeInfo } from './routes/operations.ts'
 import { orderCalls } from './routes/orders.ts'
+import { registryCalls } from './routes/registry.ts'
 import { tickCalls } from './routes/ticks.ts'
 import { transactionCalls } from './routes/transactions.ts'
 
@@ -48,6 +49,7 @@ export async function createHttpServer(parts: HttpParts, options: HttpOptions): 
     ...tickCalls(ledger),
     ...orderCalls(ledger, limits.key),
     ...transactionCalls(ledger),
+    ...registryCalls(ledger, limits.subject),
     ...eventCalls(events),
     ...operationCalls(parts),
   ]

@@ -4,7 +4,7 @@ import type { Genesis } from '../protocol/genesis.ts'
 import type { SealedHeader } from '../protocol/header.ts'
 import type { ConsistencyProof, InclusionProof } from '../protocol/history.ts'
 import type { Order } from '../protocol/order.ts'
-import type { RegistryEntry } from '../protocol/registry.ts'
+import type { RegistryEntry, RegistryPolicy } from '../protocol/registry.ts'
 import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
 import type { Vote } from '../protocol/vote.ts'
 import type { OrderState, TransactionPage, TransactionQuery } from './market-store.ts'
@@ -51,6 +51,8 @@ export interface Ledger {
   order(orderId: string): Promise<OrderState>
   transactions(query: TransactionQuery): Promise<TransactionPage>
 
+  /** The whole registry as of the tip: who may seal and vote, and by which policy. */
+  registry(): RegistryAnswer
   /** The active registry entry of this id as of the tip, for signed requests and orders. */
   activeEntry(id: string): RegistryEntry | undefined
   /** Active voters that belong to this platform user: may sign its orders, may read its trades. */
@@ -87,6 +89,16 @@ export interface BlockStatusAnswer {
   /** `required`: acks that finality takes; 0 under policy authority. */
   readonly votes: { readonly ack: number; readonly reject: number; readonly required: number }
   readonly finalized_at: number | null
+}
+
+export interface RegistryAnswer {
+  /** Of the tip; null on an empty chain, whose registry is that of the genesis. */
+  readonly height: number | null
+  /** RFC 9162 root over the policy and the entries, as in the header of `height`. */
+  readonly registry_root: Hash
+  readonly policy: RegistryPolicy
+  /** In slot order, the revoked ones too. */
+  readonly entries: readonly RegistryEntry[]
 }
 
 export interface VoteAnswer {

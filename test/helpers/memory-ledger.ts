@@ -16,6 +16,7 @@ import { historyLeaf, MemoryTree } from '../../src/protocol/history.ts'
 import { merkleProof } from '../../src/protocol/merkle.ts'
 import type { Order } from '../../src/protocol/order.ts'
 import { Registry } from '../../src/protocol/registry.ts'
+import type { RegistryTransaction } from '../../src/protocol/registry-transaction.ts'
 import { signingKeyFromSecret, type SigningKey } from '../../src/protocol/signature.ts'
 import { checkTransaction, hashTransaction, type Transaction } from '../../src/protocol/transaction.ts'
 import { verifyVote, type Vote } from '../../src/protocol/vote.ts'
@@ -23,7 +24,7 @@ import { verifyVote, type Vote } from '../../src/protocol/vote.ts'
 /** The key whose 32 secret bytes all have this value. */
 export const testKey = (byte: number): SigningKey => signingKeyFromSecret(new Uint8Array(32).fill(byte))
 
-const AUTHORITY_KEY = testKey(1)
+export const AUTHORITY_KEY = testKey(1)
 /** Registered voters and the users they belong to. */
 export const DEVICES = {
   'household-7.phone': { key: testKey(7), user: 'household-7' },
@@ -31,11 +32,13 @@ export const DEVICES = {
 } as const
 export type DeviceId = keyof typeof DEVICES
 
+/** The recovery key of household-7.phone. */
+export const RECOVERY_KEY = testKey(77)
 const genesisEntry = (id: string, role: 'authority' | 'voter', key: SigningKey) => ({
   id,
   role,
   public_key: key.publicKey,
-  recovery_key: null,
+  recovery_key: id === 'household-7.phone' ? RECOVERY_KEY.publicKey : null,
 })
 export const TEST_GENESIS = decodeGenesis({
   version: 1,
@@ -80,12 +83,13 @@ const later =
     Promise.resolve().then(() => answer(...args))
 
 /**
- * A ledger in memory: real headers, seals, trees and votes, no durability, no market, policy votes:2. It stands on the far
- * side of what is tested.
+ * A ledger in memory: real headers, seals, trees, votes and registry changes, no durability, no market, and as many votes
+ * as votes:2 asks for whatever the policy. It stands on the far side of what is tested.
  */
 export function createMemoryLedger(): MemoryLedger {
   const chainId = chainIdOf(TEST_GENESIS)
-  const registry = Registry.fromGenesis(TEST_GENESIS)
+  let registry = Registry.fromGenesis(TEST_GENESIS)
+  const users = new Map<string, string>(Object.entries(DEVICES).map(([id, { user }]) => [id, user]))
   const history = new MemoryTree()
   const chain: Sealed[] = []
   const ticks = new Map<string, { content: string; answer: TickAnswer }>()
@@ -108,7 +112,16 @@ export function createMemoryLedger(): MemoryLedger {
   const statusOf = (sealed: Sealed) => (count(sealed).ack >= 2 ? 'final' : 'proposed')
 
   function seal(tick: PlatformTick): TickAnswer {
-    const transactions = tick.transactions.map((row) => bare(row, tick.tick_id))
+    return sealTransactions(
+      tick,
+      tick.transactions.map((row) => bare(row, tick.tick_id)),
+    )
+  }
+
+  function sealTransactions(
+    tick: Pick<PlatformTick, 'tick_id' | 'timestamp'>,
+    transactions: readonly Transaction[],
+  ): TickAnswer {
     for (const tx of transactions) checkTransaction(tx, TEST_GENESIS.amount_decimals)
     if (transactions.length === 0) {
       return {
@@ -140,15 +153,25 @@ export function createMemoryLedger(): MemoryLedger {
     }
   }
 
-  function accept(tick: PlatformTick): TickAnswer {
-    const content = JSON.stringify(tick)
-    const known = ticks.get(tick.tick_id)
+  /** The answer of a tick that was committed before, or of `commit` now. */
+  function once(tick_id: string, content: string, commit: () => TickAnswer): TickAnswer {
+    const known = ticks.get(tick_id)
     if (known !== undefined && known.content !== content) {
-      throw ledgerError('tick_conflict', { tick_id: tick.tick_id, difference: 'content' })
+      throw ledgerError('tick_conflict', { tick_id, difference: 'content' })
     }
-    const answer = known?.answer ?? seal(tick)
-    ticks.set(tick.tick_id, { content, answer })
+    const answer = known?.answer ?? commit()
+    ticks.set(tick_id, { content, answer })
     return answer
+  }
+  const accept = (tick: PlatformTick): TickAnswer => once(tick.tick_id, JSON.stringify(tick), () => seal(tick))
+
+  function register(tx: RegistryTransaction, userId?: string): { id: string; tick_id: string } {
+    once(tx.tick_id, JSON.stringify([tx, userId]), () => {
+      registry = registry.after([tx], chainId, chain.length)
+      if (userId !== undefined) users.set(tx.subject_id, userId)
+      return sealTransactions(tx, [tx])
+    })
+    return { id: tx.id, tick_id: tx.tick_id }
   }
 
   const places = (): TransactionPlace[] =>
@@ -227,6 +250,7 @@ export function createMemoryLedger(): MemoryLedger {
       const next = waiting.shift()
       return next === undefined ? undefined : accept(next)
     }),
+    register: later(register),
     placeOrder: later((order) => {
       const known = orders.get(order.order_id)
       if (known === undefined) {
@@ -250,10 +274,15 @@ export function createMemoryLedger(): MemoryLedger {
       const next = start + limit < all.length ? String(start + limit) : null
       return { transactions: all.slice(start, start + limit), next }
     }),
+    registry: () => ({
+      height: chain.length === 0 ? null : chain.length - 1,
+      registry_root: registry.root,
+      policy: registry.policy,
+      entries: registry.entries,
+    }),
     activeEntry: (id) => registry.active(id),
-    devicesOf: (user) =>
-      registry.activeOf('voter').filter(({ id }) => id in DEVICES && DEVICES[id as DeviceId].user === user),
-    userOf: (id) => (id in DEVICES ? DEVICES[id as DeviceId].user : id),
+    devicesOf: (user) => registry.activeOf('voter').filter(({ id }) => (users.get(id) ?? id) === user),
+    userOf: (id) => users.get(id) ?? id,
     rememberRequest: later((id) => {
       if (requests.has(id)) return false
       requests.add(id)

@@ -6,7 +6,6 @@ import type { Metrics } from '../metrics.ts'
 import type { KeyLimit } from '../rate-limits.ts'
 import { arrayOf, choiceOf, integerInQuery, integerOf, named, nullableOf, objectOf } from '../schema.ts'
 import {
-  block,
   blockStatus,
   genesis,
   hash,
@@ -19,6 +18,7 @@ import {
   vote,
   voteCounts,
 } from '../schemas.ts'
+import { block } from '../transaction-schemas.ts'
 
 const MAX_LATEST_HEADERS = 100
 const DEFAULT_LATEST_HEADERS = 5

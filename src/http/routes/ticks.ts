@@ -5,7 +5,7 @@ import type { Ledger, PlatformRow, PlatformTick, TickAnswer } from '../../ports/
 import { rolesOnly } from '../access.ts'
 import { defineCall, type Call } from '../call.ts'
 import { arrayOf, documented, named, nullableOf, objectOf, orEmpty, type Schema } from '../schema.ts'
-import { decimalIn, hash, height, id, idIn, kindOf, reason, signedDecimalIn, time } from '../schemas.ts'
+import { constant, decimalIn, hash, height, id, idIn, reason, signedDecimalIn, time } from '../schemas.ts'
 
 const TICK_BODY_LIMIT = 32 * 1024 * 1024
 
@@ -19,10 +19,10 @@ const tradeRow = objectOf(
     total_amount: decimalIn('0.25'),
     timestamp: time,
   },
-  { kind: kindOf('trade') },
+  { kind: constant('trade') },
 )
 const correctionRow = objectOf({
-  kind: kindOf('correction'),
+  kind: constant('correction'),
   id: idIn('correction-1'),
   corrects: idIn('trade-1'),
   kwh_delta: signedDecimalIn('-0.25'),

@@ -6,7 +6,8 @@ import type { TransactionPlace } from '../../ports/market-store.ts'
 import type { Caller } from '../access.ts'
 import { defineCall, type Call } from '../call.ts'
 import { arrayOf, documented, integerInQuery, named, nullableOf, objectOf, textOf, type Schema } from '../schema.ts'
-import { hash, height, idIn, transaction } from '../schemas.ts'
+import { hash, height, idIn } from '../schemas.ts'
+import { transaction } from '../transaction-schemas.ts'
 
 const DEFAULT_PAGE = 100
 const MAX_PAGE = 1_000

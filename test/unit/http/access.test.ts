@@ -1,8 +1,21 @@
 import assert from 'node:assert/strict'
 import { signObject } from '../../../src/protocol/signature.ts'
 import { signVote } from '../../../src/protocol/vote.ts'
-import { DEVICES } from '../../helpers/memory-ledger.ts'
-import { bearer, NOW, ORDER, sealOne, startServer, tick, TRADE, type Role, type TestServer } from './harness.ts'
+import { decodePostedRegistryTransaction } from '../../../src/protocol/registry-transaction.ts'
+import { AUTHORITY_KEY, DEVICES } from '../../helpers/memory-ledger.ts'
+import {
+  bearer,
+  change,
+  freshKey,
+  NOW,
+  ORDER,
+  sealOne,
+  startServer,
+  tick,
+  TRADE,
+  type Role,
+  type TestServer,
+} from './harness.ts'
 
 type Credential = 'nothing' | 'unknown token' | 'device' | Role
 const CREDENTIALS: readonly Credential[] = [
@@ -21,7 +34,9 @@ interface Row {
   readonly path: string
   /** Who is let in; the `who` column of docs/protocol.md 9. */
   readonly who: readonly Credential[]
-  readonly body?: () => object
+  readonly body?: () => object | Promise<object>
+  /** What the body asks for, where that decides who is let in. */
+  readonly what?: string
 }
 
 describe('HTTP access', () => {
@@ -50,6 +65,42 @@ describe('HTTP access', () => {
     )
   const freshTick = () => tick(`tick-${counter++}`, { ...TRADE, id: `row-${counter}` })
   const freshOrder = () => ({ ...ORDER, order_id: `order-of-matrix-${counter++}` })
+  const enrol = (role: 'voter' | 'validator', key = freshKey(), recovery = freshKey()) => {
+    const subject_id = `${role}-${counter++}`
+    const { publicKey: public_key } = key
+    return change(server.ledger, key, {
+      action: 'enrol',
+      subject_id,
+      role,
+      public_key,
+      recovery_key: recovery.publicKey,
+    })
+  }
+  const enrolled = async () => {
+    const [key, recovery] = [freshKey(), freshKey()]
+    const transaction = enrol('voter', key, recovery)
+    await server.ledger.register(decodePostedRegistryTransaction(transaction))
+    return { subject_id: transaction.subject_id, key, recovery }
+  }
+  const rotate = async () => {
+    const { subject_id, key } = await enrolled()
+    return change(server.ledger, key, { action: 'rotate', subject_id, public_key: freshKey().publicKey })
+  }
+  const revoke = async () => {
+    const { subject_id } = await enrolled()
+    return change(server.ledger, AUTHORITY_KEY, { action: 'revoke', subject_id })
+  }
+  const recover = async () => {
+    const { subject_id, recovery } = await enrolled()
+    return change(server.ledger, recovery, { action: 'recover', subject_id, public_key: freshKey().publicKey })
+  }
+  const policy = () =>
+    change(server.ledger, AUTHORITY_KEY, {
+      action: 'policy',
+      subject_id: 'authority-1',
+      finality: { policy: 'votes', threshold: 2 },
+    })
+  const registry = { method: 'POST', path: '/registry/' } as const
   const rows: readonly Row[] = [
     { method: 'GET', path: '/genesis', who: EVERYBODY },
     { method: 'GET', path: '/node', who: EVERYBODY },
@@ -67,6 +118,13 @@ describe('HTTP access', () => {
     { method: 'GET', path: '/transactions?from=0', who: ['device', 'platform', 'auditor'] },
     { method: 'GET', path: '/history/inclusion?height=0&size=1', who: EVERYBODY },
     { method: 'GET', path: '/history/consistency?from=1&to=1', who: EVERYBODY },
+    { method: 'GET', path: '/registry', who: EVERYBODY },
+    { ...registry, what: 'enrolling a voter', who: ['platform', 'operator'], body: () => enrol('voter') },
+    { ...registry, what: 'enrolling a validator', who: ['operator'], body: () => enrol('validator') },
+    { ...registry, what: 'rotating', who: EVERYBODY, body: rotate },
+    { ...registry, what: 'revoking', who: EVERYBODY, body: revoke },
+    { ...registry, what: 'recovering', who: EVERYBODY, body: recover },
+    { ...registry, what: 'changing the policy', who: EVERYBODY, body: policy },
     { method: 'GET', path: '/health', who: EVERYBODY },
     { method: 'GET', path: '/ready', who: EVERYBODY },
     { method: 'GET', path: '/metrics', who: ['nothing', 'operator'] },
@@ -86,11 +144,12 @@ describe('HTTP access', () => {
   }
 
   for (const row of rows) {
+    const name = `${row.method} ${row.path}${row.what === undefined ? '' : `, ${row.what},`}`
     for (const credential of CREDENTIALS) {
       const verdict = expected(row, credential)
-      it(`${row.method} ${row.path} with ${credential}: ${verdict}`, async () => {
+      it(`${name} with ${credential}: ${verdict}`, async () => {
         const path = row.path.replace('BLOCK', blockHash).replace('TX', txHash)
-        const body = row.body?.()
+        const body = await row.body?.()
         const answer = await server.request(row.method, path, { headers: headersOf(credential, path), body })
         if (verdict === 'in') assert.ok(answer.status < 300, `${answer.status} ${answer.text}`)
         else {
@@ -100,12 +159,15 @@ describe('HTTP access', () => {
         }
       })
     }
-    it(`${row.method} ${row.path} answers with and without the trailing slash`, async () => {
+    it(`${name} answers with and without the trailing slash`, async () => {
       const who = row.who.find((credential) => credential !== 'device' && credential !== 'unknown token')!
       const [pathname, query] = row.path.replace('BLOCK', blockHash).replace('TX', txHash).split('?')
       for (const end of ['', '/']) {
         const path = `${pathname!.replace(/\/$/, '')}${end}${query === undefined ? '' : `?${query}`}`
-        const answer = await server.request(row.method, path, { headers: headersOf(who, path), body: row.body?.() })
+        const answer = await server.request(row.method, path, {
+          headers: headersOf(who, path),
+          body: await row.body?.(),
+        })
         assert.ok(answer.status < 300, `${path}: ${answer.status} ${answer.text}`)
       }
     })

@@ -10,7 +10,13 @@ import {
 import type { Clock } from '../../../src/ports/clock.ts'
 import type { Ledger } from '../../../src/ports/ledger.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
+import {
+  signRegistryTransaction,
+  type PostedRegistryTransaction,
+  type RegistryTransactionBody,
+} from '../../../src/protocol/registry-transaction.ts'
 import { formatAuthorization, signRequest } from '../../../src/protocol/request.ts'
+import { signingKeyFromSecret, type SigningKey } from '../../../src/protocol/signature.ts'
 import { createMemoryLedger, DEVICES, type DeviceId, type MemoryLedger } from '../../helpers/memory-ledger.ts'
 
 export const NOW = 1_760_000_400_000
@@ -155,3 +161,18 @@ export async function sealOne(server: TestServer, id = 'trade-1'): Promise<{ blo
   const { block_hash, transactions } = json as { block_hash: string; transactions: { tx_hash: string }[] }
   return { blockHash: block_hash, txHash: transactions[0]!.tx_hash }
 }
+
+type Fields<T> = T extends unknown ? Omit<T, 'kind' | 'id' | 'timestamp' | 'nonce'> : never
+/** A posted registry change with a nonce of its own. */
+export function change(
+  ledger: Pick<Ledger, 'chainId'>,
+  key: SigningKey,
+  fields: Fields<RegistryTransactionBody>,
+): PostedRegistryTransaction {
+  const nonce = randomBytes(16).toString('hex')
+  const body = { kind: 'registry' as const, id: `change-${nonce}`, timestamp: NOW, nonce, ...fields }
+  return signRegistryTransaction(body, ledger.chainId, key)
+}
+
+/** A key nobody has had before. */
+export const freshKey = (): SigningKey => signingKeyFromSecret(new Uint8Array(randomBytes(32)))

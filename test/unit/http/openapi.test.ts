@@ -8,13 +8,25 @@ import { blockCalls } from '../../../src/http/routes/blocks.ts'
 import { eventCalls } from '../../../src/http/routes/events.ts'
 import { operationCalls } from '../../../src/http/routes/operations.ts'
 import { orderCalls } from '../../../src/http/routes/orders.ts'
+import { registryCalls } from '../../../src/http/routes/registry.ts'
 import { tickCalls } from '../../../src/http/routes/ticks.ts'
 import { transactionCalls } from '../../../src/http/routes/transactions.ts'
 import type { Schema } from '../../../src/http/schema.ts'
 import { decimal, decimalIn, hash, id, idIn, reason, signature, signedDecimalIn } from '../../../src/http/schemas.ts'
 import { signVote } from '../../../src/protocol/vote.ts'
 import { createMemoryLedger, DEVICES } from '../../helpers/memory-ledger.ts'
-import { bearer, createTestClock, ORDER, sealOne, startServer, tick, TRADE, type TestServer } from './harness.ts'
+import {
+  bearer,
+  change,
+  createTestClock,
+  freshKey,
+  ORDER,
+  sealOne,
+  startServer,
+  tick,
+  TRADE,
+  type TestServer,
+} from './harness.ts'
 
 function everyCall(): readonly Call[] {
   const ledger = createMemoryLedger()
@@ -26,6 +38,7 @@ function everyCall(): readonly Call[] {
     ...tickCalls(ledger),
     ...orderCalls(ledger, keyLimit),
     ...transactionCalls(ledger),
+    ...registryCalls(ledger, keyLimit),
     ...eventCalls(createEventStream(ledger, createTestClock())),
     ...operationCalls({ node, readiness: () => [], metrics }),
   ]
@@ -62,10 +75,12 @@ describe('API document', () => {
       'GET /node',
       'GET /orders/{order_id}',
       'GET /ready',
+      'GET /registry',
       'GET /transactions',
       'POST /blocks/propose/',
       'POST /blocks/{header_hash}/vote/',
       'POST /orders/',
+      'POST /registry/',
       'POST /ticks/',
       'POST /ticks/run/',
     ])
@@ -94,6 +109,8 @@ describe('API document', () => {
     assert.deepEqual(document.paths['/ticks/']!.post!.security, [{ token: [] }])
     assert.deepEqual(document.paths['/transactions']!.get!.security, [{ device: [] }, { token: [] }])
     assert.deepEqual(document.paths['/genesis']!.get!.security, [{}])
+    assert.match(document.paths['/registry/']!.post!.description, /^Who: the holder of the key that signs the body; /)
+    assert.deepEqual(document.paths['/registry/']!.post!.security, [{}, { token: [] }])
   })
 
   describe('gives patterns that accept exactly the strings that are accepted', () => {
@@ -175,6 +192,13 @@ describe('API document', () => {
         voter_id: 'household-7.phone',
       }
       const vote = signVote({ ...voter, decision: 'ack' }, DEVICES['household-7.phone'].key)
+      const phone = freshKey()
+      const enrolment = change(server.ledger, phone, {
+        action: 'enrol',
+        subject_id: 'household-8.phone',
+        role: 'voter',
+        public_key: phone.publicKey,
+      })
       const requests: Record<string, readonly [string, object?]> = {
         'GET /genesis': ['/genesis'],
         'GET /node': ['/node'],
@@ -190,6 +214,8 @@ describe('API document', () => {
         'POST /orders/': ['/orders/', ORDER],
         'GET /orders/{order_id}': ['/orders/order-1'],
         'GET /transactions': ['/transactions'],
+        'POST /registry/': ['/registry/', { transaction: enrolment, user_id: 'household-8' }],
+        'GET /registry': ['/registry'],
         'GET /health': ['/health'],
         'GET /ready': ['/ready'],
       }
