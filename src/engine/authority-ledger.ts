@@ -1,6 +1,6 @@
 import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
-import type { BlockStatusAnswer, LatestHeaders, Ledger } from '../ports/ledger.ts'
+import type { BlockStatus, BlockStatusAnswer, LatestHeaders, Ledger } from '../ports/ledger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
 import { checkOrder, type IntakeCode, type IntakeRules } from '../market/intake.ts'
 import type { Hash } from '../protocol/bytes.ts'
@@ -10,6 +10,7 @@ import type { Order } from '../protocol/order.ts'
 import { hashHeader } from '../protocol/header.ts'
 import type { Chain } from './chain.ts'
 import type { EventHub } from './events.ts'
+import type { Finalizer } from './finalizer.ts'
 import type { TickRunner } from './tick-runner.ts'
 import type { VoteCounter } from './vote-counter.ts'
 
@@ -19,21 +20,27 @@ export interface AuthorityLedgerParts {
   readonly runner: TickRunner
   readonly votes: VoteCounter
   readonly events: EventHub
+  readonly finalizer: Finalizer
   readonly clock: Clock
   /** The smallest order, micro-kWh. */
   readonly minTradeMicro: bigint
-  /** voter id -> platform user, where they differ (configuration). */
-  readonly users: ReadonlyMap<string, string>
+  /** voter id -> platform user, where they differ; enrolments add to it. */
+  readonly users: Map<string, string>
 }
 
 /** The authority's answers, the same for HTTP and for libp2p. */
 export function createAuthorityLedger(parts: AuthorityLedgerParts): Ledger {
-  const { chain, store, runner, votes, events } = parts
+  const { chain, store, runner, votes, events, finalizer } = parts
   return {
     genesis: chain.genesis,
     chainId: chain.chainId,
-    ...chainQueries(chain, store),
+    ...chainQueries(chain, store, finalizer),
     ...registryQueries(chain, parts.users),
+    async register(transaction, userId) {
+      const { tick_id } = await runner.register(transaction, userId)
+      if (userId !== undefined) parts.users.set(transaction.subject_id, userId)
+      return { id: transaction.id, tick_id }
+    },
     ...marketCalls(parts),
     castVote: async (vote) => (await votes.cast(vote)).answer,
     acceptTick: (tick) => runner.accept(tick),
@@ -44,7 +51,8 @@ export function createAuthorityLedger(parts: AuthorityLedgerParts): Ledger {
   }
 }
 
-function chainQueries(chain: Chain, store: MarketStore) {
+function chainQueries(chain: Chain, store: MarketStore, finalizer: Finalizer) {
+  const statusOf = (height: number): BlockStatus => (height <= finalizer.finalHeight ? 'final' : 'proposed')
   return {
     async latestHeaders(n: number): Promise<LatestHeaders> {
       const { tip } = chain
@@ -53,7 +61,7 @@ function chainQueries(chain: Chain, store: MarketStore) {
         header,
         header_hash: hash,
         signature,
-        status: 'final' as const,
+        status: statusOf(header.height),
       }))
       return { chain_id: chain.chainId, tip_height: tip?.header.height ?? null, headers }
     },
@@ -77,18 +85,19 @@ function chainQueries(chain: Chain, store: MarketStore) {
       return {
         block_hash: blockHash,
         height: row.height,
-        status: row.finalized_at === null ? 'proposed' : 'final',
-        policy: chain.registry.finality.policy,
-        votes: { ...counts, required: 0 },
+        status: statusOf(row.height),
+        policy: chain.registryBefore(row.height).finality.policy,
+        votes: { ...counts, required: finalizer.required(row.height) },
         finalized_at: row.finalized_at,
       }
     },
 
     async votes(blockHash: Hash) {
-      await chain.headerOf(blockHash)
+      const { header } = await chain.headerOf(blockHash)
+      const registry = chain.registryBefore(header.height)
       const stored = await store.votesOf(blockHash)
       return stored.flatMap((vote) => {
-        const entry = chain.registry.entry(vote.voter_id)
+        const entry = registry.entry(vote.voter_id)
         return entry === undefined ? [] : [{ vote, entry }]
       })
     },
@@ -102,6 +111,10 @@ function registryQueries(chain: Chain, users: ReadonlyMap<string, string>) {
   const userOf = (voterId: string): string => users.get(voterId) ?? voterId
   return {
     userOf,
+    registry() {
+      const { policy, root, entries } = chain.registry
+      return { height: chain.tip?.header.height ?? null, registry_root: root, policy, entries }
+    },
     activeEntry: (id: string) => chain.registry.active(id),
     devicesOf: (userId: string) => chain.registry.activeOf('voter').filter((entry) => userOf(entry.id) === userId),
   }

@@ -10,6 +10,7 @@ import { REQUEST_VALIDITY_MS } from '../protocol/limits.ts'
 import { merkleProof } from '../protocol/merkle.ts'
 import {
   anchorParams,
+  registryParams,
   headersParams,
   historyParams,
   proofParams,
@@ -21,7 +22,9 @@ import {
 import { verifyCredential, type Credential } from '../protocol/request.ts'
 import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
 import { voteShape } from '../protocol/vote.ts'
+import { buildAnchor, type AckSource } from './anchor-builder.ts'
 import type { Chain } from './chain.ts'
+import type { Finalizer } from './finalizer.ts'
 import { judge } from './gossip-rules.ts'
 import type { VoteCounter } from './vote-counter.ts'
 
@@ -29,6 +32,8 @@ export interface AuthorityPeersParts {
   readonly chain: Chain
   readonly ledger: Ledger
   readonly votes: VoteCounter
+  readonly finalizer: Finalizer
+  readonly acks: AckSource
   readonly gossip: Gossip
   readonly requests: PeerRequests
   readonly clock: Clock
@@ -42,13 +47,13 @@ export function serveAuthorityPeers(parts: AuthorityPeersParts): void {
   serveTrades(parts)
 }
 
-function serveChain({ chain, requests }: AuthorityPeersParts): void {
+function serveChain({ chain, finalizer, acks, requests }: AuthorityPeersParts): void {
   requests.serve('genesis', () => Promise.resolve({ genesis: chain.genesis }))
   requests.serve('status', () => {
     const { tip } = chain
-    const height = tip?.header.height ?? null
     const at = tip === null ? null : { height: tip.header.height, header_hash: tip.hash }
-    return Promise.resolve({ mode: 'authority', chain_id: chain.chainId, tip: at, final_height: height })
+    const final_height = finalizer.finalHeight < 0 ? null : finalizer.finalHeight
+    return Promise.resolve({ mode: 'authority', chain_id: chain.chainId, tip: at, final_height })
   })
   requests.serve('headers', async (params) => {
     const { from_height, count } = headersParams(params, 'headers')
@@ -65,7 +70,20 @@ function serveChain({ chain, requests }: AuthorityPeersParts): void {
       ? await chain.inclusion(asked.height, asked.size)
       : await chain.consistency(asked.from, asked.to)
   })
-  requests.serve('anchor', async (params) => await chain.anchor(anchorParams(params, 'anchor').from_height))
+  const anchors = { chain, acks, anchorHeight: () => finalizer.finalHeight }
+  requests.serve('anchor', async (params) => await buildAnchor(anchors, anchorParams(params, 'anchor')))
+  requests.serve('registry', (params) => {
+    const { at_height, ...by } = registryParams(params, 'registry')
+    if (at_height !== null && at_height >= chain.size) {
+      throw ledgerError('out_of_range', { what: 'at_height', value: at_height, limit: chain.size })
+    }
+    const height = at_height ?? chain.size - 1
+    const registry = chain.registryBefore(height + 1)
+    const entry =
+      'id' in by ? registry.entry(by.id) : registry.entries.find((known) => known.public_key === by.public_key)
+    const proven = entry === undefined ? null : { entry, registry_proof: registry.proof(entry) }
+    return Promise.resolve({ height, entry: proven })
+  })
 }
 
 function serveVotes({ chain, ledger, votes, gossip, requests, logger }: AuthorityPeersParts): void {
@@ -105,15 +123,25 @@ function serveTrades({ chain, ledger, requests, clock }: AuthorityPeersParts): v
     const user = ledger.userOf(credential.voter_id)
     const { transactions } = await chain.blockAt(height)
     const hashes = transactions.map(hashTransaction)
-    const own = transactions.flatMap((transaction, index) =>
-      isParty(transaction, user) ? [{ transaction, merkle_proof: merkleProof(hashes, index) }] : [],
+    const own = await Promise.all(transactions.map((transaction) => isParty(chain, transaction, user)))
+    const trades = transactions.flatMap((transaction, index) =>
+      own[index] === true ? [{ transaction, merkle_proof: merkleProof(hashes, index) }] : [],
     )
-    return { trades: own }
+    return { trades }
   })
 }
 
-const isParty = (tx: Transaction, user: string): boolean =>
-  tx.kind === 'trade' && (tx.from_user_id === user || tx.to_user_id === user)
+/** A correction belongs to the parties of its trade, which is in an earlier block or in this one. */
+async function isParty(chain: Chain, tx: Transaction, user: string): Promise<boolean> {
+  switch (tx.kind) {
+    case 'trade':
+      return tx.from_user_id === user || tx.to_user_id === user
+    case 'correction':
+      return await isParty(chain, await chain.transaction(tx.corrects), user)
+    case 'registry':
+      return false
+  }
+}
 
 /** A signed request: the path that is asked for, a registered key, fresh, and never used before. */
 async function checkCredential(

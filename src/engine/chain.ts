@@ -1,8 +1,9 @@
 import { ledgerError } from '../ports/errors.ts'
 import type { ChainStore } from '../ports/chain-store.ts'
-import { verifyBlockBody, type Block } from '../protocol/block.ts'
+import { registryTransactionsOf, sealerOf, verifyBlockBody, type Block } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
-import type { Verdict } from '../protocol/errors.ts'
+import { invalid, isSolarError, type Verdict } from '../protocol/errors.ts'
+import { changesGuard } from '../protocol/finality.ts'
 import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
 import { hashHeader, verifyHeaderLink, verifySeal, type Header, type SealedHeader } from '../protocol/header.ts'
 import {
@@ -17,9 +18,16 @@ import {
   type Subtree,
 } from '../protocol/history.ts'
 import { merkleProof } from '../protocol/merkle.ts'
-import type { AnchorAnswer, ProofAnswer } from '../protocol/messages.ts'
+import type { ProofAnswer } from '../protocol/messages.ts'
 import { Registry } from '../protocol/registry.ts'
-import { hashTransaction } from '../protocol/transaction.ts'
+import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
+
+interface RegistryAfter {
+  readonly height: number
+  readonly registry: Registry
+  /** The block changes the policy, an authority or a validator. */
+  readonly guarded: boolean
+}
 
 /** The block on top, with its hash. */
 export interface Tip {
@@ -37,16 +45,16 @@ type TransactionKey = { readonly tx_id: string } | { readonly tx_hash: Hash }
 export class Chain {
   readonly genesis: Genesis
   readonly chainId: Hash
-  /** Who may seal and vote; the genesis registry, as no transaction changes it yet. */
-  readonly registry: Registry
   readonly #store: ChainStore
   #tip: Tip | null = null
   #frontier: readonly Hash[] = []
+  /** The registry of the genesis, then one more for each block that changes it; ascending by height. */
+  #registries: readonly [RegistryAfter, ...RegistryAfter[]]
 
   private constructor(genesis: Genesis, store: ChainStore) {
     this.genesis = genesis
     this.chainId = chainIdOf(genesis)
-    this.registry = Registry.fromGenesis(genesis)
+    this.#registries = [{ height: -1, registry: Registry.fromGenesis(genesis), guarded: false }]
     this.#store = store
   }
 
@@ -70,7 +78,48 @@ export class Chain {
       throw ledgerError('wrong_chain', { chain_id: header.chain_id, expected: this.chainId })
     }
     this.#frontier = await this.#store.historyNodes(rootSubtrees(size))
+    this.#registries = [this.#registries[0]]
+    for (const height of await this.#store.registryHeights()) {
+      const { transactions } = await this.blockAt(height)
+      this.#changeRegistry(height, transactions)
+    }
     this.#tip = { header, hash, sealed: { header, signature } }
+  }
+
+  /** Who may seal and vote after the tip. */
+  get registry(): Registry {
+    return (this.#registries.at(-1) ?? this.#registries[0]).registry
+  }
+
+  /** Who may seal and vote on the block of this height: the registry after the one before. */
+  registryBefore(height: number): Registry {
+    return (this.#registries.findLast((change) => change.height < height) ?? this.#registries[0]).registry
+  }
+
+  /** True if the block of this height changes the policy, an authority or a validator. */
+  isGuarded(height: number): boolean {
+    return this.#registries.some((change) => change.height === height && change.guarded)
+  }
+
+  /** Heights above `height` (and at most `upTo`) whose blocks change the policy, an authority or a validator. */
+  guardedHeights(height: number, upTo: number): readonly number[] {
+    return this.#registries
+      .filter((change) => change.guarded && change.height > height && change.height <= upTo)
+      .map((change) => change.height)
+  }
+
+  /** The registry after a block with these transactions on the tip. Throws `registry_refused`, `bad_public_key`. */
+  registryAfter(transactions: readonly Transaction[]): Registry {
+    const changes = registryTransactionsOf(transactions)
+    return changes.length === 0 ? this.registry : this.registry.after(changes, this.chainId, this.size)
+  }
+
+  #changeRegistry(height: number, transactions: readonly Transaction[]): void {
+    const changes = registryTransactionsOf(transactions)
+    if (changes.length === 0) return
+    const before = this.registry
+    const guarded = changesGuard(changes, before)
+    this.#registries = [...this.#registries, { height, registry: before.after(changes, this.chainId, height), guarded }]
   }
 
   /** null before height 0. */
@@ -103,17 +152,13 @@ export class Chain {
         reason: `history_root ${header.history_root}, expected ${this.historyRoot}`,
       }
     }
-    if (header.registry_root !== this.registry.root) {
-      return {
-        ok: false,
-        code: 'wrong_registry',
-        reason: `registry_root ${header.registry_root}, expected ${this.registry.root}`,
-      }
+    const after = attempt(() => this.registryAfter(block.transactions))
+    if (!after.ok) return after
+    if (header.registry_root !== after.value.root) {
+      return invalid('wrong_registry', `registry_root ${header.registry_root}, expected ${after.value.root}`)
     }
-    const sealer = this.registry.active(header.miner_id, 'authority')
-    if (sealer === undefined) {
-      return { ok: false, code: 'unknown_sealer', reason: `${header.miner_id} is no active authority` }
-    }
+    const sealer = sealerOf(block, this.registry, after.value)
+    if (sealer === undefined) return invalid('unknown_sealer', `${header.miner_id} is no active authority`)
     const body = verifyBlockBody(header, block.transactions, this.genesis)
     return body.ok ? verifySeal(block, sealer.public_key) : body
   }
@@ -123,6 +168,7 @@ export class Chain {
     const { header, signature } = block
     const tip = { sealed: { header, signature }, header, hash: hashHeader(header) }
     await this.#store.append(block, tip.hash, txHashes)
+    this.#changeRegistry(header.height, block.transactions)
     this.#frontier = appendToFrontier(header.height, this.#frontier, historyLeaf(tip.hash))
     this.#tip = tip
     return tip
@@ -147,6 +193,14 @@ export class Chain {
     const block = height === undefined ? undefined : await this.#store.block(height)
     if (block === undefined) throw ledgerError('unknown_block', { block_hash: blockHash })
     return block
+  }
+
+  /** A transaction by its id. Throws `unknown_transaction`. */
+  async transaction(id: string): Promise<Transaction> {
+    const place = await this.#store.locate({ tx_id: id })
+    const found = place && (await this.blockAt(place.height)).transactions[place.index]
+    if (found === undefined) throw ledgerError('unknown_transaction', { id })
+    return found
   }
 
   async blockAt(height: number): Promise<Block> {
@@ -189,23 +243,10 @@ export class Chain {
     return { from, to, path: await this.#foldAll(consistencySubtrees(from, to)) }
   }
 
-  /** What moves a light client from `fromHeight` (null: from the genesis) to the tip. Throws `out_of_range`, `not_ready`. */
-  async anchor(fromHeight: number | null): Promise<AnchorAnswer> {
-    const tip = this.#tip
-    if (tip === null) throw ledgerError('not_ready', { reason: 'the chain has no block yet' })
-    const { height } = tip.header
-    if (fromHeight !== null && fromHeight >= height) {
-      throw ledgerError('out_of_range', { what: 'from_height', value: fromHeight, limit: height })
-    }
-    const [parent] = height === 0 ? [] : await this.#store.headers(height - 1, 1)
-    return {
-      header: tip.header,
-      signature: tip.sealed.signature,
-      parent_header: parent?.header ?? null,
-      consistency: fromHeight === null || fromHeight === 0 ? null : await this.consistency(fromHeight, height),
-      inclusion: fromHeight === null ? null : await this.inclusion(fromHeight, height),
-      frontier: await this.#store.historyNodes(rootSubtrees(height)),
-    }
+  /** Hashes of the complete subtrees of the history of `size` headers, left to right. */
+  async frontier(size: number): Promise<readonly Hash[]> {
+    this.#checkSize(size)
+    return await this.#store.historyNodes(rootSubtrees(size))
   }
 
   #checkSize(size: number): void {
@@ -214,5 +255,17 @@ export class Chain {
 
   async #foldAll(parts: readonly (readonly Subtree[])[]): Promise<Hash[]> {
     return await Promise.all(parts.map(async (part) => foldSubtrees(await this.#store.historyNodes(part))))
+  }
+}
+
+/** A registry transaction that the registry refuses makes the block invalid, as a verdict. */
+function attempt<T>(
+  change: () => T,
+): { readonly ok: true; readonly value: T } | (Verdict<string> & { readonly ok: false }) {
+  try {
+    return { ok: true, value: change() }
+  } catch (error) {
+    if (isSolarError(error)) return { ok: false, code: error.code, reason: error.message }
+    throw error
   }
 }

@@ -6,7 +6,6 @@ import type { Hash } from '../protocol/bytes.ts'
 import { canonicalText, parseCanonicalText } from '../protocol/canonical-json.ts'
 import { chainIdOf, decodeGenesis, type Genesis } from '../protocol/genesis.ts'
 import { genesisAnswer } from '../protocol/messages.ts'
-import type { SigningKey } from '../protocol/signature.ts'
 import { createLightClient, type LightClient, type LightClientParts } from './light-client.ts'
 
 /** As much of a network as joining takes. */
@@ -19,14 +18,12 @@ export interface JoinableNetwork {
 
 export interface JoinParts<Network extends JoinableNetwork> extends Omit<
   LightClientParts,
-  'genesis' | 'gossip' | 'requests' | 'voter'
+  'genesis' | 'gossip' | 'requests'
 > {
   /** A network for the chain, or one that can only ask for a genesis. Not started yet. */
   readonly createNetwork: (chainId: Hash | undefined) => Promise<Network>
   /** The pin; `undefined` trusts the first genesis that comes, and says so loudly. */
   readonly pin: Hash | undefined
-  /** Votes with this key if it is registered; null only verifies. */
-  readonly key: SigningKey | null
   readonly signal: AbortSignal
 }
 
@@ -47,16 +44,11 @@ export async function joinChain<Network extends JoinableNetwork>(parts: JoinPart
   const genesis = await findGenesis(parts)
   const chainId = chainIdOf(genesis)
   const network = await parts.createNetwork(chainId)
-  const entry = genesis.registry.find(({ public_key }) => public_key === parts.key?.publicKey)
-  const voter = parts.key !== null && entry !== undefined ? { id: entry.id, key: parts.key } : null
   const { gossip, requests } = network
-  const client = await createLightClient({ ...parts, genesis, gossip, requests, voter })
+  const client = await createLightClient({ ...parts, genesis, gossip, requests })
   client.start()
   await network.start()
-  parts.logger.info(
-    { chain_id: chainId, voter: voter?.id ?? null },
-    `on chain ${chainId}${voter ? ` as ${voter.id}` : ''}`,
-  )
+  parts.logger.info({ chain_id: chainId }, `on chain ${chainId}`)
   return { client, network, chainId }
 }
 

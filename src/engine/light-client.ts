@@ -14,6 +14,7 @@ import type { SigningKey } from '../protocol/signature.ts'
 import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
 import type { Vote } from '../protocol/vote.ts'
 import { gossipVerdict, judge } from './gossip-rules.ts'
+import { createFindIdentity } from './identity.ts'
 import { LightFollower, type Offer } from './light-follower.ts'
 import { serveLightPeers } from './light-peers.ts'
 import { fetchOwnTrades, type Identity } from './own-trades.ts'
@@ -27,8 +28,8 @@ export interface LightClientParts {
   readonly clock: Clock
   readonly randomBytes: RandomBytes
   readonly logger: Logger
-  /** Who votes; null only follows and checks. */
-  readonly voter: Identity | null
+  /** Votes where this key is registered; null only follows and checks. */
+  readonly key: SigningKey | null
   /** Headers to keep (the plan's N). */
   readonly windowSize: number
   /** Without a header for this long, the node says `stale`. */
@@ -73,7 +74,7 @@ export interface LightClient {
    */
   prove(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<CheckedProof>
   /** Under which id this key is registered as active; `undefined` if it is not. */
-  identityOf(key: SigningKey): Identity | undefined
+  identityOf(key: SigningKey): Promise<Identity | undefined>
   /** The body of a proved transaction, found by its hash; for its party. Throws `forbidden`. */
   bodyOf(proof: CheckedProof, identity: Identity): Promise<Transaction>
 }
@@ -91,17 +92,24 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
     logger.error({ code }, `ALARM ${reason}`)
     onEvent({ type: 'alarm', code, reason })
   }
+  const findIdentity = createFindIdentity(parts.genesis, requests)
   const follower = await LightFollower.open({
     ...parts,
     onAlarm,
     onTip: (sealed, how) => {
       lastNewsAt = clock.now()
       onEvent({ type: 'header', sealed, how })
-      void voter?.consider(sealed, follower.trusted.registry)
+      if (parts.key !== null) considerWith(parts.key, sealed)
     },
   })
-  const voter =
-    parts.voter === null ? null : voterOf(parts, parts.voter, follower.chainId, onAlarm, () => (votesSent += 1))
+  const voter = parts.key === null ? null : voterOf(parts, parts.key, follower.chainId, onAlarm, () => (votesSent += 1))
+
+  /** Eligible is who is registered before the block. */
+  function considerWith(key: SigningKey, sealed: SealedHeader): void {
+    const parent = follower.window.find(({ header }) => header.height === sealed.header.height - 1)?.header ?? null
+    if (parent === null && sealed.header.height > 0) return
+    void voter?.consider(sealed, () => findIdentity(key, parent))
+  }
 
   async function syncWith(peer: string): Promise<void> {
     await follower.syncWith(peer)
@@ -138,7 +146,7 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
 
   async function onHeader(payload: Uint8Array, from: string): Promise<GossipVerdict> {
     const offer = await follower.offer(sealedHeaderShape(parseCanonicalBytes(payload), 'header'))
-    if (offer === 'gap') background(follower.syncWith(from).then(() => undefined, sync))
+    if (offer === 'gap' || follower.needsProof) background(follower.syncWith(from).then(() => undefined, sync))
     return verdictOf(offer)
   }
 
@@ -165,11 +173,11 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
     },
 
     status() {
-      const { anchor, anchorHash } = follower.trusted
+      const { anchor, anchor_hash } = follower.head
       const quiet = lastNewsAt === null ? Infinity : clock.now() - lastNewsAt
       return {
         state: lastNewsAt === null ? 'syncing' : quiet > parts.staleAfterMs ? 'stale' : 'live',
-        tip: anchor === null ? null : { height: anchor.header.height, header_hash: anchorHash },
+        tip: anchor === null ? null : { height: anchor.header.height, header_hash: anchor_hash },
         headers: follower.window,
         votes_sent: votesSent,
         peers: requests.peers().length,
@@ -178,12 +186,7 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
 
     sync,
 
-    identityOf(key) {
-      const entry = follower.trusted.registry.entries.find(
-        (known) => known.status === 'active' && known.public_key === key.publicKey,
-      )
-      return entry && { id: entry.id, key }
-    },
+    identityOf: (key) => findIdentity(key, follower.head.anchor?.header ?? null),
 
     bodyOf: (proof, identity) => fetchBody(parts, identity, follower.chainId, proof.answer),
 
@@ -208,7 +211,7 @@ function verdictOf(offer: Offer): GossipVerdict {
 
 function voterOf(
   parts: LightClientParts,
-  identity: Identity,
+  key: SigningKey,
   chainId: Hash,
   onAlarm: (code: string, reason: string) => void,
   countVote: () => void,
@@ -217,7 +220,7 @@ function voterOf(
     ...parts,
     chainId,
     amountDecimals: parts.genesis.amount_decimals,
-    identity,
+    key,
     onAlarm,
     onVerified: (height, trades) => parts.onEvent({ type: 'verified', height, trades }),
     onVote: (vote) => {
@@ -249,14 +252,14 @@ async function proveWith(
   requests: PeerRequests,
 ): Promise<CheckedProof> {
   await follower.syncWith(peer)
-  const { anchor, anchorHash } = follower.trusted
+  const { anchor, anchor_hash } = follower.head
   if (anchor === null) throw ledgerError('not_ready', { reason: 'the chain has no block yet' })
   const { height } = anchor.header
   const answer = proofAnswer(await requests.request(peer, 'proof', { ...by, at_height: height }), 'proof')
   const txHash = 'tx_hash' in by ? by.tx_hash : answer.tx_hash
-  const verdict = verifyTransactionProof(txHash, answer, { header: anchor.header, hash: anchorHash })
+  const verdict = verifyTransactionProof(txHash, answer, { header: anchor.header, hash: anchor_hash })
   if (!verdict.ok) {
     throw ledgerError('peer_refused', { peer, request: 'proof', code: verdict.code, reason: verdict.reason })
   }
-  return { answer, trusted: { height, header_hash: anchorHash }, peer }
+  return { answer, trusted: { height, header_hash: anchor_hash }, peer }
 }

@@ -17,7 +17,6 @@ import {
 } from '../protocol/light-verify.ts'
 import { MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
 import { anchorAnswer, headersAnswer, statusAnswer } from '../protocol/messages.ts'
-import { Registry } from '../protocol/registry.ts'
 import { createSerial } from './serial.ts'
 
 export interface FollowerParts {
@@ -45,44 +44,59 @@ export interface SyncReport {
   readonly bytes: number
 }
 
-/** Keeps the trusted header and a window behind it; never moves without a proof. One step at a time. */
+/**
+ * Keeps the newest header (the head), the newest trusted one, and a window behind the head. Under policy `authority` both
+ * are the same; under vote policies trust follows when a quorum is proven. Never moves without a proof; one step at a time.
+ */
 export class LightFollower {
   readonly chainId: Hash
   readonly #parts: FollowerParts
   readonly #lane = createSerial()
   #trusted: TrustedState
+  #head: TrustedState
   #window: readonly SealedHeader[] = []
 
   private constructor(parts: FollowerParts) {
     this.#parts = parts
     this.chainId = chainIdOf(parts.genesis)
-    this.#trusted = trustGenesis(this.chainId, Registry.fromGenesis(parts.genesis))
+    this.#trusted = trustGenesis(parts.genesis, this.chainId)
+    this.#head = this.#trusted
   }
 
   /** Takes up where the store's window ends. */
   static async open(parts: FollowerParts): Promise<LightFollower> {
     const follower = new LightFollower(parts)
     const stored = await parts.store.window()
-    const anchor = stored?.headers.at(-1)
-    if (stored !== undefined && anchor !== undefined) {
-      const anchorHash = hashHeader(anchor.header)
-      follower.#trusted = { ...follower.#trusted, anchor, anchorHash, frontier: stored.frontier }
+    if (stored !== undefined) {
+      follower.#trusted = stored.trusted
+      follower.#head = stored.head
       follower.#window = stored.headers
     }
     return follower
   }
 
+  /** The newest header that is trusted. */
   get trusted(): TrustedState {
     return this.#trusted
   }
 
-  /** Trusted headers, ascending; the last is the tip. */
+  /** The newest header. */
+  get head(): TrustedState {
+    return this.#head
+  }
+
+  /** Headers up to the head, ascending. */
   get window(): readonly SealedHeader[] {
     return this.#window
   }
 
   get height(): number {
-    return this.#trusted.anchor?.header.height ?? -1
+    return heightOf(this.#head)
+  }
+
+  /** True after a header that changed the registry: only an answer of `anchor` says what it changed. */
+  get needsProof(): boolean {
+    return this.#head.policy === null
   }
 
   /** A header from gossip or from a range that was asked for. */
@@ -90,7 +104,10 @@ export class LightFollower {
     return this.#lane(() => this.#offer(sealed))
   }
 
-  /** Moves to the tip of a peer: header by header if it is near, by proofs if it is far. Throws `peer_refused`, `peer_unreachable`. */
+  /**
+   * Moves to the tip of a peer: header by header if it is near, by proofs if it is far or if trust needs them. Throws
+   * `peer_refused`, `peer_unreachable`.
+   */
   syncWith(peer: string): Promise<SyncReport> {
     return this.#lane(() => this.#sync(peer))
   }
@@ -102,13 +119,20 @@ export class LightFollower {
       return 'known'
     if (header.height <= this.height) return this.#offerBelowTip(sealed)
     if (header.height > this.height + 1) return 'gap'
-    const result = verifyNext(this.#trusted, sealed, this.#context())
-    if (!result.ok) {
-      if (result.code === 'wrong_parent') return this.#conflict(sealed)
-      return { refused: result.code, reason: result.reason }
-    }
-    await this.#move(result.state, [...this.#window, sealed], 'linked')
+    const result = verifyNext(this.#head, sealed, this.#context())
+    if (!result.ok) return this.#refusal(result, sealed)
+    const isTrusted = this.#head === this.#trusted && this.#head.policy?.finality.policy === 'authority'
+    await this.#move(isTrusted ? result.state : this.#trusted, result.state, [...this.#window, sealed], 'linked')
     return 'followed'
+  }
+
+  #refusal({ code, reason }: { readonly code: LightCode; readonly reason: string }, sealed: SealedHeader): Offer {
+    if (code === 'wrong_parent') return this.#conflict(sealed)
+    // Another key may seal since the registry changed: the handover says so, if a peer has it.
+    const registryChanged =
+      this.#head.anchor !== null && this.#head.anchor.header.registry_root !== this.#head.registry_root
+    if (registryChanged && (code === 'bad_seal' || code === 'unknown_sealer')) return 'gap'
+    return { refused: code, reason }
   }
 
   /** An older header is no news, unless it is a second one of a height that this node knows. */
@@ -117,27 +141,30 @@ export class LightFollower {
     return known ? this.#conflict(sealed) : 'known'
   }
 
-  /** A header that contradicts a trusted one: alarming if an authority really sealed it, noise otherwise. */
+  /** A header that contradicts a known one: alarming if an authority really sealed it, noise otherwise. */
   #conflict(sealed: SealedHeader): Offer {
     const { header } = sealed
-    const sealer = this.#trusted.registry.active(header.miner_id, 'authority')
+    const sealer = this.#head.sealers.find((entry) => entry.id === header.miner_id)
     const seal = sealer === undefined ? undefined : verifySeal(sealed, sealer.public_key)
     if (seal?.ok !== true)
       return { refused: 'bad_seal', reason: `a conflicting header of height ${header.height} without a seal` }
-    const reason = `${header.miner_id} sealed a header of height ${header.height} that contradicts the trusted chain`
+    const reason = `${header.miner_id} sealed a header of height ${header.height} that contradicts the known chain`
     this.#parts.onAlarm('conflict', reason)
     return { refused: 'conflict', reason }
   }
 
   async #sync(peer: string): Promise<SyncReport> {
-    const { requests } = this.#parts
-    const from = this.#trusted.anchor === null ? null : this.height
+    const { requests, windowSize } = this.#parts
+    const from = this.#head.anchor === null ? null : this.height
     const status = statusAnswer(await requests.request(peer, 'status', {}), 'status')
-    if (status.tip === null || status.tip.height <= this.height) return { from, to: from, bytes: 0 }
-    const gap = status.tip.height - this.height
-    const near = gap <= Math.min(this.#parts.windowSize, MAX_HEADERS_PER_REQUEST)
-    const bytes = near ? await this.#downloadHeaders(peer, gap) : await this.#moveByProof(peer)
-    return { from, to: this.height, bytes }
+    const tip = status.tip?.height ?? -1
+    const near = tip - this.height <= windowSize && this.#head.policy?.finality.policy === 'authority'
+    let bytes = 0
+    // By proofs, if the way is long, or if only a proven quorum or handover makes the head trusted.
+    if (!near && (status.final_height ?? -1) > heightOf(this.#trusted)) bytes += await this.#moveByProof(peer)
+    if (tip > this.height)
+      bytes += await this.#downloadHeaders(peer, Math.min(tip - this.height, MAX_HEADERS_PER_REQUEST))
+    return { from, to: this.#head.anchor === null ? null : this.height, bytes }
   }
 
   async #downloadHeaders(peer: string, count: number): Promise<number> {
@@ -145,6 +172,7 @@ export class LightFollower {
     const answer = headersAnswer(await this.#parts.requests.request(peer, 'headers', asked), 'headers')
     for (const sealed of answer.headers) {
       const offer = await this.#offer(sealed)
+      if (offer === 'gap') break
       if (typeof offer === 'object') this.#refuse(peer, offer.refused, offer.reason)
     }
     return canonicalText(answer).length
@@ -152,14 +180,25 @@ export class LightFollower {
 
   async #moveByProof(peer: string): Promise<number> {
     const { requests, logger } = this.#parts
-    const from_height = this.#trusted.anchor === null ? null : this.height
-    const answer = anchorAnswer(await requests.request(peer, 'anchor', { from_height }), 'anchor')
+    const from_height = this.#trusted.anchor === null ? null : heightOf(this.#trusted)
+    const asked = { from_height, registry_height: this.#trusted.registry_height }
+    const answer = anchorAnswer(await requests.request(peer, 'anchor', asked), 'anchor')
     const result = verifyAdvance(this.#trusted, answer, this.#context())
     if (!result.ok) return this.#refuse(peer, result.code, result.reason)
+    let bytes = canonicalText(answer).length
+    const { state } = result
+    if (this.#window.some(({ header }) => hashHeader(header) === state.anchor_hash)) {
+      // The head is on the trusted chain: it stays, with what is now known of registry and policy.
+      const { registry_root, registry_height, policy, sealers } = state
+      const isHead = state.anchor_hash === this.#head.anchor_hash
+      const head = isHead ? state : { ...this.#head, registry_root, registry_height, policy, sealers }
+      await this.#keep(state, head, this.#window)
+      return bytes
+    }
     const tip: SealedHeader = { header: answer.header, signature: answer.signature }
-    const behind = await this.#headersBehind(peer, tip)
-    await this.#move(result.state, [...behind, tip], 'proved')
-    const bytes = canonicalText(answer).length + (behind.length === 0 ? 0 : canonicalText({ headers: behind }).length)
+    const behind = await this.#headersBehind(peer, tip, state.sealers)
+    await this.#move(state, state, [...behind, tip], 'proved')
+    bytes += behind.length === 0 ? 0 : canonicalText({ headers: behind }).length
     const skipped = answer.header.height - (from_height ?? -1)
     logger.info(
       { peer, from_height, to_height: this.height, bytes },
@@ -168,30 +207,34 @@ export class LightFollower {
     return bytes
   }
 
-  /** The headers that fill the window behind a trusted tip; their links lead back from it, so no other header fits. */
-  async #headersBehind(peer: string, tip: SealedHeader): Promise<readonly SealedHeader[]> {
+  /**
+   * The headers that fill the window behind a trusted tip; their links lead back from it, so no other header fits. One
+   * whose seal cannot be checked, because another key sealed then, is not kept: this node could not vouch for it to others.
+   */
+  async #headersBehind(
+    peer: string,
+    tip: SealedHeader,
+    sealers: TrustedState['sealers'],
+  ): Promise<readonly SealedHeader[]> {
     const count = Math.min(this.#parts.windowSize - 1, tip.header.height)
     if (count === 0) return []
     const asked = { from_height: tip.header.height - count, count }
     const { headers } = headersAnswer(await this.#parts.requests.request(peer, 'headers', asked), 'headers')
-    if (headers.length !== count)
+    if (headers.length !== count) {
       return this.#refuse(peer, 'wrong_height', `${headers.length} headers instead of ${count}`)
+    }
+    const kept: SealedHeader[] = []
     let expected = tip.header.prev_hash
     for (const sealed of headers.toReversed()) {
       if (hashHeader(sealed.header) !== expected) {
         return this.#refuse(peer, 'wrong_parent', `header ${sealed.header.height} is not the parent of the next`)
       }
-      const sealer = this.#trusted.registry.entry(sealed.header.miner_id)
-      if (sealer === undefined || !verifySeal(sealed, sealer.public_key).ok) {
-        return this.#refuse(
-          peer,
-          'bad_seal',
-          `header ${sealed.header.height} is not sealed by ${sealed.header.miner_id}`,
-        )
-      }
+      const sealer = sealers.find((entry) => entry.id === sealed.header.miner_id)
+      if (sealer === undefined || !verifySeal(sealed, sealer.public_key).ok) break
+      kept.unshift(sealed)
       expected = sealed.header.prev_hash
     }
-    return headers
+    return kept
   }
 
   #refuse(peer: string, code: string, reason: string): never {
@@ -199,16 +242,27 @@ export class LightFollower {
     throw ledgerError('peer_refused', { peer, request: 'sync', code, reason })
   }
 
-  async #move(state: TrustedState, headers: readonly SealedHeader[], how: 'linked' | 'proved'): Promise<void> {
+  async #keep(trusted: TrustedState, head: TrustedState, headers: readonly SealedHeader[]): Promise<void> {
     const window = headers.slice(-this.#parts.windowSize)
-    await this.#parts.store.putWindow({ headers: window, frontier: state.frontier })
-    this.#trusted = state
+    await this.#parts.store.putWindow({ headers: window, trusted, head })
+    this.#trusted = trusted
+    this.#head = head
     this.#window = window
-    const tip = window.at(-1)
-    if (tip !== undefined) this.#parts.onTip(tip, how)
+  }
+
+  async #move(
+    trusted: TrustedState,
+    head: TrustedState,
+    headers: readonly SealedHeader[],
+    how: 'linked' | 'proved',
+  ): Promise<void> {
+    await this.#keep(trusted, head, headers)
+    if (head.anchor !== null) this.#parts.onTip(head.anchor, how)
   }
 
   #context(): LightContext {
     return { genesis: this.#parts.genesis, chainId: this.chainId, now: this.#parts.clock.now() }
   }
 }
+
+const heightOf = (state: TrustedState): number => state.anchor?.header.height ?? -1

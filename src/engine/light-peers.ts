@@ -17,9 +17,10 @@ export function serveLightPeers({ follower, genesis, requests, store }: LightPee
   requests.serve('genesis', () => Promise.resolve({ genesis }))
 
   requests.serve('status', () => {
-    const { anchor, anchorHash } = follower.trusted
-    const tip = anchor === null ? null : { height: anchor.header.height, header_hash: anchorHash }
-    return Promise.resolve({ mode: 'light', chain_id: follower.chainId, tip, final_height: tip?.height ?? null })
+    const { anchor, anchor_hash } = follower.head
+    const tip = anchor === null ? null : { height: anchor.header.height, header_hash: anchor_hash }
+    const final_height = follower.trusted.anchor?.header.height ?? null
+    return Promise.resolve({ mode: 'light', chain_id: follower.chainId, tip, final_height })
   })
 
   requests.serve('headers', (params) => {

@@ -3,14 +3,16 @@ import { ledgerError } from '../ports/errors.ts'
 import type { Gossip } from '../ports/gossip.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { BlockRow, MarketStore } from '../ports/market-store.ts'
-import { assembleHeader, type Block, type CommittedTick } from '../protocol/block.ts'
-import type { Hash } from '../protocol/bytes.ts'
+import { assembleHeader, sealerOf, type Block, type CommittedTick } from '../protocol/block.ts'
+import type { Hash, Hex } from '../protocol/bytes.ts'
 import { canonicalBytes } from '../protocol/canonical-json.ts'
-import { hashHeader, sealHeader } from '../protocol/header.ts'
+import { hashHeader, sealHeader, type SealedHeader } from '../protocol/header.ts'
+import type { Registry } from '../protocol/registry.ts'
 import type { SigningKey } from '../protocol/signature.ts'
-import { hashTransaction } from '../protocol/transaction.ts'
+import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
 import type { EventHub } from './events.ts'
+import type { Finalizer } from './finalizer.ts'
 
 export interface SealerParts {
   readonly chain: Chain
@@ -19,9 +21,11 @@ export interface SealerParts {
   readonly events: EventHub
   readonly clock: Clock
   readonly logger: Logger
-  /** The authority that seals: its registered id and its key. */
+  readonly finalizer: Finalizer
+  /** The registered id of the authority that seals. */
   readonly minerId: string
-  readonly key: SigningKey
+  /** The signing key with this public key, if this node has it: the registry says which one seals. */
+  readonly keyOf: (publicKey: Hex) => Promise<SigningKey | undefined>
 }
 
 /**
@@ -38,6 +42,11 @@ export interface Sealer {
   catchUp(): Promise<void>
   /** Seals a tick that was committed just now; everything older is sealed. */
   seal(tick: CommittedTick, txHashes: readonly Hash[]): Promise<Tip>
+  /**
+   * Checks that this node can seal these transactions, and what comes after them. Throws `registry_refused` for what the
+   * registry does not allow, `not_ready` without the key.
+   */
+  checkSealable(transactions: readonly Transaction[]): Promise<void>
   /** Seals the oldest unsealed tick; `undefined` if there is none. */
   proposeNext(): Promise<{ readonly tick: CommittedTick; readonly tip: Tip } | undefined>
 }
@@ -45,7 +54,9 @@ export interface Sealer {
 const PAGE = 100
 
 export function createSealer(parts: SealerParts): Sealer {
-  const { chain, store, gossip, events, clock, logger, minerId, key } = parts
+  const { chain, store, gossip, events, clock, logger, finalizer, minerId } = parts
+  // What an earlier life has sealed peers find by asking, as they connect anew.
+  let spokenHeight = chain.tip?.header.height ?? -1
 
   async function applyFenced(): Promise<void> {
     await chain.reload()
@@ -53,8 +64,9 @@ export function createSealer(parts: SealerParts): Sealer {
     for (;;) {
       const rows = await store.blocks(chain.size, PAGE)
       for (const row of rows) await apply(row)
-      if (rows.length < PAGE) return
+      if (rows.length < PAGE) break
     }
+    await speakOfTip()
   }
 
   /** Takes a fenced row into the chain store as it is stored, after checking it by every rule. */
@@ -70,28 +82,66 @@ export function createSealer(parts: SealerParts): Sealer {
     logger.info({ height: row.height, hash: row.block_hash }, `block ${row.height} applied from the fence`)
   }
 
+  /** The key that seals a block with these transactions. Throws `not_ready` if this node does not have it. */
+  async function keyFor(transactions: readonly Transaction[], after: Registry): Promise<SigningKey> {
+    const entry = sealerOf({ header: { miner_id: minerId }, transactions }, chain.registry, after)
+    if (entry === undefined)
+      throw ledgerError('not_ready', { reason: `${minerId} is no active authority of this chain` })
+    const key = await parts.keyOf(entry.public_key)
+    if (key !== undefined) return key
+    const reason = `the registry has the key ${entry.public_key} for ${minerId}: put its key file into the data directory`
+    throw ledgerError('not_ready', { reason })
+  }
+
   async function seal(tick: CommittedTick, txHashes: readonly Hash[]): Promise<Tip> {
+    const after = chain.registryAfter(tick.transactions)
+    const key = await keyFor(tick.transactions, after)
     const at = { parent: chain.tip, historyRoot: chain.historyRoot }
-    const header = assembleHeader(chain.genesis, chain.chainId, at, tick, txHashes, chain.registry.root, minerId)
+    const header = assembleHeader(chain.genesis, chain.chainId, at, tick, txHashes, after.root, minerId)
     const sealed = sealHeader(header, key)
     const block_hash = hashHeader(header)
-    // Under the policy `authority` a block is final when it is sealed (docs/protocol.md 5).
-    const finalized_at = clock.now()
+    const finalized_at = finalizer.isFinalWhenSealed(header.height) ? clock.now() : null
     await store.fence({ height: header.height, block_hash, tick_id: tick.tick_id, sealed, finalized_at })
     const tip = await chain.append({ ...sealed, transactions: tick.transactions }, txHashes)
-    await speak(tip, finalized_at)
+    speak(tip, finalized_at)
+    if (finalized_at === null) await finalizer.evaluate()
+    else finalizer.sealedFinal(header.height)
     return tip
   }
 
-  async function speak(tip: Tip, finalizedAt: number): Promise<void> {
-    const { header, hash, sealed } = tip
-    events.emit({ type: 'header', header_hash: hash, sealed, status: 'final' })
-    events.emit({ type: 'final', header_hash: hash, height: header.height, finalized_at: finalizedAt })
+  async function checkSealable(transactions: readonly Transaction[]): Promise<void> {
+    const after = chain.registryAfter(transactions)
+    await keyFor(transactions, after)
+    const next = after.active(minerId, 'authority')
+    if (next === undefined || (await parts.keyOf(next.public_key)) !== undefined) return
+    const reason = `this node has no key file for ${next.public_key}, the new key of ${minerId}: it could not seal after the change`
+    throw ledgerError('not_ready', { reason })
+  }
+
+  /** A block whose sealing failed half-way was not spoken of. Who hears of the newest asks for those before it. */
+  async function speakOfTip(): Promise<void> {
+    const { tip } = chain
+    if (tip === null || tip.header.height <= spokenHeight) return
+    const [row] = await store.blocks(tip.header.height, 1)
+    speak(tip, row?.finalized_at ?? null)
+  }
+
+  /** Tells everybody. The tick does not wait for the network: a publish that hangs must not hold up the next tick. */
+  function speak({ header, hash, sealed }: Tip, finalizedAt: number | null): void {
+    const { height } = header
+    spokenHeight = height
+    events.emit({ type: 'header', header_hash: hash, sealed, status: finalizedAt === null ? 'proposed' : 'final' })
+    if (finalizedAt !== null) events.emit({ type: 'final', header_hash: hash, height, finalized_at: finalizedAt })
+    void publish(sealed)
+  }
+
+  async function publish(sealed: SealedHeader): Promise<void> {
     try {
       await gossip.publish('headers', canonicalBytes(sealed))
     } catch (error) {
       // The block stands; peers that miss the message find it by the next one or by asking.
-      logger.warn({ error, height: header.height }, `block ${header.height} could not be gossiped`)
+      const { height } = sealed.header
+      logger.warn({ error, height }, `block ${height} could not be gossiped`)
     }
   }
 
@@ -103,6 +153,7 @@ export function createSealer(parts: SealerParts): Sealer {
 
   return {
     seal,
+    checkSealable,
     async proposeNext() {
       await applyFenced()
       return await sealNext()

@@ -1,4 +1,3 @@
-import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { VoteAnswer } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
@@ -7,12 +6,13 @@ import type { Vote } from '../protocol/vote.ts'
 import { verifyVote } from '../protocol/vote.ts'
 import type { Chain } from './chain.ts'
 import type { EventHub } from './events.ts'
+import type { Finalizer } from './finalizer.ts'
 
 export interface VoteCounterParts {
   readonly chain: Chain
   readonly store: MarketStore
   readonly events: EventHub
-  readonly clock: Clock
+  readonly finalizer: Finalizer
   readonly logger: Logger
 }
 
@@ -32,7 +32,7 @@ interface Waiting {
 }
 
 export function createVoteCounter(parts: VoteCounterParts): VoteCounter {
-  const { chain, store, events, logger } = parts
+  const { chain, store, events, finalizer, logger } = parts
   let waiting: Waiting[] = []
   let storing = false
 
@@ -66,7 +66,7 @@ export function createVoteCounter(parts: VoteCounterParts): VoteCounter {
     }
     const { header } = await chain.headerOf(vote.header_hash)
     const target = { hash: vote.header_hash, height: header.height }
-    const verdict = verifyVote(vote, chain.chainId, target, chain.registry.active(vote.voter_id))
+    const verdict = verifyVote(vote, chain.chainId, target, chain.registryBefore(header.height).active(vote.voter_id))
     if (verdict.ok) return
     const { code, reason } = verdict
     switch (code) {
@@ -89,7 +89,9 @@ export function createVoteCounter(parts: VoteCounterParts): VoteCounter {
         throw ledgerError('vote_conflict', { voter_id, height, header_hash: result.stored.header_hash })
       }
       const counts = (await store.voteCounts([header_hash])).get(header_hash) ?? { ack: 0, reject: 0 }
-      const answer: VoteAnswer = { header_hash, status: 'final', votes: { ...counts, required: 0 } }
+      await finalizer.count(vote)
+      const status = height <= finalizer.finalHeight ? 'final' : 'proposed'
+      const answer: VoteAnswer = { header_hash, status, votes: { ...counts, required: finalizer.required(height) } }
       if (result.outcome === 'stored') {
         if (vote.decision === 'reject') {
           logger.warn({ voter_id, height, header_hash }, `${voter_id} rejects block ${height}`)

@@ -8,7 +8,7 @@ import { canonicalBytes } from '../protocol/canonical-json.ts'
 import { isSolarError, type Verdict } from '../protocol/errors.ts'
 import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import { verifyMerkleProof } from '../protocol/merkle.ts'
-import type { Registry } from '../protocol/registry.ts'
+import type { SigningKey } from '../protocol/signature.ts'
 import { checkTransaction, hashTransaction, type Transaction } from '../protocol/transaction.ts'
 import { signVote, type Vote } from '../protocol/vote.ts'
 import { fetchOwnTrades, type Identity } from './own-trades.ts'
@@ -23,8 +23,7 @@ export interface VoterParts {
   readonly clock: Clock
   readonly randomBytes: RandomBytes
   readonly logger: Logger
-  /** The registered id and key of this household. */
-  readonly identity: Identity
+  readonly key: SigningKey
   readonly onVerified: (height: number, trades: readonly CheckedTrade[]) => void
   readonly onVote: (vote: Vote) => void
   readonly onAlarm: (code: string, reason: string) => void
@@ -35,8 +34,11 @@ export interface VoterParts {
  * never acked twice (docs/protocol.md 5).
  */
 export interface Voter {
-  /** Checks and votes; blocks are taken in the order of the calls. Never throws: what went wrong is logged or alarmed. */
-  consider(sealed: SealedHeader, registry: Registry): Promise<void>
+  /**
+   * Checks and votes, if `findIdentity` finds that the key is registered before this block; blocks are taken in the order
+   * of the calls. Never throws: what went wrong is logged or alarmed.
+   */
+  consider(sealed: SealedHeader, findIdentity: () => Promise<Identity | undefined>): Promise<void>
   /** Sends the last vote again, the same bytes, to a peer that may have missed it. */
   resend(peer: string): Promise<void>
   /** Waits for the block in hand. */
@@ -44,8 +46,7 @@ export interface Voter {
 }
 
 export function createVoter(parts: VoterParts): Voter {
-  const { chainId, store, requests, gossip, logger, identity, onAlarm } = parts
-  const { id: voterId, key } = identity
+  const { chainId, store, requests, gossip, logger, key, onAlarm } = parts
   const lane = createSerial()
 
   function checkTrade(
@@ -63,7 +64,7 @@ export function createVoter(parts: VoterParts): Voter {
     return verifyMerkleProof(txHash, proof, header)
   }
 
-  async function verifyOwnTrades(sealed: SealedHeader): Promise<Verdict> {
+  async function verifyOwnTrades(sealed: SealedHeader, identity: Identity): Promise<Verdict> {
     const { header } = sealed
     const trades: CheckedTrade[] = []
     for (const { transaction, merkle_proof } of await fetchOwnTrades({ ...parts, identity }, header.height)) {
@@ -77,12 +78,9 @@ export function createVoter(parts: VoterParts): Voter {
     return { ok: true }
   }
 
-  async function vote(sealed: SealedHeader, decision: Vote['decision']): Promise<void> {
+  async function vote(sealed: SealedHeader, voter_id: string, decision: Vote['decision']): Promise<void> {
     const header_hash = hashHeader(sealed.header)
-    const signed = signVote(
-      { chain_id: chainId, header_hash, height: sealed.header.height, voter_id: voterId, decision },
-      key,
-    )
+    const signed = signVote({ chain_id: chainId, header_hash, height: sealed.header.height, voter_id, decision }, key)
     if (decision === 'ack') await store.putVote(signed)
     await send(signed)
     parts.onVote(signed)
@@ -103,25 +101,28 @@ export function createVoter(parts: VoterParts): Voter {
     }
   }
 
-  async function consider(sealed: SealedHeader, registry: Registry): Promise<void> {
+  async function consider(sealed: SealedHeader, findIdentity: () => Promise<Identity | undefined>): Promise<void> {
     const { height } = sealed.header
-    const entry = registry.active(voterId)
-    if (entry?.public_key !== key.publicKey) {
-      logger.debug({ voterId }, `${voterId} is not registered with this key: not voting`)
-      return
-    }
     const last = await store.lastVote()
     if (last !== undefined && last.height >= height) return
-    const verdict = await verifyOwnTrades(sealed)
+    const identity = await findIdentity()
+    if (identity === undefined) {
+      logger.debug(
+        { public_key: key.publicKey, height },
+        `this key is not registered before block ${height}: not voting`,
+      )
+      return
+    }
+    const verdict = await verifyOwnTrades(sealed, identity)
     if (!verdict.ok) onAlarm(verdict.code, `block ${height}: ${verdict.reason}`)
-    await vote(sealed, verdict.ok ? 'ack' : 'reject')
+    await vote(sealed, identity.id, verdict.ok ? 'ack' : 'reject')
   }
 
   return {
-    consider: (sealed, registry) =>
+    consider: (sealed, findIdentity) =>
       lane(async () => {
         try {
-          await consider(sealed, registry)
+          await consider(sealed, findIdentity)
         } catch (error) {
           const { height } = sealed.header
           logger.warn({ error, height }, `not voting on block ${height}: its trades could not be checked`)

@@ -6,6 +6,7 @@ import { createAuthorityLedger } from '../engine/authority-ledger.ts'
 import { serveAuthorityPeers } from '../engine/authority-peers.ts'
 import { Chain } from '../engine/chain.ts'
 import { createEventHub } from '../engine/events.ts'
+import { openFinalizer } from '../engine/finalizer.ts'
 import { createSealer } from '../engine/sealer.ts'
 import { createTickRunner } from '../engine/tick-runner.ts'
 import { createVoteCounter } from '../engine/vote-counter.ts'
@@ -28,6 +29,7 @@ import { openDataDirectory } from './data-directory.ts'
 import type { OnPart } from './lifecycle.ts'
 import { logLedgerEvent } from './event-log.ts'
 import { createLogger } from './logger.ts'
+import type { AuthorityKeys } from './authority-keys.ts'
 import { ensureAuthorityFiles } from './node-files.ts'
 import { startHttp } from './http-address.ts'
 import { createShutdown } from './shutdown.ts'
@@ -78,7 +80,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const directory = await openDataDirectory(config.dataDirectory)
     shutdown.opened('data directory', () => directory.close())
     const files = await ensureAuthorityFiles(directory, config, { randomBytes, clock })
-    const { genesis, chainId, authorityKey } = files
+    const { genesis, chainId, authorityKeys } = files
     refuseUnsupported(genesis)
 
     const sql = await openSqlite(config.database.path)
@@ -100,8 +102,10 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     })
     const gossip = parts.wrapGossip?.(network.gossip) ?? network.gossip
     const events = createEventHub(logger)
-    const minerId = authorityIdOf(genesis, authorityKey.publicKey)
-    const sealer = createSealer({ chain, store, gossip, events, clock, logger, minerId, key: authorityKey })
+    const finalizer = await openFinalizer({ chain, store, events, clock })
+    const minerId = await authorityIdOf(chain, authorityKeys.keyOf)
+    const { keyOf } = authorityKeys
+    const sealer = createSealer({ chain, store, gossip, events, finalizer, clock, logger, minerId, keyOf })
     const { priceBand } = config
     const runner = createTickRunner({
       chain,
@@ -111,27 +115,30 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       randomBytes,
       ...(priceBand && { priceBand: { floorMicro: priceBand.feedInMicro, ceilingMicro: priceBand.retailMicro } }),
     })
-    const votes = createVoteCounter({ chain, store, events, clock, logger })
+    const votes = createVoteCounter({ chain, store, events, finalizer, logger })
     const ledger = createAuthorityLedger({
       chain,
       store,
       runner,
       votes,
       events,
+      finalizer,
       clock,
       minTradeMicro: config.minTradeMicro,
-      users: usersOf(config),
+      users: new Map([...usersOf(config), ...(await store.users())]),
     })
-    serveAuthorityPeers({ chain, ledger, votes, gossip, requests: network.requests, clock, logger })
+    const { requests } = network
+    serveAuthorityPeers({ chain, ledger, votes, finalizer, acks: store, gossip, requests, clock, logger })
     events.subscribe((event) => logLedgerEvent(event, logger))
 
     await network.start()
     shutdown.opened('network', () => network.stop())
     await runner.recover()
+    await finalizer.evaluate()
     shutdown.opened('tick in hand', () => runner.idle())
 
     const metrics = createMetrics()
-    metrics.setHeights(chain.tip?.header.height ?? null, chain.tip?.header.height ?? null)
+    metrics.setHeights(chain.tip?.header.height ?? null, finalizer.finalHeight < 0 ? null : finalizer.finalHeight)
     metrics.watchPeers(() => network.requests.peers().length)
     events.subscribe((event) => metrics.recordEvent(event, clock.now()))
     const node = () => ({
@@ -183,13 +190,14 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
   }
 }
 
-/** The id under which the genesis registers this authority's key. */
-function authorityIdOf(genesis: Genesis, publicKey: string): string {
-  const entry = genesis.registry.find((known) => known.role === 'authority' && known.public_key === publicKey)
-  if (entry === undefined) {
-    throw ledgerError('not_ready', { reason: `the genesis registers no authority with the key ${publicKey}` })
+/** The authority id whose key this node has: now, or in the genesis if its key has changed since. Throws `not_ready`. */
+async function authorityIdOf(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promise<string> {
+  for (const registry of [chain.registry, chain.registryBefore(0)]) {
+    for (const entry of registry.activeOf('authority')) {
+      if ((await keyOf(entry.public_key)) !== undefined) return entry.id
+    }
   }
-  return entry.id
+  throw ledgerError('not_ready', { reason: 'no key file in the data directory is that of a registered authority' })
 }
 
 /** The built page, where it is built: beside the built code, or in dist/ of a checkout. */
@@ -198,13 +206,8 @@ function webRoot(): string | undefined {
   return places.find((path) => existsSync(join(path, 'index.html')))
 }
 
-/** A policy that is in the genesis and not in force would be worse than none. Throws `not_ready`. */
-function refuseUnsupported({ finality, seal }: Genesis): void {
-  if (finality.policy !== 'authority') {
-    throw ledgerError('not_ready', {
-      reason: `this version finalizes by policy authority only, the genesis has ${finality.policy}`,
-    })
-  }
+/** A seal that is in the genesis and not in force would be worse than none. Throws `not_ready`. */
+function refuseUnsupported({ seal }: Genesis): void {
   if (seal !== 'authority')
     throw ledgerError('not_ready', { reason: `this version seals by authority only, the genesis has ${seal}` })
 }

@@ -1,5 +1,6 @@
 import { configError } from '../config/errors.ts'
 import type { AuthorityConfig, LightConfig } from '../config/types.ts'
+import { createAuthorityKeys, type AuthorityKeys } from './authority-keys.ts'
 import { createKeyFile, readKeyFile } from '../keys/key-file.ts'
 import { readPassphraseFile } from '../keys/passphrase.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
@@ -10,7 +11,7 @@ import { buildGenesis, checkAgreement, createGenesisFile, readGenesisFile, type 
 import { ensureTokens, type EnsuredTokens } from './token-files.ts'
 
 export interface AuthorityFiles extends LoadedGenesis {
-  readonly authorityKey: SigningKey
+  readonly authorityKeys: AuthorityKeys
   /** Ed25519 seed of the libp2p identity, 32 bytes. */
   readonly peerSeed: Uint8Array
   readonly tokens: EnsuredTokens
@@ -67,7 +68,7 @@ export async function ensureAuthorityFiles(
   checkAgreement(config.genesis, stored.genesis, directory.file('genesis'))
   return {
     ...stored,
-    authorityKey: signingKeyFromSecret(key.secret),
+    authorityKeys: createAuthorityKeys(directory.path, passphrase),
     peerSeed: peer.secret,
     tokens,
     firstStart,

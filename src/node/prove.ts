@@ -40,7 +40,7 @@ export async function proveOnce(request: ProveRequest, signal: AbortSignal): Pro
     await light.start()
     const client = await orAborted(light.client, signal)
     const proof = await proveByIdOrHash(client, request.transaction, signal)
-    const identity = request.key && client.identityOf(request.key)
+    const identity = request.key && (await client.identityOf(request.key))
     return { ...proof, transaction: identity === undefined ? null : await client.bodyOf(proof, identity) }
   } finally {
     await light.stop()

@@ -1,5 +1,6 @@
 import type { Hash } from '../protocol/bytes.ts'
 import type { SealedHeader } from '../protocol/header.ts'
+import type { TrustedState } from '../protocol/light-verify.ts'
 import type { MerkleProof } from '../protocol/merkle.ts'
 import type { Transaction } from '../protocol/transaction.ts'
 import type { Vote } from '../protocol/vote.ts'
@@ -22,12 +23,14 @@ export interface LightStore {
   close(): Promise<void>
 }
 
-/** The headers that are trusted, and what it takes to append to their history. */
+/** The headers that a light node holds, and what their trust stands on. */
 export interface LightWindow {
-  /** Ascending; the last is the anchor. */
+  /** Ascending; the last is the head. */
   readonly headers: readonly SealedHeader[]
-  /** Hashes of the complete subtrees that make up the anchor's history_root, left to right. */
-  readonly frontier: readonly Hash[]
+  /** The newest header that is trusted: under vote policies the last final one that was proven. */
+  readonly trusted: TrustedState
+  /** The newest header; proposed if it is not the trusted one. */
+  readonly head: TrustedState
 }
 
 /** A transaction whose proof led to a trusted header. */

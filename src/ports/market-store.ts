@@ -45,6 +45,8 @@ export interface MarketStore {
   blockByHash(hash: Hash): Promise<BlockRow | undefined>
   /** Marks every block up to `height` final; final is for ever, so the first time stays. */
   finalizeUpTo(height: number, at: number): Promise<void>
+  /** The greatest height that is final; -1 before the first. */
+  finalHeight(): Promise<number>
 
   /**
    * Stores votes in one transaction, each `stored`, `same` (known before) or `conflict` (an ack of this voter for another
@@ -57,6 +59,8 @@ export interface MarketStore {
 
   /** For each voter the greatest height of a block row that it acked. */
   ackHeights(): Promise<ReadonlyMap<string, number>>
+  /** For each voter its ack of the smallest height >= `height` on a block row. */
+  acksFrom(height: number): Promise<readonly Vote[]>
   /** voter id -> platform user, as the enrolments said. */
   users(): Promise<ReadonlyMap<string, string>>
 

@@ -4,6 +4,8 @@ import type { Genesis } from './genesis.ts'
 import { headerShape, type Header } from './header.ts'
 import { MAX_TRANSACTIONS_PER_BLOCK } from './limits.ts'
 import { merkleRoot } from './merkle.ts'
+import type { Registry, RegistryEntry } from './registry.ts'
+import type { RegistryTransaction } from './registry-transaction.ts'
 import { array, object, signatureHex, type TypeOf } from './shape.ts'
 import { checkTransaction, hashTransaction, transactionShape, type Transaction } from './transaction.ts'
 
@@ -98,4 +100,29 @@ export function verifyBlockBody(
   const root = merkleRoot(hashes)
   if (root === header.merkle_root) return VALID
   return invalid('wrong_merkle_root', `the transactions lead to ${root}, the header has ${header.merkle_root}`)
+}
+
+/** The registry transactions among these, in order. */
+export function registryTransactionsOf(transactions: readonly Transaction[]): readonly RegistryTransaction[] {
+  // Almost every block has none: no array is made for it.
+  return transactions.some((tx) => tx.kind === 'registry') ? transactions.filter((tx) => tx.kind === 'registry') : []
+}
+
+/**
+ * The entry whose key seals a block: that of miner_id in the registry before it, if it is an active authority. The one
+ * exception (docs/protocol.md 4): a block that begins with the recovery of its own miner_id is sealed by the new key.
+ */
+export function sealerOf(
+  block: { readonly header: Pick<Header, 'miner_id'>; readonly transactions: readonly Transaction[] },
+  before: Registry,
+  after: Registry,
+): RegistryEntry | undefined {
+  const { miner_id } = block.header
+  return (recoversSealer(block.transactions, miner_id) ? after : before).active(miner_id, 'authority')
+}
+
+/** True if the first of these transactions recovers `minerId`. */
+export function recoversSealer(transactions: readonly Transaction[], minerId: string): boolean {
+  const first = transactions[0]
+  return first?.kind === 'registry' && first.action === 'recover' && first.subject_id === minerId
 }

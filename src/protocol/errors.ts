@@ -72,3 +72,12 @@ export const VALID = { ok: true } as const
 export function invalid<Code extends string>(code: Code, reason: string): Verdict<Code> {
   return { ok: false, code, reason }
 }
+
+/** The first check that fails, or VALID: cheap checks first, signatures last. */
+export function firstFailure<Code extends string>(...checks: (() => Verdict<Code>)[]): Verdict<Code> {
+  for (const check of checks) {
+    const verdict = check()
+    if (!verdict.ok) return verdict
+  }
+  return VALID
+}

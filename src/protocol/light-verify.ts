@@ -1,18 +1,20 @@
 import type { Hash } from './bytes.ts'
-import { invalid, VALID, type Verdict } from './errors.ts'
+import { firstFailure, invalid, VALID, type Verdict } from './errors.ts'
+import { verifyHandover, verifyHolder, verifyQuorum, type HandoverCode } from './handover.ts'
 import type { Genesis } from './genesis.ts'
 import {
   hashHeader,
+  sealedHeaderShape,
   verifyHeaderLink,
   verifyNotFromFuture,
   verifySeal,
   verifyWork,
   type Header,
-  type HeaderCode,
   type SealedHeader,
 } from './header.ts'
 import {
   appendToFrontier,
+  HISTORY_PATH_MAX,
   foldSubtrees,
   historyLeaf,
   rootSubtrees,
@@ -20,8 +22,15 @@ import {
   verifyInclusion,
 } from './history.ts'
 import { verifyMerkleProof, type MerkleProofCode } from './merkle.ts'
-import type { AnchorAnswer, ProofAnswer } from './messages.ts'
-import type { Registry } from './registry.ts'
+import type { AnchorAnswer, Handover, ProofAnswer } from './messages.ts'
+import {
+  Registry,
+  verifyRegistryPolicy,
+  type RegistryEntry,
+  registryEntryShape,
+  registryPolicyShape,
+} from './registry.ts'
+import { array, blockHeight, hash32, nullable, object, type TypeOf } from './shape.ts'
 
 /**
  * What a light client checks, apart from where it gets it (docs/protocol.md 4). Time is passed in; the dear check, the
@@ -34,81 +43,159 @@ export interface LightContext {
   readonly now: number
 }
 
-/** A header and all that its trust stands on. */
-export interface TrustedState {
+/** A header and all that its trust stands on; as a light node stores it. */
+export const trustedStateShape = object({
   /** null: only the genesis is trusted. */
-  readonly anchor: SealedHeader | null
-  readonly anchorHash: Hash
+  anchor: nullable(sealedHeaderShape),
+  anchor_hash: hash32,
   /** Hashes of the complete subtrees of the anchor's history, left to right. */
-  readonly frontier: readonly Hash[]
-  /** Who may seal and vote after the anchor. */
-  readonly registry: Registry
-}
+  frontier: array(hash32, HISTORY_PATH_MAX),
+  /** Registry root after the last handover that was checked; users may have come and gone since. */
+  registry_root: hash32,
+  /** Height of that handover; null while the root is that of the genesis. */
+  registry_height: nullable(blockHeight),
+  /** The policy under that root; null until it is proven. */
+  policy: nullable(registryPolicyShape),
+  /** Active authorities that are proven under that root. */
+  sealers: array(registryEntryShape, 1_000),
+})
+export type TrustedState = TypeOf<typeof trustedStateShape>
 
-export type LightCode =
-  | HeaderCode
-  | 'unknown_sealer'
-  | 'wrong_registry'
-  | 'wrong_history'
-  | 'bad_inclusion_proof'
-  | 'bad_consistency_proof'
-  | 'missing_proof'
+export type LightCode = HandoverCode | 'wrong_history' | 'bad_consistency_proof' | 'missing_proof'
 
 /** Trust at the very start: nothing but the pinned genesis. */
-export function trustGenesis(chainId: Hash, registry: Registry): TrustedState {
-  return { anchor: null, anchorHash: chainId, frontier: [], registry }
+export function trustGenesis(genesis: Genesis, chainId: Hash): TrustedState {
+  const registry = Registry.fromGenesis(genesis)
+  return {
+    anchor: null,
+    anchor_hash: chainId,
+    frontier: [],
+    registry_root: registry.root,
+    registry_height: null,
+    policy: registry.policy,
+    sealers: registry.activeOf('authority'),
+  }
 }
 
-type Advance = { readonly ok: true; readonly state: TrustedState } | (Verdict<LightCode> & { readonly ok: false })
+type Failed = Verdict<LightCode> & { readonly ok: false }
+export type Advance = { readonly ok: true; readonly state: TrustedState } | Failed
 
 /**
- * Moves trust to the direct successor of the anchor. It guarantees
- * a) the link: chain, height, parent, time, work, b) not from the future, c) the registry is the one trusted so far,
- * d) its history is the trusted history and the anchor, computed here, e) the seal of an active authority.
+ * Moves to the direct successor of a header. It guarantees
+ * a) the link: chain, height, parent, time, work, b) not from the future, c) its history is the known history and the
+ * header before, computed here, d) the seal of an authority proven under the trusted registry root. Under policy
+ * `authority` the result can be trusted; under vote policies it is proposed. After a header that changes the registry the
+ * policy is no longer known: who trusts further asks for the handovers (`verifyAdvance`).
  */
-export function verifyNext(trusted: TrustedState, sealed: SealedHeader, context: LightContext): Advance {
+export function verifyNext(from: TrustedState, sealed: SealedHeader, context: LightContext): Advance {
   const { header } = sealed
-  const parent = trusted.anchor === null ? null : { header: trusted.anchor.header, hash: trusted.anchorHash }
+  const parent = from.anchor === null ? null : { header: from.anchor.header, hash: from.anchor_hash }
   const frontier =
-    parent === null ? [] : appendToFrontier(parent.header.height, trusted.frontier, historyLeaf(parent.hash))
-  const verdict = firstFailure(
+    parent === null ? [] : appendToFrontier(parent.header.height, from.frontier, historyLeaf(parent.hash))
+  const sameRegistry = header.registry_root === (parent?.header.registry_root ?? from.registry_root)
+  const policy = sameRegistry ? from.policy : null
+  const verdict = firstFailure<LightCode>(
     () => verifyHeaderLink(header, parent, context.genesis, context.chainId),
     () => verifyNotFromFuture(header, context.now),
     () => verifyHistoryRoot(header, frontier),
-    () => verifySealer(sealed, trusted.registry),
+    () => verifyKnownSealer(sealed, from.sealers),
   )
-  return verdict.ok ? { ok: true, state: advanced(trusted, sealed, frontier) } : verdict
+  return verdict.ok
+    ? { ok: true, state: { ...from, anchor: sealed, anchor_hash: hashHeader(header), frontier, policy } }
+    : verdict
 }
 
 /**
  * Moves trust from the anchor at t to a later header u by proofs alone. It guarantees
  * a) the chain, time and work of u, b) that the history of t is a prefix of that of u (consistency), c) that the header
- * at t itself is in the history of u (inclusion), d) that the frontier is that of u, e) the registry and seal of u.
+ * at t itself is in the history of u (inclusion), d) that the frontier is that of u, e) each handover in between, in order,
+ * f) the seal of u and the policy under the last root, g) under vote policies the quorum of u.
  */
 export function verifyAdvance(trusted: TrustedState, answer: AnchorAnswer, context: LightContext): Advance {
-  const sealed: SealedHeader = { header: answer.header, signature: answer.signature }
-  const { header } = sealed
-  const verdict = firstFailure(
+  const { header, entry } = answer
+  const verdict = firstFailure<LightCode>(
     () => verifyTarget(header, trusted, answer, context),
     () => verifyNotFromFuture(header, context.now),
     () => verifySameHistory(trusted, answer),
     () => verifyHistoryRoot(header, answer.frontier),
-    () => verifySealer(sealed, trusted.registry),
   )
-  return verdict.ok ? { ok: true, state: advanced(trusted, sealed, answer.frontier) } : verdict
-}
-
-function advanced(trusted: TrustedState, sealed: SealedHeader, frontier: readonly Hash[]): TrustedState {
-  return { anchor: sealed, anchorHash: hashHeader(sealed.header), frontier, registry: trusted.registry }
-}
-
-/** The first check that fails, or VALID. */
-function firstFailure<Code extends string>(...checks: (() => Verdict<Code>)[]): Verdict<Code> {
-  for (const check of checks) {
-    const verdict = check()
-    if (!verdict.ok) return verdict
+  if (!verdict.ok) return verdict
+  const before = followHandovers(
+    trusted,
+    answer.handovers.filter((c) => c.header.height < header.height),
+    header,
+    context,
+  )
+  if (!before.ok) return before
+  const own = answer.handovers.find((c) => c.header.height === header.height)
+  const seal =
+    own === undefined ? verifyTargetSeal(answer, before.root) : verifyHandover(own, before.root, header, context)
+  const quorum = seal.ok ? verifyTargetQuorum(answer, before.root, trusted, context.chainId) : seal
+  if (!quorum.ok) return quorum
+  const place = {
+    anchor: { header, signature: answer.signature },
+    anchor_hash: hashHeader(header),
+    frontier: answer.frontier,
   }
-  return VALID
+  if (own !== undefined) {
+    const { registry_root, height } = header
+    return {
+      ok: true,
+      state: { ...place, registry_root, registry_height: height, policy: null, sealers: [] },
+    }
+  }
+  const known = before.root === trusted.registry_root ? trusted.sealers.filter((sealer) => sealer.id !== entry.id) : []
+  const trust = { registry_root: before.root, registry_height: before.height, policy: answer.policy }
+  return { ok: true, state: { ...place, ...trust, sealers: [...known, entry] } }
+}
+
+function followHandovers(
+  trusted: TrustedState,
+  handovers: readonly Handover[],
+  target: Header,
+  context: LightContext,
+): { readonly ok: true; readonly root: Hash; readonly height: number | null } | Failed {
+  let root = trusted.registry_root
+  let height = trusted.registry_height ?? -1
+  for (const handover of handovers) {
+    if (handover.header.height <= height) return { ok: false, code: 'wrong_height', reason: 'handovers out of order' }
+    const verdict = verifyHandover(handover, root, target, context)
+    if (!verdict.ok) return { ...verdict, reason: `handover at ${handover.header.height}: ${verdict.reason}` }
+    root = handover.header.registry_root
+    height = handover.header.height
+  }
+  return { ok: true, root, height: height < 0 ? null : height }
+}
+
+/** The seal of a target that is no handover itself. */
+function verifyTargetSeal(answer: AnchorAnswer, root: Hash): Verdict<LightCode> {
+  const { header, entry, registry_proof } = answer
+  return firstFailure<LightCode>(
+    () => verifyHolder(entry, registry_proof, root, header.miner_id, 'authority'),
+    () => verifySeal(answer, entry.public_key),
+  )
+}
+
+/** The policy in force at the target and, where it asks for votes, their quorum. */
+function verifyTargetQuorum(
+  answer: AnchorAnswer,
+  root: Hash,
+  trusted: TrustedState,
+  chainId: Hash,
+): Verdict<LightCode> {
+  const { header, parent_header, policy, policy_proof, votes } = answer
+  const proven = verifyRegistryPolicy(policy, policy_proof, root)
+  if (!proven.ok || policy.finality.policy === 'authority') return proven
+  // Users come and go without a handover: they are proven under the header before. Height 0 has only the genesis.
+  const votersRoot =
+    policy.finality.policy === 'validators' ? root : (parent_header?.registry_root ?? trusted.registry_root)
+  return verifyQuorum(policy.finality, header, votes, votersRoot, chainId)
+}
+
+function verifyKnownSealer(sealed: SealedHeader, sealers: readonly RegistryEntry[]): Verdict<LightCode> {
+  const sealer = sealers.find((entry) => entry.id === sealed.header.miner_id)
+  if (sealer === undefined) return invalid('unknown_sealer', `${sealed.header.miner_id} is no proven authority`)
+  return verifySeal(sealed, sealer.public_key)
 }
 
 function verifyTarget(
@@ -142,7 +229,7 @@ function verifySameHistory(trusted: TrustedState, answer: AnchorAnswer): Verdict
   if (inclusion?.leaf_index !== t || inclusion.tree_size !== u) {
     return invalid('missing_proof', `no inclusion of header ${t} in the history of ${u}`)
   }
-  const included = verifyInclusion(historyLeaf(trusted.anchorHash), inclusion, answer.header.history_root)
+  const included = verifyInclusion(historyLeaf(trusted.anchor_hash), inclusion, answer.header.history_root)
   if (!included.ok || t === 0) return included
   if (consistency?.from !== t || consistency.to !== u) {
     return invalid('missing_proof', `no consistency of the histories of ${t} and ${u}`)
@@ -158,16 +245,6 @@ function verifyHistoryRoot(header: Header, frontier: readonly Hash[]): Verdict<L
   return root === header.history_root
     ? VALID
     : invalid('wrong_history', `history_root ${header.history_root}, the trusted history leads to ${root}`)
-}
-
-function verifySealer(sealed: SealedHeader, registry: Registry): Verdict<LightCode> {
-  const { header } = sealed
-  if (header.registry_root !== registry.root) {
-    return invalid('wrong_registry', `registry_root ${header.registry_root}, trusted is ${registry.root}`)
-  }
-  const sealer = registry.active(header.miner_id, 'authority')
-  if (sealer === undefined) return invalid('unknown_sealer', `${header.miner_id} is no active authority`)
-  return verifySeal(sealed, sealer.public_key)
 }
 
 export type ProofCode = MerkleProofCode | 'bad_inclusion_proof' | 'missing_proof' | 'wrong_header' | 'wrong_transaction'

@@ -2,7 +2,7 @@ import { consistencyProofShape, inclusionProofShape, HISTORY_PATH_MAX } from './
 import { headerShape, sealedHeaderShape } from './header.ts'
 import { MAX_HEADERS_PER_REQUEST, MAX_TRANSACTIONS_PER_BLOCK } from './limits.ts'
 import { merkleProofShape } from './merkle.ts'
-import { registryEntryShape } from './registry.ts'
+import { registryEntryShape, registryPolicyShape } from './registry.ts'
 import { credentialShape } from './request.ts'
 import {
   array,
@@ -15,6 +15,7 @@ import {
   nullable,
   object,
   oneOf,
+  publicKeyHex,
   refuse,
   signatureHex,
   type Shape,
@@ -74,9 +75,48 @@ export const historyParams: Shape<HistoryParams> = (value, path) => {
   return refuse(`${path}.type`, 'one of inclusion, consistency', type)
 }
 
-/** `from_height`: the height of the header that the asker trusts; null if it trusts only the genesis. */
-export const anchorParams = object({ from_height: nullable(blockHeight) })
-/** What moves an anchor from t to the tip u (docs/protocol.md 4). */
+/** A registry entry and its place under a registry_root. */
+const provenEntryFields = { entry: registryEntryShape, registry_proof: inclusionProofShape }
+/**
+ * A vote with its voter's entry under the registry_root that the context names. An ack on a later header counts for the
+ * headers in its history: then that header comes along, and the proof that the one in question is in its history.
+ */
+export const provenVoteShape = object(
+  { vote: voteShape, ...provenEntryFields },
+  { header: headerShape, history_proof: inclusionProofShape },
+)
+export type ProvenVote = TypeOf<typeof provenVoteShape>
+const provenPolicyFields = { policy: registryPolicyShape, policy_proof: inclusionProofShape }
+const MAX_QUORUM = 10_000
+
+/** The recovery of the sealer itself, with its entry and recovery key as the trusted registry has them. */
+const recoveryShape = object({ transaction: transactionShape, merkle_proof: merkleProofShape, ...provenEntryFields })
+
+/**
+ * A block c that changes an authority, a validator or the policy (docs/protocol.md 4). `entry` is the sealer, and `policy` the
+ * policy, under the registry root trusted before c.
+ */
+export const handoverShape = object(
+  {
+    header: headerShape,
+    signature: signatureHex,
+    ...provenEntryFields,
+    ...provenPolicyFields,
+    /** A quorum of c; under policy `validators` only. */
+    votes: array(provenVoteShape, MAX_QUORUM),
+    /** c in the history of the header that the asker moves to; null if c is that header. */
+    history_proof: nullable(inclusionProofShape),
+  },
+  { recovery: recoveryShape },
+)
+export type Handover = TypeOf<typeof handoverShape>
+
+/**
+ * `from_height`: the header that the asker trusts; null if only the genesis. `registry_height`: the handover whose registry
+ * root it trusts; null for the genesis.
+ */
+export const anchorParams = object({ from_height: nullable(blockHeight), registry_height: nullable(blockHeight) })
+/** What moves an anchor from t to u, the newest header that can be trusted (docs/protocol.md 4). */
 export const anchorAnswer = object({
   header: headerShape,
   signature: signatureHex,
@@ -88,8 +128,23 @@ export const anchorAnswer = object({
   inclusion: nullable(inclusionProofShape),
   /** Hashes of the complete subtrees that make up history_root of u, left to right: with them the asker appends by itself. */
   frontier: array(hash32, HISTORY_PATH_MAX),
+  /** Above the asker's registry_height up to u, ascending. */
+  handovers: array(handoverShape, 1_000),
+  /** The sealer of u and the policy, under the registry root of the last handover before u (or the one that the asker trusts). */
+  ...provenEntryFields,
+  ...provenPolicyFields,
+  /** A quorum of u under vote policies: users are proven under header u - 1, validators under the same root as the sealer. */
+  votes: array(provenVoteShape, MAX_QUORUM),
 })
 export type AnchorAnswer = TypeOf<typeof anchorAnswer>
+
+/** One entry under the registry_root of the header at `at_height`, or of the tip (null): by id or by key. */
+const registryById = object({ id: identifier, at_height: atHeight })
+const registryByKey = object({ public_key: publicKeyHex, at_height: atHeight })
+export const registryParams: Shape<TypeOf<typeof registryById> | TypeOf<typeof registryByKey>> = (value, path) =>
+  isJsonObject(value) && Object.hasOwn(value, 'id') ? registryById(value, path) : registryByKey(value, path)
+/** null if there is none. */
+export const registryAnswer = object({ height: blockHeight, entry: nullable(object(provenEntryFields)) })
 
 export const votesParams = object({ header_hash: hash32 })
 export const votesAnswer = object({ votes: array(object({ vote: voteShape, entry: registryEntryShape }), 10_000) })

@@ -1,7 +1,7 @@
 import type { CheckedTrade, LightStore, LightWindow } from '../../ports/light-store.ts'
 import { canonicalText } from '../../protocol/canonical-json.ts'
 import { sealedHeaderShape } from '../../protocol/header.ts'
-import { HISTORY_PATH_MAX } from '../../protocol/history.ts'
+import { trustedStateShape } from '../../protocol/light-verify.ts'
 import { merkleProofShape } from '../../protocol/merkle.ts'
 import { array, hash32, object, type Shape } from '../../protocol/shape.ts'
 import { transactionShape } from '../../protocol/transaction.ts'
@@ -16,7 +16,8 @@ const MAX_WINDOW = 100_000
 
 const windowShape: Shape<LightWindow> = object({
   headers: array(sealedHeaderShape, MAX_WINDOW),
-  frontier: array(hash32, HISTORY_PATH_MAX),
+  trusted: trustedStateShape,
+  head: trustedStateShape,
 })
 const checkedTradeShape: Shape<CheckedTrade> = object({
   transaction: transactionShape,
@@ -41,9 +42,9 @@ export async function openLightStore(location: string): Promise<LightStore> {
     putGenesis: guardLevel('putGenesis', (text) => db.put(keyOf('genesis'), text, DURABLE)),
 
     window: guardLevel('window', () => readValue(db, 'window', '', windowShape)),
-    putWindow: guardLevel('putWindow', async ({ headers, frontier }) => {
+    putWindow: guardLevel('putWindow', async ({ headers, trusted, head }) => {
       const sealed = headers.map(({ header, signature }) => ({ header, signature }))
-      await db.put(keyOf('window'), canonicalText({ headers: sealed, frontier }), DURABLE)
+      await db.put(keyOf('window'), canonicalText({ headers: sealed, trusted, head }), DURABLE)
     }),
 
     lastVote: guardLevel('lastVote', lastVote),

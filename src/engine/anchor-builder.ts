@@ -1,0 +1,138 @@
+import { ledgerError } from '../ports/errors.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import { recoversSealer } from '../protocol/block.ts'
+import { hashHeader, type Header } from '../protocol/header.ts'
+import { merkleProof } from '../protocol/merkle.ts'
+import type { AnchorAnswer, Handover, ProvenVote } from '../protocol/messages.ts'
+import type { Registry, RegistryEntry } from '../protocol/registry.ts'
+import { hashTransaction } from '../protocol/transaction.ts'
+import type { Vote } from '../protocol/vote.ts'
+import type { Chain } from './chain.ts'
+
+/** Where the acks of a height and above come from. */
+export interface AckSource {
+  /** For each voter its ack of the smallest height >= `height` on this chain. */
+  acksFrom(height: number): Promise<readonly Vote[]>
+}
+
+export interface AnchorBuilderParts {
+  readonly chain: Chain
+  readonly acks: AckSource
+  /** The newest header that light clients may trust: the last final one; -1 if there is none. */
+  readonly anchorHeight: () => number
+}
+
+type AnchorQuestion = { readonly from_height: number | null; readonly registry_height: number | null }
+
+/**
+ * Builds what moves a light client from the header that it trusts to the newest final one (docs/protocol.md 4); verified by
+ * protocol/light-verify. Throws `not_ready` on a chain without a final block, `out_of_range` if there is nothing newer.
+ */
+export async function buildAnchor(parts: AnchorBuilderParts, asked: AnchorQuestion): Promise<AnchorAnswer> {
+  const { chain } = parts
+  const height = parts.anchorHeight()
+  if (height < 0) throw ledgerError('not_ready', { reason: 'the chain has no final block yet' })
+  const { from_height: from, registry_height } = asked
+  if (from !== null && from >= height)
+    throw ledgerError('out_of_range', { what: 'from_height', value: from, limit: height })
+  const { header, signature } = await headerAt(chain, height)
+  const heights = chain.guardedHeights(registry_height ?? -1, height)
+  const handovers: Handover[] = []
+  let trusted = registryTrusted(chain, registry_height)
+  for (const guarded of heights) {
+    handovers.push(await buildHandover(parts, guarded, trusted, header))
+    if (guarded < height) trusted = chain.registryBefore(guarded + 1)
+  }
+  return {
+    header,
+    signature,
+    parent_header: height === 0 ? null : (await headerAt(chain, height - 1)).header,
+    consistency: from === null || from === 0 ? null : await chain.consistency(from, height),
+    inclusion: from === null ? null : await chain.inclusion(from, height),
+    frontier: await chain.frontier(height),
+    handovers,
+    ...provenSealer(trusted, header),
+    ...provenPolicy(trusted),
+    votes: await provenQuorum(parts, header, chain.registryBefore(height)),
+  }
+}
+
+/** The registry that the asker trusts: after its last handover. */
+function registryTrusted(chain: Chain, registryHeight: number | null): Registry {
+  return chain.registryBefore(registryHeight === null ? 0 : registryHeight + 1)
+}
+
+async function headerAt(chain: Chain, height: number) {
+  const [stored] = await chain.headers(height, 1)
+  if (stored === undefined) throw ledgerError('out_of_range', { what: 'height', value: height, limit: chain.size })
+  return stored
+}
+
+async function buildHandover(
+  parts: AnchorBuilderParts,
+  height: number,
+  trusted: Registry,
+  target: Header,
+): Promise<Handover> {
+  const { chain } = parts
+  const { header, signature, transactions } = await chain.blockAt(height)
+  const handover: Handover = {
+    header,
+    signature,
+    ...provenSealer(trusted, header),
+    ...provenPolicy(trusted),
+    votes: trusted.finality.policy === 'validators' ? await provenQuorum(parts, header, trusted) : [],
+    history_proof: height === target.height ? null : await chain.inclusion(height, target.height),
+  }
+  const [first] = transactions
+  if (first === undefined || !recoversSealer(transactions, header.miner_id)) return handover
+  const merkle_proof = merkleProof(transactions.map(hashTransaction), 0)
+  return { ...handover, recovery: { transaction: first, merkle_proof, ...provenSealer(trusted, header) } }
+}
+
+function provenSealer(registry: Registry, { miner_id }: Header) {
+  return provenEntry(registry, entryOf(registry, miner_id))
+}
+
+function provenEntry(registry: Registry, entry: RegistryEntry) {
+  return { entry, registry_proof: registry.proof(entry) }
+}
+
+function entryOf(registry: Registry, id: string): RegistryEntry {
+  const entry = registry.entry(id)
+  if (entry === undefined)
+    throw ledgerError('unknown_voter', { voter_id: id, reason: 'not in the registry that is asked for' })
+  return entry
+}
+
+const provenPolicy = (registry: Registry) => ({ policy: registry.policy, policy_proof: registry.policyProof() })
+
+/** Acks that make the header final, each with its voter under `registry`; none where the policy asks for none. */
+async function provenQuorum(
+  { chain, acks }: AnchorBuilderParts,
+  header: Header,
+  registry: Registry,
+): Promise<ProvenVote[]> {
+  const { finality } = registry
+  if (finality.policy === 'authority') return []
+  const role = finality.policy === 'votes' ? 'voter' : 'validator'
+  const hash = hashHeader(header)
+  const votes: ProvenVote[] = []
+  for (const vote of await acks.acksFrom(header.height)) {
+    const entry = registry.active(vote.voter_id, role)
+    if (entry === undefined || votes.length >= finality.threshold) continue
+    const proven = { vote, ...provenEntry(registry, entry) }
+    votes.push(
+      vote.header_hash === hash
+        ? proven
+        : { ...proven, ...(await laterHeader(chain, vote.header_hash, header.height)) },
+    )
+  }
+  return votes
+}
+
+/** A later header that was voted on, and the earlier one in its history. */
+async function laterHeader(chain: Chain, hash: Hash, height: number) {
+  const { header } = await chain.headerOf(hash)
+  return { header, history_proof: await chain.inclusion(height, header.height) }
+}

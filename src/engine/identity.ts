@@ -1,0 +1,52 @@
+import { ledgerError } from '../ports/errors.ts'
+import type { PeerRequests } from '../ports/peer-requests.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import type { Genesis } from '../protocol/genesis.ts'
+import type { Header } from '../protocol/header.ts'
+import { registryAnswer } from '../protocol/messages.ts'
+import { Registry, verifyRegistryEntry, type RegistryEntry } from '../protocol/registry.ts'
+import type { SigningKey } from '../protocol/signature.ts'
+import type { Identity } from './own-trades.ts'
+
+/**
+ * Finds under which id a key is registered and active after a header (null: in the genesis), proven under that header's
+ * registry_root. `undefined` if it is not. The last answer is kept while the root stays the same. Throws `peer_refused` if
+ * a peer's proof does not hold, `not_ready` without a peer.
+ */
+export type FindIdentity = (key: SigningKey, after: Header | null) => Promise<Identity | undefined>
+
+export function createFindIdentity(genesis: Genesis, requests: PeerRequests): FindIdentity {
+  const first = Registry.fromGenesis(genesis)
+  let known: { readonly root: Hash; readonly entry: RegistryEntry } | undefined
+
+  return async (key, after) => {
+    const root = after === null ? first.root : after.registry_root
+    const entry =
+      after === null || root === first.root
+        ? first.entries.find((registered) => registered.public_key === key.publicKey)
+        : known?.root === root && known.entry.public_key === key.publicKey
+          ? known.entry
+          : await ask(requests, key.publicKey, after)
+    if (entry?.status !== 'active') return undefined
+    known = { root, entry }
+    return { id: entry.id, key }
+  }
+}
+
+async function ask(requests: PeerRequests, public_key: string, after: Header): Promise<RegistryEntry | undefined> {
+  let failure: unknown = ledgerError('not_ready', { reason: 'no peer is connected' })
+  for (const peer of requests.peers()) {
+    try {
+      const asked = { public_key, at_height: after.height }
+      const { entry: found } = registryAnswer(await requests.request(peer, 'registry', asked), 'registry')
+      if (found === null) return undefined
+      const verdict = verifyRegistryEntry(found.entry, found.registry_proof, after.registry_root)
+      if (verdict.ok && found.entry.public_key === public_key) return found.entry
+      const reason = verdict.ok ? 'the entry is of another key' : verdict.reason
+      failure = ledgerError('peer_refused', { peer, request: 'registry', code: 'bad_inclusion_proof', reason })
+    } catch (error) {
+      failure = error
+    }
+  }
+  throw failure
+}
