@@ -3,8 +3,10 @@ import type { ChainStore } from '../../src/ports/chain-store.ts'
 import { isSolarError } from '../../src/protocol/errors.ts'
 import { foldSubtrees, historyLeaf, inclusionSubtrees, MemoryTree, rootSubtrees } from '../../src/protocol/history.ts'
 import { sha256Hex } from '../../src/protocol/hash.ts'
+import { hashHeader } from '../../src/protocol/header.ts'
+import { hashTransaction, type Transaction } from '../../src/protocol/transaction.ts'
 import type { OpenedStore } from '../helpers/stores.ts'
-import { block, CHAIN, T0, correction, sealed } from './fixtures.ts'
+import { block, CHAIN, T0, correction, registryTransactions, sealed, trade } from './fixtures.ts'
 
 const coded = (code: string) => (error: unknown) => isSolarError(error, code)
 const made = (height: number) => block(height, [`${height}-a`, `${height}-b`, `${height}:c`])
@@ -55,6 +57,31 @@ export function chainStoreContract(name: string, open: () => Promise<OpenedStore
       assert.deepEqual((await store.block(0))?.transactions, [fix])
       assert.deepEqual((await store.block(1))?.transactions, [])
       assert.equal(await store.heightOf(hash), 0)
+    })
+
+    it('keeps registry transactions of every action, and knows the heights of their blocks', async () => {
+      const [first, ...others] = registryTransactions()
+      const blocks = new Map<number, readonly Transaction[]>([
+        [0, [first!]],
+        [9, [trade('t9', 'a'), others[0]!, trade('t9', 'b')]],
+        [10, others.slice(1)],
+      ])
+      assert.deepEqual(await store.registryHeights(), [])
+      for (let height = 0; height < 20; height++) {
+        const transactions = blocks.get(height) ?? [trade(`t${height}`, `x${height}`)]
+        const head = sealed(height, transactions)
+        await store.append({ ...head, transactions }, hashHeader(head.header), transactions.map(hashTransaction))
+        assert.deepEqual(
+          await store.registryHeights(),
+          [...blocks.keys()].filter((at) => at <= height),
+        )
+      }
+      store = await opened.reopen()
+      assert.deepEqual(await store.registryHeights(), [0, 9, 10])
+      for (const [height, transactions] of blocks) {
+        assert.deepEqual((await store.block(height))?.transactions, transactions)
+      }
+      assert.deepEqual(await store.locate({ tx_id: others[0]!.id }), { height: 9, index: 1 })
     })
 
     it('gives ranges of headers with their hashes, fewer at the end', async () => {

@@ -1,10 +1,12 @@
 import type { BlockRow, TickCommit } from '../../src/ports/market-store.ts'
 import type { Block } from '../../src/protocol/block.ts'
 import type { Hash } from '../../src/protocol/bytes.ts'
+import type { Finality } from '../../src/protocol/genesis.ts'
 import { sha256Hex } from '../../src/protocol/hash.ts'
 import { hashHeader, type SealedHeader } from '../../src/protocol/header.ts'
 import { merkleRoot } from '../../src/protocol/merkle.ts'
 import type { Order } from '../../src/protocol/order.ts'
+import { registryTickId, type RegistryTransaction } from '../../src/protocol/registry-transaction.ts'
 import { hashTransaction, type Correction, type Trade, type Transaction } from '../../src/protocol/transaction.ts'
 import type { Vote } from '../../src/protocol/vote.ts'
 
@@ -47,10 +49,59 @@ export function correction(tickId: string, id: string, corrects: string, fields:
   }
 }
 
+/** A registry transaction of every action, with every form of its fields; each is a tick of its own. */
+export function registryTransactions(): readonly RegistryTransaction[] {
+  const common = (id: string, subject_id: string) => {
+    const nonce = nonceOf(id)
+    const signature = signatureOf(`registry transaction ${id}`)
+    return {
+      kind: 'registry',
+      id,
+      subject_id,
+      timestamp: T0,
+      tick_id: registryTickId(nonce),
+      nonce,
+      signature,
+    } as const
+  }
+  const public_key = sha256Hex('a public key')
+  const recovery_key = sha256Hex('a recovery key')
+  const policy = (id: string, finality: Finality) =>
+    ({ ...common(id, 'authority-1'), action: 'policy', finality }) as const
+  return [
+    { ...common('r-enrol', 'voter-1'), action: 'enrol', role: 'voter', public_key },
+    { ...common('r-enrol-2', 'roof-1'), action: 'enrol', role: 'validator', public_key, recovery_key },
+    { ...common('r-enrol-3', 'flat:1@+'), action: 'enrol', role: 'authority', public_key, recovery_key: null },
+    { ...common('r-rotate', 'voter-1'), action: 'rotate', public_key, recovery_key },
+    { ...common('r-rotate-2', 'voter-1'), action: 'rotate', public_key },
+    { ...common('r-revoke', 'voter-1'), action: 'revoke', timestamp: Number.MAX_SAFE_INTEGER },
+    { ...common('r-recover', 'voter-1'), action: 'recover', public_key, recovery_key: null },
+    policy('r-policy', { policy: 'authority' }),
+    policy('r-policy-2', { policy: 'votes', threshold: 2 }),
+    policy('r-policy-3', { policy: 'validators', threshold: 1 }),
+  ]
+}
+
+export function enrolment(
+  id: string,
+  fields: Partial<Pick<RegistryTransaction, 'timestamp'>> = {},
+): RegistryTransaction {
+  const nonce = nonceOf(id)
+  return { ...registryTransactions()[0]!, id, nonce, tick_id: registryTickId(nonce), ...fields }
+}
+
+export function registryTick(
+  transaction: RegistryTransaction,
+  fields: Partial<Pick<TickCommit, 'user'>> = {},
+): TickCommit {
+  const { tick_id, timestamp } = transaction
+  return tick(tick_id, [transaction], { timestamp, source: 'registry', ...fields })
+}
+
 export function tick(
   tickId: string,
   transactions: readonly Transaction[],
-  fields: Partial<Pick<TickCommit, 'timestamp' | 'source' | 'fills'>> = {},
+  fields: Partial<Pick<TickCommit, 'timestamp' | 'source' | 'fills' | 'user'>> = {},
 ): TickCommit {
   return {
     tick_id: tickId,

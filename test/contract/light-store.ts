@@ -3,9 +3,35 @@ import type { CheckedTrade, LightStore } from '../../src/ports/light-store.ts'
 import { isSolarError } from '../../src/protocol/errors.ts'
 import { sha256Hex } from '../../src/protocol/hash.ts'
 import { merkleProof } from '../../src/protocol/merkle.ts'
+import type { TrustedState } from '../../src/protocol/light-verify.ts'
+import { hashHeader } from '../../src/protocol/header.ts'
 import { hashTransaction } from '../../src/protocol/transaction.ts'
 import type { OpenedStore } from '../helpers/stores.ts'
 import { CHAIN, sealed, trade, vote } from './fixtures.ts'
+
+/** What a light node trusts at this height; not `isFull`: at the start, when all that may be null is. */
+function trusted(height: number, isFull: boolean): TrustedState {
+  const anchor = sealed(height)
+  const common = { anchor, anchor_hash: hashHeader(anchor.header), registry_root: sha256Hex(`registry at ${height}`) }
+  if (!isFull) return { ...common, anchor: null, frontier: [], registry_height: null, policy: null, sealers: [] }
+  return {
+    ...common,
+    frontier: [sha256Hex('left'), sha256Hex('right')],
+    registry_height: height - 1,
+    policy: { finality: { policy: 'votes', threshold: 2 }, since_height: 1 },
+    sealers: [
+      {
+        slot: 0,
+        id: 'authority-1',
+        role: 'authority',
+        public_key: sha256Hex('the key of the authority'),
+        recovery_key: null,
+        status: 'active',
+        since_height: 0,
+      },
+    ],
+  }
+}
 
 const headersOf = (...heights: number[]) => heights.map((height) => sealed(height))
 
@@ -37,7 +63,7 @@ export function lightStoreContract(name: string, open: () => Promise<OpenedStore
 
     it('keeps the genesis, the window, the vote and the trades over a restart', async () => {
       const mine = [checkedTrade('a'), checkedTrade('b:1')]
-      const window = { headers: headersOf(3, 4, 5), frontier: [sha256Hex('left'), sha256Hex('right')] }
+      const window = { headers: headersOf(3, 4, 5), trusted: trusted(4, true), head: trusted(5, true) }
       await store.putGenesis('{"name":"a street"}')
       await store.putWindow(window)
       await store.putVote(vote(CHAIN, 5, 'ann'))
@@ -52,9 +78,10 @@ export function lightStoreContract(name: string, open: () => Promise<OpenedStore
     })
 
     it('replaces the window as a whole', async () => {
-      await store.putWindow({ headers: headersOf(1, 2, 3), frontier: [CHAIN] })
-      await store.putWindow({ headers: headersOf(4), frontier: [] })
-      assert.deepEqual(await store.window(), { headers: headersOf(4), frontier: [] })
+      await store.putWindow({ headers: headersOf(1, 2, 3), trusted: trusted(2, true), head: trusted(3, true) })
+      const later = { headers: headersOf(4), trusted: trusted(0, false), head: trusted(4, true) }
+      await store.putWindow(later)
+      assert.deepEqual(await store.window(), later)
     })
 
     it('keeps the vote of the greatest height, in whatever order votes arrive', async () => {

@@ -2,7 +2,9 @@ import { tempChainStore, tempLightStore, tempSqlite } from '../helpers/stores.ts
 import { chainStoreContract } from './chain-store.ts'
 import { lightStoreContract } from './light-store.ts'
 import { marketStoreContract } from './market-store.ts'
+import { marketStoreRegistryContract } from './market-store-registry.ts'
 
 marketStoreContract('SQLite', tempSqlite)
+marketStoreRegistryContract('SQLite', tempSqlite)
 chainStoreContract('LevelDB', tempChainStore)
 lightStoreContract('LevelDB', tempLightStore)

@@ -10,7 +10,7 @@ import { array, hash32, object, refuse, signatureHex } from '../../protocol/shap
 import { canonicalTransaction, transactionShape, type Transaction } from '../../protocol/transaction.ts'
 import { corrupt, decodeText, decodeValue } from '../decode.ts'
 import { serialTasks } from '../serial.ts'
-import { heightKey, keyOf, nodeKey } from './keyspaces.ts'
+import { heightKey, keyOf, nodeKey, sortable } from './keyspaces.ts'
 import { guardLevel, openLevel, readText, type TextLevel } from './level.ts'
 
 const storedHeaderShape = object({ header: headerShape, signature: signatureHex, hash: hash32 })
@@ -41,6 +41,7 @@ export async function openChainStore(location: string): Promise<ChainStore> {
     size: guardLevel('size', async () => (await chain.tip()).size),
     append: guardLevel('append', (block, hash, txHashes) => inTurn(() => chain.append(block, hash, txHashes))),
     headers: guardLevel('headers', (from, count) => chain.headers(from, count)),
+    registryHeights: guardLevel('registryHeights', () => chain.registryHeights()),
     heightOf: guardLevel('heightOf', (blockHash) => chain.heightOf(blockHash)),
     block: guardLevel('block', (height) => chain.block(height)),
     locate: guardLevel('locate', (by) => chain.locate(by)),
@@ -70,8 +71,7 @@ class LevelChain {
   async #findTip(): Promise<Tip> {
     const range = { gte: keyOf('header'), lte: keyOf('header', '~'), reverse: true, limit: 1 }
     const [last] = await this.#db.keys(range).all()
-    const size = last === undefined ? 0 : Number.parseInt(last.slice(1), 16) + 1
-    if (!Number.isSafeInteger(size)) throw corrupt(`level ${String(last)}`, 'the key of a height', String(last))
+    const size = last === undefined ? 0 : decodeHeightKey(last) + 1
     const subtrees = rootSubtrees(size)
     const hashes = await this.#readNodes(subtrees)
     return { size, peaks: new Map(subtrees.map(({ level }, index) => [level, hashes[index] ?? ''])) }
@@ -88,6 +88,7 @@ class LevelChain {
     batch.put(keyOf('heightByHash', hash), String(size))
     for (const [index, txHash] of txHashes.entries()) batch.put(keyOf('placeByHash', txHash), `${size}/${index}`)
     for (const [index, { id }] of transactions.entries()) batch.put(keyOf('placeById', id), `${size}/${index}`)
+    if (transactions.some(({ kind }) => kind === 'registry')) batch.put(heightKey('registryHeight', size), '')
     const nodes = appendedNodes(size, historyLeaf(hash), ({ level }) => readPeak(peaks, level))
     for (const node of nodes) batch.put(nodeKey(node), node.hash)
     try {
@@ -109,6 +110,13 @@ class LevelChain {
     const range = { gte: heightKey('header', from), lte: keyOf('header', '~'), limit: count }
     const texts = await this.#db.values(range).all()
     return texts.map((text, offset) => decodeHeader(text, from + offset))
+  }
+
+  /** Below the tip only: a key above it is of a block that was cut off and will be appended again. */
+  async registryHeights(): Promise<readonly number[]> {
+    const { size } = await this.tip()
+    const range = { gte: keyOf('registryHeight'), lt: heightKey('registryHeight', size) }
+    return (await this.#db.keys(range).all()).map(decodeHeightKey)
   }
 
   async heightOf(blockHash: Hash): Promise<number | undefined> {
@@ -168,6 +176,15 @@ function decodeHeader(text: string, height: number): StoredHeader {
   const stored = decodeText(place, text, storedHeaderShape)
   if (stored.header.height !== height) throw corrupt(place, `height ${height}`, `height ${stored.header.height}`)
   return stored
+}
+
+/** The height of a `heightKey`. */
+function decodeHeightKey(key: string): number {
+  const height = Number.parseInt(key.slice(1), 16)
+  if (!Number.isSafeInteger(height) || key.slice(1) !== sortable(height)) {
+    throw corrupt(`level ${key}`, 'the key of a height', key)
+  }
+  return height
 }
 
 function decodeInteger(place: string, text: string): number {

@@ -15,6 +15,8 @@ export const keyspaces = {
   placeByHash: 't',
   /** level, index -> hash of a complete subtree of the history tree */
   historyNode: 'n',
+  /** height of a block with registry transactions -> nothing, the key says it */
+  registryHeight: 'r',
   /** the genesis that a light node trusts, canonical JSON */
   genesis: 'g',
   /** the trusted headers of a light node and their frontier */
@@ -36,7 +38,8 @@ export const keyOf = (space: Keyspace, id = ''): string => keyspaces[space] + id
 export const sortable = (value: number): string => value.toString(16).padStart(14, '0')
 
 /** The key of a height in a keyspace. */
-export const heightKey = (space: 'header' | 'body', height: number): string => keyOf(space, sortable(height))
+export const heightKey = (space: 'header' | 'body' | 'registryHeight', height: number): string =>
+  keyOf(space, sortable(height))
 
 /** The key of a history node: by level (0..52), then index. */
 export const nodeKey = ({ level, index }: { readonly level: number; readonly index: number }): string =>

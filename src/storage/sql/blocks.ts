@@ -2,14 +2,14 @@ import { sql } from 'kysely'
 import { ledgerError } from '../../ports/errors.ts'
 import type { BlockRow, MarketStore } from '../../ports/market-store.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
-import { decodeBlock, encodeSealed } from './rows.ts'
+import { decodeBlock, encodeSealed, toSafeInteger } from './rows.ts'
 import type { Database } from './schema.ts'
 
 /** The fence: one row a height, with the whole sealed header. */
 export function blocksTable(
   db: Database,
   dialect: SqlDialect,
-): Pick<MarketStore, 'fence' | 'blocks' | 'lastBlock' | 'blockByHash' | 'finalizeUpTo'> {
+): Pick<MarketStore, 'fence' | 'blocks' | 'lastBlock' | 'blockByHash' | 'finalizeUpTo' | 'finalHeight'> {
   return {
     fence: (row) => dialect.write(db, (trx) => insertOrCompare(trx, row)),
 
@@ -42,8 +42,21 @@ export function blocksTable(
         .where('finalized_at', 'is', null)
         .execute()
     },
+
+    async finalHeight() {
+      const { rows } = await FINAL_HEIGHT.execute(db)
+      return toSafeInteger(rows[0]?.height ?? -1n, 'blocks final height')
+    },
   }
 }
+
+/** Final blocks are those below the first that is not: one step in the index of the others, however many there are. */
+const FINAL_HEIGHT = sql<{ readonly height: bigint }>`
+  select coalesce(
+    (select min(height) from blocks where finalized_at is null) - 1,
+    (select max(height) from blocks),
+    -1
+  ) as height`
 
 async function insertOrCompare(trx: WriteTransaction, row: BlockRow): Promise<void> {
   const { height, block_hash, tick_id } = row

@@ -1,3 +1,4 @@
+import type { NotNull } from 'kysely'
 import { ledgerError } from '../../ports/errors.ts'
 import { parseDelta, parseQuantity } from '../../protocol/decimal.ts'
 import type { Correction, Transaction } from '../../protocol/transaction.ts'
@@ -12,7 +13,6 @@ export interface Parties {
 
 /** What is left of a trade after its corrections so far, in micro-units. */
 interface RunningSum extends Parties {
-  readonly isSealedTrade: boolean
   kwh: bigint
   amount: bigint
 }
@@ -35,17 +35,20 @@ export async function correctedParties(
   return sums
 }
 
+/** Sums of those of `ids` that are sealed trades. */
 async function loadSums(trx: WriteTransaction, ids: readonly string[], sums: Map<string, RunningSum>): Promise<void> {
   const trades = await trx
     .selectFrom('transactions as t')
-    .leftJoin('blocks', 'blocks.tick_id', 't.tick_id')
-    .select(['t.id', 't.kind', 't.kwh', 't.total_amount', 't.from_user_id', 't.to_user_id', 'blocks.height'])
+    .innerJoin('blocks', 'blocks.tick_id', 't.tick_id')
+    .select(['t.id', 't.kwh', 't.total_amount', 't.from_user_id', 't.to_user_id'])
     .where('t.id', 'in', ids)
+    .where('t.kind', '=', 'trade')
+    // The table itself refuses a trade without parties.
+    .$narrowType<{ from_user_id: NotNull; to_user_id: NotNull }>()
     .execute()
-  for (const { id, kind, kwh, total_amount, from_user_id, to_user_id, height } of trades) {
-    const isSealedTrade = kind === 'trade' && height !== null
+  for (const { id, kwh, total_amount, from_user_id, to_user_id } of trades) {
     const micro = { kwh: parseQuantity(kwh ?? '0'), amount: parseQuantity(total_amount ?? '0') }
-    sums.set(id, { from_user_id, to_user_id, isSealedTrade, ...micro })
+    sums.set(id, { from_user_id, to_user_id, ...micro })
   }
   const earlier = await trx
     .selectFrom('transactions')
@@ -64,7 +67,7 @@ function applyCorrection(sums: ReadonlyMap<string, RunningSum>, correction: Corr
   const { id, corrects, kwh_delta, amount_delta } = correction
   const refused = (reason: string) => ledgerError('refused_row', { id, reason })
   const sum = sums.get(corrects)
-  if (!sum?.isSealedTrade) throw refused(`${corrects} is not a sealed trade`)
+  if (sum === undefined) throw refused(`${corrects} is not a sealed trade`)
   sum.kwh += parseDelta(kwh_delta)
   sum.amount += parseDelta(amount_delta)
   if (sum.kwh < 0n) throw refused(`the energy of ${corrects} would fall below 0 kWh`)

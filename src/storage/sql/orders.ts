@@ -74,7 +74,10 @@ async function orderState(db: Database, orderId: string): Promise<OrderState | u
     .select((select) =>
       select
         .selectFrom('ticks as any_tick')
-        .select(sql<bigint | null>`max(any_tick.timestamp)`.as('at'))
+        .select('any_tick.timestamp')
+        .where('any_tick.source', '<>', 'registry')
+        .orderBy('any_tick.timestamp', 'desc')
+        .limit(1)
         .as('market_time'),
     )
     .where('orders.order_id', '=', orderId)

@@ -3,6 +3,8 @@ import type { BlockRow, OpenOrder, TransactionPlace } from '../../ports/market-s
 import { canonicalText } from '../../protocol/canonical-json.ts'
 import { sealedHeaderShape, type SealedHeader } from '../../protocol/header.ts'
 import { orderShape, type Order } from '../../protocol/order.ts'
+import { registryTransactionShape, type RegistryTransaction } from '../../protocol/registry-transaction.ts'
+import { isJsonObject, refuse } from '../../protocol/shape.ts'
 import { transactionShape, type Transaction } from '../../protocol/transaction.ts'
 import { voteShape, type Vote } from '../../protocol/vote.ts'
 import { corrupt, decodeText, decodeValue } from '../decode.ts'
@@ -25,9 +27,35 @@ export function decodeTransaction(row: Selectable<TransactionsTable>): Transacti
     const correction = { kind, id, corrects, kwh_delta, amount_delta, reason, timestamp, tick_id, nonce }
     return decodeValue(place, correction, transactionShape)
   }
+  if (kind === 'registry')
+    return decodeRegistry(`${place} registry`, row.registry, { kind, id, timestamp, tick_id, nonce })
   const { from_user_id, to_user_id, kwh, price_per_kwh, total_amount } = row
   const trade = { kind, id, from_user_id, to_user_id, kwh, price_per_kwh, total_amount, timestamp, tick_id, nonce }
   return decodeValue(place, trade, transactionShape)
+}
+
+type RegistryColumns = Pick<RegistryTransaction, 'kind' | 'id' | 'timestamp' | 'tick_id' | 'nonce'>
+const REGISTRY_COLUMNS: readonly string[] = [
+  'kind',
+  'id',
+  'timestamp',
+  'tick_id',
+  'nonce',
+] satisfies (keyof RegistryColumns)[]
+
+/** The text in which a registry change is stored: its fields that have no column. The same change is the same text. */
+export const encodeRegistry = (tx: RegistryTransaction): string =>
+  canonicalText(Object.fromEntries(Object.entries(tx).filter(([name]) => !REGISTRY_COLUMNS.includes(name))))
+
+/** Throws `corrupt`, also for a text that would decode but is not the one that was stored. */
+function decodeRegistry(place: string, text: string | null, columns: RegistryColumns): RegistryTransaction {
+  const own = decodeText(place, text ?? '', (value, path) =>
+    isJsonObject(value) ? value : refuse(path, 'an object', value),
+  )
+  const transaction = decodeValue(place, { ...own, ...columns }, registryTransactionShape)
+  const expected = encodeRegistry(transaction)
+  if (text !== expected) throw corrupt(place, expected, String(text))
+  return transaction
 }
 
 type PlacedRow = Selectable<TransactionsTable> & { readonly block_hash: string | null; readonly height: bigint | null }

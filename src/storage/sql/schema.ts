@@ -12,6 +12,7 @@ export interface Schema {
   transactions: TransactionsTable
   blocks: BlocksTable
   votes: VotesTable
+  voter_users: VoterUsersTable
   requests: RequestsTable
 }
 
@@ -57,9 +58,12 @@ interface TicksTable {
 export interface TransactionsTable {
   id: string
   kind: string
-  /** Parties of the trade. A correction carries those of its trade, so that one index finds both; they are not hashed. */
-  from_user_id: string
-  to_user_id: string
+  /**
+   * Parties of the trade. A correction carries those of its trade, so that one index finds both; they are not hashed.
+   * null for a registry change: no party is asked about it, an auditor is.
+   */
+  from_user_id: string | null
+  to_user_id: string | null
   kwh: string | null
   price_per_kwh: string | null
   total_amount: string | null
@@ -67,6 +71,8 @@ export interface TransactionsTable {
   kwh_delta: string | null
   amount_delta: string | null
   reason: string | null
+  /** What a registry change has beside the columns here, canonical JSON: no value is kept twice, so none can disagree. */
+  registry: string | null
   timestamp: bigint
   tick_id: string
   /** Position in the tick, from 0. */
@@ -91,6 +97,12 @@ export interface VotesTable {
   voter_id: string
   decision: string
   signature: string
+}
+
+/** What enrolments said about whose device a voter is; never on the chain. */
+interface VoterUsersTable {
+  voter_id: string
+  user_id: string
 }
 
 interface RequestsTable {

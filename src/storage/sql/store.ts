@@ -1,5 +1,6 @@
 import type { MarketStore } from '../../ports/market-store.ts'
 import { storeGuard } from '../failure.ts'
+import { acksTable } from './acks.ts'
 import { blocksTable } from './blocks.ts'
 import type { SqlDialect } from './dialect.ts'
 import { metaTable } from './meta.ts'
@@ -8,6 +9,7 @@ import { ordersTable } from './orders.ts'
 import type { Database } from './schema.ts'
 import { ticksTable } from './ticks.ts'
 import { transactionsTable } from './transactions.ts'
+import { usersTable } from './users.ts'
 import { votesTable } from './votes.ts'
 
 /**
@@ -29,6 +31,8 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
   const ticks = ticksTable(db, dialect)
   const blocks = blocksTable(db, dialect)
   const votes = votesTable(db, dialect)
+  const acks = acksTable(db)
+  const users = usersTable(db)
   const transactions = transactionsTable(db)
   return {
     chainId: guard('chainId', meta.chainId),
@@ -46,9 +50,13 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     lastBlock: guard('lastBlock', blocks.lastBlock),
     blockByHash: guard('blockByHash', blocks.blockByHash),
     finalizeUpTo: guard('finalizeUpTo', blocks.finalizeUpTo),
+    finalHeight: guard('finalHeight', blocks.finalHeight),
     putVotes: guard('putVotes', votes.putVotes),
     votesOf: guard('votesOf', votes.votesOf),
     voteCounts: guard('voteCounts', votes.voteCounts),
+    ackHeights: guard('ackHeights', acks.ackHeights),
+    acksFrom: guard('acksFrom', acks.acksFrom),
+    users: guard('users', users.users),
     transaction: guard('transaction', transactions.transaction),
     transactions: guard('transactions', transactions.transactions),
     close,

@@ -2,12 +2,17 @@ import { sql } from 'kysely'
 import { ledgerError } from '../../ports/errors.ts'
 import type { MarketStore, TickCommit } from '../../ports/market-store.ts'
 import { isSolarError } from '../../protocol/errors.ts'
+import { oneOf } from '../../protocol/shape.ts'
+import { decodeValue } from '../decode.ts'
 import { correctedParties } from './corrections.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
 import { applyFills } from './fills.ts'
 import { decodeBlock, decodeTransaction, toSafeInteger } from './rows.ts'
 import type { Database } from './schema.ts'
 import { insertTransactions, repeatedId } from './transaction-rows.ts'
+import { putUser } from './users.ts'
+
+const sourceShape = oneOf('market', 'platform', 'registry')
 
 /** Committed ticks with their transactions. */
 export function ticksTable(
@@ -46,7 +51,7 @@ export function ticksTable(
         tick_id: tickId,
         timestamp: toSafeInteger(row.timestamp, `ticks ${tickId} timestamp`),
         transactions: transactions.map(decodeTransaction),
-        source: row.source === 'market' ? 'market' : 'platform',
+        source: decodeValue(`ticks ${tickId} source`, row.source, sourceShape),
         content_hash: row.content_hash,
         tx_hashes: transactions.map(({ tx_hash }) => tx_hash),
         block: isSealed ? decodeBlock({ height, block_hash, tick_id: tickId, sealed, finalized_at }) : null,
@@ -75,7 +80,7 @@ export function ticksTable(
 
 /** All of a tick or nothing: whatever throws in here takes the SQL transaction back. */
 async function commit(trx: WriteTransaction, dialect: SqlDialect, tick: TickCommit): Promise<void> {
-  const { tick_id, timestamp, source, content_hash, transactions } = tick
+  const { tick_id, timestamp, source, content_hash, transactions, user } = tick
   const inserted = await trx
     .insertInto('ticks')
     .values({
@@ -94,4 +99,5 @@ async function commit(trx: WriteTransaction, dialect: SqlDialect, tick: TickComm
   const parties = await correctedParties(trx, transactions)
   await insertTransactions(trx, dialect, tick, parties)
   await applyFills(trx, dialect, tick)
+  if (user !== undefined) await putUser(trx, user)
 }

@@ -5,11 +5,17 @@ import type { Transaction } from '../../protocol/transaction.ts'
 import { chunks, IN_LIST } from './chunks.ts'
 import type { Parties } from './corrections.ts'
 import type { SqlDialect, SqlValue, WriteTransaction } from './dialect.ts'
+import { encodeRegistry } from './rows.ts'
 import type { Database } from './schema.ts'
 
-const PLACE = ['id', 'timestamp', 'position', 'nonce', 'tx_hash', 'from_user_id', 'to_user_id'] as const
-const TRADE = [...PLACE, 'kwh', 'price_per_kwh', 'total_amount'] as const
-const CORRECTION = [...PLACE, 'corrects', 'kwh_delta', 'amount_delta', 'reason'] as const
+const PLACE = ['id', 'timestamp', 'position', 'nonce', 'tx_hash'] as const
+const PARTIES = [...PLACE, 'from_user_id', 'to_user_id'] as const
+const COLUMNS = {
+  trade: [...PARTIES, 'kwh', 'price_per_kwh', 'total_amount'],
+  correction: [...PARTIES, 'corrects', 'kwh_delta', 'amount_delta', 'reason'],
+  registry: [...PLACE, 'registry'],
+} as const
+const KINDS = ['trade', 'correction', 'registry'] as const
 
 /**
  * Writes the transactions of a tick: one batch for each kind, so that trades, the many, bind no empty columns.
@@ -22,33 +28,38 @@ export async function insertTransactions(
   { tick_id, transactions, tx_hashes }: TickCommit,
   parties: ReadonlyMap<string, Parties>,
 ): Promise<void> {
-  const trades: SqlValue[][] = []
-  const corrections: SqlValue[][] = []
+  const rows: Record<Transaction['kind'], SqlValue[][]> = { trade: [], correction: [], registry: [] }
   for (const [position, tx] of transactions.entries()) {
     const tx_hash = tx_hashes[position] ?? refuse('tick.tx_hashes', `${transactions.length} hashes`, tx_hashes)
     if (tx.tick_id !== tick_id) {
       throw ledgerError('refused_row', { id: tx.id, reason: `it is of tick ${tx.tick_id}, not of ${tick_id}` })
     }
-    const { id, timestamp, nonce } = tx
-    if (tx.kind === 'trade') {
-      const { from_user_id, to_user_id, kwh, price_per_kwh, total_amount } = tx
-      const quantities = [kwh, price_per_kwh, total_amount]
-      trades.push([id, timestamp, position, nonce, tx_hash, from_user_id, to_user_id, ...quantities])
-    } else {
+    rows[tx.kind].push([tx.id, tx.timestamp, position, tx.nonce, tx_hash, ...ownValues(tx, parties)])
+  }
+  for (const kind of KINDS) {
+    const batch = {
+      table: 'transactions',
+      shared: { tick_id, kind },
+      columns: COLUMNS[kind],
+      rows: rows[kind],
+    } as const
+    await dialect.insertRows(trx, batch)
+  }
+}
+
+/** The values that follow PLACE in the columns of the transaction's kind. */
+function ownValues(tx: Transaction, parties: ReadonlyMap<string, Parties>): SqlValue[] {
+  switch (tx.kind) {
+    case 'trade':
+      return [tx.from_user_id, tx.to_user_id, tx.kwh, tx.price_per_kwh, tx.total_amount]
+    case 'correction': {
       const { corrects, kwh_delta, amount_delta, reason } = tx
       const { from_user_id, to_user_id } = parties.get(corrects) ?? refuse('corrects', 'a sealed trade', corrects)
-      const change = [corrects, kwh_delta, amount_delta, reason]
-      corrections.push([id, timestamp, position, nonce, tx_hash, from_user_id, to_user_id, ...change])
+      return [from_user_id, to_user_id, corrects, kwh_delta, amount_delta, reason]
     }
+    case 'registry':
+      return [encodeRegistry(tx)]
   }
-  const table = 'transactions'
-  await dialect.insertRows(trx, { table, shared: { tick_id, kind: 'trade' }, columns: TRADE, rows: trades })
-  await dialect.insertRows(trx, {
-    table,
-    shared: { tick_id, kind: 'correction' },
-    columns: CORRECTION,
-    rows: corrections,
-  })
 }
 
 /** The first id that is in `transactions` twice or in the database already. */

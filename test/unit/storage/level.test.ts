@@ -3,10 +3,12 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { Level } from 'level'
 import { isSolarError } from '../../../src/protocol/errors.ts'
+import { hashHeader } from '../../../src/protocol/header.ts'
+import { hashTransaction } from '../../../src/protocol/transaction.ts'
 import { openChainStore } from '../../../src/storage/level/chain-store.ts'
 import { heightKey, keyOf, keyspaces, nodeKey, sortable } from '../../../src/storage/level/keyspaces.ts'
 import { openLightStore } from '../../../src/storage/level/light-store.ts'
-import { block, CHAIN, vote } from '../../contract/fixtures.ts'
+import { block, CHAIN, registryTransactions, sealed, vote } from '../../contract/fixtures.ts'
 import { tempDir } from '../../helpers/temp.ts'
 
 const corruptAt = (place: RegExp) => (error: unknown) => isSolarError(error, 'corrupt') && place.test(error.message)
@@ -101,6 +103,27 @@ describe('a LevelDB folder', () => {
     await store.append(again, hash, txHashes)
     assert.deepEqual(await store.block(2), again)
     await store.close()
+  })
+
+  it('that is cut back below a registry change no longer counts its height', async () => {
+    await fill()
+    const transactions = registryTransactions().slice(0, 2)
+    const head = sealed(3, transactions)
+    const next = { ...head, transactions }
+    const grown = await openChainStore(location)
+    await grown.append(next, hashHeader(head.header), transactions.map(hashTransaction))
+    assert.deepEqual(await grown.registryHeights(), [3])
+    await grown.close()
+    await behind((db) => db.del(heightKey('header', 3)))
+    const store = await openChainStore(location)
+    assert.deepEqual(await store.registryHeights(), [])
+    await store.append(next, hashHeader(head.header), transactions.map(hashTransaction))
+    assert.deepEqual(await store.registryHeights(), [3])
+    await store.close()
+    await behind((db) => db.put(keyOf('registryHeight', '0'), ''))
+    const broken = await openChainStore(location)
+    await assert.rejects(broken.registryHeights(), corruptAt(/level r0: /))
+    await broken.close()
   })
 
   it('that somebody else has open can be tried again later', async () => {

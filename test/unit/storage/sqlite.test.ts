@@ -11,12 +11,23 @@ import type { MarketStore } from '../../../src/ports/market-store.ts'
 import { formatDelta, formatQuantity } from '../../../src/protocol/decimal.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { openSqlite, sqliteDialect } from '../../../src/storage/sql/sqlite.ts'
-import { blockRow, CHAIN, correction, order, T0, tick, trade, vote } from '../../contract/fixtures.ts'
+import {
+  blockRow,
+  CHAIN,
+  correction,
+  enrolment,
+  order,
+  registryTick,
+  T0,
+  tick,
+  trade,
+  vote,
+} from '../../contract/fixtures.ts'
 import { tempDir } from '../../helpers/temp.ts'
 
 const MAX_MICRO = 10n ** 18n - 1n
 /** A step that reads a table from end to end. Walks along an index stop at a limit or are over a partial index. */
-const WHOLE_TABLE = /SCAN (?!taken\b)\w+\b(?! USING)/
+const WHOLE_TABLE = /SCAN (?!(?:taken|voters)\b)\w+\b(?! USING)/
 
 describe('the SQLite file', () => {
   let folder: Awaited<ReturnType<typeof tempDir>>
@@ -92,7 +103,14 @@ describe('the SQLite file', () => {
     await store.fence(blockRow(0, 't1'))
     await store.putVotes([vote(CHAIN, 0, 'ann')])
     await store.putOrder(order('o1'))
+    const change = enrolment('r1')
+    await store.commitTick(registryTick(change))
     const cases: readonly [sql: string, read: () => Promise<unknown>, place: RegExp][] = [
+      [
+        `update ticks set source = 'nobody' where source = 'registry'`,
+        () => store.tick(change.tick_id),
+        /ticks registry:.* source/,
+      ],
       [`update transactions set kwh = '1.50'`, () => store.transactionsOfTick('t1'), /transactions a/],
       [`update transactions set kwh = null`, () => store.transaction('a'), /transactions a/],
       [`update transactions set timestamp = 9007199254740992`, () => store.tick('t1'), /transactions a timestamp/],
@@ -104,6 +122,40 @@ describe('the SQLite file', () => {
     for (const [sql, read, place] of cases) {
       behind(sql)
       await assert.rejects(read(), (error) => isSolarError(error, 'corrupt') && place.test(error.message), sql)
+    }
+  })
+
+  it('names a registry change that is not, to the letter, what was stored', async () => {
+    const change = enrolment('r1')
+    await store.commitTick(registryTick(change))
+    const changes = [
+      `null`,
+      `'[]'`,
+      `'{}'`,
+      `replace(registry, '"enrol"', '"grant"')`,
+      `replace(registry, '"enrol"', '"revoke"')`,
+      `replace(registry, '{', '{ ')`,
+      `replace(registry, '{', '{"id":"r1",')`,
+      `replace(registry, '{', '{"role":"authority",')`,
+    ]
+    for (const value of changes) {
+      behind(`update transactions set reason = registry, registry = ${value} where id = 'r1'`)
+      await assert.rejects(
+        store.transaction('r1'),
+        (error) => isSolarError(error, 'corrupt') && error.message.includes('transactions r1 registry'),
+        value,
+      )
+      behind(`update transactions set registry = reason, reason = null where id = 'r1'`)
+      assert.deepEqual((await store.transaction('r1'))?.transaction, change)
+    }
+  })
+
+  it('holds no trade without its parties and no registry change with one', async () => {
+    await store.commitTick(tick('t1', [trade('t1', 'a')]))
+    await store.commitTick(registryTick(enrolment('r1')))
+    for (const party of ['from_user_id', 'to_user_id']) {
+      assert.throws(() => behind(`update transactions set ${party} = null where id = 'a'`), /CHECK/)
+      assert.throws(() => behind(`update transactions set ${party} = 'me' where id = 'r1'`), /CHECK/)
     }
   })
 
@@ -177,6 +229,12 @@ describe('the SQLite file', () => {
       await store.putVotes([vote(CHAIN, 0, 'ann')])
       await store.votesOf(CHAIN)
       await store.voteCounts([CHAIN])
+      await store.ackHeights()
+      await store.acksFrom(0)
+      await store.finalHeight()
+      const user = { voter_id: 'voter-1', user_id: 'ann' }
+      await store.commitTick(registryTick(enrolment('r1'), { user }))
+      await store.users()
       await store.transaction('a')
       await store.transactions({ from: 0, to: T0 + 1, limit: 10, after: `${T0}:a` })
       await store.transactions({ from: 0, to: T0 + 1, limit: 10, after: `${T0}:a`, user_id: 'roof-1' })

@@ -1,0 +1,25 @@
+import type { MarketStore, TickCommit } from '../../ports/market-store.ts'
+import type { WriteTransaction } from './dialect.ts'
+import type { Database } from './schema.ts'
+
+/** Which platform user a voter belongs to. */
+export function usersTable(db: Database): Pick<MarketStore, 'users'> {
+  return {
+    async users() {
+      const rows = await db.selectFrom('voter_users').selectAll().orderBy('voter_id').execute()
+      return new Map(rows.map(({ voter_id, user_id }) => [voter_id, user_id]))
+    },
+  }
+}
+
+/** Remembers the user of a voter; the last word counts. */
+export async function putUser(
+  trx: WriteTransaction,
+  { voter_id, user_id }: NonNullable<TickCommit['user']>,
+): Promise<void> {
+  await trx
+    .insertInto('voter_users')
+    .values({ voter_id, user_id })
+    .onConflict((conflict) => conflict.column('voter_id').doUpdateSet({ user_id }))
+    .execute()
+}
