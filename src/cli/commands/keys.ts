@@ -1,11 +1,13 @@
 import type { Command } from 'commander'
-import { isSolarError } from '../../protocol/errors.ts'
-import { createKeyFile, readKeyFile, type KeyMaterial } from '../../keys/key-file.ts'
-import { readPassphraseFile } from '../../keys/passphrase.ts'
+import { createKeyFile } from '../../keys/key-file.ts'
 import { systemRandomBytes } from '../../node/clock.ts'
+import { openKeyFile } from '../keys/key-files.ts'
 import { printResult } from '../output.ts'
-import { askHidden, newPassphrase } from '../passphrase.ts'
+import { newPassphrase } from '../passphrase.ts'
 import type { GlobalOptions } from '../program.ts'
+import { registerKeyChanges } from './keys-changes.ts'
+
+export { openKeyFile } from '../keys/key-files.ts'
 
 interface NewOptions extends GlobalOptions {
   readonly out: string
@@ -17,11 +19,11 @@ interface ShowOptions extends GlobalOptions {
   readonly passphraseFile?: string
 }
 
-/** `solar-node keys new|show`. Secrets are never printed and never taken from the command line. */
+/** `solar-node keys new|show` and the changes of the registry. Secrets are never printed and never taken from the command line. */
 export function registerKeys(program: Command): void {
   const keys = program
     .command('keys')
-    .description('make and look at key files')
+    .description('make and look at key files; register, replace and revoke keys')
     .addHelpText('after', '\nExample:\n  solar-node keys new --out validator.key')
   keys
     .command('new')
@@ -38,6 +40,7 @@ export function registerKeys(program: Command): void {
     .option('--passphrase-file <file>', 'opens an encrypted key file; without it the passphrase is asked for')
     .addHelpText('after', '\nExample:\n  solar-node keys show validator.key')
     .action(async (file: string, _options, command: Command) => showKey(file, command.optsWithGlobals()))
+  registerKeyChanges(keys)
 }
 
 async function newKey(options: NewOptions): Promise<void> {
@@ -53,15 +56,4 @@ async function newKey(options: NewOptions): Promise<void> {
 async function showKey(file: string, options: ShowOptions): Promise<void> {
   const { publicKey } = await openKeyFile(file, options.passphraseFile)
   printResult(options.json === true, [`public key  ${publicKey}`], { public_key: publicKey, file })
-}
-
-/** Reads a key file; asks for the passphrase of an encrypted one if no file gives it. */
-export async function openKeyFile(file: string, passphraseFile: string | undefined): Promise<KeyMaterial> {
-  const passphrase = passphraseFile === undefined ? undefined : await readPassphraseFile(passphraseFile)
-  try {
-    return await readKeyFile(file, passphrase)
-  } catch (error) {
-    if (!isSolarError(error, 'key_encrypted')) throw error
-    return readKeyFile(file, await askHidden(`Passphrase of ${file}`))
-  }
 }

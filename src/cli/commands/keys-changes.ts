@@ -1,0 +1,113 @@
+import type { Command } from 'commander'
+import { describeChange, type RegistryChange } from '../keys/change.ts'
+import { enrolment, policyChange, recovery, revocation, rotation } from '../keys/changes.ts'
+import { submitChange, type Submitted, type Target } from '../keys/submit.ts'
+import { printResult } from '../output.ts'
+import type { GlobalOptions } from '../program.ts'
+
+const AFTER = `
+The transaction is signed here and posted; no key leaves its file. --chain makes sure that it is signed for your chain and
+no other. A command that was broken off can be run again: what is done already is not done twice.`
+
+/** `solar-node keys enrol|rotate|revoke|recover|policy`: changes of the registry of a running authority. */
+export function registerKeyChanges(keys: Command): void {
+  change(keys, 'enrol', 'register a new key: a new household, a lost phone’s replacement', (command) =>
+    enrolment(command.optsWithGlobals()),
+  )
+    .requiredOption('--key <file>', 'key file of the new key; it signs, as proof that you hold it')
+    .requiredOption('--role <role>', 'voter, validator or authority')
+    .option('--recovery-key <key>', 'PUBLIC_KEY or FILE that may replace the key when it is lost')
+    .option('--user-id <user>', 'the platform user that the key belongs to; it stays off the chain')
+    .option('--token-file <file>', 'file with a platform token (role voter) or an operator token (any role)')
+    .addHelpText(
+      'after',
+      example(
+        'keys new --out phone.key',
+        'keys enrol --id home-3.phone --role voter --key phone.key --user-id home-3 \\\n' +
+          '    --to http://127.0.0.1:8080 --token-file platform.token',
+      ),
+    )
+  change(keys, 'rotate', 'replace a key, while the old one is there', (command) => rotation(command.optsWithGlobals()))
+    .requiredOption('--key <file>', 'key file of the present key; it signs')
+    .requiredOption('--new-key <file>', 'key file of the new key; made (0600) if it is not there')
+    .option('--recovery-key <key>', 'PUBLIC_KEY or FILE of another recovery key; the registered one stays without it')
+    .addHelpText(
+      'after',
+      example('keys rotate --id school --key school.key --new-key school-2.key --to http://127.0.0.1:8080'),
+    )
+  change(keys, 'revoke', 'take a key out of service', (command) => revocation(command.optsWithGlobals()))
+    .requiredOption('--key <file>', 'key file of the subject itself, or of an authority; it signs')
+    .addHelpText(
+      'after',
+      example('keys revoke --id home-3.phone --key solar-data/authority.key --to http://127.0.0.1:8080'),
+    )
+  change(keys, 'recover', 'replace a lost or revoked key by means of its recovery key', (command) =>
+    recovery(command.optsWithGlobals()),
+  )
+    .requiredOption('--recovery-key <file>', 'key file of the registered recovery key; it signs')
+    .requiredOption('--new-key <file>', 'key file of the new key; made (0600) if it is not there')
+    .option('--new-recovery-key <key>', 'PUBLIC_KEY or FILE of the next recovery key; the present one stays without it')
+    .addHelpText(
+      'after',
+      example('keys recover --id school --recovery-key safe.key --new-key school-2.key --to http://127.0.0.1:8080'),
+    )
+  change(keys, 'policy', 'change how blocks become final, from the next height', (command) =>
+    policyChange(command.optsWithGlobals()),
+  )
+    .requiredOption('--key <file>', 'key file of that authority; it signs')
+    .requiredOption('--finality <policy>', 'authority, votes:K or validators:M')
+    .addHelpText(
+      'after',
+      example(
+        'keys policy --id authority-1 --key solar-data/authority.key --finality validators:2 \\\n' +
+          '    --to http://127.0.0.1:8080',
+      ),
+    )
+}
+
+const example = (...lines: readonly string[]): string =>
+  `\nExample:\n${lines.map((line) => `  solar-node ${line}`).join('\n')}\n${AFTER}`
+
+/** A subcommand with what all changes have; `read` makes the change of its options. */
+function change(
+  keys: Command,
+  name: string,
+  description: string,
+  read: (command: Command) => Promise<RegistryChange>,
+): Command {
+  const who = name === 'policy' ? 'the authority that asks for it' : 'whose key: its id in the registry'
+  return keys
+    .command(name)
+    .description(description)
+    .requiredOption('--id <id>', who)
+    .requiredOption('--to <url>', 'the authority, such as http://127.0.0.1:8080')
+    .option('--chain <chain_id>', 'sign for this chain only')
+    .option('--passphrase-file <file>', 'opens encrypted key files, and encrypts a new one')
+    .action(async (_options, command: Command) => {
+      const options = command.optsWithGlobals<Target & GlobalOptions>()
+      const wanted = await read(command)
+      const submitted = await submitChange(wanted, options, (line) => process.stderr.write(`solar-node: ${line}\n`))
+      printResult(options.json === true, linesOf(wanted, submitted), resultOf(wanted, submitted))
+    })
+}
+
+function linesOf({ fields, newKey }: RegistryChange, { chainId, accepted, height }: Submitted): readonly string[] {
+  const where = height === null ? 'accepted; its block has not been seen yet' : `as of block ${height}`
+  const done = accepted === null ? `${where}, was so already: nothing was sent` : where
+  return [
+    `${fields.action.padEnd(11)} ${describeChange(fields)}, ${done}`,
+    ...(accepted === null ? [] : [`tick        ${accepted.tick_id}`]),
+    `chain       ${chainId}`,
+    ...(newKey === undefined ? [] : [`key file    ${newKey.file}${newKey.created ? ', made just now' : ''}`]),
+  ]
+}
+
+const resultOf = ({ fields, newKey }: RegistryChange, { chainId, accepted, height }: Submitted): object => ({
+  ...fields,
+  chain_id: chainId,
+  changed: accepted !== null,
+  id: accepted?.id ?? null,
+  tick_id: accepted?.tick_id ?? null,
+  height,
+  ...(newKey !== undefined && { key_file: newKey.file, key_file_created: newKey.created }),
+})

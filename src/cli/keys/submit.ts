@@ -1,0 +1,114 @@
+import { readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { systemClock, systemRandomBytes } from '../../node/clock.ts'
+import { bytesToHex, type Hash } from '../../protocol/bytes.ts'
+import { signRegistryTransaction, type RegistryTransactionBody } from '../../protocol/registry-transaction.ts'
+import { hash32 } from '../../protocol/shape.ts'
+import { fromShape } from '../../config/values.ts'
+import { UsageError } from '../output.ts'
+import { createHttpClient } from '../replay/http-client.ts'
+import { inForceSince, type ChangeFields, type RegistryChange } from './change.ts'
+import { registryError } from './errors.ts'
+import { createRegistryClient, type RegistryClient } from './registry-client.ts'
+
+/** Where a change goes. */
+export interface Target {
+  /** http or https URL of the authority. */
+  readonly to: string
+  /** The chain to sign for; absent: whichever the authority has. */
+  readonly chain?: string
+  /** File with one token as plain text. */
+  readonly tokenFile?: string
+}
+
+/** What became of a change. */
+export interface Submitted {
+  readonly chainId: Hash
+  /** `null`: the registry was so already and nothing was sent. */
+  readonly accepted: { readonly id: string; readonly tick_id: string } | null
+  /** Since when it is so; `null` if its block was not seen in time. */
+  readonly height: number | null
+}
+
+/** An authority that restarts is waited for this long. */
+const PATIENCE_MS = 10_000
+/** The block follows the 202 at once; a busy authority may take longer. */
+const BLOCK_PATIENCE_MS = 10_000
+const FIRST_PAUSE_MS = 50
+const LONGEST_PAUSE_MS = 1_000
+const NONCE_BYTES = 16
+
+/**
+ * Signs a change for the authority's chain, posts it and waits for its block. Lost answers are asked for again with the
+ * same signed bytes, which the authority takes once.
+ *
+ * @param notice tells people why it takes so long
+ */
+export async function submitChange(
+  change: RegistryChange,
+  target: Target,
+  notice: (line: string) => void,
+): Promise<Submitted> {
+  const baseUrl = authorityUrl(target.to)
+  const pinned = target.chain === undefined ? undefined : pinnedChain(target.chain)
+  const token = target.tokenFile === undefined ? undefined : await readToken(target.tokenFile)
+  const { signal } = new AbortController()
+  const http = createHttpClient({ baseUrl, token, patienceMs: PATIENCE_MS, signal, notice })
+  try {
+    const client = createRegistryClient(http)
+    const chainId = await client.chainId()
+    if (pinned !== undefined && pinned !== chainId) {
+      throw registryError('other_chain', { url: target.to, chain_id: chainId, expected: pinned })
+    }
+    const before = inForceSince(change.fields, await client.registry())
+    if (before !== undefined) return { chainId, accepted: null, height: before }
+    const transaction = signRegistryTransaction(bodyOf(change.fields), chainId, change.key)
+    const accepted = await client.change(transaction, change.userId)
+    return { chainId, accepted, height: await heightOf(change.fields, client) }
+  } finally {
+    http.close()
+  }
+}
+
+/** A nonce of its own makes the transaction, and the tick that seals it, unique. */
+function bodyOf(fields: ChangeFields): RegistryTransactionBody {
+  const nonce = bytesToHex(systemRandomBytes(NONCE_BYTES))
+  return { kind: 'registry', id: `${fields.action}:${nonce}`, timestamp: systemClock.now(), nonce, ...fields }
+}
+
+async function heightOf(fields: ChangeFields, client: RegistryClient): Promise<number | null> {
+  const deadline = performance.now() + BLOCK_PATIENCE_MS
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+    const height = inForceSince(fields, await client.registry())
+    if (height !== undefined) return height
+    if (performance.now() + pauseMs >= deadline) return null
+    await sleep(pauseMs)
+  }
+}
+
+function authorityUrl(to: string): URL {
+  const url = URL.canParse(to) ? new URL(to) : undefined
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    throw new UsageError(`--to: expected a URL such as http://127.0.0.1:8080, got ${JSON.stringify(to)}`)
+  }
+  return new URL(url.pathname.endsWith('/') ? url.href : `${url.origin}${url.pathname}/`)
+}
+
+function pinnedChain(text: string): Hash {
+  const chainId = fromShape(hash32)(text)
+  if (chainId !== undefined) return chainId
+  throw new UsageError(`--chain: expected a chain_id, 64 lower-case hex characters, got ${JSON.stringify(text)}`)
+}
+
+async function readToken(file: string): Promise<string> {
+  let token: string
+  try {
+    token = (await readFile(file, 'utf8')).trim()
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new UsageError(`--token-file: ${file} cannot be read: ${reason}`)
+  }
+  // The file is never shown: it may be the wrong one and still hold a secret.
+  if (/^[\x21-\x7e]+$/.test(token) && !token.startsWith('{')) return token
+  throw new UsageError(`--token-file: ${file} must hold one token as plain text, a value of tokens.json`)
+}
