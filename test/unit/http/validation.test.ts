@@ -190,7 +190,8 @@ describe('HTTP input', () => {
 
     it('n is from 1 to 100, 5 if absent', async () => {
       for (let i = 0; i < 6; i++) await sealOne(server, `extra-${i}`)
-      const count = async (query: string) => ((await get(`/blocks/latest-headers/${query}`)).json.headers as unknown[]).length
+      const count = async (query: string) =>
+        ((await get(`/blocks/latest-headers/${query}`)).json.headers as unknown[]).length
       assert.equal(await count('?n=1'), 1)
       assert.equal(await count(''), 5)
       assert.ok((await count('?n=100')) > 6)
