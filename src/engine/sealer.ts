@@ -6,7 +6,7 @@ import type { BlockRow, MarketStore } from '../ports/market-store.ts'
 import { assembleHeader, type Block, type CommittedTick } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { canonicalBytes } from '../protocol/canonical-json.ts'
-import { hashHeader, sealHeader } from '../protocol/header.ts'
+import { hashHeader, sealHeader, type SealedHeader } from '../protocol/header.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { hashTransaction } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
@@ -46,6 +46,8 @@ const PAGE = 100
 
 export function createSealer(parts: SealerParts): Sealer {
   const { chain, store, gossip, events, clock, logger, minerId, key } = parts
+  // What an earlier life has sealed peers find by asking, as they connect anew.
+  let spokenHeight = chain.tip?.header.height ?? -1
 
   async function applyFenced(): Promise<void> {
     await chain.reload()
@@ -53,8 +55,9 @@ export function createSealer(parts: SealerParts): Sealer {
     for (;;) {
       const rows = await store.blocks(chain.size, PAGE)
       for (const row of rows) await apply(row)
-      if (rows.length < PAGE) return
+      if (rows.length < PAGE) break
     }
+    await speakOfTip()
   }
 
   /** Takes a fenced row into the chain store as it is stored, after checking it by every rule. */
@@ -79,19 +82,34 @@ export function createSealer(parts: SealerParts): Sealer {
     const finalized_at = clock.now()
     await store.fence({ height: header.height, block_hash, tick_id: tick.tick_id, sealed, finalized_at })
     const tip = await chain.append({ ...sealed, transactions: tick.transactions }, txHashes)
-    await speak(tip, finalized_at)
+    speak(tip, finalized_at)
     return tip
   }
 
-  async function speak(tip: Tip, finalizedAt: number): Promise<void> {
-    const { header, hash, sealed } = tip
-    events.emit({ type: 'header', header_hash: hash, sealed, status: 'final' })
-    events.emit({ type: 'final', header_hash: hash, height: header.height, finalized_at: finalizedAt })
+  /** A block whose sealing failed half-way was not spoken of. Who hears of the newest asks for those before it. */
+  async function speakOfTip(): Promise<void> {
+    const { tip } = chain
+    if (tip === null || tip.header.height <= spokenHeight) return
+    const [row] = await store.blocks(tip.header.height, 1)
+    speak(tip, row?.finalized_at ?? null)
+  }
+
+  /** Tells everybody. The tick does not wait for the network: a publish that hangs must not hold up the next tick. */
+  function speak({ header, hash, sealed }: Tip, finalizedAt: number | null): void {
+    const { height } = header
+    spokenHeight = height
+    events.emit({ type: 'header', header_hash: hash, sealed, status: finalizedAt === null ? 'proposed' : 'final' })
+    if (finalizedAt !== null) events.emit({ type: 'final', header_hash: hash, height, finalized_at: finalizedAt })
+    void publish(sealed)
+  }
+
+  async function publish(sealed: SealedHeader): Promise<void> {
     try {
       await gossip.publish('headers', canonicalBytes(sealed))
     } catch (error) {
       // The block stands; peers that miss the message find it by the next one or by asking.
-      logger.warn({ error, height: header.height }, `block ${header.height} could not be gossiped`)
+      const { height } = sealed.header
+      logger.warn({ error, height }, `block ${height} could not be gossiped`)
     }
   }
 

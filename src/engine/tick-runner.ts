@@ -2,13 +2,13 @@ import { clear, type BookOrder } from '../market/clearing.ts'
 import { tradesOf } from '../market/trades.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
-import type { PlatformTick, TickAnswer } from '../ports/ledger.ts'
+import type { PlatformRow, PlatformTick, TickAnswer } from '../ports/ledger.ts'
 import type { MarketStore, OpenOrder, StoredTick, TickCommit } from '../ports/market-store.ts'
 import { bytesToHex, type Hash } from '../protocol/bytes.ts'
 import { parseQuantity } from '../protocol/decimal.ts'
 import { sha256Hex } from '../protocol/hash.ts'
 import { MAX_FUTURE_MS, MAX_TRANSACTIONS_PER_BLOCK } from '../protocol/limits.ts'
-import { canonicalTransaction, checkTransaction, hashTransaction, type Transaction } from '../protocol/transaction.ts'
+import { checkTransaction, hashTransaction, type Transaction } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
 import { createSerial } from './serial.ts'
 import type { Sealer } from './sealer.ts'
@@ -78,7 +78,11 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
       throw ledgerError('tick_conflict', { tick_id, difference: differenceOf(stored, tick) })
     }
     refuseFuture(`tick ${tick_id}`, timestamp, clock.now())
-    const transactions = rows.map((row): Transaction => ({ ...row, tick_id, nonce: bytesToHex(randomBytes(16)) }))
+    const nonceOf = noncesFor(rows.length, randomBytes)
+    // Not `{ ...row, tick_id }`: V8 makes such objects dictionaries, and everything after reads them four times slower.
+    const transactions = rows.map((row, index): Transaction =>
+      Object.assign({}, row, { tick_id, nonce: nonceOf(index) }),
+    )
     checkRows(transactions, chain.genesis.amount_decimals, clock.now())
     const tx_hashes = transactions.map(hashTransaction)
     return await commitAndSeal({
@@ -131,6 +135,8 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     run: (request) => lane(() => run(request)),
     proposeNext: () =>
       lane(async () => {
+        // One tick alone is sealed, or it fails half-way: the next tick asks the stores what is left.
+        uncertain = true
         const sealed = await sealer.proposeNext()
         return (
           sealed && answerOf({ ...sealed.tick, tx_hashes: sealed.tick.transactions.map(hashTransaction) }, sealed.tip)
@@ -145,10 +151,25 @@ export function refuseFuture(what: string, timestamp: number, now: number): void
   if (timestamp > now + MAX_FUTURE_MS) throw ledgerError('from_the_future', { what, timestamp, now })
 }
 
-/** The rows as they will be hashed, but without the nonces that this node adds: equal content, equal hash. */
+/** What the platform asked for, without what this node adds to it: equal content, equal hash. */
 function contentHash({ tick_id, timestamp, transactions }: PlatformTick): Hash {
-  const rows = transactions.map((row) => canonicalTransaction({ ...row, tick_id, nonce: '' }))
-  return sha256Hex(`${timestamp}\n${rows.join('\n')}`)
+  return sha256Hex(JSON.stringify([tick_id, timestamp, transactions.map(valuesOf)]))
+}
+
+/** The values alone, in a fixed order: one JSON text of a whole tick costs a tenth of a canonical text for each row. */
+function valuesOf(row: PlatformRow): readonly (string | number)[] {
+  const { kind, id, timestamp } = row
+  return kind === 'trade'
+    ? [kind, id, row.from_user_id, row.to_user_id, row.kwh, row.price_per_kwh, row.total_amount, timestamp]
+    : [kind, id, row.corrects, row.kwh_delta, row.amount_delta, row.reason, timestamp]
+}
+
+const NONCE_BYTES = 16
+
+/** The nonce of each row, hex. One request to the random source: 1,000 small ones cost more than hashing the trades. */
+function noncesFor(count: number, randomBytes: RandomBytes): (index: number) => string {
+  const digits = bytesToHex(randomBytes(count * NONCE_BYTES))
+  return (index) => digits.slice(2 * NONCE_BYTES * index, 2 * NONCE_BYTES * (index + 1))
 }
 
 function checkRows(transactions: readonly Transaction[], amountDecimals: number, now: number): void {
