@@ -79,12 +79,16 @@ export interface LightClient {
   bodyOf(proof: CheckedProof, identity: Identity): Promise<Transaction>
 }
 
+/** By then gossip knows of a new connection. */
+const SETTLE_MS = 1_500
+
 /** The light node: follows headers, checks its own trades, votes, and answers for what it holds. */
 export async function createLightClient(parts: LightClientParts): Promise<LightClient> {
   const { store, gossip, requests, clock, logger, onEvent } = parts
   let votesSent = 0
   let lastNewsAt: number | null = null
   let cancelPoll = (): void => undefined
+  let cancelSettle = (): void => undefined
   let removeListener = (): void => undefined
   let stopped = false
 
@@ -160,7 +164,11 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
           (error) => logger.error({ error }, 'a gossiped header could not be handled'),
         ),
       )
-      removeListener = requests.onConnect((peer) => background(syncWith(peer)))
+      removeListener = requests.onConnect((peer) => {
+        background(syncWith(peer))
+        // A block sealed while the subscription was on its way is not gossiped to this node: it asks once more.
+        cancelSettle = clock.after(SETTLE_MS, () => background(syncWith(peer)))
+      })
       for (const peer of requests.peers()) background(syncWith(peer))
       poll()
     },
@@ -168,6 +176,7 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
     async stop() {
       stopped = true
       cancelPoll()
+      cancelSettle()
       removeListener()
       await voter?.idle()
     },

@@ -163,7 +163,7 @@ function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyRepl
   const call = request.routeOptions.config.call
   const { status, headers, body } = problemOf(error, call?.bodyLimit ?? DEFAULT_BODY_LIMIT)
   const route = call?.path ?? 'unknown'
-  if (status >= 500) logger.error({ method: request.method, route, code: body.code, err: error }, 'request failed')
+  if (status >= 500) logger.error({ method: request.method, route, code: body.code, error }, 'request failed')
   else logger.debug({ method: request.method, route, code: body.code, status }, 'request refused')
   if (status === 401) reply.header('www-authenticate', challengeOf(call?.access ?? ANYONE))
   if ('allow' in body) reply.header('allow', body.allow)

@@ -1,16 +1,9 @@
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 
-export interface HttpAddress {
-  readonly host: string
-  readonly port: number
-  /** `http://host:port` */
-  readonly url: string
-}
-
 export interface HttpServer {
   /** Listens. Rejects with the system's error (`EADDRINUSE`, `EACCES`, ...). Port 0 picks a free one. */
-  start(): Promise<HttpAddress>
+  start(): Promise<{ readonly host: string; readonly port: number }>
   /** Ends event streams, answers what is in hand for up to 1.5 s, then closes every connection. */
   stop(): Promise<void>
 }
@@ -34,9 +27,8 @@ export function createLifecycle(
       // Fastify would listen twice on "localhost", and only one of the two could be closed by force.
       await app.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port })
       hooks.opened()
-      const { address, family, port: actual } = app.server.address() as AddressInfo
-      const authority = family === 'IPv6' ? `[${address}]` : address
-      return { host: address, port: actual, url: `http://${authority}:${actual}` }
+      const { address, port: actual } = app.server.address() as AddressInfo
+      return { host: address, port: actual }
     },
     async stop() {
       hooks.closing()

@@ -24,7 +24,6 @@ const httpErrors = {
   bad_request: (f: { reason: string }) => f.reason,
   request_timeout: (f: { reason: string }) => f.reason,
   headers_too_large: (f: { reason: string }) => f.reason,
-  unready: (f: { reasons: readonly string[] }) => f.reasons.join('; '),
   internal: (f: { reason: string }) => f.reason,
 } satisfies ErrorTable
 
@@ -97,7 +96,6 @@ export const problems: Readonly<Record<ProblemCode, ProblemRow>> = {
   peer_refused: { status: 502, title: 'A peer refused', hidden: true },
   store_failed: { status: 503, title: 'A store failed', hidden: true },
   not_ready: { status: 503, title: 'Not ready' },
-  unready: { status: 503, title: 'Not ready' },
   too_many_streams: { status: 503, title: 'Too many event streams' },
   peer_unreachable: { status: 503, title: 'A peer cannot be reached', hidden: true },
 }

@@ -25,7 +25,7 @@ export function runEvery(
       const { height } = await run({ tick_id, timestamp: end })
       if (height === null) logger.info({ tick_id }, `tick ${tick_id}: nothing to trade`)
     } catch (error) {
-      logger.error({ error, tick_id }, `tick ${tick_id} failed; the orders stay open for the next`)
+      logger.error({ error, tick_id }, `tick ${tick_id} failed; what it committed is sealed before the next one`)
     }
     if (!stopped) wait()
   }

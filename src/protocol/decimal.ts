@@ -31,8 +31,9 @@ export function parseDelta(value: string, path = 'delta'): bigint {
 }
 
 function toMicro(unsigned: string): bigint {
-  const [whole = '0', fraction = ''] = unsigned.split('.')
-  return BigInt(whole) * MICRO + BigInt(fraction.padEnd(6, '0'))
+  const point = unsigned.indexOf('.')
+  if (point === -1) return BigInt(unsigned) * MICRO
+  return BigInt(unsigned.slice(0, point) + unsigned.slice(point + 1).padEnd(6, '0'))
 }
 
 /** Micro-units to the one decimal string of that value. Throws `malformed` if negative or of more than 12 digits. */

@@ -87,25 +87,26 @@ export interface Redacted {
  * @param amountDecimals the genesis' `amount_decimals`, 0..6
  */
 export function checkTransaction(tx: Transaction, amountDecimals: number): void {
-  const refuseRow = (reason: string) => protocolError('bad_transaction', { id: tx.id, reason })
   switch (tx.kind) {
     case 'trade': {
-      if (tx.from_user_id === tx.to_user_id) throw refuseRow(`${tx.from_user_id} trades with itself`)
+      if (tx.from_user_id === tx.to_user_id) throw badTransaction(tx.id, `${tx.from_user_id} trades with itself`)
       const kwh = parseQuantity(tx.kwh)
       const price = parseQuantity(tx.price_per_kwh)
-      if (kwh === 0n) throw refuseRow('kwh is 0')
+      if (kwh === 0n) throw badTransaction(tx.id, 'kwh is 0')
       if (!isTotalOf(parseQuantity(tx.total_amount), kwh, price, amountDecimals)) {
         const { id, kwh: energy, price_per_kwh, total_amount } = tx
         const amount = multiplyToAmount(kwh, price, amountDecimals)
-        if (amount > MAX_QUANTITY_MICRO) throw refuseRow('kwh x price_per_kwh has more than 12 digits before the point')
+        if (amount > MAX_QUANTITY_MICRO)
+          throw badTransaction(tx.id, 'kwh x price_per_kwh has more than 12 digits before the point')
         const expected = formatQuantity(amount)
         throw protocolError('wrong_total', { id, kwh: energy, price_per_kwh, total_amount, expected })
       }
       return
     }
     case 'correction':
-      if (parseDelta(tx.kwh_delta) === 0n && parseDelta(tx.amount_delta) === 0n) throw refuseRow('corrects nothing')
-      if (tx.corrects === tx.id) throw refuseRow('corrects itself')
+      if (parseDelta(tx.kwh_delta) === 0n && parseDelta(tx.amount_delta) === 0n)
+        throw badTransaction(tx.id, 'corrects nothing')
+      if (tx.corrects === tx.id) throw badTransaction(tx.id, 'corrects itself')
       return
     case 'registry':
       // Whether the registry allows it depends on the height: Registry.after decides.
@@ -114,22 +115,32 @@ export function checkTransaction(tx: Transaction, amountDecimals: number): void 
   }
 }
 
-/** canonical(tx). The literals are written in sorted order: a block of 1,000 trades is hashed within each tick. */
+const badTransaction = (id: string, reason: string) => protocolError('bad_transaction', { id, reason })
+
+/** What identifiers, quantities and nonces are made of: JSON writes it as it is. */
+const PLAIN = /^[A-Za-z0-9._:@+-]*$/
+
+/** canonical(tx). A trade is written out, in sorted order of names: each tick does it for every trade. */
 export function canonicalTransaction(tx: Transaction): string {
-  if (tx.kind !== 'trade') return canonicalText(tx)
-  return JSON.stringify({
-    from_user_id: tx.from_user_id,
-    id: tx.id,
-    kind: tx.kind,
-    kwh: tx.kwh,
-    nonce: tx.nonce,
-    price_per_kwh: tx.price_per_kwh,
-    tick_id: tx.tick_id,
-    timestamp: tx.timestamp,
-    to_user_id: tx.to_user_id,
-    total_amount: tx.total_amount,
-  })
+  if (tx.kind !== 'trade' || !isPlain(tx)) return canonicalText(tx)
+  return (
+    `{"from_user_id":"${tx.from_user_id}","id":"${tx.id}","kind":"trade","kwh":"${tx.kwh}","nonce":"${tx.nonce}",` +
+    `"price_per_kwh":"${tx.price_per_kwh}","tick_id":"${tx.tick_id}","timestamp":${tx.timestamp},` +
+    `"to_user_id":"${tx.to_user_id}","total_amount":"${tx.total_amount}"}`
+  )
 }
+
+/** True of every trade that has its shape; any other takes the general writer, which refuses what cannot be written. */
+const isPlain = (tx: Trade): boolean =>
+  PLAIN.test(tx.id) &&
+  PLAIN.test(tx.from_user_id) &&
+  PLAIN.test(tx.to_user_id) &&
+  PLAIN.test(tx.kwh) &&
+  PLAIN.test(tx.price_per_kwh) &&
+  PLAIN.test(tx.total_amount) &&
+  Number.isSafeInteger(tx.timestamp) &&
+  PLAIN.test(tx.tick_id) &&
+  PLAIN.test(tx.nonce)
 
 /** sha256(canonical(tx)): the leaf of the block's Merkle tree. */
 export const hashTransaction = (tx: Transaction): Hash => sha256Hex(canonicalTransaction(tx))

@@ -1,7 +1,7 @@
+import { ledgerError } from '../../ports/errors.ts'
 import { ANYONE } from '../access.ts'
 import { defineCall, type Call } from '../call.ts'
 import type { Metrics } from '../metrics.ts'
-import { httpError } from '../problem.ts'
 import { anyText, arrayOf, choiceOf, documented, named, objectOf, type Schema } from '../schema.ts'
 import { hash } from '../schemas.ts'
 
@@ -60,7 +60,8 @@ const readyCall = (readiness: () => readonly string[]): Call =>
     statuses: { 200: 'It may be sent work' },
     handle: () => {
       const reasons = readiness()
-      if (reasons.length > 0) throw httpError('unready', { reasons })
+      const fields = { reason: reasons.join('; '), reasons }
+      if (reasons.length > 0) throw ledgerError('not_ready', fields)
       return { status: 200, body: { status: 'ready' } }
     },
   })

@@ -31,10 +31,13 @@ const correctionRow = objectOf({
   timestamp: time,
 })
 
+const tradeOf: Shape<PlatformRow> = (value, path) => {
+  const { id, from_user_id, to_user_id, kwh, price_per_kwh, total_amount, timestamp } = tradeRow.shape(value, path)
+  // Written out: up to 100,000 rows come at once, and a spread costs as much as checking the row.
+  return { kind: 'trade', id, from_user_id, to_user_id, kwh, price_per_kwh, total_amount, timestamp }
+}
 const rowShape: Shape<PlatformRow> = (value, path) =>
-  isJsonObject(value) && value.kind === 'correction'
-    ? correctionRow.shape(value, path)
-    : { ...tradeRow.shape(value, path), kind: 'trade' }
+  isJsonObject(value) && value.kind === 'correction' ? correctionRow.shape(value, path) : tradeOf(value, path)
 const row: Schema<PlatformRow> = named(
   'TickRow',
   documented(rowShape, { oneOf: [tradeRow.json, correctionRow.json] }, { ...tradeRow.example, kind: 'trade' }),

@@ -7,7 +7,7 @@ import { headerShape } from '../../protocol/header.ts'
 import { appendedNodes, historyLeaf, rootSubtrees, type Subtree } from '../../protocol/history.ts'
 import { MAX_TRANSACTIONS_PER_BLOCK } from '../../protocol/limits.ts'
 import { array, hash32, object, refuse, signatureHex } from '../../protocol/shape.ts'
-import { canonicalTransaction, transactionShape, type Transaction } from '../../protocol/transaction.ts'
+import { transactionShape, type Transaction } from '../../protocol/transaction.ts'
 import { corrupt, decodeText, decodeValue } from '../decode.ts'
 import { serialTasks } from '../serial.ts'
 import { heightKey, keyOf, nodeKey, sortable } from './keyspaces.ts'
@@ -84,7 +84,7 @@ class LevelChain {
     if (txHashes.length !== transactions.length) refuse('txHashes', `${transactions.length} hashes`, txHashes)
     const batch = this.#db.batch()
     batch.put(heightKey('header', size), canonicalText({ header, signature, hash }))
-    batch.put(heightKey('body', size), `[${transactions.map(canonicalTransaction).join(',')}]`)
+    batch.put(heightKey('body', size), JSON.stringify(transactions))
     batch.put(keyOf('heightByHash', hash), String(size))
     for (const [index, txHash] of txHashes.entries()) batch.put(keyOf('placeByHash', txHash), `${size}/${index}`)
     for (const [index, { id }] of transactions.entries()) batch.put(keyOf('placeById', id), `${size}/${index}`)

@@ -1,12 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import {
-  createHttpServer,
-  createMetrics,
-  hashToken,
-  type HttpOptions,
-  type HttpParts,
-  type Metrics,
-} from '../../../src/http/index.ts'
+import { hashToken } from '../../../src/http/access.ts'
+import { createMetrics, type Metrics } from '../../../src/http/metrics.ts'
+import { createHttpServer, type HttpOptions, type HttpParts } from '../../../src/http/server.ts'
 import type { Clock } from '../../../src/ports/clock.ts'
 import type { Ledger } from '../../../src/ports/ledger.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
@@ -110,7 +105,8 @@ export async function startServer(
     },
     { host: '127.0.0.1', port: 0, rateLimitPerSecond: 1_000_000, ...options },
   )
-  const { url, port } = await server.start()
+  const { port } = await server.start()
+  const url = `http://127.0.0.1:${port}`
   return {
     url,
     port,

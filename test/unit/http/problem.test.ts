@@ -103,7 +103,7 @@ describe('HTTP problems', () => {
   it('say nothing about the inside of the node, and its log says it all', async () => {
     const secret = 'password=hunter2 in /var/lib/solar'
     const logged: unknown[] = []
-    const logger: Logger = { ...silentLogger, error: (fields) => logged.push((fields as { err: unknown }).err) }
+    const logger: Logger = { ...silentLogger, error: (fields) => logged.push((fields as { error: unknown }).error) }
     const errors = [
       [new Error(secret), 500, 'internal'],
       [new TypeError(secret), 500, 'internal'],
@@ -141,7 +141,7 @@ describe('HTTP problems', () => {
     const reasons: string[] = ['SQL is recovering', 'libp2p does not listen']
     const server = await start({ readiness: () => reasons })
     const answer = await server.request('GET', '/ready')
-    isProblem(answer, 503, 'unready')
+    isProblem(answer, 503, 'not_ready')
     assert.deepEqual(answer.json.reasons, reasons)
     assert.equal((await server.request('GET', '/health')).status, 200)
     reasons.length = 0

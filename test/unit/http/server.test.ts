@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createLightHttpServer, createMetrics } from '../../../src/http/index.ts'
+import { createLightHttpServer } from '../../../src/http/light-server.ts'
+import { createMetrics } from '../../../src/http/metrics.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
 import { signVote } from '../../../src/protocol/vote.ts'
 import { DEVICES } from '../../helpers/memory-ledger.ts'
@@ -187,8 +188,8 @@ describe('HTTP of a light node', () => {
       },
       { host: 'localhost', port: 0 },
     )
-    const { url, host, port } = await server.start()
-    assert.equal(url, `http://${host}:${port}`)
+    const { host, port } = await server.start()
+    const url = `http://${host}:${port}`
     const get = async (path: string, headers: Record<string, string> = {}) => fetch(`${url}${path}`, { headers })
     assert.deepEqual(await (await get('/light/')).json(), light)
     assert.deepEqual(await (await get('/node')).json(), node)

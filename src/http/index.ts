@@ -1,7 +1,0 @@
-export { hashToken, type AccessRole, type TokenTable } from './access.ts'
-export { createLightHttpServer, type LightHttpParts } from './light-server.ts'
-export type { HttpAddress, HttpServer, ListenOptions } from './lifecycle.ts'
-export { createMetrics, type Metrics, type TickOutcome } from './metrics.ts'
-export type { LightState } from './routes/light.ts'
-export type { NodeInfo } from './routes/operations.ts'
-export { createHttpServer, type HttpOptions, type HttpParts } from './server.ts'
