@@ -1,15 +1,12 @@
 import type { ChainStore } from '../ports/chain-store.ts'
-import type { BlockRow, MarketStore } from '../ports/market-store.ts'
-import type { Block } from '../protocol/block.ts'
-import { verifyBlockBody } from '../protocol/block.ts'
-import type { Hash } from '../protocol/bytes.ts'
+import type { BlockRow, MarketStore, StoredTick } from '../ports/market-store.ts'
+import { verifyBlockBody, type Block } from '../protocol/block.ts'
 import { canonicalText } from '../protocol/canonical-json.ts'
 import { isSolarError } from '../protocol/errors.ts'
-import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
-import { hashHeader, verifyHeaderLink, verifySeal, type Header } from '../protocol/header.ts'
-import { appendToFrontier, foldSubtrees, historyLeaf } from '../protocol/history.ts'
-import { Registry } from '../protocol/registry.ts'
+import type { Genesis } from '../protocol/genesis.ts'
+import { hashHeader } from '../protocol/header.ts'
 import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
+import { createHeaderWalker, type HeaderWalker, type Note } from './audit-chain.ts'
 
 /** One value that is not what it should be. */
 export interface Finding {
@@ -32,106 +29,126 @@ export interface AuditReport {
   readonly findings: readonly Finding[]
 }
 
-const PAGE = 100
+const PROGRESS_EVERY = 100
 /** A broken store differs everywhere: the first differences tell where to look. */
 const MAX_FINDINGS = 1_000
 
+/** What an audit of one block needs. */
+interface Auditor extends AuditParts {
+  readonly walker: HeaderWalker
+  readonly note: Note
+  /** Blocks in LevelDB. */
+  readonly levelSize: number
+}
+
 /**
  * Holds SQL against LevelDB, and both against the chain: each header's hash, link, history, registry and seal, each
- * block's transactions against its Merkle root, each SQL row against its leaf. Names each value that differs.
+ * block's transactions against its Merkle root, each SQL row against its leaf, and what LevelDB finds blocks, transactions
+ * and history proofs by. Names each value that differs; what cannot be read is named too, and the rest is still checked.
  */
 export async function auditStores(parts: AuditParts): Promise<AuditReport> {
   const findings: Finding[] = []
-  const note = (place: string, expected: string, found: string): void => {
+  const note: Note = (place, expected, found) => {
     if (findings.length < MAX_FINDINGS) findings.push({ place, expected, found })
   }
-  const walker = createWalker(parts.genesis, note)
+  const levelSize = await parts.chainStore.size()
+  const auditor = { ...parts, walker: createHeaderWalker(parts.genesis, note), note, levelSize }
   let transactions = 0
   let height = 0
-  for (;;) {
-    const rows = await parts.store.blocks(height, PAGE)
-    for (const row of rows) {
-      for (; height < row.height; height++) note(`SQL, block ${height}`, 'a row', 'nothing')
-      transactions += await auditBlock(parts, row, walker, note)
-      height = row.height + 1
+  for (; ; height++) {
+    const rows = await readOrNote(note, () => parts.store.blocks(height, 1))
+    const row = rows?.[0]
+    if (rows !== undefined && row === undefined) break
+    if (row?.height === height) {
+      transactions += await auditBlock(auditor, row)
+    } else {
+      if (row !== undefined) note(`SQL, block ${height}`, 'a row', 'nothing')
+      // LevelDB's header takes the place of SQL's, so that those above it can still be checked.
+      auditor.walker.skip((await readLevel(auditor, height))?.header)
     }
-    parts.onProgress(height, transactions)
-    if (rows.length < PAGE) break
+    if (height % PROGRESS_EVERY === 0) parts.onProgress(height, transactions)
   }
-  const size = await parts.chainStore.size()
-  if (size !== height) note('LevelDB, number of blocks', String(height), String(size))
+  parts.onProgress(height, transactions)
+  if (levelSize !== height) note('LevelDB, number of blocks', String(height), String(levelSize))
   return { blocks: height, transactions, findings }
 }
 
-type Note = (place: string, expected: string, found: string) => void
-
-/** Follows the chain of headers and checks each against the one before. */
-function createWalker(genesis: Genesis, note: Note) {
-  const chainId = chainIdOf(genesis)
-  const registry = Registry.fromGenesis(genesis)
-  let parent: { readonly header: Header; readonly hash: Hash } | null = null
-  let frontier: readonly Hash[] = []
-  return {
-    genesis,
-    check(row: BlockRow): void {
-      const { header } = row.sealed
-      const place = `SQL, block ${row.height}`
-      const hash = hashHeader(header)
-      if (hash !== row.block_hash) note(`${place}, block_hash`, hash, row.block_hash)
-      const link = verifyHeaderLink(header, parent, genesis, chainId)
-      if (!link.ok) note(`${place}, header`, 'a header that follows the one before', `${link.code}: ${link.reason}`)
-      const historyRoot = foldSubtrees(frontier)
-      if (header.history_root !== historyRoot) note(`${place}, history_root`, historyRoot, header.history_root)
-      if (header.registry_root !== registry.root) note(`${place}, registry_root`, registry.root, header.registry_root)
-      const sealer = registry.active(header.miner_id, 'authority')
-      const seal = sealer === undefined ? undefined : verifySeal(row.sealed, sealer.public_key)
-      if (seal?.ok !== true)
-        note(`${place}, signature`, `the seal of ${header.miner_id}`, seal?.reason ?? 'no active authority of that id')
-      frontier = appendToFrontier(row.height, parent === null ? [] : frontier, historyLeaf(hash))
-      parent = { header, hash }
-    },
-  }
-}
-
-async function auditBlock(
-  { store, chainStore, genesis }: AuditParts,
-  row: BlockRow,
-  walker: ReturnType<typeof createWalker>,
-  note: Note,
-): Promise<number> {
-  walker.check(row)
-  const { header } = row.sealed
-  const inSql = await store.transactionsOfTick(row.tick_id)
-  const sqlBody = verifyBlockBody(header, inSql, genesis)
-  if (!sqlBody.ok)
-    note(
-      `SQL, block ${row.height} (tick ${row.tick_id}), transactions`,
-      `merkle_root ${header.merkle_root}`,
-      sqlBody.reason,
-    )
-
-  const block = await readBlock(chainStore, row.height, note)
-  if (block === undefined) return inSql.length
-  const { header: levelHeader, signature, transactions } = block
-  const place = `LevelDB, block ${row.height}`
-  compareFields(`${place}, header`, header, levelHeader, note)
-  if (signature !== row.sealed.signature) note(`${place}, signature`, row.sealed.signature, signature)
-  const levelBody = verifyBlockBody(header, transactions, genesis)
-  if (!levelBody.ok) note(`${place}, transactions`, `merkle_root ${header.merkle_root}`, levelBody.reason)
-  if (!sqlBody.ok || !levelBody.ok) compareTransactions(row.height, inSql, transactions, sqlBody.ok, note)
-  return inSql.length
-}
-
-async function readBlock(chainStore: ChainStore, height: number, note: Note): Promise<Block | undefined> {
+/** What a store says is damaged becomes a finding; any other failure ends the audit. */
+async function readOrNote<T>(note: Note, read: () => Promise<T>): Promise<T | undefined> {
   try {
-    const block = await chainStore.block(height)
-    if (block === undefined) note(`LevelDB, block ${height}`, 'a block', 'nothing')
-    return block
+    return await read()
   } catch (error) {
     if (!isSolarError(error, 'corrupt')) throw error
     const { place, expected, found } = error.fields as Finding
     note(place, expected, found)
     return undefined
+  }
+}
+
+const readLevel = ({ chainStore, note }: Auditor, height: number): Promise<Block | undefined> =>
+  readOrNote(note, () => chainStore.block(height))
+
+/** Gives back how many transactions SQL has for the block. */
+async function auditBlock(auditor: Auditor, row: BlockRow): Promise<number> {
+  const { store, genesis, walker, note } = auditor
+  walker.check(row)
+  const { header } = row.sealed
+  const check = (place: string, body: readonly Transaction[] | undefined): boolean => {
+    if (body === undefined) return false
+    const verdict = verifyBlockBody(header, body, genesis)
+    if (!verdict.ok) note(`${place}, transactions`, `merkle_root ${header.merkle_root}`, verdict.reason)
+    return verdict.ok
+  }
+  const tick = await readOrNote(note, () => store.tick(row.tick_id))
+  const inSql = tick?.transactions
+  const sqlHolds = check(`SQL, block ${row.height} (tick ${row.tick_id})`, inSql)
+  if (sqlHolds && tick !== undefined) compareHashes(row.height, tick, note)
+
+  const block = await readLevel(auditor, row.height)
+  if (block === undefined) {
+    if (row.height >= auditor.levelSize) note(`LevelDB, block ${row.height}`, 'a block', 'nothing')
+    return inSql?.length ?? 0
+  }
+  const place = `LevelDB, block ${row.height}`
+  compareFields(`${place}, header`, header, block.header, note)
+  if (block.signature !== row.sealed.signature) note(`${place}, signature`, row.sealed.signature, block.signature)
+  const levelHolds = check(place, block.transactions)
+  if (inSql !== undefined && !(sqlHolds && levelHolds)) {
+    compareTransactions(row.height, inSql, block.transactions, sqlHolds, note)
+  }
+  await auditIndexes(auditor, row, sqlHolds ? (inSql ?? []) : levelHolds ? block.transactions : [])
+  return inSql?.length ?? 0
+}
+
+/** SQL finds a transaction by its hash as well, and answers with it. */
+function compareHashes(height: number, { transactions, tx_hashes }: StoredTick, note: Note): void {
+  for (const [index, transaction] of transactions.entries()) {
+    const expected = hashTransaction(transaction)
+    const found = tx_hashes[index] ?? 'nothing'
+    if (found !== expected) note(`SQL, block ${height}, transaction ${transaction.id}, tx_hash`, expected, found)
+  }
+}
+
+/** What LevelDB finds a block, its transactions and its part of history proofs by. */
+async function auditIndexes(auditor: Auditor, row: BlockRow, transactions: readonly Transaction[]): Promise<void> {
+  const { chainStore, walker, note } = auditor
+  const height = String((await readOrNote(note, () => chainStore.heightOf(hashHeader(row.sealed.header)))) ?? 'nothing')
+  if (height !== String(row.height)) note(`LevelDB, block ${row.height}, height by hash`, String(row.height), height)
+  for (const [index, transaction] of transactions.entries()) {
+    const place = `LevelDB, block ${row.height}, transaction ${transaction.id}`
+    const expected = `block ${row.height}, position ${index}`
+    const keys = { id: { tx_id: transaction.id }, hash: { tx_hash: hashTransaction(transaction) } }
+    for (const [name, by] of Object.entries(keys)) {
+      const at = await readOrNote(note, () => chainStore.locate(by))
+      const found = at === undefined ? 'nothing' : `block ${at.height}, position ${at.index}`
+      if (found !== expected) note(`${place}, place by ${name}`, expected, found)
+    }
+  }
+  for (const node of walker.newNodes()) {
+    const [found] = (await readOrNote(note, () => chainStore.historyNodes([node]))) ?? []
+    if (found !== undefined && found !== node.hash) {
+      note(`LevelDB, history node ${node.level}/${node.index}`, node.hash, found)
+    }
   }
 }
 

@@ -4,6 +4,7 @@ import type { Gossip } from '../ports/gossip.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { canonicalText, parseCanonicalText } from '../protocol/canonical-json.ts'
+import { isSolarError } from '../protocol/errors.ts'
 import { chainIdOf, decodeGenesis, type Genesis } from '../protocol/genesis.ts'
 import { genesisAnswer } from '../protocol/messages.ts'
 import { createLightClient, type LightClient, type LightClientParts } from './light-client.ts'
@@ -76,8 +77,10 @@ function checkPin(genesis: Genesis, pin: Hash | undefined): Genesis {
 /** Asks every connected peer until one gives a genesis that the pin allows. */
 async function askForGenesis(
   requests: PeerRequests,
-  { pin, clock, logger, signal }: Pick<JoinParts<JoinableNetwork>, 'pin' | 'clock' | 'logger' | 'signal'>,
+  parts: Pick<JoinParts<JoinableNetwork>, 'pin' | 'clock' | 'logger' | 'signal' | 'onEvent'>,
 ): Promise<Genesis> {
+  const { pin, clock, logger, signal } = parts
+  const refused = new Set<string>()
   for (;;) {
     for (const peer of requests.peers()) {
       try {
@@ -89,11 +92,25 @@ async function askForGenesis(
         }
         return genesis
       } catch (error) {
-        logger.warn({ error, peer }, `${peer} gives no usable genesis`)
+        // It is asked again until another peer answers; once is enough to say so.
+        if (!refused.has(peer)) sayRefused(peer, error, parts)
+        refused.add(peer)
       }
     }
     await pause(RETRY_GENESIS_MS, clock, signal)
   }
+}
+
+/** A peer of another chain than the pinned one is more than a peer without an answer: the pin or the address is wrong. */
+function sayRefused(
+  peer: string,
+  error: unknown,
+  { pin, logger, onEvent }: Pick<JoinParts<JoinableNetwork>, 'pin' | 'logger' | 'onEvent'>,
+): void {
+  logger.warn({ error, peer }, `${peer} gives no usable genesis`)
+  if (!isSolarError(error, 'wrong_chain')) return
+  const { chain_id } = error.fields as { chain_id: Hash }
+  onEvent({ type: 'alarm', code: 'wrong_chain', reason: `${peer} is on chain ${chain_id}, pinned is ${pin ?? ''}` })
 }
 
 function pause(delayMs: number, clock: Clock, signal: AbortSignal): Promise<void> {

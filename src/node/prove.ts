@@ -30,16 +30,25 @@ const RETRY_MS = 200
 
 /**
  * A light node for once: joins the chain in a temporary folder, fetches the proof of one transaction and checks it. Tries
- * until `signal` ends it while no peer answers. Throws `unknown_transaction`, `peer_refused`, `wrong_chain`, `forbidden`.
+ * until `signal` ends it while no peer answers. Throws `unknown_transaction`, `peer_refused`, `forbidden`, or the reason as it
+ * is told if a peer is on another chain.
  */
 export async function proveOnce(request: ProveRequest, signal: AbortSignal): Promise<Proved> {
   const data = await mkdtemp(join(tmpdir(), 'solar-node-prove-'))
   const flags = { data, chain: request.chainId, peer: request.peers, vote: false }
-  const light = createLight(loadLightConfig({ flags, env: {} }), { logger: silentLogger })
+  const foreign = new AbortController()
+  const light = createLight(loadLightConfig({ flags, env: {} }), {
+    logger: silentLogger,
+    // Peers of another chain do not change: waiting would only hide the reason.
+    onEvent: (event) => {
+      if (event.type === 'alarm' && event.code === 'wrong_chain') foreign.abort(new Error(event.reason))
+    },
+  })
+  const ended = AbortSignal.any([signal, foreign.signal])
   try {
     await light.start()
-    const client = await orAborted(light.client, signal)
-    const proof = await proveByIdOrHash(client, request.transaction, signal)
+    const client = await orAborted(light.client, ended)
+    const proof = await proveByIdOrHash(client, request.transaction, ended)
     const identity = request.key && (await client.identityOf(request.key))
     return { ...proof, transaction: identity === undefined ? null : await client.bodyOf(proof, identity) }
   } finally {
@@ -56,7 +65,7 @@ async function proveByIdOrHash(client: LightClient, text: string, signal: AbortS
       if (isSolarError(error, 'peer_refused') && isHash(text)) return await client.prove({ tx_hash: text })
       if (!isSolarError(error, 'not_ready') && !isSolarError(error, 'peer_unreachable')) throw error
     }
-    await delay(RETRY_MS, undefined, { signal })
+    await orAborted(delay(RETRY_MS), signal)
   }
 }
 

@@ -21,7 +21,8 @@ export interface ChainView {
   isGuarded(height: number): boolean
   /**
    * Greatest height of a header of THIS chain that each voter acked, by voter_id. Acks for which `verifyVote` holds,
-   * which makes sure that the voter was active before that height as well.
+   * which makes sure that the voter was active before that height as well. An ack of a header of another branch may
+   * count as one of the header where that branch leaves this chain.
    */
   readonly ackHeights: ReadonlyMap<string, number>
 }

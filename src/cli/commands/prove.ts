@@ -10,8 +10,8 @@ Examples:
   solar-node prove 2016-08-08T12:00:00.0 --peer /ip4/192.0.2.1/tcp/4001/p2p/12D3KooW... --chain <chain_id>
   solar-node prove 2016-08-08T12:00:00.0 --peer ... --chain ... --key ./solar-data/voter.key`
 
-/** A command that talks to others ends by itself. */
-const LIMIT_MS = 20_000
+/** The whole command ends within 20 s (docs: cli); stopping may take 1.5 s of them. */
+const LIMIT_MS = 18_000
 
 interface ProveOptions {
   readonly peer: readonly string[]
@@ -42,7 +42,7 @@ export function registerProve(program: Command): void {
       const limit = new AbortController()
       const timer = setTimeout(
         () => limit.abort(new Error(`no proof within ${LIMIT_MS / 1000} s from ${peer.join(', ')}`)),
-        LIMIT_MS,
+        LIMIT_MS - process.uptime() * 1000,
       )
       try {
         const proved = await proveOnce(request, limit.signal)

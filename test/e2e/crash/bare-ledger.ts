@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { auditStores } from '../../../src/engine/audit.ts'
 import { Chain } from '../../../src/engine/chain.ts'
 import { createEventHub } from '../../../src/engine/events.ts'
+import { openFinalizer } from '../../../src/engine/finalizer.ts'
 import { createSealer } from '../../../src/engine/sealer.ts'
 import { createTickRunner, type TickRunner } from '../../../src/engine/tick-runner.ts'
 import { systemRandomBytes } from '../../../src/node/clock.ts'
@@ -99,7 +100,10 @@ export async function openBareLedger(folder: string, publish: Gossip['publish'])
       if (event.type === 'header') tell(event.sealed.header.height, event.header_hash)
     })
     const faulty = faults.wrapMarketStore(store)
-    const parts = { chain, store: faulty, gossip, events: hub, clock, logger: silentLogger, minerId: 'authority', key }
+    const finalizer = await openFinalizer({ chain, store: faulty, events: hub, clock })
+    const keyOf = () => Promise.resolve(key)
+    const shared = { chain, store: faulty, gossip, events: hub, finalizer, clock, logger: silentLogger }
+    const parts = { ...shared, minerId: 'authority', keyOf }
     const runner = createTickRunner({ ...parts, sealer: createSealer(parts), randomBytes: systemRandomBytes })
     return { runner, store, chainStore }
   }

@@ -78,7 +78,7 @@ describe('node/node-files', () => {
     assert.ok(files.firstStart)
     for (const name of ['authority.key', 'peer.key', 'tokens.json', 'token-hashes.json'])
       assert.equal(mode(name), 0o600)
-    const entry = { id: 'authority', role: 'authority', public_key: keyFile('authority.key'), recovery_key: null }
+    const entry = { id: 'authority', role: 'authority', public_key: json('authority.key').public_key ?? '', recovery_key: null }
     assert.deepEqual(files.genesis.registry, [entry])
     assert.equal(files.genesis.created_at, NOW)
     assert.equal(files.peerSeed.length, 32)
@@ -110,7 +110,7 @@ describe('node/node-files', () => {
     assert.equal(second.firstStart, false)
     assert.equal(second.chainId, first.chainId)
     assert.equal(
-      (await second.authorityKeys.keyOf(keyFile('authority.key')))?.publicKey,
+      (await second.authorityKeys.keyOf(json('authority.key').public_key ?? ''))?.publicKey,
       first.genesis.registry[0]?.public_key,
     )
     assert.deepEqual(second.peerSeed, first.peerSeed)

@@ -163,7 +163,7 @@ describe('evidence', () => {
 })
 
 describe('evidence is refused', () => {
-  const changed = (evidence: Evidence, change: object): Evidence => ({ ...evidence, ...change }) as Evidence
+  const changed = (evidence: Evidence, change: object): Evidence => ({ ...evidence, ...change })
 
   it('if both statements are one, or are not in order', () => {
     const evidence = doubleSeal()

@@ -183,7 +183,7 @@ describe('finality', () => {
 
   it('is not held up by changes of voters', () => {
     const changes = { 1: (genesis: Genesis) => [enrolled(genesis, 'dora', 'voter'), revoked(genesis, 'alice')] }
-    // Nobody but dora and bob is left to ack block 2, and block 1 itself has bob alone.
+    // Block 2 has dora and bob; block 1, which enrols dora, has bob alone.
     assert.equal(finalOf(votes(2), { blocks: 3, changes, acks: { dora: 2, bob: 2 } }), 2)
   })
 

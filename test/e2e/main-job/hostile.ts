@@ -1,0 +1,58 @@
+import { createNodeNetwork } from '../../../src/network/node-network.ts'
+import { silentLogger } from '../../../src/ports/logger.ts'
+import type { RequestName } from '../../../src/ports/peer-requests.ts'
+import { sha256 } from '../../../src/protocol/hash.ts'
+import { voteParams } from '../../../src/protocol/messages.ts'
+import type { Vote } from '../../../src/protocol/vote.ts'
+import type { Community } from '../../helpers/community.ts'
+import { eventually, realClock, TCP } from '../../helpers/network.ts'
+
+/** Changes what the authority answered; what it gives back is what the light node is told. */
+export type Lie = (name: RequestName, answer: Record<string, unknown>) => Record<string, unknown>
+
+const HONEST: Lie = (_name, answer) => answer
+const ASKED: readonly RequestName[] = ['genesis', 'status', 'headers', 'proof', 'history', 'anchor', 'votes', 'trades']
+
+/** A peer of its own on real libp2p between a light node and the authority: it passes everything on, changed as it likes. */
+export async function startHostilePeer(community: Community) {
+  const votes: Vote[] = []
+  let lie = HONEST
+  const network = await createNodeNetwork({
+    chainId: community.chainId,
+    privateKey: sha256('hostile peer'),
+    listen: [TCP],
+    peers: [community.addressOf('tcp')],
+    hub: true,
+    clock: realClock(),
+    logger: silentLogger,
+  })
+  const authorityId = community.addressOf('tcp').split('/p2p/')[1] ?? ''
+  for (const name of ASKED) {
+    network.requests.serve(name, async (params) => {
+      const answer = await network.requests.request(authorityId, name, params as object)
+      return lie(name, structuredClone(answer) as Record<string, unknown>)
+    })
+  }
+  network.requests.serve('vote', async (params) => {
+    const { vote } = voteParams(params, 'vote')
+    votes.push(vote)
+    return (await network.requests.request(authorityId, 'vote', { vote })) as object
+  })
+  await network.start()
+  await eventually('the hostile peer knows the authority', () => network.requests.peers().includes(authorityId))
+  return {
+    address: network.multiaddrs()[0] ?? '',
+    /** What was delivered to it. */
+    votes: votes as readonly Vote[],
+    network,
+    tell: (next: Lie): void => {
+      lie = next
+    },
+    beHonest: (): void => {
+      lie = HONEST
+    },
+    stop: () => network.stop(),
+  }
+}
+
+export type HostilePeer = Awaited<ReturnType<typeof startHostilePeer>>
