@@ -1,7 +1,6 @@
 import type { LightConfig } from '../config/types.ts'
 import { joinChain, type Joined } from '../engine/join-chain.ts'
 import type { LightClient, LightEvent, LightStatus } from '../engine/light-client.ts'
-import { createLightHttpServer } from '../http/light-server.ts'
 import { createMetrics } from '../http/metrics.ts'
 import { createNodeNetwork } from '../network/node-network.ts'
 import type { PeerNetwork } from '../network/peer-network.ts'
@@ -131,9 +130,11 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
       multiaddrs: joined?.network.multiaddrs() ?? [],
       version: VERSION,
     })
-    const http = await startHttp(config, (address) =>
-      createLightHttpServer({ node, light: status, metrics, clock, logger }, address),
-    )
+    const http = await startHttp(config, async (address) => {
+      // Loaded only where it is asked for: the server is 8 MB that most light nodes do without.
+      const { createLightHttpServer } = await import('../http/light-server.ts')
+      return await createLightHttpServer({ node, light: status, metrics, clock, logger }, address)
+    })
     if (http !== null) shutdown.opened('HTTP', () => http.stop())
     return { dataDirectory: directory.path, publicKey: files.voterKey.publicKey, httpUrl: http?.url ?? null }
   }

@@ -1,0 +1,71 @@
+/** `npm run bench <name>`: see docs/benchmarks.md. */
+import { parseArgs } from 'node:util'
+import type { BenchOptions, BenchRow } from './compare.ts'
+import { benchMemory } from './memory.ts'
+import { benchProof } from './proof.ts'
+import { benchTick } from './tick.ts'
+
+type Bench = (options: BenchOptions) => Promise<BenchRow[]>
+
+const benches: ReadonlyMap<string, { readonly run: Bench; readonly measures: string }> = new Map([
+  ['tick', { run: benchTick, measures: 'a tick until it is published, against its SQL commit alone' }],
+  ['proof', { run: benchProof, measures: 'proofs, hashes and signatures, against bare hashing and node:crypto' }],
+  ['memory', { run: benchMemory, measures: 'resident memory of idle nodes, against a bare Node process' }],
+])
+
+const USAGE = `usage: npm run bench <name> [-- --json] [--rounds N] [--sizes N,N,...]
+${[...benches].map(([name, { measures }]) => `  ${name.padEnd(8)}${measures}`).join('\n')}
+`
+
+/** What the command line asks for; `undefined` if that makes no sense. */
+function readCommandLine() {
+  try {
+    const { values, positionals } = parseArgs({
+      options: { json: { type: 'boolean', default: false }, rounds: { type: 'string' }, sizes: { type: 'string' } },
+      allowPositionals: true,
+    })
+    const counts = [values.rounds, ...(values.sizes?.split(',') ?? [])]
+    const isPlain = counts.every((count) => count === undefined || /^[1-9][0-9]{0,5}$/.test(count))
+    const bench = benches.get(positionals[0] ?? '')
+    if (!isPlain || positionals.length > 1 || bench === undefined) return undefined
+    const options: BenchOptions = {
+      ...(values.rounds !== undefined && { rounds: Number(values.rounds) }),
+      ...(values.sizes !== undefined && { sizes: values.sizes.split(',').map(Number) }),
+    }
+    return { bench, options, json: values.json }
+  } catch {
+    return undefined
+  }
+}
+
+const shown = (value: number): string => value.toPrecision(value >= 100 ? Math.ceil(Math.log10(value + 1)) : 3)
+
+function printTable(rows: readonly BenchRow[]): void {
+  const lines = [
+    ['name', 'ours', 'against', 'unit', 'ratio'],
+    ...rows.map(({ name, ours, against, unit, ratio }) => [
+      name,
+      shown(ours),
+      shown(against),
+      unit,
+      ratio < 0.1 ? ratio.toPrecision(2) : ratio.toFixed(2),
+    ]),
+  ]
+  const widths = lines[0]?.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0))) ?? []
+  for (const line of lines) {
+    const cells = line.map((cell, column) =>
+      column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0),
+    )
+    console.log(cells.join('  '))
+  }
+}
+
+const asked = readCommandLine()
+if (asked === undefined) {
+  process.stderr.write(USAGE)
+  process.exitCode = 2
+} else {
+  const rows = await asked.bench.run(asked.options)
+  if (asked.json) console.log(JSON.stringify(rows))
+  else printTable(rows)
+}
