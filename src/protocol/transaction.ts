@@ -110,7 +110,8 @@ export function checkTransaction(tx: Transaction, amountDecimals: number): void 
       return
     case 'registry':
       // Whether the registry allows it depends on the height: Registry.after decides.
-      if (tx.tick_id !== registryTickId(tx.nonce)) throw badTransaction(tx.id, `its tick is ${registryTickId(tx.nonce)}`)
+      if (tx.tick_id !== registryTickId(tx.nonce))
+        throw badTransaction(tx.id, `its tick is ${registryTickId(tx.nonce)}`)
       return
   }
 }

@@ -78,7 +78,12 @@ describe('node/node-files', () => {
     assert.ok(files.firstStart)
     for (const name of ['authority.key', 'peer.key', 'tokens.json', 'token-hashes.json'])
       assert.equal(mode(name), 0o600)
-    const entry = { id: 'authority', role: 'authority', public_key: json('authority.key').public_key ?? '', recovery_key: null }
+    const entry = {
+      id: 'authority',
+      role: 'authority',
+      public_key: json('authority.key').public_key ?? '',
+      recovery_key: null,
+    }
     assert.deepEqual(files.genesis.registry, [entry])
     assert.equal(files.genesis.created_at, NOW)
     assert.equal(files.peerSeed.length, 32)
