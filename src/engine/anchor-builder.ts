@@ -22,7 +22,10 @@ export interface AnchorBuilderParts {
   readonly anchorHeight: () => number
 }
 
-type AnchorQuestion = { readonly from_height: number | null; readonly registry_height: number | null }
+interface AnchorQuestion {
+  readonly from_height: number | null
+  readonly registry_height: number | null
+}
 
 /**
  * Builds what moves a light client from the header that it trusts to the newest final one (docs/protocol.md 4); verified by

@@ -259,9 +259,7 @@ export class Chain {
 }
 
 /** A registry transaction that the registry refuses makes the block invalid, as a verdict. */
-function attempt<T>(
-  change: () => T,
-): { readonly ok: true; readonly value: T } | (Verdict<string> & { readonly ok: false }) {
+function attempt<T>(change: () => T): { readonly ok: true; readonly value: T } | (Verdict & { readonly ok: false }) {
   try {
     return { ok: true, value: change() }
   } catch (error) {

@@ -7,7 +7,7 @@ import type { SigningKey } from '../protocol/signature.ts'
 /** The authority's key files: `authority.key`, and any `authority-*.key` that was put beside it for a change of keys. */
 export interface AuthorityKeys {
   /** The key with this public key, if there is a file of it; files that came since are read. Throws errors of keys. */
-  keyOf(publicKey: Hex): Promise<SigningKey | undefined>
+  readonly keyOf: (publicKey: Hex) => Promise<SigningKey | undefined>
 }
 
 const KEY_FILE = /^authority(-[A-Za-z0-9._-]+)?\.key$/

@@ -151,7 +151,6 @@ describe('a light node whose only peer is hostile', function () {
       },
     ],
     ['with another history', 'wrong_history', ({ headers }) => reseal(headers[0]!, { history_root: OTHER_HASH })],
-    ['with another registry', 'wrong_registry', ({ headers }) => reseal(headers[0]!, { registry_root: OTHER_HASH })],
     ['before its parent', 'wrong_timestamp', ({ headers }) => reseal(headers[0]!, { timestamp: 0 })],
     ['of another chain', 'wrong_chain', ({ headers }) => reseal(headers[0]!, { chain_id: OTHER_HASH })],
     ['from tomorrow', 'from_the_future', ({ headers }) => reseal(headers[0]!, { timestamp: Date.now() + DAY_MS })],

@@ -11,7 +11,17 @@ import { eventually, realClock, TCP } from '../../helpers/network.ts'
 export type Lie = (name: RequestName, answer: Record<string, unknown>) => Record<string, unknown>
 
 const HONEST: Lie = (_name, answer) => answer
-const ASKED: readonly RequestName[] = ['genesis', 'status', 'headers', 'proof', 'history', 'anchor', 'votes', 'trades']
+const ASKED: readonly RequestName[] = [
+  'genesis',
+  'status',
+  'headers',
+  'proof',
+  'history',
+  'anchor',
+  'registry',
+  'votes',
+  'trades',
+]
 
 /** A peer of its own on real libp2p between a light node and the authority: it passes everything on, changed as it likes. */
 export async function startHostilePeer(community: Community) {
