@@ -131,7 +131,7 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
       version: VERSION,
     })
     const http = await startHttp(config, async (address) => {
-      // Loaded only where it is asked for: the server is 8 MB that most light nodes do without.
+      // Loaded only where it is asked for: the server is 4 MB that most light nodes do without.
       const { createLightHttpServer } = await import('../http/light-server.ts')
       return await createLightHttpServer({ node, light: status, metrics, clock, logger }, address)
     })
