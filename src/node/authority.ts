@@ -174,14 +174,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
   }
 
   return {
-    async start() {
-      try {
-        return await open()
-      } catch (error) {
-        await shutdown.run().catch(() => undefined)
-        throw error
-      }
-    },
+    start: () => shutdown.orUndo(open),
     stop: (onPart) => shutdown.run(onPart),
     get ledger() {
       if (started === undefined) throw new Error('the authority is not started')

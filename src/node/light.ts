@@ -142,14 +142,7 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
   return {
     client: client.promise,
     status,
-    async start() {
-      try {
-        return await open()
-      } catch (error) {
-        await shutdown.run().catch(() => undefined)
-        throw error
-      }
-    },
+    start: () => shutdown.orUndo(open),
     stop: (onPart) => shutdown.run(onPart),
   }
 }

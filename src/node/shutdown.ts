@@ -8,6 +8,8 @@ import type { OnPart } from './lifecycle.ts'
 export interface Shutdown {
   /** Remembers how to close a part that is open now. */
   opened(name: string, close: () => Promise<void> | void): void
+  /** Runs `open`; if it fails, what it had opened is closed before its error is thrown. */
+  orUndo<T>(open: () => Promise<T>): Promise<T>
   /** Closes everything; rejects at the end if a part failed. */
   run(onPart?: OnPart): Promise<void>
 }
@@ -31,8 +33,19 @@ export function createShutdown(logger: Logger): Shutdown {
     if (errors.length > 0) throw new AggregateError(errors, 'not every part could be closed')
   }
 
+  const run = (onPart: OnPart = () => undefined): Promise<void> => (running ??= closeAll(onPart))
+
   return {
     opened: (name, close) => open.push({ name, close }),
-    run: (onPart = () => undefined) => (running ??= closeAll(onPart)),
+    async orUndo(task) {
+      try {
+        return await task()
+      } catch (error) {
+        // What could not be closed is in the log; the caller is told why it had to be.
+        await run().catch(() => undefined)
+        throw error
+      }
+    },
+    run,
   }
 }

@@ -94,14 +94,7 @@ export function createDemo(options: DemoOptions): Demo {
   }
 
   return {
-    async start() {
-      try {
-        return await open()
-      } catch (error) {
-        await shutdown.run().catch(() => undefined)
-        throw error
-      }
-    },
+    start: () => shutdown.orUndo(open),
     async stop(onPart) {
       await shutdown.run(onPart)
       printer.stopped()
