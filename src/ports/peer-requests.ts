@@ -1,6 +1,17 @@
 /** Requests between peers (docs/protocol.md 8): `/solar-node/1/<c>/<name>`, and `genesis` without `<c>`. */
 export type RequestName =
-  'genesis' | 'status' | 'headers' | 'proof' | 'history' | 'anchor' | 'registry' | 'votes' | 'vote' | 'trades'
+  | 'genesis'
+  | 'status'
+  | 'headers'
+  | 'proof'
+  | 'history'
+  | 'anchor'
+  | 'registry'
+  | 'votes'
+  | 'vote'
+  | 'trades'
+  | 'block'
+  | 'evidence'
 
 /**
  * Answers one request. `params` is decoded canonical JSON, not yet checked. A thrown `SolarError` goes back as

@@ -1,3 +1,4 @@
+import { evidenceShape } from './evidence.ts'
 import { consistencyProofShape, inclusionProofShape, HISTORY_PATH_MAX } from './history.ts'
 import { headerShape, sealedHeaderShape } from './header.ts'
 import { MAX_HEADERS_PER_REQUEST, MAX_TRANSACTIONS_PER_BLOCK } from './limits.ts'
@@ -18,10 +19,11 @@ import {
   publicKeyHex,
   refuse,
   signatureHex,
+  text,
   type Shape,
   type TypeOf,
 } from './shape.ts'
-import { transactionShape } from './transaction.ts'
+import { shownTransactionShape, transactionShape } from './transaction.ts'
 import { voteShape } from './vote.ts'
 
 /** Parameters and answers of the libp2p requests (docs/protocol.md 8): `<name>Params` and `<name>Answer`. */
@@ -158,3 +160,26 @@ export const tradesAnswer = object({
   trades: array(object({ transaction: transactionShape, merkle_proof: merkleProofShape }), MAX_TRANSACTIONS_PER_BLOCK),
 })
 export const tradesPath = (height: number): string => `trades?height=${height}`
+
+/**
+ * A whole block, a page at a time. The credential signs `blockPath(...)`; a role's bearer token does as well, and a peer
+ * that has shown either need not show it with each page.
+ */
+export const blockParams = object(
+  { block_hash: hash32, from_index: integer(0, MAX_TRANSACTIONS_PER_BLOCK) },
+  { credential: credentialShape, token: text(/^[\x21-\x7e]{1,512}$/, 'a bearer token') },
+)
+export type BlockParams = TypeOf<typeof blockParams>
+/** To a voter the transactions of others are `redacted`: it sees its own and can compute the root. */
+export const blockAnswer = object({
+  header: headerShape,
+  signature: signatureHex,
+  transactions: array(shownTransactionShape, MAX_TRANSACTIONS_PER_BLOCK),
+  /** Where the next page begins; null after the last. */
+  next_index: nullable(integer(1, MAX_TRANSACTIONS_PER_BLOCK)),
+})
+export const blockPath = (blockHash: string, fromIndex: number): string =>
+  `block?block_hash=${blockHash}&from_index=${fromIndex}`
+
+/** The newest first. */
+export const evidenceAnswer = object({ evidence: array(evidenceShape, 100) })

@@ -14,6 +14,7 @@ import { protocolError } from './errors.ts'
 import { sha256Hex } from './hash.ts'
 import { registryTickId, registryTransactionShape, type RegistryTransaction } from './registry-transaction.ts'
 import {
+  hash32,
   identifier,
   literal,
   nonceHex,
@@ -74,11 +75,15 @@ export const transactionShape: Shape<Transaction> = (value, path) => {
   return refuse(`${path}.kind`, 'one of trade, correction, registry', kind)
 }
 
-/** A removed body: it is shown in place of a transaction and proves nothing but its hash. */
-export interface Redacted {
-  readonly kind: 'redacted'
-  readonly tx_hash: Hash
-}
+/** Shown in place of a transaction whose body was removed, or is not for the asker; it proves nothing but its hash. */
+export const redactedShape = object({ kind: literal('redacted'), tx_hash: hash32 })
+export type Redacted = TypeOf<typeof redactedShape>
+
+/** A transaction as a block shows it: whole, or its hash alone. A change of the registry is never redacted. */
+export type ShownTransaction = Transaction | Redacted
+
+export const shownTransactionShape: Shape<ShownTransaction> = (value, path) =>
+  isJsonObject(value) && value.kind === 'redacted' ? redactedShape(value, path) : transactionShape(value, path)
 
 /**
  * Checks what the shape cannot: the parties differ, energy is positive, the total is kwh x price.
@@ -145,3 +150,7 @@ const isPlain = (tx: Trade): boolean =>
 
 /** sha256(canonical(tx)): the leaf of the block's Merkle tree. */
 export const hashTransaction = (tx: Transaction): Hash => sha256Hex(canonicalTransaction(tx))
+
+/** The leaf of a transaction that may be redacted. */
+export const leafOf = (shown: ShownTransaction): Hash =>
+  shown.kind === 'redacted' ? shown.tx_hash : hashTransaction(shown)
