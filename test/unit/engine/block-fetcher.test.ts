@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict'
+import { createCredentialSigner, fetchBlock } from '../../../src/engine/block-fetcher.ts'
+import type { PeerRequests } from '../../../src/ports/peer-requests.ts'
+import type { Block } from '../../../src/protocol/block.ts'
+import { isSolarError } from '../../../src/protocol/errors.ts'
+import { sha256 } from '../../../src/protocol/hash.ts'
+import { hashHeader } from '../../../src/protocol/header.ts'
+import { blockParams, blockPath, type BlockParams } from '../../../src/protocol/messages.ts'
+import { verifyCredential } from '../../../src/protocol/request.ts'
+import { signingKeyFromSecret } from '../../../src/protocol/signature.ts'
+import { hashTransaction, type Trade } from '../../../src/protocol/transaction.ts'
+import { CHAIN, sealed, T0, trade } from '../../contract/fixtures.ts'
+
+const key = signingKeyFromSecret(sha256('whoever asks for blocks'))
+const sign = createCredentialSigner({
+  chainId: CHAIN,
+  voterId: 'asker',
+  key: () => Promise.resolve(key),
+  clock: { now: () => T0, after: () => () => undefined },
+  randomBytes: (length) => sha256(`${length}`).subarray(0, length),
+})
+
+const blockOf = (transactions: readonly Trade[]): Block => ({
+  ...sealed(0, transactions),
+  transactions: [...transactions],
+})
+
+const trades = Array.from({ length: 7 }, (_, n) => trade('t1', `trade-${n}`))
+const block = blockOf(trades)
+
+/** A peer that answers each request for a block as the test says. */
+function peerThat(answer: (params: BlockParams) => object): { readonly requests: PeerRequests; asked: BlockParams[] } {
+  const asked: BlockParams[] = []
+  const requests: PeerRequests = {
+    serve: () => undefined,
+    peers: () => ['peer'],
+    onConnect: () => () => undefined,
+    request: (peer, name, params) => {
+      assert.deepEqual([peer, name], ['peer', 'block'])
+      asked.push(blockParams(params, 'params'))
+      return Promise.resolve(answer(blockParams(params, 'params')))
+    },
+  }
+  return { requests, asked }
+}
+
+/** Pages of three transactions, honest. */
+function pageOf({ header, signature, transactions }: Block, { from_index }: BlockParams) {
+  const end = Math.min(from_index + 3, transactions.length)
+  const next_index = end < transactions.length ? end : null
+  return { header, signature, transactions: transactions.slice(from_index, end), next_index }
+}
+
+describe('fetching a whole block from a peer', () => {
+  it('puts its pages together, and signs for each', async () => {
+    const { requests, asked } = peerThat((params) => pageOf(block, params))
+    assert.deepEqual(await fetchBlock(requests, 'peer', block, sign), block)
+    assert.deepEqual(
+      asked.map(({ from_index }) => from_index),
+      [0, 3, 6],
+    )
+    for (const { block_hash, from_index, credential } of asked) {
+      assert.equal(block_hash, hashHeader(block.header))
+      assert.ok(credential !== undefined)
+      assert.equal(credential.voter_id, 'asker')
+      assert.equal(credential.method, 'P2P')
+      assert.equal(credential.path, blockPath(block_hash, from_index))
+      assert.deepEqual(verifyCredential(credential, CHAIN, key.publicKey, T0), { ok: true })
+    }
+  })
+
+  it('of one page takes one request', async () => {
+    const small = blockOf(trades.slice(0, 2))
+    const { requests, asked } = peerThat((params) => pageOf(small, params))
+    assert.deepEqual(await fetchBlock(requests, 'peer', small, sign), small)
+    assert.equal(asked.length, 1)
+  })
+
+  const other: Trade = { ...trade('t1', 'trade-6'), kwh: '3', total_amount: '0.6' }
+  const redacted = { kind: 'redacted', tx_hash: hashTransaction(trades[0]!) }
+  const first = (params: BlockParams) => pageOf(block, params)
+  const cases: readonly (readonly [string, string, (params: BlockParams) => object])[] = [
+    ['another block', 'wrong_header', (params) => pageOf(blockOf([other]), params)],
+    ['fewer transactions', 'wrong_tx_count', (params) => ({ ...first(params), next_index: null })],
+    ['more transactions', 'wrong_tx_count', (params) => ({ ...first(params), transactions: [...trades, other] })],
+    [
+      'another transaction',
+      'wrong_merkle_root',
+      (params) => ({ ...first(params), transactions: [...trades.slice(0, 6), other], next_index: null }),
+    ],
+    [
+      'transactions in another order',
+      'wrong_merkle_root',
+      (params) => ({ ...first(params), transactions: trades.toReversed(), next_index: null }),
+    ],
+    ['a redacted transaction', 'redacted', (params) => ({ ...first(params), transactions: [redacted] })],
+    ['empty pages for ever', 'malformed', (params) => ({ ...first(params), transactions: [], next_index: 1 })],
+    ['a page that skips', 'malformed', (params) => ({ ...first(params), next_index: 5 })],
+    ['a page that goes back', 'malformed', (params) => ({ ...first(params), next_index: 1 })],
+    ['no page at all', 'malformed', () => ({ block: 'here' })],
+  ]
+  for (const [what, code, answer] of cases) {
+    it(`refuses ${what}`, async () => {
+      const { requests, asked } = peerThat(answer)
+      await assert.rejects(fetchBlock(requests, 'peer', block, sign), (error) => {
+        assert.ok(isSolarError(error, 'peer_refused'))
+        assert.equal((error.fields as { code: string }).code, code)
+        return true
+      })
+      assert.ok(asked.length <= 3)
+    })
+  }
+
+  it('refuses crumbs: a block does not come in thousands of pages', async () => {
+    const large = blockOf(Array.from({ length: 1_000 }, (_, n) => trade('t1', `trade-${n}`)))
+    const { requests, asked } = peerThat(({ from_index }) => ({
+      ...large,
+      transactions: large.transactions.slice(from_index, from_index + 1),
+      next_index: from_index + 1,
+    }))
+    await assert.rejects(fetchBlock(requests, 'peer', large, sign), /more than 512 pages/)
+    assert.equal(asked.length, 512)
+  })
+})
