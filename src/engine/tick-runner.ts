@@ -2,17 +2,17 @@ import { clear, type BookOrder } from '../market/clearing.ts'
 import { tradesOf } from '../market/trades.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
-import type { PlatformRow, PlatformTick, TickAnswer } from '../ports/ledger.ts'
+import type { PlatformTick, TickAnswer } from '../ports/ledger.ts'
 import type { MarketStore, OpenOrder, StoredTick, TickCommit } from '../ports/market-store.ts'
-import { bytesToHex, type Hash } from '../protocol/bytes.ts'
+import { bytesToHex } from '../protocol/bytes.ts'
 import { parseQuantity } from '../protocol/decimal.ts'
 import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
-import { sha256Hex } from '../protocol/hash.ts'
 import { MAX_FUTURE_MS, MAX_TRANSACTIONS_PER_BLOCK } from '../protocol/limits.ts'
 import { checkTransaction, hashTransaction, type Transaction } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
 import { createSerial } from './serial.ts'
 import type { Sealer } from './sealer.ts'
+import { differenceOf, isSameContent, MARKET_CONTENT, platformContent } from './tick-content.ts'
 
 export interface TickRunnerParts {
   readonly chain: Chain
@@ -40,9 +40,6 @@ export interface TickRunner {
   /** Waits for the tick in hand. */
   idle(): Promise<void>
 }
-
-/** A market tick is known by its id alone: asking again answers the same, whatever the time. */
-const MARKET_CONTENT = sha256Hex('market')
 
 export function createTickRunner(parts: TickRunnerParts): TickRunner {
   const { chain, store, sealer, clock, randomBytes, priceBand } = parts
@@ -74,10 +71,10 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     if (rows.length > MAX_TRANSACTIONS_PER_BLOCK) {
       throw ledgerError('tick_too_large', { count: rows.length, limit: MAX_TRANSACTIONS_PER_BLOCK })
     }
-    const content_hash = contentHash(tick)
+    const content_hash = platformContent(tick)
     const stored = await known(tick_id)
     if (stored !== undefined) {
-      if (stored.content_hash === content_hash) return answerOf(stored, stored.block)
+      if (isSameContent(stored, tick, content_hash)) return answerOf(stored, stored.block)
       throw ledgerError('tick_conflict', { tick_id, difference: differenceOf(stored, tick) })
     }
     refuseFuture(`tick ${tick_id}`, timestamp, clock.now())
@@ -104,7 +101,8 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     const tick_id = request.tick_id ?? `tick-${timestamp}`
     const stored = await known(tick_id)
     if (stored !== undefined) {
-      if (stored.source === 'market') return answerOf(stored, stored.block)
+      // Whether the market ran a tick that was put back is not known any more: whoever names its id gets its answer.
+      if (stored.source === 'market' || stored.source === 'restored') return answerOf(stored, stored.block)
       throw ledgerError('tick_conflict', {
         tick_id,
         difference: 'it came from the platform, not from the built-in market',
@@ -181,19 +179,6 @@ export function refuseFuture(what: string, timestamp: number, now: number): void
   if (timestamp > now + MAX_FUTURE_MS) throw ledgerError('from_the_future', { what, timestamp, now })
 }
 
-/** What the platform asked for, without what this node adds to it: equal content, equal hash. */
-function contentHash({ tick_id, timestamp, transactions }: PlatformTick): Hash {
-  return sha256Hex(JSON.stringify([tick_id, timestamp, transactions.map(valuesOf)]))
-}
-
-/** The values alone, in a fixed order: one JSON text of a whole tick costs a tenth of a canonical text for each row. */
-function valuesOf(row: PlatformRow): readonly (string | number)[] {
-  const { kind, id, timestamp } = row
-  return kind === 'trade'
-    ? [kind, id, row.from_user_id, row.to_user_id, row.kwh, row.price_per_kwh, row.total_amount, timestamp]
-    : [kind, id, row.corrects, row.kwh_delta, row.amount_delta, row.reason, timestamp]
-}
-
 const NONCE_BYTES = 16
 
 /** The nonce of each row, hex. One request to the random source: 1,000 small ones cost more than hashing the trades. */
@@ -241,22 +226,4 @@ function answerOf(tick: Answerable, sealed: Tip | StoredTick['block']): TickAnsw
       tx_hash: tick.tx_hashes[index] ?? hashTransaction(tx),
     })),
   }
-}
-
-/** Says what differs between a committed tick and one that claims its id. */
-function differenceOf(stored: StoredTick, tick: PlatformTick): string {
-  if (stored.source !== 'platform') return 'it was run by the built-in market'
-  if (stored.timestamp !== tick.timestamp) return `timestamp ${tick.timestamp}, committed is ${stored.timestamp}`
-  if (stored.transactions.length !== tick.transactions.length) {
-    return `${tick.transactions.length} transactions, committed are ${stored.transactions.length}`
-  }
-  for (const [index, row] of tick.transactions.entries()) {
-    const committed = stored.transactions[index] as Partial<Record<string, unknown>> | undefined
-    for (const [field, value] of Object.entries(row as Record<string, unknown>)) {
-      if (committed?.[field] !== value) {
-        return `transaction ${row.id}: ${field} is ${String(value)}, committed is ${String(committed?.[field])}`
-      }
-    }
-  }
-  return 'the order of fields or rows'
 }

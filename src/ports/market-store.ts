@@ -18,7 +18,10 @@ export interface MarketStore {
   /** Stores an order; same order_id with equal content is `same`, with other content `different` (nothing stored). */
   putOrder(order: Order): Promise<'created' | 'same' | 'different'>
   order(orderId: string): Promise<OrderState | undefined>
-  /** Orders that a tick of this time matches: unfilled rest > 0, timestamp <= at < valid_until; in order of arrival. */
+  /**
+   * Orders that a tick of this time matches: unfilled rest > 0, timestamp <= at < valid_until, and none that a restored
+   * block may have traded; in order of arrival.
+   */
   openOrders(at: number): Promise<readonly OpenOrder[]>
 
   /**
@@ -38,6 +41,18 @@ export interface MarketStore {
    * also stops a second authority. The same bytes again are fine; other bytes for the height or the tick throw `fenced`.
    */
   fence(row: BlockRow): Promise<void>
+  /**
+   * Puts back a block that is sealed and that this store, an older backup, does not have: tick, transactions and block
+   * row, in ONE SQL transaction. The same block again is fine.
+   *
+   * What the block already tells is not told twice. A tick of its id that is committed without a block gives way to it, if
+   * its rows are the same but for their nonces, else `tick_conflict`; a transaction of it in another tick is `corrupt`. The
+   * fills of orders are not in blocks, so none is matched again that the block may have traded: market ticks without a
+   * block are taken back, and orders with a timestamp at or before that of the header never match from then on, whether
+   * they are stored now or placed later. Throws `fenced` (the height is sealed otherwise), `corrupt` (the height is not the
+   * next), `refused_row` as `commitTick`. Nothing is stored then.
+   */
+  restoreBlock(row: BlockRow, tick: RestoredTick): Promise<void>
   /** Block rows with height >= fromHeight, ascending. */
   blocks(fromHeight: number, limit: number): Promise<readonly BlockRow[]>
   /** The highest block row. */
@@ -88,8 +103,11 @@ export interface OrderState {
   readonly transactions: readonly { readonly id: string; readonly tx_hash: Hash; readonly block_hash: Hash | null }[]
 }
 
-/** Where a tick came from; `registry`: one registry transaction, a tick of its own. */
-export type TickSource = 'market' | 'platform' | 'registry'
+/**
+ * Where a tick came from; `registry`: one registry transaction, a tick of its own; `restored`: put back from a block, which
+ * does not say whether the market or the platform made it.
+ */
+export type TickSource = 'market' | 'platform' | 'registry' | 'restored'
 
 export interface TickCommit extends CommittedTick {
   readonly source: TickSource
@@ -102,6 +120,9 @@ export interface TickCommit extends CommittedTick {
   /** The platform user that the voter of an enrolment belongs to, stored in the same transaction. */
   readonly user?: { readonly voter_id: string; readonly user_id: string }
 }
+
+/** A tick as it is known from its block. */
+export type RestoredTick = Omit<TickCommit, 'fills' | 'user'>
 
 export interface StoredTick extends CommittedTick {
   readonly source: TickSource

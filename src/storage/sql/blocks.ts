@@ -11,7 +11,7 @@ export function blocksTable(
   dialect: SqlDialect,
 ): Pick<MarketStore, 'fence' | 'blocks' | 'lastBlock' | 'blockByHash' | 'finalizeUpTo' | 'finalHeight'> {
   return {
-    fence: (row) => dialect.write(db, (trx) => insertOrCompare(trx, row)),
+    fence: (row) => dialect.write(db, (trx) => insertBlock(trx, row)),
 
     async blocks(fromHeight, limit) {
       const rows = await db
@@ -58,7 +58,8 @@ const FINAL_HEIGHT = sql<{ readonly height: bigint }>`
     -1
   ) as height`
 
-async function insertOrCompare(trx: WriteTransaction, row: BlockRow): Promise<void> {
+/** Inserts the row, and its tick has a block then. The same row again is fine; throws `fenced` for another. */
+export async function insertBlock(trx: WriteTransaction, row: BlockRow): Promise<void> {
   const { height, block_hash, tick_id } = row
   const sealed = encodeSealed(row.sealed)
   const finalized_at = row.finalized_at === null ? null : BigInt(row.finalized_at)

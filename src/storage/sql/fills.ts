@@ -30,6 +30,17 @@ export async function applyFills(
   if (numUpdatedRows !== BigInt(orders.size)) throw await overfilled(trx, tick_id)
 }
 
+/** Gives the orders back what a tick has taken from them. */
+export async function takeBackFills(trx: WriteTransaction, tickId: string): Promise<void> {
+  await trx
+    .updateTable('orders')
+    .from(takenIn(trx, tickId).as('taken'))
+    .set({ open_micro: sql<bigint>`orders.open_micro + taken.kwh_micro` })
+    .whereRef('orders.order_id', '=', 'taken.order_id')
+    .execute()
+  await trx.deleteFrom('order_trades').where('tick_id', '=', tickId).execute()
+}
+
 /** What a tick takes from each order. Sums of BIGINT are NUMERIC in PostgreSQL, hence the cast. */
 function takenIn(trx: WriteTransaction, tickId: string) {
   return trx

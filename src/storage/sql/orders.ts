@@ -3,6 +3,7 @@ import type { MarketStore, OrderState } from '../../ports/market-store.ts'
 import { canonicalText } from '../../protocol/canonical-json.ts'
 import { parseQuantity } from '../../protocol/decimal.ts'
 import type { Order } from '../../protocol/order.ts'
+import { CLOSED_UNTIL_TEXT, decodeClosedUntil, ordersClosedUntil } from './closed-orders.ts'
 import { decodeOpenOrder, decodeOrder } from './rows.ts'
 import type { Database, Schema } from './schema.ts'
 
@@ -41,6 +42,8 @@ export function ordersTable(db: Database): Pick<MarketStore, 'putOrder' | 'order
     order: (orderId) => orderState(db, orderId),
 
     async openOrders(at) {
+      // None is reopened between the two statements: blocks are restored and ticks are run one at a time.
+      const closedUntil = (await ordersClosedUntil(db)) ?? -1n
       const rows = await db
         .selectFrom('orders')
         .selectAll()
@@ -48,6 +51,7 @@ export function ordersTable(db: Database): Pick<MarketStore, 'putOrder' | 'order
         .where(sql<boolean>`open_micro > 0`)
         .where(END_OF_ORDER, '>', BigInt(at))
         .where('timestamp', '<=', BigInt(at))
+        .where('timestamp', '>', closedUntil)
         .execute()
       // Sorted here: asked for this order, SQLite would rather walk through all orders there ever were.
       return rows.map(decodeOpenOrder).sort((a, b) => a.sequence - b.sequence)
@@ -80,6 +84,7 @@ async function orderState(db: Database, orderId: string): Promise<OrderState | u
         .limit(1)
         .as('market_time'),
     )
+    .select(CLOSED_UNTIL_TEXT.as('closed_until'))
     .where('orders.order_id', '=', orderId)
     .orderBy('ticks.sequence')
     .orderBy('transactions.position')
@@ -89,15 +94,17 @@ async function orderState(db: Database, orderId: string): Promise<OrderState | u
   const transactions = rows.flatMap(({ id, tx_hash, block_hash }) =>
     id === null || tx_hash === null ? [] : [{ id, tx_hash, block_hash }],
   )
-  return { order: decodeOrder(order), status: statusOf(order, order.market_time), transactions }
+  return { order: decodeOrder(order), status: statusOf(order, order.market_time, order.closed_until), transactions }
 }
 
 /** Time is the market's: the latest tick's, so that an order does not expire between two ticks that would match it. */
 function statusOf(
-  { kwh, open_micro, valid_until }: Selectable<Schema['orders']>,
+  { kwh, open_micro, valid_until, timestamp }: Selectable<Schema['orders']>,
   marketTime: bigint | null,
+  closedUntil: string | null,
 ): OrderState['status'] {
   if (open_micro === 0n) return 'filled'
   if (open_micro < parseQuantity(kwh)) return 'partial'
+  if (closedUntil !== null && timestamp <= decodeClosedUntil(closedUntil)) return 'expired'
   return valid_until !== null && marketTime !== null && valid_until <= marketTime ? 'expired' : 'open'
 }

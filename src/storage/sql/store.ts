@@ -6,6 +6,7 @@ import type { SqlDialect } from './dialect.ts'
 import { metaTable } from './meta.ts'
 import { migrateToLatest } from './migrations.ts'
 import { ordersTable } from './orders.ts'
+import { restoredBlocks } from './restored-blocks.ts'
 import type { Database } from './schema.ts'
 import { ticksTable } from './ticks.ts'
 import { transactionsTable } from './transactions.ts'
@@ -30,6 +31,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
   const orders = ordersTable(db)
   const ticks = ticksTable(db, dialect)
   const blocks = blocksTable(db, dialect)
+  const restored = restoredBlocks(db, dialect)
   const votes = votesTable(db, dialect)
   const acks = acksTable(db)
   const users = usersTable(db)
@@ -46,6 +48,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     nextUnsealedTick: guard('nextUnsealedTick', ticks.nextUnsealedTick),
     transactionsOfTick: guard('transactionsOfTick', ticks.transactionsOfTick),
     fence: guard('fence', blocks.fence),
+    restoreBlock: guard('restoreBlock', restored.restoreBlock),
     blocks: guard('blocks', blocks.blocks),
     lastBlock: guard('lastBlock', blocks.lastBlock),
     blockByHash: guard('blockByHash', blocks.blockByHash),

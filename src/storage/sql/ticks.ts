@@ -12,7 +12,7 @@ import type { Database } from './schema.ts'
 import { insertTransactions, repeatedId } from './transaction-rows.ts'
 import { putUser } from './users.ts'
 
-const sourceShape = oneOf('market', 'platform', 'registry')
+const sourceShape = oneOf('market', 'platform', 'registry', 'restored')
 
 /** Committed ticks with their transactions. */
 export function ticksTable(

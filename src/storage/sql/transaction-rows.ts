@@ -25,7 +25,7 @@ const KINDS = ['trade', 'correction', 'registry'] as const
 export async function insertTransactions(
   trx: WriteTransaction,
   dialect: SqlDialect,
-  { tick_id, transactions, tx_hashes }: TickCommit,
+  { tick_id, transactions, tx_hashes }: Pick<TickCommit, 'tick_id' | 'transactions' | 'tx_hashes'>,
   parties: ReadonlyMap<string, Parties>,
 ): Promise<void> {
   const rows: Record<Transaction['kind'], SqlValue[][]> = { trade: [], correction: [], registry: [] }

@@ -1,0 +1,55 @@
+import type { PlatformRow, PlatformTick } from '../ports/ledger.ts'
+import type { StoredTick } from '../ports/market-store.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import { sha256Hex } from '../protocol/hash.ts'
+import type { Transaction } from '../protocol/transaction.ts'
+import { differenceOfRows } from '../protocol/transaction-difference.ts'
+
+/** By what a repetition of a tick is recognised: what was asked for, without what this node adds to it. */
+
+/** A market tick is known by its id alone: asking again answers the same, whatever the time. */
+export const MARKET_CONTENT = sha256Hex('market')
+
+/** What a platform asked for: equal content, equal hash. */
+export const platformContent = ({ tick_id, timestamp, transactions }: PlatformTick): Hash =>
+  contentHash(tick_id, timestamp, transactions)
+
+/**
+ * What is known of a tick that was put back from its block. A block does not hold its tick's time (its header's is that of
+ * the parent, where the tick was late), so whoever asks again is compared row by row and not by the tick's time: the
+ * rows with their own times are all that was sealed.
+ */
+export const restoredContent = (tickId: string, rows: readonly (PlatformRow | Transaction)[]): Hash =>
+  contentHash(tickId, null, rows)
+
+/** True if a platform's tick is the one that is stored. */
+export const isSameContent = (stored: StoredTick, tick: PlatformTick, content: Hash): boolean =>
+  stored.content_hash === (stored.source === 'restored' ? restoredContent(tick.tick_id, tick.transactions) : content)
+
+/** Says what differs between a committed tick and one that claims its id. */
+export function differenceOf(stored: StoredTick, tick: PlatformTick): string {
+  if (stored.source === 'market') return 'it was run by the built-in market'
+  if (stored.source === 'registry') return 'it is a change of the registry'
+  if (stored.source === 'platform' && stored.timestamp !== tick.timestamp) {
+    return `timestamp ${tick.timestamp}, committed is ${stored.timestamp}`
+  }
+  const difference = differenceOfRows(stored.transactions, tick.transactions, ['tick_id', 'nonce'])
+  return difference ?? 'the order of fields or rows'
+}
+
+function contentHash(tickId: string, timestamp: number | null, rows: readonly (PlatformRow | Transaction)[]): Hash {
+  return sha256Hex(JSON.stringify([tickId, timestamp, rows.map(valuesOf)]))
+}
+
+/** The values alone, in a fixed order: one JSON text of a whole tick costs a tenth of a canonical text for each row. */
+function valuesOf(row: PlatformRow | Transaction): readonly (string | number)[] {
+  const { kind, id, timestamp } = row
+  switch (kind) {
+    case 'trade':
+      return [kind, id, row.from_user_id, row.to_user_id, row.kwh, row.price_per_kwh, row.total_amount, timestamp]
+    case 'correction':
+      return [kind, id, row.corrects, row.kwh_delta, row.amount_delta, row.reason, timestamp]
+    case 'registry':
+      return [kind, id, row.signature, timestamp]
+  }
+}

@@ -1,0 +1,122 @@
+import { sql } from 'kysely'
+import { ledgerError } from '../../ports/errors.ts'
+import type { BlockRow, MarketStore, RestoredTick } from '../../ports/market-store.ts'
+import { refuse } from '../../protocol/shape.ts'
+import { differenceOfRows } from '../../protocol/transaction-difference.ts'
+import { corrupt } from '../decode.ts'
+import { insertBlock } from './blocks.ts'
+import { chunks, IN_LIST } from './chunks.ts'
+import { closeOrdersUntil } from './closed-orders.ts'
+import { correctedParties } from './corrections.ts'
+import type { SqlDialect, WriteTransaction } from './dialect.ts'
+import { takeBackFills } from './fills.ts'
+import { decodeTransaction, toSafeInteger } from './rows.ts'
+import type { Database } from './schema.ts'
+import { insertTransactions } from './transaction-rows.ts'
+
+const NO_SUCH_TICK = 'there is no such tick'
+
+/** Sealed blocks go back into a store that is an older backup. */
+export function restoredBlocks(db: Database, dialect: SqlDialect): Pick<MarketStore, 'restoreBlock'> {
+  return {
+    restoreBlock: (row, tick) => dialect.write(db, (trx) => restore(trx, dialect, row, tick)),
+  }
+}
+
+/** All of a block or nothing: whatever throws in here takes the SQL transaction back. */
+async function restore(trx: WriteTransaction, dialect: SqlDialect, row: BlockRow, tick: RestoredTick): Promise<void> {
+  const size = await numberOfBlocks(trx)
+  if (row.height < size) {
+    // It is there already: compared, as the fence does.
+    await insertBlock(trx, row)
+    return
+  }
+  if (row.height > size) throw corrupt('blocks', `the block of height ${size} next`, `height ${row.height}`)
+  if (tick.source !== 'registry') {
+    await takeBackMarketTicks(trx, tick)
+    await closeOrdersUntil(trx, BigInt(row.sealed.header.timestamp))
+  }
+  await refuseForeignIds(trx, row, tick)
+  const difference = await differenceToStored(trx, tick)
+  if (difference === NO_SUCH_TICK) await insertTick(trx, dialect, tick)
+  else if (difference === undefined) await takeSealedNonces(trx, tick)
+  else throw ledgerError('tick_conflict', { tick_id: tick.tick_id, difference })
+  await insertBlock(trx, row)
+}
+
+async function numberOfBlocks(trx: WriteTransaction): Promise<number> {
+  const last = await trx.selectFrom('blocks').select('height').orderBy('height', 'desc').limit(1).executeTakeFirst()
+  return last === undefined ? 0 : toSafeInteger(last.height, 'blocks height') + 1
+}
+
+/**
+ * A market tick that waits for its block was never answered, and took orders that the restored blocks may have traded.
+ * The one that this block seals stays if it made the same trades: then its fills are right.
+ */
+async function takeBackMarketTicks(trx: WriteTransaction, sealed: RestoredTick): Promise<void> {
+  const unsealed = await trx
+    .selectFrom('ticks')
+    .select('tick_id')
+    .where(sql<boolean>`unsealed = 1`)
+    .where('source', '=', 'market')
+    .execute()
+  for (const { tick_id } of unsealed) {
+    if (tick_id === sealed.tick_id && (await differenceToStored(trx, sealed)) === undefined) continue
+    await takeBackFills(trx, tick_id)
+    await trx.deleteFrom('transactions').where('tick_id', '=', tick_id).execute()
+    await trx.deleteFrom('ticks').where('tick_id', '=', tick_id).execute()
+  }
+}
+
+/** An id is unique on the chain: in any other tick it stands for something that must not be sealed as well. */
+async function refuseForeignIds(trx: WriteTransaction, { height }: BlockRow, tick: RestoredTick): Promise<void> {
+  const ids = tick.transactions.map(({ id }) => id)
+  for (const part of chunks(ids, IN_LIST)) {
+    const foreign = await trx
+      .selectFrom('transactions')
+      .select(['id', 'tick_id'])
+      .where('id', 'in', part)
+      .where('tick_id', '<>', tick.tick_id)
+      .limit(1)
+      .executeTakeFirst()
+    if (foreign === undefined) continue
+    const expected = `it in tick ${tick.tick_id}, as in the sealed block ${height}`
+    throw corrupt(`SQL, transaction ${foreign.id}`, expected, `it in tick ${foreign.tick_id}`)
+  }
+}
+
+/** What differs between a tick and the one of its id that is committed here, but for the nonces; `undefined`: nothing. */
+async function differenceToStored(trx: WriteTransaction, tick: RestoredTick): Promise<string | undefined> {
+  const { tick_id, transactions } = tick
+  const stored = await trx.selectFrom('ticks').select('tick_id').where('tick_id', '=', tick_id).executeTakeFirst()
+  if (stored === undefined) return NO_SUCH_TICK
+  const rows = await trx
+    .selectFrom('transactions')
+    .selectAll()
+    .where('tick_id', '=', tick_id)
+    .orderBy('position')
+    .execute()
+  return differenceOfRows(rows.map(decodeTransaction), transactions, ['nonce'])
+}
+
+async function insertTick(trx: WriteTransaction, dialect: SqlDialect, tick: RestoredTick): Promise<void> {
+  const { tick_id, source, content_hash } = tick
+  const timestamp = BigInt(tick.timestamp)
+  await trx.insertInto('ticks').values({ tick_id, timestamp, source, content_hash, unsealed: 1n }).execute()
+  const parties = await correctedParties(trx, tick.transactions)
+  await insertTransactions(trx, dialect, tick, parties)
+}
+
+/** The sealed nonces take the place of those that were drawn when the tick was committed here. */
+async function takeSealedNonces(trx: WriteTransaction, tick: RestoredTick): Promise<void> {
+  const { tick_id, source, content_hash, transactions, tx_hashes } = tick
+  for (const [position, { id, nonce }] of transactions.entries()) {
+    const tx_hash = tx_hashes[position] ?? refuse('tick.tx_hashes', `${transactions.length} hashes`, tx_hashes)
+    await trx.updateTable('transactions').set({ nonce, tx_hash }).where('id', '=', id).execute()
+  }
+  await trx
+    .updateTable('ticks')
+    .set({ timestamp: BigInt(tick.timestamp), source, content_hash })
+    .where('tick_id', '=', tick_id)
+    .execute()
+}

@@ -1,0 +1,238 @@
+import { strict as assert } from 'node:assert'
+import type { BlockRow, MarketStore, RestoredTick } from '../../src/ports/market-store.ts'
+import { isSolarError } from '../../src/protocol/errors.ts'
+import { hashHeader } from '../../src/protocol/header.ts'
+import { hashTransaction, type Transaction } from '../../src/protocol/transaction.ts'
+import type { OpenedStore } from '../helpers/stores.ts'
+import { correction, enrolment, order, registryTick, sealed, T0, tick, trade, blockRow } from './fixtures.ts'
+
+const failing = (code: string, message: RegExp) => (error: unknown) => {
+  assert.ok(isSolarError(error, code), String(error))
+  assert.match(error.message, message)
+  return true
+}
+
+/** A block of this height over these transactions, and its tick as it is known from the block; header time T0 + height. */
+function restored(height: number, transactions: readonly Transaction[]): { row: BlockRow; tick: RestoredTick } {
+  const tick_id = transactions[0]!.tick_id
+  const head = sealed(height, transactions)
+  const { chain_id, timestamp } = head.header
+  return {
+    row: { height, block_hash: hashHeader(head.header), tick_id, sealed: head, finalized_at: null },
+    tick: {
+      ...{ tick_id, timestamp, transactions, source: 'restored', content_hash: chain_id },
+      tx_hashes: transactions.map(hashTransaction),
+    },
+  }
+}
+
+/** The same row as it was drawn another nonce for. */
+const again = <T extends Transaction>(tx: T): T => ({ ...tx, nonce: '00'.repeat(16) })
+
+/** What every `MarketStore` must do when it is an older backup and its blocks come back. */
+export function marketStoreRestoreContract(name: string, open: () => Promise<OpenedStore<MarketStore>>): void {
+  describe(`market store contract, blocks that are put back: ${name}`, () => {
+    let opened: OpenedStore<MarketStore>
+    let store: MarketStore
+
+    beforeEach(async () => {
+      opened = await open()
+      store = opened.store
+    })
+    afterEach(() => opened.cleanup())
+
+    const restore = async (block: ReturnType<typeof restored>) => store.restoreBlock(block.row, block.tick)
+    const openIds = async (at: number) => (await store.openOrders(at)).map(({ order_id }) => order_id)
+    const statusOf = async (id: string) => (await store.order(id))?.status
+
+    newBlocks()
+    committedTicks()
+    orders()
+
+    function newBlocks(): void {
+      it('are whole: the tick, its transactions and the block row, also after reopening', async () => {
+        const first = restored(0, [trade('t1', 'a'), trade('t1', 'b')])
+        const enrolled = registryTick(enrolment('r'))
+        const second = restored(1, enrolled.transactions)
+        const third = restored(2, [correction('t3', 'fix', 'b'), trade('t3', 'c')])
+        await restore(first)
+        await restore({ ...second, tick: { ...second.tick, source: 'registry' } })
+        await restore({ ...third, row: { ...third.row, finalized_at: T0 + 7 } })
+        store = await opened.reopen()
+        assert.deepEqual(await store.tick('t1'), { ...first.tick, block: first.row })
+        assert.equal((await store.tick(enrolled.tick_id))?.source, 'registry')
+        assert.deepEqual(await store.transactionsOfTick('t3'), third.tick.transactions)
+        assert.deepEqual(
+          (await store.blocks(0, 10)).map(({ height, block_hash, finalized_at }) => [height, block_hash, finalized_at]),
+          [
+            [0, first.row.block_hash, null],
+            [1, second.row.block_hash, null],
+            [2, third.row.block_hash, T0 + 7],
+          ],
+        )
+        assert.equal(await store.nextUnsealedTick(), undefined)
+        const place = await store.transaction('fix')
+        assert.deepEqual([place?.height, place?.tx_hash], [2, third.tick.tx_hashes[0]])
+      })
+
+      it('are taken again, and no others of their height', async () => {
+        const block = restored(0, [trade('t1', 'a')])
+        await restore(block)
+        await restore(block)
+        await assert.rejects(restore(restored(0, [trade('t2', 'b')])), failing('fenced', /^height 0 /))
+        assert.equal(await store.tick('t2'), undefined)
+      })
+
+      it('come one after another: a height that is not the next is refused', async () => {
+        await assert.rejects(restore(restored(1, [trade('t1', 'a')])), failing('corrupt', /height 0 next.*height 1/))
+        assert.equal(await store.tick('t1'), undefined)
+      })
+
+      it('follow what the store has sealed itself', async () => {
+        await store.commitTick(tick('t1', [trade('t1', 'a')]))
+        await store.fence(blockRow(0, 't1'))
+        await restore(restored(1, [correction('t2', 'fix', 'a')]))
+        assert.equal((await store.lastBlock())?.height, 1)
+      })
+
+      it('whose corrections cannot be leave nothing behind', async () => {
+        await restore(restored(0, [trade('t1', 'a', { kwh: '2.5' })]))
+        const tooMuch = restored(1, [trade('t2', 'b'), correction('t2', 'fix', 'a', { kwh_delta: '-2.6' })])
+        await assert.rejects(restore(tooMuch), failing('refused_row', /would fall below 0 kWh/))
+        assert.equal(await store.tick('t2'), undefined)
+        assert.equal((await store.blocks(0, 10)).length, 1)
+      })
+    }
+
+    function committedTicks(): void {
+      describe('over ticks that were committed and have no block', () => {
+        it('take the place of the same rows, whose nonces differ', async () => {
+          const rows = [trade('t1', 'a'), trade('t1', 'b', { kwh: '1', total_amount: '0.2' })]
+          await store.commitTick(tick('t1', rows.map(again), { timestamp: T0 + 3 }))
+          const block = restored(0, rows)
+          await restore(block)
+          store = await opened.reopen()
+          assert.deepEqual(await store.tick('t1'), { ...block.tick, block: block.row })
+          assert.equal(await store.nextUnsealedTick(), undefined)
+        })
+
+        it('take the place of the same change of the registry', async () => {
+          const enrolled = registryTick(enrolment('r'))
+          await store.commitTick(enrolled)
+          const block = restored(0, enrolled.transactions)
+          await restore({ ...block, tick: { ...block.tick, source: 'registry' } })
+          assert.deepEqual((await store.tick(enrolled.tick_id))?.block, block.row)
+        })
+
+        const others: readonly (readonly [string, readonly Transaction[], RegExp])[] = [
+          ['another value', [trade('t1', 'a', { kwh: '3' }), trade('t1', 'b')], /transaction a: kwh is 2\.5.*is 3$/],
+          ['another order', [trade('t1', 'b'), trade('t1', 'a')], /transaction a: id is a, committed is b/],
+          ['a row less', [trade('t1', 'a')], /2 transactions, committed are 1/],
+          ['no rows at all', [], /2 transactions, committed are 0/],
+        ]
+        for (const [what, rows, message] of others) {
+          it(`are refused where the tick has ${what}, and nothing is half done`, async () => {
+            const committed = tick('t1', rows.map(again))
+            await store.commitTick(committed)
+            await store.putOrder(order('o', { timestamp: T0 }))
+            const block = restored(0, [trade('t1', 'a'), trade('t1', 'b')])
+            await assert.rejects(restore(block), failing('tick_conflict', message))
+            const { fills, ...expected } = committed
+            assert.deepEqual([fills, await store.tick('t1')], [[], { ...expected, block: null }])
+            assert.deepEqual(await store.blocks(0, 10), [])
+            assert.deepEqual(await openIds(T0), ['o'])
+          })
+        }
+
+        it('are refused where a transaction is in another tick', async () => {
+          await store.commitTick(tick('t9', [trade('t9', 'b')]))
+          const block = restored(0, [trade('t1', 'a'), trade('t1', 'b')])
+          await assert.rejects(
+            restore(block),
+            failing(
+              'corrupt',
+              /^SQL, transaction b: expected it in tick t1, as in the sealed block 0, found it in tick t9$/,
+            ),
+          )
+          assert.equal(await store.tick('t1'), undefined)
+        })
+
+        it('leave other ticks waiting for a block of their own', async () => {
+          await store.commitTick(tick('t9', [trade('t9', 'z')]))
+          await restore(restored(0, [trade('t1', 'a')]))
+          assert.equal((await store.nextUnsealedTick())?.tick_id, 't9')
+        })
+      })
+    }
+
+    function orders(): void {
+      describe('and orders', () => {
+        const fill = (order_id: string, transaction_id: string, kwh_micro: bigint) => ({
+          order_id,
+          transaction_id,
+          kwh_micro,
+        })
+
+        it('placed until then never match again, whether they are there or are placed once more', async () => {
+          await store.putOrder(order('here', { timestamp: T0 }))
+          await store.putOrder(order('later', { timestamp: T0 + 1 }))
+          await restore(restored(0, [trade('t1', 'a')]))
+          await store.putOrder(order('posted-again', { timestamp: T0 - 5 }))
+          assert.deepEqual(await openIds(T0 + 10), ['later'])
+          assert.deepEqual([await statusOf('here'), await statusOf('posted-again')], ['expired', 'expired'])
+          assert.equal(await statusOf('later'), 'open')
+          store = await opened.reopen()
+          assert.deepEqual(await openIds(T0 + 10), ['later'])
+          await restore(restored(1, [trade('t2', 'b')]))
+          assert.deepEqual(await openIds(T0 + 10), [])
+        })
+
+        it('stay open over a change of the registry, which trades nothing', async () => {
+          await store.putOrder(order('here', { timestamp: T0 - 1 }))
+          const block = restored(0, registryTick(enrolment('r')).transactions)
+          await restore({ ...block, tick: { ...block.tick, source: 'registry' } })
+          assert.deepEqual(await openIds(T0), ['here'])
+        })
+
+        it('keep the fills of the tick that the block seals', async () => {
+          await store.putOrder(order('o', { kwh: '3' }))
+          const fills = [fill('o', 'a', 2_500_000n)]
+          await store.commitTick(tick('m1', [again(trade('m1', 'a'))], { source: 'market', fills }))
+          const block = restored(0, [trade('m1', 'a')])
+          await restore(block)
+          assert.deepEqual(await store.order('o'), {
+            order: order('o', { kwh: '3' }),
+            status: 'partial',
+            transactions: [{ id: 'a', tx_hash: block.tick.tx_hashes[0], block_hash: block.row.block_hash }],
+          })
+          assert.deepEqual(await openIds(T0), [])
+        })
+
+        it('get back what market ticks without a block have taken, and those ticks are gone', async () => {
+          await store.putOrder(order('old', { kwh: '3' }))
+          await store.putOrder(order('new', { kwh: '3', timestamp: T0 + 1 }))
+          await store.commitTick(
+            tick('m1', [trade('m1', 'x')], {
+              ...{ source: 'market', timestamp: T0 + 1 },
+              fills: [fill('old', 'x', 2_500_000n), fill('new', 'x', 2_500_000n)],
+            }),
+          )
+          await store.commitTick(
+            tick('m2', [trade('m2', 'y')], { source: 'market', fills: [fill('old', 'y', 500_000n)] }),
+          )
+          // The first was sealed with other trades, the second never was.
+          await restore(restored(0, [trade('m1', 'z')]))
+          assert.equal(await store.tick('m2'), undefined)
+          assert.equal(await store.transaction('x'), undefined)
+          assert.equal(await store.nextUnsealedTick(), undefined)
+          assert.deepEqual(
+            (await store.openOrders(T0 + 1)).map(({ order_id, open_micro }) => [order_id, open_micro]),
+            [['new', 3_000_000n]],
+          )
+          assert.deepEqual((await store.order('old'))?.transactions, [])
+          assert.equal(await statusOf('old'), 'expired')
+        })
+      })
+    }
+  })
+}
