@@ -1,4 +1,5 @@
 export * from './durable-file.ts'
 export * from './errors.ts'
+export * from './high-water-file.ts'
 export * from './key-file.ts'
 export * from './passphrase.ts'
