@@ -1,6 +1,7 @@
 import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Gossip } from '../ports/gossip.ts'
+import type { HighWater } from '../ports/high-water.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { BlockRow, MarketStore } from '../ports/market-store.ts'
 import { assembleHeader, sealerOf, type Block, type CommittedTick } from '../protocol/block.ts'
@@ -13,6 +14,8 @@ import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
 import type { EventHub } from './events.ts'
 import type { Finalizer } from './finalizer.ts'
+import type { PutBack } from './put-back.ts'
+import { compareHighWater, type SealGuard } from './seal-guard.ts'
 
 export interface SealerParts {
   readonly chain: Chain
@@ -22,6 +25,9 @@ export interface SealerParts {
   readonly clock: Clock
   readonly logger: Logger
   readonly finalizer: Finalizer
+  readonly putBack: PutBack
+  readonly guard: SealGuard
+  readonly highWater: HighWater
   /** The registered id of the authority that seals. */
   readonly minerId: string
   /** The signing key with this public key, if this node has it: the registry says which one seals. */
@@ -36,8 +42,13 @@ export interface SealerParts {
  */
 export interface Sealer {
   /**
-   * Brings the chain store up to the fence, then seals every committed tick that is not sealed, oldest first. This is
-   * the whole of recovery, and also what runs after any failure. Throws `corrupt` if the stores contradict each other.
+   * Brings the stores to one height: what SQL, an older backup, lacks is put back, what the chain store lacks is applied
+   * from the fence. Seals and speaks of nothing. Throws `corrupt` if the stores contradict each other.
+   */
+  align(): Promise<void>
+  /**
+   * Aligns the stores, then seals every committed tick that is not sealed, oldest first. This is the whole of recovery,
+   * and also what runs after any failure. Throws as `align`, and `not_ready` while there is one and nothing may be sealed.
    */
   catchUp(): Promise<void>
   /** Seals a tick that was committed just now; everything older is sealed. */
@@ -47,6 +58,10 @@ export interface Sealer {
    * registry does not allow, `not_ready` without the key.
    */
   checkSealable(transactions: readonly Transaction[]): Promise<void>
+  /** Throws `not_ready` while nothing may be sealed: a tick that could not be sealed is not to be committed. */
+  checkAllowed(): void
+  /** Puts a block on top that was sealed before, unless it is there. Throws as `PutBack.add`. */
+  restore(block: Block, from: string): Promise<void>
   /** Seals the oldest unsealed tick; `undefined` if there is none. */
   proposeNext(): Promise<{ readonly tick: CommittedTick; readonly tip: Tip } | undefined>
 }
@@ -54,19 +69,25 @@ export interface Sealer {
 const PAGE = 100
 
 export function createSealer(parts: SealerParts): Sealer {
-  const { chain, store, gossip, events, clock, logger, finalizer, minerId } = parts
+  const { chain, store, gossip, events, clock, logger, finalizer, minerId, putBack, guard, highWater } = parts
   // What an earlier life has sealed peers find by asking, as they connect anew.
   let spokenHeight = chain.tip?.header.height ?? -1
 
-  async function applyFenced(): Promise<void> {
+  async function align(): Promise<void> {
     await chain.reload()
-    await compareTips(chain, store)
+    await putBack.fromChainStore()
     for (;;) {
       const rows = await store.blocks(chain.size, PAGE)
       for (const row of rows) await apply(row)
       if (rows.length < PAGE) break
     }
-    await speakOfTip()
+    await compareHighWater(chain, highWater)
+    await guard.reached()
+    await raiseToTip()
+  }
+
+  async function raiseToTip(): Promise<void> {
+    if (chain.tip !== null) await highWater.raise({ height: chain.tip.header.height, hash: chain.tip.hash })
   }
 
   /** Takes a fenced row into the chain store as it is stored, after checking it by every rule. */
@@ -96,13 +117,18 @@ export function createSealer(parts: SealerParts): Sealer {
   async function seal(tick: CommittedTick, txHashes: readonly Hash[]): Promise<Tip> {
     const after = chain.registryAfter(tick.transactions)
     const key = await keyFor(tick.transactions, after)
+    // The last moment to hear that the height is taken: nothing is awaited between this and the fence.
+    guard.check()
     const at = { parent: chain.tip, historyRoot: chain.historyRoot }
     const header = assembleHeader(chain.genesis, chain.chainId, at, tick, txHashes, after.root, minerId)
     const sealed = sealHeader(header, key)
     const block_hash = hashHeader(header)
     const finalized_at = finalizer.isFinalWhenSealed(header.height) ? clock.now() : null
     await store.fence({ height: header.height, block_hash, tick_id: tick.tick_id, sealed, finalized_at })
-    const tip = await chain.append({ ...sealed, transactions: tick.transactions }, txHashes)
+    const [tip] = await both(
+      chain.append({ ...sealed, transactions: tick.transactions }, txHashes),
+      highWater.raise({ height: header.height, hash: block_hash }),
+    )
     speak(tip, finalized_at)
     if (finalized_at === null) await finalizer.evaluate()
     else finalizer.sealedFinal(header.height)
@@ -151,9 +177,25 @@ export function createSealer(parts: SealerParts): Sealer {
     return { tick, tip: await seal(tick, tick.transactions.map(hashTransaction)) }
   }
 
+  async function applyFenced(): Promise<void> {
+    await align()
+    await speakOfTip()
+  }
+
   return {
+    align,
     seal,
     checkSealable,
+    checkAllowed: () => guard.check(),
+    async restore(block, from) {
+      await align()
+      if (block.header.height < chain.size) return
+      await putBack.add(block, from)
+      await compareHighWater(chain, highWater)
+      await guard.reached()
+      await raiseToTip()
+      await finalizer.evaluate()
+    },
     async proposeNext() {
       await applyFenced()
       return await sealNext()
@@ -167,16 +209,8 @@ export function createSealer(parts: SealerParts): Sealer {
   }
 }
 
-/** A chain store that is ahead of SQL, or of another chain than SQL, must never be sealed upon. */
-async function compareTips(chain: Chain, store: MarketStore): Promise<void> {
-  const { tip } = chain
-  if (tip === null) return
-  const { height } = tip.header
-  const [row] = await store.blocks(height, 1)
-  if (row?.height === height && row.block_hash === tip.hash) return
-  throw ledgerError('corrupt', {
-    place: `SQL, block ${height} (is the database an older backup than the blocks in level/?)`,
-    expected: `header ${tip.hash} as in LevelDB`,
-    found: row?.height === height ? `header ${row.block_hash}` : 'nothing',
-  })
+/** Waits for both, also if one fails: what runs on unseen would meet the repair. */
+async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<readonly [A, B]> {
+  await Promise.allSettled([first, second])
+  return await Promise.all([first, second])
 }

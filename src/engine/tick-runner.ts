@@ -4,6 +4,7 @@ import type { Clock, RandomBytes } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { PlatformTick, TickAnswer } from '../ports/ledger.ts'
 import type { MarketStore, OpenOrder, StoredTick, TickCommit } from '../ports/market-store.ts'
+import type { Block } from '../protocol/block.ts'
 import { bytesToHex } from '../protocol/bytes.ts'
 import { parseQuantity } from '../protocol/decimal.ts'
 import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
@@ -28,8 +29,12 @@ export interface TickRunnerParts {
  * after the commit is made good by `Sealer.catchUp` before the next tick.
  */
 export interface TickRunner {
+  /** Brings the stores to one height and seals nothing; see `Sealer.align`. */
+  align(): Promise<void>
   /** Makes good what a crash left; afterwards ticks are taken. */
   recover(): Promise<void>
+  /** Puts a block on top that was sealed before; see `Sealer.restore`. */
+  restore(block: Block, from: string): Promise<void>
   /** An outside engine's tick. Throws `tick_conflict`, `duplicate_transaction`, `bad_transaction`, ... */
   accept(tick: PlatformTick): Promise<TickAnswer>
   /** The built-in market's tick. */
@@ -54,6 +59,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
   }
 
   async function commitAndSeal(tick: TickCommit): Promise<TickAnswer> {
+    sealer.checkAllowed()
     uncertain = true
     await store.commitTick(tick)
     const tip = tick.transactions.length === 0 ? null : await sealer.seal(tick, tick.tx_hashes)
@@ -157,7 +163,13 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
   }
 
   return {
+    align: () => lane(() => sealer.align()),
     recover: () => lane(settle),
+    restore: (block, from) =>
+      lane(async () => {
+        uncertain = true
+        await sealer.restore(block, from)
+      }),
     register: (transaction, userId) => lane(() => register(transaction, userId)),
     accept: (tick) => lane(() => accept(tick)),
     run: (request) => lane(() => run(request)),

@@ -7,11 +7,16 @@ import { serveAuthorityPeers } from '../engine/authority-peers.ts'
 import { Chain } from '../engine/chain.ts'
 import { createEventHub } from '../engine/events.ts'
 import { openFinalizer } from '../engine/finalizer.ts'
+import { createPeerHeaders } from '../engine/peer-headers.ts'
+import { createPutBack } from '../engine/put-back.ts'
+import { createRestorer } from '../engine/restorer.ts'
+import { createSealGuard } from '../engine/seal-guard.ts'
 import { createSealer } from '../engine/sealer.ts'
 import { createTickRunner } from '../engine/tick-runner.ts'
 import { createVoteCounter } from '../engine/vote-counter.ts'
 import { createMetrics } from '../http/metrics.ts'
 import { createHttpServer } from '../http/server.ts'
+import { openHighWaterFile } from '../keys/high-water-file.ts'
 import { createNodeNetwork } from '../network/node-network.ts'
 import type { ChainStore } from '../ports/chain-store.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
@@ -89,7 +94,10 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const store = parts.wrapMarketStore?.(sql) ?? sql
     const level = await openChainStore(directory.file('level'))
     shutdown.opened('LevelDB', () => level.close())
-    const chain = await Chain.open(genesis, parts.wrapChainStore?.(level) ?? level)
+    const chainStore = parts.wrapChainStore?.(level) ?? level
+    const chain = await Chain.open(genesis, chainStore)
+    const highWater = await openHighWaterFile(directory.file('highWater'))
+    shutdown.opened('high-water file', () => highWater.close())
 
     const network = await createNodeNetwork({
       chainId,
@@ -105,7 +113,10 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const finalizer = await openFinalizer({ chain, store, events, clock })
     const minerId = await authorityIdOf(chain, authorityKeys.keyOf)
     const { keyOf } = authorityKeys
-    const sealer = createSealer({ chain, store, gossip, events, finalizer, clock, logger, minerId, keyOf })
+    const guard = createSealGuard(chain, highWater)
+    const putBack = createPutBack({ chain, chainStore, store, finalizer, clock, logger })
+    const sealing = { chain, guard, clock, logger, minerId, keyOf }
+    const sealer = createSealer({ ...sealing, store, gossip, events, finalizer, putBack, highWater })
     const { priceBand } = config
     const runner = createTickRunner({
       chain,
@@ -131,11 +142,16 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     serveAuthorityPeers({ chain, ledger, votes, finalizer, acks: store, gossip, requests, clock, logger })
     events.subscribe((event) => logLedgerEvent(event, logger))
 
+    await runner.align()
     await network.start()
     shutdown.opened('network', () => network.stop())
-    await runner.recover()
-    await finalizer.evaluate()
     shutdown.opened('tick in hand', () => runner.idle())
+    const peerHeaders = createPeerHeaders(sealing)
+    const restorer = createRestorer({ ...sealing, peerHeaders, requests, runner, randomBytes })
+    shutdown.opened('restorer', () => restorer.stop())
+    await restorer.start(peersToAwait(config, chain, files.firstStart))
+    if (guard.reason() === undefined) await runner.recover()
+    await finalizer.evaluate()
 
     const metrics = createMetrics()
     metrics.setHeights(chain.tip?.header.height ?? null, finalizer.finalHeight < 0 ? null : finalizer.finalHeight)
@@ -150,7 +166,15 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     })
     const http = await startHttp(config, (address) =>
       createHttpServer(
-        { ledger, node, readiness: () => [], tokens: files.tokens.hashes, metrics, clock, logger },
+        {
+          ledger,
+          node,
+          readiness: () => [guard.reason()].filter((reason) => reason !== undefined),
+          tokens: files.tokens.hashes,
+          metrics,
+          clock,
+          logger,
+        },
         { ...address, rateLimitPerSecond: config.rateLimitPerSecond, webRoot: webRoot() },
       ),
     )
@@ -191,6 +215,12 @@ async function authorityIdOf(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promi
     }
   }
   throw ledgerError('not_ready', { reason: 'no key file in the data directory is that of a registered authority' })
+}
+
+/** How many peers tell their tip before the first seal, if they come in time: those that the operator names, or a validator. */
+function peersToAwait(config: AuthorityConfig, chain: Chain, firstStart: boolean): number {
+  const validators = firstStart ? 0 : chain.registry.activeOf('validator').length
+  return Math.max(config.peers.length, Math.min(validators, 1))
 }
 
 /** The built page, where it is built: beside the built code, or in dist/ of a checkout. */

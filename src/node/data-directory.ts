@@ -13,6 +13,7 @@ export const DATA_FILES = {
   tokens: 'tokens.json',
   tokenHashes: 'token-hashes.json',
   level: 'level',
+  highWater: 'high-water',
 } as const
 
 const LOCK = 'node-lock'

@@ -5,8 +5,11 @@ import { auditStores } from '../../../src/engine/audit.ts'
 import { Chain } from '../../../src/engine/chain.ts'
 import { createEventHub } from '../../../src/engine/events.ts'
 import { openFinalizer } from '../../../src/engine/finalizer.ts'
+import { createPutBack } from '../../../src/engine/put-back.ts'
+import { createSealGuard } from '../../../src/engine/seal-guard.ts'
 import { createSealer } from '../../../src/engine/sealer.ts'
 import { createTickRunner, type TickRunner } from '../../../src/engine/tick-runner.ts'
+import { openHighWaterFile } from '../../../src/keys/high-water-file.ts'
 import { systemRandomBytes } from '../../../src/node/clock.ts'
 import type { Gossip } from '../../../src/ports/gossip.ts'
 import type { LedgerEvent, PlatformTick, TickAnswer } from '../../../src/ports/ledger.ts'
@@ -93,7 +96,10 @@ export async function openBareLedger(folder: string, publish: Gossip['publish'])
     const store = await openSqlite(join(folder, 'ledger.db'))
     await store.bindChain(chainIdOf(genesis))
     const chainStore = await openChainStore(join(folder, 'level'))
-    const chain = await Chain.open(genesis, faults.wrapChainStore(chainStore))
+    const faultyChainStore = faults.wrapChainStore(chainStore)
+    const chain = await Chain.open(genesis, faultyChainStore)
+    const file = await openHighWaterFile(join(folder, 'high-water'))
+    const highWater = faults.wrapHighWater(file)
     const hub = createEventHub(silentLogger)
     hub.subscribe((event) => {
       events.push(event)
@@ -102,10 +108,12 @@ export async function openBareLedger(folder: string, publish: Gossip['publish'])
     const faulty = faults.wrapMarketStore(store)
     const finalizer = await openFinalizer({ chain, store: faulty, events: hub, clock })
     const keyOf = () => Promise.resolve(key)
-    const shared = { chain, store: faulty, gossip, events: hub, finalizer, clock, logger: silentLogger }
-    const parts = { ...shared, minerId: 'authority', keyOf }
+    const shared = { chain, store: faulty, finalizer, clock, logger: silentLogger }
+    const putBack = createPutBack({ ...shared, chainStore: faultyChainStore })
+    const sealing = { guard: createSealGuard(chain, highWater), highWater, putBack, minerId: 'authority', keyOf }
+    const parts = { ...shared, ...sealing, gossip, events: hub }
     const runner = createTickRunner({ ...parts, sealer: createSealer(parts), randomBytes: systemRandomBytes })
-    return { runner, store, chainStore }
+    return { runner, store, chainStore, file }
   }
 
   let now = await open()
@@ -114,6 +122,7 @@ export async function openBareLedger(folder: string, publish: Gossip['publish'])
   async function close(): Promise<void> {
     await now.store.close()
     await now.chainStore.close()
+    await now.file.close()
   }
 
   return {

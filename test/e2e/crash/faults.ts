@@ -1,8 +1,9 @@
 import type { ChainStore } from '../../../src/ports/chain-store.ts'
+import type { HighWater } from '../../../src/ports/high-water.ts'
 import type { MarketStore } from '../../../src/ports/market-store.ts'
 
 /** The writes that a block needs, in their order. */
-export const WRITES = ['commitTick', 'fence', 'append'] as const
+export const WRITES = ['commitTick', 'fence', 'append', 'raise'] as const
 export type Write = (typeof WRITES)[number]
 
 /** A write that fails once: without having written, or although it has. */
@@ -18,6 +19,7 @@ export interface Faults {
   readonly left: number
   wrapMarketStore(store: MarketStore): MarketStore
   wrapChainStore(store: ChainStore): ChainStore
+  wrapHighWater(file: HighWater): HighWater
 }
 
 export const FAULT_MESSAGE = 'the disk is gone'
@@ -45,6 +47,12 @@ export function createFaults(): Faults {
     wrapChainStore: (store) => ({
       ...store,
       append: (...block) => perhaps('append', () => store.append(...block)),
+    }),
+    wrapHighWater: (file) => ({
+      get mark() {
+        return file.mark
+      },
+      raise: (mark) => perhaps('raise', () => file.raise(mark)),
     }),
   }
 }

@@ -1,149 +1,189 @@
 import assert from 'node:assert/strict'
-import { cp, mkdtemp, rename, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { loadAuthorityConfig } from '../../../src/config/load.ts'
 import { auditDirectory } from '../../../src/node/audit.ts'
-import { createAuthority, type AuthorityNode } from '../../../src/node/authority.ts'
-import type { PlatformTick, TickAnswer } from '../../../src/ports/ledger.ts'
-import { silentLogger } from '../../../src/ports/logger.ts'
+import type { PlatformRow } from '../../../src/ports/ledger.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
+import { hashTransaction, type Transaction } from '../../../src/protocol/transaction.ts'
+import { sha256Hex } from '../../../src/protocol/hash.ts'
+import { heightKey } from '../../../src/storage/level/keyspaces.ts'
+import { openLevel } from '../../../src/storage/level/level.ts'
 import { openSqlite } from '../../../src/storage/sql/sqlite.ts'
-import { platformTick } from './platform.ts'
+import { openStaleLab, type StaleLab } from './stale-lab.ts'
 
 describe('a store that is put back from a backup, or lost', function () {
   this.timeout(60_000)
-  let folder: string
-  let data: string
-  let running: AuthorityNode | undefined
-  let ticks: PlatformTick[]
-  let answers: TickAnswer[]
-  const database = () => join(data, 'ledger.db')
-  const level = () => join(data, 'level')
-  const backup = (name: string) => join(folder, `backup-${name}`)
-
-  /** While an authority runs, `work` is done; then it stops. */
-  async function whileRunning(work: (node: AuthorityNode) => Promise<void>): Promise<void> {
-    const flags = { data, http: '127.0.0.1:0', listen: ['/ip4/127.0.0.1/tcp/0'], tick: 'off' }
-    const node = createAuthority(loadAuthorityConfig({ flags, env: {} }), { logger: silentLogger })
-    await node.start()
-    running = node
-    await work(node)
-    await node.stop()
-    running = undefined
-  }
-
-  const trade = (count: number) =>
-    whileRunning(async ({ ledger }) => {
-      for (let n = 0; n < count; n++) {
-        const tick = platformTick('tick', ticks.length)
-        ticks.push(tick)
-        answers.push(await ledger.acceptTick(tick))
-      }
-    })
-
-  /** Every block is served as it was answered, with every proof; the audit is clean; and the chain goes on. */
-  async function everythingIsThere(): Promise<void> {
-    await whileRunning(async ({ ledger }) => {
-      const { headers } = await ledger.latestHeaders(100)
-      assert.deepEqual(
-        headers.map(({ header_hash }) => header_hash),
-        answers.map(({ header_hash }) => header_hash),
-      )
-      for (const [index, tick] of ticks.entries()) {
-        const { block_hash, transactions } = answers[index]!
-        assert.deepEqual(await ledger.acceptTick(tick), answers[index])
-        for (const { id, tx_hash } of transactions) {
-          assert.equal((await ledger.blockProof(block_hash ?? '', { tx_id: id })).tx_hash, tx_hash)
-        }
-      }
-      await ledger.historyConsistency(1, answers.length)
-    })
-    await trade(1)
-    assert.equal(answers.at(-1)?.height, answers.length - 1)
-    const report = await auditDirectory(data, database(), () => undefined)
-    assert.deepEqual([report.findings, report.blocks], [[], answers.length])
-  }
-
-  async function blocksInSql(): Promise<readonly (readonly [number, string])[]> {
-    const store = await openSqlite(database())
-    try {
-      return (await store.blocks(0, 1_000)).map(({ height, block_hash }) => [height, block_hash] as const)
-    } finally {
-      await store.close()
-    }
-  }
-
-  async function refusesToStart(expected: RegExp): Promise<void> {
-    await assert.rejects(
-      whileRunning(() => Promise.resolve()),
-      (error) => isSolarError(error, 'corrupt') && expected.test(error.message),
-    )
-  }
+  let lab: StaleLab
+  let backup: string
+  let newest: string
 
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'solar-stale-'))
-    data = join(folder, 'data')
-    ;[ticks, answers] = [[], []]
-    await trade(3)
+    lab = await openStaleLab()
+    await lab.whileRunning((node) => lab.trade(node, 3))
     // Both stores are whole in their files once the authority is stopped.
-    await cp(database(), backup('ledger.db'))
-    await cp(level(), backup('level'), { recursive: true })
-    await trade(5)
+    backup = await lab.backup('early')
+    await lab.whileRunning((node) => lab.trade(node, 5))
+    newest = await lab.backup('newest')
   })
-  afterEach(async () => {
-    await running?.stop()
-    running = undefined
-    await rm(folder, { recursive: true })
-  })
+  afterEach(() => lab.close())
 
-  it('an older SQL file stops the start with the reason, and no height is sealed a second time', async () => {
-    await rename(database(), backup('newest'))
-    await cp(backup('ledger.db'), database())
-    const before = await blocksInSql()
-    assert.equal(before.length, 3)
-    await refusesToStart(
-      /^SQL, block 7 \(is the database an older backup.*\): expected header [0-9a-f]{64}.*found nothing$/,
-    )
-    await refusesToStart(/^SQL, block 7/)
-    assert.deepEqual(await blocksInSql(), before)
-    const { findings } = await auditDirectory(data, database(), () => undefined)
+  /** The chain is as it was answered, goes on, and is found again by the next start. */
+  async function everythingIsThere(): Promise<void> {
+    await lab.whileRunning(async (node) => {
+      await lab.checkChain(node)
+      await lab.trade(node, 1)
+      assert.equal(lab.answers.at(-1)?.height, lab.answers.length - 1)
+    })
+    await lab.audit()
+    await lab.whileRunning((node) => lab.checkChain(node))
+  }
+
+  it('an older SQL file gets its blocks back from LevelDB, and goes on with the one chain', async () => {
+    await lab.putBack(backup, 'ledger.db')
+    assert.equal((await lab.blocksInSql()).length, 3)
+    const { findings } = await auditDirectory(lab.data, join(lab.data, 'ledger.db'), () => undefined)
     assert.deepEqual(findings, [{ place: 'LevelDB, number of blocks', expected: '3', found: '8' }])
+    await everythingIsThere()
+    assert.ok(lab.log.includes('SQL is older than LevelDB: 5 blocks are put back'))
+  })
 
-    await rm(database())
-    await rename(backup('newest'), database())
+  it('also without the high-water file, and a second time', async () => {
+    await lab.putBack(backup, 'ledger.db')
+    await lab.lose('high-water')
+    await everythingIsThere()
+    await lab.putBack(backup, 'ledger.db')
     await everythingIsThere()
   })
 
-  it('a lost SQL file stops the start too, instead of beginning the chain anew', async () => {
-    await rm(database())
-    await refusesToStart(/^SQL, block 7 \(is the database an older backup/)
-    assert.deepEqual(await blocksInSql(), [])
+  it('a lost SQL file gets the whole chain back', async () => {
+    await lab.lose('ledger.db')
+    await everythingIsThere()
   })
 
   it('a SQL file in which the newest block is another stops the start', async () => {
     // The same height sealed twice, as by an authority that a backup was taken for: each half looks whole in itself.
-    const other = join(folder, 'other')
-    await cp(data, other, { recursive: true })
-    await cp(backup('ledger.db'), join(other, 'ledger.db'))
-    await rm(join(other, 'level'), { recursive: true })
-    const first = data
-    data = other
-    ticks.length = 3
-    await trade(5)
-    await cp(database(), join(first, 'ledger.db'))
-    data = first
-    await refusesToStart(/^SQL, block 7 .*: expected header [0-9a-f]{64}.*found header [0-9a-f]{64}$/)
+    await lab.putBack(backup, 'ledger.db', 'level')
+    await lab.lose('high-water')
+    lab.ticks.length = lab.answers.length = 3
+    await lab.whileRunning((node) => lab.trade(node, 5))
+    await lab.putBack(newest, 'level')
+    await lab.refusesToStart(
+      /^SQL, block 7 \(another chain than the blocks in level\/\): expected header [0-9a-f]{64} as in LevelDB, found header [0-9a-f]{64}$/,
+    )
+    await lab.putBack(newest, 'high-water')
+    await lab.refusesToStart(/^SQL, block 7/)
+  })
+
+  it('a SQL file that has gone on in another way than a longer LevelDB stops the start', async () => {
+    await lab.putBack(backup, 'ledger.db', 'level')
+    await lab.lose('high-water')
+    lab.ticks.length = lab.answers.length = 3
+    await lab.whileRunning((node) => lab.trade(node, 1))
+    // SQL ends at its own block 3, LevelDB goes on from another.
+    await lab.putBack(newest, 'level')
+    const before = await lab.blocksInSql()
+    await lab.refusesToStart(/^SQL, block 3 \(another chain/)
+    assert.deepEqual(await lab.blocksInSql(), before)
+  })
+
+  it('a block of LevelDB that was changed is not put into SQL, nor what follows it', async () => {
+    await lab.putBack(backup, 'ledger.db')
+    const level = await openLevel(join(lab.data, 'level'))
+    const body = (await level.get(heightKey('body', 5))) ?? ''
+    await level.put(heightKey('body', 5), body.replace('"kwh":"40"', '"kwh":"4"').replace('"40"', '"4"'))
+    await level.close()
+    const expected = /^LevelDB, block 5: expected a valid block, found wrong_merkle_root/
+    await lab.refusesToStart(expected)
+    await lab.refusesToStart(expected)
+    assert.equal((await lab.blocksInSql()).length, 5)
+    await lab.putBack(newest, 'level')
+    await everythingIsThere()
+  })
+
+  it('stores that agree on another block than the one that was sealed stop the start, and both are named', async () => {
+    await lab.putBack(backup, 'ledger.db', 'level')
+    await lab.lose('high-water')
+    const sealed = lab.answers[7]?.header_hash ?? ''
+    lab.ticks.length = lab.answers.length = 3
+    await lab.whileRunning((node) => lab.trade(node, 6))
+    await lab.putBack(newest, 'high-water')
+    const here = lab.answers[7]?.header_hash ?? ''
+    await lab.refusesToStart(new RegExp(`^block 7: expected header ${sealed}, which this authority.*${here}$`))
   })
 
   it('LevelDB is made anew from SQL when it was deleted', async () => {
-    await rm(level(), { recursive: true })
+    await lab.lose('level')
     await everythingIsThere()
   })
 
   it('an older LevelDB catches up with SQL', async () => {
-    await rm(level(), { recursive: true })
-    await cp(backup('level'), level(), { recursive: true })
+    await lab.putBack(backup, 'level')
     await everythingIsThere()
+  })
+
+  it('both stores older than the high-water file: nothing is committed or sealed, and the reason is told', async () => {
+    await lab.putBack(backup, 'ledger.db', 'level')
+    const before = await lab.blocksInSql()
+    const sealed = lab.answers[7]?.header_hash ?? ''
+    const reason = `this authority has sealed block 7 (${sealed}) before, this database ends at block 2: restoring`
+    await lab.whileRunning(async ({ ledger, url }) => {
+      const tick = { ...lab.ticks[3]!, tick_id: 'another' }
+      const isRefused = (error: unknown) => isSolarError(error, 'not_ready') && error.message.includes(reason)
+      await assert.rejects(ledger.acceptTick(tick), isRefused)
+      await assert.rejects(ledger.runTick({ tick_id: 'noon' }), isRefused)
+      assert.equal(await ledger.proposeNext(), undefined)
+      // What is sealed is answered all the same.
+      assert.deepEqual(await ledger.acceptTick(lab.ticks[2]!), lab.answers[2])
+      const ready = await fetch(`${url}/ready`)
+      const body = JSON.stringify(await ready.json())
+      assert.deepEqual([ready.status, body.includes(reason)], [503, true])
+    })
+    assert.ok(lab.log.includes(`NOT SEALING: ${reason}`))
+    assert.deepEqual(await lab.blocksInSql(), before)
+
+    // The operator finds the newer database.
+    await lab.putBack(newest, 'ledger.db')
+    await everythingIsThere()
+  })
+
+  describe('with ticks that the older SQL has and that have no block', () => {
+    /** Commits a tick into the older SQL, as a platform that asks again right after the backup was put back. */
+    async function commitUnsealed(height: number, change: (row: PlatformRow, index: number) => PlatformRow) {
+      await lab.putBack(backup, 'ledger.db')
+      const { tick_id, timestamp, transactions: rows } = lab.ticks[height]!
+      const transactions = rows
+        .map(change)
+        .map((row, index): Transaction => ({ ...row, tick_id, nonce: String(index).padStart(32, '0') }))
+      const store = await openSqlite(join(lab.data, 'ledger.db'))
+      const tx_hashes = transactions.map(hashTransaction)
+      const content_hash = sha256Hex('as asked for')
+      await store.commitTick({
+        tick_id,
+        timestamp,
+        transactions,
+        tx_hashes,
+        source: 'platform',
+        content_hash,
+        fills: [],
+      })
+      await store.close()
+    }
+
+    it('the sealed ones take their place if only the nonces differ', async () => {
+      await commitUnsealed(4, (row) => row)
+      await everythingIsThere()
+    })
+
+    it('other content is refused by name, and nothing of that block is put back', async () => {
+      await commitUnsealed(4, (row, index) => (index === 7 ? { ...row, timestamp: 1 } : row))
+      await assert.rejects(
+        lab.whileRunning(() => Promise.resolve()),
+        (error) =>
+          isSolarError(error, 'tick_conflict') &&
+          /^tick tick:4 .*transaction tick:4:7: timestamp is/.test(error.message),
+      )
+      assert.equal((await lab.blocksInSql()).length, 4)
+      await lab.putBack(newest, 'ledger.db')
+      await everythingIsThere()
+    })
   })
 })

@@ -1,0 +1,117 @@
+import type { ChainStore } from '../ports/chain-store.ts'
+import type { Clock } from '../ports/clock.ts'
+import { ledgerError } from '../ports/errors.ts'
+import type { Logger } from '../ports/logger.ts'
+import type { MarketStore, RestoredTick } from '../ports/market-store.ts'
+import type { Block } from '../protocol/block.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import { hashHeader } from '../protocol/header.ts'
+import { hashTransaction } from '../protocol/transaction.ts'
+import { Chain } from './chain.ts'
+import { prefixOf } from './chain-prefix.ts'
+import type { Finalizer } from './finalizer.ts'
+import { restoredContent } from './tick-content.ts'
+
+export interface PutBackParts {
+  readonly chain: Chain
+  readonly chainStore: ChainStore
+  readonly store: MarketStore
+  readonly finalizer: Finalizer
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/**
+ * Puts sealed blocks back into a SQL that is an older backup. Each is checked by every rule before, and is in SQL as a
+ * whole or not at all; after a kill the next start goes on where this one ended. Whoever calls does so one at a time.
+ */
+export interface PutBack {
+  /**
+   * Puts into SQL what the chain store has above it. Throws `corrupt` if the two hold different chains or a block is not
+   * valid, and what `MarketStore.restoreBlock` throws.
+   */
+  fromChainStore(): Promise<void>
+  /** Puts the next block, which a peer has given, into SQL and then on the chain. Throws as the above. */
+  add(block: Block, from: string): Promise<void>
+}
+
+export function createPutBack(parts: PutBackParts): PutBack {
+  const { chain, chainStore, store, finalizer, clock, logger } = parts
+
+  async function intoSql(block: Block, txHashes: readonly Hash[]): Promise<void> {
+    const { header, signature } = block
+    const { height } = header
+    const tick = tickOf(block, txHashes)
+    const isFinal = finalizer.isFinalWhenSealed(height)
+    const finalized_at = isFinal ? clock.now() : null
+    const block_hash = hashHeader(header)
+    await store.restoreBlock(
+      { height, block_hash, tick_id: tick.tick_id, sealed: { header, signature }, finalized_at },
+      tick,
+    )
+    if (isFinal) finalizer.sealedFinal(height)
+  }
+
+  return {
+    async fromChainStore() {
+      const last = await store.lastBlock()
+      const size = last === undefined ? 0 : last.height + 1
+      await compareBlock(chain, store, Math.min(size, chain.size) - 1)
+      if (size >= chain.size) return
+      const missing = chain.size - size
+      logger.warn({ missing, from_height: size }, `SQL is older than LevelDB: ${missing} blocks are put back`)
+      const prefix = await Chain.open(chain.genesis, prefixOf(chainStore, size))
+      for (let height = size; height < chain.size; height++) {
+        const block = await chain.blockAt(height)
+        const txHashes = checked(prefix, block, `LevelDB, block ${height}`)
+        await intoSql(block, txHashes)
+        await prefix.append(block, txHashes)
+      }
+      logger.warn({ height: chain.size - 1 }, `SQL has block ${chain.size - 1} again, as LevelDB`)
+    },
+
+    async add(block, from) {
+      const txHashes = checked(chain, block, `block ${block.header.height} of ${from}`)
+      await intoSql(block, txHashes)
+      await chain.append(block, txHashes)
+      logger.info({ height: block.header.height, peer: from }, `block ${block.header.height} put back from a peer`)
+    },
+  }
+}
+
+/** Gives the hashes of a block's transactions. Throws `corrupt` if it is not valid as the next block. */
+function checked(chain: Chain, block: Block, place: string): readonly Hash[] {
+  const verdict = chain.verify(block)
+  if (verdict.ok) return block.transactions.map(hashTransaction)
+  throw ledgerError('corrupt', { place, expected: 'a valid block', found: `${verdict.code}: ${verdict.reason}` })
+}
+
+/** A block of this height must be the same in both stores, and with it all before: else neither may be sealed upon. */
+async function compareBlock(chain: Chain, store: MarketStore, height: number): Promise<void> {
+  if (height < 0) return
+  const [[row], [stored]] = await Promise.all([store.blocks(height, 1), chain.headers(height, 1)])
+  if (row?.height === height && row.block_hash === stored?.hash) return
+  throw ledgerError('corrupt', {
+    place: `SQL, block ${height} (another chain than the blocks in level/)`,
+    expected: stored === undefined ? 'none' : `header ${stored.hash} as in LevelDB`,
+    found: row?.height === height ? `header ${row.block_hash}` : 'nothing',
+  })
+}
+
+/**
+ * The tick of a block. Its own time is not in the block: the header's stands in for it, which is that of the parent where
+ * the tick was late. Throws `corrupt` for a block without transactions, which no tick makes.
+ */
+function tickOf({ header, transactions }: Block, tx_hashes: readonly Hash[]): RestoredTick {
+  const [first] = transactions
+  const [firstHash] = tx_hashes
+  if (first === undefined || firstHash === undefined) {
+    throw ledgerError('corrupt', { place: `block ${header.height}`, expected: 'a transaction', found: 'none' })
+  }
+  const { tick_id } = first
+  const common = { tick_id, timestamp: header.timestamp, transactions, tx_hashes }
+  // A change of the registry is a tick of its own and is recognised by its hash.
+  return first.kind === 'registry' && transactions.length === 1
+    ? { ...common, source: 'registry', content_hash: firstHash }
+    : { ...common, source: 'restored', content_hash: restoredContent(tick_id, transactions) }
+}

@@ -1,0 +1,200 @@
+import type { Clock, RandomBytes } from '../ports/clock.ts'
+import { ledgerError } from '../ports/errors.ts'
+import type { Logger } from '../ports/logger.ts'
+import type { PeerRequests } from '../ports/peer-requests.ts'
+import type { Hex } from '../protocol/bytes.ts'
+import { isSolarError } from '../protocol/errors.ts'
+import { verifyHeaderLink, type SealedHeader } from '../protocol/header.ts'
+import { headersAnswer, registryAnswer, statusAnswer, type StatusAnswer } from '../protocol/messages.ts'
+import type { SigningKey } from '../protocol/signature.ts'
+import { createCredentialSigner, fetchBlock, type CredentialSigner } from './block-fetcher.ts'
+import type { Chain } from './chain.ts'
+import type { PeerHeaders } from './peer-headers.ts'
+import type { SealGuard } from './seal-guard.ts'
+import { createSerial } from './serial.ts'
+import type { TickRunner } from './tick-runner.ts'
+
+export interface RestorerParts {
+  readonly chain: Chain
+  readonly guard: SealGuard
+  readonly peerHeaders: PeerHeaders
+  readonly requests: PeerRequests
+  readonly runner: Pick<TickRunner, 'restore' | 'recover'>
+  readonly clock: Clock
+  readonly randomBytes: RandomBytes
+  readonly logger: Logger
+  /** The registered id of the authority that seals here. */
+  readonly minerId: string
+  /** The signing key with this public key, if this node has it. */
+  readonly keyOf: (publicKey: Hex) => Promise<SigningKey | undefined>
+}
+
+/** Compares this database with peers, and fetches what it lacks from those that have whole blocks. */
+export interface Restorer {
+  /**
+   * Compares with the peers that are connected and from then on with each that connects. Resolves when `awaited` of them
+   * have told their tip, at the latest after GRACE_MS: a node that is alone must start all the same.
+   */
+  start(awaited: number): Promise<void>
+  /** No block is put back after this; the one in hand is waited for by who waits for ticks. */
+  stop(): void
+}
+
+/** Long enough for a peer that redials every half second, short enough for a start without peers. */
+const GRACE_MS = 3_000
+const RETRY_MS = 5_000
+const HEADERS_AT_ONCE = 64
+
+export function createRestorer(parts: RestorerParts): Restorer {
+  const { chain, guard, peerHeaders, requests, runner, clock, logger } = parts
+  const fetching = createSerial()
+  let stopped = false
+  let cancelRetry: (() => void) | undefined
+  let stopListening = (): void => undefined
+  let told: string | undefined
+
+  /** Asks a peer for its tip and considers it. */
+  async function compare(peer: string): Promise<StatusAnswer> {
+    const status = statusAnswer(await requests.request(peer, 'status', {}), 'status')
+    const { tip } = status
+    if (tip === null || status.chain_id !== chain.chainId) return status
+    const [ours] = tip.height < chain.size ? await chain.headers(tip.height, 1) : []
+    if (ours?.hash === tip.header_hash) return status
+    const [sealed] = await headersFrom(peer, tip.height, 1)
+    if (sealed !== undefined) await peerHeaders.consider(sealed, peer)
+    return status
+  }
+
+  async function headersFrom(peer: string, from_height: number, count: number): Promise<readonly SealedHeader[]> {
+    return headersAnswer(await requests.request(peer, 'headers', { from_height, count }), 'headers').headers
+  }
+
+  /** Fetches from a peer what follows this tip, block by block, until the peer has no more. */
+  async function fetchFrom(peer: string): Promise<void> {
+    const sign = await signerFor(peer)
+    for (;;) {
+      const headers = await headersFrom(peer, chain.size, HEADERS_AT_ONCE)
+      for (const sealed of headers) {
+        if (isStopped()) return
+        await fetchNext(peer, sealed, sign)
+      }
+      if (headers.length === 0) return
+    }
+  }
+
+  async function fetchNext(peer: string, sealed: SealedHeader, sign: CredentialSigner): Promise<void> {
+    const { height, tx_count } = sealed.header
+    const link = verifyHeaderLink(sealed.header, chain.tip, chain.genesis, chain.chainId)
+    if (!link.ok) throw refused(peer, link.code, `block ${height}: ${link.reason}`)
+    // A recovery of the sealer's key is sealed by the new key (docs/protocol.md 4), and is alone in its block.
+    if (!peerHeaders.isSealed(sealed) && tx_count !== 1) {
+      throw refused(peer, 'bad_seal', `block ${height} is not sealed by an authority of this chain`)
+    }
+    await peerHeaders.consider(sealed, peer)
+    const block = await fetchBlock(requests, peer, sealed, sign)
+    if (isStopped()) return
+    await runner.restore(block, peer)
+    guard.stuck(undefined)
+  }
+
+  /** Signs with the key that the peer's registry has for this authority: it may have changed since this database. */
+  async function signerFor(peer: string): Promise<CredentialSigner> {
+    const { minerId, keyOf, randomBytes } = parts
+    const asked = { id: minerId, at_height: null }
+    const { entry } = registryAnswer(await requests.request(peer, 'registry', asked), 'registry')
+    const known = entry?.entry.public_key ?? chain.registry.entry(minerId)?.public_key
+    const key = known === undefined ? undefined : await keyOf(known)
+    if (key === undefined) {
+      throw ledgerError('not_ready', { reason: `this node does not have the key ${known ?? ''} of ${minerId}` })
+    }
+    return createCredentialSigner({
+      chainId: chain.chainId,
+      voterId: minerId,
+      key: () => Promise.resolve(key),
+      clock,
+      randomBytes,
+    })
+  }
+
+  /** Compares with one peer, then catches up with it if it has whole blocks. Never throws. */
+  async function meet(peer: string, onTold: () => void): Promise<void> {
+    try {
+      const { mode, tip, chain_id } = await compare(peer)
+      onTold()
+      if (mode !== 'light' && chain_id === chain.chainId && tip !== null && tip.height >= chain.size) {
+        await fetching(() => fetchFrom(peer))
+      }
+    } catch (error) {
+      noteFailure(peer, error)
+    }
+    await conclude()
+  }
+
+  function noteFailure(peer: string, error: unknown): void {
+    if (isStopped()) return
+    const message = error instanceof Error ? error.message : String(error)
+    if (guard.reason() === undefined) {
+      logger.debug({ error, peer }, `${peer} could not be compared with`)
+      return
+    }
+    guard.stuck(message)
+    // What the stores or the registry refuse stays so until an operator has looked.
+    const isOurs = !isSolarError(error, 'peer_refused') && !isSolarError(error, 'peer_unreachable')
+    logger[isOurs ? 'error' : 'warn']({ error, peer }, `could not catch up with ${peer}: ${message}`)
+  }
+
+  /** Seals what waits if nothing is against it any more, else says so and tries again later. */
+  async function conclude(): Promise<void> {
+    if (isStopped()) return
+    const reason = guard.reason()
+    if (reason === undefined) {
+      if (told === undefined) return
+      told = undefined
+      logger.info({ height: chain.size - 1 }, `this database is up to date again: block ${chain.size - 1}`)
+      await runner.recover().catch((error: unknown) => logger.error({ error }, 'waiting ticks could not be sealed'))
+      return
+    }
+    if (told !== reason) logger.error({ reason }, `NOT SEALING: ${reason}`)
+    told = reason
+    cancelRetry ??= clock.after(RETRY_MS, () => {
+      cancelRetry = undefined
+      void Promise.all(requests.peers().map((peer) => meet(peer, () => undefined))).then(conclude)
+    })
+  }
+
+  // A function, because what is awaited in between may have stopped it.
+  const isStopped = (): boolean => stopped
+
+  return {
+    async start(awaited) {
+      const answered = new Set<string>()
+      await new Promise<void>((resolve) => {
+        const cancel = clock.after(GRACE_MS, resolve)
+        const enough = (): void => {
+          if (answered.size < awaited) return
+          cancel()
+          resolve()
+        }
+        const greet = (peer: string): void => {
+          const onTold = () => {
+            answered.add(peer)
+            enough()
+          }
+          void meet(peer, onTold)
+        }
+        stopListening = requests.onConnect(greet)
+        requests.peers().forEach(greet)
+        enough()
+      })
+      await conclude()
+    },
+    stop() {
+      stopped = true
+      stopListening()
+      cancelRetry?.()
+    },
+  }
+}
+
+const refused = (peer: string, code: string, reason: string) =>
+  ledgerError('peer_refused', { peer, request: 'headers', code, reason })
