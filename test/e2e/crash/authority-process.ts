@@ -39,6 +39,7 @@ const killingStore = (store: MarketStore, reach: Reach): MarketStore => ({
   ...store,
   commitTick: (tick) => between(reach, 'before commit', () => store.commitTick(tick), 'after commit'),
   fence: (row) => between(reach, 'before fence', () => store.fence(row), 'after fence'),
+  restoreBlock: (...block) => between(reach, 'before restore', () => store.restoreBlock(...block), 'after restore'),
 })
 
 const killingChainStore = (store: ChainStore, reach: Reach): ChainStore => ({

@@ -8,7 +8,7 @@ import { sha256Hex } from '../../../src/protocol/hash.ts'
 import { heightKey } from '../../../src/storage/level/keyspaces.ts'
 import { openLevel } from '../../../src/storage/level/level.ts'
 import { openSqlite } from '../../../src/storage/sql/sqlite.ts'
-import { openStaleLab, type StaleLab } from './stale-lab.ts'
+import { openStaleLab, type RunningAuthority, type StaleLab } from './stale-lab.ts'
 
 describe('a store that is put back from a backup, or lost', function () {
   this.timeout(60_000)
@@ -88,7 +88,7 @@ describe('a store that is put back from a backup, or lost', function () {
   it('a block of LevelDB that was changed is not put into SQL, nor what follows it', async () => {
     await lab.putBack(backup, 'ledger.db')
     const level = await openLevel(join(lab.data, 'level'))
-    const body = (await level.get(heightKey('body', 5))) ?? ''
+    const body = await level.get(heightKey('body', 5))
     await level.put(heightKey('body', 5), body.replace('"kwh":"40"', '"kwh":"4"').replace('"40"', '"4"'))
     await level.close()
     const expected = /^LevelDB, block 5: expected a valid block, found wrong_merkle_root/
@@ -185,5 +185,39 @@ describe('a store that is put back from a backup, or lost', function () {
       await lab.putBack(newest, 'ledger.db')
       await everythingIsThere()
     })
+  })
+
+  it('orders that the older SQL has open do not trade a second time, and the tick that traded them answers again', async () => {
+    const order = { kwh: '2', price_per_kwh: '0.2' }
+    const pair = async (node: RunningAuthority, name: string, timestamp: number) => {
+      await node.ledger.placeOrder({ ...order, order_id: `sell-${name}`, user_id: 'ada', side: 'sell', timestamp })
+      await node.ledger.placeOrder({ ...order, order_id: `buy-${name}`, user_id: 'ben', side: 'buy', timestamp })
+    }
+    const placed = Date.now()
+    await lab.whileRunning((node) => pair(node, 'early', placed))
+    const early = await lab.backup('with orders')
+    await lab.whileRunning(async (node) => {
+      // Placed and traded after the backup: nothing of these is known to it.
+      await pair(node, 'late', placed)
+      lab.answers.push(await node.ledger.runTick({ tick_id: 'noon' }))
+    })
+    const noon = lab.answers[8]!
+    assert.equal(noon.transactions.length, 2)
+
+    await lab.putBack(early, 'ledger.db')
+    await lab.whileRunning(async (node) => {
+      const { ledger } = node
+      assert.deepEqual(await ledger.runTick({ tick_id: 'noon' }), noon)
+      // The platform places its orders again.
+      await pair(node, 'early', placed)
+      await pair(node, 'late', placed)
+      for (const id of ['sell-early', 'buy-late']) assert.equal((await ledger.order(id)).status, 'expired')
+      assert.deepEqual((await ledger.runTick({ tick_id: 'one' })).transactions, [])
+      await pair(node, 'new', Date.now() + 1)
+      const two = await ledger.runTick({ tick_id: 'two', timestamp: Date.now() + 2 })
+      assert.equal(two.transactions.length, 1)
+      lab.answers.push(two)
+    })
+    await lab.audit()
   })
 })

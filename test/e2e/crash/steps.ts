@@ -8,7 +8,9 @@ export const STEPS = [
   'before publish',
   'after publish',
 ] as const
-export type Step = (typeof STEPS)[number]
+/** Those of a block that is put back into SQL, before it is appended where LevelDB does not have it. */
+type RestoreStep = 'before restore' | 'after restore'
+export type Step = (typeof STEPS)[number] | RestoreStep
 
 /** Kills the process when it comes to `step` for the `occurrence`-th time in its life, recovery included. */
 export interface PlannedKill {
