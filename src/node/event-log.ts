@@ -55,6 +55,7 @@ export function logLightEvent(event: LightEvent, logger: Logger): void {
         `voted ${event.vote.decision} on block ${event.vote.height}`,
       )
       return
+    case 'evidence':
     case 'alarm':
       // The light client has logged it where it found it.
       return

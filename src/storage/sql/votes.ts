@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
-import type { MarketStore, VoteCount, VoteOutcome } from '../../ports/market-store.ts'
+import type { VoteCount, VoteOutcome } from '../../ports/finality-store.ts'
+import type { MarketStore } from '../../ports/market-store.ts'
 import type { Hash } from '../../protocol/bytes.ts'
 import type { Vote } from '../../protocol/vote.ts'
 import { corrupt } from '../decode.ts'

@@ -1,0 +1,121 @@
+import type { Clock, RandomBytes } from '../ports/clock.ts'
+import { ledgerError } from '../ports/errors.ts'
+import type { PeerRequests } from '../ports/peer-requests.ts'
+import type { Block } from '../protocol/block.ts'
+import { bytesToHex, type Hash } from '../protocol/bytes.ts'
+import { isSolarError } from '../protocol/errors.ts'
+import { hashHeader, type SealedHeader } from '../protocol/header.ts'
+import { merkleRoot } from '../protocol/merkle.ts'
+import { blockAnswer, blockPath } from '../protocol/messages.ts'
+import { signRequest, type Credential } from '../protocol/request.ts'
+import type { SigningKey } from '../protocol/signature.ts'
+import { leafOf, type ShownTransaction } from '../protocol/transaction.ts'
+
+/** Signs what is asked for over libp2p, as a registered key: `path` is that of `blockPath`. */
+export type CredentialSigner = (path: string) => Promise<Credential>
+
+/** Signs requests as `voterId`, with the key that the registry has for it at the time of asking. */
+export function createCredentialSigner(parts: {
+  readonly chainId: Hash
+  readonly voterId: string
+  readonly key: () => Promise<SigningKey>
+  readonly clock: Clock
+  readonly randomBytes: RandomBytes
+}): CredentialSigner {
+  return async (path) => {
+    const request = {
+      method: 'P2P',
+      path,
+      timestamp: parts.clock.now(),
+      id: bytesToHex(parts.randomBytes(16)),
+    } as const
+    return signRequest(parts.voterId, parts.chainId, request, await parts.key())
+  }
+}
+
+/**
+ * The largest block fills about fifty pages of 2 MiB. Together with the header's `tx_count`, which bounds the transactions,
+ * and the size of one answer this bounds what a peer can make this node take and how often it is asked.
+ */
+const MAX_PAGES = 512
+
+/** A block with transactions that may be redacted. */
+export interface ShownBlock extends SealedHeader {
+  readonly transactions: readonly ShownTransaction[]
+}
+
+/**
+ * `fetchShownBlock` for who may see all of it. Throws `peer_refused` with the code `redacted` if the peer does not show
+ * whole blocks to this key.
+ */
+export async function fetchBlock(
+  requests: PeerRequests,
+  peer: string,
+  sealed: SealedHeader,
+  sign: CredentialSigner,
+): Promise<Block> {
+  const { header, signature, transactions } = await fetchShownBlock(requests, peer, sealed, sign)
+  return {
+    header,
+    signature,
+    transactions: transactions.map((shown) => {
+      if (shown.kind !== 'redacted') return shown
+      const reason = `block ${header.height}: the transaction ${shown.tx_hash} is redacted`
+      throw ledgerError('peer_refused', { peer, request: 'block', code: 'redacted', reason })
+    }),
+  }
+}
+
+/**
+ * Fetches the block of a sealed header from one connected peer, page by page. Guaranteed of what it gives back: it has
+ * exactly the header's transactions (count and Merkle root), and the seal that was asked for. Whether the block follows the
+ * chain and its seal is the authority's is the caller's to check.
+ *
+ * Throws `peer_unreachable`, or `peer_refused` with the peer's code or with that of what is wrong: `malformed`,
+ * `wrong_header`, `wrong_tx_count`, `wrong_merkle_root`.
+ */
+export async function fetchShownBlock(
+  requests: PeerRequests,
+  peer: string,
+  { header, signature }: SealedHeader,
+  sign: CredentialSigner,
+): Promise<ShownBlock> {
+  const block_hash = hashHeader(header)
+  const refused = (code: string, reason: string) =>
+    ledgerError('peer_refused', { peer, request: 'block', code, reason: `block ${header.height}: ${reason}` })
+  const transactions: ShownTransaction[] = []
+  for (let pages = 0, next: number | null = 0; next !== null; pages++) {
+    const from_index: number = next
+    if (pages === MAX_PAGES) throw refused('malformed', `more than ${MAX_PAGES} pages`)
+    const credential = await sign(blockPath(block_hash, from_index))
+    const page = readPage(peer, await requests.request(peer, 'block', { block_hash, from_index, credential }))
+    if (hashHeader(page.header) !== block_hash) throw refused('wrong_header', `asked for ${block_hash}`)
+    transactions.push(...page.transactions)
+    if (transactions.length > header.tx_count) {
+      throw refused('wrong_tx_count', `more than the ${header.tx_count} transactions that the header counts`)
+    }
+    next = page.next_index
+    // A page that ends before the block does must bring something, or the asking would never end.
+    if (next !== null && (next !== transactions.length || next === from_index)) {
+      throw refused('malformed', `next_index ${next} after ${transactions.length} transactions`)
+    }
+  }
+  if (transactions.length !== header.tx_count) {
+    throw refused('wrong_tx_count', `${transactions.length} transactions, the header counts ${header.tx_count}`)
+  }
+  const root = merkleRoot(transactions.map(leafOf))
+  if (root !== header.merkle_root) {
+    throw refused('wrong_merkle_root', `the transactions lead to ${root}, the header has ${header.merkle_root}`)
+  }
+  return { header, signature, transactions }
+}
+
+/** Throws `peer_refused` for what is no page. */
+function readPage(peer: string, answer: unknown): ReturnType<typeof blockAnswer> {
+  try {
+    return blockAnswer(answer, 'block')
+  } catch (error) {
+    if (!isSolarError(error, 'malformed')) throw error
+    throw ledgerError('peer_refused', { peer, request: 'block', code: error.code, reason: error.message }, error)
+  }
+}
