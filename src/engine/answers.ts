@@ -3,7 +3,7 @@ import type { Clock } from '../ports/clock.ts'
 /** What came in time, and what failed in time. */
 export interface Answers<T> {
   readonly given: readonly T[]
-  readonly failures: readonly unknown[]
+  readonly failures: readonly Error[]
 }
 
 /** Once somebody has answered, the others get this long: a silent peer must not hold up those who speak. */
@@ -15,7 +15,7 @@ const GRACE_MS = 1_500
  */
 export function collectAnswers<T>(clock: Clock, asked: readonly Promise<T>[]): Promise<Answers<T>> {
   const given: T[] = []
-  const failures: unknown[] = []
+  const failures: Error[] = []
   return new Promise((resolve) => {
     let cancel = (): void => undefined
     const end = (): void => {
@@ -33,7 +33,7 @@ export function collectAnswers<T>(clock: Clock, asked: readonly Promise<T>[]): P
           settled()
         },
         (error: unknown) => {
-          failures.push(error)
+          failures.push(error instanceof Error ? error : new Error(String(error)))
           settled()
         },
       )

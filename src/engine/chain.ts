@@ -163,6 +163,16 @@ export class Chain {
     return await this.#store.headers(from, count)
   }
 
+  /** The height of a block of the chain. */
+  heightOf(blockHash: Hash): Promise<number | undefined> {
+    return this.#store.heightOf(blockHash)
+  }
+
+  /** The hash of the block at a height; `undefined` above the tip. */
+  async hashAt(height: number): Promise<Hash | undefined> {
+    return (await this.#store.headers(height, 1))[0]?.hash
+  }
+
   /** The sealed header of a block hash. Throws `unknown_block`. */
   async headerOf(blockHash: Hash): Promise<SealedHeader> {
     const height = await this.#store.heightOf(blockHash)

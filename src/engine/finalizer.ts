@@ -25,6 +25,8 @@ export interface Finalizer {
   count(vote: Vote): Promise<void>
   /** Finalizes what can be: after a block was sealed. */
   evaluate(): Promise<void>
+  /** Changes the chain while nothing is counted, then counts anew on the chain as it is. Throws what `change` throws. */
+  during<T>(change: () => Promise<T>): Promise<T>
   /** Acks that the block of this height needs; 0 under policy `authority`. */
   required(height: number): number
 }
