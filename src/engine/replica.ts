@@ -8,16 +8,17 @@ import type { Hash } from '../protocol/bytes.ts'
 import { firstFailure, invalid, VALID, type Verdict } from '../protocol/errors.ts'
 import { newFinalHeight, type BlockPoint, type ChainView } from '../protocol/finality.ts'
 import { chooseFork, forkWeight, type Candidate } from '../protocol/fork-choice.ts'
-import { hashHeader, verifyNotFromFuture, verifySeal, type SealedHeader } from '../protocol/header.ts'
-import type { Registry } from '../protocol/registry.ts'
+import { hashHeader, verifyNotFromFuture, type SealedHeader } from '../protocol/header.ts'
 import { hashTransaction } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
 import { isGuarded, registryBefore, registryOf, sizeOf, verifyBlock, type ChainState } from './chain-state.ts'
 import type { EvidencePool } from './evidence-pool.ts'
 import type { Finalizer } from './finalizer.ts'
+import { reportDoubleSeal } from './full-node-evidence.ts'
 import { ForkTree, type Branch } from './fork-tree.ts'
 import { historyOf, verifyTransactions } from './history-rules.ts'
 import { createSerial } from './serial.ts'
+import type { VoteTarget } from './vote-counter.ts'
 
 export interface ReplicaParts {
   readonly chain: Chain
@@ -36,12 +37,6 @@ export interface ReplicaParts {
 /** What became of a block. `unknown_parent`: what it goes on from is not here, sync first. */
 export type Accepted =
   'on_chain' | 'beside' | 'known' | 'unknown_parent' | { readonly refused: string; readonly reason: string }
-
-/** A header that is known here, with the registry that decides who votes on it. */
-export interface KnownHeader {
-  readonly height: number
-  readonly registryBefore: Registry
-}
 
 /**
  * A full copy of the chain that nobody has to be believed for: every block is checked by every rule, blocks of other branches
@@ -63,7 +58,7 @@ export class Replica {
   }
 
   /** A header on the chain or on a branch beside it. */
-  async find(hash: Hash): Promise<KnownHeader | undefined> {
+  async find(hash: Hash): Promise<VoteTarget | undefined> {
     const beside = this.#forks.find(hash)
     if (beside !== undefined) {
       return { height: beside.height, registryBefore: registryBefore(beside.state, beside.height) }
@@ -105,21 +100,14 @@ export class Replica {
     return 'fetch'
   }
 
-  /** Two true seals of one height by one key are evidence, whatever becomes of the blocks. */
+  /** Looks whether this header and another of its height are evidence. */
   async watch(sealed: SealedHeader): Promise<void> {
-    const { chain, evidence } = this.#parts
-    const { height, miner_id } = sealed.header
-    const hash = hashHeader(sealed.header)
-    const [held] = height < chain.size ? await chain.headers(height, 1) : []
-    const others = [...(held === undefined ? [] : [held]), ...this.#forks.at(height).map((block) => block.sealed)]
-    const rivals = others.filter(({ header }) => header.miner_id === miner_id && hashHeader(header) !== hash)
-    const sealer = height <= chain.size ? chain.registryBefore(height).active(miner_id, 'authority') : undefined
-    if (rivals.length === 0 || sealer === undefined || !verifySeal(sealed, sealer.public_key).ok) return
-    for (const { header, signature } of rivals) await evidence.foundSeals({ header, signature }, sealed)
+    const beside = this.#forks.at(sealed.header.height).map((block) => block.sealed)
+    await reportDoubleSeal(this.#parts.chain, this.#parts.evidence, sealed, beside)
   }
 
   async #accept(block: Block): Promise<Accepted> {
-    const { chain, store, finalizer, logger, onTip } = this.#parts
+    const { chain, store, votes, finalizer, logger, onTip } = this.#parts
     const { header } = block
     const hash = hashHeader(header)
     if (await this.knows(hash)) return 'known'
@@ -129,7 +117,10 @@ export class Replica {
     if (!verdict.ok) return { refused: verdict.code, reason: verdict.reason }
     await this.watch(block)
     if (place.isTip) {
-      const tip = await finalizer.during(() => chain.append(block, block.transactions.map(hashTransaction)))
+      const tip = await chain.append(block, block.transactions.map(hashTransaction))
+      // Votes came before their block if this node knew it beside an earlier chain.
+      await finalizer.count(await votes.votesOf(hash))
+      await finalizer.evaluate()
       onTip(tip)
       return 'on_chain'
     }

@@ -3,13 +3,16 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { AuthorityConfig } from '../config/types.ts'
 import { createAuthorityLedger } from '../engine/authority-ledger.ts'
-import { serveAuthorityPeers } from '../engine/authority-peers.ts'
+import { openEvidencePool } from '../engine/evidence-pool.ts'
+import { fullSignerBefore, reportDoubleSeal } from '../engine/full-node-evidence.ts'
+import { serveFullNodePeers } from '../engine/full-node-peers.ts'
 import { Chain } from '../engine/chain.ts'
 import { createEventHub } from '../engine/events.ts'
 import { openFinalizer } from '../engine/finalizer.ts'
 import { createSealer } from '../engine/sealer.ts'
 import { createTickRunner } from '../engine/tick-runner.ts'
-import { createVoteCounter } from '../engine/vote-counter.ts'
+import { createVoteCounter, findOnChain } from '../engine/vote-counter.ts'
+import { roleOfToken } from '../http/access.ts'
 import { createMetrics } from '../http/metrics.ts'
 import { createHttpServer } from '../http/server.ts'
 import { createNodeNetwork } from '../network/node-network.ts'
@@ -22,6 +25,7 @@ import type { MarketStore } from '../ports/market-store.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { Genesis } from '../protocol/genesis.ts'
+import { hashHeader } from '../protocol/header.ts'
 import { openChainStore } from '../storage/level/chain-store.ts'
 import { openSqlite } from '../storage/sql/sqlite.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
@@ -115,7 +119,17 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       randomBytes,
       ...(priceBand && { priceBand: { floorMicro: priceBand.feedInMicro, ceilingMicro: priceBand.retailMicro } }),
     })
-    const votes = createVoteCounter({ chain, store, events, finalizer, logger })
+    const evidence = await openEvidencePool({
+      genesis,
+      chainId,
+      store,
+      gossip,
+      logger,
+      signerBefore: (id, height) => fullSignerBefore(chain, id, height),
+      onEvidence: (found) => events.emit({ type: 'evidence', evidence: found }),
+    })
+    const find = findOnChain(chain)
+    const votes = createVoteCounter({ chainId, find, store, evidence, events, finalizer, clock, logger })
     const ledger = createAuthorityLedger({
       chain,
       store,
@@ -123,12 +137,35 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       votes,
       events,
       finalizer,
+      evidence,
       clock,
       minTradeMicro: config.minTradeMicro,
       users: new Map([...usersOf(config), ...(await store.users())]),
     })
     const { requests } = network
-    serveAuthorityPeers({ chain, ledger, votes, finalizer, acks: store, gossip, requests, clock, logger })
+    serveFullNodePeers({
+      mode: 'authority',
+      chain,
+      ledger,
+      votes,
+      finalizer,
+      evidence,
+      acks: store,
+      gossip,
+      requests,
+      clock,
+      logger,
+      mayReadBlocks: (token) => roleOfToken(token, files.tokens.hashes) !== undefined,
+      async onHeader(sealed) {
+        if (chain.tip?.hash === hashHeader(sealed.header)) return 'accept'
+        await reportDoubleSeal(chain, evidence, sealed, [])
+        const { height, miner_id } = sealed.header
+        if (height >= chain.size) {
+          logger.warn({ height, miner_id }, `a header of height ${height} arrived that this authority has not sealed`)
+        }
+        return 'ignore'
+      },
+    })
     events.subscribe((event) => logLedgerEvent(event, logger))
 
     await network.start()
