@@ -14,10 +14,11 @@ import { leafOf, type ShownTransaction } from '../protocol/transaction.ts'
 /** Signs what is asked for over libp2p, as a registered key: `path` is that of `blockPath`. */
 export type CredentialSigner = (path: string) => Promise<Credential>
 
-/** Signs requests as `voterId`, with the key that the registry has for it at the time of asking. */
+/** Signs requests as who is registered at the time of asking. */
 export function createCredentialSigner(parts: {
   readonly chainId: Hash
-  readonly voterId: string
+  /** The id under which the key is registered now. */
+  readonly voterId: () => string
   readonly key: () => Promise<SigningKey>
   readonly clock: Clock
   readonly randomBytes: RandomBytes
@@ -29,7 +30,7 @@ export function createCredentialSigner(parts: {
       timestamp: parts.clock.now(),
       id: bytesToHex(parts.randomBytes(16)),
     } as const
-    return signRequest(parts.voterId, parts.chainId, request, await parts.key())
+    return signRequest(parts.voterId(), parts.chainId, request, await parts.key())
   }
 }
 

@@ -168,9 +168,9 @@ export class Chain {
     return this.#store.heightOf(blockHash)
   }
 
-  /** The hash of the block at a height; `undefined` above the tip. */
+  /** The hash of the block at a height; `undefined` above the tip and below 0. */
   async hashAt(height: number): Promise<Hash | undefined> {
-    return (await this.#store.headers(height, 1))[0]?.hash
+    return height < 0 ? undefined : (await this.#store.headers(height, 1))[0]?.hash
   }
 
   /** The sealed header of a block hash. Throws `unknown_block`. */

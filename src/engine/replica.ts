@@ -1,7 +1,6 @@
 import type { ChainStore } from '../ports/chain-store.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { FinalityStore } from '../ports/finality-store.ts'
-import type { GossipVerdict } from '../ports/gossip.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Block } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
@@ -91,13 +90,11 @@ export class Replica {
     })
   }
 
-  /** What gossip should do with a header: passed on if it is true, whether it is on the chain or not. */
-  async judge(sealed: SealedHeader): Promise<GossipVerdict | 'fetch'> {
-    const { header } = sealed
-    if (await this.knows(hashHeader(header))) return 'ignore'
-    if (!verifyNotFromFuture(header, this.#parts.clock.now()).ok) return 'ignore'
+  /** A header from gossip: whether its block is known here; if not, it is looked at for evidence at least. */
+  async judge(sealed: SealedHeader): Promise<'known' | 'unknown'> {
+    if (await this.knows(hashHeader(sealed.header))) return 'known'
     await this.watch(sealed)
-    return 'fetch'
+    return 'unknown'
   }
 
   /** Looks whether this header and another of its height are evidence. */
