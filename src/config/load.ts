@@ -7,11 +7,13 @@ import {
   lightSchema,
   MODES,
   modeSchema,
+  validatorSchema,
   type AuthoritySettings,
+  type Mode,
   type RegisteredKey,
 } from './schema.ts'
 import { gatherSettings, refuseForeignKeys, type ConfigSources, type Settings } from './sources.ts'
-import type { AuthorityConfig, ConfiguredKey, LightConfig, NodeConfig, PriceBand } from './types.ts'
+import type { AuthorityConfig, ConfiguredKey, LightConfig, NodeConfig, PriceBand, ValidatorConfig } from './types.ts'
 import { showValue } from './values.ts'
 
 /**
@@ -26,7 +28,7 @@ export function loadNodeConfig(sources: ConfigSources): NodeConfig {
   }
   const result = modeSchema.safeParse(mode.value)
   if (!result.success) throw firstProblem(result.error, settings, 'mode')
-  return result.data === 'authority' ? authorityConfig(settings) : lightConfig(settings)
+  return configOf[result.data](settings)
 }
 
 /** `loadNodeConfig` for an authority, whatever `mode` says. */
@@ -34,6 +36,15 @@ export const loadAuthorityConfig = (sources: ConfigSources): AuthorityConfig => 
 
 /** `loadNodeConfig` for a light node, whatever `mode` says. */
 export const loadLightConfig = (sources: ConfigSources): LightConfig => lightConfig(gatherSettings(sources))
+
+/** `loadNodeConfig` for a validator, whatever `mode` says. */
+export const loadValidatorConfig = (sources: ConfigSources): ValidatorConfig => validatorConfig(gatherSettings(sources))
+
+const configOf: Readonly<Record<Mode, (settings: Settings) => NodeConfig>> = {
+  authority: authorityConfig,
+  light: lightConfig,
+  validator: validatorConfig,
+}
 
 function authorityConfig(settings: Settings): AuthorityConfig {
   refuseForeignKeys(settings, 'authority')
@@ -69,11 +80,7 @@ function authorityConfig(settings: Settings): AuthorityConfig {
 function lightConfig(settings: Settings): LightConfig {
   refuseForeignKeys(settings, 'light')
   const values = check(lightSchema, settings)
-  if (values.peer.length === 0) {
-    throw configError('config_conflict', {
-      reason: 'a light node needs somebody to ask: --peer with the multiaddr that the authority shows at its start',
-    })
-  }
+  refuseNoPeer('light node', values.peer)
   return {
     mode: 'light',
     dataDirectory: resolve(values.data),
@@ -82,9 +89,35 @@ function lightConfig(settings: Settings): LightConfig {
     chainId: values.chain,
     headerWindow: values.headers,
     vote: values.vote,
+    staleAfterMs: values.stale_after * 1000,
     passphraseFile: optionalPath(values.passphrase_file),
     logLevel: values.log_level,
   }
+}
+
+function validatorConfig(settings: Settings): ValidatorConfig {
+  refuseForeignKeys(settings, 'validator')
+  const values = check(validatorSchema, settings)
+  refuseNoPeer('validator', values.peer)
+  return {
+    mode: 'validator',
+    dataDirectory: resolve(values.data),
+    http: values.http,
+    listen: values.listen,
+    peers: values.peer,
+    chainId: values.chain,
+    allowedChanges: values.allow_changes,
+    rateLimitPerSecond: values.rate_limit,
+    passphraseFile: optionalPath(values.passphrase_file),
+    logLevel: values.log_level,
+  }
+}
+
+function refuseNoPeer(who: string, peers: readonly string[]): void {
+  if (peers.length > 0) return
+  throw configError('config_conflict', {
+    reason: `a ${who} needs somebody to ask: --peer with the multiaddr that the authority shows at its start`,
+  })
 }
 
 const optionalPath = (path: string | undefined): string | undefined => (path === undefined ? undefined : resolve(path))

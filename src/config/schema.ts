@@ -4,6 +4,7 @@ import { DEFAULT_HEADER_WINDOW, DEFAULT_MIN_TRADE_MICRO, MAX_HEADERS_PER_REQUEST
 import { hash32, publicKeyHex } from '../protocol/shape.ts'
 import { multiaddrText } from './multiaddr.ts'
 import {
+  allowedChanges,
   finalityPolicy,
   fromShape,
   httpAddress,
@@ -39,9 +40,9 @@ const IDENTIFIER = 'an identifier [A-Za-z0-9._:@+-]{1,64}'
 const HTTP = 'HOST:PORT or off'
 const PRICE = 'a price per kWh such as 0.08'
 
-export const MODES = ['authority', 'light'] as const
+export const MODES = ['authority', 'light', 'validator'] as const
 export type Mode = (typeof MODES)[number]
-export const modeSchema = setting(MODES.join(' or '), word(...MODES))
+export const modeSchema = setting(MODES.join(', '), word(...MODES))
 
 const registeredKey = z.strictObject(
   {
@@ -55,6 +56,14 @@ const registeredKey = z.strictObject(
 export type RegisteredKey = z.output<typeof registeredKey>
 const registeredKeys = z.array(registeredKey, { error: 'a list of {id, public_key}' }).max(1_000).default([])
 
+// A peer-to-peer node has to be reachable; HTTP, which takes tokens, stays on loopback until somebody opens it.
+const listen = setting('multiaddrs such as /ip4/0.0.0.0/tcp/4001', listOf(multiaddrText)).default([
+  '/ip4/0.0.0.0/tcp/4001',
+  '/ip4/0.0.0.0/tcp/4002/ws',
+])
+const chain = setting('a chain_id, 64 lower-case hex characters', fromShape(hash32)).optional()
+const rateLimit = setting('requests a second from 1 to 1000000', wholeNumber(1, 1_000_000)).default(200)
+
 const common = {
   data: setting('a directory', nonEmptyText).default('./solar-data'),
   peer: setting('multiaddrs such as /ip4/192.0.2.1/tcp/4001/p2p/12D3...', listOf(multiaddrText)).default([]),
@@ -65,11 +74,7 @@ const common = {
 export const authoritySchema = z.strictObject({
   ...common,
   http: setting(HTTP, httpAddress).default({ host: '127.0.0.1', port: 8080 }),
-  // A peer-to-peer node has to be reachable; HTTP, which takes tokens, stays on loopback until somebody opens it.
-  listen: setting('multiaddrs such as /ip4/0.0.0.0/tcp/4001', listOf(multiaddrText)).default([
-    '/ip4/0.0.0.0/tcp/4001',
-    '/ip4/0.0.0.0/tcp/4002/ws',
-  ]),
+  listen,
   database: setting('sqlite:PATH, the one kind of database that this version supports', sqlitePath).optional(),
   tick: setting('seconds from 0.1 to 86400, or off', tickSeconds).default(300_000),
   finality: setting('authority, votes:K or validators:M', finalityPolicy).optional(),
@@ -84,23 +89,34 @@ export const authoritySchema = z.strictObject({
   min_trade_kwh: setting('kWh such as 0.01', quantityMicro).default(DEFAULT_MIN_TRADE_MICRO),
   feed_in_price: setting(PRICE, quantityMicro).optional(),
   retail_price: setting(PRICE, quantityMicro).optional(),
-  rate_limit: setting('requests a second from 1 to 1000000', wholeNumber(1, 1_000_000)).default(200),
+  rate_limit: rateLimit,
 })
 export type AuthoritySettings = z.output<typeof authoritySchema>
 
 export const lightSchema = z.strictObject({
   ...common,
   http: setting(HTTP, httpAddress).default('off'),
-  chain: setting('a chain_id, 64 lower-case hex characters', fromShape(hash32)).optional(),
+  chain,
   headers: setting(
     `a whole number from 1 to ${MAX_HEADERS_PER_REQUEST}`,
     wholeNumber(1, MAX_HEADERS_PER_REQUEST),
   ).default(DEFAULT_HEADER_WINDOW),
   vote: setting('true or false', yesOrNo).default(true),
+  stale_after: setting('seconds from 1 to 31536000', wholeNumber(1, 31_536_000)).default(900),
 })
 export type LightSettings = z.output<typeof lightSchema>
 
-export const schemas = { authority: authoritySchema, light: lightSchema } as const
+export const validatorSchema = z.strictObject({
+  ...common,
+  http: setting(HTTP, httpAddress).default('off'),
+  listen,
+  chain,
+  allow_changes: setting('all, or ids of registry transactions', allowedChanges).default([]),
+  rate_limit: rateLimit,
+})
+export type ValidatorSettings = z.output<typeof validatorSchema>
+
+export const schemas = { authority: authoritySchema, light: lightSchema, validator: validatorSchema } as const
 
 /** Settings that are lists of mappings: only a YAML file can carry them. */
 export const YAML_ONLY: readonly string[] = ['voters', 'validators']

@@ -85,6 +85,20 @@ export interface LightConfig extends CommonConfig {
   /** Headers kept. */
   readonly headerWindow: number
   readonly vote: boolean
+  /** Without a new final header, or word that there is none, for this long it says `stale`. */
+  readonly staleAfterMs: number
 }
 
-export type NodeConfig = AuthorityConfig | LightConfig
+export interface ValidatorConfig extends CommonConfig {
+  readonly mode: 'validator'
+  /** Multiaddrs to listen on. */
+  readonly listen: readonly string[]
+  /** The pin; `undefined`: trust on first use. */
+  readonly chainId: Hash | undefined
+  /** Ids of registry transactions whose change of the policy, an authority or a validator may be acked. */
+  readonly allowedChanges: readonly string[] | 'all'
+  /** HTTP requests per second and address, without a role token. */
+  readonly rateLimitPerSecond: number
+}
+
+export type NodeConfig = AuthorityConfig | LightConfig | ValidatorConfig

@@ -3,7 +3,7 @@ import { parseQuantity } from '../protocol/decimal.ts'
 import { edgeQuantity } from '../protocol/edge.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import type { Finality } from '../protocol/genesis.ts'
-import { describe, isJsonObject, type Shape } from '../protocol/shape.ts'
+import { describe, identifier, isJsonObject, type Shape } from '../protocol/shape.ts'
 import type { HttpAddress, SealConfig } from './types.ts'
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
@@ -48,6 +48,12 @@ export function listOf<T>(read: Reader<T>): Reader<readonly T[]> {
     return result
   }
 }
+
+/** all, or a list of identifiers. */
+export const allowedChanges: Reader<readonly string[] | 'all'> = (value) =>
+  value === 'all' || (Array.isArray(value) && value.length === 1 && value[0] === 'all')
+    ? 'all'
+    : listOf(fromShape(identifier))(value)
 
 /** A whole number from `min` to `max`. */
 export function wholeNumber(min: number, max: number): Reader<number> {

@@ -1,15 +1,15 @@
 import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
-import type { BlockStatus, BlockStatusAnswer, LatestHeaders, Ledger } from '../ports/ledger.ts'
+import type { Ledger } from '../ports/ledger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
 import { checkOrder, type IntakeCode, type IntakeRules } from '../market/intake.ts'
-import type { Hash } from '../protocol/bytes.ts'
 import { formatQuantity } from '../protocol/decimal.ts'
 import type { SolarError } from '../protocol/errors.ts'
 import type { Order } from '../protocol/order.ts'
-import { hashHeader } from '../protocol/header.ts'
+import { chainQueries, registryQueries } from './chain-queries.ts'
 import type { Chain } from './chain.ts'
 import type { EventHub } from './events.ts'
+import type { EvidencePool } from './evidence-pool.ts'
 import type { Finalizer } from './finalizer.ts'
 import type { TickRunner } from './tick-runner.ts'
 import type { VoteCounter } from './vote-counter.ts'
@@ -21,6 +21,7 @@ export interface AuthorityLedgerParts {
   readonly votes: VoteCounter
   readonly events: EventHub
   readonly finalizer: Finalizer
+  readonly evidence: EvidencePool
   readonly clock: Clock
   /** The smallest order, micro-kWh. */
   readonly minTradeMicro: bigint
@@ -34,7 +35,13 @@ export function createAuthorityLedger(parts: AuthorityLedgerParts): Ledger {
   return {
     genesis: chain.genesis,
     chainId: chain.chainId,
-    ...chainQueries(chain, store, finalizer),
+    ...chainQueries({
+      chain,
+      store,
+      finalizer,
+      beside: () => Promise.resolve(undefined),
+      finalizedAt: async (height) => (await store.blocks(height, 1))[0]?.finalized_at ?? null,
+    }),
     ...registryQueries(chain, parts.users),
     async register(transaction, userId) {
       const { tick_id } = await runner.register(transaction, userId)
@@ -47,76 +54,8 @@ export function createAuthorityLedger(parts: AuthorityLedgerParts): Ledger {
     runTick: (request) => runner.run(request),
     proposeNext: () => runner.proposeNext(),
     rememberRequest: (id, expiresAt) => store.rememberRequest(id, expiresAt),
+    evidence: (limit) => parts.evidence.list(limit),
     subscribe: (listener) => events.subscribe(listener),
-  }
-}
-
-function chainQueries(chain: Chain, store: MarketStore, finalizer: Finalizer) {
-  const statusOf = (height: number): BlockStatus => (height <= finalizer.finalHeight ? 'final' : 'proposed')
-  return {
-    async latestHeaders(n: number): Promise<LatestHeaders> {
-      const { tip } = chain
-      const stored = tip === null ? [] : await chain.headers(Math.max(0, tip.header.height - n + 1), n)
-      const headers = stored.map(({ header, signature, hash }) => ({
-        header,
-        header_hash: hash,
-        signature,
-        status: statusOf(header.height),
-      }))
-      return { chain_id: chain.chainId, tip_height: tip?.header.height ?? null, headers }
-    },
-
-    block: (blockHash: Hash) => chain.block(blockHash),
-
-    async blockProof(blockHash: Hash, by: { readonly tx_id: string } | { readonly tx_hash: Hash }) {
-      const { header } = await chain.headerOf(blockHash)
-      const proof = await chain.transactionProof(by, null)
-      if (hashHeader(proof.header) !== blockHash) {
-        throw ledgerError('unknown_transaction', { id: 'tx_id' in by ? by.tx_id : by.tx_hash })
-      }
-      const { tx_hash, merkle_proof } = proof
-      return { block_hash: blockHash, tx_hash, ...merkle_proof, merkle_root: header.merkle_root }
-    },
-
-    async blockStatus(blockHash: Hash): Promise<BlockStatusAnswer> {
-      const row = await store.blockByHash(blockHash)
-      if (row === undefined) throw ledgerError('unknown_block', { block_hash: blockHash })
-      const counts = (await store.voteCounts([blockHash])).get(blockHash) ?? { ack: 0, reject: 0 }
-      return {
-        block_hash: blockHash,
-        height: row.height,
-        status: statusOf(row.height),
-        policy: chain.registryBefore(row.height).finality.policy,
-        votes: { ...counts, required: finalizer.required(row.height) },
-        finalized_at: row.finalized_at,
-      }
-    },
-
-    async votes(blockHash: Hash) {
-      const { header } = await chain.headerOf(blockHash)
-      const registry = chain.registryBefore(header.height)
-      const stored = await store.votesOf(blockHash)
-      return stored.flatMap((vote) => {
-        const entry = registry.entry(vote.voter_id)
-        return entry === undefined ? [] : [{ vote, entry }]
-      })
-    },
-
-    historyInclusion: (height: number, size: number) => chain.inclusion(height, size),
-    historyConsistency: (from: number, to: number) => chain.consistency(from, to),
-  }
-}
-
-function registryQueries(chain: Chain, users: ReadonlyMap<string, string>) {
-  const userOf = (voterId: string): string => users.get(voterId) ?? voterId
-  return {
-    userOf,
-    registry() {
-      const { policy, root, entries } = chain.registry
-      return { height: chain.tip?.header.height ?? null, registry_root: root, policy, entries }
-    },
-    activeEntry: (id: string) => chain.registry.active(id),
-    devicesOf: (userId: string) => chain.registry.activeOf('voter').filter((entry) => userOf(entry.id) === userId),
   }
 }
 

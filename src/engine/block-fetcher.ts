@@ -9,15 +9,16 @@ import { merkleRoot } from '../protocol/merkle.ts'
 import { blockAnswer, blockPath } from '../protocol/messages.ts'
 import { signRequest, type Credential } from '../protocol/request.ts'
 import type { SigningKey } from '../protocol/signature.ts'
-import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
+import { leafOf, type ShownTransaction } from '../protocol/transaction.ts'
 
 /** Signs what is asked for over libp2p, as a registered key: `path` is that of `blockPath`. */
 export type CredentialSigner = (path: string) => Promise<Credential>
 
-/** Signs requests as `voterId`, with the key that the registry has for it at the time of asking. */
+/** Signs requests as who is registered at the time of asking. */
 export function createCredentialSigner(parts: {
   readonly chainId: Hash
-  readonly voterId: string
+  /** The id under which the key is registered now. */
+  readonly voterId: () => string
   readonly key: () => Promise<SigningKey>
   readonly clock: Clock
   readonly randomBytes: RandomBytes
@@ -29,7 +30,7 @@ export function createCredentialSigner(parts: {
       timestamp: parts.clock.now(),
       id: bytesToHex(parts.randomBytes(16)),
     } as const
-    return signRequest(parts.voterId, parts.chainId, request, await parts.key())
+    return signRequest(parts.voterId(), parts.chainId, request, await parts.key())
   }
 }
 
@@ -39,34 +40,58 @@ export function createCredentialSigner(parts: {
  */
 const MAX_PAGES = 512
 
+/** A block with transactions that may be redacted. */
+export interface ShownBlock extends SealedHeader {
+  readonly transactions: readonly ShownTransaction[]
+}
+
 /**
- * Fetches the whole block of a sealed header from one connected peer, page by page. Guaranteed of what it gives back: it
- * has exactly the header's transactions (count and Merkle root), whole, and the seal that was asked for. Whether the block
- * follows the chain and its seal is the authority's is the caller's to check (`Chain.verify`).
- *
- * Throws `peer_unreachable`, or `peer_refused` with the peer's code or with that of what is wrong: `malformed`,
- * `redacted` (the peer does not show whole blocks to this key), `wrong_header`, `wrong_tx_count`, `wrong_merkle_root`.
+ * `fetchShownBlock` for who may see all of it. Throws `peer_refused` with the code `redacted` if the peer does not show
+ * whole blocks to this key.
  */
 export async function fetchBlock(
   requests: PeerRequests,
   peer: string,
-  { header, signature }: SealedHeader,
+  sealed: SealedHeader,
   sign: CredentialSigner,
 ): Promise<Block> {
+  const { header, signature, transactions } = await fetchShownBlock(requests, peer, sealed, sign)
+  return {
+    header,
+    signature,
+    transactions: transactions.map((shown) => {
+      if (shown.kind !== 'redacted') return shown
+      const reason = `block ${header.height}: the transaction ${shown.tx_hash} is redacted`
+      throw ledgerError('peer_refused', { peer, request: 'block', code: 'redacted', reason })
+    }),
+  }
+}
+
+/**
+ * Fetches the block of a sealed header from one connected peer, page by page. Guaranteed of what it gives back: it has
+ * exactly the header's transactions (count and Merkle root), and the seal that was asked for. Whether the block follows the
+ * chain and its seal is the authority's is the caller's to check.
+ *
+ * Throws `peer_unreachable`, or `peer_refused` with the peer's code or with that of what is wrong: `malformed`,
+ * `wrong_header`, `wrong_tx_count`, `wrong_merkle_root`.
+ */
+export async function fetchShownBlock(
+  requests: PeerRequests,
+  peer: string,
+  { header, signature }: SealedHeader,
+  sign: CredentialSigner,
+): Promise<ShownBlock> {
   const block_hash = hashHeader(header)
   const refused = (code: string, reason: string) =>
     ledgerError('peer_refused', { peer, request: 'block', code, reason: `block ${header.height}: ${reason}` })
-  const transactions: Transaction[] = []
+  const transactions: ShownTransaction[] = []
   for (let pages = 0, next: number | null = 0; next !== null; pages++) {
     const from_index: number = next
     if (pages === MAX_PAGES) throw refused('malformed', `more than ${MAX_PAGES} pages`)
     const credential = await sign(blockPath(block_hash, from_index))
     const page = readPage(peer, await requests.request(peer, 'block', { block_hash, from_index, credential }))
     if (hashHeader(page.header) !== block_hash) throw refused('wrong_header', `asked for ${block_hash}`)
-    for (const shown of page.transactions) {
-      if (shown.kind === 'redacted') throw refused('redacted', `the transaction ${shown.tx_hash} is redacted`)
-      transactions.push(shown)
-    }
+    transactions.push(...page.transactions)
     if (transactions.length > header.tx_count) {
       throw refused('wrong_tx_count', `more than the ${header.tx_count} transactions that the header counts`)
     }
@@ -79,7 +104,7 @@ export async function fetchBlock(
   if (transactions.length !== header.tx_count) {
     throw refused('wrong_tx_count', `${transactions.length} transactions, the header counts ${header.tx_count}`)
   }
-  const root = merkleRoot(transactions.map(hashTransaction))
+  const root = merkleRoot(transactions.map(leafOf))
   if (root !== header.merkle_root) {
     throw refused('wrong_merkle_root', `the transactions lead to ${root}, the header has ${header.merkle_root}`)
   }

@@ -1,16 +1,13 @@
 import { ledgerError } from '../ports/errors.ts'
 import type { ChainStore } from '../ports/chain-store.ts'
-import { registryTransactionsOf, sealerOf, verifyBlockBody, type Block } from '../protocol/block.ts'
+import type { Block } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
-import { invalid, isSolarError, type Verdict } from '../protocol/errors.ts'
-import { changesGuard } from '../protocol/finality.ts'
+import type { Verdict } from '../protocol/errors.ts'
 import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
-import { hashHeader, verifyHeaderLink, verifySeal, type Header, type SealedHeader } from '../protocol/header.ts'
+import type { SealedHeader } from '../protocol/header.ts'
 import {
-  appendToFrontier,
   consistencySubtrees,
   foldSubtrees,
-  historyLeaf,
   inclusionSubtrees,
   rootSubtrees,
   type ConsistencyProof,
@@ -19,22 +16,24 @@ import {
 } from '../protocol/history.ts'
 import { merkleProof } from '../protocol/merkle.ts'
 import type { ProofAnswer } from '../protocol/messages.ts'
-import { Registry } from '../protocol/registry.ts'
+import type { Registry } from '../protocol/registry.ts'
 import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
+import {
+  genesisState,
+  isGuarded,
+  registryAfter,
+  registryBefore,
+  registryOf,
+  sizeOf,
+  stateAfter,
+  tipOf,
+  verifyBlock,
+  withRegistryOf,
+  type ChainState,
+  type Tip,
+} from './chain-state.ts'
 
-interface RegistryAfter {
-  readonly height: number
-  readonly registry: Registry
-  /** The block changes the policy, an authority or a validator. */
-  readonly guarded: boolean
-}
-
-/** The block on top, with its hash. */
-export interface Tip {
-  readonly sealed: SealedHeader
-  readonly header: Header
-  readonly hash: Hash
-}
+export type { Tip } from './chain-state.ts'
 
 type TransactionKey = { readonly tx_id: string } | { readonly tx_hash: Hash }
 
@@ -46,15 +45,12 @@ export class Chain {
   readonly genesis: Genesis
   readonly chainId: Hash
   readonly #store: ChainStore
-  #tip: Tip | null = null
-  #frontier: readonly Hash[] = []
-  /** The registry of the genesis, then one more for each block that changes it; ascending by height. */
-  #registries: readonly [RegistryAfter, ...RegistryAfter[]]
+  #state: ChainState
 
   private constructor(genesis: Genesis, store: ChainStore) {
     this.genesis = genesis
     this.chainId = chainIdOf(genesis)
-    this.#registries = [{ height: -1, registry: Registry.fromGenesis(genesis), guarded: false }]
+    this.#state = genesisState(genesis)
     this.#store = store
   }
 
@@ -69,6 +65,24 @@ export class Chain {
   async reload(): Promise<void> {
     const size = await this.#store.size()
     if (size === this.size) return
+    let { registries } = genesisState(this.genesis)
+    for (const height of await this.#store.registryHeights()) {
+      const { transactions } = await this.blockAt(height)
+      registries = withRegistryOf(registries, height, transactions, this.chainId)
+    }
+    this.#state = await this.#readState(size, registries)
+  }
+
+  /** What the block of height `size` is checked against. Throws `out_of_range`. */
+  async stateAt(size: number): Promise<ChainState> {
+    if (size === this.size) return this.#state
+    this.#checkSize(size)
+    const [first, ...changes] = this.#state.registries
+    return await this.#readState(size, [first, ...changes.filter((change) => change.height < size)])
+  }
+
+  async #readState(size: number, registries: ChainState['registries']): Promise<ChainState> {
+    if (size === 0) return { tip: null, frontier: [], registries }
     const [stored] = await this.#store.headers(size - 1, 1)
     if (stored === undefined) {
       throw ledgerError('corrupt', { place: `chain store, height ${size - 1}`, expected: 'a header', found: 'nothing' })
@@ -77,106 +91,86 @@ export class Chain {
     if (header.chain_id !== this.chainId) {
       throw ledgerError('wrong_chain', { chain_id: header.chain_id, expected: this.chainId })
     }
-    this.#frontier = await this.#store.historyNodes(rootSubtrees(size))
-    this.#registries = [this.#registries[0]]
-    for (const height of await this.#store.registryHeights()) {
-      const { transactions } = await this.blockAt(height)
-      this.#changeRegistry(height, transactions)
-    }
-    this.#tip = { header, hash, sealed: { header, signature } }
+    const frontier = await this.#store.historyNodes(rootSubtrees(size))
+    return { tip: { header, hash, sealed: { header, signature } }, frontier, registries }
   }
 
   /** Who may seal and vote after the tip. */
   get registry(): Registry {
-    return (this.#registries.at(-1) ?? this.#registries[0]).registry
+    return registryOf(this.#state)
   }
 
   /** Who may seal and vote on the block of this height: the registry after the one before. */
   registryBefore(height: number): Registry {
-    return (this.#registries.findLast((change) => change.height < height) ?? this.#registries[0]).registry
+    return registryBefore(this.#state, height)
   }
 
   /** True if the block of this height changes the policy, an authority or a validator. */
   isGuarded(height: number): boolean {
-    return this.#registries.some((change) => change.height === height && change.guarded)
+    return isGuarded(this.#state, height)
   }
 
   /** Heights above `height` (and at most `upTo`) whose blocks change the policy, an authority or a validator. */
   guardedHeights(height: number, upTo: number): readonly number[] {
-    return this.#registries
+    return this.#state.registries
       .filter((change) => change.guarded && change.height > height && change.height <= upTo)
       .map((change) => change.height)
   }
 
   /** The registry after a block with these transactions on the tip. Throws `registry_refused`, `bad_public_key`. */
   registryAfter(transactions: readonly Transaction[]): Registry {
-    const changes = registryTransactionsOf(transactions)
-    return changes.length === 0 ? this.registry : this.registry.after(changes, this.chainId, this.size)
-  }
-
-  #changeRegistry(height: number, transactions: readonly Transaction[]): void {
-    const changes = registryTransactionsOf(transactions)
-    if (changes.length === 0) return
-    const before = this.registry
-    const guarded = changesGuard(changes, before)
-    this.#registries = [...this.#registries, { height, registry: before.after(changes, this.chainId, height), guarded }]
+    return registryAfter(this.#state, transactions, this.chainId)
   }
 
   /** null before height 0. */
   get tip(): Tip | null {
-    return this.#tip
+    return this.#state.tip
   }
 
   /** Number of blocks. */
   get size(): number {
-    return this.#tip === null ? 0 : this.#tip.header.height + 1
+    return sizeOf(this.#state)
   }
 
   /** Root of the history tree over all headers: history_root of the next block. */
   get historyRoot(): Hash {
-    return foldSubtrees(this.#frontier)
+    return foldSubtrees(this.#state.frontier)
   }
 
-  /**
-   * Checks a block as the next one, by every rule: link, roots, sealer and seal, transactions. A header that this node
-   * has just made and signed itself need not be asked again.
-   */
+  /** Checks a block as the next one: link, roots, sealer and seal, transactions. */
   verify(block: Block): Verdict {
-    const { header } = block
-    const verdict = verifyHeaderLink(header, this.#tip, this.genesis, this.chainId)
-    if (!verdict.ok) return verdict
-    if (header.history_root !== this.historyRoot) {
-      return {
-        ok: false,
-        code: 'wrong_history',
-        reason: `history_root ${header.history_root}, expected ${this.historyRoot}`,
-      }
-    }
-    const after = attempt(() => this.registryAfter(block.transactions))
-    if (!after.ok) return after
-    if (header.registry_root !== after.value.root) {
-      return invalid('wrong_registry', `registry_root ${header.registry_root}, expected ${after.value.root}`)
-    }
-    const sealer = sealerOf(block, this.registry, after.value)
-    if (sealer === undefined) return invalid('unknown_sealer', `${header.miner_id} is no active authority`)
-    const body = verifyBlockBody(header, block.transactions, this.genesis)
-    return body.ok ? verifySeal(block, sealer.public_key) : body
+    return verifyBlock(this.#state, block, this)
   }
 
   /** Stores the next block, of which `verify` is known to hold. */
   async append(block: Block, txHashes: readonly Hash[]): Promise<Tip> {
     const { header, signature } = block
-    const tip = { sealed: { header, signature }, header, hash: hashHeader(header) }
+    const tip = tipOf({ header, signature })
     await this.#store.append(block, tip.hash, txHashes)
-    this.#changeRegistry(header.height, block.transactions)
-    this.#frontier = appendToFrontier(header.height, this.#frontier, historyLeaf(tip.hash))
-    this.#tip = tip
+    this.#state = stateAfter(this.#state, block, tip.hash, this.chainId)
     return tip
+  }
+
+  /** Takes the blocks from height `size` on out of the chain; the store keeps them beside it. Throws `out_of_range`. */
+  async rewind(size: number): Promise<void> {
+    const state = await this.stateAt(size)
+    await this.#store.rewind(size)
+    this.#state = state
   }
 
   /** Sealed headers of [from, from + count), ascending. */
   async headers(from: number, count: number): Promise<readonly (SealedHeader & { readonly hash: Hash })[]> {
     return await this.#store.headers(from, count)
+  }
+
+  /** The height of a block of the chain. */
+  heightOf(blockHash: Hash): Promise<number | undefined> {
+    return this.#store.heightOf(blockHash)
+  }
+
+  /** The hash of the block at a height; `undefined` above the tip and below 0. */
+  async hashAt(height: number): Promise<Hash | undefined> {
+    return height < 0 ? undefined : (await this.#store.headers(height, 1))[0]?.hash
   }
 
   /** The sealed header of a block hash. Throws `unknown_block`. */
@@ -255,15 +249,5 @@ export class Chain {
 
   async #foldAll(parts: readonly (readonly Subtree[])[]): Promise<Hash[]> {
     return await Promise.all(parts.map(async (part) => foldSubtrees(await this.#store.historyNodes(part))))
-  }
-}
-
-/** A registry transaction that the registry refuses makes the block invalid, as a verdict. */
-function attempt<T>(change: () => T): { readonly ok: true; readonly value: T } | (Verdict & { readonly ok: false }) {
-  try {
-    return { ok: true, value: change() }
-  } catch (error) {
-    if (isSolarError(error)) return { ok: false, code: error.code, reason: error.message }
-    throw error
   }
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../ports/clock.ts'
-import type { MarketStore } from '../ports/market-store.ts'
+import type { FinalityStore } from '../ports/finality-store.ts'
+import type { Hash } from '../protocol/bytes.ts'
 import { newFinalHeight, requiredVotes } from '../protocol/finality.ts'
 import type { Vote } from '../protocol/vote.ts'
 import type { Chain } from './chain.ts'
@@ -8,7 +9,7 @@ import { createSerial } from './serial.ts'
 
 export interface FinalizerParts {
   readonly chain: Chain
-  readonly store: MarketStore
+  readonly store: FinalityStore
   readonly events: EventHub
   readonly clock: Clock
 }
@@ -21,18 +22,22 @@ export interface Finalizer {
   isFinalWhenSealed(height: number): boolean
   /** The block of this height was fenced as final. */
   sealedFinal(height: number): void
-  /** Counts a stored ack on a header of this chain, and finalizes what it completes. */
-  count(vote: Vote): Promise<void>
+  /** Counts the acks among stored votes on headers of this chain, then finalizes what they complete: once for all of them. */
+  count(votes: readonly Vote[]): Promise<void>
   /** Finalizes what can be: after a block was sealed. */
   evaluate(): Promise<void>
+  /** Changes the chain while nothing is counted, then counts anew the acks of the chain as it is. Throws what `change` throws. */
+  during<T>(change: () => Promise<T>): Promise<T>
   /** Acks that the block of this height needs; 0 under policy `authority`. */
   required(height: number): number
 }
 
 export async function openFinalizer({ chain, store, events, clock }: FinalizerParts): Promise<Finalizer> {
   const lane = createSerial()
-  const ackHeights = new Map(await store.ackHeights())
+  let ackHeights = new Map(await store.ackHeights())
   let finalHeight = await store.finalHeight()
+  /** An ack was counted since the last evaluation that succeeded. */
+  let hasNews = false
 
   async function evaluate(): Promise<void> {
     const reached = newFinalHeight({
@@ -61,13 +66,36 @@ export async function openFinalizer({ chain, store, events, clock }: FinalizerPa
     sealedFinal(height) {
       finalHeight = Math.max(finalHeight, height)
     },
-    count: (vote) =>
+    count: (votes) =>
       lane(async () => {
-        if (vote.decision !== 'ack' || (ackHeights.get(vote.voter_id) ?? -1) >= vote.height) return
-        ackHeights.set(vote.voter_id, vote.height)
+        const acks = votes.filter(({ decision }) => decision === 'ack')
+        const headers = await onChain(chain, acks)
+        for (const { voter_id, height, header_hash } of acks) {
+          if (!headers.has(header_hash) || (ackHeights.get(voter_id) ?? -1) >= height) continue
+          ackHeights.set(voter_id, height)
+          hasNews = true
+        }
+        if (!hasNews) return
         await evaluate()
+        hasNews = false
       }),
     evaluate: () => lane(evaluate),
+    during: (change) =>
+      lane(async () => {
+        try {
+          return await change()
+        } finally {
+          ackHeights = new Map(await store.ackHeights())
+          await evaluate()
+        }
+      }),
     required: (height) => requiredVotes(chain.registryBefore(height).finality),
   }
+}
+
+/** Those of the voted headers that are on the chain. */
+async function onChain(chain: Chain, votes: readonly Vote[]): Promise<ReadonlySet<Hash>> {
+  const hashes = [...new Set(votes.map(({ header_hash }) => header_hash))]
+  const heights = await Promise.all(hashes.map((hash) => chain.heightOf(hash)))
+  return new Set(hashes.filter((_, index) => heights[index] !== undefined))
 }

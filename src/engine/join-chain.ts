@@ -1,6 +1,7 @@
 import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Gossip } from '../ports/gossip.ts'
+import type { LightStore } from '../ports/light-store.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { canonicalText, parseCanonicalText } from '../protocol/canonical-json.ts'
@@ -53,7 +54,14 @@ export async function joinChain<Network extends JoinableNetwork>(parts: JoinPart
   return { client, network, chainId }
 }
 
-async function findGenesis<Network extends JoinableNetwork>(parts: JoinParts<Network>): Promise<Genesis> {
+/** What it takes to find the genesis of a chain. */
+export type GenesisSearch<Network extends JoinableNetwork> = Pick<
+  JoinParts<Network>,
+  'createNetwork' | 'pin' | 'clock' | 'logger' | 'signal' | 'onEvent'
+> & { readonly store: Pick<LightStore, 'genesis' | 'putGenesis'> }
+
+/** The stored genesis, or that of the first peer whose genesis the pin allows; it is stored then. Throws `wrong_chain`. */
+export async function findGenesis<Network extends JoinableNetwork>(parts: GenesisSearch<Network>): Promise<Genesis> {
   const { store, pin } = parts
   const stored = await store.genesis()
   if (stored !== undefined) return checkPin(decodeGenesis(parseCanonicalText(stored)), pin)
@@ -77,7 +85,7 @@ function checkPin(genesis: Genesis, pin: Hash | undefined): Genesis {
 /** Asks every connected peer until one gives a genesis that the pin allows. */
 async function askForGenesis(
   requests: PeerRequests,
-  parts: Pick<JoinParts<JoinableNetwork>, 'pin' | 'clock' | 'logger' | 'signal' | 'onEvent'>,
+  parts: Omit<GenesisSearch<JoinableNetwork>, 'store' | 'createNetwork'>,
 ): Promise<Genesis> {
   const { pin, clock, logger, signal } = parts
   const refused = new Set<string>()

@@ -6,19 +6,24 @@ import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { parseCanonicalBytes } from '../protocol/canonical-json.ts'
+import { misbehaviourOf, type Evidence } from '../protocol/evidence.ts'
 import type { Genesis } from '../protocol/genesis.ts'
-import { sealedHeaderShape, type SealedHeader } from '../protocol/header.ts'
+import { sealedHeaderShape, type Header, type SealedHeader } from '../protocol/header.ts'
 import { verifyTransactionProof } from '../protocol/light-verify.ts'
 import { proofAnswer, type ProofAnswer } from '../protocol/messages.ts'
 import type { SigningKey } from '../protocol/signature.ts'
-import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
+import type { Transaction } from '../protocol/transaction.ts'
 import type { Vote } from '../protocol/vote.ts'
+import { collectAnswers } from './answers.ts'
+import { askForEvidence, hearEvidence, openEvidencePool } from './evidence-pool.ts'
 import { gossipVerdict, judge } from './gossip-rules.ts'
 import { createFindIdentity } from './identity.ts'
 import { LightFollower, type Offer } from './light-follower.ts'
 import { serveLightPeers } from './light-peers.ts'
-import { fetchOwnTrades, type Identity } from './own-trades.ts'
-import { createVoter, type Voter } from './voter.ts'
+import { lightSignerBefore } from './light-signers.ts'
+import { lightAckView } from './lineage.ts'
+import { fetchOwnTrade, verifyByBlock, verifyOwnTrades, type Identity, type OwnTradesParts } from './own-trades.ts'
+import { createVoter } from './voter.ts'
 
 export interface LightClientParts {
   readonly genesis: Genesis
@@ -32,7 +37,7 @@ export interface LightClientParts {
   readonly key: SigningKey | null
   /** Headers to keep (the plan's N). */
   readonly windowSize: number
-  /** Without a header for this long, the node says `stale`. */
+  /** Without a new final header, or word that there is none, for this long the node says `stale`. */
   readonly staleAfterMs: number
   /** How often a peer is asked for its tip although gossip is quiet: connections can be half open. */
   readonly pollMs: number
@@ -43,10 +48,12 @@ export type LightEvent =
   | { readonly type: 'header'; readonly sealed: SealedHeader; readonly how: 'linked' | 'proved' }
   | { readonly type: 'verified'; readonly height: number; readonly trades: readonly CheckedTrade[] }
   | { readonly type: 'vote'; readonly vote: Vote }
+  | { readonly type: 'evidence'; readonly evidence: Evidence }
   | { readonly type: 'alarm'; readonly code: string; readonly reason: string }
 
 export interface LightStatus {
-  readonly state: 'syncing' | 'live' | 'stale'
+  /** `alarm`: it holds evidence against an authority; `stale`: no final header, nor word that there is none, for too long. */
+  readonly state: 'syncing' | 'live' | 'stale' | 'alarm'
   readonly tip: { readonly height: number; readonly header_hash: Hash } | null
   readonly headers: readonly SealedHeader[]
   readonly votes_sent: number
@@ -75,6 +82,8 @@ export interface LightClient {
   prove(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<CheckedProof>
   /** Under which id this key is registered as active; `undefined` if it is not. */
   identityOf(key: SigningKey): Promise<Identity | undefined>
+  /** Proven misbehaviour that this node knows of, the newest first. */
+  evidence(limit: number): Promise<readonly Evidence[]>
   /** The body of a proved transaction, found by its hash; for its party. Throws `forbidden`. */
   bodyOf(proof: CheckedProof, identity: Identity): Promise<Transaction>
 }
@@ -100,42 +109,91 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
   const follower = await LightFollower.open({
     ...parts,
     onAlarm,
+    onDoubleSeal: (held, other) => background(foundSeals(held, other)),
+    onTrusted: () => (lastNewsAt = clock.now()),
     onTip: (sealed, how) => {
-      lastNewsAt = clock.now()
       onEvent({ type: 'header', sealed, how })
       if (parts.key !== null) considerWith(parts.key, sealed)
     },
   })
-  const voter = parts.key === null ? null : voterOf(parts, parts.key, follower.chainId, onAlarm, () => (votesSent += 1))
+  const { chainId } = follower
+  const ownTrades: OwnTradesParts = {
+    ...parts,
+    chainId,
+    amountDecimals: parts.genesis.amount_decimals,
+    onAlarm,
+    onVerified: (height, trades) => onEvent({ type: 'verified', height, trades }),
+  }
+  const evidence = await openEvidencePool({
+    ...parts,
+    chainId,
+    signerBefore: (id, height) => lightSignerBefore({ ...parts, follower }, id, height),
+    onEvidence: (found) => {
+      const { kind, signer_id, height } = misbehaviourOf(found)
+      onEvent({ type: 'evidence', evidence: found })
+      onAlarm('evidence', `${kind} by ${signer_id} at height ${height}`)
+      if (parts.key !== null) background(dispute(parts.key, height))
+    },
+  })
+  const isAccused = (minerId: string): boolean =>
+    follower.head.sealers.some(({ id, public_key }) => id === minerId && evidence.isAccused(public_key))
+  const voter =
+    parts.key === null
+      ? null
+      : createVoter({
+          ...parts,
+          key: parts.key,
+          chainId,
+          isAccused,
+          onAlarm,
+          viewOf: (header, lastAck) => lightAckView(follower, requests, header, lastAck),
+          check: (sealed, identity) => verifyOwnTrades(ownTrades, sealed, identity),
+          onVote: (vote) => {
+            votesSent += 1
+            onEvent({ type: 'vote', vote })
+          },
+        })
 
-  /** Eligible is who is registered before the block. */
+  /** The registry before a block that is held says who votes on it; `undefined` if the header before is not held. */
+  function parentOf({ header }: SealedHeader): Header | null | undefined {
+    if (header.height === 0) return null
+    return follower.window.find((held) => held.header.height === header.height - 1)?.header
+  }
+
   function considerWith(key: SigningKey, sealed: SealedHeader): void {
-    const parent = follower.window.find(({ header }) => header.height === sealed.header.height - 1)?.header ?? null
-    if (parent === null && sealed.header.height > 0) return
-    void voter?.consider(sealed, () => findIdentity(key, parent))
+    const parent = parentOf(sealed)
+    if (parent !== undefined) void voter?.consider(sealed, () => findIdentity(key, parent))
+  }
+
+  async function foundSeals(held: SealedHeader, other: SealedHeader): Promise<void> {
+    const outcome = await evidence.foundSeals(held, other)
+    if (typeof outcome === 'object') logger.warn({ code: outcome.refused }, `two seals, no evidence: ${outcome.reason}`)
+  }
+
+  /** Whatever becomes of the chain, this household keeps its own trades of the block that it holds, whole block asked for. */
+  async function dispute(key: SigningKey, height: number): Promise<void> {
+    const held = follower.window.find(({ header }) => header.height === height)
+    const parent = held && parentOf(held)
+    const identity = parent === undefined ? undefined : await findIdentity(key, parent)
+    if (held === undefined || identity === undefined) return
+    const verdict = await verifyByBlock(ownTrades, held, identity)
+    if (!verdict.ok) onAlarm(verdict.code, `block ${height}: ${verdict.reason}`)
   }
 
   async function syncWith(peer: string): Promise<void> {
-    await follower.syncWith(peer)
-    lastNewsAt = clock.now()
+    const { isNewest } = await follower.syncWith(peer)
+    if (isNewest) lastNewsAt = clock.now()
     await voter?.resend(peer)
   }
 
-  /** Every connected peer until one works; the last failure if none does. */
+  /** Every connected peer, so that tips are compared; the last failure if none could be followed. */
   async function sync(): Promise<void> {
-    let failure: unknown = ledgerError('not_ready', { reason: 'no peer is connected' })
-    for (const peer of requests.peers()) {
-      try {
-        await syncWith(peer)
-        return
-      } catch (error) {
-        failure = error
-      }
-    }
-    throw failure
+    const { given, failures } = await collectAnswers(clock, requests.peers().map(syncWith))
+    if (given.length > 0) return
+    throw failures.at(-1) ?? ledgerError('not_ready', { reason: 'no peer is connected' })
   }
 
-  const background = (task: Promise<void>): void => {
+  function background(task: Promise<void>): void {
     task.catch((error: unknown) => {
       if (!stopped) logger.debug({ error }, 'could not sync')
     })
@@ -150,11 +208,12 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
 
   async function onHeader(payload: Uint8Array, from: string): Promise<GossipVerdict> {
     const offer = await follower.offer(sealedHeaderShape(parseCanonicalBytes(payload), 'header'))
+    if (offer === 'fork') background(follower.compareWith(from))
     if (offer === 'gap' || follower.needsProof) background(follower.syncWith(from).then(() => undefined, sync))
     return verdictOf(offer)
   }
 
-  serveLightPeers({ follower, genesis: parts.genesis, requests, store })
+  serveLightPeers({ follower, genesis: parts.genesis, requests, store, evidence })
 
   return {
     start() {
@@ -164,8 +223,10 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
           (error) => logger.error({ error }, 'a gossiped header could not be handled'),
         ),
       )
+      hearEvidence(gossip, evidence, logger)
       removeListener = requests.onConnect((peer) => {
         background(syncWith(peer))
+        background(askForEvidence(requests, evidence, peer))
         // A block sealed while the subscription was on its way is not gossiped to this node: it asks once more.
         cancelSettle = clock.after(SETTLE_MS, () => background(syncWith(peer)))
       })
@@ -184,8 +245,9 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
     status() {
       const { anchor, anchor_hash } = follower.head
       const quiet = lastNewsAt === null ? Infinity : clock.now() - lastNewsAt
+      const isAlarmed = follower.head.sealers.some(({ public_key }) => evidence.isAccused(public_key))
       return {
-        state: lastNewsAt === null ? 'syncing' : quiet > parts.staleAfterMs ? 'stale' : 'live',
+        state: isAlarmed ? 'alarm' : lastNewsAt === null ? 'syncing' : quiet > parts.staleAfterMs ? 'stale' : 'live',
         tip: anchor === null ? null : { height: anchor.header.height, header_hash: anchor_hash },
         headers: follower.window,
         votes_sent: votesSent,
@@ -197,7 +259,9 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
 
     identityOf: (key) => findIdentity(key, follower.head.anchor?.header ?? null),
 
-    bodyOf: (proof, identity) => fetchBody(parts, identity, follower.chainId, proof.answer),
+    bodyOf: ({ answer }, identity) => fetchOwnTrade(ownTrades, identity, answer.header.height, answer.tx_hash),
+
+    evidence: (limit) => evidence.list(limit),
 
     async prove(by) {
       let failure: unknown = ledgerError('not_ready', { reason: 'no peer is connected' })
@@ -216,42 +280,6 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
 function verdictOf(offer: Offer): GossipVerdict {
   if (offer === 'followed') return 'accept'
   return typeof offer === 'object' ? gossipVerdict(offer.refused) : 'ignore'
-}
-
-function voterOf(
-  parts: LightClientParts,
-  key: SigningKey,
-  chainId: Hash,
-  onAlarm: (code: string, reason: string) => void,
-  countVote: () => void,
-): Voter {
-  return createVoter({
-    ...parts,
-    chainId,
-    amountDecimals: parts.genesis.amount_decimals,
-    key,
-    onAlarm,
-    onVerified: (height, trades) => parts.onEvent({ type: 'verified', height, trades }),
-    onVote: (vote) => {
-      countVote()
-      parts.onEvent({ type: 'vote', vote })
-    },
-  })
-}
-
-/** The body of a proved transaction, for its party. Throws `forbidden`. */
-async function fetchBody(
-  parts: LightClientParts,
-  identity: Identity,
-  chainId: Hash,
-  proof: ProofAnswer,
-): Promise<Transaction> {
-  const trades = await fetchOwnTrades({ ...parts, chainId, identity }, proof.header.height)
-  const own = trades.find(({ transaction }) => hashTransaction(transaction) === proof.tx_hash)
-  if (own === undefined) {
-    throw ledgerError('forbidden', { reason: `${identity.id} is no party of transaction ${proof.tx_hash}` })
-  }
-  return own.transaction
 }
 
 async function proveWith(

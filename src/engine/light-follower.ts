@@ -16,7 +16,7 @@ import {
   type TrustedState,
 } from '../protocol/light-verify.ts'
 import { MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
-import { anchorAnswer, headersAnswer, statusAnswer } from '../protocol/messages.ts'
+import { anchorAnswer, headersAnswer, statusAnswer, type StatusAnswer } from '../protocol/messages.ts'
 import { createSerial } from './serial.ts'
 
 export interface FollowerParts {
@@ -29,19 +29,31 @@ export interface FollowerParts {
   readonly windowSize: number
   /** Called for each header that becomes the tip, after it is durable. `how`: linked to the last one, or moved to by proofs. */
   readonly onTip: (sealed: SealedHeader, how: 'linked' | 'proved') => void
+  /** Called when the trusted header has moved on, after it is durable. */
+  readonly onTrusted: () => void
   /** Called when a peer shows something that no honest peer can. */
   readonly onAlarm: (code: string, reason: string) => void
+  /** Called with two headers of one height, both with a true seal of the same sealer. */
+  readonly onDoubleSeal: (held: SealedHeader, other: SealedHeader) => void
 }
 
 /** What became of an offered header. */
-export type Offer = 'followed' | 'known' | 'gap' | { readonly refused: LightCode | 'conflict'; readonly reason: string }
+export type Offer =
+  | 'followed'
+  | 'known'
+  | 'gap'
+  /** It goes on from another header of the head's height than this node has. */
+  | 'fork'
+  | { readonly refused: LightCode | 'conflict'; readonly reason: string }
 
-/** How a sync went: headers skipped over, and what it took. */
+/** How a sync went: headers skipped over, what it took, and whether the peer has nothing that is newer. */
 export interface SyncReport {
   readonly from: number | null
   readonly to: number | null
   /** Size of the answers, canonical bytes. */
   readonly bytes: number
+  /** The newest header of the peer is the newest here, and it is trusted. */
+  readonly isNewest: boolean
 }
 
 /**
@@ -55,6 +67,8 @@ export class LightFollower {
   #trusted: TrustedState
   #head: TrustedState
   #window: readonly SealedHeader[] = []
+  /** Conflicts that were alarmed about: once is enough. */
+  readonly #alarmed = new Set<Hash>()
 
   private constructor(parts: FollowerParts) {
     this.#parts = parts
@@ -69,7 +83,7 @@ export class LightFollower {
     const stored = await parts.store.window()
     if (stored !== undefined) {
       follower.#trusted = stored.trusted
-      follower.#head = stored.head
+      follower.#head = stored.head.anchor_hash === stored.trusted.anchor_hash ? stored.trusted : stored.head
       follower.#window = stored.headers
     }
     return follower
@@ -108,8 +122,15 @@ export class LightFollower {
    * Moves to the tip of a peer: header by header if it is near, by proofs if it is far or if trust needs them. Throws
    * `peer_refused`, `peer_unreachable`.
    */
-  syncWith(peer: string): Promise<SyncReport> {
-    return this.#lane(() => this.#sync(peer))
+  async syncWith(peer: string): Promise<SyncReport> {
+    // Asked before it is this peer's turn: one that is silent holds up nobody.
+    const status = statusAnswer(await this.#parts.requests.request(peer, 'status', {}), 'status')
+    return await this.#lane(() => this.#sync(peer, status))
+  }
+
+  /** Looks for what contradicts the chain here, after a header that forks off it. Throws `peer_refused`. */
+  compareWith(peer: string): Promise<void> {
+    return this.#lane(() => this.#compareWith(peer))
   }
 
   async #offer(sealed: SealedHeader): Promise<Offer> {
@@ -121,13 +142,13 @@ export class LightFollower {
     if (header.height > this.height + 1) return 'gap'
     const result = verifyNext(this.#head, sealed, this.#context())
     if (!result.ok) return this.#refusal(result, sealed)
-    const isTrusted = this.#head === this.#trusted && this.#head.policy?.finality.policy === 'authority'
+    const isTrusted = this.#head === this.#trusted && this.#isByAuthority
     await this.#move(isTrusted ? result.state : this.#trusted, result.state, [...this.#window, sealed], 'linked')
     return 'followed'
   }
 
   #refusal({ code, reason }: { readonly code: LightCode; readonly reason: string }, sealed: SealedHeader): Offer {
-    if (code === 'wrong_parent') return this.#conflict(sealed)
+    if (code === 'wrong_parent') return this.#hasSeal(sealed) ? 'fork' : unsealed(sealed)
     // Another key may seal since the registry changed: the handover says so, if a peer has it.
     const registryChanged =
       this.#head.anchor !== null && this.#head.anchor.header.registry_root !== this.#head.registry_root
@@ -137,34 +158,70 @@ export class LightFollower {
 
   /** An older header is no news, unless it is a second one of a height that this node knows. */
   #offerBelowTip(sealed: SealedHeader): Offer {
-    const known = this.#window.some((held) => held.header.height === sealed.header.height)
-    return known ? this.#conflict(sealed) : 'known'
+    const held = this.#window.find(({ header }) => header.height === sealed.header.height)
+    return held === undefined ? 'known' : this.#conflict(held, sealed)
   }
 
-  /** A header that contradicts a known one: alarming if an authority really sealed it, noise otherwise. */
-  #conflict(sealed: SealedHeader): Offer {
-    const { header } = sealed
-    const sealer = this.#head.sealers.find((entry) => entry.id === header.miner_id)
-    const seal = sealer === undefined ? undefined : verifySeal(sealed, sealer.public_key)
-    if (seal?.ok !== true)
-      return { refused: 'bad_seal', reason: `a conflicting header of height ${header.height} without a seal` }
-    const reason = `${header.miner_id} sealed a header of height ${header.height} that contradicts the known chain`
-    this.#parts.onAlarm('conflict', reason)
+  /** A header that contradicts one that is held: alarming if an authority really sealed it, noise otherwise. */
+  #conflict(held: SealedHeader, other: SealedHeader): Offer {
+    if (!this.#hasSeal(other)) return unsealed(other)
+    const { height, miner_id } = other.header
+    const reason = `${miner_id} sealed a header of height ${height} that contradicts the known chain`
+    const hash = hashHeader(other.header)
+    if (!this.#alarmed.has(hash) && this.#alarmed.size < MAX_ALARMS) {
+      this.#alarmed.add(hash)
+      this.#parts.onAlarm('conflict', reason)
+      if (held.header.miner_id === miner_id) this.#parts.onDoubleSeal(held, other)
+    }
     return { refused: 'conflict', reason }
   }
 
-  async #sync(peer: string): Promise<SyncReport> {
-    const { requests, windowSize } = this.#parts
+  #hasSeal(sealed: SealedHeader): boolean {
+    const sealer = this.#head.sealers.find((entry) => entry.id === sealed.header.miner_id)
+    return sealer !== undefined && verifySeal(sealed, sealer.public_key).ok
+  }
+
+  /**
+   * Looks for a header of the peer that contradicts one that is held. Throws `peer_refused` with code `conflict` under policy
+   * `authority`, where the first seen stays; under vote policies a proven quorum decides which of the two it is.
+   */
+  async #compareWith(peer: string): Promise<void> {
+    const [oldest] = this.#window
+    if (oldest === undefined) return
+    const asked = { from_height: oldest.header.height, count: this.#window.length }
+    const { headers } = headersAnswer(await this.#parts.requests.request(peer, 'headers', asked), 'headers')
+    for (const other of headers) {
+      const held = this.#window.find(({ header }) => header.height === other.header.height)
+      if (held === undefined || hashHeader(held.header) === hashHeader(other.header)) continue
+      const offer = this.#conflict(held, other)
+      if (typeof offer === 'object' && this.#isByAuthority) this.#refuse(peer, offer.refused, offer.reason)
+      return
+    }
+  }
+
+  get #isByAuthority(): boolean {
+    return this.#head.policy?.finality.policy === 'authority'
+  }
+
+  async #sync(peer: string, status: StatusAnswer): Promise<SyncReport> {
+    const { windowSize } = this.#parts
     const from = this.#head.anchor === null ? null : this.height
-    const status = statusAnswer(await requests.request(peer, 'status', {}), 'status')
     const tip = status.tip?.height ?? -1
-    const near = tip - this.height <= windowSize && this.#head.policy?.finality.policy === 'authority'
+    if (this.#contradicts(status.tip)) await this.#compareWith(peer)
+    const near = tip - this.height <= windowSize && this.#isByAuthority
     let bytes = 0
     // By proofs, if the way is long, or if only a proven quorum or handover makes the head trusted.
     if (!near && (status.final_height ?? -1) > heightOf(this.#trusted)) bytes += await this.#moveByProof(peer)
     if (tip > this.height)
       bytes += await this.#downloadHeaders(peer, Math.min(tip - this.height, MAX_HEADERS_PER_REQUEST))
-    return { from, to: this.#head.anchor === null ? null : this.height, bytes }
+    const isNewest = this.#head === this.#trusted && tip <= this.height && this.#head.anchor_hash === hashOf(status)
+    return { from, to: this.#head.anchor === null ? null : this.height, bytes, isNewest }
+  }
+
+  /** True if the peer's tip is of a height that is held, and another header. */
+  #contradicts(tip: StatusAnswer['tip']): boolean {
+    const held = this.#window.find(({ header }) => header.height === tip?.height)
+    return held !== undefined && hashHeader(held.header) !== tip?.header_hash
   }
 
   async #downloadHeaders(peer: string, count: number): Promise<number> {
@@ -172,7 +229,8 @@ export class LightFollower {
     const answer = headersAnswer(await this.#parts.requests.request(peer, 'headers', asked), 'headers')
     for (const sealed of answer.headers) {
       const offer = await this.#offer(sealed)
-      if (offer === 'gap') break
+      if (offer === 'fork') await this.#compareWith(peer)
+      if (offer === 'gap' || offer === 'fork') break
       if (typeof offer === 'object') this.#refuse(peer, offer.refused, offer.reason)
     }
     return canonicalText(answer).length
@@ -245,9 +303,11 @@ export class LightFollower {
   async #keep(trusted: TrustedState, head: TrustedState, headers: readonly SealedHeader[]): Promise<void> {
     const window = headers.slice(-this.#parts.windowSize)
     await this.#parts.store.putWindow({ headers: window, trusted, head })
+    const isNews = trusted.anchor_hash !== this.#trusted.anchor_hash
     this.#trusted = trusted
     this.#head = head
     this.#window = window
+    if (isNews) this.#parts.onTrusted()
   }
 
   async #move(
@@ -264,5 +324,16 @@ export class LightFollower {
     return { genesis: this.#parts.genesis, chainId: this.chainId, now: this.#parts.clock.now() }
   }
 }
+
+/** Far more than honest nodes ever see, and little to remember. */
+const MAX_ALARMS = 1_000
+
+const unsealed = ({ header }: SealedHeader): Offer => ({
+  refused: 'bad_seal',
+  reason: `a conflicting header of height ${header.height} without a seal`,
+})
+
+/** Where the peer is; an empty chain is where everybody begins. */
+const hashOf = ({ chain_id, tip }: StatusAnswer): Hash => tip?.header_hash ?? chain_id
 
 const heightOf = (state: TrustedState): number => state.anchor?.header.height ?? -1

@@ -3,6 +3,7 @@ import type { LightStore } from '../ports/light-store.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import { headersParams, proofParams } from '../protocol/messages.ts'
+import { serveEvidence, type EvidencePool } from './evidence-pool.ts'
 import type { LightFollower } from './light-follower.ts'
 
 export interface LightPeersParts {
@@ -10,10 +11,11 @@ export interface LightPeersParts {
   readonly genesis: Genesis
   readonly requests: PeerRequests
   readonly store: LightStore
+  readonly evidence: EvidencePool
 }
 
 /** A light node answers for its window and for the proofs that it holds (docs/protocol.md 8). */
-export function serveLightPeers({ follower, genesis, requests, store }: LightPeersParts): void {
+export function serveLightPeers({ follower, genesis, requests, store, evidence }: LightPeersParts): void {
   requests.serve('genesis', () => Promise.resolve({ genesis }))
 
   requests.serve('status', () => {
@@ -29,6 +31,8 @@ export function serveLightPeers({ follower, genesis, requests, store }: LightPee
     // Ascending from from_height, as everywhere: a window that begins later has nothing to say.
     return Promise.resolve({ headers: headers[0]?.header.height === from_height ? headers : [] })
   })
+
+  serveEvidence(requests, evidence)
 
   requests.serve('proof', async (params) => {
     const { at_height, ...by } = proofParams(params, 'proof')

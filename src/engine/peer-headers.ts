@@ -1,4 +1,5 @@
 import type { Logger } from '../ports/logger.ts'
+import type { Hash } from '../protocol/bytes.ts'
 import { hashHeader, verifySeal, type SealedHeader } from '../protocol/header.ts'
 import type { Chain } from './chain.ts'
 import type { SealGuard } from './seal-guard.ts'
@@ -31,6 +32,9 @@ export function createPeerHeaders({ chain, guard, logger, minerId }: PeerHeaders
     return entry !== undefined && verifySeal(sealed, entry.public_key).ok
   }
 
+  /** Other headers of authorities at heights of this chain: each is said once. */
+  const told = new Set<Hash>()
+
   return {
     isSealed,
     async consider(sealed, from) {
@@ -40,12 +44,14 @@ export function createPeerHeaders({ chain, guard, logger, minerId }: PeerHeaders
       if (ours?.hash === hash || !isSealed(sealed)) return
       const fields = { height, hash, miner_id, peer: from }
       if (ours === undefined) {
-        guard.saw({ height, hash, miner_id, from })
-        logger.warn(fields, `a peer has block ${height} sealed by ${miner_id}, above the tip of this database`)
+        const isNews = guard.saw({ height, hash, miner_id, from })
+        if (isNews)
+          logger.warn(fields, `a peer has block ${height} sealed by ${miner_id}, above the tip of this database`)
         return
       }
       const reason = `a peer has another block ${height} sealed by ${miner_id}: header ${hash}, here it is ${ours.hash}`
-      logger.error(fields, reason)
+      if (!told.has(hash)) logger.error(fields, reason)
+      told.add(hash)
       if (miner_id === minerId) guard.conflict(reason)
     },
   }

@@ -1,20 +1,19 @@
-import type { ChainStore } from '../ports/chain-store.ts'
 import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { MarketStore, RestoredTick } from '../ports/market-store.ts'
 import type { Block } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
+import type { Verdict } from '../protocol/errors.ts'
 import { hashHeader } from '../protocol/header.ts'
 import { hashTransaction } from '../protocol/transaction.ts'
-import { Chain } from './chain.ts'
-import { prefixOf } from './chain-prefix.ts'
+import type { Chain } from './chain.ts'
+import { sizeOf, stateAfter, verifyBlock } from './chain-state.ts'
 import type { Finalizer } from './finalizer.ts'
 import { restoredContent } from './tick-content.ts'
 
 export interface PutBackParts {
   readonly chain: Chain
-  readonly chainStore: ChainStore
   readonly store: MarketStore
   readonly finalizer: Finalizer
   readonly clock: Clock
@@ -35,8 +34,10 @@ export interface PutBack {
   add(block: Block, from: string): Promise<void>
 }
 
+const PROGRESS_EVERY = 1_000
+
 export function createPutBack(parts: PutBackParts): PutBack {
-  const { chain, chainStore, store, finalizer, clock, logger } = parts
+  const { chain, store, finalizer, clock, logger } = parts
 
   async function intoSql(block: Block, txHashes: readonly Hash[]): Promise<void> {
     const { header, signature } = block
@@ -60,18 +61,20 @@ export function createPutBack(parts: PutBackParts): PutBack {
       if (size >= chain.size) return
       const missing = chain.size - size
       logger.warn({ missing, from_height: size }, `SQL is older than LevelDB: ${missing} blocks are put back`)
-      const prefix = await Chain.open(chain.genesis, prefixOf(chainStore, size))
-      for (let height = size; height < chain.size; height++) {
+      let state = await chain.stateAt(size)
+      while (sizeOf(state) < chain.size) {
+        const height = sizeOf(state)
         const block = await chain.blockAt(height)
-        const txHashes = checked(prefix, block, `LevelDB, block ${height}`)
-        await intoSql(block, txHashes)
-        await prefix.append(block, txHashes)
+        const place = `LevelDB, block ${height}`
+        await intoSql(block, checked(block, verifyBlock(state, block, chain), place))
+        state = stateAfter(state, block, hashHeader(block.header), chain.chainId)
+        if (height % PROGRESS_EVERY === 0) logger.info({ height }, `${place} put back into SQL`)
       }
       logger.warn({ height: chain.size - 1 }, `SQL has block ${chain.size - 1} again, as LevelDB`)
     },
 
     async add(block, from) {
-      const txHashes = checked(chain, block, `block ${block.header.height} of ${from}`)
+      const txHashes = checked(block, chain.verify(block), `block ${block.header.height} of ${from}`)
       await intoSql(block, txHashes)
       await chain.append(block, txHashes)
       logger.info({ height: block.header.height, peer: from }, `block ${block.header.height} put back from a peer`)
@@ -80,8 +83,7 @@ export function createPutBack(parts: PutBackParts): PutBack {
 }
 
 /** Gives the hashes of a block's transactions. Throws `corrupt` if it is not valid as the next block. */
-function checked(chain: Chain, block: Block, place: string): readonly Hash[] {
-  const verdict = chain.verify(block)
+function checked(block: Block, verdict: Verdict, place: string): readonly Hash[] {
   if (verdict.ok) return block.transactions.map(hashTransaction)
   throw ledgerError('corrupt', { place, expected: 'a valid block', found: `${verdict.code}: ${verdict.reason}` })
 }

@@ -36,6 +36,8 @@ export interface Restorer {
    * have told their tip, at the latest after GRACE_MS: a node that is alone must start all the same.
    */
   start(awaited: number): Promise<void>
+  /** A header that a peer has sent by itself. */
+  heard(sealed: SealedHeader, peer: string): Promise<void>
   /** No block is put back after this; the one in hand is waited for by who waits for ticks. */
   stop(): void
 }
@@ -52,6 +54,8 @@ export function createRestorer(parts: RestorerParts): Restorer {
   let cancelRetry: (() => void) | undefined
   let stopListening = (): void => undefined
   let told: string | undefined
+  /** Blocks were put back since the last time that waiting ticks were sealed. */
+  let hasNews = false
 
   /** Asks a peer for its tip and considers it. */
   async function compare(peer: string): Promise<StatusAnswer> {
@@ -94,6 +98,7 @@ export function createRestorer(parts: RestorerParts): Restorer {
     const block = await fetchBlock(requests, peer, sealed, sign)
     if (isStopped()) return
     await runner.restore(block, peer)
+    hasNews = true
     guard.stuck(undefined)
   }
 
@@ -107,13 +112,8 @@ export function createRestorer(parts: RestorerParts): Restorer {
     if (key === undefined) {
       throw ledgerError('not_ready', { reason: `this node does not have the key ${known ?? ''} of ${minerId}` })
     }
-    return createCredentialSigner({
-      chainId: chain.chainId,
-      voterId: minerId,
-      key: () => Promise.resolve(key),
-      clock,
-      randomBytes,
-    })
+    const signing = { voterId: () => minerId, key: () => Promise.resolve(key) }
+    return createCredentialSigner({ ...signing, chainId: chain.chainId, clock, randomBytes })
   }
 
   /** Compares with one peer, then catches up with it if it has whole blocks. Never throws. */
@@ -148,8 +148,9 @@ export function createRestorer(parts: RestorerParts): Restorer {
     if (isStopped()) return
     const reason = guard.reason()
     if (reason === undefined) {
-      if (told === undefined) return
+      if (told === undefined && !hasNews) return
       told = undefined
+      hasNews = false
       logger.info({ height: chain.size - 1 }, `this database is up to date again: block ${chain.size - 1}`)
       await runner.recover().catch((error: unknown) => logger.error({ error }, 'waiting ticks could not be sealed'))
       return
@@ -187,6 +188,10 @@ export function createRestorer(parts: RestorerParts): Restorer {
         enough()
       })
       await conclude()
+    },
+    async heard(sealed, peer) {
+      await peerHeaders.consider(sealed, peer)
+      if (guard.reason() !== undefined) void meet(peer, () => undefined)
     },
     stop() {
       stopped = true

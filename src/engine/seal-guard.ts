@@ -1,12 +1,9 @@
 import { ledgerError } from '../ports/errors.ts'
-import type { HighWater } from '../ports/high-water.ts'
-import type { Hash } from '../protocol/bytes.ts'
+import type { HighWater, HighWaterMark } from '../ports/high-water.ts'
 import type { Chain } from './chain.ts'
 
 /** A block that an authority of this chain has sealed, as a peer has shown it. */
-export interface Sighting {
-  readonly height: number
-  readonly hash: Hash
+export interface Sighting extends HighWaterMark {
   readonly miner_id: string
   /** The peer. */
   readonly from: string
@@ -21,9 +18,12 @@ export interface SealGuard {
   reason(): string | undefined
   /** Throws `not_ready` with the reason. */
   check(): void
-  /** A block above the tip is sealed; nothing may be sealed until this chain has reached it. */
-  saw(sighting: Sighting): void
-  /** Compares what was seen above the tip with what is there now. Ticks wait meanwhile. */
+  /** A block above the tip is sealed; nothing may be sealed until this chain has reached it. True if it is the highest. */
+  saw(sighting: Sighting): boolean
+  /**
+   * Compares the blocks that are there now with what this authority has sealed before, and with what was seen above the
+   * tip. Ticks wait meanwhile. Throws `corrupt` if one is another, and nothing may be sealed from then on.
+   */
   reached(): Promise<void>
   /** Why the last try to catch up has failed; `undefined` once it goes on. Shown with the reason. */
   stuck(because: string | undefined): void
@@ -56,6 +56,14 @@ export function createSealGuard(chain: Chain, highWater: HighWater): SealGuard {
     return missing === undefined || trouble === undefined ? missing : `${missing}; ${trouble}`
   }
 
+  async function compare({ height, hash }: HighWaterMark, whose: string): Promise<void> {
+    const found = await chain.hashAt(height)
+    if (found === undefined || found === hash) return
+    const expected = `header ${hash}, ${whose}`
+    conflicting = `block ${height}: expected ${expected}, found header ${found}: ${ADVICE}`
+    throw ledgerError('corrupt', { place: `block ${height}`, expected, found: `header ${found}` })
+  }
+
   return {
     reason,
     check() {
@@ -63,29 +71,16 @@ export function createSealGuard(chain: Chain, highWater: HighWater): SealGuard {
       if (found !== undefined) throw ledgerError('not_ready', { reason: found })
     },
     saw(sighting) {
-      if (highest === undefined || sighting.height > highest.height) highest = sighting
+      if (highest !== undefined && sighting.height <= highest.height) return false
+      highest = sighting
+      return true
     },
     async reached() {
-      if (highest === undefined || highest.height >= chain.size) return
-      const { height, hash, miner_id } = highest
-      highest = undefined
-      const [stored] = await chain.headers(height, 1)
-      if (stored?.hash === hash) return
-      conflicting = `a peer has block ${height} (${hash}) sealed by ${miner_id}, here it is ${stored?.hash ?? 'not there'}: ${ADVICE}`
+      const { mark } = highWater
+      if (mark !== null) await compare(mark, 'which this authority has sealed (high-water file)')
+      if (highest !== undefined) await compare(highest, `which a peer has, sealed by ${highest.miner_id}`)
     },
     stuck: (because) => void (trouble = because),
     conflict: (found) => void (conflicting = `${found}: ${ADVICE}`),
   }
-}
-
-/** Throws `corrupt` if this chain has another block than the one that this authority has sealed. */
-export async function compareHighWater(chain: Chain, { mark }: HighWater): Promise<void> {
-  if (mark === null || mark.height >= chain.size) return
-  const [stored] = await chain.headers(mark.height, 1)
-  if (stored?.hash === mark.hash) return
-  throw ledgerError('corrupt', {
-    place: `block ${mark.height}`,
-    expected: `header ${mark.hash}, which this authority has sealed (high-water file)`,
-    found: stored === undefined ? 'nothing' : `header ${stored.hash}`,
-  })
 }

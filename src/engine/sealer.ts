@@ -15,7 +15,7 @@ import type { Chain, Tip } from './chain.ts'
 import type { EventHub } from './events.ts'
 import type { Finalizer } from './finalizer.ts'
 import type { PutBack } from './put-back.ts'
-import { compareHighWater, type SealGuard } from './seal-guard.ts'
+import type { SealGuard } from './seal-guard.ts'
 
 export interface SealerParts {
   readonly chain: Chain
@@ -81,7 +81,6 @@ export function createSealer(parts: SealerParts): Sealer {
       for (const row of rows) await apply(row)
       if (rows.length < PAGE) break
     }
-    await compareHighWater(chain, highWater)
     await guard.reached()
     await raiseToTip()
   }
@@ -191,7 +190,6 @@ export function createSealer(parts: SealerParts): Sealer {
       await align()
       if (block.header.height < chain.size) return
       await putBack.add(block, from)
-      await compareHighWater(chain, highWater)
       await guard.reached()
       await raiseToTip()
       await finalizer.evaluate()

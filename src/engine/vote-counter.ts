@@ -1,104 +1,186 @@
+import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
+import type { FinalityStore, VoteCount } from '../ports/finality-store.ts'
 import type { VoteAnswer } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
-import type { MarketStore, VoteOutcome } from '../ports/market-store.ts'
-import type { Vote } from '../protocol/vote.ts'
-import { verifyVote } from '../protocol/vote.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import type { Registry } from '../protocol/registry.ts'
+import { verifyVote, type Vote } from '../protocol/vote.ts'
 import type { Chain } from './chain.ts'
 import type { EventHub } from './events.ts'
+import type { EvidencePool } from './evidence-pool.ts'
 import type { Finalizer } from './finalizer.ts'
 
+/** A header that is known here, with the registry that decides who votes on it. */
+export interface VoteTarget {
+  readonly height: number
+  readonly registryBefore: Registry
+}
+
 export interface VoteCounterParts {
-  readonly chain: Chain
-  readonly store: MarketStore
+  readonly chainId: Hash
+  /** The header that a vote names, if it is known here. */
+  readonly find: (headerHash: Hash) => Promise<VoteTarget | undefined>
+  readonly store: FinalityStore
+  readonly evidence: Pick<EvidencePool, 'foundVotes'>
   readonly events: EventHub
   readonly finalizer: Finalizer
+  readonly clock: Clock
   readonly logger: Logger
 }
 
-/** Checks, stores and counts votes. Votes that arrive together are stored in one transaction. */
+/** A vote that is stored, and what its sender hears: the counts include it. */
+export interface CountedVote {
+  readonly outcome: 'stored' | 'same'
+  readonly answer: VoteAnswer
+}
+
+/**
+ * Checks, stores and counts votes. Votes that arrive together are one SQL transaction, one count of their headers and
+ * one look at what is final now.
+ */
 export interface VoteCounter {
   /**
    * Durable once it returns. Throws `wrong_chain`, `unknown_block`, `wrong_header`, `unknown_voter`, `bad_signature`,
    * `vote_conflict`; nothing is stored then. The same vote again is `same`.
    */
-  cast(vote: Vote): Promise<{ readonly outcome: 'stored' | 'same'; readonly answer: VoteAnswer }>
+  cast(vote: Vote): Promise<CountedVote>
 }
+
+/** How long a vote waits for others, at least: those of one packet are checked before a timer has its turn. */
+const GATHER_MS = 2
+/** Votes of one transaction: some 10 ms, so that ticks and reads need not wait long for their turn. */
+const MAX_BATCH = 1_000
 
 interface Waiting {
   readonly vote: Vote
-  readonly resolve: (outcome: VoteOutcome) => void
+  readonly resolve: (counted: CountedVote) => void
   readonly reject: (error: unknown) => void
 }
 
 export function createVoteCounter(parts: VoteCounterParts): VoteCounter {
-  const { chain, store, events, finalizer, logger } = parts
+  const { clock } = parts
+  const check = createCheck(parts)
   let waiting: Waiting[] = []
-  let storing = false
+  let gathering = false
 
-  /** One transaction at a time; what arrives meanwhile goes into the next. */
+  /** One batch at a time; what arrives meanwhile goes into the next. */
   async function drain(): Promise<void> {
-    if (storing) return
-    storing = true
     while (waiting.length > 0) {
-      const batch = waiting
-      waiting = []
+      const batch = waiting.slice(0, MAX_BATCH)
+      waiting = waiting.slice(MAX_BATCH)
       try {
-        const outcomes = await store.putVotes(batch.map(({ vote }) => vote))
-        outcomes.forEach((outcome, index) => batch[index]?.resolve(outcome))
+        await count(batch, parts)
       } catch (error) {
         for (const { reject } of batch) reject(error)
       }
     }
-    storing = false
-  }
-
-  function put(vote: Vote): Promise<VoteOutcome> {
-    return new Promise((resolve, reject) => {
-      waiting.push({ vote, resolve, reject })
-      void drain()
-    })
-  }
-
-  async function check(vote: Vote): Promise<void> {
-    if (vote.chain_id !== chain.chainId) {
-      throw ledgerError('wrong_chain', { chain_id: vote.chain_id, expected: chain.chainId })
-    }
-    const { header } = await chain.headerOf(vote.header_hash)
-    const target = { hash: vote.header_hash, height: header.height }
-    const verdict = verifyVote(vote, chain.chainId, target, chain.registryBefore(header.height).active(vote.voter_id))
-    if (verdict.ok) return
-    const { code, reason } = verdict
-    switch (code) {
-      case 'wrong_chain':
-      case 'wrong_header':
-        throw ledgerError('wrong_header', { header_hash: vote.header_hash, reason })
-      case 'unknown_voter':
-        throw ledgerError('unknown_voter', { voter_id: vote.voter_id, reason })
-      case 'bad_signature':
-        throw ledgerError('bad_signature', { signer: vote.voter_id })
-    }
+    gathering = false
   }
 
   return {
     async cast(vote) {
       await check(vote)
-      const result = await put(vote)
-      const { voter_id, height, header_hash } = vote
-      if (result.outcome === 'conflict') {
-        throw ledgerError('vote_conflict', { voter_id, height, header_hash: result.stored.header_hash })
-      }
-      const counts = (await store.voteCounts([header_hash])).get(header_hash) ?? { ack: 0, reject: 0 }
-      await finalizer.count(vote)
-      const status = height <= finalizer.finalHeight ? 'final' : 'proposed'
-      const answer: VoteAnswer = { header_hash, status, votes: { ...counts, required: finalizer.required(height) } }
-      if (result.outcome === 'stored') {
-        if (vote.decision === 'reject') {
-          logger.warn({ voter_id, height, header_hash }, `${voter_id} rejects block ${height}`)
-        }
-        events.emit({ type: 'vote', vote, votes: answer.votes })
-      }
-      return { outcome: result.outcome, answer }
+      return await new Promise((resolve, reject) => {
+        waiting.push({ vote, resolve, reject })
+        if (gathering) return
+        gathering = true
+        clock.after(GATHER_MS, () => void drain())
+      })
     },
+  }
+}
+
+/** Stores and counts a batch, then answers each of it. What it throws comes before the first answer. */
+async function count(batch: readonly Waiting[], parts: VoteCounterParts): Promise<void> {
+  const { store, finalizer } = parts
+  const outcomes = await store.putVotes(batch.map(({ vote }) => vote))
+  const stored = batch.flatMap(({ vote }, index) => (outcomes[index]?.outcome === 'conflict' ? [] : [vote]))
+  // First: what is stored counts, even if the questions after it fail.
+  await finalizer.count(stored)
+  const counts = await store.voteCounts([...new Set(stored.map(({ header_hash }) => header_hash))])
+  batch.forEach(({ vote, resolve, reject }, index) => {
+    const result = outcomes[index]
+    if (result === undefined) {
+      reject(new Error(`the store has ${outcomes.length} outcomes for ${batch.length} votes`))
+    } else if (result.outcome === 'conflict') {
+      const { voter_id, height } = vote
+      reject(ledgerError('vote_conflict', { voter_id, height, header_hash: result.stored.header_hash }))
+      void reportDoubleVote(result.stored, vote, parts)
+    } else {
+      const answer = answerOf(vote, counts, finalizer)
+      if (result.outcome === 'stored') announce(vote, answer, parts)
+      resolve({ outcome: result.outcome, answer })
+    }
+  })
+}
+
+function answerOf(
+  { header_hash, height }: Vote,
+  counts: ReadonlyMap<Hash, VoteCount>,
+  finalizer: Finalizer,
+): VoteAnswer {
+  const status = height <= finalizer.finalHeight ? 'final' : 'proposed'
+  const { ack, reject } = counts.get(header_hash) ?? { ack: 0, reject: 0 }
+  return { header_hash, status, votes: { ack, reject, required: finalizer.required(height) } }
+}
+
+function announce(vote: Vote, { votes }: VoteAnswer, { events, logger }: VoteCounterParts): void {
+  const { voter_id, height, header_hash, decision } = vote
+  if (decision === 'reject') logger.warn({ voter_id, height, header_hash }, `${voter_id} rejects block ${height}`)
+  events.emit({ type: 'vote', vote, votes })
+}
+
+/** Two acks of one height are evidence. It is kept and told in the background: who voted has its answer. */
+async function reportDoubleVote(stored: Vote, vote: Vote, { evidence, logger }: VoteCounterParts): Promise<void> {
+  try {
+    await evidence.foundVotes(stored, vote)
+  } catch (error) {
+    const { voter_id, height } = vote
+    logger.error({ error, voter_id, height }, `the evidence of two acks by ${voter_id} at height ${height} is not kept`)
+  }
+}
+
+/** The check of one vote; it throws what `cast` throws. Cheap questions first, the signature last. */
+function createCheck(parts: VoteCounterParts): (vote: Vote) => Promise<void> {
+  const { chainId, find, store } = parts
+  return async (vote) => {
+    const { chain_id, header_hash, voter_id } = vote
+    if (chain_id !== chainId) throw ledgerError('wrong_chain', { chain_id, expected: chainId })
+    const target = await find(header_hash)
+    if (target === undefined) {
+      // A header that is not known here, and yet a second ack of its height.
+      const stored = vote.decision === 'ack' ? await store.ackAt(voter_id, vote.height) : undefined
+      if (stored !== undefined) await reportDoubleVote(stored, vote, parts)
+      throw ledgerError('unknown_block', { block_hash: header_hash })
+    }
+    const { height, registryBefore } = target
+    const verdict = verifyVote(vote, chainId, { hash: header_hash, height }, registryBefore.active(voter_id))
+    if (verdict.ok) return
+    const { code, reason } = verdict
+    switch (code) {
+      case 'wrong_chain':
+      case 'wrong_header':
+        throw ledgerError('wrong_header', { header_hash, reason })
+      case 'unknown_voter':
+        throw ledgerError('unknown_voter', { voter_id, reason })
+      case 'bad_signature':
+        throw ledgerError('bad_signature', { signer: voter_id })
+    }
+  }
+}
+
+/** Headers of which the height is remembered: votes are on few headers, and the chain of an authority only grows. */
+const MAX_HEIGHTS = 100
+
+/** Finds headers on a chain of which no block is ever given up. */
+export function findOnChain(chain: Chain): VoteCounterParts['find'] {
+  const heights = new Map<Hash, number>()
+  return async (headerHash) => {
+    const height = heights.get(headerHash) ?? (await chain.heightOf(headerHash))
+    if (height === undefined) return undefined
+    if (heights.size >= MAX_HEIGHTS) heights.clear()
+    heights.set(headerHash, height)
+    return { height, registryBefore: chain.registryBefore(height) }
   }
 }

@@ -1,37 +1,41 @@
-import type { Clock, RandomBytes } from '../ports/clock.ts'
 import type { Gossip } from '../ports/gossip.ts'
-import type { CheckedTrade, LightStore } from '../ports/light-store.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
+import { OWN_VOTES_KEPT, type VoterStore } from '../ports/voter-store.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { canonicalBytes } from '../protocol/canonical-json.ts'
-import { isSolarError, type Verdict } from '../protocol/errors.ts'
+import { VALID, type Verdict } from '../protocol/errors.ts'
+import { mayAck, type AckFacts, type BlockPoint } from '../protocol/finality.ts'
 import { hashHeader, type SealedHeader } from '../protocol/header.ts'
-import { verifyMerkleProof } from '../protocol/merkle.ts'
 import type { SigningKey } from '../protocol/signature.ts'
-import { checkTransaction, hashTransaction, type Transaction } from '../protocol/transaction.ts'
 import { signVote, type Vote } from '../protocol/vote.ts'
-import { fetchOwnTrades, type Identity } from './own-trades.ts'
+import type { Identity } from './own-trades.ts'
 import { createSerial } from './serial.ts'
+
+/** What this node knows of the chains that a vote is about. */
+export type AckView = Pick<AckFacts, 'lastFinal' | 'unallowedChange' | 'hashAt'>
 
 export interface VoterParts {
   readonly chainId: Hash
-  readonly amountDecimals: number
-  readonly store: LightStore
+  readonly store: VoterStore
   readonly requests: PeerRequests
   readonly gossip: Gossip
-  readonly clock: Clock
-  readonly randomBytes: RandomBytes
   readonly logger: Logger
   readonly key: SigningKey
-  readonly onVerified: (height: number, trades: readonly CheckedTrade[]) => void
+  /** What is known of the chain of `header` and of `lastAck`. */
+  readonly viewOf: (header: BlockPoint, lastAck: BlockPoint | null) => Promise<AckView>
+  /** Checks what this voter answers for beyond seal and link: a household its own trades. */
+  readonly check: (sealed: SealedHeader, identity: Identity) => Promise<Verdict>
+  /** True while a block of this sealer must not be acked: there is evidence against it. */
+  readonly isAccused: (minerId: string) => boolean
   readonly onVote: (vote: Vote) => void
   readonly onAlarm: (code: string, reason: string) => void
 }
 
 /**
- * Checks this household's own trades in a block and votes on it. A vote is durable before it is sent, and a height is
- * never acked twice (docs/protocol.md 5).
+ * Votes on headers whose seal and link are checked, by the rules of docs/protocol.md 5: one ack a height, each ack extends
+ * the one before, and above a block that this voter rejected it acks nothing until the block has passed its check after all.
+ * A vote is durable before it is sent.
  */
 export interface Voter {
   /**
@@ -49,39 +53,11 @@ export function createVoter(parts: VoterParts): Voter {
   const { chainId, store, requests, gossip, logger, key, onAlarm } = parts
   const lane = createSerial()
 
-  function checkTrade(
-    transaction: Transaction,
-    txHash: Hash,
-    proof: CheckedTrade['merkle_proof'],
-    header: SealedHeader['header'],
-  ): Verdict {
-    try {
-      checkTransaction(transaction, parts.amountDecimals)
-    } catch (error) {
-      if (isSolarError(error)) return { ok: false, code: error.code, reason: error.message }
-      throw error
-    }
-    return verifyMerkleProof(txHash, proof, header)
-  }
-
-  async function verifyOwnTrades(sealed: SealedHeader, identity: Identity): Promise<Verdict> {
-    const { header } = sealed
-    const trades: CheckedTrade[] = []
-    for (const { transaction, merkle_proof } of await fetchOwnTrades({ ...parts, identity }, header.height)) {
-      const tx_hash = hashTransaction(transaction)
-      const verdict = checkTrade(transaction, tx_hash, merkle_proof, header)
-      if (!verdict.ok) return { ...verdict, reason: `trade ${transaction.id}: ${verdict.reason}` }
-      trades.push({ transaction, tx_hash, merkle_proof, sealed })
-    }
-    await store.putTrades(trades)
-    parts.onVerified(header.height, trades)
-    return { ok: true }
-  }
-
   async function vote(sealed: SealedHeader, voter_id: string, decision: Vote['decision']): Promise<void> {
     const header_hash = hashHeader(sealed.header)
     const signed = signVote({ chain_id: chainId, header_hash, height: sealed.header.height, voter_id, decision }, key)
     if (decision === 'ack') await store.putVote(signed)
+    else await store.putRejected([...(await store.rejected()), sealed])
     await send(signed)
     parts.onVote(signed)
   }
@@ -101,10 +77,52 @@ export function createVoter(parts: VoterParts): Voter {
     }
   }
 
-  async function consider(sealed: SealedHeader, findIdentity: () => Promise<Identity | undefined>): Promise<void> {
-    const { height } = sealed.header
+  /** The rule of docs/protocol.md 5 for this header. */
+  async function mayAckNow(sealed: SealedHeader): Promise<Verdict> {
+    const header = pointOf(sealed)
     const last = await store.lastVote()
-    if (last !== undefined && last.height >= height) return
+    if (last !== undefined && header.height <= last.height - OWN_VOTES_KEPT) {
+      return { ok: false, code: 'does_not_extend', reason: `what was acked at height ${header.height} is forgotten` }
+    }
+    const lastAck = last === undefined ? null : { hash: last.header_hash, height: last.height }
+    const ackedAtHeight = (await store.ownVoteAt(header.height))?.header_hash ?? null
+    return mayAck({ header, lastAck, ackedAtHeight, ...(await parts.viewOf(header, lastAck)) })
+  }
+
+  /** Blocks that were rejected and are part of this header's chain are checked once more; one that fails again forbids it. */
+  async function checkRejected(sealed: SealedHeader, identity: Identity): Promise<Verdict> {
+    const rejected = await store.rejected()
+    if (rejected.length === 0) return VALID
+    const still: SealedHeader[] = []
+    for (const block of rejected) if (!(await parts.check(block, identity)).ok) still.push(block)
+    if (still.length < rejected.length) await store.putRejected(still)
+    const header = pointOf(sealed)
+    for (const block of still.map(pointOf)) {
+      const { hashAt } = await parts.viewOf(header, block)
+      const isBeside = block.height <= header.height && otherThan(block.hash, hashAt(header, block.height))
+      if (!isBeside) {
+        return {
+          ok: false,
+          code: 'rejected_before',
+          reason: `it would count for block ${block.height}, which is rejected`,
+        }
+      }
+    }
+    return VALID
+  }
+
+  async function consider(sealed: SealedHeader, findIdentity: () => Promise<Identity | undefined>): Promise<void> {
+    const { height, miner_id } = sealed.header
+    const refuse = (reason: string): void => logger.warn({ height }, `not voting on block ${height}: ${reason}`)
+    if (parts.isAccused(miner_id)) {
+      refuse(`there is evidence against ${miner_id}`)
+      return
+    }
+    const rule = await mayAckNow(sealed)
+    if (!rule.ok) {
+      if (rule.code !== 'already_acked') refuse(rule.reason)
+      return
+    }
     const identity = await findIdentity()
     if (identity === undefined) {
       logger.debug(
@@ -113,9 +131,15 @@ export function createVoter(parts: VoterParts): Voter {
       )
       return
     }
-    const verdict = await verifyOwnTrades(sealed, identity)
-    if (!verdict.ok) onAlarm(verdict.code, `block ${height}: ${verdict.reason}`)
-    await vote(sealed, identity.id, verdict.ok ? 'ack' : 'reject')
+    const own = await parts.check(sealed, identity)
+    if (!own.ok) {
+      onAlarm(own.code, `block ${height}: ${own.reason}`)
+      await vote(sealed, identity.id, 'reject')
+      return
+    }
+    const earlier = await checkRejected(sealed, identity)
+    if (earlier.ok) await vote(sealed, identity.id, 'ack')
+    else refuse(earlier.reason)
   }
 
   return {
@@ -125,7 +149,7 @@ export function createVoter(parts: VoterParts): Voter {
           await consider(sealed, findIdentity)
         } catch (error) {
           const { height } = sealed.header
-          logger.warn({ error, height }, `not voting on block ${height}: its trades could not be checked`)
+          logger.warn({ error, height }, `not voting on block ${height}: it could not be checked`)
         }
       }),
     resend: (peer) =>
@@ -136,3 +160,8 @@ export function createVoter(parts: VoterParts): Voter {
     idle: () => lane(() => Promise.resolve()),
   }
 }
+
+/** A header by its hash and height. */
+export const pointOf = ({ header }: SealedHeader): BlockPoint => ({ hash: hashHeader(header), height: header.height })
+
+const otherThan = (hash: Hash, other: Hash | undefined): boolean => other !== undefined && other !== hash

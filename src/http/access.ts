@@ -6,7 +6,7 @@ import { REQUEST_VALIDITY_MS } from '../protocol/limits.ts'
 import { parseAuthorization, verifyCredential, type Credential } from '../protocol/request.ts'
 import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
-import type { Ledger } from '../ports/ledger.ts'
+import type { ChainLedger } from '../ports/ledger.ts'
 import { httpError } from './problem.ts'
 import type { KeyLimit } from './rate-limits.ts'
 
@@ -39,10 +39,14 @@ export const hashToken = (token: string): Hash => createHash('sha256').update(to
 
 const BEARER = /^Bearer +([\x21-\x7e]{1,512}) *$/i
 
-/** The role of the request's bearer token, compared in constant time with every role's; `undefined` if there is none. */
+/** The role of the request's bearer token; `undefined` if there is none. */
 export function roleOfRequest(request: FastifyRequest, tokens: TokenTable | undefined): AccessRole | undefined {
   const token = BEARER.exec(request.headers.authorization ?? '')?.[1]
-  if (token === undefined || tokens === undefined) return undefined
+  return token === undefined || tokens === undefined ? undefined : roleOfToken(token, tokens)
+}
+
+/** The role of a bearer token, compared in constant time with every role's; `undefined` for no token of this node. */
+export function roleOfToken(token: string, tokens: TokenTable): AccessRole | undefined {
   const presented = Buffer.from(hashToken(token), 'hex')
   const roles = (Object.keys(tokens) as AccessRole[]).filter((role) =>
     timingSafeEqual(Buffer.from(tokens[role], 'hex'), presented),
@@ -60,7 +64,7 @@ export function challengeOf({ roles, others }: Access): string {
 }
 
 /** What the guard asks about devices. */
-export type DeviceRegistry = Pick<Ledger, 'chainId' | 'activeEntry' | 'userOf' | 'rememberRequest'>
+export type DeviceRegistry = Pick<ChainLedger, 'chainId' | 'activeEntry' | 'userOf' | 'rememberRequest'>
 
 export interface GuardParts {
   /** Absent on a light node, which knows no devices. */

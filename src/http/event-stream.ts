@@ -1,7 +1,7 @@
 import { normalizeIP } from '@fastify/rate-limit'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from '../ports/clock.ts'
-import type { Ledger, LedgerEvent } from '../ports/ledger.ts'
+import type { ChainLedger, LedgerEvent } from '../ports/ledger.ts'
 import { EVENT_STREAM } from './call.ts'
 import { httpError } from './problem.ts'
 
@@ -35,10 +35,12 @@ function dataOf(event: LedgerEvent): object {
       return { header_hash: event.header_hash, height: event.height, finalized_at: event.finalized_at }
     case 'vote':
       return { vote: event.vote, votes: event.votes }
+    case 'evidence':
+      return { evidence: event.evidence }
   }
 }
 
-export function createEventStream(ledger: Pick<Ledger, 'subscribe'>, clock: Clock): EventStream {
+export function createEventStream(ledger: Pick<ChainLedger, 'subscribe'>, clock: Clock): EventStream {
   const streams = new Map<FastifyReply['raw'], string>()
   let lastId = 0
   let stopListening: (() => void) | undefined

@@ -66,6 +66,7 @@ export function createMetrics(): Metrics {
 
   const blocks = counter('solar_blocks_total', 'Headers accepted since start')
   const votes = counter('solar_votes_total', 'Votes counted since start', ['decision'])
+  const evidence = counter('solar_evidence_total', 'Pieces of evidence of misbehaviour since start', ['kind'])
   const ticks = counter('solar_ticks_total', 'Ticks since start', ['outcome'])
   const tip = gauge('solar_height', 'Height of the tip; -1 on an empty chain')
   const final = gauge('solar_final_height', 'Height of the last final block; -1 before the first')
@@ -109,6 +110,9 @@ export function createMetrics(): Metrics {
           return
         case 'vote':
           votes.inc({ decision: event.vote.decision })
+          return
+        case 'evidence':
+          evidence.inc({ kind: event.evidence.kind })
           return
       }
     },

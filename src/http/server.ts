@@ -3,7 +3,7 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import type { Clock } from '../ports/clock.ts'
-import type { Ledger } from '../ports/ledger.ts'
+import type { ChainLedger, Ledger } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { TokenTable } from './access.ts'
 import { createApp } from './app.ts'
@@ -13,15 +13,16 @@ import { createLifecycle, type HttpServer, type ListenOptions } from './lifecycl
 import type { Metrics } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
 import { blockCalls } from './routes/blocks.ts'
+import { evidenceCalls } from './routes/evidence.ts'
 import { eventCalls } from './routes/events.ts'
 import { operationCalls, type NodeInfo } from './routes/operations.ts'
 import { orderCalls } from './routes/orders.ts'
-import { registryCalls } from './routes/registry.ts'
+import { registryCall, registryCalls } from './routes/registry.ts'
+import type { RateLimits } from './rate-limits.ts'
 import { tickCalls } from './routes/ticks.ts'
 import { transactionCalls } from './routes/transactions.ts'
 
-export interface HttpParts {
-  readonly ledger: Ledger
+interface ServerParts {
   /** The answer of `GET /node`. */
   readonly node: () => NodeInfo
   /** Why the node is not ready; empty if it is. */
@@ -32,6 +33,14 @@ export interface HttpParts {
   readonly logger: Logger
 }
 
+export interface HttpParts extends ServerParts {
+  readonly ledger: Ledger
+}
+
+export interface ValidatorHttpParts extends ServerParts {
+  readonly ledger: ChainLedger
+}
+
 export interface HttpOptions extends ListenOptions {
   /** Requests a second from one address, 200 if absent; valid role tokens are not held back. */
   readonly rateLimitPerSecond?: number | undefined
@@ -39,20 +48,38 @@ export interface HttpOptions extends ListenOptions {
   readonly webRoot?: string | undefined
 }
 
-/** The HTTP side of an authority or validator (docs/protocol.md 9). It owns no part: it closes only what it opened. */
-export async function createHttpServer(parts: HttpParts, options: HttpOptions): Promise<HttpServer> {
-  const { ledger, clock } = parts
-  const { app, limits, addCalls } = await createApp({ ...parts, devices: ledger }, options.rateLimitPerSecond)
-  const events = createEventStream(ledger, clock)
-  const calls = [
+/** The HTTP side of an authority (docs/protocol.md 9). It owns no part: it closes only what it opened. */
+export function createHttpServer(parts: HttpParts, options: HttpOptions): Promise<HttpServer> {
+  const { ledger } = parts
+  return serve(parts, options, (limits) => [
     ...blockCalls(ledger, parts.metrics, limits.key),
+    ...evidenceCalls(ledger),
     ...tickCalls(ledger),
     ...orderCalls(ledger, limits.key),
     ...transactionCalls(ledger),
     ...registryCalls(ledger, limits.subject),
-    ...eventCalls(events),
-    ...operationCalls(parts),
-  ]
+  ])
+}
+
+/** The HTTP side of a validator: what can be read of the chain, and votes. */
+export function createValidatorHttpServer(parts: ValidatorHttpParts, options: HttpOptions): Promise<HttpServer> {
+  const { ledger } = parts
+  return serve(parts, options, (limits) => [
+    ...blockCalls(ledger, parts.metrics, limits.key),
+    ...evidenceCalls(ledger),
+    registryCall(ledger),
+  ])
+}
+
+async function serve(
+  parts: ValidatorHttpParts,
+  options: HttpOptions,
+  callsOf: (limits: RateLimits) => readonly Call[],
+): Promise<HttpServer> {
+  const { ledger, clock } = parts
+  const { app, limits, addCalls } = await createApp({ ...parts, devices: ledger }, options.rateLimitPerSecond)
+  const events = createEventStream(ledger, clock)
+  const calls = [...callsOf(limits), ...eventCalls(events), ...operationCalls(parts)]
   addCalls(calls)
   await addDocs(app, calls, parts.node().version)
   if (options.webRoot !== undefined) await app.register(fastifyStatic, { root: options.webRoot, dotfiles: 'ignore' })

@@ -3,7 +3,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { AuthorityConfig } from '../config/types.ts'
 import { createAuthorityLedger } from '../engine/authority-ledger.ts'
-import { serveAuthorityPeers } from '../engine/authority-peers.ts'
+import { openEvidencePool } from '../engine/evidence-pool.ts'
+import { fullSignerBefore, reportDoubleSeal } from '../engine/full-node-evidence.ts'
+import { serveFullNodePeers } from '../engine/full-node-peers.ts'
 import { Chain } from '../engine/chain.ts'
 import { createEventHub } from '../engine/events.ts'
 import { openFinalizer } from '../engine/finalizer.ts'
@@ -13,7 +15,8 @@ import { createRestorer } from '../engine/restorer.ts'
 import { createSealGuard } from '../engine/seal-guard.ts'
 import { createSealer } from '../engine/sealer.ts'
 import { createTickRunner } from '../engine/tick-runner.ts'
-import { createVoteCounter } from '../engine/vote-counter.ts'
+import { createVoteCounter, findOnChain } from '../engine/vote-counter.ts'
+import { roleOfToken } from '../http/access.ts'
 import { createMetrics } from '../http/metrics.ts'
 import { createHttpServer } from '../http/server.ts'
 import { openHighWaterFile } from '../keys/high-water-file.ts'
@@ -27,6 +30,7 @@ import type { MarketStore } from '../ports/market-store.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { Genesis } from '../protocol/genesis.ts'
+import { hashHeader } from '../protocol/header.ts'
 import { openChainStore } from '../storage/level/chain-store.ts'
 import { openSqlite } from '../storage/sql/sqlite.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
@@ -94,8 +98,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const store = parts.wrapMarketStore?.(sql) ?? sql
     const level = await openChainStore(directory.file('level'))
     shutdown.opened('LevelDB', () => level.close())
-    const chainStore = parts.wrapChainStore?.(level) ?? level
-    const chain = await Chain.open(genesis, chainStore)
+    const chain = await Chain.open(genesis, parts.wrapChainStore?.(level) ?? level)
     const highWater = await openHighWaterFile(directory.file('highWater'))
     shutdown.opened('high-water file', () => highWater.close())
 
@@ -114,7 +117,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const minerId = await authorityIdOf(chain, authorityKeys.keyOf)
     const { keyOf } = authorityKeys
     const guard = createSealGuard(chain, highWater)
-    const putBack = createPutBack({ chain, chainStore, store, finalizer, clock, logger })
+    const putBack = createPutBack({ chain, store, finalizer, clock, logger })
     const sealing = { chain, guard, clock, logger, minerId, keyOf }
     const sealer = createSealer({ ...sealing, store, gossip, events, finalizer, putBack, highWater })
     const { priceBand } = config
@@ -126,7 +129,17 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       randomBytes,
       ...(priceBand && { priceBand: { floorMicro: priceBand.feedInMicro, ceilingMicro: priceBand.retailMicro } }),
     })
-    const votes = createVoteCounter({ chain, store, events, finalizer, logger })
+    const evidence = await openEvidencePool({
+      genesis,
+      chainId,
+      store,
+      gossip,
+      logger,
+      signerBefore: (id, height) => fullSignerBefore(chain, id, height),
+      onEvidence: (found) => events.emit({ type: 'evidence', evidence: found }),
+    })
+    const find = findOnChain(chain)
+    const votes = createVoteCounter({ chainId, find, store, evidence, events, finalizer, clock, logger })
     const ledger = createAuthorityLedger({
       chain,
       store,
@@ -134,20 +147,40 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       votes,
       events,
       finalizer,
+      evidence,
       clock,
       minTradeMicro: config.minTradeMicro,
       users: new Map([...usersOf(config), ...(await store.users())]),
     })
     const { requests } = network
-    serveAuthorityPeers({ chain, ledger, votes, finalizer, acks: store, gossip, requests, clock, logger })
+    const peerHeaders = createPeerHeaders(sealing)
+    const restorer = createRestorer({ ...sealing, peerHeaders, requests, runner, randomBytes })
+    serveFullNodePeers({
+      mode: 'authority',
+      chain,
+      ledger,
+      votes,
+      finalizer,
+      evidence,
+      acks: store,
+      gossip,
+      requests,
+      clock,
+      logger,
+      mayReadBlocks: (token) => roleOfToken(token, files.tokens.hashes) !== undefined,
+      async onHeader(sealed, from) {
+        if (chain.tip?.hash === hashHeader(sealed.header)) return 'accept'
+        await reportDoubleSeal(chain, evidence, sealed, [])
+        await restorer.heard(sealed, from)
+        return 'ignore'
+      },
+    })
     events.subscribe((event) => logLedgerEvent(event, logger))
 
     await runner.align()
     await network.start()
     shutdown.opened('network', () => network.stop())
     shutdown.opened('tick in hand', () => runner.idle())
-    const peerHeaders = createPeerHeaders(sealing)
-    const restorer = createRestorer({ ...sealing, peerHeaders, requests, runner, randomBytes })
     shutdown.opened('restorer', () => restorer.stop())
     await restorer.start(peersToAwait(config, chain, files.firstStart))
     if (guard.reason() === undefined) await runner.recover()

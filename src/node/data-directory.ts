@@ -7,6 +7,7 @@ import { takeProcessLock, type ProcessLock } from './process-lock.ts'
 /** What lies in a data directory. LevelDB has `level/` to itself. */
 export const DATA_FILES = {
   authorityKey: 'authority.key',
+  validatorKey: 'validator.key',
   voterKey: 'voter.key',
   peerKey: 'peer.key',
   genesis: 'genesis.json',

@@ -30,6 +30,10 @@ export function logLedgerEvent(event: LedgerEvent, logger: Logger): void {
     }
     case 'final':
       logger.debug({ height: event.height, hash: event.header_hash }, `block ${event.height} is final`)
+      return
+    case 'evidence':
+      // The pool of evidence has logged it where it found it.
+      return
   }
 }
 
@@ -55,6 +59,7 @@ export function logLightEvent(event: LightEvent, logger: Logger): void {
         `voted ${event.vote.decision} on block ${event.vote.height}`,
       )
       return
+    case 'evidence':
     case 'alarm':
       // The light client has logged it where it found it.
       return

@@ -44,8 +44,6 @@ export interface LightNode {
   status(): LightStatus
 }
 
-/** Without a header for this long, a light node says `stale`. */
-const STALE_AFTER_MS = 15 * 60_000
 /** A half-open connection is found by asking. */
 const POLL_MS = 15_000
 
@@ -79,7 +77,7 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
       key: config.vote ? files.voterKey : null,
       signal: stopping.signal,
       windowSize: config.headerWindow,
-      staleAfterMs: STALE_AFTER_MS,
+      staleAfterMs: config.staleAfterMs,
       pollMs: POLL_MS,
       onEvent: (event) => {
         logLightEvent(event, logger)

@@ -1,5 +1,5 @@
 import { configError } from '../config/errors.ts'
-import type { AuthorityConfig, LightConfig } from '../config/types.ts'
+import type { AuthorityConfig, LightConfig, ValidatorConfig } from '../config/types.ts'
 import { createAuthorityKeys, type AuthorityKeys } from './authority-keys.ts'
 import { createKeyFile, readKeyFile } from '../keys/key-file.ts'
 import { readPassphraseFile } from '../keys/passphrase.ts'
@@ -38,7 +38,7 @@ export async function ensureAuthorityFiles(
   config: AuthorityConfig,
   parts: { readonly randomBytes: RandomBytes; readonly clock: Clock },
 ): Promise<AuthorityFiles> {
-  await refuseOtherMode(directory, 'voterKey', 'light')
+  await refuseOtherMode(directory, 'authorityKey')
   const firstStart = !(await directory.has('genesis'))
   const given = config.genesisFile === undefined ? undefined : await readGenesisFile(config.genesisFile)
   if (firstStart) await checkFirstStart(directory, config, given)
@@ -81,18 +81,44 @@ export async function ensureLightFiles(
   config: LightConfig,
   parts: { readonly randomBytes: RandomBytes },
 ): Promise<LightFiles> {
-  await refuseOtherMode(directory, 'authorityKey', 'authority')
+  await refuseOtherMode(directory, 'voterKey')
   const passphrase = await passphraseOf(config)
   const voter = await ensureKey(directory, 'voterKey', parts.randomBytes, passphrase)
   const peer = await ensureKey(directory, 'peerKey', parts.randomBytes, passphrase)
   return { voterKey: signingKeyFromSecret(voter.secret), peerSeed: peer.secret }
 }
 
+export interface ValidatorFiles {
+  readonly validatorKey: SigningKey
+  /** Ed25519 seed of the libp2p identity, 32 bytes. */
+  readonly peerSeed: Uint8Array
+  readonly tokens: EnsuredTokens
+}
+
+/** The files of a validator, made where they are not there. Throws errors of keys, `data_directory_unusable`, `file_damaged`. */
+export async function ensureValidatorFiles(
+  directory: DataDirectory,
+  config: ValidatorConfig,
+  parts: { readonly randomBytes: RandomBytes },
+): Promise<ValidatorFiles> {
+  await refuseOtherMode(directory, 'validatorKey')
+  const passphrase = await passphraseOf(config)
+  const validator = await ensureKey(directory, 'validatorKey', parts.randomBytes, passphrase)
+  const peer = await ensureKey(directory, 'peerKey', parts.randomBytes, passphrase)
+  const tokens = await ensureTokens(directory, parts.randomBytes)
+  return { validatorKey: signingKeyFromSecret(validator.secret), peerSeed: peer.secret, tokens }
+}
+
+/** Each mode has a key of its own in its directory. */
+const MODE_KEYS = { authorityKey: 'authority', voterKey: 'light', validatorKey: 'validator' } as const
+
 /** Two modes in one directory would share level/ and each take the other's data for damage. */
-async function refuseOtherMode(directory: DataDirectory, key: 'voterKey' | 'authorityKey', mode: string) {
-  if (!(await directory.has(key))) return
-  const reason = `it belongs to a node of --mode=${mode} (it has ${DATA_FILES[key]})`
-  throw nodeError('data_directory_unusable', { directory: directory.path, reason })
+async function refuseOtherMode(directory: DataDirectory, own: keyof typeof MODE_KEYS): Promise<void> {
+  for (const key of ['authorityKey', 'voterKey', 'validatorKey'] as const) {
+    if (key === own || !(await directory.has(key))) continue
+    const reason = `it belongs to a node of --mode=${MODE_KEYS[key]} (it has ${DATA_FILES[key]})`
+    throw nodeError('data_directory_unusable', { directory: directory.path, reason })
+  }
 }
 
 /** Says everything that would stop the first start, before it has made anything. */
@@ -127,13 +153,13 @@ function newGenesis(config: AuthorityConfig, publicKey: string, now: number) {
   return buildGenesis(config.genesis, [authority], now)
 }
 
-async function passphraseOf(config: AuthorityConfig | LightConfig): Promise<string | undefined> {
+async function passphraseOf(config: Pick<AuthorityConfig, 'passphraseFile'>): Promise<string | undefined> {
   return config.passphraseFile === undefined ? undefined : readPassphraseFile(config.passphraseFile)
 }
 
 async function ensureKey(
   directory: DataDirectory,
-  name: 'authorityKey' | 'voterKey' | 'peerKey',
+  name: keyof typeof MODE_KEYS | 'peerKey',
   randomBytes: RandomBytes,
   passphrase: string | undefined,
 ) {

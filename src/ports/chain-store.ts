@@ -23,6 +23,21 @@ export interface ChainStore {
   block(height: number): Promise<Block | undefined>
   /** Where a transaction is, by id or by hash. */
   locate(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<TransactionLocation | undefined>
+  /** Where the transactions with these ids are, in the order asked for. */
+  places(ids: readonly string[]): Promise<readonly (TransactionLocation | undefined)[]>
+  /** The height of the block that sealed this tick. */
+  heightOfTick(tickId: string): Promise<number | undefined>
+  /** Where the corrections of this trade are, oldest first. */
+  correctionsOf(tradeId: string): Promise<readonly TransactionLocation[]>
+  /**
+   * Takes the blocks from height `size` on out of the chain and keeps them beside it, in one atomic batch. Nothing of them
+   * is found any more but by `besideChain`.
+   */
+  rewind(size: number): Promise<void>
+  /** Keeps a block that is valid and not on the chain; the same again changes nothing. */
+  putBeside(block: Block, hash: Hash): Promise<void>
+  /** A block that is kept beside the chain. */
+  besideChain(hash: Hash): Promise<Block | undefined>
   /** Nodes of complete subtrees of the history tree, in the order asked for. Throws `out_of_range`. */
   historyNodes(subtrees: readonly Subtree[]): Promise<readonly Hash[]>
   close(): Promise<void>

@@ -1,5 +1,6 @@
 import type { Block } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
+import type { Evidence } from '../protocol/evidence.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import type { SealedHeader } from '../protocol/header.ts'
 import type { ConsistencyProof, InclusionProof } from '../protocol/history.ts'
@@ -11,8 +12,8 @@ import type { OrderState, TransactionPage, TransactionQuery } from './market-sto
 
 export type BlockStatus = 'proposed' | 'final' | 'orphaned'
 
-/** What an authority does for those who ask, over HTTP and over libp2p. Errors are those of ports/errors. */
-export interface Ledger {
+/** What an authority and a validator answer, over HTTP and over libp2p. Errors are those of ports/errors. */
+export interface ChainLedger {
   readonly genesis: Genesis
   readonly chainId: Hash
 
@@ -29,6 +30,26 @@ export interface Ledger {
   historyInclusion(height: number, size: number): Promise<InclusionProof>
   historyConsistency(from: number, to: number): Promise<ConsistencyProof>
 
+  /** Proven misbehaviour, the newest first. */
+  evidence(limit: number): Promise<readonly Evidence[]>
+
+  /** The whole registry as of the tip: who may seal and vote, and by which policy. */
+  registry(): RegistryAnswer
+  /** The active registry entry of this id as of the tip, for signed requests and orders. */
+  activeEntry(id: string): RegistryEntry | undefined
+  /** Active voters that belong to this platform user: may sign its orders, may read its trades. */
+  devicesOf(userId: string): readonly RegistryEntry[]
+  /** The platform user that a registered id belongs to. */
+  userOf(voterId: string): string
+  /** Accepts a signed request's id once. */
+  rememberRequest(id: string, expiresAt: number): Promise<boolean>
+
+  /** Hears everything that happens, in order; gives back what removes the listener. */
+  subscribe(listener: (event: LedgerEvent) => void): () => void
+}
+
+/** What an authority does besides: it takes what the chain is made of. */
+export interface Ledger extends ChainLedger {
   /** An outside engine's tick: committed, then sealed; idempotent by tick_id. */
   acceptTick(tick: PlatformTick): Promise<TickAnswer>
   /** Runs the built-in market once; a tick_id run before answers the same again. */
@@ -50,20 +71,6 @@ export interface Ledger {
   /** Throws `unknown_order`. */
   order(orderId: string): Promise<OrderState>
   transactions(query: TransactionQuery): Promise<TransactionPage>
-
-  /** The whole registry as of the tip: who may seal and vote, and by which policy. */
-  registry(): RegistryAnswer
-  /** The active registry entry of this id as of the tip, for signed requests and orders. */
-  activeEntry(id: string): RegistryEntry | undefined
-  /** Active voters that belong to this platform user: may sign its orders, may read its trades. */
-  devicesOf(userId: string): readonly RegistryEntry[]
-  /** The platform user that a registered id belongs to. */
-  userOf(voterId: string): string
-  /** Accepts a signed request's id once. */
-  rememberRequest(id: string, expiresAt: number): Promise<boolean>
-
-  /** Hears everything that happens, in order; gives back what removes the listener. */
-  subscribe(listener: (event: LedgerEvent) => void): () => void
 }
 
 export interface LatestHeaders {
@@ -149,3 +156,4 @@ export type LedgerEvent =
   | { readonly type: 'header'; readonly header_hash: Hash; readonly sealed: SealedHeader; readonly status: BlockStatus }
   | { readonly type: 'final'; readonly header_hash: Hash; readonly height: number; readonly finalized_at: number }
   | { readonly type: 'vote'; readonly vote: Vote; readonly votes: VoteAnswer['votes'] }
+  | { readonly type: 'evidence'; readonly evidence: Evidence }

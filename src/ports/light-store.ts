@@ -3,10 +3,11 @@ import type { SealedHeader } from '../protocol/header.ts'
 import type { TrustedState } from '../protocol/light-verify.ts'
 import type { MerkleProof } from '../protocol/merkle.ts'
 import type { Transaction } from '../protocol/transaction.ts'
-import type { Vote } from '../protocol/vote.ts'
+import type { EvidenceStore } from './finality-store.ts'
+import type { VoterStore } from './voter-store.ts'
 
 /** What a light node keeps: a chain pin, a window of headers, its last vote and its own checked trades. */
-export interface LightStore {
+export interface LightStore extends VoterStore, EvidenceStore {
   /** The pinned or first trusted genesis, canonical JSON text. */
   genesis(): Promise<string | undefined>
   putGenesis(text: string): Promise<void>
@@ -14,9 +15,6 @@ export interface LightStore {
   window(): Promise<LightWindow | undefined>
   /** Replaces the window in one durable write. */
   putWindow(window: LightWindow): Promise<void>
-  /** The vote of the greatest height; it must be durable before it is sent. */
-  lastVote(): Promise<Vote | undefined>
-  putVote(vote: Vote): Promise<void>
   /** Checked transactions of this household with the proof that was checked. */
   putTrades(trades: readonly CheckedTrade[]): Promise<void>
   trade(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<CheckedTrade | undefined>

@@ -3,13 +3,13 @@ import type { Hash } from '../protocol/bytes.ts'
 import type { SealedHeader } from '../protocol/header.ts'
 import type { Order } from '../protocol/order.ts'
 import type { Transaction } from '../protocol/transaction.ts'
-import type { Vote } from '../protocol/vote.ts'
+import type { EvidenceStore, FinalityStore } from './finality-store.ts'
 
 /**
  * The source of record (SQL). What a promise of this interface has returned is durable and visible to every later call;
  * what it has rejected is either not there or, after a lost connection, found by the idempotent retry.
  */
-export interface MarketStore {
+export interface MarketStore extends FinalityStore, EvidenceStore {
   /** The genesis this store belongs to; `undefined` in a new store. */
   chainId(): Promise<Hash | undefined>
   /** Ties a new store to its chain, for ever. Throws `wrong_chain` if it belongs to another. */
@@ -58,24 +58,6 @@ export interface MarketStore {
   /** The highest block row. */
   lastBlock(): Promise<BlockRow | undefined>
   blockByHash(hash: Hash): Promise<BlockRow | undefined>
-  /** Marks every block up to `height` final; final is for ever, so the first time stays. */
-  finalizeUpTo(height: number, at: number): Promise<void>
-  /** The greatest height that is final; -1 before the first. */
-  finalHeight(): Promise<number>
-
-  /**
-   * Stores votes in one transaction, each `stored`, `same` (known before) or `conflict` (an ack of this voter for another
-   * header of that height is stored; the new one is not).
-   */
-  putVotes(votes: readonly Vote[]): Promise<readonly VoteOutcome[]>
-  votesOf(headerHash: Hash): Promise<readonly Vote[]>
-  /** Counts by header. */
-  voteCounts(headerHashes: readonly Hash[]): Promise<ReadonlyMap<Hash, VoteCount>>
-
-  /** For each voter the greatest height of a block row that it acked. */
-  ackHeights(): Promise<ReadonlyMap<string, number>>
-  /** For each voter its ack of the smallest height >= `height` on a block row. */
-  acksFrom(height: number): Promise<readonly Vote[]>
   /** voter id -> platform user, as the enrolments said. */
   users(): Promise<ReadonlyMap<string, string>>
 
@@ -139,14 +121,6 @@ export interface BlockRow {
   readonly sealed: SealedHeader
   /** Unix milliseconds; null while only proposed. */
   readonly finalized_at: number | null
-}
-
-export type VoteOutcome =
-  { readonly outcome: 'stored' | 'same' } | { readonly outcome: 'conflict'; readonly stored: Vote }
-
-export interface VoteCount {
-  readonly ack: number
-  readonly reject: number
 }
 
 export interface TransactionPlace {

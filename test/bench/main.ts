@@ -4,11 +4,13 @@ import type { BenchOptions, BenchRow } from './compare.ts'
 import { benchMemory } from './memory.ts'
 import { benchProof } from './proof.ts'
 import { benchTick } from './tick.ts'
+import { benchVotes } from './votes.ts'
 
 type Bench = (options: BenchOptions) => Promise<BenchRow[]>
 
 const benches: ReadonlyMap<string, { readonly run: Bench; readonly measures: string }> = new Map([
   ['tick', { run: benchTick, measures: 'a tick until it is published, against its SQL commit alone' }],
+  ['votes', { run: benchVotes, measures: 'votes counted and stored, against verifying their signatures alone' }],
   ['proof', { run: benchProof, measures: 'proofs, hashes and signatures, against bare hashing and node:crypto' }],
   ['memory', { run: benchMemory, measures: 'resident memory of idle nodes, against a bare Node process' }],
 ])

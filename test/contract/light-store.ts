@@ -7,6 +7,7 @@ import type { TrustedState } from '../../src/protocol/light-verify.ts'
 import { hashHeader } from '../../src/protocol/header.ts'
 import { hashTransaction } from '../../src/protocol/transaction.ts'
 import type { OpenedStore } from '../helpers/stores.ts'
+import { OWN_VOTES_KEPT } from '../../src/ports/voter-store.ts'
 import { CHAIN, sealed, trade, vote } from './fixtures.ts'
 
 /** What a light node trusts at this height; not `isFull`: at the start, when all that may be null is. */
@@ -84,14 +85,24 @@ export function lightStoreContract(name: string, open: () => Promise<OpenedStore
       assert.deepEqual(await store.window(), later)
     })
 
-    it('keeps the vote of the greatest height, in whatever order votes arrive', async () => {
-      const heights = [4, 9, 2, 7, 9, 1]
-      await Promise.all(heights.map((height) => store.putVote(vote(sha256Hex(`${height}`), height, 'ann'))))
-      assert.equal((await store.lastVote())?.height, 9)
-      await store.putVote(vote(CHAIN, 8, 'ann'))
-      assert.equal((await store.lastVote())?.height, 9)
-      await store.putVote(vote(CHAIN, 10, 'ann'))
-      assert.deepEqual(await (await opened.reopen()).lastVote(), vote(CHAIN, 10, 'ann'))
+    it('keeps the ack that was put last, and each of the newest 512 heights by its height', async () => {
+      const ack = (height: number) => vote(sha256Hex(`${height}`), height, 'ann')
+      for (const height of [1, 2, 5, 4]) await store.putVote(ack(height))
+      assert.deepEqual(await store.lastVote(), ack(4))
+      assert.deepEqual(await store.ownVoteAt(5), ack(5))
+      assert.equal(await store.ownVoteAt(3), undefined)
+      await store.putVote(ack(OWN_VOTES_KEPT + 2))
+      store = await opened.reopen()
+      assert.deepEqual(await store.lastVote(), ack(OWN_VOTES_KEPT + 2))
+      assert.equal(await store.ownVoteAt(2), undefined)
+      assert.deepEqual(await store.ownVoteAt(4), ack(4))
+    })
+
+    it('keeps the headers of rejected blocks until others are put', async () => {
+      assert.deepEqual(await store.rejected(), [])
+      await store.putRejected(headersOf(3, 4))
+      assert.deepEqual(await (await opened.reopen()).rejected(), headersOf(3, 4))
+      await (await opened.reopen()).putRejected([])
     })
 
     it('takes the same trade again', async () => {

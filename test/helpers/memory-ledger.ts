@@ -288,6 +288,7 @@ export function createMemoryLedger(): MemoryLedger {
       requests.add(id)
       return true
     }),
+    evidence: later(() => []),
     subscribe(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)

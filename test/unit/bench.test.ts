@@ -9,6 +9,7 @@ const bench = (...args: readonly string[]) => promisify(execFile)(process.execPa
 describe('npm run bench', () => {
   for (const [name, sizes] of [
     ['tick', '3'],
+    ['votes', '2,7'],
     ['proof', '2,9'],
   ] as const) {
     it(`${name} prints with --json nothing but an array of comparisons`, async () => {
@@ -30,7 +31,8 @@ describe('npm run bench', () => {
     await assert.rejects(bench(), (error: { code: number; stdout: string; stderr: string }) => {
       assert.equal(error.code, 2)
       assert.equal(error.stdout, '')
-      for (const name of ['tick', 'proof', 'memory']) assert.match(error.stderr, new RegExp(`^  ${name} `, 'm'))
+      for (const name of ['tick', 'votes', 'proof', 'memory'])
+        assert.match(error.stderr, new RegExp(`^  ${name} `, 'm'))
       return true
     })
   }).timeout(60_000)

@@ -5,13 +5,17 @@ import type { AuthorityReport } from '../../node/authority.ts'
 import type { LightReport } from '../../node/light.ts'
 import { runUntilSignal, type Runnable } from '../../node/lifecycle.ts'
 import type { Logger } from '../../ports/logger.ts'
+import type { ValidatorReport } from '../../node/validator.ts'
 import { UsageError } from '../output.ts'
+
+type Report = AuthorityReport | LightReport | ValidatorReport
 
 const EXAMPLES = `
 Examples:
   solar-node --mode=authority --data ./solar-data --tick 300
   solar-node --mode=authority --config /etc/solar-node/authority.yaml
   solar-node --mode=light --peer /ip4/192.0.2.1/tcp/4001/p2p/12D3KooW... --chain <chain_id>
+  solar-node --mode=validator --peer /ip4/192.0.2.1/tcp/4001/p2p/12D3KooW... --chain <chain_id>
 
 Every option is also a key of the --config file (min_trade_kwh) and a variable (SOLAR_MIN_TRADE_KWH).
 Flags win over variables, variables over the file.`
@@ -21,24 +25,29 @@ export function registerRun(program: Command): void {
   program
     .command('run', { isDefault: true })
     .description('run a node (the default command)')
-    .usage('--mode=authority|light [options]')
+    .usage('--mode=authority|light|validator [options]')
     // A word that is no command comes here; it gets its own line below.
     .allowExcessArguments()
-    .option('--mode <mode>', 'authority: seals the ledger; light: verifies and votes')
+    .option(
+      '--mode <mode>',
+      'authority: seals the ledger; light: verifies and votes; validator: replicates and co-signs',
+    )
     .option('--config <file>', 'YAML file with settings')
     .option('--data <dir>', 'where keys and data are kept (default: ./solar-data)')
-    .option('--http <host:port|off>', 'HTTP address (default: 127.0.0.1:8080 for an authority, off for light)')
+    .option('--http <host:port|off>', 'HTTP address (default: 127.0.0.1:8080 for an authority, else off)')
     .option('--peer <multiaddr...>', 'a node to stay connected with')
     .option('--passphrase-file <file>', 'opens encrypted key files in the data directory')
-    .option('--listen <multiaddr...>', 'authority: libp2p addresses (default: TCP 4001 and WebSocket 4002)')
+    .option('--listen <multiaddr...>', 'authority, validator: libp2p addresses (default: TCP 4001 and WebSocket 4002)')
     .option('--database <url>', 'authority: sqlite:PATH (default: ledger.db in the data directory)')
     .option('--tick <seconds|off>', 'authority: trading interval (default: 300)')
     .option('--finality <policy>', 'authority, on the first start: authority, votes:K or validators:M')
     .option('--seal <rule>', 'authority, on the first start: authority or work:D')
     .option('--genesis <file>', 'authority: the genesis to start from (default: a new one)')
-    .option('--chain <chain_id>', 'light: the chain to trust (default: trust on first use)')
+    .option('--chain <chain_id>', 'light, validator: the chain to trust (default: trust on first use)')
     .option('--headers <n>', 'light: headers to keep (default: 5)')
     .option('--no-vote', 'light: verify only')
+    .option('--stale-after <seconds>', 'light: says stale without a new final header for this long (default: 900)')
+    .option('--allow-changes <id...>', 'validator: changes of policy, authorities, validators to co-sign; or all')
     .addHelpText('after', EXAMPLES)
     .action(async (_options, command: Command) => {
       if (command.args[0] !== undefined) throw unknownCommand(program, command.args[0])
@@ -61,7 +70,7 @@ async function run(command: Command): Promise<void> {
   const node = await createNode(config, logger)
   const code = await runUntilSignal(node, {
     logger,
-    onStarted: (report) => sayStarted(report, logger),
+    onStarted: (report) => sayStarted(report, config.mode, logger),
   })
   // Whatever still hangs must not keep a stopped node alive.
   process.exit(code)
@@ -75,22 +84,29 @@ function givenOptions(command: Command): Record<string, unknown> {
   )
 }
 
-async function createNode(config: NodeConfig, logger: Logger): Promise<Runnable<AuthorityReport | LightReport>> {
+async function createNode(config: NodeConfig, logger: Logger): Promise<Runnable<Report>> {
   if (config.mode === 'light') {
     const { createLight } = await import('../../node/light.ts')
     return createLight(config, { logger })
+  }
+  if (config.mode === 'validator') {
+    const { createValidatorNode } = await import('../../node/validator.ts')
+    return createValidatorNode(config, { logger })
   }
   const { createAuthority } = await import('../../node/authority.ts')
   return createAuthority(config, { logger })
 }
 
-function sayStarted(report: AuthorityReport | LightReport, logger: Logger): void {
-  const common = { data: report.dataDirectory, http: report.httpUrl }
+function sayStarted(report: Report, mode: NodeConfig['mode'], logger: Logger): void {
+  const data = report.dataDirectory
   if (!('chainId' in report)) {
-    logger.info({ ...common, public_key: report.publicKey }, 'light node is running')
+    const http = 'httpUrl' in report ? report.httpUrl : undefined
+    const what = mode === 'light' ? 'light node' : 'validator'
+    logger.info({ data, http, public_key: report.publicKey }, `${what} is running`)
     return
   }
-  const { chainId, multiaddrs, tipHeight } = report
+  const { chainId, multiaddrs, tipHeight, httpUrl } = report
+  const common = { data, http: httpUrl }
   const how = report.firstStart ? 'made a new chain' : 'found its chain again'
   logger.info({ ...common, chain_id: chainId, multiaddrs, tip_height: tipHeight }, `authority is running, ${how}`)
   if (report.tokensCreated) {

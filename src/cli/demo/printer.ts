@@ -1,6 +1,7 @@
 import type { LightEvent } from '../../node/light.ts'
 import type { TickAnswer } from '../../ports/ledger.ts'
 import { formatQuantity, parseQuantity } from '../../protocol/decimal.ts'
+import { misbehaviourOf } from '../../protocol/evidence.ts'
 import type { Order } from '../../protocol/order.ts'
 import { localHour, sunAltitude } from './model.ts'
 
@@ -95,6 +96,13 @@ function describeEvent(event: LightEvent): Line | undefined {
     case 'vote': {
       const { height, decision, header_hash } = event.vote
       return { text: `block ${height}: voted ${decision}`, fields: { event: 'vote', height, decision, header_hash } }
+    }
+    case 'evidence': {
+      const { kind, signer_id, height } = misbehaviourOf(event.evidence)
+      return {
+        text: `EVIDENCE ${kind} by ${signer_id} at height ${height}`,
+        fields: { event: 'evidence', kind, signer_id, height },
+      }
     }
     case 'alarm':
       return { text: `ALARM ${event.reason}`, fields: { event: 'alarm', code: event.code, reason: event.reason } }

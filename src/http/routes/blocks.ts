@@ -1,5 +1,5 @@
 import { protocolError } from '../../protocol/errors.ts'
-import type { Ledger } from '../../ports/ledger.ts'
+import type { ChainLedger } from '../../ports/ledger.ts'
 import { ANYONE, rolesOnly } from '../access.ts'
 import { defineCall, type Call } from '../call.ts'
 import type { Metrics } from '../metrics.ts'
@@ -25,7 +25,7 @@ const DEFAULT_LATEST_HEADERS = 5
 const byBlockHash = objectOf({ block_hash: hash })
 const path = arrayOf(hash)
 
-const genesisCall = (ledger: Ledger): Call =>
+const genesisCall = (ledger: ChainLedger): Call =>
   defineCall({
     method: 'GET',
     path: '/genesis',
@@ -36,7 +36,7 @@ const genesisCall = (ledger: Ledger): Call =>
     handle: () => ({ status: 200, body: { chain_id: ledger.chainId, genesis: ledger.genesis } }),
   })
 
-const latestHeadersCall = (ledger: Ledger): Call =>
+const latestHeadersCall = (ledger: ChainLedger): Call =>
   defineCall({
     method: 'GET',
     path: '/blocks/latest-headers/',
@@ -52,7 +52,7 @@ const latestHeadersCall = (ledger: Ledger): Call =>
     handle: async ({ query }) => ({ status: 200, body: await ledger.latestHeaders(query.n ?? DEFAULT_LATEST_HEADERS) }),
   })
 
-const merkleProofCall = (ledger: Ledger, metrics: Metrics): Call =>
+const merkleProofCall = (ledger: ChainLedger, metrics: Metrics): Call =>
   defineCall({
     method: 'GET',
     path: '/blocks/{block_hash}/merkle-proof/',
@@ -85,7 +85,7 @@ function subjectOf({ tx_hash, tx_id }: { readonly tx_hash?: string; readonly tx_
   throw protocolError('malformed', { path: 'query', expected: 'either tx_hash or tx_id', got })
 }
 
-const blockCall = (ledger: Ledger): Call =>
+const blockCall = (ledger: ChainLedger): Call =>
   defineCall({
     method: 'GET',
     path: '/blocks/{block_hash}',
@@ -100,7 +100,7 @@ const blockCall = (ledger: Ledger): Call =>
     },
   })
 
-const statusCall = (ledger: Ledger): Call =>
+const statusCall = (ledger: ChainLedger): Call =>
   defineCall({
     method: 'GET',
     path: '/blocks/{block_hash}/status/',
@@ -119,7 +119,7 @@ const statusCall = (ledger: Ledger): Call =>
     handle: async ({ params }) => ({ status: 200, body: await ledger.blockStatus(params.block_hash) }),
   })
 
-const votesCall = (ledger: Ledger): Call =>
+const votesCall = (ledger: ChainLedger): Call =>
   defineCall({
     method: 'GET',
     path: '/blocks/{block_hash}/votes/',
@@ -131,7 +131,7 @@ const votesCall = (ledger: Ledger): Call =>
     handle: async ({ params }) => ({ status: 200, body: { votes: await ledger.votes(params.block_hash) } }),
   })
 
-const castVoteCall = (ledger: Ledger, keyLimit: KeyLimit): Call =>
+const castVoteCall = (ledger: ChainLedger, keyLimit: KeyLimit): Call =>
   defineCall({
     method: 'POST',
     path: '/blocks/{header_hash}/vote/',
@@ -152,7 +152,7 @@ const castVoteCall = (ledger: Ledger, keyLimit: KeyLimit): Call =>
     },
   })
 
-const inclusionCall = (ledger: Ledger): Call =>
+const inclusionCall = (ledger: ChainLedger): Call =>
   defineCall({
     method: 'GET',
     path: '/history/inclusion',
@@ -171,7 +171,7 @@ const inclusionCall = (ledger: Ledger): Call =>
     handle: async ({ query }) => ({ status: 200, body: await ledger.historyInclusion(query.height, query.size) }),
   })
 
-const consistencyCall = (ledger: Ledger): Call =>
+const consistencyCall = (ledger: ChainLedger): Call =>
   defineCall({
     method: 'GET',
     path: '/history/consistency',
@@ -187,7 +187,7 @@ const consistencyCall = (ledger: Ledger): Call =>
   })
 
 /** Headers, blocks, proofs, votes: what makes the chain checkable. */
-export const blockCalls = (ledger: Ledger, metrics: Metrics, keyLimit: KeyLimit): readonly Call[] => [
+export const blockCalls = (ledger: ChainLedger, metrics: Metrics, keyLimit: KeyLimit): readonly Call[] => [
   genesisCall(ledger),
   latestHeadersCall(ledger),
   merkleProofCall(ledger, metrics),

@@ -16,7 +16,7 @@ export const eventCalls = (events: EventStream): readonly Call[] => [
     access: ANYONE,
     summary: 'What happens, as it happens (server-sent events)',
     description:
-      'Events: `header` {header, header_hash, signature, status}, `final` {header_hash, height, finalized_at}, `vote` {vote, votes}, `evidence`. A client that was away asks for the newest headers; a client that does not read is dropped.',
+      'Events: `header` {header, header_hash, signature, status}, `final` {header_hash, height, finalized_at}, `vote` {vote, votes}, `evidence` {evidence}. A client that was away asks for the newest headers; a client that does not read is dropped.',
     answer: documented<string>((value) => String(value), { type: 'string' }, EXAMPLE),
     contentType: EVENT_STREAM,
     statuses: { 200: 'A stream that stays open' },

@@ -6,7 +6,8 @@ import { hash, header, height, signature } from '../schemas.ts'
 
 /** How a light node is doing. */
 export interface LightState {
-  readonly state: 'syncing' | 'live' | 'stale'
+  /** `alarm`: it holds evidence against an authority. */
+  readonly state: 'syncing' | 'live' | 'stale' | 'alarm'
   /** The newest trusted header; null before the first. */
   readonly tip: { readonly height: number; readonly header_hash: string } | null
   /** Those it holds, ascending. */
@@ -19,7 +20,7 @@ export interface LightState {
 const lightState: Schema<LightState> = named(
   'Light',
   objectOf({
-    state: choiceOf('live', 'syncing', 'stale'),
+    state: choiceOf('live', 'syncing', 'stale', 'alarm'),
     tip: nullableOf(objectOf({ height, header_hash: hash })),
     headers: arrayOf(objectOf({ header, signature })),
     votes_sent: integerOf('votes sent since start', 12),

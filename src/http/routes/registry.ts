@@ -1,6 +1,6 @@
 import { decodePostedRegistryTransaction, type RegistryTransaction } from '../../protocol/registry-transaction.ts'
 import { ledgerError } from '../../ports/errors.ts'
-import type { Ledger } from '../../ports/ledger.ts'
+import type { ChainLedger, Ledger } from '../../ports/ledger.ts'
 import { ANYONE, challengeOf, type Access, type Caller } from '../access.ts'
 import { defineCall, type Call } from '../call.ts'
 import { httpError } from '../problem.ts'
@@ -51,7 +51,8 @@ const changeCall = (ledger: Ledger, subjectLimit: KeyLimit): Call =>
     },
   })
 
-const readCall = (ledger: Ledger): Call =>
+/** `GET /registry`. */
+export const registryCall = (ledger: Pick<ChainLedger, 'chainId' | 'registry'>): Call =>
   defineCall({
     method: 'GET',
     path: '/registry',
@@ -79,6 +80,6 @@ const readCall = (ledger: Ledger): Call =>
 
 /** Keys and policy of the chain. */
 export const registryCalls = (ledger: Ledger, subjectLimit: KeyLimit): readonly Call[] => [
-  readCall(ledger),
+  registryCall(ledger),
   changeCall(ledger, subjectLimit),
 ]

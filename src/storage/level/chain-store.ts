@@ -1,13 +1,13 @@
 import type { ChainStore, StoredHeader, TransactionLocation } from '../../ports/chain-store.ts'
 import { ledgerError } from '../../ports/errors.ts'
-import type { Block } from '../../protocol/block.ts'
+import { blockShape, type Block } from '../../protocol/block.ts'
 import type { Hash } from '../../protocol/bytes.ts'
 import { canonicalText } from '../../protocol/canonical-json.ts'
-import { headerShape } from '../../protocol/header.ts'
+import { hashHeader, headerShape } from '../../protocol/header.ts'
 import { appendedNodes, historyLeaf, rootSubtrees, type Subtree } from '../../protocol/history.ts'
 import { MAX_TRANSACTIONS_PER_BLOCK } from '../../protocol/limits.ts'
 import { array, hash32, object, refuse, signatureHex } from '../../protocol/shape.ts'
-import { transactionShape, type Transaction } from '../../protocol/transaction.ts'
+import { hashTransaction, transactionShape, type Transaction } from '../../protocol/transaction.ts'
 import { corrupt, decodeText, decodeValue } from '../decode.ts'
 import { serialTasks } from '../serial.ts'
 import { heightKey, keyOf, nodeKey, sortable } from './keyspaces.ts'
@@ -29,13 +29,18 @@ interface Tip {
  */
 export async function openChainStore(location: string): Promise<ChainStore> {
   const db = await openLevel(location)
-  const chain = new LevelChain(db)
   try {
-    await guardLevel('open', () => chain.tip())()
+    return await chainStore(db)
   } catch (error) {
     await db.close()
     throw error
   }
+}
+
+/** The blocks in a database that is open; the store closes it. */
+export async function chainStore(db: TextLevel): Promise<ChainStore> {
+  const chain = new LevelChain(db)
+  await guardLevel('open', () => chain.tip())()
   const inTurn = serialTasks()
   return {
     size: guardLevel('size', async () => (await chain.tip()).size),
@@ -45,6 +50,12 @@ export async function openChainStore(location: string): Promise<ChainStore> {
     heightOf: guardLevel('heightOf', (blockHash) => chain.heightOf(blockHash)),
     block: guardLevel('block', (height) => chain.block(height)),
     locate: guardLevel('locate', (by) => chain.locate(by)),
+    places: guardLevel('places', (ids) => chain.places(ids)),
+    heightOfTick: guardLevel('heightOfTick', (tickId) => chain.heightOfTick(tickId)),
+    correctionsOf: guardLevel('correctionsOf', (tradeId) => chain.correctionsOf(tradeId)),
+    rewind: guardLevel('rewind', (size) => inTurn(() => chain.rewind(size))),
+    putBeside: guardLevel('putBeside', (block, hash) => inTurn(() => chain.putBeside(block, hash))),
+    besideChain: guardLevel('besideChain', (hash) => chain.besideChain(hash)),
     historyNodes: guardLevel('historyNodes', (subtrees) => chain.historyNodes(subtrees)),
     close: guardLevel('close', () => inTurn(() => db.close())),
   }
@@ -88,7 +99,8 @@ class LevelChain {
     batch.put(keyOf('heightByHash', hash), String(size))
     for (const [index, txHash] of txHashes.entries()) batch.put(keyOf('placeByHash', txHash), `${size}/${index}`)
     for (const [index, { id }] of transactions.entries()) batch.put(keyOf('placeById', id), `${size}/${index}`)
-    if (transactions.some(({ kind }) => kind === 'registry')) batch.put(heightKey('registryHeight', size), '')
+    for (const key of ownKeys(block)) batch.put(key.key, key.value)
+    batch.del(keyOf('beside', hash))
     const nodes = appendedNodes(size, historyLeaf(hash), ({ level }) => readPeak(peaks, level))
     for (const node of nodes) batch.put(nodeKey(node), node.hash)
     try {
@@ -139,11 +151,57 @@ class LevelChain {
 
   async locate(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<TransactionLocation | undefined> {
     const key = 'tx_id' in by ? keyOf('placeById', by.tx_id) : keyOf('placeByHash', by.tx_hash)
-    const text = await readText(this.#db, key)
-    if (text === undefined) return undefined
-    const [height = '', index = ''] = text.split('/')
-    const place = `level place of ${key.slice(1)}`
-    return { height: decodeInteger(place, height), index: decodeInteger(place, index) }
+    return decodePlace(key, await readText(this.#db, key))
+  }
+
+  async places(ids: readonly string[]): Promise<readonly (TransactionLocation | undefined)[]> {
+    const keys = ids.map((id) => keyOf('placeById', id))
+    const texts = await this.#db.getMany(keys)
+    return keys.map((key, at) => decodePlace(key, texts[at]))
+  }
+
+  async heightOfTick(tickId: string): Promise<number | undefined> {
+    const text = await readText(this.#db, keyOf('heightByTick', tickId))
+    return text === undefined ? undefined : decodeInteger(`level height of tick ${tickId}`, text)
+  }
+
+  async correctionsOf(tradeId: string): Promise<readonly TransactionLocation[]> {
+    const prefix = keyOf('correction', `${tradeId}/`)
+    const keys = await this.#db.keys({ gte: prefix, lt: `${prefix}~` }).all()
+    return keys.map((key) => {
+      const [height = '', index = ''] = key.slice(prefix.length).split('/')
+      return { height: Number.parseInt(height, 16), index: Number.parseInt(index, 16) }
+    })
+  }
+
+  /** The blocks come out from the top down in one batch: the size is where the keys end, so there is no half of it. */
+  async rewind(size: number): Promise<void> {
+    const tip = await this.tip()
+    if (size > tip.size) throw ledgerError('out_of_range', { what: 'size', value: size, limit: tip.size })
+    const batch = this.#db.batch()
+    for (let height = size; height < tip.size; height++) {
+      const block = await this.block(height)
+      if (block === undefined) throw corrupt(`level height ${height}`, 'a block', 'nothing')
+      const hash = hashHeader(block.header)
+      batch.put(keyOf('beside', hash), canonicalText(block))
+      batch.del(heightKey('header', height)).del(heightKey('body', height)).del(keyOf('heightByHash', hash))
+      for (const tx of block.transactions) {
+        batch.del(keyOf('placeByHash', hashTransaction(tx))).del(keyOf('placeById', tx.id))
+      }
+      for (const { key } of ownKeys(block)) batch.del(key)
+    }
+    // Nodes of the history tree above the new size stay: they are written anew before they are read.
+    this.#tip = undefined
+    await batch.write()
+  }
+
+  async putBeside(block: Block, hash: Hash): Promise<void> {
+    await this.#db.put(keyOf('beside', hash), canonicalText(block))
+  }
+
+  async besideChain(hash: Hash): Promise<Block | undefined> {
+    const text = await readText(this.#db, keyOf('beside', hash))
+    return text === undefined ? undefined : decodeText(`level block ${hash} beside the chain`, text, blockShape)
   }
 
   async historyNodes(subtrees: readonly Subtree[]): Promise<readonly Hash[]> {
@@ -163,6 +221,30 @@ class LevelChain {
       decodeValue(`level history node ${level}/${index}`, hashes[at], hash32),
     )
   }
+}
+
+/** Index entries that blocks have for themselves, and not for each transaction. */
+function ownKeys({ header, transactions }: Block): readonly { readonly key: string; readonly value: string }[] {
+  const { height } = header
+  const [first] = transactions
+  return [
+    ...(first === undefined ? [] : [{ key: keyOf('heightByTick', first.tick_id), value: String(height) }]),
+    ...(transactions.some(({ kind }) => kind === 'registry')
+      ? [{ key: heightKey('registryHeight', height), value: '' }]
+      : []),
+    ...transactions.flatMap((tx, index) =>
+      tx.kind === 'correction'
+        ? [{ key: keyOf('correction', `${tx.corrects}/${sortable(height)}/${sortable(index)}`), value: '' }]
+        : [],
+    ),
+  ]
+}
+
+function decodePlace(key: string, text: string | undefined): TransactionLocation | undefined {
+  if (text === undefined) return undefined
+  const [height = '', index = ''] = text.split('/')
+  const place = `level place of ${key.slice(1)}`
+  return { height: decodeInteger(place, height), index: decodeInteger(place, index) }
 }
 
 function readPeak(peaks: ReadonlyMap<number, Hash>, level: number): Hash {

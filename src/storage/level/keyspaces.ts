@@ -17,12 +17,32 @@ export const keyspaces = {
   historyNode: 'n',
   /** height of a block with registry transactions -> nothing, the key says it */
   registryHeight: 'r',
+  /** tick id -> height */
+  heightByTick: 'k',
+  /** trade id, height, index of a correction of it -> nothing, the key says it */
+  correction: 'q',
+  /** header hash of a block that is not on the chain -> the block */
+  beside: 'o',
   /** the genesis that a light node trusts, canonical JSON */
   genesis: 'g',
   /** the trusted headers of a light node and their frontier */
   window: 'w',
-  /** the vote of the greatest height */
+  /** the ack that this node put last */
   vote: 'v',
+  /** height -> the ack of this node at it */
+  ownVote: 'y',
+  /** the headers of blocks that this node rejected */
+  rejected: 'j',
+  /** header hash, voter id, decision -> vote of anybody */
+  anyVote: 'a',
+  /** voter id, height -> header hash of the ack */
+  ack: 'l',
+  /** height -> when everything up to it became final */
+  final: 'f',
+  /** sequence -> evidence */
+  evidence: 'e',
+  /** kind, height, signer -> sequence of the evidence */
+  evidenceOf: 'm',
   /** transaction id -> checked trade of this household */
   checkedTrade: 'c',
   /** tx_hash -> transaction id of a checked trade */
@@ -38,8 +58,10 @@ export const keyOf = (space: Keyspace, id = ''): string => keyspaces[space] + id
 export const sortable = (value: number): string => value.toString(16).padStart(14, '0')
 
 /** The key of a height in a keyspace. */
-export const heightKey = (space: 'header' | 'body' | 'registryHeight', height: number): string =>
-  keyOf(space, sortable(height))
+export const heightKey = (
+  space: 'header' | 'body' | 'registryHeight' | 'ownVote' | 'final' | 'evidence',
+  height: number,
+): string => keyOf(space, sortable(height))
 
 /** The key of a history node: by level (0..52), then index. */
 export const nodeKey = ({ level, index }: { readonly level: number; readonly index: number }): string =>

@@ -1,5 +1,8 @@
 import { Level } from 'level'
+import type { Shape } from '../../protocol/shape.ts'
+import { decodeText } from '../decode.ts'
 import { driverCodes, storeGuard } from '../failure.ts'
+import { keyOf, type Keyspace } from './keyspaces.ts'
 
 /** Keys and values are text, which is the same bytes in Node (LevelDB) and in browsers (IndexedDB). */
 export type TextLevel = Level
@@ -14,5 +17,19 @@ export const openLevel: (location: string) => Promise<TextLevel> = guardLevel('o
   return db
 })
 
+/** What a node cannot ask anybody for again must be on the disk before the call returns. */
+export const DURABLE = { sync: true }
+
 /** The value of a key; `undefined` if there is none, which the types of `level` do not say. */
 export const readText = (db: TextLevel, key: string): Promise<string | undefined> => db.get(key)
+
+/** The decoded value of `id` in a keyspace. Throws `corrupt`. */
+export async function readValue<T>(
+  db: TextLevel,
+  space: Keyspace,
+  id: string,
+  shape: Shape<T>,
+): Promise<T | undefined> {
+  const text = await readText(db, keyOf(space, id))
+  return text === undefined ? undefined : decodeText(`level ${space} ${id}`.trim(), text, shape)
+}

@@ -5,11 +5,11 @@ import { trustedStateShape } from '../../protocol/light-verify.ts'
 import { merkleProofShape } from '../../protocol/merkle.ts'
 import { array, hash32, object, type Shape } from '../../protocol/shape.ts'
 import { transactionShape } from '../../protocol/transaction.ts'
-import { voteShape } from '../../protocol/vote.ts'
-import { corrupt, decodeText } from '../decode.ts'
-import { serialTasks } from '../serial.ts'
-import { keyOf, type Keyspace } from './keyspaces.ts'
-import { guardLevel, openLevel, readText, type TextLevel } from './level.ts'
+import { corrupt } from '../decode.ts'
+import { evidenceStore } from './evidence-store.ts'
+import { keyOf } from './keyspaces.ts'
+import { DURABLE, guardLevel, openLevel, readText, readValue } from './level.ts'
+import { voterStore } from './voter-store.ts'
 
 /** Far above any window that is configured: it only keeps a broken value from filling the memory. */
 const MAX_WINDOW = 100_000
@@ -26,17 +26,12 @@ const checkedTradeShape: Shape<CheckedTrade> = object({
   sealed: sealedHeaderShape,
 })
 
-/** What a light node cannot ask anybody for again must be on the disk before the call returns. */
-const DURABLE = { sync: true }
-
 /**
  * Opens a light node's store at a folder (Node) or under a database name (browsers). Genesis, window and vote are synced
  * when their call returns. Throws `store_failed`.
  */
 export async function openLightStore(location: string): Promise<LightStore> {
   const db = await openLevel(location)
-  const inTurn = serialTasks()
-  const lastVote = () => readValue(db, 'vote', '', voteShape)
   return {
     genesis: guardLevel('genesis', () => readText(db, keyOf('genesis'))),
     putGenesis: guardLevel('putGenesis', (text) => db.put(keyOf('genesis'), text, DURABLE)),
@@ -47,15 +42,8 @@ export async function openLightStore(location: string): Promise<LightStore> {
       await db.put(keyOf('window'), canonicalText({ headers: sealed, trusted, head }), DURABLE)
     }),
 
-    lastVote: guardLevel('lastVote', lastVote),
-    // Compare and put must not mix with another's: of votes that arrive together the highest stays.
-    putVote: guardLevel('putVote', (vote) =>
-      inTurn(async () => {
-        const last = await lastVote()
-        if (last !== undefined && last.height > vote.height) return
-        await db.put(keyOf('vote'), canonicalText(vote), DURABLE)
-      }),
-    ),
+    ...voterStore(db),
+    ...evidenceStore(db),
 
     putTrades: guardLevel('putTrades', async (trades) => {
       const batch = db.batch()
@@ -74,16 +62,11 @@ export async function openLightStore(location: string): Promise<LightStore> {
       return found
     }),
 
-    close: guardLevel('close', () => inTurn(() => db.close())),
+    close: guardLevel('close', () => db.close()),
   }
 }
 
 function encodeTrade({ transaction, tx_hash, merkle_proof, sealed }: CheckedTrade): string {
   const { header, signature } = sealed
   return canonicalText({ transaction, tx_hash, merkle_proof, sealed: { header, signature } })
-}
-
-async function readValue<T>(db: TextLevel, space: Keyspace, id: string, shape: Shape<T>): Promise<T | undefined> {
-  const text = await readText(db, keyOf(space, id))
-  return text === undefined ? undefined : decodeText(`level ${space} ${id}`.trim(), text, shape)
 }

@@ -7,8 +7,19 @@ import type { Database, VotesTable } from './schema.ts'
  * Acks of our own blocks, by voter. Both questions take one step in the index of acks from each voter to the next and one
  * to the ack that is asked for: their time grows with the voters, not with the years of votes.
  */
-export function acksTable(db: Database): Pick<MarketStore, 'ackHeights' | 'acksFrom'> {
+export function acksTable(db: Database): Pick<MarketStore, 'ackAt' | 'ackHeights' | 'acksFrom'> {
   return {
+    async ackAt(voterId, height) {
+      const row = await db
+        .selectFrom('votes')
+        .selectAll()
+        .where(sql<boolean>`decision = 'ack'`)
+        .where('voter_id', '=', voterId)
+        .where('height', '=', BigInt(height))
+        .executeTakeFirst()
+      return row && decodeVote(row)
+    },
+
     async ackHeights() {
       const { rows } = await ACK_HEIGHTS.execute(db)
       return new Map(

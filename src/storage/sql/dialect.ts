@@ -24,6 +24,12 @@ export interface SqlDialect {
   write<T>(db: Database, work: (trx: WriteTransaction) => Promise<T>): Promise<T>
   /** The hot path: inserts a tick's rows. */
   insertRows(trx: WriteTransaction, batch: RowBatch): Promise<void>
+  /** Inserts the rows that no unique key refuses, and gives back these text columns of each that is new. */
+  insertNew<Column extends string>(
+    trx: WriteTransaction,
+    batch: RowBatch,
+    returning: readonly Column[],
+  ): Promise<readonly Readonly<Record<Column, string>>[]>
   /** True if a driver error says that a unique key is taken. */
   isUniqueViolation(error: unknown): boolean
   /** True if the same can succeed when it is tried again. */

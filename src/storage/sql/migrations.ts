@@ -10,6 +10,7 @@ type Db = Kysely<unknown>
 export async function migrateToLatest(db: Database, dialect: SqlDialect): Promise<void> {
   const migrations: Record<string, Migration> = {
     '0001-ledger': { up: (schema: Db) => createLedger(schema, dialect) },
+    '0002-evidence': { up: (schema: Db) => createEvidence(schema, dialect) },
   }
   const migrator = new Migrator({ db, provider: { getMigrations: () => Promise.resolve(migrations) } })
   const { error } = await migrator.migrateToLatest()
@@ -171,4 +172,16 @@ async function createChain(db: Db, { textType }: SqlDialect): Promise<void> {
     .addColumn('expires_at', 'bigint', (c) => c.notNull())
     .execute()
   await db.schema.createIndex('requests_expiry').on('requests').column('expires_at').execute()
+}
+
+async function createEvidence(db: Db, { sequenceType, textType }: SqlDialect): Promise<void> {
+  await db.schema
+    .createTable('evidence')
+    .addColumn('sequence', sequenceType)
+    .addColumn('kind', textType, (c) => c.notNull())
+    .addColumn('height', 'bigint', (c) => c.notNull())
+    .addColumn('signer_id', textType, (c) => c.notNull())
+    .addColumn('evidence', textType, (c) => c.notNull())
+    .addUniqueConstraint('evidence_about', ['kind', 'height', 'signer_id'])
+    .execute()
 }

@@ -14,6 +14,7 @@ export interface Schema {
   votes: VotesTable
   voter_users: VoterUsersTable
   requests: RequestsTable
+  evidence: EvidenceTable
 }
 
 export type Database = Kysely<Schema>
@@ -108,4 +109,14 @@ interface VoterUsersTable {
 interface RequestsTable {
   id: string
   expires_at: bigint
+}
+
+interface EvidenceTable {
+  /** Order of arrival. */
+  sequence: Generated<bigint>
+  kind: string
+  height: bigint
+  signer_id: string
+  /** The whole evidence, canonical JSON. */
+  evidence: string
 }

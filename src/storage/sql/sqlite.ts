@@ -102,7 +102,11 @@ export const sqliteDialect: SqlDialect = {
   sequenceType: sql`integer primary key`,
   textType: sql`text`,
   write: (db, work) => db.transaction().execute(work),
-  insertRows,
+  insertRows: async (trx, batch) => {
+    await insertMany(trx, batch, '')
+  },
+  insertNew: (trx, batch, returning) =>
+    insertMany(trx, batch, ` on conflict do nothing returning ${returning.join(', ')}`),
   isUniqueViolation: (error) =>
     driverCodes(error).some((code) => code === 'SQLITE_CONSTRAINT_PRIMARYKEY' || code === 'SQLITE_CONSTRAINT_UNIQUE'),
   isRetryable,
@@ -117,21 +121,32 @@ function isRetryable(error: unknown): boolean {
   return driverCodes(error).some((code) => /^SQLITE_(BUSY|LOCKED|PROTOCOL)(_|$)/.test(code))
 }
 
-/** Multi-row VALUES as raw SQL: building 10,000 parameters with the query builder costs more than inserting them. */
-async function insertRows(trx: WriteTransaction, { table, shared, columns, rows }: RowBatch): Promise<void> {
+/**
+ * Multi-row VALUES as raw SQL: building 10,000 parameters with the query builder costs more than inserting them.
+ *
+ * @param ending what follows the values; the rows that it returns are given back
+ */
+async function insertMany<Returned>(
+  trx: WriteTransaction,
+  { table, shared, columns, rows }: RowBatch,
+  ending: string,
+): Promise<Returned[]> {
+  const returned: Returned[] = []
   const sharedValues = Object.values(shared)
   let rest = rows
   for (const size of INSERT_ROWS) {
     const whole = rest.length - (rest.length % size)
     if (whole === 0) continue
-    const statement = insertStatement(table, Object.keys(shared), columns, size)
+    const statement = insertStatement(table, Object.keys(shared), columns, size) + ending
     for (const part of chunks(rest.slice(0, whole), size)) {
       const parameters: SqlValue[] = [...sharedValues]
       for (const row of part) parameters.push(...row)
-      await trx.executeQuery(CompiledQuery.raw(statement, parameters))
+      const query = CompiledQuery.raw(statement, parameters) as CompiledQuery<Returned>
+      returned.push(...(await trx.executeQuery(query)).rows)
     }
     rest = rest.slice(whole)
   }
+  return returned
 }
 
 /** `?1` is the first shared value in each row; a plain `?` takes the next number. */

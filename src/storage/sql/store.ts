@@ -7,6 +7,7 @@ import { metaTable } from './meta.ts'
 import { migrateToLatest } from './migrations.ts'
 import { ordersTable } from './orders.ts'
 import { restoredBlocks } from './restored-blocks.ts'
+import { evidenceTable } from './evidence.ts'
 import type { Database } from './schema.ts'
 import { ticksTable } from './ticks.ts'
 import { transactionsTable } from './transactions.ts'
@@ -35,6 +36,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
   const votes = votesTable(db, dialect)
   const acks = acksTable(db)
   const users = usersTable(db)
+  const evidence = evidenceTable(db)
   const transactions = transactionsTable(db)
   return {
     chainId: guard('chainId', meta.chainId),
@@ -58,7 +60,10 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     votesOf: guard('votesOf', votes.votesOf),
     voteCounts: guard('voteCounts', votes.voteCounts),
     ackHeights: guard('ackHeights', acks.ackHeights),
+    ackAt: guard('ackAt', acks.ackAt),
     acksFrom: guard('acksFrom', acks.acksFrom),
+    putEvidence: guard('putEvidence', evidence.putEvidence),
+    evidence: guard('evidence', evidence.evidence),
     users: guard('users', users.users),
     transaction: guard('transaction', transactions.transaction),
     transactions: guard('transactions', transactions.transactions),

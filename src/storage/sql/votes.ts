@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
-import type { MarketStore, VoteCount, VoteOutcome } from '../../ports/market-store.ts'
+import type { VoteCount, VoteOutcome } from '../../ports/finality-store.ts'
+import type { MarketStore } from '../../ports/market-store.ts'
 import type { Hash } from '../../protocol/bytes.ts'
 import type { Vote } from '../../protocol/vote.ts'
 import { corrupt } from '../decode.ts'
@@ -14,7 +15,8 @@ export function votesTable(
   dialect: SqlDialect,
 ): Pick<MarketStore, 'putVotes' | 'votesOf' | 'voteCounts'> {
   return {
-    putVotes: (votes) => (votes.length === 0 ? Promise.resolve([]) : dialect.write(db, (trx) => insert(trx, votes))),
+    putVotes: (votes) =>
+      votes.length === 0 ? Promise.resolve([]) : dialect.write(db, (trx) => insert(trx, dialect, votes)),
 
     async votesOf(headerHash) {
       const rows = await db
@@ -46,26 +48,25 @@ export function votesTable(
   }
 }
 
+const COLUMNS = ['chain_id', 'header_hash', 'height', 'voter_id', 'decision', 'signature'] as const
+const KEY = ['header_hash', 'voter_id', 'decision'] as const
+
 const keyOf = ({ header_hash, voter_id, decision }: Pick<Vote, 'header_hash' | 'voter_id'> & { decision: string }) =>
   `${header_hash} ${decision} ${voter_id}`
 const ackKey = ({ height, voter_id }: Pick<Vote, 'height' | 'voter_id'>) => `${height} ${voter_id}`
 
 /** Inserts what no unique key refuses, then asks for the acks that stood in the way. */
-async function insert(trx: WriteTransaction, votes: readonly Vote[]): Promise<VoteOutcome[]> {
-  const fresh = new Set<string>()
-  for (const part of chunks(votes, IN_LIST)) {
-    const inserted = await trx
-      .insertInto('votes')
-      .values(
-        part.map(({ chain_id, header_hash, height, voter_id, decision, signature }) => {
-          return { chain_id, header_hash, height: BigInt(height), voter_id, decision, signature }
-        }),
-      )
-      .onConflict((conflict) => conflict.doNothing())
-      .returning(['header_hash', 'voter_id', 'decision'])
-      .execute()
-    for (const row of inserted) fresh.add(keyOf(row))
-  }
+async function insert(trx: WriteTransaction, dialect: SqlDialect, votes: readonly Vote[]): Promise<VoteOutcome[]> {
+  const rows = votes.map((vote) => [
+    vote.chain_id,
+    vote.header_hash,
+    BigInt(vote.height),
+    vote.voter_id,
+    vote.decision,
+    vote.signature,
+  ])
+  const batch = { table: 'votes', shared: {}, columns: COLUMNS, rows } as const
+  const fresh = new Set((await dialect.insertNew(trx, batch, KEY)).map(keyOf))
   const isFresh = votes.map((vote) => fresh.delete(keyOf(vote)))
   const acks = await storedAcks(
     trx,

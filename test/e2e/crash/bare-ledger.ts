@@ -96,8 +96,7 @@ export async function openBareLedger(folder: string, publish: Gossip['publish'])
     const store = await openSqlite(join(folder, 'ledger.db'))
     await store.bindChain(chainIdOf(genesis))
     const chainStore = await openChainStore(join(folder, 'level'))
-    const faultyChainStore = faults.wrapChainStore(chainStore)
-    const chain = await Chain.open(genesis, faultyChainStore)
+    const chain = await Chain.open(genesis, faults.wrapChainStore(chainStore))
     const file = await openHighWaterFile(join(folder, 'high-water'))
     const highWater = faults.wrapHighWater(file)
     const hub = createEventHub(silentLogger)
@@ -109,7 +108,7 @@ export async function openBareLedger(folder: string, publish: Gossip['publish'])
     const finalizer = await openFinalizer({ chain, store: faulty, events: hub, clock })
     const keyOf = () => Promise.resolve(key)
     const shared = { chain, store: faulty, finalizer, clock, logger: silentLogger }
-    const putBack = createPutBack({ ...shared, chainStore: faultyChainStore })
+    const putBack = createPutBack(shared)
     const sealing = { guard: createSealGuard(chain, highWater), highWater, putBack, minerId: 'authority', keyOf }
     const parts = { ...shared, ...sealing, gossip, events: hub }
     const runner = createTickRunner({ ...parts, sealer: createSealer(parts), randomBytes: systemRandomBytes })

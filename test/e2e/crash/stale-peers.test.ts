@@ -44,7 +44,7 @@ describe('an authority whose databases are old, among peers that have seen more'
   /** A peer of its own LevelDB, which is that of a data directory. */
   async function startPeer(name: string, data: string, options: FullPeerOptions = {}): Promise<FullPeer> {
     const own = join(lab.folder, name)
-    await cp(data, own, { recursive: true })
+    for (const part of ['genesis.json', 'level']) await cp(join(data, part), join(own, part), { recursive: true })
     const peer = await startFullPeer(name, own, options)
     peers.push(peer)
     return peer

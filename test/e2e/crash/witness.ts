@@ -84,8 +84,9 @@ export function createWitness(): Witness {
           record.acked.set(height, header_hash)
           return
         }
+        case 'evidence':
         case 'alarm':
-          complaints.push(`${id} is alarmed: ${event.code}, ${event.reason}`)
+          if (event.type === 'alarm') complaints.push(`${id} is alarmed: ${event.code}, ${event.reason}`)
       }
     },
   }

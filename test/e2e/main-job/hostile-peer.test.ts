@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { canonicalBytes } from '../../../src/protocol/canonical-json.ts'
+import { verifyEvidence } from '../../../src/protocol/evidence.ts'
 import { hashHeader, sealHeader, type Header, type SealedHeader } from '../../../src/protocol/header.ts'
 import { signingKeyFromSecret } from '../../../src/protocol/signature.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
@@ -245,7 +246,7 @@ describe('a light node whose only peer is hostile', function () {
     })
   }
 
-  it('alarms at a second header that the authority sealed for a height, and never votes on it', async () => {
+  it('has evidence of a second header that the authority sealed for a height, and votes for that key no more', async () => {
     const client = await light.node.client
     await client.sync()
     const held = client.status().headers.at(-1)!
@@ -267,17 +268,19 @@ describe('a light node whose only peer is hostile', function () {
       alarms()
         .slice(raised)
         .map((alarm) => alarm.code),
-      ['conflict', 'conflict'],
+      ['conflict', 'evidence'],
     )
     assert.equal(client.status().headers.at(-1)?.header.height, held.header.height, 'it did not move to either')
+    assert.equal(client.status().state, 'alarm')
+    const [evidence] = await client.evidence(1)
+    assert.ok(evidence)
+    assert.ok(verifyEvidence(evidence, community.genesis, community.chainId).ok)
     await client.sync()
-    await community.until('its vote on the one that follows', () => cast().length > voted)
-    assert.deepEqual(
-      cast()
-        .slice(voted)
-        .map(({ header_hash }) => header_hash),
-      [next.block_hash],
+    const refusal = `not voting on block ${next.height}: there is evidence against authority`
+    await community.until('its word on the one that follows', () =>
+      light.log.some(({ message }) => message === refusal),
     )
+    assert.equal(cast().length, voted)
   })
 })
 

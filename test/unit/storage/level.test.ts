@@ -151,7 +151,6 @@ describe('a LevelDB folder', () => {
     })
     const broken = await openLightStore(location)
     await assert.rejects(broken.lastVote(), corruptAt(/level vote/))
-    await assert.rejects(broken.putVote(vote(CHAIN, 2, 'ann')), corruptAt(/level vote/))
     await assert.rejects(broken.window(), corruptAt(/level window/))
     await assert.rejects(broken.trade({ tx_hash: CHAIN }), corruptAt(/checkedTrade lost/))
     await broken.close()

@@ -1,0 +1,150 @@
+import type { Clock } from '../ports/clock.ts'
+import { ledgerError } from '../ports/errors.ts'
+import type { ChainLedger } from '../ports/ledger.ts'
+import type { PeerRequests } from '../ports/peer-requests.ts'
+import type { Block } from '../protocol/block.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import { REQUEST_VALIDITY_MS } from '../protocol/limits.ts'
+import { merkleProof } from '../protocol/merkle.ts'
+import { blockParams, blockPath, tradesParams, tradesPath, type BlockParams } from '../protocol/messages.ts'
+import type { RegistryEntry } from '../protocol/registry.ts'
+import { verifyCredential, type Credential } from '../protocol/request.ts'
+import {
+  canonicalTransaction,
+  hashTransaction,
+  type ShownTransaction,
+  type Transaction,
+} from '../protocol/transaction.ts'
+import type { Chain } from './chain.ts'
+
+export interface BlockServerParts {
+  readonly chain: Chain
+  readonly ledger: Pick<ChainLedger, 'block' | 'activeEntry' | 'userOf' | 'rememberRequest'>
+  readonly requests: PeerRequests
+  readonly clock: Clock
+  /** True for a bearer token of a role that may read whole blocks. */
+  readonly mayReadBlocks: (token: string) => boolean
+}
+
+/** A peer that has shown that it may read whole blocks need not show it with each page. */
+const REMEMBER_PEER_MS = 10 * 60_000
+/** A page holds at least one transaction and ends after this many bytes: half of what an answer may have. */
+const PAGE_BYTES = 2 * 1024 * 1024
+
+/** Answers `block` and `trades` (docs/protocol.md 8): to who shows a credential, and no more than it may see. */
+export function serveBlocks(parts: BlockServerParts): void {
+  const { chain, ledger, requests, clock } = parts
+  const readers = new Map<string, number>()
+
+  /** The voter that asks and sees its own transactions alone; `undefined` for who may see all of them. */
+  async function readerOf(asked: BlockParams, from: string): Promise<RegistryEntry | undefined> {
+    const now = clock.now()
+    if ((readers.get(from) ?? 0) > now) return undefined
+    const entry = await provenReader(asked, parts, now)
+    if (entry?.role === 'voter') return entry
+    for (const [peer, until] of readers) if (until <= now) readers.delete(peer)
+    readers.set(from, now + REMEMBER_PEER_MS)
+    return undefined
+  }
+
+  requests.serve('block', async (params, from) => {
+    const asked = blockParams(params, 'block')
+    const voter = await readerOf(asked, from)
+    const block = await ledger.block(asked.block_hash)
+    return await pageOf(block, asked.from_index, chain, voter && ledger.userOf(voter.id))
+  })
+
+  requests.serve('trades', async (params) => {
+    const { height, credential } = tradesParams(params, 'trades')
+    await checkCredential(credential, tradesPath(height), parts)
+    const user = ledger.userOf(credential.voter_id)
+    const { transactions } = await chain.blockAt(height)
+    const hashes = transactions.map(hashTransaction)
+    const own = await Promise.all(transactions.map((transaction) => isParty(chain, transaction, user)))
+    const trades = transactions.flatMap((transaction, index) =>
+      own[index] === true ? [{ transaction, merkle_proof: merkleProof(hashes, index) }] : [],
+    )
+    return { trades }
+  })
+}
+
+/** Who asks for a block: the entry of its signature, or nobody in particular with a token. Throws `forbidden`. */
+async function provenReader(
+  { block_hash, from_index, credential, token }: BlockParams,
+  parts: BlockServerParts,
+  now: number,
+): Promise<RegistryEntry | undefined> {
+  if (credential !== undefined) return await checkCredential(credential, blockPath(block_hash, from_index), parts, now)
+  if (token !== undefined && parts.mayReadBlocks(token)) return undefined
+  const reason = token === undefined ? 'a block needs a credential or a token' : 'the token may not read blocks'
+  throw ledgerError('forbidden', { reason })
+}
+
+/** @param user whose transactions are shown, `undefined` for all; a change of the registry is nobody's secret */
+async function pageOf(
+  { header, signature, transactions }: Block,
+  from: number,
+  chain: Chain,
+  user: string | undefined,
+) {
+  if (from > transactions.length) {
+    throw ledgerError('out_of_range', { what: 'from_index', value: from, limit: transactions.length })
+  }
+  const shown: ShownTransaction[] = []
+  let bytes = 0
+  for (const tx of transactions.slice(from)) {
+    const isShown = user === undefined || tx.kind === 'registry' || (await isParty(chain, tx, user))
+    const next: ShownTransaction = isShown ? tx : { kind: 'redacted', tx_hash: hashTransaction(tx) }
+    bytes += canonicalTransaction(tx).length
+    if (shown.length > 0 && bytes > PAGE_BYTES) break
+    shown.push(next)
+  }
+  const next_index = from + shown.length < transactions.length ? from + shown.length : null
+  return { header, signature, transactions: shown, next_index }
+}
+
+/** A correction belongs to the parties of its trade, which is in an earlier block or in this one. */
+async function isParty(chain: Chain, tx: Transaction, user: string): Promise<boolean> {
+  switch (tx.kind) {
+    case 'trade':
+      return tx.from_user_id === user || tx.to_user_id === user
+    case 'correction':
+      return await isParty(chain, await chain.transaction(tx.corrects), user)
+    case 'registry':
+      return false
+  }
+}
+
+/** A signed request: the path that is asked for, a registered key, fresh, and never used before. Throws `forbidden`, `unknown_voter`. */
+async function checkCredential(
+  credential: Credential,
+  path: string,
+  { chain, ledger, clock }: Pick<BlockServerParts, 'chain' | 'ledger' | 'clock'>,
+  now: number = clock.now(),
+): Promise<RegistryEntry> {
+  const { voter_id, id, timestamp } = credential
+  if (credential.path !== path || credential.method !== 'P2P') {
+    throw ledgerError('forbidden', {
+      reason: `the credential is for ${credential.method} ${credential.path}, not for ${path}`,
+    })
+  }
+  const entry = ledger.activeEntry(voter_id)
+  if (entry === undefined) throw ledgerError('unknown_voter', { voter_id, reason: 'not registered as active' })
+  const verdict = verifyCredential(credential, chain.chainId, entry.public_key, now)
+  if (!verdict.ok) throw ledgerError('forbidden', { reason: verdict.reason })
+  if (!(await ledger.rememberRequest(id, timestamp + 2 * REQUEST_VALIDITY_MS))) {
+    throw ledgerError('forbidden', { reason: `the request ${id} was used before` })
+  }
+  return entry
+}
+
+/** The whole block of a hash, on the chain or kept beside it. Throws `unknown_block`. */
+export async function blockAnywhere(
+  chain: Chain,
+  beside: (hash: Hash) => Promise<Block | undefined>,
+  hash: Hash,
+): Promise<Block> {
+  const block = (await chain.heightOf(hash)) === undefined ? await beside(hash) : await chain.block(hash)
+  if (block === undefined) throw ledgerError('unknown_block', { block_hash: hash })
+  return block
+}

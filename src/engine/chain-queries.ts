@@ -1,0 +1,93 @@
+import { ledgerError } from '../ports/errors.ts'
+import type { FinalityStore } from '../ports/finality-store.ts'
+import type { BlockStatus, BlockStatusAnswer, LatestHeaders } from '../ports/ledger.ts'
+import type { Block } from '../protocol/block.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import { requiredVotes } from '../protocol/finality.ts'
+import { hashHeader } from '../protocol/header.ts'
+import { blockAnywhere } from './block-server.ts'
+import type { Chain } from './chain.ts'
+import type { Finalizer } from './finalizer.ts'
+
+export interface ChainQueriesParts {
+  readonly chain: Chain
+  readonly store: Pick<FinalityStore, 'voteCounts' | 'votesOf'>
+  readonly finalizer: Finalizer
+  /** A block that is kept beside the chain. */
+  readonly beside: (hash: Hash) => Promise<Block | undefined>
+  /** When the block of this height became final, Unix milliseconds; null while it is not. */
+  readonly finalizedAt: (height: number) => Promise<number | null>
+}
+
+/** What can be asked of the chain itself, on an authority as on a validator. */
+export function chainQueries({ chain, store, finalizer, beside, finalizedAt }: ChainQueriesParts) {
+  const statusOf = (height: number): BlockStatus => (height <= finalizer.finalHeight ? 'final' : 'proposed')
+  return {
+    async latestHeaders(n: number): Promise<LatestHeaders> {
+      const { tip } = chain
+      const stored = tip === null ? [] : await chain.headers(Math.max(0, tip.header.height - n + 1), n)
+      const headers = stored.map(({ header, signature, hash }) => ({
+        header,
+        header_hash: hash,
+        signature,
+        status: statusOf(header.height),
+      }))
+      return { chain_id: chain.chainId, tip_height: tip?.header.height ?? null, headers }
+    },
+
+    block: (blockHash: Hash) => blockAnywhere(chain, beside, blockHash),
+
+    async blockProof(blockHash: Hash, by: { readonly tx_id: string } | { readonly tx_hash: Hash }) {
+      const { header } = await chain.headerOf(blockHash)
+      const proof = await chain.transactionProof(by, null)
+      if (hashHeader(proof.header) !== blockHash) {
+        throw ledgerError('unknown_transaction', { id: 'tx_id' in by ? by.tx_id : by.tx_hash })
+      }
+      const { tx_hash, merkle_proof } = proof
+      return { block_hash: blockHash, tx_hash, ...merkle_proof, merkle_root: header.merkle_root }
+    },
+
+    async blockStatus(blockHash: Hash): Promise<BlockStatusAnswer> {
+      const { header } = await blockAnywhere(chain, beside, blockHash)
+      const { height } = header
+      const counts = (await store.voteCounts([blockHash])).get(blockHash) ?? { ack: 0, reject: 0 }
+      const isOnChain = (await chain.heightOf(blockHash)) === height
+      const { finality } = chain.registryBefore(height)
+      return {
+        block_hash: blockHash,
+        height,
+        status: isOnChain ? statusOf(height) : 'orphaned',
+        policy: finality.policy,
+        votes: { ...counts, required: requiredVotes(finality) },
+        finalized_at: isOnChain ? await finalizedAt(height) : null,
+      }
+    },
+
+    async votes(blockHash: Hash) {
+      const { header } = await blockAnywhere(chain, beside, blockHash)
+      const registry = chain.registryBefore(header.height)
+      const stored = await store.votesOf(blockHash)
+      return stored.flatMap((vote) => {
+        const entry = registry.entry(vote.voter_id)
+        return entry === undefined ? [] : [{ vote, entry }]
+      })
+    },
+
+    historyInclusion: (height: number, size: number) => chain.inclusion(height, size),
+    historyConsistency: (from: number, to: number) => chain.consistency(from, to),
+  }
+}
+
+/** What can be asked of the registry as of the tip. */
+export function registryQueries(chain: Chain, users: ReadonlyMap<string, string>) {
+  const userOf = (voterId: string): string => users.get(voterId) ?? voterId
+  return {
+    userOf,
+    registry() {
+      const { policy, root, entries } = chain.registry
+      return { height: chain.tip?.header.height ?? null, registry_root: root, policy, entries }
+    },
+    activeEntry: (id: string) => chain.registry.active(id),
+    devicesOf: (userId: string) => chain.registry.activeOf('voter').filter((entry) => userOf(entry.id) === userId),
+  }
+}

@@ -1,0 +1,128 @@
+import { registryTransactionsOf, sealerOf, verifyBlockBody, type Block } from '../protocol/block.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import { invalid, isSolarError, type Verdict } from '../protocol/errors.ts'
+import { changesGuard } from '../protocol/finality.ts'
+import type { Genesis } from '../protocol/genesis.ts'
+import { hashHeader, verifyHeaderLink, verifySeal, type Header, type SealedHeader } from '../protocol/header.ts'
+import { appendToFrontier, foldSubtrees, historyLeaf } from '../protocol/history.ts'
+import { Registry } from '../protocol/registry.ts'
+import type { Transaction } from '../protocol/transaction.ts'
+
+/** The block on top, with its hash. */
+export interface Tip {
+  readonly sealed: SealedHeader
+  readonly header: Header
+  readonly hash: Hash
+}
+
+/** The registry after a block that changed it. */
+export interface RegistryChange {
+  readonly height: number
+  readonly registry: Registry
+  /** The block changes the policy, an authority or a validator. */
+  readonly guarded: boolean
+}
+
+/** What the next block of a chain is checked against. Immutable, so that branches share what they have in common. */
+export interface ChainState {
+  /** null before height 0. */
+  readonly tip: Tip | null
+  /** Hashes of the complete subtrees of the history, left to right. */
+  readonly frontier: readonly Hash[]
+  /** The registry of the genesis, then one more for each block that changes it; ascending by height. */
+  readonly registries: readonly [RegistryChange, ...RegistryChange[]]
+}
+
+export interface ChainRules {
+  readonly genesis: Genesis
+  readonly chainId: Hash
+}
+
+/** The state before the first block. */
+export function genesisState(genesis: Genesis): ChainState {
+  const first = { height: -1, registry: Registry.fromGenesis(genesis), guarded: false }
+  return { tip: null, frontier: [], registries: [first] }
+}
+
+/** Number of blocks. */
+export const sizeOf = ({ tip }: ChainState): number => (tip === null ? 0 : tip.header.height + 1)
+
+/** Who may seal and vote on the block of this height: the registry after the one before. */
+export const registryBefore = ({ registries }: ChainState, height: number): Registry =>
+  (registries.findLast((change) => change.height < height) ?? registries[0]).registry
+
+/** Who may seal and vote after the tip. */
+export const registryOf = ({ registries }: ChainState): Registry => (registries.at(-1) ?? registries[0]).registry
+
+/** True if the block of this height changes the policy, an authority or a validator. */
+export const isGuarded = ({ registries }: ChainState, height: number): boolean =>
+  registries.some((change) => change.height === height && change.guarded)
+
+/** The registry after a block with these transactions. Throws `registry_refused`, `bad_public_key`. */
+export function registryAfter(state: ChainState, transactions: readonly Transaction[], chainId: Hash): Registry {
+  const changes = registryTransactionsOf(transactions)
+  const before = registryOf(state)
+  return changes.length === 0 ? before : before.after(changes, chainId, sizeOf(state))
+}
+
+/** The registries after a block of `height` with these transactions. */
+export function withRegistryOf(
+  registries: ChainState['registries'],
+  height: number,
+  transactions: readonly Transaction[],
+  chainId: Hash,
+): ChainState['registries'] {
+  const changes = registryTransactionsOf(transactions)
+  if (changes.length === 0) return registries
+  const before = (registries.at(-1) ?? registries[0]).registry
+  const change = { height, registry: before.after(changes, chainId, height), guarded: changesGuard(changes, before) }
+  return [...registries, change]
+}
+
+/** The state after a block of which `verifyBlock` is known to hold. */
+export function stateAfter(state: ChainState, block: Block, hash: Hash, chainId: Hash): ChainState {
+  const { header, signature, transactions } = block
+  return {
+    tip: { sealed: { header, signature }, header, hash },
+    frontier: appendToFrontier(header.height, state.frontier, historyLeaf(hash)),
+    registries: withRegistryOf(state.registries, header.height, transactions, chainId),
+  }
+}
+
+/**
+ * Checks a block as the next one, by every rule that does not need the transactions of earlier blocks: link, roots, sealer
+ * and seal, transactions.
+ */
+export function verifyBlock(state: ChainState, block: Block, { genesis, chainId }: ChainRules): Verdict {
+  const { header } = block
+  const verdict = verifyHeaderLink(header, state.tip, genesis, chainId)
+  if (!verdict.ok) return verdict
+  const historyRoot = foldSubtrees(state.frontier)
+  if (header.history_root !== historyRoot) {
+    return invalid('wrong_history', `history_root ${header.history_root}, expected ${historyRoot}`)
+  }
+  const after = attempt(() => registryAfter(state, block.transactions, chainId))
+  if (!after.ok) return after
+  if (header.registry_root !== after.value.root) {
+    return invalid('wrong_registry', `registry_root ${header.registry_root}, expected ${after.value.root}`)
+  }
+  const sealer = sealerOf(block, registryOf(state), after.value)
+  if (sealer === undefined) return invalid('unknown_sealer', `${header.miner_id} is no active authority`)
+  const body = verifyBlockBody(header, block.transactions, genesis)
+  return body.ok ? verifySeal(block, sealer.public_key) : body
+}
+
+/** The tip of a sealed header. */
+export function tipOf({ header, signature }: SealedHeader): Tip {
+  return { sealed: { header, signature }, header, hash: hashHeader(header) }
+}
+
+/** A registry transaction that the registry refuses makes the block invalid, as a verdict. */
+function attempt<T>(change: () => T): { readonly ok: true; readonly value: T } | (Verdict & { readonly ok: false }) {
+  try {
+    return { ok: true, value: change() }
+  } catch (error) {
+    if (isSolarError(error)) return { ok: false, code: error.code, reason: error.message }
+    throw error
+  }
+}

@@ -1,0 +1,105 @@
+import type { ChainStore } from '../ports/chain-store.ts'
+import type { Block } from '../protocol/block.ts'
+import { parseDelta, parseQuantity } from '../protocol/decimal.ts'
+import { invalid, VALID, type Verdict } from '../protocol/errors.ts'
+import type { Correction, Transaction } from '../protocol/transaction.ts'
+
+/** What the transactions of a new block are checked against: all earlier ones of its chain. */
+export interface TransactionHistory {
+  /** True for each of these ids that an earlier transaction has, in the order asked for. */
+  known(ids: readonly string[]): Promise<readonly boolean[]>
+  hasTick(tickId: string): Promise<boolean>
+  /** An earlier transaction by its id. */
+  find(id: string): Promise<Transaction | undefined>
+  /** Earlier corrections of a trade. */
+  correctionsOf(tradeId: string): Promise<readonly Correction[]>
+}
+
+export type HistoryCode = 'duplicate_transaction' | 'tick_sealed_twice' | 'bad_correction'
+
+/**
+ * Checks what needs the transactions of earlier blocks (docs/protocol.md 3). It guarantees
+ * a) that a tick is sealed once (`tick_sealed_twice`), b) that ids are unique on the chain (`duplicate_transaction`),
+ * c) that a correction names a trade of an earlier block, whose running sums stay >= 0 (`bad_correction`).
+ */
+export async function verifyTransactions(
+  { transactions }: Pick<Block, 'transactions'>,
+  history: TransactionHistory,
+): Promise<Verdict<HistoryCode>> {
+  const [first] = transactions
+  if (first !== undefined && (await history.hasTick(first.tick_id))) {
+    return invalid('tick_sealed_twice', `an earlier block has sealed the tick ${first.tick_id}`)
+  }
+  const ids = transactions.map(({ id }) => id)
+  const known = await history.known(ids)
+  const seen = new Set<string>()
+  const repeated = ids.find((id, index) => known[index] === true || seen.size === seen.add(id).size)
+  if (repeated !== undefined) return invalid('duplicate_transaction', `the id ${repeated} is on the chain already`)
+  return await verifyCorrections(transactions, history)
+}
+
+async function verifyCorrections(
+  transactions: readonly Transaction[],
+  history: TransactionHistory,
+): Promise<Verdict<HistoryCode>> {
+  const sums = new Map<string, { kwh: bigint; amount: bigint }>()
+  for (const correction of transactions) {
+    if (correction.kind !== 'correction') continue
+    const { id, corrects } = correction
+    const sum = sums.get(corrects) ?? (await runningSum(corrects, history))
+    if (sum === undefined) return invalid('bad_correction', `${id} corrects ${corrects}, no trade of an earlier block`)
+    addCorrection(sum, correction)
+    sums.set(corrects, sum)
+    if (sum.kwh < 0n || sum.amount < 0n) {
+      return invalid('bad_correction', `${id} would bring the energy or the amount of ${corrects} below 0`)
+    }
+  }
+  return VALID
+}
+
+/** What is left of a trade after its corrections so far, in micro-units; `undefined` if there is no such trade. */
+async function runningSum(tradeId: string, history: TransactionHistory) {
+  const trade = await history.find(tradeId)
+  if (trade?.kind !== 'trade') return undefined
+  const sum = { kwh: parseQuantity(trade.kwh), amount: parseQuantity(trade.total_amount) }
+  for (const correction of await history.correctionsOf(tradeId)) addCorrection(sum, correction)
+  return sum
+}
+
+function addCorrection(sum: { kwh: bigint; amount: bigint }, { kwh_delta, amount_delta }: Correction): void {
+  sum.kwh += parseDelta(kwh_delta)
+  sum.amount += parseDelta(amount_delta)
+}
+
+/**
+ * The transactions of a branch: those of the chain below `size` blocks, then those of `blocks`. With `size` that of the
+ * chain and no blocks, it is the chain itself.
+ */
+export function historyOf(store: ChainStore, size: number, blocks: readonly Block[]): TransactionHistory {
+  const branch = blocks.flatMap(({ transactions }) => transactions)
+  const ids = new Set(branch.map(({ id }) => id))
+
+  async function at(place: { readonly height: number; readonly index: number } | undefined) {
+    if (place === undefined || place.height >= size) return undefined
+    return (await store.block(place.height))?.transactions[place.index]
+  }
+
+  return {
+    async known(asked) {
+      const places = await store.places(asked)
+      return asked.map((id, index) => ids.has(id) || (places[index] !== undefined && places[index].height < size))
+    },
+    async hasTick(tickId) {
+      if (branch.some(({ tick_id }) => tick_id === tickId)) return true
+      const height = await store.heightOfTick(tickId)
+      return height !== undefined && height < size
+    },
+    async find(id) {
+      return branch.find((tx) => tx.id === id) ?? (await at(await store.locate({ tx_id: id })))
+    },
+    async correctionsOf(tradeId) {
+      const earlier = await Promise.all((await store.correctionsOf(tradeId)).map(at))
+      return [...earlier, ...branch].filter((tx) => tx?.kind === 'correction').filter((tx) => tx.corrects === tradeId)
+    },
+  }
+}

@@ -1,0 +1,156 @@
+import type { ChainStore } from '../ports/chain-store.ts'
+import { ledgerError } from '../ports/errors.ts'
+import type { FinalityStore } from '../ports/finality-store.ts'
+import type { Logger } from '../ports/logger.ts'
+import type { PeerRequests } from '../ports/peer-requests.ts'
+import { isSolarError } from '../protocol/errors.ts'
+import { hashHeader, type SealedHeader } from '../protocol/header.ts'
+import { MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
+import { headersAnswer, statusAnswer, votesAnswer, type StatusAnswer } from '../protocol/messages.ts'
+import type { Vote } from '../protocol/vote.ts'
+import { fetchBlock, type CredentialSigner } from './block-fetcher.ts'
+import type { Chain } from './chain.ts'
+import type { Finalizer } from './finalizer.ts'
+import type { Replica } from './replica.ts'
+import type { VoteCounter } from './vote-counter.ts'
+
+export interface ReplicaSyncParts {
+  readonly chain: Chain
+  readonly store: Pick<ChainStore, 'besideChain'>
+  readonly votes: Pick<FinalityStore, 'votesOf'>
+  readonly replica: Replica
+  readonly counter: Pick<VoteCounter, 'cast'>
+  readonly finalizer: Finalizer
+  readonly requests: PeerRequests
+  readonly logger: Logger
+  readonly sign: CredentialSigner
+  readonly onAlarm: (code: string, reason: string) => void
+}
+
+/** Brings the replica to what peers have. */
+export interface ReplicaSync {
+  /**
+   * Takes every block that the peer has and this node has not, and the votes on what is not final yet; one sync a peer at a
+   * time, a second call joins the first. Resolves when this node knows the peer's tip. Throws `peer_refused`, `peer_unreachable`.
+   */
+  syncWith(peer: string): Promise<void>
+  /** Acks that peers have of this voter on blocks that are not final here. */
+  findAcksOf(voterId: string, peer: string): Promise<readonly Vote[]>
+}
+
+/** Votes are asked for by header, newest first: acks count for all blocks below, so the newest tell most. */
+const MAX_VOTED_HEADERS = 256
+
+export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
+  const { chain, store, replica, finalizer, requests, logger, sign } = parts
+  const running = new Map<string, Promise<void>>()
+
+  async function askForHeaders(peer: string, from_height: number, count: number): Promise<readonly SealedHeader[]> {
+    const { headers } = headersAnswer(await requests.request(peer, 'headers', { from_height, count }), 'headers')
+    headers.forEach(({ header }, index) => {
+      if (header.height !== from_height + index) throw refused(peer, 'wrong_height', `headers from ${from_height} on`)
+    })
+    return headers
+  }
+
+  /** The greatest height that the peer's chain shares with what is known here; -1 if they share only the genesis. */
+  async function sharedHeight(peer: string, tipHeight: number): Promise<number> {
+    const floor = finalizer.finalHeight
+    let step = 1
+    for (let height = Math.min(tipHeight, chain.size - 1); height >= 0; step *= 2) {
+      const [sealed] = await askForHeaders(peer, height, 1)
+      if (sealed === undefined)
+        throw refused(peer, 'wrong_height', `no header of height ${height}, its tip is ${tipHeight}`)
+      if (await replica.knows(hashHeader(sealed.header))) return height
+      await replica.watch(sealed)
+      if (height <= floor) throw conflictWithFinal(peer, sealed)
+      height = height === 0 ? -1 : Math.max(height - step, floor, 0)
+    }
+    return -1
+  }
+
+  function conflictWithFinal(peer: string, { header }: SealedHeader): Error {
+    const reason = `it has another block of height ${header.height}, where this node has a final one`
+    return refused(peer, 'conflicts_with_final', reason)
+  }
+
+  async function takeBlock(peer: string, sealed: SealedHeader): Promise<void> {
+    const hash = hashHeader(sealed.header)
+    if (await replica.knows(hash)) return
+    const block = (await store.besideChain(hash)) ?? (await fetchBlock(requests, peer, sealed, sign))
+    const accepted = await replica.accept(block)
+    if (typeof accepted === 'object') throw refused(peer, accepted.refused, accepted.reason)
+    if (accepted === 'unknown_parent')
+      throw refused(peer, 'wrong_parent', `block ${sealed.header.height} has no parent here`)
+  }
+
+  async function sync(peer: string): Promise<void> {
+    const status = statusAnswer(await requests.request(peer, 'status', {}), 'status')
+    await reachTip(peer, status)
+    await takeVotes(peer, status)
+  }
+
+  async function reachTip(peer: string, { tip, final_height }: StatusAnswer): Promise<void> {
+    if (tip === null || (await replica.knows(tip.header_hash))) return
+    let from: number
+    try {
+      from = (await sharedHeight(peer, tip.height)) + 1
+    } catch (error) {
+      const isFinalThere = final_height !== null && final_height >= finalizer.finalHeight
+      if (isFinalThere && isSolarError(error, 'peer_refused') && codeOf(error) === 'conflicts_with_final') {
+        parts.onAlarm('conflicting_final', error.message)
+      }
+      throw error
+    }
+    for (const first = from; from <= tip.height;) {
+      const headers = await askForHeaders(peer, from, Math.min(MAX_HEADERS_PER_REQUEST, tip.height - from + 1))
+      if (headers.length === 0)
+        throw refused(peer, 'wrong_height', `no header of height ${from}, its tip is ${tip.height}`)
+      for (const sealed of headers) await takeBlock(peer, sealed)
+      from += headers.length
+      if (from > tip.height)
+        logger.info({ peer, from: first, to: tip.height }, `${from - first} blocks taken from ${peer}`)
+    }
+  }
+
+  /** A vote that is known already is not asked to be counted again: its signature is the dear part. */
+  async function takeVotes(peer: string, { tip }: StatusAnswer): Promise<void> {
+    if (tip === null) return
+    for (const hash of await openHeaders()) {
+      const known = new Set((await parts.votes.votesOf(hash)).map(({ signature }) => signature))
+      const { votes } = votesAnswer(await requests.request(peer, 'votes', { header_hash: hash }), 'votes')
+      const fresh = votes.filter(({ vote }) => !known.has(vote.signature))
+      await Promise.allSettled(fresh.map(({ vote }) => parts.counter.cast(vote)))
+    }
+  }
+
+  async function openHeaders() {
+    const from = Math.max(finalizer.finalHeight + 1, chain.size - MAX_VOTED_HEADERS)
+    const headers = await chain.headers(from, MAX_VOTED_HEADERS)
+    return headers.map(({ hash }) => hash).toReversed()
+  }
+
+  return {
+    syncWith(peer) {
+      const joined = running.get(peer)
+      if (joined !== undefined) return joined
+      const started = sync(peer).finally(() => running.delete(peer))
+      running.set(peer, started)
+      return started
+    },
+    async findAcksOf(voterId, peer) {
+      const found: Vote[] = []
+      for (const hash of await openHeaders()) {
+        const { votes } = votesAnswer(await requests.request(peer, 'votes', { header_hash: hash }), 'votes')
+        found.push(...votes.map(({ vote }) => vote).filter((vote) => vote.voter_id === voterId))
+      }
+      return found.filter(({ decision }) => decision === 'ack')
+    },
+  }
+}
+
+function refused(peer: string, code: string, reason: string): Error {
+  return ledgerError('peer_refused', { peer, request: 'sync', code, reason })
+}
+
+const codeOf = (error: { readonly fields: object }): unknown => (error.fields as { readonly code?: unknown }).code

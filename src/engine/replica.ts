@@ -1,0 +1,262 @@
+import type { ChainStore } from '../ports/chain-store.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { FinalityStore } from '../ports/finality-store.ts'
+import type { Logger } from '../ports/logger.ts'
+import type { Block } from '../protocol/block.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import { firstFailure, invalid, VALID, type Verdict } from '../protocol/errors.ts'
+import { newFinalHeight, type BlockPoint, type ChainView } from '../protocol/finality.ts'
+import { chooseFork, forkWeight, type Candidate } from '../protocol/fork-choice.ts'
+import { hashHeader, verifyNotFromFuture, type SealedHeader } from '../protocol/header.ts'
+import { hashTransaction } from '../protocol/transaction.ts'
+import type { Chain, Tip } from './chain.ts'
+import { isGuarded, registryBefore, registryOf, sizeOf, verifyBlock, type ChainState } from './chain-state.ts'
+import type { EvidencePool } from './evidence-pool.ts'
+import type { Finalizer } from './finalizer.ts'
+import { reportDoubleSeal } from './full-node-evidence.ts'
+import { ForkTree, type Branch } from './fork-tree.ts'
+import { historyOf, verifyTransactions } from './history-rules.ts'
+import { createSerial } from './serial.ts'
+import type { VoteTarget } from './vote-counter.ts'
+
+export interface ReplicaParts {
+  readonly chain: Chain
+  readonly store: ChainStore
+  readonly votes: FinalityStore
+  readonly finalizer: Finalizer
+  readonly evidence: EvidencePool
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Called when the chain has another tip, after it is stored. */
+  readonly onTip: (tip: Tip) => void
+  /** Called when something is seen that no honest network shows. */
+  readonly onAlarm: (code: string, reason: string) => void
+}
+
+/** What became of a block. `unknown_parent`: what it goes on from is not here, sync first. */
+export type Accepted =
+  'on_chain' | 'beside' | 'known' | 'unknown_parent' | { readonly refused: string; readonly reason: string }
+
+/**
+ * A full copy of the chain that nobody has to be believed for: every block is checked by every rule, blocks of other branches
+ * are kept beside the chain, and the chain is the branch that docs/protocol.md 5 chooses. Nothing final is ever given up.
+ */
+export class Replica {
+  readonly #parts: ReplicaParts
+  readonly #forks: ForkTree
+  readonly #lane = createSerial()
+
+  constructor(parts: ReplicaParts) {
+    this.#parts = parts
+    this.#forks = new ForkTree(parts.chain, parts.store)
+  }
+
+  /** True if a block of this hash is on the chain or on a branch that may still become it. */
+  async knows(hash: Hash): Promise<boolean> {
+    return this.#forks.find(hash) !== undefined || (await this.#parts.chain.heightOf(hash)) !== undefined
+  }
+
+  /** A header on the chain or on a branch beside it. */
+  async find(hash: Hash): Promise<VoteTarget | undefined> {
+    const beside = this.#forks.find(hash)
+    if (beside !== undefined) {
+      return { height: beside.height, registryBefore: registryBefore(beside.state, beside.height) }
+    }
+    const height = await this.#parts.chain.heightOf(hash)
+    return height === undefined ? undefined : { height, registryBefore: this.#parts.chain.registryBefore(height) }
+  }
+
+  /** Hash at `height` of the chain that ends in `point`; `undefined` above it, and for what is not known here. */
+  async hashAt(point: BlockPoint, height: number): Promise<Hash | undefined> {
+    if (height >= point.height) return height === point.height ? point.hash : undefined
+    const tip = this.#forks.find(point.hash)
+    if (tip !== undefined) {
+      const { baseHeight, blocks } = await this.#forks.branchOf(tip)
+      return height > baseHeight ? blocks[height - baseHeight - 1]?.hash : await this.#parts.chain.hashAt(height)
+    }
+    const isOnChain = (await this.#parts.chain.heightOf(point.hash)) === point.height
+    return isOnChain ? await this.#parts.chain.hashAt(height) : undefined
+  }
+
+  /** Checks a block and takes it into the chain or beside it; then the chain is chosen anew. */
+  accept(block: Block): Promise<Accepted> {
+    return this.#lane(() => this.#accept(block))
+  }
+
+  /** Votes have been counted: another branch may weigh more now. */
+  reconsider(): Promise<void> {
+    return this.#lane(async () => {
+      if (this.#forks.size > 0) await this.#choose()
+    })
+  }
+
+  /** A header from gossip: whether its block is known here; if not, it is looked at for evidence at least. */
+  async judge(sealed: SealedHeader): Promise<'known' | 'unknown'> {
+    if (await this.knows(hashHeader(sealed.header))) return 'known'
+    await this.watch(sealed)
+    return 'unknown'
+  }
+
+  /** Looks whether this header and another of its height are evidence. */
+  async watch(sealed: SealedHeader): Promise<void> {
+    const beside = this.#forks.at(sealed.header.height).map((block) => block.sealed)
+    await reportDoubleSeal(this.#parts.chain, this.#parts.evidence, sealed, beside)
+  }
+
+  async #accept(block: Block): Promise<Accepted> {
+    const { chain, store, votes, finalizer, logger, onTip } = this.#parts
+    const { header } = block
+    const hash = hashHeader(header)
+    if (await this.knows(hash)) return 'known'
+    const place = await this.#placeAfter(header.height, header.prev_hash)
+    if (place === 'unknown_parent') return place
+    const verdict = await this.#verify(block, place)
+    if (!verdict.ok) return { refused: verdict.code, reason: verdict.reason }
+    await this.watch(block)
+    if (place.isTip) {
+      const tip = await chain.append(block, block.transactions.map(hashTransaction))
+      // Votes came before their block if this node knew it beside an earlier chain.
+      await finalizer.count(await votes.votesOf(hash))
+      await finalizer.evaluate()
+      onTip(tip)
+      return 'on_chain'
+    }
+    if (place.baseHeight < finalizer.finalHeight) {
+      await store.putBeside(block, hash)
+      return { refused: 'conflicts_with_final', reason: `block ${finalizer.finalHeight} is final on another branch` }
+    }
+    if (this.#forks.isFull) return { refused: 'too_many_branches', reason: 'too many blocks beside the chain' }
+    await this.#forks.add(block, place.state)
+    logger.warn({ height: header.height, hash }, `block ${header.height} ${hash.slice(0, 12)} is kept beside the chain`)
+    await this.#choose()
+    return (await chain.heightOf(hash)) === undefined ? 'beside' : 'on_chain'
+  }
+
+  /** Where a block of this parent goes: the state before it, and the blocks of its branch so far. */
+  async #placeAfter(height: number, parent: Hash): Promise<'unknown_parent' | Place> {
+    const { chain } = this.#parts
+    const beside = this.#forks.find(parent)
+    if (beside !== undefined) {
+      const branch = await this.#forks.branchOf(beside)
+      return { isTip: false, baseHeight: branch.baseHeight, state: beside.state, branch: branch.blocks }
+    }
+    const parentHeight = height === 0 ? -1 : await chain.heightOf(parent)
+    if (parentHeight === undefined) return 'unknown_parent'
+    const size = parentHeight + 1
+    return { isTip: size === chain.size, baseHeight: parentHeight, state: await chain.stateAt(size), branch: [] }
+  }
+
+  async #verify(block: Block, { baseHeight, state, branch }: Place): Promise<Verdict> {
+    const { chain, store, clock } = this.#parts
+    const verdict = firstFailure<string>(
+      () => (sizeOf(state) === block.header.height ? VALID : invalid('wrong_height', 'the parent has another height')),
+      () => verifyNotFromFuture(block.header, clock.now()),
+      () => verifyBlock(state, block, chain),
+    )
+    if (!verdict.ok) return verdict
+    return await verifyTransactions(block, historyOf(store, baseHeight + 1, await this.#forks.bodiesOf(branch)))
+  }
+
+  /** Fork choice among the chain as it is and every branch. */
+  async #choose(): Promise<void> {
+    const { chain, finalizer, onAlarm } = this.#parts
+    const { finalHeight } = finalizer
+    const branches: Branch[] = []
+    for (const branch of await this.#forks.branches()) {
+      if (branch.baseHeight >= finalHeight) branches.push(branch)
+      else {
+        if (await this.#wouldBeFinal(branch)) {
+          onAlarm('conflicting_final', `two blocks of height ${branch.baseHeight + 1} have a quorum`)
+        }
+        this.#forks.drop(branch)
+      }
+    }
+    const { tip } = chain
+    if (tip === null || branches.length === 0) return
+    const state = await chain.stateAt(chain.size)
+    const main = { ...(await this.#candidate(tip, state, await this.#chainAbove(finalHeight))), seen: 0 }
+    const others = await Promise.all(branches.map((branch) => this.#candidateOf(branch)))
+    const { finality } = registryBefore(state, finalHeight + 1)
+    const chosen = chooseFork([main, ...others.map(({ candidate }) => candidate)], finality)
+    const winner = others.find(({ candidate }) => candidate === chosen)
+    if (winner !== undefined) await this.#reorganize(winner.branch)
+  }
+
+  async #candidateOf(branch: Branch): Promise<{ readonly branch: Branch; readonly candidate: Candidate }> {
+    const tip = branch.blocks.at(-1)
+    if (tip === undefined) throw new Error('a branch has a block')
+    const shared = (await this.#chainAbove(this.#parts.finalizer.finalHeight)).filter(
+      ({ height }) => height <= branch.baseHeight,
+    )
+    const candidate = await this.#candidate(tip, tip.state, [...shared, ...branch.blocks])
+    return { branch, candidate: { ...candidate, seen: tip.seen } }
+  }
+
+  async #candidate(
+    { hash }: { readonly hash: Hash },
+    state: ChainState,
+    blocks: readonly BlockPoint[],
+  ): Promise<Omit<Candidate, 'seen'>> {
+    const view = await this.#viewOf(state, this.#parts.finalizer.finalHeight, blocks)
+    return { hash, height: view.tipHeight, containsFinal: true, weight: forkWeight(view) }
+  }
+
+  async #viewOf(state: ChainState, finalHeight: number, blocks: readonly BlockPoint[]): Promise<ChainView> {
+    const ackHeights = new Map<string, number>()
+    for (const { hash, height } of blocks) {
+      for (const { decision, voter_id } of await this.#parts.votes.votesOf(hash)) {
+        if (decision === 'ack') ackHeights.set(voter_id, height)
+      }
+    }
+    return {
+      finalHeight,
+      tipHeight: sizeOf(state) - 1,
+      registryBefore: (height) => registryBefore(state, height),
+      isGuarded: (height) => isGuarded(state, height),
+      ackHeights,
+    }
+  }
+
+  /** A quorum on a branch that leaves the chain below its last final block. */
+  async #wouldBeFinal(branch: Branch): Promise<boolean> {
+    const tip = branch.blocks.at(-1)
+    if (tip === undefined || registryOf(tip.state).finality.policy === 'authority') return false
+    const view = await this.#viewOf(tip.state, branch.baseHeight, branch.blocks)
+    return newFinalHeight(view) > branch.baseHeight
+  }
+
+  async #chainAbove(height: number): Promise<readonly BlockPoint[]> {
+    const { chain } = this.#parts
+    const headers = await chain.headers(height + 1, chain.size - height - 1)
+    return headers.map(({ hash, header }) => ({ hash, height: header.height }))
+  }
+
+  /** The branch becomes the chain. A kill in between leaves a shorter chain, which is synced again. */
+  async #reorganize({ baseHeight, blocks }: Branch): Promise<void> {
+    const { chain, finalizer, logger, onTip } = this.#parts
+    const removed = await this.#chainAbove(baseHeight)
+    const base = await chain.stateAt(baseHeight + 1)
+    const bodies = await this.#forks.bodiesOf(blocks)
+    const tip = await finalizer.during(async () => {
+      await chain.rewind(baseHeight + 1)
+      for (const body of bodies) await chain.append(body, body.transactions.map(hashTransaction))
+      return chain.tip
+    })
+    await this.#forks.swap(blocks, removed, base)
+    const from = baseHeight + 1
+    logger.warn(
+      { from, removed: removed.length, adopted: blocks.length },
+      `another branch is the chain from block ${from} on`,
+    )
+    if (tip !== null) onTip(tip)
+  }
+}
+
+interface Place {
+  /** It goes on from the tip of the chain. */
+  readonly isTip: boolean
+  /** Height of the last block of the chain that it goes on from. */
+  readonly baseHeight: number
+  readonly state: ChainState
+  readonly branch: readonly BlockPoint[]
+}

@@ -1,0 +1,222 @@
+import type { ChainStore } from '../ports/chain-store.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { FinalityStore } from '../ports/finality-store.ts'
+import type { Gossip, GossipVerdict } from '../ports/gossip.ts'
+import type { LedgerEvent } from '../ports/ledger.ts'
+import type { Logger } from '../ports/logger.ts'
+import type { PeerRequests } from '../ports/peer-requests.ts'
+import type { VoterStore } from '../ports/voter-store.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import { VALID } from '../protocol/errors.ts'
+import type { BlockPoint } from '../protocol/finality.ts'
+import { hashHeader, type SealedHeader } from '../protocol/header.ts'
+import type { SigningKey } from '../protocol/signature.ts'
+import { verifyVote } from '../protocol/vote.ts'
+import type { CredentialSigner } from './block-fetcher.ts'
+import type { Chain, Tip } from './chain.ts'
+import { askForEvidence, type EvidencePool } from './evidence-pool.ts'
+import type { EventHub } from './events.ts'
+import type { Finalizer } from './finalizer.ts'
+import type { Identity } from './own-trades.ts'
+import { createReplicaSync } from './replica-sync.ts'
+import { Replica } from './replica.ts'
+import { createSerial } from './serial.ts'
+import { createVoteCounter, type VoteCounter } from './vote-counter.ts'
+import { createVoter, type AckView } from './voter.ts'
+
+export interface ValidatorParts {
+  readonly chain: Chain
+  readonly store: ChainStore
+  readonly finalityStore: FinalityStore
+  readonly voterStore: VoterStore
+  readonly finalizer: Finalizer
+  readonly evidence: EvidencePool
+  readonly events: EventHub
+  readonly gossip: Gossip
+  readonly requests: PeerRequests
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly key: SigningKey
+  readonly sign: CredentialSigner
+  /** Registry transactions whose change of the policy, an authority or a validator the operator has allowed, by id. */
+  readonly allowedChanges: readonly string[] | 'all'
+  /** How often every peer is asked for its tip although gossip is quiet. */
+  readonly pollMs: number
+}
+
+/** Follows peers, checks every block, and co-signs the tip. */
+export interface Validator {
+  /** Counts votes on the chain and on the branches beside it. */
+  readonly votes: VoteCounter
+  /** Begins to follow. */
+  start(): void
+  stop(): Promise<void>
+  /** What gossip does with a header that arrived. */
+  onHeader(sealed: SealedHeader, from: string): Promise<GossipVerdict>
+  /** Syncs with every connected peer; rejects if none could be followed. */
+  sync(): Promise<void>
+}
+
+export function createValidator(parts: ValidatorParts): Validator {
+  const { chain, finalizer, requests, clock, logger, key, events } = parts
+  const lane = createSerial()
+  let cancelPoll = (): void => undefined
+  let removeListeners = (): void => undefined
+  let stopped = false
+  /** True once it is known what this key has acked before: from its store, or from a peer that it has caught up with. */
+  let knowsOwnAcks = false
+
+  const onAlarm = (code: string, reason: string): void => logger.error({ code }, `ALARM ${reason}`)
+  const replica = new Replica({ ...parts, votes: parts.finalityStore, onAlarm, onTip: announce })
+  const voter = createVoter({
+    ...parts,
+    chainId: chain.chainId,
+    store: parts.voterStore,
+    viewOf: ackView,
+    // The whole block was checked before it came onto the chain.
+    check: () => Promise.resolve(VALID),
+    // Which of two blocks counts is what its ack helps to decide.
+    isAccused: () => false,
+    onAlarm,
+    onVote: (vote) => {
+      logger.info({ height: vote.height }, `co-signed block ${vote.height}`)
+      background(votes.cast(vote))
+    },
+  })
+  const votes = createVoteCounter({
+    ...parts,
+    chainId: chain.chainId,
+    store: parts.finalityStore,
+    find: (hash) => replica.find(hash),
+  })
+  const sync = createReplicaSync({ ...parts, votes: parts.finalityStore, replica, counter: votes, onAlarm })
+  const background = (task: Promise<unknown>): void => {
+    task.catch((error: unknown) => {
+      if (!stopped) logger.debug({ error }, 'could not sync')
+    })
+  }
+
+  function announce({ sealed, hash, header }: Tip): void {
+    const status = header.height <= finalizer.finalHeight ? 'final' : 'proposed'
+    events.emit({ type: 'header', header_hash: hash, sealed, status })
+  }
+
+  /** At the end of a sync, not at each block of it: an ack of the tip counts for all below. */
+  function considerTip(): void {
+    const { tip } = chain
+    if (tip === null || !knowsOwnAcks || stopped) return
+    void voter.consider(tip.sealed, () => Promise.resolve(identityAt(tip.header.height)))
+  }
+
+  function identityAt(height: number): Identity | undefined {
+    const entries = chain.registryBefore(height).entries
+    const entry = entries.find(({ public_key, status }) => public_key === key.publicKey && status === 'active')
+    return entry && { id: entry.id, key }
+  }
+
+  /** After its state is lost a voter does not vote until it has caught up, and has asked what it acked before. */
+  async function findOwnAcks(peer: string): Promise<void> {
+    if (knowsOwnAcks) return
+    if ((await parts.voterStore.lastVote()) === undefined) {
+      const id = identityAt(chain.size)?.id
+      const acks = id === undefined ? [] : await sync.findAcksOf(id, peer)
+      for (const vote of acks.toSorted((a, b) => a.height - b.height)) {
+        const target = { hash: vote.header_hash, height: vote.height }
+        const entry = chain.registryBefore(vote.height).active(vote.voter_id)
+        if (entry?.public_key === key.publicKey && verifyVote(vote, chain.chainId, target, entry).ok) {
+          await parts.voterStore.putVote(vote)
+        }
+      }
+    }
+    knowsOwnAcks = true
+  }
+
+  async function syncWith(peer: string): Promise<void> {
+    await sync.syncWith(peer)
+    await lane(() => findOwnAcks(peer))
+    considerTip()
+    await voter.resend(peer)
+  }
+
+  async function syncAll(): Promise<void> {
+    const results = await Promise.allSettled(requests.peers().map(syncWith))
+    const failure = results.find((result) => result.status === 'rejected')
+    if (failure !== undefined && results.every(({ status }) => status === 'rejected')) throw failure.reason
+  }
+
+  async function ackView(header: BlockPoint, lastAck: BlockPoint | null): Promise<AckView> {
+    const height = finalizer.finalHeight
+    const finalHash = await chain.hashAt(height)
+    const lastFinal = finalHash === undefined ? null : { hash: finalHash, height }
+    const points = [header, lastAck, lastFinal].filter((point) => point !== null)
+    const known = new Map<string, Hash>()
+    for (const point of points) {
+      for (const other of points) {
+        const hash = await replica.hashAt(point, other.height)
+        if (hash !== undefined) known.set(`${point.hash} ${other.height}`, hash)
+      }
+    }
+    const unallowedChange = await firstUnallowedChange(header)
+    return { lastFinal, unallowedChange, hashAt: (point, at) => known.get(`${point.hash} ${at}`) }
+  }
+
+  /** A change that is final was acked by a quorum in force before it: those who were trusted have allowed it. */
+  async function firstUnallowedChange(header: BlockPoint): Promise<BlockPoint | null> {
+    const { allowedChanges } = parts
+    if (allowedChanges === 'all') return null
+    for (const height of chain.guardedHeights(finalizer.finalHeight, header.height)) {
+      const { transactions } = await chain.blockAt(height)
+      const ids = transactions.map(({ id }) => id)
+      if (ids.every((id) => allowedChanges.includes(id))) continue
+      logger.warn(
+        { height, ids },
+        `block ${height} changes who decides: allow it with --allow-changes ${ids.join(' ')}`,
+      )
+      return { hash: (await chain.hashAt(height)) ?? header.hash, height }
+    }
+    return null
+  }
+
+  function poll(): void {
+    cancelPoll = clock.after(parts.pollMs, () => {
+      background(syncAll())
+      poll()
+    })
+  }
+
+  function onEvent(event: LedgerEvent): void {
+    if (event.type === 'vote') background(replica.reconsider().then(considerTip))
+  }
+
+  return {
+    votes,
+    start() {
+      const stopListening = events.subscribe(onEvent)
+      const stopConnecting = requests.onConnect((peer) => {
+        background(syncWith(peer))
+        background(askForEvidence(requests, parts.evidence, peer))
+      })
+      removeListeners = () => {
+        stopListening()
+        stopConnecting()
+      }
+      background(syncAll())
+      poll()
+    },
+    async stop() {
+      stopped = true
+      cancelPoll()
+      removeListeners()
+      await voter.idle()
+    },
+    async onHeader(sealed, from) {
+      const hash = hashHeader(sealed.header)
+      if ((await replica.judge(sealed)) === 'known') return 'ignore'
+      // Passed on once the whole block is checked. The peer may have no blocks, or was asked just before it had this one.
+      await syncWith(from).catch(() => undefined)
+      if (!(await replica.knows(hash))) await syncAll()
+      return (await replica.knows(hash)) ? 'accept' : 'ignore'
+    },
+    sync: syncAll,
+  }
+}

@@ -1,0 +1,233 @@
+import type { ValidatorConfig } from '../config/types.ts'
+import { Chain } from '../engine/chain.ts'
+import { createCredentialSigner } from '../engine/block-fetcher.ts'
+import { openEvidencePool } from '../engine/evidence-pool.ts'
+import { createEventHub } from '../engine/events.ts'
+import { openFinalizer } from '../engine/finalizer.ts'
+import { fullSignerBefore } from '../engine/full-node-evidence.ts'
+import { serveFullNodePeers } from '../engine/full-node-peers.ts'
+import { findGenesis } from '../engine/join-chain.ts'
+import { createValidatorLedger } from '../engine/validator-ledger.ts'
+import { createValidator } from '../engine/validator.ts'
+import { roleOfToken } from '../http/access.ts'
+import { createMetrics } from '../http/metrics.ts'
+import { createValidatorHttpServer } from '../http/server.ts'
+import { createNodeNetwork } from '../network/node-network.ts'
+import type { PeerNetwork } from '../network/peer-network.ts'
+import type { Clock, RandomBytes } from '../ports/clock.ts'
+import type { ChainLedger } from '../ports/ledger.ts'
+import type { Logger } from '../ports/logger.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import type { Genesis } from '../protocol/genesis.ts'
+import { openReplicaStore, type ReplicaStore } from '../storage/level/replica-store.ts'
+import { systemClock, systemRandomBytes } from './clock.ts'
+import { openDataDirectory } from './data-directory.ts'
+import { logLedgerEvent } from './event-log.ts'
+import { startHttp } from './http-address.ts'
+import type { OnPart } from './lifecycle.ts'
+import { createLogger } from './logger.ts'
+import { ensureValidatorFiles, type ValidatorFiles } from './node-files.ts'
+import { createShutdown } from './shutdown.ts'
+import { VERSION } from './version.ts'
+
+export interface ValidatorNodeParts {
+  readonly clock?: Clock
+  readonly randomBytes?: RandomBytes
+  readonly logger?: Logger
+}
+
+export interface ValidatorReport {
+  readonly dataDirectory: string
+  /** What a genesis or an enrolment registers with the role validator. */
+  readonly publicKey: string
+}
+
+/** What a validator tells once it knows its chain. */
+export interface JoinedValidator {
+  readonly chainId: Hash
+  readonly httpUrl: string | null
+  readonly multiaddrs: readonly string[]
+  readonly ledger: ChainLedger
+}
+
+export interface ValidatorNode {
+  /** Returns once the node runs; the chain is joined in the background, as peers may come later. */
+  start(): Promise<ValidatorReport>
+  stop(onPart?: OnPart): Promise<void>
+  /** Once the chain is known and everything listens. */
+  readonly joined: Promise<JoinedValidator>
+}
+
+/** A half-open connection is found by asking. */
+const POLL_MS = 15_000
+
+/** The validator: a full replica in its own LevelDB, which checks every block, co-signs, and serves what it has. */
+export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNodeParts = {}): ValidatorNode {
+  const clock = parts.clock ?? systemClock
+  const randomBytes = parts.randomBytes ?? systemRandomBytes
+  const logger = parts.logger ?? createLogger({ level: config.logLevel, pretty: process.stdout.isTTY })
+  const shutdown = createShutdown(logger)
+  const stopping = new AbortController()
+  const joined = Promise.withResolvers<JoinedValidator>()
+
+  function network(chainId: Hash | undefined, files: ValidatorFiles): Promise<PeerNetwork> {
+    const listen = chainId === undefined ? [] : config.listen
+    const { peers } = config
+    return createNodeNetwork({ chainId, privateKey: files.peerSeed, listen, peers, hub: true, clock, logger })
+  }
+
+  async function join(store: ReplicaStore, files: ValidatorFiles): Promise<JoinedValidator> {
+    const genesis = await findGenesis({
+      store,
+      pin: config.chainId,
+      clock,
+      logger,
+      signal: stopping.signal,
+      createNetwork: (chainId) => network(chainId, files),
+      onEvent: (event) => {
+        if (event.type === 'alarm') logger.error({ code: event.code }, `ALARM ${event.reason}`)
+      },
+    })
+    return await shutdown.orUndo(() => run(genesis, store, files))
+  }
+
+  async function run(genesis: Genesis, store: ReplicaStore, files: ValidatorFiles): Promise<JoinedValidator> {
+    const chain = await Chain.open(genesis, store.chain)
+    const { chainId } = chain
+    const peers = await network(chainId, files)
+    const { gossip, requests } = peers
+    const events = createEventHub(logger)
+    const finalizer = await openFinalizer({ chain, store: store.finality, events, clock })
+    const evidence = await openEvidencePool({
+      genesis,
+      chainId,
+      store: store.evidence,
+      gossip,
+      logger,
+      signerBefore: (id, height) => fullSignerBefore(chain, id, height),
+      onEvidence: (found) => events.emit({ type: 'evidence', evidence: found }),
+    })
+    const key = files.validatorKey
+    const validator = createValidator({
+      chain,
+      store: store.chain,
+      finalityStore: store.finality,
+      voterStore: store.voter,
+      finalizer,
+      evidence,
+      events,
+      gossip,
+      requests,
+      clock,
+      logger,
+      key,
+      sign: createCredentialSigner({
+        chainId,
+        voterId: () => chain.registry.entries.find(({ public_key }) => public_key === key.publicKey)?.id ?? 'unknown',
+        key: () => Promise.resolve(key),
+        clock,
+        randomBytes,
+      }),
+      allowedChanges: config.allowedChanges,
+      pollMs: POLL_MS,
+    })
+    const ledger = createValidatorLedger({
+      chain,
+      store: store.finality,
+      votes: validator.votes,
+      finalizer,
+      evidence,
+      events,
+      beside: (hash) => store.chain.besideChain(hash),
+      finalizedAt: (height) => store.finalizedAt(height),
+    })
+    serveFullNodePeers({
+      mode: 'validator',
+      chain,
+      ledger,
+      votes: validator.votes,
+      finalizer,
+      acks: store.finality,
+      evidence,
+      gossip,
+      requests,
+      clock,
+      logger,
+      mayReadBlocks: (token) => roleOfToken(token, files.tokens.hashes) !== undefined,
+      onHeader: (sealed, from) => validator.onHeader(sealed, from),
+    })
+    events.subscribe((event) => logLedgerEvent(event, logger))
+    await peers.start()
+    shutdown.opened('network', () => peers.stop())
+    validator.start()
+    shutdown.opened('validator', () => validator.stop())
+    await finalizer.evaluate()
+    const httpUrl = await serveHttp(ledger, peers, finalizer.finalHeight, chain, files)
+    return { chainId, httpUrl, multiaddrs: peers.multiaddrs(), ledger }
+  }
+
+  async function serveHttp(
+    ledger: ChainLedger,
+    peers: PeerNetwork,
+    finalHeight: number,
+    chain: Chain,
+    files: ValidatorFiles,
+  ): Promise<string | null> {
+    const metrics = createMetrics()
+    metrics.setHeights(chain.tip?.header.height ?? null, finalHeight < 0 ? null : finalHeight)
+    metrics.watchPeers(() => peers.requests.peers().length)
+    ledger.subscribe((event) => metrics.recordEvent(event, clock.now()))
+    const node = () => ({
+      mode: 'validator' as const,
+      chain_id: chain.chainId,
+      peer_id: peers.peerId,
+      multiaddrs: peers.multiaddrs(),
+      version: VERSION,
+    })
+    const http = await startHttp(config, (address) =>
+      createValidatorHttpServer(
+        { ledger, node, readiness: () => [], tokens: files.tokens.hashes, metrics, clock, logger },
+        { ...address, rateLimitPerSecond: config.rateLimitPerSecond },
+      ),
+    )
+    if (http !== null) shutdown.opened('HTTP', () => http.stop())
+    return http?.url ?? null
+  }
+
+  /** In the background: peers may come later. */
+  function joinInBackground(store: ReplicaStore, files: ValidatorFiles): void {
+    const joining = join(store, files)
+    joining.then(joined.resolve, (error: unknown) => {
+      if (!stopping.signal.aborted) logger.error({ error }, 'could not join the chain')
+      joined.reject(error)
+    })
+    joined.promise.then(
+      ({ chainId, httpUrl, multiaddrs }) =>
+        logger.info(
+          { chain_id: chainId, http: httpUrl, multiaddrs, public_key: files.validatorKey.publicKey },
+          'validator has joined its chain',
+        ),
+      () => undefined,
+    )
+  }
+
+  async function open(): Promise<ValidatorReport> {
+    const directory = await openDataDirectory(config.dataDirectory)
+    shutdown.opened('data directory', () => directory.close())
+    const files = await ensureValidatorFiles(directory, config, { randomBytes })
+    const store = await openReplicaStore(directory.file('level'))
+    shutdown.opened('LevelDB', () => store.close())
+    joinInBackground(store, files)
+    return { dataDirectory: directory.path, publicKey: files.validatorKey.publicKey }
+  }
+
+  return {
+    joined: joined.promise,
+    start: () => shutdown.orUndo(open),
+    async stop(onPart) {
+      stopping.abort(new Error('the node stops'))
+      await joined.promise.catch(() => undefined)
+      await shutdown.run(onPart)
+    },
+  }
+}

@@ -1,0 +1,46 @@
+import type { Hash } from '../protocol/bytes.ts'
+import type { Evidence } from '../protocol/evidence.ts'
+import type { Vote } from '../protocol/vote.ts'
+
+/**
+ * Votes and what they made final: in SQL on an authority, in LevelDB on a validator. What a promise has returned is durable
+ * and visible to every later call. "On this chain" means: on a block that the chain has now.
+ */
+export interface FinalityStore {
+  /**
+   * Stores votes in one transaction, each `stored`, `same` (known before) or `conflict` (an ack of this voter for another
+   * header of that height is stored; the new one is not).
+   */
+  putVotes(votes: readonly Vote[]): Promise<readonly VoteOutcome[]>
+  votesOf(headerHash: Hash): Promise<readonly Vote[]>
+  /** Counts by header. */
+  voteCounts(headerHashes: readonly Hash[]): Promise<ReadonlyMap<Hash, VoteCount>>
+  /** The stored ack of a voter at a height, on whatever chain. */
+  ackAt(voterId: string, height: number): Promise<Vote | undefined>
+
+  /** For each voter the greatest height that it acked on this chain. */
+  ackHeights(): Promise<ReadonlyMap<string, number>>
+  /** For each voter its ack of the smallest height >= `height` on this chain. */
+  acksFrom(height: number): Promise<readonly Vote[]>
+
+  /** Marks every block up to `height` final; final is for ever, so the first time stays. */
+  finalizeUpTo(height: number, at: number): Promise<void>
+  /** The greatest height that is final; -1 before the first. */
+  finalHeight(): Promise<number>
+}
+
+export type VoteOutcome =
+  { readonly outcome: 'stored' | 'same' } | { readonly outcome: 'conflict'; readonly stored: Vote }
+
+export interface VoteCount {
+  readonly ack: number
+  readonly reject: number
+}
+
+/** Proven misbehaviour. Durable once it is put. */
+export interface EvidenceStore {
+  /** One piece for each kind, height and signer: the first stays, since a double sealer can make any number of pairs. */
+  putEvidence(evidence: Evidence): Promise<'stored' | 'known'>
+  /** The newest first, at most `limit`. */
+  evidence(limit: number): Promise<readonly Evidence[]>
+}

@@ -1,0 +1,44 @@
+import type { ChainStore } from '../../ports/chain-store.ts'
+import type { EvidenceStore, FinalityStore } from '../../ports/finality-store.ts'
+import type { VoterStore } from '../../ports/voter-store.ts'
+import { chainStore } from './chain-store.ts'
+import { evidenceStore } from './evidence-store.ts'
+import { finalityStore, finalizedAt } from './finality-store.ts'
+import { keyOf } from './keyspaces.ts'
+import { guardLevel, openLevel, readText } from './level.ts'
+import { voterStore } from './voter-store.ts'
+
+/** Everything that a validator keeps, in one database. */
+export interface ReplicaStore {
+  readonly chain: ChainStore
+  readonly finality: FinalityStore
+  readonly evidence: EvidenceStore
+  readonly voter: VoterStore
+  /** The genesis that it replicates, canonical JSON text. */
+  genesis(): Promise<string | undefined>
+  putGenesis(text: string): Promise<void>
+  /** Unix milliseconds; null while the block of this height is only proposed. */
+  finalizedAt(height: number): Promise<number | null>
+  close(): Promise<void>
+}
+
+/** Opens a validator's store at a folder. Throws `store_failed` or `corrupt`. */
+export async function openReplicaStore(location: string): Promise<ReplicaStore> {
+  const db = await openLevel(location)
+  try {
+    const chain = await chainStore(db)
+    return {
+      chain,
+      finality: finalityStore(db, async (hash) => (await chain.heightOf(hash)) !== undefined),
+      evidence: evidenceStore(db),
+      voter: voterStore(db),
+      genesis: guardLevel('genesis', () => readText(db, keyOf('genesis'))),
+      putGenesis: guardLevel('putGenesis', (text) => db.put(keyOf('genesis'), text, { sync: true })),
+      finalizedAt: guardLevel('finalizedAt', (height) => finalizedAt(db, height)),
+      close: () => chain.close(),
+    }
+  } catch (error) {
+    await db.close()
+    throw error
+  }
+}
