@@ -5,11 +5,16 @@ import { loadLightConfig } from '../../../src/config/load.ts'
 import { createKeyFile, loadKeyFile } from '../../../src/keys/index.ts'
 import { systemRandomBytes } from '../../../src/node/clock.ts'
 import { createLight, type LightNode } from '../../../src/node/light.ts'
+import { createNodeNetwork } from '../../../src/network/node-network.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
+import type { RequestName } from '../../../src/ports/peer-requests.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
+import { sha256 } from '../../../src/protocol/hash.ts'
+import { hashHeader, sealHeader } from '../../../src/protocol/header.ts'
 import { decodePostedRegistryTransaction, signRegistryTransaction } from '../../../src/protocol/registry-transaction.ts'
+import { signingKeyFromSecret } from '../../../src/protocol/signature.ts'
 import { startFullPeer, type FullPeer, type FullPeerOptions } from '../../helpers/full-peer.ts'
-import { eventually } from '../../helpers/network.ts'
+import { eventually, networkOptions } from '../../helpers/network.ts'
 import { freePorts } from '../../helpers/processes.ts'
 import { platformTick } from './platform.ts'
 import { openStaleLab, type RunningAuthority, type StaleLab } from './stale-lab.ts'
@@ -151,6 +156,38 @@ describe('an authority whose databases are old, among peers that have seen more'
       await startPeer('full', newest, { peers: [node.address] })
       await goesOn(node)
     })
+  })
+
+  it('is not stopped by a stranger who makes up blocks', async () => {
+    const key = signingKeyFromSecret(sha256('a stranger'))
+    await lab.whileRunning(async (node) => {
+      const { chainId } = node.ledger
+      const { header } = (await node.ledger.latestHeaders(1)).headers[0]!
+      const made = (height: number) => {
+        const prev_hash = height === header.height + 1 ? hashHeader(header) : header.prev_hash
+        return sealHeader({ ...header, height, prev_hash, tx_count: 1 }, key)
+      }
+      const stranger = await createNodeNetwork(networkOptions('stranger', { chainId, peers: [node.address] }))
+      const asked = new Set<string>()
+      const serve = (name: RequestName, answer: (params: Record<string, number>) => object) =>
+        stranger.requests.serve(name, (params) => {
+          asked.add(name)
+          return Promise.resolve(answer(params as Record<string, number>))
+        })
+      const tip = { height: 1_000, header_hash: hashHeader(made(1_000).header) }
+      serve('status', () => ({ mode: 'validator', chain_id: chainId, tip, final_height: null }))
+      serve('headers', ({ from_height = 0 }) => ({ headers: [made(from_height)] }))
+      serve('registry', () => ({ height: 1_000, entry: null }))
+      serve('block', () => ({ ...made(header.height + 1), transactions: [], next_index: null }))
+      await stranger.start()
+      try {
+        await eventually('it was asked for all that it claims to have', () => asked.size === 4)
+        await goesOn(node)
+      } finally {
+        await stranger.stop()
+      }
+    })
+    await lab.audit()
   })
 
   it('gets blocks with the key that it has now, though its database knows the one before', async () => {

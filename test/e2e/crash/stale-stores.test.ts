@@ -46,6 +46,19 @@ describe('a store that is put back from a backup, or lost', function () {
     assert.ok(lab.log.includes('SQL is older than LevelDB: 5 blocks are put back'))
   })
 
+  it('a tick that was put back is recognised by its rows, whatever its time, and by nothing else', async () => {
+    await lab.putBack(backup, 'ledger.db')
+    await lab.whileRunning(async ({ ledger }) => {
+      const tick = lab.ticks[5]!
+      assert.deepEqual(await ledger.acceptTick({ ...tick, timestamp: tick.timestamp - 1 }), lab.answers[5])
+      const [first, ...others] = tick.transactions
+      const changed = { ...tick, transactions: [{ ...first!, timestamp: 1 }, ...others] }
+      for (const other of [changed, { ...tick, transactions: others }]) {
+        await assert.rejects(ledger.acceptTick(other), (error) => isSolarError(error, 'tick_conflict'))
+      }
+    })
+  })
+
   it('also without the high-water file, and a second time', async () => {
     await lab.putBack(backup, 'ledger.db')
     await lab.lose('high-water')
