@@ -221,9 +221,8 @@ export function createValidator(parts: ValidatorParts): Validator {
       const hash = hashHeader(sealed.header)
       if (await replica.knows(hash)) return 'ignore'
       const isSealed = hasKnownSeal(sealed)
-      if (height < chain.size && !isSealed) return 'reject'
       await replica.watch(sealed)
-      if (height <= finalizer.finalHeight) return 'ignore'
+      if (height <= finalizer.finalHeight) return isSealed ? 'ignore' : 'reject'
       // Passed on once the whole block is checked. The peer may have no blocks, or was asked just before it had this one.
       await syncWith(from).catch(() => undefined)
       // Others are asked for it only if a known key sealed it: anybody can make up headers.
