@@ -3,6 +3,7 @@ import { ledgerError } from '../ports/errors.ts'
 import type { Gossip } from '../ports/gossip.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { BlockRow, MarketStore } from '../ports/market-store.ts'
+import type { Miner } from '../ports/miner.ts'
 import { assembleHeader, sealerOf, type Block, type CommittedTick } from '../protocol/block.ts'
 import type { Hash, Hex } from '../protocol/bytes.ts'
 import { canonicalBytes } from '../protocol/canonical-json.ts'
@@ -22,6 +23,8 @@ export interface SealerParts {
   readonly clock: Clock
   readonly logger: Logger
   readonly finalizer: Finalizer
+  /** Works under seal `work`. */
+  readonly miner: Miner
   /** The registered id of the authority that seals. */
   readonly minerId: string
   /** The signing key with this public key, if this node has it: the registry says which one seals. */
@@ -35,12 +38,17 @@ export interface SealerParts {
  * Whoever calls does so one at a time (the tick runner's lane).
  */
 export interface Sealer {
+  /** Brings the chain store up to the fence. Throws `corrupt` if the stores contradict each other. */
+  applyFenced(): Promise<void>
   /**
-   * Brings the chain store up to the fence, then seals every committed tick that is not sealed, oldest first. This is
-   * the whole of recovery, and also what runs after any failure. Throws `corrupt` if the stores contradict each other.
+   * `applyFenced`, then seals every committed tick that is not sealed, oldest first. This is the whole of recovery, and
+   * also what runs after any failure.
    */
   catchUp(): Promise<void>
-  /** Seals a tick that was committed just now; everything older is sealed. */
+  /**
+   * Seals a tick that was committed just now; everything older is sealed. Under seal `work` it takes as long as mining,
+   * and throws `not_ready` if that is broken off.
+   */
   seal(tick: CommittedTick, txHashes: readonly Hash[]): Promise<Tip>
   /**
    * Checks that this node can seal these transactions, and what comes after them. Throws `registry_refused` for what the
@@ -54,7 +62,7 @@ export interface Sealer {
 const PAGE = 100
 
 export function createSealer(parts: SealerParts): Sealer {
-  const { chain, store, gossip, events, clock, logger, finalizer, minerId } = parts
+  const { chain, store, gossip, events, clock, logger, finalizer, miner, minerId } = parts
   // What an earlier life has sealed peers find by asking, as they connect anew.
   let spokenHeight = chain.tip?.header.height ?? -1
 
@@ -97,7 +105,8 @@ export function createSealer(parts: SealerParts): Sealer {
     const after = chain.registryAfter(tick.transactions)
     const key = await keyFor(tick.transactions, after)
     const at = { parent: chain.tip, historyRoot: chain.historyRoot }
-    const header = assembleHeader(chain.genesis, chain.chainId, at, tick, txHashes, after.root, minerId)
+    const draft = assembleHeader(chain.genesis, chain.chainId, at, tick, txHashes, after.root, minerId)
+    const header = chain.genesis.seal === 'work' ? await miner.mine(draft) : draft
     const sealed = sealHeader(header, key)
     const block_hash = hashHeader(header)
     const finalized_at = finalizer.isFinalWhenSealed(header.height) ? clock.now() : null
@@ -152,6 +161,7 @@ export function createSealer(parts: SealerParts): Sealer {
   }
 
   return {
+    applyFenced,
     seal,
     checkSealable,
     async proposeNext() {

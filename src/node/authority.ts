@@ -22,9 +22,9 @@ import type { Gossip } from '../ports/gossip.ts'
 import type { Ledger } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
+import type { Miner } from '../ports/miner.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Hash } from '../protocol/bytes.ts'
-import type { Genesis } from '../protocol/genesis.ts'
 import { hashHeader } from '../protocol/header.ts'
 import { openChainStore } from '../storage/level/chain-store.ts'
 import { openSqlite } from '../storage/sql/sqlite.ts'
@@ -39,6 +39,7 @@ import { startHttp } from './http-address.ts'
 import { createShutdown } from './shutdown.ts'
 import { runEvery } from './tick-timer.ts'
 import { VERSION } from './version.ts'
+import { createWorkMiner } from './work-miner.ts'
 
 /** What a program or a test may replace. A wrapped store or gossip is how a test makes a fault happen at one step. */
 export interface AuthorityParts {
@@ -48,6 +49,7 @@ export interface AuthorityParts {
   readonly wrapMarketStore?: (store: MarketStore) => MarketStore
   readonly wrapChainStore?: (store: ChainStore) => ChainStore
   readonly wrapGossip?: (gossip: Gossip) => Gossip
+  readonly wrapMiner?: (miner: Miner) => Miner
 }
 
 /** What a started authority tells its operator. */
@@ -85,7 +87,6 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     shutdown.opened('data directory', () => directory.close())
     const files = await ensureAuthorityFiles(directory, config, { randomBytes, clock })
     const { genesis, chainId, authorityKeys } = files
-    refuseUnsupported(genesis)
 
     const sql = await openSqlite(config.database.path)
     shutdown.opened('SQL', () => sql.close())
@@ -109,7 +110,9 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const finalizer = await openFinalizer({ chain, store, events, clock })
     const minerId = await authorityIdOf(chain, authorityKeys.keyOf)
     const { keyOf } = authorityKeys
-    const sealer = createSealer({ chain, store, gossip, events, finalizer, clock, logger, minerId, keyOf })
+    const threadMiner = createWorkMiner()
+    const miner = parts.wrapMiner?.(threadMiner) ?? threadMiner
+    const sealer = createSealer({ chain, store, gossip, events, finalizer, miner, clock, logger, minerId, keyOf })
     const { priceBand } = config
     const runner = createTickRunner({
       chain,
@@ -170,7 +173,8 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
 
     await network.start()
     shutdown.opened('network', () => network.stop())
-    await runner.recover()
+    // Mining takes long: under seal `work` what is committed is sealed once the node answers.
+    await (genesis.seal === 'work' ? sealer.applyFenced() : runner.recover())
     await finalizer.evaluate()
     shutdown.opened('tick in hand', () => runner.idle())
 
@@ -197,6 +201,11 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
         'tick timer',
         runEvery(config.tickIntervalMs, (request) => runner.run(request), { clock, logger }),
       )
+    }
+    if (genesis.seal === 'work') {
+      // Last, so that it is the first to stop: tick and requests in hand wait for it.
+      shutdown.opened('mining', () => miner.stop())
+      void runner.recover().catch((error: unknown) => logger.warn({ error }, 'a committed tick is not sealed yet'))
     }
     started = ledger
     return {
@@ -234,12 +243,6 @@ async function authorityIdOf(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promi
 function webRoot(): string | undefined {
   const places = ['../web/', '../../dist/web/'].map((path) => fileURLToPath(new URL(path, import.meta.url)))
   return places.find((path) => existsSync(join(path, 'index.html')))
-}
-
-/** A seal that is in the genesis and not in force would be worse than none. Throws `not_ready`. */
-function refuseUnsupported({ seal }: Genesis): void {
-  if (seal !== 'authority')
-    throw ledgerError('not_ready', { reason: `this version seals by authority only, the genesis has ${seal}` })
 }
 
 /** Voters whose platform user has another name than they. */

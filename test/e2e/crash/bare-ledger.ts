@@ -8,6 +8,7 @@ import { openFinalizer } from '../../../src/engine/finalizer.ts'
 import { createSealer } from '../../../src/engine/sealer.ts'
 import { createTickRunner, type TickRunner } from '../../../src/engine/tick-runner.ts'
 import { systemRandomBytes } from '../../../src/node/clock.ts'
+import { createWorkMiner } from '../../../src/node/work-miner.ts'
 import type { Gossip } from '../../../src/ports/gossip.ts'
 import type { LedgerEvent, PlatformTick, TickAnswer } from '../../../src/ports/ledger.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
@@ -103,7 +104,7 @@ export async function openBareLedger(folder: string, publish: Gossip['publish'])
     const finalizer = await openFinalizer({ chain, store: faulty, events: hub, clock })
     const keyOf = () => Promise.resolve(key)
     const shared = { chain, store: faulty, gossip, events: hub, finalizer, clock, logger: silentLogger }
-    const parts = { ...shared, minerId: 'authority', keyOf }
+    const parts = { ...shared, miner: createWorkMiner(), minerId: 'authority', keyOf }
     const runner = createTickRunner({ ...parts, sealer: createSealer(parts), randomBytes: systemRandomBytes })
     return { runner, store, chainStore }
   }
