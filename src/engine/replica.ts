@@ -90,13 +90,6 @@ export class Replica {
     })
   }
 
-  /** A header from gossip: whether its block is known here; if not, it is looked at for evidence at least. */
-  async judge(sealed: SealedHeader): Promise<'known' | 'unknown'> {
-    if (await this.knows(hashHeader(sealed.header))) return 'known'
-    await this.watch(sealed)
-    return 'unknown'
-  }
-
   /** Looks whether this header and another of its height are evidence. */
   async watch(sealed: SealedHeader): Promise<void> {
     const beside = this.#forks.at(sealed.header.height).map((block) => block.sealed)

@@ -127,7 +127,7 @@ export function createRestorer(parts: RestorerParts): Restorer {
     } catch (error) {
       noteFailure(peer, error)
     }
-    await conclude()
+    conclude()
   }
 
   function noteFailure(peer: string, error: unknown): void {
@@ -144,7 +144,7 @@ export function createRestorer(parts: RestorerParts): Restorer {
   }
 
   /** Seals what waits if nothing is against it any more, else says so and tries again later. */
-  async function conclude(): Promise<void> {
+  function conclude(): void {
     if (isStopped()) return
     const reason = guard.reason()
     if (reason === undefined) {
@@ -152,7 +152,8 @@ export function createRestorer(parts: RestorerParts): Restorer {
       told = undefined
       hasNews = false
       logger.info({ height: chain.size - 1 }, `this database is up to date again: block ${chain.size - 1}`)
-      await runner.recover().catch((error: unknown) => logger.error({ error }, 'waiting ticks could not be sealed'))
+      // Not waited for: a node that starts does so itself, and mining takes long.
+      runner.recover().catch((error: unknown) => logger.error({ error }, 'waiting ticks are not sealed yet'))
       return
     }
     if (told !== reason) logger.error({ reason }, `NOT SEALING: ${reason}`)
@@ -187,7 +188,7 @@ export function createRestorer(parts: RestorerParts): Restorer {
         requests.peers().forEach(greet)
         enough()
       })
-      await conclude()
+      conclude()
     },
     async heard(sealed, peer) {
       await peerHeaders.consider(sealed, peer)

@@ -1,5 +1,8 @@
 import { ledgerError } from '../ports/errors.ts'
 import type { HighWater, HighWaterMark } from '../ports/high-water.ts'
+import type { Hex } from '../protocol/bytes.ts'
+import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
+import type { Transaction } from '../protocol/transaction.ts'
 import type { Chain } from './chain.ts'
 
 /** A block that an authority of this chain has sealed, as a peer has shown it. */
@@ -16,8 +19,11 @@ export interface Sighting extends HighWaterMark {
 export interface SealGuard {
   /** For people: why nothing may be sealed now; `undefined` if it may. */
   reason(): string | undefined
-  /** Throws `not_ready` with the reason. */
-  check(): void
+  /**
+   * Throws `not_ready` with the reason, if there is one against a block of these transactions: a key that has sealed twice
+   * may still be replaced.
+   */
+  check(transactions: readonly Transaction[]): void
   /** A block above the tip is sealed; nothing may be sealed until this chain has reached it. True if it is the highest. */
   saw(sighting: Sighting): boolean
   /**
@@ -27,13 +33,20 @@ export interface SealGuard {
   reached(): Promise<void>
   /** Why the last try to catch up has failed; `undefined` once it goes on. Shown with the reason. */
   stuck(because: string | undefined): void
-  /** This authority's key has sealed something else than this chain has: only an operator can tell what is right. */
-  conflict(reason: string): void
 }
 
-const ADVICE = 'find out which database is the right one'
+const KEY_CHANGES: readonly RegistryTransaction['action'][] = ['rotate', 'recover']
 
-export function createSealGuard(chain: Chain, highWater: HighWater): SealGuard {
+export interface SealGuardParts {
+  readonly chain: Chain
+  readonly highWater: HighWater
+  /** The registered id of the authority that seals here. */
+  readonly minerId: string
+  /** True if there is evidence that this key has sealed two headers of one height. */
+  readonly isAccused: (publicKey: Hex) => boolean
+}
+
+export function createSealGuard({ chain, highWater, minerId, isAccused }: SealGuardParts): SealGuard {
   let highest: Sighting | undefined
   let conflicting: string | undefined
   let trouble: string | undefined
@@ -50,7 +63,14 @@ export function createSealGuard(chain: Chain, highWater: HighWater): SealGuard {
     return `this authority has sealed block ${mark.height} (${mark.hash}) before, ${end}: restoring`
   }
 
-  function reason(): string | undefined {
+  /** Whoever has this key beside us seals what we seal: households believe neither, until it is replaced. */
+  function accused(): string | undefined {
+    const key = chain.registry.entry(minerId)?.public_key
+    if (key === undefined || !isAccused(key)) return undefined
+    return `the key ${key} of ${minerId} has sealed two blocks of one height: stop whoever else has it and replace it`
+  }
+
+  function beforeAnyBlock(): string | undefined {
     if (conflicting !== undefined) return conflicting
     const missing = behind()
     return missing === undefined || trouble === undefined ? missing : `${missing}; ${trouble}`
@@ -60,14 +80,16 @@ export function createSealGuard(chain: Chain, highWater: HighWater): SealGuard {
     const found = await chain.hashAt(height)
     if (found === undefined || found === hash) return
     const expected = `header ${hash}, ${whose}`
-    conflicting = `block ${height}: expected ${expected}, found header ${found}: ${ADVICE}`
+    conflicting = `block ${height}: expected ${expected}, found header ${found}: find out which database is the right one`
     throw ledgerError('corrupt', { place: `block ${height}`, expected, found: `header ${found}` })
   }
 
   return {
-    reason,
-    check() {
-      const found = reason()
+    reason: () => beforeAnyBlock() ?? accused(),
+    check([first]) {
+      const replacesKey =
+        first?.kind === 'registry' && first.subject_id === minerId && KEY_CHANGES.includes(first.action)
+      const found = beforeAnyBlock() ?? (replacesKey ? undefined : accused())
       if (found !== undefined) throw ledgerError('not_ready', { reason: found })
     },
     saw(sighting) {
@@ -81,6 +103,5 @@ export function createSealGuard(chain: Chain, highWater: HighWater): SealGuard {
       if (highest !== undefined) await compare(highest, `which a peer has, sealed by ${highest.miner_id}`)
     },
     stuck: (because) => void (trouble = because),
-    conflict: (found) => void (conflicting = `${found}: ${ADVICE}`),
   }
 }

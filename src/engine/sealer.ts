@@ -4,6 +4,7 @@ import type { Gossip } from '../ports/gossip.ts'
 import type { HighWater } from '../ports/high-water.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { BlockRow, MarketStore } from '../ports/market-store.ts'
+import type { Miner } from '../ports/miner.ts'
 import { assembleHeader, sealerOf, type Block, type CommittedTick } from '../protocol/block.ts'
 import type { Hash, Hex } from '../protocol/bytes.ts'
 import { canonicalBytes } from '../protocol/canonical-json.ts'
@@ -28,6 +29,8 @@ export interface SealerParts {
   readonly putBack: PutBack
   readonly guard: SealGuard
   readonly highWater: HighWater
+  /** Works under seal `work`. */
+  readonly miner: Miner
   /** The registered id of the authority that seals. */
   readonly minerId: string
   /** The signing key with this public key, if this node has it: the registry says which one seals. */
@@ -51,15 +54,18 @@ export interface Sealer {
    * and also what runs after any failure. Throws as `align`, and `not_ready` while there is one and nothing may be sealed.
    */
   catchUp(): Promise<void>
-  /** Seals a tick that was committed just now; everything older is sealed. */
+  /**
+   * Seals a tick that was committed just now; everything older is sealed. Under seal `work` it takes as long as mining,
+   * and throws `not_ready` if that is broken off.
+   */
   seal(tick: CommittedTick, txHashes: readonly Hash[]): Promise<Tip>
   /**
    * Checks that this node can seal these transactions, and what comes after them. Throws `registry_refused` for what the
    * registry does not allow, `not_ready` without the key.
    */
   checkSealable(transactions: readonly Transaction[]): Promise<void>
-  /** Throws `not_ready` while nothing may be sealed: a tick that could not be sealed is not to be committed. */
-  checkAllowed(): void
+  /** Throws `not_ready` while this may not be sealed: a tick that could not be sealed is not to be committed. */
+  checkAllowed(transactions: readonly Transaction[]): void
   /** Puts a block on top that was sealed before, unless it is there. Throws as `PutBack.add`. */
   restore(block: Block, from: string): Promise<void>
   /** Seals the oldest unsealed tick; `undefined` if there is none. */
@@ -69,7 +75,7 @@ export interface Sealer {
 const PAGE = 100
 
 export function createSealer(parts: SealerParts): Sealer {
-  const { chain, store, gossip, events, clock, logger, finalizer, minerId, putBack, guard, highWater } = parts
+  const { chain, store, gossip, events, clock, logger, finalizer, miner, minerId, putBack, guard, highWater } = parts
   // What an earlier life has sealed peers find by asking, as they connect anew.
   let spokenHeight = chain.tip?.header.height ?? -1
 
@@ -114,12 +120,15 @@ export function createSealer(parts: SealerParts): Sealer {
   }
 
   async function seal(tick: CommittedTick, txHashes: readonly Hash[]): Promise<Tip> {
+    // Mining, or asking for the key, would be for nothing.
+    guard.check(tick.transactions)
     const after = chain.registryAfter(tick.transactions)
     const key = await keyFor(tick.transactions, after)
-    // The last moment to hear that the height is taken: nothing is awaited between this and the fence.
-    guard.check()
     const at = { parent: chain.tip, historyRoot: chain.historyRoot }
-    const header = assembleHeader(chain.genesis, chain.chainId, at, tick, txHashes, after.root, minerId)
+    const draft = assembleHeader(chain.genesis, chain.chainId, at, tick, txHashes, after.root, minerId)
+    const header = chain.genesis.seal === 'work' ? await miner.mine(draft) : draft
+    // The last moment to hear that the height is taken: nothing is awaited between this and the fence.
+    guard.check(tick.transactions)
     const sealed = sealHeader(header, key)
     const block_hash = hashHeader(header)
     const finalized_at = finalizer.isFinalWhenSealed(header.height) ? clock.now() : null
@@ -185,7 +194,7 @@ export function createSealer(parts: SealerParts): Sealer {
     align,
     seal,
     checkSealable,
-    checkAllowed: () => guard.check(),
+    checkAllowed: (transactions) => guard.check(transactions),
     async restore(block, from) {
       await align()
       if (block.header.height < chain.size) return

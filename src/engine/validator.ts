@@ -9,7 +9,7 @@ import type { VoterStore } from '../ports/voter-store.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { VALID } from '../protocol/errors.ts'
 import type { BlockPoint } from '../protocol/finality.ts'
-import { hashHeader, type SealedHeader } from '../protocol/header.ts'
+import { hashHeader, verifySeal, type SealedHeader } from '../protocol/header.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { verifyVote } from '../protocol/vote.ts'
 import type { CredentialSigner } from './block-fetcher.ts'
@@ -106,6 +106,13 @@ export function createValidator(parts: ValidatorParts): Validator {
     const { tip } = chain
     if (tip === null || !knowsOwnAcks || stopped) return
     void voter.consider(tip.sealed, () => Promise.resolve(identityAt(tip.header.height)))
+  }
+
+  /** By the registry before it; above the tip by the newest, which may be another by then. */
+  function hasKnownSeal(sealed: SealedHeader): boolean {
+    const { height, miner_id } = sealed.header
+    const sealer = chain.registryBefore(height).active(miner_id, 'authority')
+    return sealer !== undefined && verifySeal(sealed, sealer.public_key).ok
   }
 
   function identityAt(height: number): Identity | undefined {
@@ -210,11 +217,16 @@ export function createValidator(parts: ValidatorParts): Validator {
       await voter.idle()
     },
     async onHeader(sealed, from) {
+      const { height } = sealed.header
       const hash = hashHeader(sealed.header)
-      if ((await replica.judge(sealed)) === 'known') return 'ignore'
+      if (await replica.knows(hash)) return 'ignore'
+      const isSealed = hasKnownSeal(sealed)
+      await replica.watch(sealed)
+      if (height <= finalizer.finalHeight) return isSealed ? 'ignore' : 'reject'
       // Passed on once the whole block is checked. The peer may have no blocks, or was asked just before it had this one.
       await syncWith(from).catch(() => undefined)
-      if (!(await replica.knows(hash))) await syncAll()
+      // Others are asked for it only if a known key sealed it: anybody can make up headers.
+      if (isSealed && !(await replica.knows(hash))) await syncAll()
       return (await replica.knows(hash)) ? 'accept' : 'ignore'
     },
     sync: syncAll,

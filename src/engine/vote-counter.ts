@@ -175,12 +175,24 @@ const MAX_HEIGHTS = 100
 
 /** Finds headers on a chain of which no block is ever given up. */
 export function findOnChain(chain: Chain): VoteCounterParts['find'] {
-  const heights = new Map<Hash, number>()
-  return async (headerHash) => {
-    const height = heights.get(headerHash) ?? (await chain.heightOf(headerHash))
-    if (height === undefined) return undefined
+  const heights = new Map<Hash, Promise<number | undefined>>()
+
+  function heightOf(headerHash: Hash): Promise<number | undefined> {
+    const asked = heights.get(headerHash)
+    if (asked !== undefined) return asked
+    const height = chain.heightOf(headerHash)
     if (heights.size >= MAX_HEIGHTS) heights.clear()
     heights.set(headerHash, height)
-    return { height, registryBefore: chain.registryBefore(height) }
+    // What is not there now may come.
+    const forget = (found?: number): void => {
+      if (found === undefined) heights.delete(headerHash)
+    }
+    height.then(forget, () => forget())
+    return height
+  }
+
+  return async (headerHash) => {
+    const height = await heightOf(headerHash)
+    return height === undefined ? undefined : { height, registryBefore: chain.registryBefore(height) }
   }
 }

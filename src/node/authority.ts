@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { AuthorityConfig } from '../config/types.ts'
 import { createAuthorityLedger } from '../engine/authority-ledger.ts'
 import { openEvidencePool } from '../engine/evidence-pool.ts'
-import { fullSignerBefore, reportDoubleSeal } from '../engine/full-node-evidence.ts'
+import { fullSignerBefore } from '../engine/full-node-evidence.ts'
 import { serveFullNodePeers } from '../engine/full-node-peers.ts'
 import { Chain } from '../engine/chain.ts'
 import { createEventHub } from '../engine/events.ts'
@@ -27,9 +27,9 @@ import type { Gossip } from '../ports/gossip.ts'
 import type { Ledger } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
+import type { Miner } from '../ports/miner.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Hash } from '../protocol/bytes.ts'
-import type { Genesis } from '../protocol/genesis.ts'
 import { hashHeader } from '../protocol/header.ts'
 import { openChainStore } from '../storage/level/chain-store.ts'
 import { openSqlite } from '../storage/sql/sqlite.ts'
@@ -44,6 +44,7 @@ import { startHttp } from './http-address.ts'
 import { createShutdown } from './shutdown.ts'
 import { runEvery } from './tick-timer.ts'
 import { VERSION } from './version.ts'
+import { createWorkMiner } from './work-miner.ts'
 
 /** What a program or a test may replace. A wrapped store or gossip is how a test makes a fault happen at one step. */
 export interface AuthorityParts {
@@ -53,6 +54,7 @@ export interface AuthorityParts {
   readonly wrapMarketStore?: (store: MarketStore) => MarketStore
   readonly wrapChainStore?: (store: ChainStore) => ChainStore
   readonly wrapGossip?: (gossip: Gossip) => Gossip
+  readonly wrapMiner?: (miner: Miner) => Miner
 }
 
 /** What a started authority tells its operator. */
@@ -90,7 +92,6 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     shutdown.opened('data directory', () => directory.close())
     const files = await ensureAuthorityFiles(directory, config, { randomBytes, clock })
     const { genesis, chainId, authorityKeys } = files
-    refuseUnsupported(genesis)
 
     const sql = await openSqlite(config.database.path)
     shutdown.opened('SQL', () => sql.close())
@@ -116,19 +117,6 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const finalizer = await openFinalizer({ chain, store, events, clock })
     const minerId = await authorityIdOf(chain, authorityKeys.keyOf)
     const { keyOf } = authorityKeys
-    const guard = createSealGuard(chain, highWater)
-    const putBack = createPutBack({ chain, store, finalizer, clock, logger })
-    const sealing = { chain, guard, clock, logger, minerId, keyOf }
-    const sealer = createSealer({ ...sealing, store, gossip, events, finalizer, putBack, highWater })
-    const { priceBand } = config
-    const runner = createTickRunner({
-      chain,
-      store,
-      sealer,
-      clock,
-      randomBytes,
-      ...(priceBand && { priceBand: { floorMicro: priceBand.feedInMicro, ceilingMicro: priceBand.retailMicro } }),
-    })
     const evidence = await openEvidencePool({
       genesis,
       chainId,
@@ -137,6 +125,21 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       logger,
       signerBefore: (id, height) => fullSignerBefore(chain, id, height),
       onEvidence: (found) => events.emit({ type: 'evidence', evidence: found }),
+    })
+    const guard = createSealGuard({ chain, highWater, minerId, isAccused: (key) => evidence.isAccused(key) })
+    const putBack = createPutBack({ chain, store, finalizer, clock, logger })
+    const threadMiner = createWorkMiner()
+    const miner = parts.wrapMiner?.(threadMiner) ?? threadMiner
+    const sealing = { chain, guard, clock, logger, minerId, keyOf }
+    const sealer = createSealer({ ...sealing, store, gossip, events, finalizer, putBack, highWater, miner })
+    const { priceBand } = config
+    const runner = createTickRunner({
+      chain,
+      store,
+      sealer,
+      clock,
+      randomBytes,
+      ...(priceBand && { priceBand: { floorMicro: priceBand.feedInMicro, ceilingMicro: priceBand.retailMicro } }),
     })
     const find = findOnChain(chain)
     const votes = createVoteCounter({ chainId, find, store, evidence, events, finalizer, clock, logger })
@@ -153,7 +156,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       users: new Map([...usersOf(config), ...(await store.users())]),
     })
     const { requests } = network
-    const peerHeaders = createPeerHeaders(sealing)
+    const peerHeaders = createPeerHeaders({ ...sealing, evidence })
     const restorer = createRestorer({ ...sealing, peerHeaders, requests, runner, randomBytes })
     serveFullNodePeers({
       mode: 'authority',
@@ -170,7 +173,6 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       mayReadBlocks: (token) => roleOfToken(token, files.tokens.hashes) !== undefined,
       async onHeader(sealed, from) {
         if (chain.tip?.hash === hashHeader(sealed.header)) return 'accept'
-        await reportDoubleSeal(chain, evidence, sealed, [])
         await restorer.heard(sealed, from)
         return 'ignore'
       },
@@ -183,7 +185,8 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     shutdown.opened('tick in hand', () => runner.idle())
     shutdown.opened('restorer', () => restorer.stop())
     await restorer.start(peersToAwait(config, chain, files.firstStart))
-    if (guard.reason() === undefined) await runner.recover()
+    // Mining takes long: under seal `work` what is committed is sealed once the node answers.
+    if (genesis.seal !== 'work' && guard.reason() === undefined) await runner.recover()
     await finalizer.evaluate()
 
     const metrics = createMetrics()
@@ -217,6 +220,11 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
         'tick timer',
         runEvery(config.tickIntervalMs, (request) => runner.run(request), { clock, logger }),
       )
+    }
+    if (genesis.seal === 'work') {
+      // Last, so that it is the first to stop: tick and requests in hand wait for it.
+      shutdown.opened('mining', () => miner.stop())
+      void runner.recover().catch((error: unknown) => logger.warn({ error }, 'a committed tick is not sealed yet'))
     }
     started = ledger
     return {
@@ -260,12 +268,6 @@ function peersToAwait(config: AuthorityConfig, chain: Chain, firstStart: boolean
 function webRoot(): string | undefined {
   const places = ['../web/', '../../dist/web/'].map((path) => fileURLToPath(new URL(path, import.meta.url)))
   return places.find((path) => existsSync(join(path, 'index.html')))
-}
-
-/** A seal that is in the genesis and not in force would be worse than none. Throws `not_ready`. */
-function refuseUnsupported({ seal }: Genesis): void {
-  if (seal !== 'authority')
-    throw ledgerError('not_ready', { reason: `this version seals by authority only, the genesis has ${seal}` })
 }
 
 /** Voters whose platform user has another name than they. */

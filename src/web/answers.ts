@@ -1,4 +1,5 @@
 import type { Hash } from '../protocol/bytes.ts'
+import { evidenceShape, type Evidence } from '../protocol/evidence.ts'
 import { headerShape } from '../protocol/header.ts'
 import { merkleProofShape } from '../protocol/merkle.ts'
 import { registryEntryShape } from '../protocol/registry.ts'
@@ -71,16 +72,20 @@ export const blockProofAnswer = answer({
 })
 export type BlockProofAnswer = TypeOf<typeof blockProofAnswer>
 
+export const evidenceAnswer = answer({ evidence: array(evidenceShape, 1_000) })
+
 const finalEvent = answer({ header_hash: hash32 })
 const voteEvent = answer({ vote: voteShape })
+const evidenceEvent = answer({ evidence: evidenceShape })
 
 /** What the node tells in its event stream. */
 export type NodeEvent =
   | { readonly type: 'header'; readonly listed: ListedHeader }
   | { readonly type: 'final'; readonly header_hash: Hash }
   | { readonly type: 'vote'; readonly vote: TypeOf<typeof voteShape> }
+  | { readonly type: 'evidence'; readonly evidence: Evidence }
 
-export const EVENT_NAMES = ['header', 'final', 'vote'] as const
+export const EVENT_NAMES = ['header', 'final', 'vote', 'evidence'] as const
 export type EventName = (typeof EVENT_NAMES)[number]
 
 /** Decodes the data of one event. Throws `malformed`, or a SyntaxError for what is not JSON. */
@@ -93,5 +98,7 @@ export function decodeEvent(name: EventName, data: string): NodeEvent {
       return { type: 'final', header_hash: finalEvent(value, 'final').header_hash }
     case 'vote':
       return { type: 'vote', vote: voteEvent(value, 'vote').vote }
+    case 'evidence':
+      return { type: 'evidence', evidence: evidenceEvent(value, 'evidence').evidence }
   }
 }

@@ -1,8 +1,10 @@
 import type { Hash } from '../protocol/bytes.ts'
+import type { Evidence } from '../protocol/evidence.ts'
 import { inclusionProofShape, type InclusionProof } from '../protocol/history.ts'
 import { isJsonObject, type Shape } from '../protocol/shape.ts'
 import {
   blockProofAnswer,
+  evidenceAnswer,
   genesisAnswer,
   headersAnswer,
   nodeAnswer,
@@ -24,6 +26,8 @@ export interface Api {
   /** The newest `n` (1..100) headers, ascending. */
   readonly latestHeaders: (n: number) => Promise<HeadersAnswer>
   readonly votes: (blockHash: Hash) => Promise<readonly ToldVote[]>
+  /** Misbehaviour that the node says is proven, the newest first. */
+  readonly evidence: () => Promise<readonly Evidence[]>
   readonly merkleProof: (blockHash: Hash, txHash: Hash) => Promise<BlockProofAnswer>
   /** Header `height` in the history of `size` headers. */
   readonly historyInclusion: (height: number, size: number) => Promise<InclusionProof>
@@ -53,6 +57,7 @@ export function createApi(fetchAnswer: typeof fetch, base = ''): Api {
     node: () => get('/node', nodeAnswer),
     latestHeaders: (n) => get(`/blocks/latest-headers/?n=${n}`, headersAnswer),
     votes: async (blockHash) => (await get(`/blocks/${blockHash}/votes/`, votesAnswer)).votes,
+    evidence: async () => (await get('/evidence', evidenceAnswer)).evidence,
     merkleProof: (blockHash, txHash) => get(`/blocks/${blockHash}/merkle-proof/?tx_hash=${txHash}`, blockProofAnswer),
     historyInclusion: (height, size) => get(`/history/inclusion?height=${height}&size=${size}`, inclusionProofShape),
   }

@@ -1,5 +1,6 @@
 import type { Action, BlockRecord, PageState } from './state.ts'
 import { count, nameList } from './format.ts'
+import { misbehaviourOf, type Evidence } from '../protocol/evidence.ts'
 import type { Vote } from '../protocol/vote.ts'
 
 const MAX_FEED = 60
@@ -10,7 +11,7 @@ const FIRST_FEED = 6
 export interface FeedItem {
   /** Unique; a later item with the same key takes the earlier one's place. */
   readonly key: string
-  readonly kind: 'sealed' | 'final' | 'ack' | 'reject' | 'connection'
+  readonly kind: 'sealed' | 'final' | 'ack' | 'reject' | 'evidence' | 'connection'
   /** Unix milliseconds. */
   readonly at: number
   readonly text: string
@@ -29,6 +30,11 @@ export function feedOf(before: PageState, after: PageState, action: Action): rea
       return snapshotLines(before, after)
     case 'event':
       return eventLines(before, after, action)
+    case 'evidence':
+      return after.evidence
+        .filter((piece) => !before.evidence.includes(piece))
+        .map((piece) => evidenceLine(piece, action.at))
+        .reduce(put, before.feed)
     case 'votes':
     case 'checked':
     case 'select':
@@ -53,6 +59,20 @@ function sealedLine(block: BlockRecord): FeedItem {
   const what = block.changesRegistry ? 'a change of the registry' : count(header.tx_count, 'trade')
   const text = `${header.miner_id} sealed block ${header.height} with ${what}.`
   return { key: `sealed:${hash}`, kind: 'sealed', at: header.timestamp, text, names: [], hash }
+}
+
+/** "authority sealed two blocks of height 3." */
+export function evidenceWords(evidence: Evidence): string {
+  const { kind, signer_id, height } = misbehaviourOf(evidence)
+  return kind === 'double-seal'
+    ? `${signer_id} sealed two blocks of height ${height}.`
+    : `${signer_id} confirmed two blocks of height ${height}.`
+}
+
+function evidenceLine(evidence: Evidence, at: number): FeedItem {
+  const { kind, signer_id, height } = misbehaviourOf(evidence)
+  const key = `evidence:${kind}:${signer_id}:${height}`
+  return { key, kind: 'evidence', at, text: evidenceWords(evidence), names: [], hash: null }
 }
 
 /** Blocks that the page did not know: all that were missed, or the newest few when it opens. */
@@ -81,6 +101,8 @@ function eventLines(before: PageState, after: PageState, action: Action & { type
       return after.blocks.some(({ hash }) => hash === event.vote.header_hash)
         ? put(before.feed, voteLine(before.feed, event.vote, at))
         : before.feed
+    case 'evidence':
+      return before.feed
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Hash } from '../protocol/bytes.ts'
+import { verifyEvidence, type Evidence } from '../protocol/evidence.ts'
 import { chainIdOf, decodeGenesis, type Genesis } from '../protocol/genesis.ts'
 import type { NodeInfo } from './answers.ts'
 import type { Api } from './api.ts'
@@ -122,6 +123,13 @@ export function startSession(root: HTMLElement, { api, genesis, chainId, node, m
     }
     const { headers } = await api.latestHeaders(MAX_BLOCKS)
     dispatch({ type: 'snapshot', headers, at: Date.now() })
+    takeEvidence(await api.evidence())
+  }
+
+  /** What the node says is proven is checked here before it is shown. */
+  function takeEvidence(told: readonly Evidence[]): void {
+    const evidence = told.filter((piece) => verifyEvidence(piece, genesis, chainId).ok)
+    if (evidence.length > 0) dispatch({ type: 'evidence', evidence, at: Date.now() })
   }
 
   async function probe(): Promise<void> {
@@ -160,7 +168,10 @@ export function startSession(root: HTMLElement, { api, genesis, chainId, node, m
     openStream: () => new EventSource('/events'),
     resync,
     probe,
-    onEvent: (event) => dispatch({ type: 'event', event, at: Date.now() }),
+    onEvent: (event) => {
+      if (event.type === 'evidence') takeEvidence([event.evidence])
+      else dispatch({ type: 'event', event, at: Date.now() })
+    },
     onConnection: (connection) => dispatch({ type: 'connection', connection, at: Date.now() }),
     after: (delayMs, task) => {
       const timer = setTimeout(task, delayMs)

@@ -1,4 +1,5 @@
 import type { Hash } from '../protocol/bytes.ts'
+import { evidenceId, type Evidence } from '../protocol/evidence.ts'
 import type { Role } from '../protocol/genesis.ts'
 import type { Header } from '../protocol/header.ts'
 import type { RegistryEntry } from '../protocol/registry.ts'
@@ -58,6 +59,8 @@ export interface PageState {
   readonly selected: Hash | null
   /** Registry entries that the node named, each version once: claims, until a registry root proves them. */
   readonly told: readonly RegistryEntry[]
+  /** Misbehaviour that this browser has found proven. */
+  readonly evidence: readonly Evidence[]
   /** Newest first. */
   readonly feed: readonly FeedItem[]
 }
@@ -66,6 +69,7 @@ export type Action =
   | { readonly type: 'connection'; readonly connection: Connection; readonly at: number }
   | { readonly type: 'snapshot'; readonly headers: readonly ListedHeader[]; readonly at: number }
   | { readonly type: 'event'; readonly event: NodeEvent; readonly at: number }
+  | { readonly type: 'evidence'; readonly evidence: readonly Evidence[]; readonly at: number }
   | { readonly type: 'votes'; readonly hash: Hash; readonly votes: readonly ToldVote[] }
   | { readonly type: 'checked'; readonly findings: readonly Finding[] }
   | { readonly type: 'select'; readonly hash: Hash | null }
@@ -83,6 +87,7 @@ export const initialState = (genesisRoot: Hash): PageState => ({
   blocks: [],
   selected: null,
   told: [],
+  evidence: [],
   feed: [],
 })
 
@@ -100,6 +105,8 @@ function reduceBlocks(state: PageState, action: Action): PageState {
       return { ...state, selected: action.hash }
     case 'snapshot':
       return { ...state, loaded: true, blocks: mergeSnapshot(state, action.headers) }
+    case 'evidence':
+      return { ...state, evidence: mergeEvidence(state.evidence, action.evidence) }
     case 'votes':
       return mergeToldVotes(state, action.hash, action.votes)
     case 'event':
@@ -123,7 +130,15 @@ function reduceEvent(state: PageState, event: NodeEvent): PageState {
         // An event brings no registry entry; a voter nobody has named yet is asked for.
         votesLoaded: block.votesLoaded && state.told.some(({ id }) => id === event.vote.voter_id),
       }))
+    case 'evidence':
+      // Counts once it is checked: then it comes as an action of its own.
+      return state
   }
+}
+
+function mergeEvidence(known: readonly Evidence[], told: readonly Evidence[]): readonly Evidence[] {
+  const ids = new Set(known.map(evidenceId))
+  return [...known, ...told.filter((piece) => !ids.has(evidenceId(piece)))]
 }
 
 function mergeToldVotes(state: PageState, hash: Hash, votes: readonly ToldVote[]): PageState {

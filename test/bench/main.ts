@@ -5,6 +5,7 @@ import { benchMemory } from './memory.ts'
 import { benchProof } from './proof.ts'
 import { benchTick } from './tick.ts'
 import { benchVotes } from './votes.ts'
+import { benchWork } from './work.ts'
 
 type Bench = (options: BenchOptions) => Promise<BenchRow[]>
 
@@ -12,6 +13,7 @@ const benches: ReadonlyMap<string, { readonly run: Bench; readonly measures: str
   ['tick', { run: benchTick, measures: 'a tick until it is published, against its SQL commit alone' }],
   ['votes', { run: benchVotes, measures: 'votes counted and stored, against verifying their signatures alone' }],
   ['proof', { run: benchProof, measures: 'proofs, hashes and signatures, against bare hashing and node:crypto' }],
+  ['work', { run: benchWork, measures: 'nonces tried for seal work, against bare hashing' }],
   ['memory', { run: benchMemory, measures: 'resident memory of idle nodes, against a bare Node process' }],
 ])
 

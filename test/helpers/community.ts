@@ -30,6 +30,8 @@ export interface CommunityOptions {
   readonly voters: readonly string[]
   /** All randomness follows from it: communities of one seed and the same voters make the same chain. */
   readonly seed?: string
+  /** As on the command line; by the authority alone if it is left out. */
+  readonly seal?: string
   readonly parts?: AuthorityParts
 }
 
@@ -86,7 +88,7 @@ export interface Community {
 }
 
 /** Starts an authority whose genesis registers the voters; no household runs yet. */
-export async function startCommunity({ voters, seed, parts }: CommunityOptions): Promise<Community> {
+export async function startCommunity({ voters, seed, seal, parts }: CommunityOptions): Promise<Community> {
   const temporary = await tempDir()
   const folder = temporary.path
   const randomBytes = seed === undefined ? systemRandomBytes : seededBytes(seed)
@@ -94,7 +96,7 @@ export async function startCommunity({ voters, seed, parts }: CommunityOptions):
   const events: LedgerEvent[] = []
   const households = new Set<Household>()
   const directory = join(folder, 'authority')
-  const { genesis, genesisFile, keys } = await prepare(folder, directory, voters, randomBytes)
+  const { genesis, genesisFile, keys } = await prepare(folder, directory, voters, randomBytes, seal)
   const runner = authorityRunner(
     { data: directory, genesis: genesisFile, tick: 'off' },
     { randomBytes, ...parts },
@@ -200,7 +202,13 @@ interface Running {
 }
 
 /** Keys of everybody first, then the genesis that registers them, as an operator lays a community out. */
-async function prepare(folder: string, directory: string, voters: readonly string[], randomBytes: RandomBytes) {
+async function prepare(
+  folder: string,
+  directory: string,
+  voters: readonly string[],
+  randomBytes: RandomBytes,
+  seal = 'authority',
+) {
   const keys = new Map<string, KeyMaterial>()
   const newKey = async (id: string, home: string, file: string, role: GenesisEntry['role']): Promise<GenesisEntry> => {
     await mkdir(home, { recursive: true, mode: 0o700 })
@@ -210,7 +218,7 @@ async function prepare(folder: string, directory: string, voters: readonly strin
   }
   const registry = [await newKey('authority', directory, DATA_FILES.authorityKey, 'authority')]
   for (const id of voters) registry.push(await newKey(id, join(folder, id), DATA_FILES.voterKey, 'voter'))
-  const settings = loadAuthorityConfig({ flags: { name: 'Test street' }, env: {} }).genesis
+  const settings = loadAuthorityConfig({ flags: { name: 'Test street', seal }, env: {} }).genesis
   const genesis = buildGenesis(settings, registry, CREATED_AT)
   const genesisFile = join(folder, 'genesis.json')
   await createGenesisFile(genesisFile, genesis)

@@ -485,6 +485,13 @@ def check_link(header, parent, genesis):
     check(hash_object(header).startswith("0" * header["difficulty"]), "too little work")
 
 
+def smallest_nonce(header):
+    nonce = 0
+    while not hash_object({**header, "nonce": nonce}).startswith("0" * header["difficulty"]):
+        nonce += 1
+    return nonce
+
+
 def check_seal(sealed, hex_key):
     fields(sealed, {"header": lambda header: fields(header, HEADER), "signature": signature64})
     header = sealed["header"]

@@ -117,6 +117,13 @@ def header_links(c):
     same(c, accepts(lambda: solar.check_link(c["header"], c["parent"], TEST_GENESIS)), c["ok"])
 
 
+def work(c):
+    same(c, accepts(lambda: solar.check_link(c["header"], None, c["genesis"])), c["ok"])
+    if c["ok"]:
+        same(c, solar.hash_object(c["header"]), c["header_hash"])
+        same(c, solar.smallest_nonce(c["header"]), c["smallest"])
+
+
 def sealed_headers(c):
     sealed = solar.without(c, "name", "public_key", "canonical", "header_hash", "signing_bytes", "ok", "error")
     same(c, accepts(lambda: solar.check_seal(sealed, c["public_key"])), c["ok"])
@@ -176,6 +183,7 @@ CHECKS = (
     merkle_proofs,
     block_bodies,
     header_links,
+    work,
     sealed_headers,
     history_roots,
     history_inclusion,

@@ -11,6 +11,7 @@ describe('npm run bench', () => {
     ['tick', '3'],
     ['votes', '2,7'],
     ['proof', '2,9'],
+    ['work', '100'],
   ] as const) {
     it(`${name} prints with --json nothing but an array of comparisons`, async () => {
       const { stdout } = await bench(name, '--json', '--rounds', '1', '--sizes', sizes)
@@ -31,7 +32,7 @@ describe('npm run bench', () => {
     await assert.rejects(bench(), (error: { code: number; stdout: string; stderr: string }) => {
       assert.equal(error.code, 2)
       assert.equal(error.stdout, '')
-      for (const name of ['tick', 'votes', 'proof', 'memory'])
+      for (const name of ['tick', 'votes', 'proof', 'work', 'memory'])
         assert.match(error.stderr, new RegExp(`^  ${name} `, 'm'))
       return true
     })

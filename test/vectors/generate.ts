@@ -6,6 +6,7 @@ import { canonicalDecode, canonicalEncode, decimals, edge, totals } from './json
 import { keyCases, signatureCases } from './signature-cases.ts'
 import { orderCases, requestCases, sealedHeaders, voteCases } from './signed-cases.ts'
 import { historyConsistency, historyInclusion, historyRoots, merkleProofs, merkleRoots } from './tree-cases.ts'
+import { workCases } from './work-cases.ts'
 
 /**
  * The published test vectors of protocol version 1. `npx tsx test/vectors/generate.ts` writes them; a test checks that
@@ -25,6 +26,7 @@ export const VECTOR_FILES: Readonly<Record<string, () => VectorFile>> = {
   'merkle-proofs.json': merkleProofs,
   'block-bodies.json': blockBodies,
   'header-links.json': headerLinks,
+  'work.json': workCases,
   'sealed-headers.json': sealedHeaders,
   'history-roots.json': historyRoots,
   'history-inclusion.json': historyInclusion,

@@ -2,11 +2,18 @@ import type { Command } from 'commander'
 import { runUntilSignal } from '../../node/lifecycle.ts'
 import { silentLogger } from '../../ports/logger.ts'
 import { UsageError } from '../output.ts'
+import type { GlobalOptions } from '../program.ts'
 
 const EXAMPLES = `
 Examples:
   solar-node demo
   solar-node demo --http 127.0.0.1:0 --tick 0.5 --json`
+
+interface DemoFlags extends GlobalOptions {
+  readonly http: string
+  readonly tick: string
+  readonly seal: string
+}
 
 /** `solar-node demo`: everything at once, on this machine, for a look. */
 export function registerDemo(program: Command): void {
@@ -15,15 +22,16 @@ export function registerDemo(program: Command): void {
     .description('an authority and light households that trade under a model sun, with the dashboard')
     .option('--http <host:port>', 'where the dashboard is served', '127.0.0.1:8080')
     .option('--tick <seconds>', 'seconds that a tick of 15 model minutes takes', '2')
+    .option('--seal <rule>', 'authority or work:D', 'authority')
     .addHelpText('after', EXAMPLES)
     .action(async (_options, command: Command) => {
-      const { http, tick, json } = command.optsWithGlobals<{ http: string; tick: string; json?: true }>()
+      const { http, tick, seal, json } = command.optsWithGlobals<DemoFlags>()
       const seconds = Number(tick)
       if (!(seconds >= 0.1 && seconds <= 3600)) {
         throw new UsageError(`--tick: expected seconds from 0.1 to 3600, got ${JSON.stringify(tick)}`)
       }
       const { createDemo } = await import('../demo/demo.ts')
-      const demo = createDemo({ http, tickMs: seconds * 1000, json: json === true })
+      const demo = createDemo({ http, tickMs: seconds * 1000, seal, json: json === true })
       process.exit(await runUntilSignal(demo, { logger: silentLogger, onStarted: () => undefined }))
     })
 }

@@ -21,6 +21,8 @@ export interface DemoOptions {
   readonly http: string
   /** Real milliseconds that a tick of 15 model minutes takes. */
   readonly tickMs: number
+  /** authority or work:D. */
+  readonly seal: string
   /** JSON lines instead of lines for people. */
   readonly json: boolean
 }
@@ -55,7 +57,7 @@ export function createDemo(options: DemoOptions): Demo {
     const folder = await mkdtemp(join(tmpdir(), 'solar-node-demo-'))
     shutdown.opened('folder', () => rm(folder, { recursive: true, force: true }))
     const startAt = Math.floor(systemClock.now() / (24 * HOUR_MS)) * 24 * HOUR_MS + MORNING_MS
-    const { directory, genesisFile, households } = await prepare(folder, startAt)
+    const { directory, genesisFile, households } = await prepare(folder, startAt, options.seal)
 
     const { node, report } = await startAuthority(directory, genesisFile, options.http)
     shutdown.opened('authority', () => node.stop())
@@ -103,7 +105,7 @@ export function createDemo(options: DemoOptions): Demo {
 }
 
 /** Keys of everybody and a genesis that registers them, laid out as an operator would. */
-async function prepare(folder: string, createdAt: number) {
+async function prepare(folder: string, createdAt: number, seal: string) {
   const newKey = async (home: string, file: string): Promise<KeyMaterial> => {
     await mkdir(home, { recursive: true, mode: 0o700 })
     return await createKeyFile(join(home, file), { randomBytes: systemRandomBytes })
@@ -118,7 +120,7 @@ async function prepare(folder: string, createdAt: number) {
     households.push({ id, key: signingKeyFromSecret(voter.secret) })
   }
   const genesisFile = join(folder, 'genesis.json')
-  const settings = loadAuthorityConfig({ flags: { name: 'Sunny Street', currency: 'USD' }, env: {} }).genesis
+  const settings = loadAuthorityConfig({ flags: { name: 'Sunny Street', currency: 'USD', seal }, env: {} }).genesis
   await createGenesisFile(genesisFile, buildGenesis(settings, registry, createdAt))
   return { directory, genesisFile, households }
 }

@@ -8,6 +8,7 @@ const SYMBOLS: Readonly<Record<FeedItem['kind'], string>> = {
   final: '●',
   ack: '✓',
   reject: '✕',
+  evidence: '!',
   connection: '↻',
 }
 

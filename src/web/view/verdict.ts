@@ -1,5 +1,6 @@
 import type { Outcome } from '../checks.ts'
 import { h } from '../dom.ts'
+import { evidenceWords } from '../feed.ts'
 import { count, shortHash, formatExactTime } from '../format.ts'
 import type { Summary } from '../summary.ts'
 import type { Trust } from '../trust.ts'
@@ -20,6 +21,11 @@ export function verdictOf({ state, summary, lastVisit }: Pick<Model, 'state' | '
   const checked = `${count(checkedBlocks, 'block')} and ${count(checkedVotes, 'vote')}`
   if (lastVisit?.outcome === 'fail') {
     return { outcome: 'fail', title: 'The history was changed since your last visit', detail: lastVisit.detail }
+  }
+  const [evidence] = state.evidence
+  if (evidence !== undefined) {
+    const title = 'There is evidence of misbehaviour'
+    return { outcome: 'fail', title, detail: `${evidenceWords(evidence)} This browser checked both signatures.` }
   }
   if (failures.length > 0) {
     const title = `${count(failures.length, 'check')} failed`

@@ -11,6 +11,7 @@ import { createSealer } from '../../../src/engine/sealer.ts'
 import { createTickRunner, type TickRunner } from '../../../src/engine/tick-runner.ts'
 import { openHighWaterFile } from '../../../src/keys/high-water-file.ts'
 import { systemRandomBytes } from '../../../src/node/clock.ts'
+import { createWorkMiner } from '../../../src/node/work-miner.ts'
 import type { Gossip } from '../../../src/ports/gossip.ts'
 import type { LedgerEvent, PlatformTick, TickAnswer } from '../../../src/ports/ledger.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
@@ -109,8 +110,9 @@ export async function openBareLedger(folder: string, publish: Gossip['publish'])
     const keyOf = () => Promise.resolve(key)
     const shared = { chain, store: faulty, finalizer, clock, logger: silentLogger }
     const putBack = createPutBack(shared)
-    const sealing = { guard: createSealGuard(chain, highWater), highWater, putBack, minerId: 'authority', keyOf }
-    const parts = { ...shared, ...sealing, gossip, events: hub }
+    const guard = createSealGuard({ chain, highWater, minerId: 'authority', isAccused: () => false })
+    const sealing = { guard, highWater, putBack, minerId: 'authority', keyOf }
+    const parts = { ...shared, ...sealing, miner: createWorkMiner(), gossip, events: hub }
     const runner = createTickRunner({ ...parts, sealer: createSealer(parts), randomBytes: systemRandomBytes })
     return { runner, store, chainStore, file }
   }

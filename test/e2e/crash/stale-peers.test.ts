@@ -239,12 +239,17 @@ describe('an authority whose databases are old, among peers that have seen more'
 
     it('does not go on at the height that a peer has', async () => {
       await lab.whileRunning((node) => lab.trade(node, 5))
-      await isRefused(/a peer has another block 7 sealed by authority: header [0-9a-f]{64}, here it is [0-9a-f]{64}/)
+      await isRefused(/the key [0-9a-f]{64} of authority has sealed two blocks of one height/)
+      // Also after the next start, which hears of no peer.
+      await lab.whileRunning(async (node) => {
+        await assert.rejects(node.ledger.acceptTick(platformTick('new', 0)), isNotReady)
+      })
     })
 
     it('does not go on above what a peer has', async () => {
       await lab.whileRunning((node) => lab.trade(node, 8))
-      await isRefused(/a peer has another block 7 sealed by authority/)
+      await isRefused(/has sealed two blocks of one height/)
+      assert.ok(lab.log.some((line) => line.startsWith('a peer has another block 7 sealed by authority')))
     })
   })
 })

@@ -10,6 +10,8 @@ import {
   type Action,
   type PageState,
 } from '../../../src/web/state.ts'
+import { makeDoubleVote } from '../../../src/protocol/evidence.ts'
+import { verdictOf } from '../../../src/web/view/verdict.ts'
 import { smallChain } from './small-chain.ts'
 
 const AT = 1_760_000_900_000
@@ -134,6 +136,23 @@ describe('web page state', () => {
     const state = play([header(listed)], initialState('11'.repeat(32)))
     assert.equal(tradesIn(state.blocks[0]!), 0)
     assert.equal(tradesIn(play([header(listed)], initialState(listed.header.registry_root)).blocks[0]!), 1)
+  })
+
+  it('tells of evidence once, and that is what the page says first', () => {
+    const chain = smallChain()
+    const one = chain.vote(chain.seal(1, AT), 'house-ash')
+    const other = chain.vote({ ...chain.seal(2, AT), header_hash: 'ab'.repeat(32) }, 'house-ash')
+    const proof = { entry: one.entry, registry_proof: null, header: null }
+    const evidence = makeDoubleVote(one.vote, { ...other.vote, height: one.vote.height }, proof)
+    const told: Action = { type: 'evidence', evidence: [evidence], at: AT }
+    const state = play([told, { ...told, evidence: [structuredClone(evidence)] }])
+    assert.deepEqual(
+      state.feed.map(({ text }) => text),
+      ['house-ash confirmed two blocks of height 0.'],
+    )
+    const summary = { failures: [], waiting: 0, undecided: 0, checkedBlocks: 1, checkedVotes: 0 }
+    const { outcome, title } = verdictOf({ state, summary, lastVisit: null })
+    assert.deepEqual([outcome, title], ['fail', 'There is evidence of misbehaviour'])
   })
 
   it('decodes events of a newer node and refuses what is malformed', () => {
