@@ -36,7 +36,7 @@ export interface Restorer {
    * have told their tip, at the latest after GRACE_MS: a node that is alone must start all the same.
    */
   start(awaited: number): Promise<void>
-  /** A header that a peer has sent by itself. */
+  /** A header that a peer has passed on: evidence at a known height; above the tip the peer is asked, if it has whole blocks. */
   heard(sealed: SealedHeader, peer: string): Promise<void>
   /** No block is put back after this; the one in hand is waited for by who waits for ticks. */
   stop(): void
@@ -57,16 +57,13 @@ export function createRestorer(parts: RestorerParts): Restorer {
   /** Blocks were put back since the last time that waiting ticks were sealed. */
   let hasNews = false
 
-  /** Asks a peer for its tip and considers it. */
-  async function compare(peer: string): Promise<StatusAnswer> {
-    const status = statusAnswer(await requests.request(peer, 'status', {}), 'status')
-    const { tip } = status
-    if (tip === null || status.chain_id !== chain.chainId) return status
+  /** Considers a peer's tip. */
+  async function compare(peer: string, { tip, chain_id }: StatusAnswer): Promise<void> {
+    if (tip === null || chain_id !== chain.chainId) return
     const [ours] = tip.height < chain.size ? await chain.headers(tip.height, 1) : []
-    if (ours?.hash === tip.header_hash) return status
+    if (ours?.hash === tip.header_hash) return
     const [sealed] = await headersFrom(peer, tip.height, 1)
     if (sealed !== undefined) await peerHeaders.consider(sealed, peer)
-    return status
   }
 
   async function headersFrom(peer: string, from_height: number, count: number): Promise<readonly SealedHeader[]> {
@@ -117,9 +114,12 @@ export function createRestorer(parts: RestorerParts): Restorer {
   }
 
   /** Compares with one peer, then catches up with it if it has whole blocks. Never throws. */
-  async function meet(peer: string, onTold: () => void): Promise<void> {
+  async function meet(peer: string, onTold: () => void, only: 'any' | 'blocks' = 'any'): Promise<void> {
     try {
-      const { mode, tip, chain_id } = await compare(peer)
+      const status = statusAnswer(await requests.request(peer, 'status', {}), 'status')
+      if (only === 'blocks' && status.mode === 'light') return
+      const { mode, tip, chain_id } = status
+      await compare(peer, status)
       onTold()
       if (mode !== 'light' && chain_id === chain.chainId && tip !== null && tip.height >= chain.size) {
         await fetching(() => fetchFrom(peer))
@@ -191,8 +191,9 @@ export function createRestorer(parts: RestorerParts): Restorer {
       conclude()
     },
     async heard(sealed, peer) {
-      await peerHeaders.consider(sealed, peer)
-      if (guard.reason() !== undefined) void meet(peer, () => undefined)
+      // Gossip alone does not stop an authority: the peer that passed it on may have nothing but the header.
+      if (sealed.header.height < chain.size) await peerHeaders.consider(sealed, peer)
+      else void meet(peer, () => undefined, 'blocks')
     },
     stop() {
       stopped = true

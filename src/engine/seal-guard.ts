@@ -1,8 +1,5 @@
 import { ledgerError } from '../ports/errors.ts'
 import type { HighWater, HighWaterMark } from '../ports/high-water.ts'
-import type { Hex } from '../protocol/bytes.ts'
-import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
-import type { Transaction } from '../protocol/transaction.ts'
 import type { Chain } from './chain.ts'
 
 /** A block that an authority of this chain has sealed, as a peer has shown it. */
@@ -19,11 +16,8 @@ export interface Sighting extends HighWaterMark {
 export interface SealGuard {
   /** For people: why nothing may be sealed now; `undefined` if it may. */
   reason(): string | undefined
-  /**
-   * Throws `not_ready` with the reason, if there is one against a block of these transactions: a key that has sealed twice
-   * may still be replaced.
-   */
-  check(transactions: readonly Transaction[]): void
+  /** Throws `not_ready` with the reason, if there is one. */
+  check(): void
   /** A block above the tip is sealed; nothing may be sealed until this chain has reached it. True if it is the highest. */
   saw(sighting: Sighting): boolean
   /**
@@ -35,18 +29,7 @@ export interface SealGuard {
   stuck(because: string | undefined): void
 }
 
-const KEY_CHANGES: readonly RegistryTransaction['action'][] = ['rotate', 'recover']
-
-export interface SealGuardParts {
-  readonly chain: Chain
-  readonly highWater: HighWater
-  /** The registered id of the authority that seals here. */
-  readonly minerId: string
-  /** True if there is evidence that this key has sealed two headers of one height. */
-  readonly isAccused: (publicKey: Hex) => boolean
-}
-
-export function createSealGuard({ chain, highWater, minerId, isAccused }: SealGuardParts): SealGuard {
+export function createSealGuard(chain: Chain, highWater: HighWater): SealGuard {
   let highest: Sighting | undefined
   let conflicting: string | undefined
   let trouble: string | undefined
@@ -63,14 +46,7 @@ export function createSealGuard({ chain, highWater, minerId, isAccused }: SealGu
     return `this authority has sealed block ${mark.height} (${mark.hash}) before, ${end}: restoring`
   }
 
-  /** Whoever has this key beside us seals what we seal: households believe neither, until it is replaced. */
-  function accused(): string | undefined {
-    const key = chain.registry.entry(minerId)?.public_key
-    if (key === undefined || !isAccused(key)) return undefined
-    return `the key ${key} of ${minerId} has sealed two blocks of one height: stop whoever else has it and replace it`
-  }
-
-  function beforeAnyBlock(): string | undefined {
+  function reason(): string | undefined {
     if (conflicting !== undefined) return conflicting
     const missing = behind()
     return missing === undefined || trouble === undefined ? missing : `${missing}; ${trouble}`
@@ -85,11 +61,9 @@ export function createSealGuard({ chain, highWater, minerId, isAccused }: SealGu
   }
 
   return {
-    reason: () => beforeAnyBlock() ?? accused(),
-    check([first]) {
-      const replacesKey =
-        first?.kind === 'registry' && first.subject_id === minerId && KEY_CHANGES.includes(first.action)
-      const found = beforeAnyBlock() ?? (replacesKey ? undefined : accused())
+    reason,
+    check() {
+      const found = reason()
       if (found !== undefined) throw ledgerError('not_ready', { reason: found })
     },
     saw(sighting) {

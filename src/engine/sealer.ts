@@ -64,8 +64,8 @@ export interface Sealer {
    * registry does not allow, `not_ready` without the key.
    */
   checkSealable(transactions: readonly Transaction[]): Promise<void>
-  /** Throws `not_ready` while this may not be sealed: a tick that could not be sealed is not to be committed. */
-  checkAllowed(transactions: readonly Transaction[]): void
+  /** Throws `not_ready` while nothing may be sealed: a tick that could not be sealed is not to be committed. */
+  checkAllowed(): void
   /** Puts a block on top that was sealed before, unless it is there. Throws as `PutBack.add`. */
   restore(block: Block, from: string): Promise<void>
   /** Seals the oldest unsealed tick; `undefined` if there is none. */
@@ -121,14 +121,14 @@ export function createSealer(parts: SealerParts): Sealer {
 
   async function seal(tick: CommittedTick, txHashes: readonly Hash[]): Promise<Tip> {
     // Mining, or asking for the key, would be for nothing.
-    guard.check(tick.transactions)
+    guard.check()
     const after = chain.registryAfter(tick.transactions)
     const key = await keyFor(tick.transactions, after)
     const at = { parent: chain.tip, historyRoot: chain.historyRoot }
     const draft = assembleHeader(chain.genesis, chain.chainId, at, tick, txHashes, after.root, minerId)
     const header = chain.genesis.seal === 'work' ? await miner.mine(draft) : draft
     // The last moment to hear that the height is taken: nothing is awaited between this and the fence.
-    guard.check(tick.transactions)
+    guard.check()
     const sealed = sealHeader(header, key)
     const block_hash = hashHeader(header)
     const finalized_at = finalizer.isFinalWhenSealed(header.height) ? clock.now() : null
@@ -194,7 +194,7 @@ export function createSealer(parts: SealerParts): Sealer {
     align,
     seal,
     checkSealable,
-    checkAllowed: (transactions) => guard.check(transactions),
+    checkAllowed: () => guard.check(),
     async restore(block, from) {
       await align()
       if (block.header.height < chain.size) return

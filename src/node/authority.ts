@@ -126,7 +126,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       signerBefore: (id, height) => fullSignerBefore(chain, id, height),
       onEvidence: (found) => events.emit({ type: 'evidence', evidence: found }),
     })
-    const guard = createSealGuard({ chain, highWater, minerId, isAccused: (key) => evidence.isAccused(key) })
+    const guard = createSealGuard(chain, highWater)
     const putBack = createPutBack({ chain, store, finalizer, clock, logger })
     const threadMiner = createWorkMiner()
     const miner = parts.wrapMiner?.(threadMiner) ?? threadMiner

@@ -110,7 +110,7 @@ export async function openBareLedger(folder: string, publish: Gossip['publish'])
     const keyOf = () => Promise.resolve(key)
     const shared = { chain, store: faulty, finalizer, clock, logger: silentLogger }
     const putBack = createPutBack(shared)
-    const guard = createSealGuard({ chain, highWater, minerId: 'authority', isAccused: () => false })
+    const guard = createSealGuard(chain, highWater)
     const sealing = { guard, highWater, putBack, minerId: 'authority', keyOf }
     const parts = { ...shared, ...sealing, miner: createWorkMiner(), gossip, events: hub }
     const runner = createTickRunner({ ...parts, sealer: createSealer(parts), randomBytes: systemRandomBytes })
