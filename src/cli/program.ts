@@ -7,6 +7,7 @@ import { registerKeys } from './commands/keys.ts'
 import { registerProve } from './commands/prove.ts'
 import { registerReplay } from './commands/replay.ts'
 import { registerRun } from './commands/run.ts'
+import { registerVerify } from './commands/verify.ts'
 import { VERSION } from '../node/version.ts'
 import { EXIT, exitCodeOf, printError } from './output.ts'
 
@@ -19,6 +20,7 @@ const commands: readonly RegisterCommand[] = [
   registerDemo,
   registerReplay,
   registerProve,
+  registerVerify,
   registerAudit,
   registerKeys,
   registerGenesis,

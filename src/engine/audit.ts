@@ -144,11 +144,27 @@ async function auditIndexes(auditor: Auditor, row: BlockRow, transactions: reado
       if (found !== expected) note(`${place}, place by ${name}`, expected, found)
     }
   }
+  await auditCorrections(auditor, row.height, transactions)
   for (const node of walker.newNodes()) {
     const [found] = (await readOrNote(note, () => chainStore.historyNodes([node]))) ?? []
     if (found !== undefined && found !== node.hash) {
       note(`LevelDB, history node ${node.level}/${node.index}`, node.hash, found)
     }
+  }
+}
+
+/** What LevelDB finds the corrections of a trade by. */
+async function auditCorrections(
+  { chainStore, note }: Auditor,
+  height: number,
+  transactions: readonly Transaction[],
+): Promise<void> {
+  for (const [index, tx] of transactions.entries()) {
+    if (tx.kind !== 'correction') continue
+    const places = await readOrNote(note, () => chainStore.correctionsOf(tx.corrects))
+    if (places === undefined || places.some((at) => at.height === height && at.index === index)) continue
+    const place = `LevelDB, block ${height}, transaction ${tx.id}, among the corrections of ${tx.corrects}`
+    note(place, `block ${height}, position ${index}`, 'nothing')
   }
 }
 

@@ -11,6 +11,8 @@ import { hashHeader } from '../protocol/header.ts'
 import type { Chain } from './chain.ts'
 import type { EventHub } from './events.ts'
 import type { Finalizer } from './finalizer.ts'
+import { isParty } from './parties.ts'
+import { buildReceipt } from './receipt-builder.ts'
 import type { TickRunner } from './tick-runner.ts'
 import type { VoteCounter } from './vote-counter.ts'
 
@@ -100,6 +102,13 @@ function chainQueries(chain: Chain, store: MarketStore, finalizer: Finalizer) {
         const entry = registry.entry(vote.voter_id)
         return entry === undefined ? [] : [{ vote, entry }]
       })
+    },
+
+    async receipt(id: string, userId?: string) {
+      if (userId !== undefined && !(await isParty(chain, await chain.transaction(id), userId))) {
+        throw ledgerError('forbidden', { reason: `${userId} is no party of transaction ${id}` })
+      }
+      return await buildReceipt({ chain, acks: store, anchorHeight: () => finalizer.finalHeight }, id)
     },
 
     historyInclusion: (height: number, size: number) => chain.inclusion(height, size),

@@ -14,18 +14,21 @@ import {
   headersParams,
   historyParams,
   proofParams,
+  receiptParams,
+  receiptPath,
   tradesParams,
   tradesPath,
   votesParams,
   voteParams,
 } from '../protocol/messages.ts'
 import { verifyCredential, type Credential } from '../protocol/request.ts'
-import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
+import { hashTransaction } from '../protocol/transaction.ts'
 import { voteShape } from '../protocol/vote.ts'
 import { buildAnchor, type AckSource } from './anchor-builder.ts'
 import type { Chain } from './chain.ts'
 import type { Finalizer } from './finalizer.ts'
 import { judge } from './gossip-rules.ts'
+import { isParty } from './parties.ts'
 import type { VoteCounter } from './vote-counter.ts'
 
 export interface AuthorityPeersParts {
@@ -36,6 +39,8 @@ export interface AuthorityPeersParts {
   readonly acks: AckSource
   readonly gossip: Gossip
   readonly requests: PeerRequests
+  /** The role of a bearer token; `undefined` for any other text. */
+  readonly roleOfToken: (token: string) => string | undefined
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -45,6 +50,7 @@ export function serveAuthorityPeers(parts: AuthorityPeersParts): void {
   serveChain(parts)
   serveVotes(parts)
   serveTrades(parts)
+  serveReceipts(parts)
 }
 
 function serveChain({ chain, finalizer, acks, requests }: AuthorityPeersParts): void {
@@ -131,17 +137,20 @@ function serveTrades({ chain, ledger, requests, clock }: AuthorityPeersParts): v
   })
 }
 
-/** A correction belongs to the parties of its trade, which is in an earlier block or in this one. */
-async function isParty(chain: Chain, tx: Transaction, user: string): Promise<boolean> {
-  switch (tx.kind) {
-    case 'trade':
-      return tx.from_user_id === user || tx.to_user_id === user
-    case 'correction':
-      return await isParty(chain, await chain.transaction(tx.corrects), user)
-    case 'registry':
-      return false
-  }
+function serveReceipts({ chain, ledger, requests, clock, roleOfToken }: AuthorityPeersParts): void {
+  requests.serve('receipt', async (params) => {
+    const { tx_id, credential, token } = receiptParams(params, 'receipt')
+    if (credential === undefined) {
+      if (RECEIPT_ROLES.includes(roleOfToken(token ?? ''))) return await ledger.receipt(tx_id)
+      throw ledgerError('forbidden', { reason: 'a receipt goes to the parties of its trade, platform and auditor' })
+    }
+    await checkCredential(credential, receiptPath(tx_id), chain.chainId, ledger, clock.now())
+    return await ledger.receipt(tx_id, ledger.userOf(credential.voter_id))
+  })
 }
+
+/** As over HTTP. */
+const RECEIPT_ROLES: readonly (string | undefined)[] = ['platform', 'auditor']
 
 /** A signed request: the path that is asked for, a registered key, fresh, and never used before. */
 async function checkCredential(

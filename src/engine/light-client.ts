@@ -18,7 +18,10 @@ import { createFindIdentity } from './identity.ts'
 import { LightFollower, type Offer } from './light-follower.ts'
 import { serveLightPeers } from './light-peers.ts'
 import { fetchOwnTrades, type Identity } from './own-trades.ts'
+import { fetchReceipt, type CheckedReceipt, type ReceiptAccess } from './receipt-request.ts'
 import { createVoter, type Voter } from './voter.ts'
+
+export type { CheckedReceipt, ReceiptAccess } from './receipt-request.ts'
 
 export interface LightClientParts {
   readonly genesis: Genesis
@@ -77,6 +80,8 @@ export interface LightClient {
   identityOf(key: SigningKey): Promise<Identity | undefined>
   /** The body of a proved transaction, found by its hash; for its party. Throws `forbidden`. */
   bodyOf(proof: CheckedProof, identity: Identity): Promise<Transaction>
+  /** The receipt of a proved transaction, checked and for it; for its party, or by a token. Throws `peer_refused`. */
+  receiptOf(proof: CheckedProof, txId: string, by: ReceiptAccess): Promise<CheckedReceipt>
 }
 
 /** By then gossip knows of a new connection. */
@@ -196,6 +201,9 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
     sync,
 
     identityOf: (key) => findIdentity(key, follower.head.anchor?.header ?? null),
+
+    receiptOf: ({ peer, answer }, txId, by) =>
+      fetchReceipt({ ...parts, chainId: follower.chainId }, peer, answer, txId, by),
 
     bodyOf: (proof, identity) => fetchBody(parts, identity, follower.chainId, proof.answer),
 

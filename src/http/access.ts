@@ -39,10 +39,14 @@ export const hashToken = (token: string): Hash => createHash('sha256').update(to
 
 const BEARER = /^Bearer +([\x21-\x7e]{1,512}) *$/i
 
-/** The role of the request's bearer token, compared in constant time with every role's; `undefined` if there is none. */
+/** The role of the request's bearer token; `undefined` if there is none. */
 export function roleOfRequest(request: FastifyRequest, tokens: TokenTable | undefined): AccessRole | undefined {
   const token = BEARER.exec(request.headers.authorization ?? '')?.[1]
-  if (token === undefined || tokens === undefined) return undefined
+  return token === undefined || tokens === undefined ? undefined : roleOfToken(token, tokens)
+}
+
+/** The role of a bearer token, compared in constant time with every role's; `undefined` if it is none. */
+export function roleOfToken(token: string, tokens: TokenTable): AccessRole | undefined {
   const presented = Buffer.from(hashToken(token), 'hex')
   const roles = (Object.keys(tokens) as AccessRole[]).filter((role) =>
     timingSafeEqual(Buffer.from(tokens[role], 'hex'), presented),

@@ -10,6 +10,7 @@ import { openFinalizer } from '../engine/finalizer.ts'
 import { createSealer } from '../engine/sealer.ts'
 import { createTickRunner } from '../engine/tick-runner.ts'
 import { createVoteCounter } from '../engine/vote-counter.ts'
+import { roleOfToken } from '../http/access.ts'
 import { createMetrics } from '../http/metrics.ts'
 import { createHttpServer } from '../http/server.ts'
 import { createNodeNetwork } from '../network/node-network.ts'
@@ -128,7 +129,19 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       users: new Map([...usersOf(config), ...(await store.users())]),
     })
     const { requests } = network
-    serveAuthorityPeers({ chain, ledger, votes, finalizer, acks: store, gossip, requests, clock, logger })
+    const peerRole = (token: string) => roleOfToken(token, files.tokens.hashes)
+    serveAuthorityPeers({
+      chain,
+      ledger,
+      votes,
+      finalizer,
+      acks: store,
+      gossip,
+      requests,
+      roleOfToken: peerRole,
+      clock,
+      logger,
+    })
     events.subscribe((event) => logLedgerEvent(event, logger))
 
     await network.start()

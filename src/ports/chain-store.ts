@@ -23,6 +23,8 @@ export interface ChainStore {
   block(height: number): Promise<Block | undefined>
   /** Where a transaction is, by id or by hash. */
   locate(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<TransactionLocation | undefined>
+  /** Where the corrections of a trade are, in the order of the chain. */
+  correctionsOf(tradeId: string): Promise<readonly TransactionLocation[]>
   /** Nodes of complete subtrees of the history tree, in the order asked for. Throws `out_of_range`. */
   historyNodes(subtrees: readonly Subtree[]): Promise<readonly Hash[]>
   close(): Promise<void>

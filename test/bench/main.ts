@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import type { BenchOptions, BenchRow } from './compare.ts'
 import { benchMemory } from './memory.ts'
 import { benchProof } from './proof.ts'
+import { benchReceipt } from './receipt.ts'
 import { benchTick } from './tick.ts'
 
 type Bench = (options: BenchOptions) => Promise<BenchRow[]>
@@ -10,6 +11,7 @@ type Bench = (options: BenchOptions) => Promise<BenchRow[]>
 const benches: ReadonlyMap<string, { readonly run: Bench; readonly measures: string }> = new Map([
   ['tick', { run: benchTick, measures: 'a tick until it is published, against its SQL commit alone' }],
   ['proof', { run: benchProof, measures: 'proofs, hashes and signatures, against bare hashing and node:crypto' }],
+  ['receipt', { run: benchReceipt, measures: 'size and check of the receipt of an old trade, against the bare work' }],
   ['memory', { run: benchMemory, measures: 'resident memory of idle nodes, against a bare Node process' }],
 ])
 

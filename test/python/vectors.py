@@ -162,6 +162,20 @@ def requests(c):
         same(c, solar.check_request(*arguments), c["voter_id"])
 
 
+def receipts(c):
+    try:
+        found = solar.check_receipt(c["receipt"], c["chain_id"], WITNESSES)
+    except solar.Refused:
+        found = None
+    same(c, found is not None, c["ok"])
+    if found is not None:
+        same(c, found, {name: c[name] for name in ("status", "net", "witnesses")})
+
+
+def anchors(c):
+    same(c, accepts(lambda: solar.check_first_anchor(c["answer"], c["genesis"])), c["ok"])
+
+
 CHECKS = (
     keys,
     canonical,
@@ -183,8 +197,14 @@ CHECKS = (
     votes,
     orders,
     requests,
+    receipts,
+    anchors,
 )
 TEST_GENESIS = {}
+WITNESSES = [
+    (f"witness.example/{name}", solar.public_key_of(hashlib.sha256(f"solar-node TEST KEY, never use: witness.example/{name}".encode()).digest()))
+    for name in ("one", "two")
+]
 
 
 def main(folder):

@@ -10,6 +10,7 @@ describe('npm run bench', () => {
   for (const [name, sizes] of [
     ['tick', '3'],
     ['proof', '2,9'],
+    ['receipt', '3'],
   ] as const) {
     it(`${name} prints with --json nothing but an array of comparisons`, async () => {
       const { stdout } = await bench(name, '--json', '--rounds', '1', '--sizes', sizes)
@@ -30,7 +31,8 @@ describe('npm run bench', () => {
     await assert.rejects(bench(), (error: { code: number; stdout: string; stderr: string }) => {
       assert.equal(error.code, 2)
       assert.equal(error.stdout, '')
-      for (const name of ['tick', 'proof', 'memory']) assert.match(error.stderr, new RegExp(`^  ${name} `, 'm'))
+      for (const name of ['tick', 'proof', 'receipt', 'memory'])
+        assert.match(error.stderr, new RegExp(`^  ${name} `, 'm'))
       return true
     })
   }).timeout(60_000)

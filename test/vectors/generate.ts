@@ -4,6 +4,7 @@ import type { VectorFile } from './case.ts'
 import { blockBodies, genesisCases, headerLinks, transactionCases } from './chain-cases.ts'
 import { canonicalDecode, canonicalEncode, decimals, edge, totals } from './json-cases.ts'
 import { keyCases, signatureCases } from './signature-cases.ts'
+import { anchorCases, receiptCases } from './receipt-cases.ts'
 import { orderCases, requestCases, sealedHeaders, voteCases } from './signed-cases.ts'
 import { historyConsistency, historyInclusion, historyRoots, merkleProofs, merkleRoots } from './tree-cases.ts'
 
@@ -32,6 +33,8 @@ export const VECTOR_FILES: Readonly<Record<string, () => VectorFile>> = {
   'votes.json': voteCases,
   'orders.json': orderCases,
   'requests.json': requestCases,
+  'receipts.json': receiptCases,
+  'anchors.json': anchorCases,
 }
 
 export const VECTOR_FOLDER = fileURLToPath(new URL('./v1/', import.meta.url))

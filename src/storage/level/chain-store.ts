@@ -45,6 +45,7 @@ export async function openChainStore(location: string): Promise<ChainStore> {
     heightOf: guardLevel('heightOf', (blockHash) => chain.heightOf(blockHash)),
     block: guardLevel('block', (height) => chain.block(height)),
     locate: guardLevel('locate', (by) => chain.locate(by)),
+    correctionsOf: guardLevel('correctionsOf', (tradeId) => chain.correctionsOf(tradeId)),
     historyNodes: guardLevel('historyNodes', (subtrees) => chain.historyNodes(subtrees)),
     close: guardLevel('close', () => inTurn(() => db.close())),
   }
@@ -87,7 +88,10 @@ class LevelChain {
     batch.put(heightKey('body', size), JSON.stringify(transactions))
     batch.put(keyOf('heightByHash', hash), String(size))
     for (const [index, txHash] of txHashes.entries()) batch.put(keyOf('placeByHash', txHash), `${size}/${index}`)
-    for (const [index, { id }] of transactions.entries()) batch.put(keyOf('placeById', id), `${size}/${index}`)
+    for (const [index, tx] of transactions.entries()) {
+      batch.put(keyOf('placeById', tx.id), `${size}/${index}`)
+      if (tx.kind === 'correction') batch.put(correctionKey(tx.corrects, size, index), '')
+    }
     if (transactions.some(({ kind }) => kind === 'registry')) batch.put(heightKey('registryHeight', size), '')
     const nodes = appendedNodes(size, historyLeaf(hash), ({ level }) => readPeak(peaks, level))
     for (const node of nodes) batch.put(nodeKey(node), node.hash)
@@ -146,6 +150,13 @@ class LevelChain {
     return { height: decodeInteger(place, height), index: decodeInteger(place, index) }
   }
 
+  /** Below the tip only, as for registryHeights. */
+  async correctionsOf(tradeId: string): Promise<readonly TransactionLocation[]> {
+    const { size } = await this.tip()
+    const range = { gte: correctionKey(tradeId, 0, 0), lt: correctionKey(tradeId, size, 0) }
+    return (await this.#db.keys(range).all()).map(decodeCorrectionKey)
+  }
+
   async historyNodes(subtrees: readonly Subtree[]): Promise<readonly Hash[]> {
     const { size } = await this.tip()
     for (const { level, index } of subtrees) {
@@ -163,6 +174,17 @@ class LevelChain {
       decodeValue(`level history node ${level}/${index}`, hashes[at], hash32),
     )
   }
+}
+
+/** Sorts by trade, height and index; an id has no slash in it. */
+const correctionKey = (tradeId: string, height: number, index: number): string =>
+  keyOf('correction', `${tradeId}/${sortable(height)}/${sortable(index)}`)
+
+function decodeCorrectionKey(key: string): TransactionLocation {
+  const [, height = '', index = ''] = key.split('/')
+  const place = { height: Number.parseInt(height, 16), index: Number.parseInt(index, 16) }
+  if (sortable(place.height) === height && sortable(place.index) === index) return place
+  throw corrupt(`level ${key}`, 'the key of a correction', key)
 }
 
 function readPeak(peaks: ReadonlyMap<number, Hash>, level: number): Hash {

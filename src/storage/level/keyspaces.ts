@@ -17,6 +17,8 @@ export const keyspaces = {
   historyNode: 'n',
   /** height of a block with registry transactions -> nothing, the key says it */
   registryHeight: 'r',
+  /** trade id/height/index of each of its corrections -> nothing, the key says it */
+  correction: 'k',
   /** the genesis that a light node trusts, canonical JSON */
   genesis: 'g',
   /** the trusted headers of a light node and their frontier */

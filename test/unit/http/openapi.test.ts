@@ -77,6 +77,7 @@ describe('API document', () => {
       'GET /ready',
       'GET /registry',
       'GET /transactions',
+      'GET /transactions/{id}/receipt',
       'POST /blocks/propose/',
       'POST /blocks/{header_hash}/vote/',
       'POST /orders/',
