@@ -7,6 +7,7 @@ import {
   finalityPolicy,
   fromShape,
   httpAddress,
+  keyName,
   listOf,
   LOG_LEVELS,
   nonEmptyText,
@@ -14,6 +15,7 @@ import {
   sealRule,
   sqlitePath,
   tickSeconds,
+  webUrl,
   wholeNumber,
   word,
   yesOrNo,
@@ -55,6 +57,15 @@ const registeredKey = z.strictObject(
 export type RegisteredKey = z.output<typeof registeredKey>
 const registeredKeys = z.array(registeredKey, { error: 'a list of {id, public_key}' }).max(1_000).default([])
 
+const witness = z.strictObject(
+  {
+    url: setting('an http or https URL', webUrl),
+    name: setting('a key name without spaces and plus', keyName),
+    public_key: setting(PUBLIC_KEY, fromShape(publicKeyHex)),
+  },
+  { error: 'a mapping with url, name and public_key' },
+)
+
 const common = {
   data: setting('a directory', nonEmptyText).default('./solar-data'),
   peer: setting('multiaddrs such as /ip4/192.0.2.1/tcp/4001/p2p/12D3...', listOf(multiaddrText)).default([]),
@@ -81,6 +92,7 @@ export const authoritySchema = z.strictObject({
   amount_decimals: setting('a whole number from 0 to 6', wholeNumber(0, 6)).optional(),
   voters: registeredKeys,
   validators: registeredKeys,
+  witnesses: z.array(witness, { error: 'a list of {url, name, public_key}' }).max(100).default([]),
   min_trade_kwh: setting('kWh such as 0.01', quantityMicro).default(DEFAULT_MIN_TRADE_MICRO),
   feed_in_price: setting(PRICE, quantityMicro).optional(),
   retail_price: setting(PRICE, quantityMicro).optional(),
@@ -103,4 +115,4 @@ export type LightSettings = z.output<typeof lightSchema>
 export const schemas = { authority: authoritySchema, light: lightSchema } as const
 
 /** Settings that are lists of mappings: only a YAML file can carry them. */
-export const YAML_ONLY: readonly string[] = ['voters', 'validators']
+export const YAML_ONLY: readonly string[] = ['voters', 'validators', 'witnesses']

@@ -9,6 +9,7 @@ import type { SolarError } from '../protocol/errors.ts'
 import type { Order } from '../protocol/order.ts'
 import { hashHeader } from '../protocol/header.ts'
 import type { Chain } from './chain.ts'
+import type { Checkpoints } from './checkpoints.ts'
 import type { EventHub } from './events.ts'
 import type { Finalizer } from './finalizer.ts'
 import { isParty } from './parties.ts'
@@ -23,6 +24,7 @@ export interface AuthorityLedgerParts {
   readonly votes: VoteCounter
   readonly events: EventHub
   readonly finalizer: Finalizer
+  readonly checkpoints: Checkpoints
   readonly clock: Clock
   /** The smallest order, micro-kWh. */
   readonly minTradeMicro: bigint
@@ -37,6 +39,7 @@ export function createAuthorityLedger(parts: AuthorityLedgerParts): Ledger {
     genesis: chain.genesis,
     chainId: chain.chainId,
     ...chainQueries(chain, store, finalizer),
+    ...proofs(parts),
     ...registryQueries(chain, parts.users),
     async register(transaction, userId) {
       const { tick_id } = await runner.register(transaction, userId)
@@ -104,15 +107,25 @@ function chainQueries(chain: Chain, store: MarketStore, finalizer: Finalizer) {
       })
     },
 
+    historyInclusion: (height: number, size: number) => chain.inclusion(height, size),
+    historyConsistency: (from: number, to: number) => chain.consistency(from, to),
+  }
+}
+
+/** What proves itself to those who cannot ask: receipts and checkpoints. */
+function proofs({ chain, store, finalizer, checkpoints }: AuthorityLedgerParts) {
+  const anchorHeight = () => finalizer.finalHeight
+  /** Without a final header, or the key of the present authority, a receipt has no checkpoint. */
+  const checkpoint = () => (finalizer.finalHeight < 0 ? Promise.resolve(undefined) : checkpoints.published())
+  return {
     async receipt(id: string, userId?: string) {
       if (userId !== undefined && !(await isParty(chain, await chain.transaction(id), userId))) {
         throw ledgerError('forbidden', { reason: `${userId} is no party of transaction ${id}` })
       }
-      return await buildReceipt({ chain, acks: store, anchorHeight: () => finalizer.finalHeight }, id)
+      return await buildReceipt({ chain, acks: store, anchorHeight, checkpoint }, id)
     },
 
-    historyInclusion: (height: number, size: number) => chain.inclusion(height, size),
-    historyConsistency: (from: number, to: number) => chain.consistency(from, to),
+    checkpoint: async () => (await checkpoints.published()).note,
   }
 }
 

@@ -13,6 +13,7 @@ import { createLifecycle, type HttpServer, type ListenOptions } from './lifecycl
 import type { Metrics } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
 import { blockCalls } from './routes/blocks.ts'
+import { checkpointCalls } from './routes/checkpoint.ts'
 import { eventCalls } from './routes/events.ts'
 import { operationCalls, type NodeInfo } from './routes/operations.ts'
 import { orderCalls } from './routes/orders.ts'
@@ -49,6 +50,7 @@ export async function createHttpServer(parts: HttpParts, options: HttpOptions): 
     ...tickCalls(ledger),
     ...orderCalls(ledger, limits.key),
     ...transactionCalls(ledger),
+    ...checkpointCalls(ledger),
     ...registryCalls(ledger, limits.subject),
     ...eventCalls(events),
     ...operationCalls(parts),

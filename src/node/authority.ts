@@ -5,11 +5,13 @@ import type { AuthorityConfig } from '../config/types.ts'
 import { createAuthorityLedger } from '../engine/authority-ledger.ts'
 import { serveAuthorityPeers } from '../engine/authority-peers.ts'
 import { Chain } from '../engine/chain.ts'
+import { createCheckpoints } from '../engine/checkpoints.ts'
 import { createEventHub } from '../engine/events.ts'
 import { openFinalizer } from '../engine/finalizer.ts'
 import { createSealer } from '../engine/sealer.ts'
 import { createTickRunner } from '../engine/tick-runner.ts'
 import { createVoteCounter } from '../engine/vote-counter.ts'
+import { createWitnessSubmitter } from '../engine/witness-submitter.ts'
 import { roleOfToken } from '../http/access.ts'
 import { createMetrics } from '../http/metrics.ts'
 import { createHttpServer } from '../http/server.ts'
@@ -36,6 +38,7 @@ import { startHttp } from './http-address.ts'
 import { createShutdown } from './shutdown.ts'
 import { runEvery } from './tick-timer.ts'
 import { VERSION } from './version.ts'
+import { sendCheckpoint } from './witness-transport.ts'
 
 /** What a program or a test may replace. A wrapped store or gossip is how a test makes a fault happen at one step. */
 export interface AuthorityParts {
@@ -117,7 +120,10 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       ...(priceBand && { priceBand: { floorMicro: priceBand.feedInMicro, ceilingMicro: priceBand.retailMicro } }),
     })
     const votes = createVoteCounter({ chain, store, events, finalizer, logger })
+    const finalHeight = () => finalizer.finalHeight
+    const checkpoints = createCheckpoints({ chain, finalHeight, minerId, keyOf })
     const ledger = createAuthorityLedger({
+      checkpoints,
       chain,
       store,
       runner,
@@ -174,6 +180,19 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
         runEvery(config.tickIntervalMs, (request) => runner.run(request), { clock, logger }),
       )
     }
+    const witnesses = createWitnessSubmitter({
+      chain,
+      checkpoints,
+      witnesses: config.witnesses,
+      send: sendCheckpoint,
+      clock,
+      logger,
+    })
+    shutdown.opened('witnesses', () => witnesses.stop())
+    events.subscribe((event) => {
+      if (event.type === 'final') witnesses.wake()
+    })
+    witnesses.wake()
     started = ledger
     return {
       chainId,

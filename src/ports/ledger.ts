@@ -33,6 +33,9 @@ export interface Ledger {
    */
   receipt(id: string, userId?: string): Promise<Receipt>
 
+  /** The checkpoint of the last final header, with the cosignatures so far. Throws `no_final_header`. */
+  checkpoint(): Promise<string>
+
   historyInclusion(height: number, size: number): Promise<InclusionProof>
   historyConsistency(from: number, to: number): Promise<ConsistencyProof>
 

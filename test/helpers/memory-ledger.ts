@@ -253,6 +253,9 @@ export function createMemoryLedger(): MemoryLedger {
       const acks = { acksFrom: () => Promise.resolve([]) }
       return await buildReceipt({ chain: made, acks, anchorHeight: () => -1 }, id)
     },
+    checkpoint: later(() => {
+      throw ledgerError('no_final_header', { tip_height: chain.length === 0 ? null : chain.length - 1 })
+    }),
     historyInclusion: later((height, size) => history.inclusion(height, size)),
     historyConsistency: later((from, to) => history.consistency(from, to)),
     acceptTick: later((tick) => accept(tick)),

@@ -976,6 +976,46 @@ def cosigners_of(receipt, target, genesis, witnesses):
     return cosigners
 
 
+# --- section 5: evidence ---------------------------------------------------------------------------------------------
+
+_SEALED = {"header": lambda h: fields(h, HEADER), "signature": signature64}
+
+
+def check_evidence(evidence, genesis, chain_id, trusted_root=None):
+    """Two signed statements of one key that exclude each other, and whose key it is."""
+    check(isinstance(evidence, dict) and evidence.get("kind") in ("double-seal", "double-vote"), "no evidence")
+    seals = evidence["kind"] == "double-seal"
+    shape = (lambda s: fields(s, _SEALED)) if seals else (lambda v: fields(v, VOTE))
+    fields(evidence, {"kind": one_of(evidence["kind"]), "a": shape, "b": shape, "proof": _ANY})
+    proof, statements = evidence["proof"], []
+    fields(proof, {"entry": lambda e: fields(e, REGISTRY_ENTRY), "registry_proof": _ANY, "header": nullable(lambda s: fields(s, _SEALED))})
+    for one in (evidence["a"], evidence["b"]):
+        body = one["header"] if seals else one
+        statements.append((hash_object(body) if seals else body["header_hash"], body["height"], body["miner_id" if seals else "voter_id"]))
+        check(body["chain_id"] == chain_id, "another chain")
+        check(seals or body["decision"] == "ack", "rejects may be as many as there are headers")
+    (a, height, signer), (b, other_height, other_signer) = statements
+    entry = proof["entry"]
+    check(a < b and height == other_height and signer == other_signer == entry["id"], "they do not exclude each other")
+    check(entry["status"] == "active" and (not seals or entry["role"] == "authority"), "what it signed did not count")
+    in_genesis = canonical(entry) in [canonical(leaf) for leaf in registry_leaves(genesis)]
+    root = None
+    if proof["header"] is None or proof["registry_proof"] is None:
+        check(proof["header"] is proof["registry_proof"] is None and in_genesis, "not an entry of the genesis")
+    else:
+        header = proof["header"]["header"]
+        check((header["chain_id"], header["height"]) == (chain_id, height - 1), "the header of another height")
+        root = header["registry_root"]
+        check_entry(entry, proof["registry_proof"], root)
+    for one in (evidence["a"], evidence["b"]):
+        if seals:
+            check_seal(one, entry["public_key"])
+        else:
+            check_vote(one, chain_id, {"hash": one["header_hash"], "height": height}, entry)
+    proven = height == 0 or (trusted_root is not None and root == trusted_root) or (trusted_root is None and in_genesis)
+    check(proven, "the entry is under no registry that is trusted here")
+
+
 # --- section 7: checkpoints, C2SP signed-note, tlog-checkpoint, tlog-cosignature, tlog-witness -----------------------
 
 

@@ -19,6 +19,8 @@ export const keyspaces = {
   registryHeight: 'r',
   /** trade id/height/index of each of its corrections -> nothing, the key says it */
   correction: 'k',
+  /** origin of a log -> the tree that a witness cosigned last */
+  cosigned: 'o',
   /** the genesis that a light node trusts, canonical JSON */
   genesis: 'g',
   /** the trusted headers of a light node and their frontier */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { verifyCheckpoint } from '../../../src/protocol/checkpoint.ts'
 import { startCommunity, type Community } from '../../helpers/community.ts'
 import { cliGroup, type CliEnd } from './cli.ts'
 import { sealTicks } from './trades.ts'
@@ -55,6 +56,17 @@ describe('a receipt from a running authority', function () {
       assert.equal(refused.code, 1)
       assert.match(refused.stderr, /forbidden/)
     }
+  })
+
+  it('leads to the checkpoint that the authority publishes', async () => {
+    const answer = await fetch(`${community.url}/checkpoint`)
+    assert.match(answer.headers.get('content-type') ?? '', /^text\/plain/)
+    const note = await answer.text()
+    const { checkpoint } = JSON.parse(await readFile(file, 'utf8')) as { checkpoint: { note: string } }
+    assert.equal(Buffer.from(checkpoint.note, 'base64').toString(), note)
+    const authority = community.genesis.registry.find(({ role }) => role === 'authority')!
+    const verdict = verifyCheckpoint(note, community.genesis.origin, authority.public_key)
+    assert.ok(verdict.ok && verdict.checkpoint.size === 5)
   })
 
   it('is not given to a household that is no party of the trade', async () => {

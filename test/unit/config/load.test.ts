@@ -58,6 +58,7 @@ describe('config/load', () => {
       },
       minTradeMicro: 10_000n,
       priceBand: undefined,
+      witnesses: [],
       rateLimitPerSecond: 200,
       passphraseFile: undefined,
       logLevel: 'info',
@@ -190,6 +191,16 @@ voters:
     assert.equal(refusal({ file }), `tick: expected seconds from 0.1 to 86400, or off, got "soon" (from ${file}:tick)`)
     assert.match(refusal({ flags: { tick: 'soon' } }), /\(from --tick\)$/)
     assert.match(refusal({ flags: { passphraseFile: '' } }), /^passphrase_file: .* \(from --passphrase-file\)$/)
+  })
+
+  it('takes witnesses from the file, each with its URL, name and key', () => {
+    const witness = { url: 'https://witness.example.org/', name: 'witness.example.org/w1', public_key: KEY }
+    const file = yaml(`witnesses:\n  - ${JSON.stringify(witness)}\n`)
+    assert.deepEqual(loadAuthorityConfig({ flags: {}, env: {}, file }).witnesses, [witness])
+    for (const wrong of [{ url: 'ftp://x' }, { name: 'a b' }, { public_key: 'abc' }]) {
+      const bad = yaml(`witnesses:\n  - ${JSON.stringify({ ...witness, ...wrong })}\n`)
+      assert.match(refusal({ file: bad }), new RegExp(`^witnesses\\[0\\]\\.${Object.keys(wrong).join('')}: `))
+    }
   })
 
   it('names the item and the field in a list', () => {
