@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { LOG_LEVELS } from '../config/values.ts'
 import { registerAudit } from './commands/audit.ts'
 import { registerDemo } from './commands/demo.ts'
+import { registerExport } from './commands/export.ts'
 import { registerGenesis } from './commands/genesis.ts'
 import { registerKeys } from './commands/keys.ts'
 import { registerProve } from './commands/prove.ts'
@@ -22,6 +23,7 @@ const commands: readonly RegisterCommand[] = [
   registerProve,
   registerVerify,
   registerAudit,
+  registerExport,
   registerKeys,
   registerGenesis,
 ]

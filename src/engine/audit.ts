@@ -91,8 +91,9 @@ const readLevel = ({ chainStore, note }: Auditor, height: number): Promise<Block
 /** Gives back how many transactions SQL has for the block. */
 async function auditBlock(auditor: Auditor, row: BlockRow): Promise<number> {
   const { store, genesis, walker, note } = auditor
-  walker.check(row)
   const { header } = row.sealed
+  const hash = hashHeader(header)
+  if (hash !== row.block_hash) note(`SQL, block ${row.height}, block_hash`, hash, row.block_hash)
   const check = (place: string, body: readonly Transaction[] | undefined): boolean => {
     if (body === undefined) return false
     const verdict = verifyBlockBody(header, body, genesis)
@@ -101,6 +102,7 @@ async function auditBlock(auditor: Auditor, row: BlockRow): Promise<number> {
   }
   const tick = await readOrNote(note, () => store.tick(row.tick_id))
   const inSql = tick?.transactions
+  walker.check(row.sealed, `SQL, block ${row.height}`, inSql ?? [])
   const sqlHolds = check(`SQL, block ${row.height} (tick ${row.tick_id})`, inSql)
   if (sqlHolds && tick !== undefined) compareHashes(row.height, tick, note)
 

@@ -61,6 +61,8 @@ export function genesisOf(finality: Genesis['finality'], ...registry: GenesisEnt
 export interface TestChain {
   readonly chain: Chain
   readonly finalHeight: () => number
+  /** All that were cast. */
+  readonly votes: readonly Vote[]
   /** Seals `count` trades between alice and bob. */
   trade(count?: number): Promise<void>
   correct(trade: string, kwhDelta: string, amountDelta: string): Promise<void>
@@ -127,6 +129,7 @@ export async function createTestChain(
   return {
     chain,
     finalHeight,
+    votes,
     trade: (count = 1) => {
       const tick = `tick-${chain.size}`
       return seal(
