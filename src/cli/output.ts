@@ -1,6 +1,8 @@
 import { CommanderError } from 'commander'
 import { isConfigError } from '../config/errors.ts'
+import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
+import { hash32 } from '../protocol/shape.ts'
 
 /** How a command ended, for shells and supervisors. */
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const
@@ -8,6 +10,15 @@ export const EXIT = { ok: 0, failed: 1, usage: 2 } as const
 /** What was typed cannot be meant: one line, exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
+}
+
+/** The value of --chain. Throws UsageError. */
+export function chainIdOption(text: string): Hash {
+  try {
+    return hash32(text, 'chain')
+  } catch {
+    throw new UsageError(`--chain: expected a chain_id, 64 lower-case hex characters, got ${JSON.stringify(text)}`)
+  }
 }
 
 /** Writes the answer of a command to standard output: lines for people, or one JSON line with --json. */

@@ -2,11 +2,13 @@ import { Command, CommanderError, Option } from 'commander'
 import { LOG_LEVELS } from '../config/values.ts'
 import { registerAudit } from './commands/audit.ts'
 import { registerDemo } from './commands/demo.ts'
+import { registerExport } from './commands/export.ts'
 import { registerGenesis } from './commands/genesis.ts'
 import { registerKeys } from './commands/keys.ts'
 import { registerProve } from './commands/prove.ts'
 import { registerReplay } from './commands/replay.ts'
 import { registerRun } from './commands/run.ts'
+import { registerVerify } from './commands/verify.ts'
 import { VERSION } from '../node/version.ts'
 import { EXIT, exitCodeOf, printError } from './output.ts'
 
@@ -19,7 +21,9 @@ const commands: readonly RegisterCommand[] = [
   registerDemo,
   registerReplay,
   registerProve,
+  registerVerify,
   registerAudit,
+  registerExport,
   registerKeys,
   registerGenesis,
 ]

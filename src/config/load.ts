@@ -71,6 +71,7 @@ function authorityConfig(settings: Settings): AuthorityConfig {
     },
     minTradeMicro: values.min_trade_kwh,
     priceBand: priceBand(values),
+    witnesses: values.witnesses,
     rateLimitPerSecond: values.rate_limit,
     passphraseFile: optionalPath(values.passphrase_file),
     logLevel: values.log_level,
@@ -160,7 +161,7 @@ function firstProblem(error: z.ZodError, settings: Settings, root?: string) {
     return configError('config_unknown_key', {
       key: unknown,
       origin,
-      expected: 'id, public_key, recovery_key, user_id',
+      expected: name === 'witnesses' ? 'url, name, public_key' : 'id, public_key, recovery_key, user_id',
     })
   }
   const value = path.slice(1).reduce<unknown>((inner, part) => member(inner, part), found?.value)

@@ -8,6 +8,7 @@ import {
   finalityPolicy,
   fromShape,
   httpAddress,
+  keyName,
   listOf,
   LOG_LEVELS,
   nonEmptyText,
@@ -15,6 +16,7 @@ import {
   sealRule,
   sqlitePath,
   tickSeconds,
+  webUrl,
   wholeNumber,
   word,
   yesOrNo,
@@ -63,6 +65,14 @@ const listen = setting('multiaddrs such as /ip4/0.0.0.0/tcp/4001', listOf(multia
 ])
 const chain = setting('a chain_id, 64 lower-case hex characters', fromShape(hash32)).optional()
 const rateLimit = setting('requests a second from 1 to 1000000', wholeNumber(1, 1_000_000)).default(200)
+const witness = z.strictObject(
+  {
+    url: setting('an http or https URL', webUrl),
+    name: setting('a key name without spaces and plus', keyName),
+    public_key: setting(PUBLIC_KEY, fromShape(publicKeyHex)),
+  },
+  { error: 'a mapping with url, name and public_key' },
+)
 
 const common = {
   data: setting('a directory', nonEmptyText).default('./solar-data'),
@@ -86,6 +96,7 @@ export const authoritySchema = z.strictObject({
   amount_decimals: setting('a whole number from 0 to 6', wholeNumber(0, 6)).optional(),
   voters: registeredKeys,
   validators: registeredKeys,
+  witnesses: z.array(witness, { error: 'a list of {url, name, public_key}' }).max(100).default([]),
   min_trade_kwh: setting('kWh such as 0.01', quantityMicro).default(DEFAULT_MIN_TRADE_MICRO),
   feed_in_price: setting(PRICE, quantityMicro).optional(),
   retail_price: setting(PRICE, quantityMicro).optional(),
@@ -119,4 +130,4 @@ export type ValidatorSettings = z.output<typeof validatorSchema>
 export const schemas = { authority: authoritySchema, light: lightSchema, validator: validatorSchema } as const
 
 /** Settings that are lists of mappings: only a YAML file can carry them. */
-export const YAML_ONLY: readonly string[] = ['voters', 'validators']
+export const YAML_ONLY: readonly string[] = ['voters', 'validators', 'witnesses']

@@ -50,6 +50,13 @@ export interface PriceBand {
   readonly retailMicro: bigint
 }
 
+/** A witness of checkpoints: where it takes them, and how it signs. */
+export interface WitnessConfig {
+  readonly url: string
+  readonly name: string
+  readonly public_key: Hex
+}
+
 interface CommonConfig {
   /** Absolute. */
   readonly dataDirectory: string
@@ -74,6 +81,8 @@ export interface AuthorityConfig extends CommonConfig {
   /** Smaller orders are refused, in micro-kWh. */
   readonly minTradeMicro: bigint
   readonly priceBand: PriceBand | undefined
+  /** Witnesses that checkpoints are sent to. */
+  readonly witnesses: readonly WitnessConfig[]
   /** HTTP requests per second and address, without a role token. */
   readonly rateLimitPerSecond: number
 }

@@ -3,6 +3,7 @@ import { parseQuantity } from '../protocol/decimal.ts'
 import { edgeQuantity } from '../protocol/edge.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import type { Finality } from '../protocol/genesis.ts'
+import { isKeyName } from '../protocol/note.ts'
 import { describe, identifier, isJsonObject, type Shape } from '../protocol/shape.ts'
 import type { HttpAddress, SealConfig } from './types.ts'
 
@@ -33,6 +34,13 @@ export function word<const T extends string>(...options: readonly T[]): Reader<T
 
 export const nonEmptyText: Reader<string> = (value) =>
   typeof value === 'string' && value.trim() !== '' ? value : undefined
+
+/** An http or https URL. */
+export const webUrl: Reader<string> = (value) =>
+  typeof value === 'string' && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol) ? value : undefined
+
+/** The name of a key in C2SP notes. */
+export const keyName: Reader<string> = (value) => (typeof value === 'string' && isKeyName(value) ? value : undefined)
 
 /** A list, or text with items between commas or spaces; every item must be readable. */
 export function listOf<T>(read: Reader<T>): Reader<readonly T[]> {

@@ -5,6 +5,7 @@ import { hashHeader, type Header } from '../protocol/header.ts'
 import { merkleProof } from '../protocol/merkle.ts'
 import type { AnchorAnswer, Handover, ProvenVote } from '../protocol/messages.ts'
 import type { Registry, RegistryEntry } from '../protocol/registry.ts'
+import type { Target } from '../protocol/target.ts'
 import { hashTransaction } from '../protocol/transaction.ts'
 import type { Vote } from '../protocol/vote.ts'
 import type { Chain } from './chain.ts'
@@ -38,11 +39,28 @@ export async function buildAnchor(parts: AnchorBuilderParts, asked: AnchorQuesti
   const { from_height: from, registry_height } = asked
   if (from !== null && from >= height)
     throw ledgerError('out_of_range', { what: 'from_height', value: from, limit: height })
+  return {
+    ...(await buildTarget(parts, height, registry_height)),
+    consistency: from === null || from === 0 ? null : await chain.consistency(from, height),
+    inclusion: from === null ? null : await chain.inclusion(from, height),
+    frontier: await chain.frontier(height),
+  }
+}
+
+/**
+ * What leads to the block of a height from the registry after the handover of `registryHeight` (null: from the genesis): the
+ * handovers, its sealer, the policy, and acks up to the quorum. Verified by protocol/target.
+ */
+export async function buildTarget(
+  parts: Pick<AnchorBuilderParts, 'chain' | 'acks'>,
+  height: number,
+  registryHeight: number | null,
+): Promise<Target> {
+  const { chain } = parts
   const { header, signature } = await headerAt(chain, height)
-  const heights = chain.guardedHeights(registry_height ?? -1, height)
   const handovers: Handover[] = []
-  let trusted = registryTrusted(chain, registry_height)
-  for (const guarded of heights) {
+  let trusted = registryTrusted(chain, registryHeight)
+  for (const guarded of chain.guardedHeights(registryHeight ?? -1, height)) {
     handovers.push(await buildHandover(parts, guarded, trusted, header))
     if (guarded < height) trusted = chain.registryBefore(guarded + 1)
   }
@@ -50,9 +68,6 @@ export async function buildAnchor(parts: AnchorBuilderParts, asked: AnchorQuesti
     header,
     signature,
     parent_header: height === 0 ? null : (await headerAt(chain, height - 1)).header,
-    consistency: from === null || from === 0 ? null : await chain.consistency(from, height),
-    inclusion: from === null ? null : await chain.inclusion(from, height),
-    frontier: await chain.frontier(height),
     handovers,
     ...provenSealer(trusted, header),
     ...provenPolicy(trusted),
@@ -72,7 +87,7 @@ async function headerAt(chain: Chain, height: number) {
 }
 
 async function buildHandover(
-  parts: AnchorBuilderParts,
+  parts: Pick<AnchorBuilderParts, 'chain' | 'acks'>,
   height: number,
   trusted: Registry,
   target: Header,
@@ -93,7 +108,7 @@ async function buildHandover(
   return { ...handover, recovery: { transaction: first, merkle_proof, ...provenSealer(trusted, header) } }
 }
 
-function provenSealer(registry: Registry, { miner_id }: Header) {
+export function provenSealer(registry: Registry, { miner_id }: Header) {
   return provenEntry(registry, entryOf(registry, miner_id))
 }
 
@@ -112,7 +127,7 @@ const provenPolicy = (registry: Registry) => ({ policy: registry.policy, policy_
 
 /** Acks that make the header final, each with its voter under `registry`; none where the policy asks for none. */
 async function provenQuorum(
-  { chain, acks }: AnchorBuilderParts,
+  { chain, acks }: Pick<AnchorBuilderParts, 'chain' | 'acks'>,
   header: Header,
   registry: Registry,
 ): Promise<ProvenVote[]> {

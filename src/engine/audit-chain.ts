@@ -1,7 +1,8 @@
-import type { BlockRow } from '../ports/market-store.ts'
+import { registryTransactionsOf, sealerOf } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
+import { isSolarError } from '../protocol/errors.ts'
 import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
-import { hashHeader, verifyHeaderLink, verifySeal, type Header } from '../protocol/header.ts'
+import { hashHeader, verifyHeaderLink, verifySeal, type Header, type SealedHeader } from '../protocol/header.ts'
 import {
   appendedNodes,
   appendToFrontier,
@@ -11,14 +12,22 @@ import {
   type HistoryNode,
 } from '../protocol/history.ts'
 import { Registry } from '../protocol/registry.ts'
+import type { Transaction } from '../protocol/transaction.ts'
 
 /** Notes one value that is not what it should be. */
 export type Note = (place: string, expected: string, found: string) => void
 
 /** Follows the chain of headers from height 0 on and checks each against those before. */
 export interface HeaderWalker {
-  /** Checks the next header as SQL has it. */
-  check(row: BlockRow): void
+  /** The registry before the next block. */
+  readonly registry: Registry
+  /**
+   * Checks the next header.
+   *
+   * @param place what holds it, for findings
+   * @param transactions those of the block, for what they change of the registry
+   */
+  check(sealed: SealedHeader, place: string, transactions: readonly Transaction[]): void
   /** Goes on with a header that SQL has not; `undefined`: nobody has it, and what leads through it cannot be checked. */
   skip(header: Header | undefined): void
   /** Nodes of the history tree that the header checked last completed; empty where they cannot be known. */
@@ -27,7 +36,7 @@ export interface HeaderWalker {
 
 export function createHeaderWalker(genesis: Genesis, note: Note): HeaderWalker {
   const chainId = chainIdOf(genesis)
-  const registry = Registry.fromGenesis(genesis)
+  let registry = Registry.fromGenesis(genesis)
   // `undefined` after a header that nobody has; the history cannot be known from there on.
   let parent: { readonly header: Header; readonly hash: Hash } | null | undefined = null
   let frontier: readonly Hash[] | undefined = []
@@ -42,21 +51,36 @@ export function createHeaderWalker(genesis: Genesis, note: Note): HeaderWalker {
     parent = { header, hash }
   }
 
+  /** The registry after a block; as it was, if it does not allow what the block asks for. */
+  function registryAfter(place: string, height: number, transactions: readonly Transaction[]): Registry {
+    const changes = registryTransactionsOf(transactions)
+    if (changes.length === 0) return registry
+    try {
+      return registry.after(changes, chainId, height)
+    } catch (error) {
+      if (!isSolarError(error)) throw error
+      note(`${place}, registry change`, 'one that the registry allows', error.message)
+      return registry
+    }
+  }
+
   return {
-    check(row) {
-      const { header } = row.sealed
-      const place = `SQL, block ${row.height}`
-      const hash = hashHeader(header)
-      if (hash !== row.block_hash) note(`${place}, block_hash`, hash, row.block_hash)
+    get registry() {
+      return registry
+    },
+    check(sealed, place, transactions) {
+      const { header } = sealed
       const link = parent === undefined ? { ok: true as const } : verifyHeaderLink(header, parent, genesis, chainId)
       if (!link.ok) note(`${place}, header`, 'a header that follows the one before', `${link.code}: ${link.reason}`)
       const historyRoot = frontier && foldSubtrees(frontier)
       if (historyRoot !== undefined && header.history_root !== historyRoot) {
         note(`${place}, history_root`, historyRoot, header.history_root)
       }
-      if (header.registry_root !== registry.root) note(`${place}, registry_root`, registry.root, header.registry_root)
-      const sealer = registry.active(header.miner_id, 'authority')
-      const seal = sealer === undefined ? undefined : verifySeal(row.sealed, sealer.public_key)
+      const after = registryAfter(place, header.height, transactions)
+      if (header.registry_root !== after.root) note(`${place}, registry_root`, after.root, header.registry_root)
+      const sealer = sealerOf({ header, transactions }, registry, after)
+      registry = after
+      const seal = sealer === undefined ? undefined : verifySeal(sealed, sealer.public_key)
       if (seal?.ok !== true)
         note(`${place}, signature`, `the seal of ${header.miner_id}`, seal?.reason ?? 'no active authority of that id')
       advance(header)

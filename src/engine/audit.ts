@@ -91,8 +91,9 @@ const readLevel = ({ chainStore, note }: Auditor, height: number): Promise<Block
 /** Gives back how many transactions SQL has for the block. */
 async function auditBlock(auditor: Auditor, row: BlockRow): Promise<number> {
   const { store, genesis, walker, note } = auditor
-  walker.check(row)
   const { header } = row.sealed
+  const hash = hashHeader(header)
+  if (hash !== row.block_hash) note(`SQL, block ${row.height}, block_hash`, hash, row.block_hash)
   const check = (place: string, body: readonly Transaction[] | undefined): boolean => {
     if (body === undefined) return false
     const verdict = verifyBlockBody(header, body, genesis)
@@ -101,6 +102,7 @@ async function auditBlock(auditor: Auditor, row: BlockRow): Promise<number> {
   }
   const tick = await readOrNote(note, () => store.tick(row.tick_id))
   const inSql = tick?.transactions
+  walker.check(row.sealed, `SQL, block ${row.height}`, inSql ?? [])
   const sqlHolds = check(`SQL, block ${row.height} (tick ${row.tick_id})`, inSql)
   if (sqlHolds && tick !== undefined) compareHashes(row.height, tick, note)
 
@@ -144,11 +146,27 @@ async function auditIndexes(auditor: Auditor, row: BlockRow, transactions: reado
       if (found !== expected) note(`${place}, place by ${name}`, expected, found)
     }
   }
+  await auditCorrections(auditor, row.height, transactions)
   for (const node of walker.newNodes()) {
     const [found] = (await readOrNote(note, () => chainStore.historyNodes([node]))) ?? []
     if (found !== undefined && found !== node.hash) {
       note(`LevelDB, history node ${node.level}/${node.index}`, node.hash, found)
     }
+  }
+}
+
+/** What LevelDB finds the corrections of a trade by. */
+async function auditCorrections(
+  { chainStore, note }: Auditor,
+  height: number,
+  transactions: readonly Transaction[],
+): Promise<void> {
+  for (const [index, tx] of transactions.entries()) {
+    if (tx.kind !== 'correction') continue
+    const places = await readOrNote(note, () => chainStore.correctionsOf(tx.corrects))
+    if (places === undefined || places.some((at) => at.height === height && at.index === index)) continue
+    const place = `LevelDB, block ${height}, transaction ${tx.id}, among the corrections of ${tx.corrects}`
+    note(place, `block ${height}, position ${index}`, 'nothing')
   }
 }
 

@@ -8,9 +8,11 @@ import type { SolarError } from '../protocol/errors.ts'
 import type { Order } from '../protocol/order.ts'
 import { chainQueries, registryQueries } from './chain-queries.ts'
 import type { Chain } from './chain.ts'
+import type { Checkpoints } from './checkpoints.ts'
 import type { EventHub } from './events.ts'
 import type { EvidencePool } from './evidence-pool.ts'
 import type { Finalizer } from './finalizer.ts'
+import { receiptsOf } from './receipt-builder.ts'
 import type { TickRunner } from './tick-runner.ts'
 import type { VoteCounter } from './vote-counter.ts'
 
@@ -22,6 +24,7 @@ export interface AuthorityLedgerParts {
   readonly events: EventHub
   readonly finalizer: Finalizer
   readonly evidence: EvidencePool
+  readonly checkpoints: Checkpoints
   readonly clock: Clock
   /** The smallest order, micro-kWh. */
   readonly minTradeMicro: bigint
@@ -42,6 +45,7 @@ export function createAuthorityLedger(parts: AuthorityLedgerParts): Ledger {
       beside: () => Promise.resolve(undefined),
       finalizedAt: async (height) => (await store.blocks(height, 1))[0]?.finalized_at ?? null,
     }),
+    ...proofs(parts),
     ...registryQueries(chain, parts.users),
     async register(transaction, userId) {
       const { tick_id } = await runner.register(transaction, userId)
@@ -56,6 +60,17 @@ export function createAuthorityLedger(parts: AuthorityLedgerParts): Ledger {
     rememberRequest: (id, expiresAt) => store.rememberRequest(id, expiresAt),
     evidence: (limit) => parts.evidence.list(limit),
     subscribe: (listener) => events.subscribe(listener),
+  }
+}
+
+/** What proves itself to those who cannot ask: receipts and checkpoints. */
+function proofs({ chain, store, finalizer, checkpoints }: AuthorityLedgerParts) {
+  const anchorHeight = () => finalizer.finalHeight
+  /** Without a final header, or the key of the present authority, a receipt has no checkpoint. */
+  const checkpoint = () => (finalizer.finalHeight < 0 ? Promise.resolve(undefined) : checkpoints.published())
+  return {
+    receipt: receiptsOf({ chain, acks: store, anchorHeight, checkpoint }),
+    checkpoint: async () => (await checkpoints.published()).note,
   }
 }
 

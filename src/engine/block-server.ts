@@ -6,24 +6,28 @@ import type { Block } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { REQUEST_VALIDITY_MS } from '../protocol/limits.ts'
 import { merkleProof } from '../protocol/merkle.ts'
-import { blockParams, blockPath, tradesParams, tradesPath, type BlockParams } from '../protocol/messages.ts'
+import {
+  blockParams,
+  blockPath,
+  receiptParams,
+  receiptPath,
+  tradesParams,
+  tradesPath,
+  type BlockParams,
+} from '../protocol/messages.ts'
 import type { RegistryEntry } from '../protocol/registry.ts'
 import { verifyCredential, type Credential } from '../protocol/request.ts'
-import {
-  canonicalTransaction,
-  hashTransaction,
-  type ShownTransaction,
-  type Transaction,
-} from '../protocol/transaction.ts'
+import { canonicalTransaction, hashTransaction, type ShownTransaction } from '../protocol/transaction.ts'
 import type { Chain } from './chain.ts'
+import { isParty } from './parties.ts'
 
 export interface BlockServerParts {
   readonly chain: Chain
-  readonly ledger: Pick<ChainLedger, 'block' | 'activeEntry' | 'userOf' | 'rememberRequest'>
+  readonly ledger: Pick<ChainLedger, 'block' | 'receipt' | 'activeEntry' | 'userOf' | 'rememberRequest'>
   readonly requests: PeerRequests
   readonly clock: Clock
-  /** True for a bearer token of a role that may read whole blocks. */
-  readonly mayReadBlocks: (token: string) => boolean
+  /** The role of a bearer token of this node; `undefined` for any other text. */
+  readonly roleOfToken: (token: string) => string | undefined
 }
 
 /** A peer that has shown that it may read whole blocks need not show it with each page. */
@@ -68,6 +72,23 @@ export function serveBlocks(parts: BlockServerParts): void {
   })
 }
 
+/** As over HTTP. */
+const RECEIPT_ROLES: readonly (string | undefined)[] = ['platform', 'auditor']
+
+/** Answers `receipt`: to a party of the trade, the platform and auditors. */
+export function serveReceipts(parts: BlockServerParts): void {
+  const { ledger, requests } = parts
+  requests.serve('receipt', async (params) => {
+    const { tx_id, credential, token } = receiptParams(params, 'receipt')
+    if (credential === undefined) {
+      if (RECEIPT_ROLES.includes(parts.roleOfToken(token ?? ''))) return await ledger.receipt(tx_id)
+      throw ledgerError('forbidden', { reason: 'a receipt goes to the parties of its trade, platform and auditor' })
+    }
+    await checkCredential(credential, receiptPath(tx_id), parts)
+    return await ledger.receipt(tx_id, ledger.userOf(credential.voter_id))
+  })
+}
+
 /** Who asks for a block: the entry of its signature, or nobody in particular with a token. Throws `forbidden`. */
 async function provenReader(
   { block_hash, from_index, credential, token }: BlockParams,
@@ -75,7 +96,7 @@ async function provenReader(
   now: number,
 ): Promise<RegistryEntry | undefined> {
   if (credential !== undefined) return await checkCredential(credential, blockPath(block_hash, from_index), parts, now)
-  if (token !== undefined && parts.mayReadBlocks(token)) return undefined
+  if (token !== undefined && parts.roleOfToken(token) !== undefined) return undefined
   const reason = token === undefined ? 'a block needs a credential or a token' : 'the token may not read blocks'
   throw ledgerError('forbidden', { reason })
 }
@@ -101,18 +122,6 @@ async function pageOf(
   }
   const next_index = from + shown.length < transactions.length ? from + shown.length : null
   return { header, signature, transactions: shown, next_index }
-}
-
-/** A correction belongs to the parties of its trade, which is in an earlier block or in this one. */
-async function isParty(chain: Chain, tx: Transaction, user: string): Promise<boolean> {
-  switch (tx.kind) {
-    case 'trade':
-      return tx.from_user_id === user || tx.to_user_id === user
-    case 'correction':
-      return await isParty(chain, await chain.transaction(tx.corrects), user)
-    case 'registry':
-      return false
-  }
 }
 
 /** A signed request: the path that is asked for, a registered key, fresh, and never used before. Throws `forbidden`, `unknown_voter`. */

@@ -197,6 +197,22 @@ export class Chain {
     return found
   }
 
+  /** Ids of the corrections of a trade up to a height, in the order of the chain. */
+  async correctionsOf(tradeId: string, upTo: number): Promise<readonly string[]> {
+    const places = (await this.#store.correctionsOf(tradeId)).filter(({ height }) => height <= upTo)
+    return await Promise.all(
+      places.map(async ({ height, index }) => {
+        const found = (await this.blockAt(height)).transactions[index]
+        if (found !== undefined) return found.id
+        throw ledgerError('corrupt', {
+          place: `chain store, corrections of ${tradeId}`,
+          expected: `transaction ${index} of block ${height}`,
+          found: 'nothing',
+        })
+      }),
+    )
+  }
+
   async blockAt(height: number): Promise<Block> {
     const block = await this.#store.block(height)
     if (block === undefined) throw ledgerError('out_of_range', { what: 'height', value: height, limit: this.size })

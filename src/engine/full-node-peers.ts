@@ -15,7 +15,7 @@ import {
 } from '../protocol/messages.ts'
 import { voteShape } from '../protocol/vote.ts'
 import { buildAnchor, type AckSource } from './anchor-builder.ts'
-import { serveBlocks, type BlockServerParts } from './block-server.ts'
+import { serveBlocks, serveReceipts, type BlockServerParts } from './block-server.ts'
 import { hearEvidence, serveEvidence, type EvidencePool } from './evidence-pool.ts'
 import type { Finalizer } from './finalizer.ts'
 import { judge } from './gossip-rules.ts'
@@ -39,6 +39,7 @@ export function serveFullNodePeers(parts: FullNodePeersParts): void {
   serveChain(parts)
   serveVotes(parts)
   serveBlocks(parts)
+  serveReceipts(parts)
 }
 
 function serveChain({ mode, chain, finalizer, acks, requests }: FullNodePeersParts): void {

@@ -23,7 +23,10 @@ import { serveLightPeers } from './light-peers.ts'
 import { lightSignerBefore } from './light-signers.ts'
 import { lightAckView } from './lineage.ts'
 import { fetchOwnTrade, verifyByBlock, verifyOwnTrades, type Identity, type OwnTradesParts } from './own-trades.ts'
+import { fetchReceipt, type CheckedReceipt, type ReceiptAccess } from './receipt-request.ts'
 import { createVoter } from './voter.ts'
+
+export type { CheckedReceipt, ReceiptAccess } from './receipt-request.ts'
 
 export interface LightClientParts {
   readonly genesis: Genesis
@@ -86,6 +89,8 @@ export interface LightClient {
   evidence(limit: number): Promise<readonly Evidence[]>
   /** The body of a proved transaction, found by its hash; for its party. Throws `forbidden`. */
   bodyOf(proof: CheckedProof, identity: Identity): Promise<Transaction>
+  /** The receipt of a proved transaction, checked and for it; for its party, or by a token. Throws `peer_refused`. */
+  receiptOf(proof: CheckedProof, txId: string, by: ReceiptAccess): Promise<CheckedReceipt>
 }
 
 /** By then gossip knows of a new connection. */
@@ -258,6 +263,8 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
     sync,
 
     identityOf: (key) => findIdentity(key, follower.head.anchor?.header ?? null),
+
+    receiptOf: ({ peer, answer }, txId, by) => fetchReceipt({ ...parts, chainId }, peer, answer, txId, by),
 
     bodyOf: ({ answer }, identity) => fetchOwnTrade(ownTrades, identity, answer.header.height, answer.tx_hash),
 

@@ -8,6 +8,7 @@ import type { EventHub } from './events.ts'
 import type { EvidencePool } from './evidence-pool.ts'
 import type { Finalizer } from './finalizer.ts'
 import type { FinalityStore } from '../ports/finality-store.ts'
+import { receiptsOf } from './receipt-builder.ts'
 import type { VoteCounter } from './vote-counter.ts'
 
 export interface ValidatorLedgerParts {
@@ -30,6 +31,7 @@ export function createValidatorLedger(parts: ValidatorLedgerParts): ChainLedger 
     ...chainQueries(parts),
     ...registryQueries(chain, new Map()),
     castVote: async (vote) => (await votes.cast(vote)).answer,
+    receipt: receiptsOf({ chain, acks: parts.store, anchorHeight: () => parts.finalizer.finalHeight }),
     evidence: (limit) => evidence.list(limit),
     rememberRequest: createRequestMemory(),
     subscribe: (listener) => events.subscribe(listener),

@@ -70,7 +70,7 @@ export async function createApp(
   })
   app.decorateRequest('role', undefined)
   app.decorateRequest('caller')
-  readJsonOnly(app)
+  readBodies(app)
   const limits = await createRateLimits(app, requestsPerSecond)
 
   app.addHook('onRequest', async (request, reply) => {
@@ -120,16 +120,29 @@ function registerCall(app: FastifyInstance, call: Call, parts: AppParts, limits:
       if (answer === TAKEN) return reply
       reply.code(answer.status).headers(answer.headers ?? {})
       if (answer.body === undefined) return reply.send()
-      if (typeof answer.body === 'string') return reply.type(call.contentType ?? 'text/plain').send(answer.body)
+      if (typeof answer.body === 'string') {
+        return reply.type(answer.headers?.['content-type'] ?? call.contentType ?? 'text/plain').send(answer.body)
+      }
       return reply.type('application/json; charset=utf-8').send(JSON.stringify(answer.body))
     },
   })
 }
 
-/** JSON is all that is read. NaN, a half document and an empty one where one is declared are refused here. */
-function readJsonOnly(app: FastifyInstance): void {
+/**
+ * JSON is all that is read, but for calls that take text of any type. NaN, a half document and an empty one where one is
+ * declared are refused here.
+ */
+function readBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, text: string, done) => {
+  app.addContentTypeParser('*', { parseAs: 'string' }, (request, text: string, done) => {
+    if (takesText(request)) done(null, text)
+    else done(httpError('unsupported_media_type', { expected: 'application/json' }))
+  })
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, text: string, done) => {
+    if (takesText(request)) {
+      done(null, text)
+      return
+    }
     if (text.trim() === '') {
       done(null, undefined)
       return
@@ -142,6 +155,8 @@ function readJsonOnly(app: FastifyInstance): void {
     }
   })
 }
+
+const takesText = (request: FastifyRequest): boolean => request.routeOptions.config.call?.textBody === true
 
 /** 405 with the methods that the path takes, or 404. */
 function notFound(request: FastifyRequest, calls: readonly Call[]): Error {

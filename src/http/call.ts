@@ -29,6 +29,8 @@ export interface CallDefinition<P, Q, B, A> {
   readonly params?: Schema<P>
   readonly query?: Schema<Q>
   readonly body?: Schema<B>
+  /** The body is text of any content type, not JSON. */
+  readonly textBody?: true
   /** Bytes; 64 KiB if absent. */
   readonly bodyLimit?: number
   readonly answer: Schema<A>

@@ -83,7 +83,10 @@ function operationOf(call: Call, components: Components): object {
     ...(call.body !== undefined && {
       requestBody: {
         content: {
-          'application/json': { schema: hoist(call.body.json, components), example: call.body.example },
+          [call.textBody === true ? 'text/plain' : 'application/json']: {
+            schema: hoist(call.body.json, components),
+            example: call.body.example,
+          },
         },
       },
     }),

@@ -63,6 +63,7 @@ export const problems: Readonly<Record<ProblemCode, ProblemRow>> = {
   unknown_block: { status: 404, title: 'Unknown block' },
   unknown_transaction: { status: 404, title: 'Unknown transaction' },
   unknown_order: { status: 404, title: 'Unknown order' },
+  no_final_header: { status: 404, title: 'No final header yet' },
   not_found: { status: 404, title: 'No such call' },
   method_not_allowed: { status: 405, title: 'Method not allowed' },
   request_timeout: { status: 408, title: 'Request took too long' },

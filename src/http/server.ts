@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Clock } from '../ports/clock.ts'
 import type { ChainLedger, Ledger } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
+import type { Witness } from '../ports/witness.ts'
 import type { TokenTable } from './access.ts'
 import { createApp } from './app.ts'
 import type { Call } from './call.ts'
@@ -13,6 +14,7 @@ import { createLifecycle, type HttpServer, type ListenOptions } from './lifecycl
 import type { Metrics } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
 import { blockCalls } from './routes/blocks.ts'
+import { checkpointCalls } from './routes/checkpoint.ts'
 import { evidenceCalls } from './routes/evidence.ts'
 import { eventCalls } from './routes/events.ts'
 import { operationCalls, type NodeInfo } from './routes/operations.ts'
@@ -20,7 +22,8 @@ import { orderCalls } from './routes/orders.ts'
 import { registryCall, registryCalls } from './routes/registry.ts'
 import type { RateLimits } from './rate-limits.ts'
 import { tickCalls } from './routes/ticks.ts'
-import { transactionCalls } from './routes/transactions.ts'
+import { receiptCall, transactionCalls } from './routes/transactions.ts'
+import { witnessCalls } from './routes/witness.ts'
 
 interface ServerParts {
   /** The answer of `GET /node`. */
@@ -39,6 +42,7 @@ export interface HttpParts extends ServerParts {
 
 export interface ValidatorHttpParts extends ServerParts {
   readonly ledger: ChainLedger
+  readonly witness: Witness
 }
 
 export interface HttpOptions extends ListenOptions {
@@ -57,22 +61,25 @@ export function createHttpServer(parts: HttpParts, options: HttpOptions): Promis
     ...tickCalls(ledger),
     ...orderCalls(ledger, limits.key),
     ...transactionCalls(ledger),
+    ...checkpointCalls(ledger),
     ...registryCalls(ledger, limits.subject),
   ])
 }
 
-/** The HTTP side of a validator: what can be read of the chain, and votes. */
+/** The HTTP side of a validator: what can be read of the chain, votes, and a witness of its checkpoints. */
 export function createValidatorHttpServer(parts: ValidatorHttpParts, options: HttpOptions): Promise<HttpServer> {
   const { ledger } = parts
   return serve(parts, options, (limits) => [
     ...blockCalls(ledger, parts.metrics, limits.key),
     ...evidenceCalls(ledger),
+    receiptCall(ledger),
     registryCall(ledger),
+    ...witnessCalls(parts.witness),
   ])
 }
 
 async function serve(
-  parts: ValidatorHttpParts,
+  parts: ServerParts & { readonly ledger: ChainLedger },
   options: HttpOptions,
   callsOf: (limits: RateLimits) => readonly Call[],
 ): Promise<HttpServer> {

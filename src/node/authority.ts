@@ -7,6 +7,7 @@ import { openEvidencePool } from '../engine/evidence-pool.ts'
 import { fullSignerBefore } from '../engine/full-node-evidence.ts'
 import { serveFullNodePeers } from '../engine/full-node-peers.ts'
 import { Chain } from '../engine/chain.ts'
+import { createCheckpoints } from '../engine/checkpoints.ts'
 import { createEventHub } from '../engine/events.ts'
 import { openFinalizer } from '../engine/finalizer.ts'
 import { createPeerHeaders } from '../engine/peer-headers.ts'
@@ -16,6 +17,7 @@ import { createSealGuard } from '../engine/seal-guard.ts'
 import { createSealer } from '../engine/sealer.ts'
 import { createTickRunner } from '../engine/tick-runner.ts'
 import { createVoteCounter, findOnChain } from '../engine/vote-counter.ts'
+import { createWitnessSubmitter } from '../engine/witness-submitter.ts'
 import { roleOfToken } from '../http/access.ts'
 import { createMetrics } from '../http/metrics.ts'
 import { createHttpServer } from '../http/server.ts'
@@ -45,6 +47,7 @@ import { createShutdown } from './shutdown.ts'
 import { runEvery } from './tick-timer.ts'
 import { VERSION } from './version.ts'
 import { createWorkMiner } from './work-miner.ts'
+import { sendCheckpoint } from './witness-transport.ts'
 
 /** What a program or a test may replace. A wrapped store or gossip is how a test makes a fault happen at one step. */
 export interface AuthorityParts {
@@ -143,7 +146,10 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     })
     const find = findOnChain(chain)
     const votes = createVoteCounter({ chainId, find, store, evidence, events, finalizer, clock, logger })
+    const finalHeight = () => finalizer.finalHeight
+    const checkpoints = createCheckpoints({ chain, finalHeight, minerId, keyOf })
     const ledger = createAuthorityLedger({
+      checkpoints,
       chain,
       store,
       runner,
@@ -170,7 +176,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       requests,
       clock,
       logger,
-      mayReadBlocks: (token) => roleOfToken(token, files.tokens.hashes) !== undefined,
+      roleOfToken: (token) => roleOfToken(token, files.tokens.hashes),
       async onHeader(sealed, from) {
         if (chain.tip?.hash === hashHeader(sealed.header)) return 'accept'
         await restorer.heard(sealed, from)
@@ -226,6 +232,19 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       shutdown.opened('mining', () => miner.stop())
       void runner.recover().catch((error: unknown) => logger.warn({ error }, 'a committed tick is not sealed yet'))
     }
+    const witnesses = createWitnessSubmitter({
+      chain,
+      checkpoints,
+      witnesses: config.witnesses,
+      send: sendCheckpoint,
+      clock,
+      logger,
+    })
+    shutdown.opened('witnesses', () => witnesses.stop())
+    events.subscribe((event) => {
+      if (event.type === 'final') witnesses.wake()
+    })
+    witnesses.wake()
     started = ledger
     return {
       chainId,

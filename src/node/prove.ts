@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { loadLightConfig } from '../config/load.ts'
-import type { CheckedProof, LightClient } from '../engine/light-client.ts'
+import type { CheckedProof, CheckedReceipt, LightClient } from '../engine/light-client.ts'
 import { silentLogger } from '../ports/logger.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
@@ -19,11 +19,17 @@ export interface ProveRequest {
   readonly chainId: Hash
   /** The key of one of the trade's parties: then the body is fetched and checked as well. */
   readonly key: SigningKey | undefined
+  /** Bearer token of a role that may have receipts, in place of a key. */
+  readonly token: string | undefined
+  /** Fetches and checks a receipt as well; takes a key or a token. */
+  readonly wantsReceipt: boolean
 }
 
 export interface Proved extends CheckedProof {
   /** null without a party's key. */
   readonly transaction: Transaction | null
+  /** null if none was asked for. */
+  readonly receipt: CheckedReceipt | null
 }
 
 const RETRY_MS = 200
@@ -50,7 +56,10 @@ export async function proveOnce(request: ProveRequest, signal: AbortSignal): Pro
     const client = await orAborted(light.client, ended)
     const proof = await proveByIdOrHash(client, request.transaction, ended)
     const identity = request.key && (await client.identityOf(request.key))
-    return { ...proof, transaction: identity === undefined ? null : await client.bodyOf(proof, identity) }
+    const transaction = identity === undefined ? null : await client.bodyOf(proof, identity)
+    const txId = transaction?.id ?? request.transaction
+    const by = identity ?? { token: request.token ?? '' }
+    return { ...proof, transaction, receipt: request.wantsReceipt ? await client.receiptOf(proof, txId, by) : null }
   } finally {
     await light.stop()
     await rm(data, { recursive: true, force: true })

@@ -9,6 +9,7 @@ import { serveFullNodePeers } from '../engine/full-node-peers.ts'
 import { findGenesis } from '../engine/join-chain.ts'
 import { createValidatorLedger } from '../engine/validator-ledger.ts'
 import { createValidator } from '../engine/validator.ts'
+import { createWitness } from '../engine/witness.ts'
 import { roleOfToken } from '../http/access.ts'
 import { createMetrics } from '../http/metrics.ts'
 import { createValidatorHttpServer } from '../http/server.ts'
@@ -17,7 +18,9 @@ import type { PeerNetwork } from '../network/peer-network.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import type { ChainLedger } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
+import type { Witness } from '../ports/witness.ts'
 import type { Hash } from '../protocol/bytes.ts'
+import { cosignerName } from '../protocol/checkpoint.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import { openReplicaStore, type ReplicaStore } from '../storage/level/replica-store.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
@@ -108,6 +111,19 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       onEvidence: (found) => events.emit({ type: 'evidence', evidence: found }),
     })
     const key = files.validatorKey
+    const ownId = (): string =>
+      chain.registry.entries.find(({ public_key }) => public_key === key.publicKey)?.id ?? 'unregistered'
+    const witness = createWitness({
+      name: () => cosignerName(genesis.origin, ownId()),
+      key,
+      store: store.witness,
+      logKeys: (origin) =>
+        origin === genesis.origin
+          ? chain.registry.activeOf('authority').map(({ public_key }) => public_key)
+          : undefined,
+      clock,
+      logger,
+    })
     const validator = createValidator({
       chain,
       store: store.chain,
@@ -123,7 +139,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       key,
       sign: createCredentialSigner({
         chainId,
-        voterId: () => chain.registry.entries.find(({ public_key }) => public_key === key.publicKey)?.id ?? 'unknown',
+        voterId: ownId,
         key: () => Promise.resolve(key),
         clock,
         randomBytes,
@@ -153,7 +169,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       requests,
       clock,
       logger,
-      mayReadBlocks: (token) => roleOfToken(token, files.tokens.hashes) !== undefined,
+      roleOfToken: (token) => roleOfToken(token, files.tokens.hashes),
       onHeader: (sealed, from) => validator.onHeader(sealed, from),
     })
     events.subscribe((event) => logLedgerEvent(event, logger))
@@ -162,12 +178,13 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     validator.start()
     shutdown.opened('validator', () => validator.stop())
     await finalizer.evaluate()
-    const httpUrl = await serveHttp(ledger, peers, finalizer.finalHeight, chain, files)
+    const httpUrl = await serveHttp(ledger, witness, peers, finalizer.finalHeight, chain, files)
     return { chainId, httpUrl, multiaddrs: peers.multiaddrs(), ledger }
   }
 
   async function serveHttp(
     ledger: ChainLedger,
+    witness: Witness,
     peers: PeerNetwork,
     finalHeight: number,
     chain: Chain,
@@ -186,7 +203,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     })
     const http = await startHttp(config, (address) =>
       createValidatorHttpServer(
-        { ledger, node, readiness: () => [], tokens: files.tokens.hashes, metrics, clock, logger },
+        { ledger, witness, node, readiness: () => [], tokens: files.tokens.hashes, metrics, clock, logger },
         { ...address, rateLimitPerSecond: config.rateLimitPerSecond },
       ),
     )

@@ -10,6 +10,9 @@ const ledgerErrors = {
   unknown_order: (f: { order_id: string }) => `there is no order ${f.order_id} here`,
   unknown_voter: (f: { voter_id: string; reason: string }) => `voter ${f.voter_id}: ${f.reason}`,
   bad_signature: (f: { signer: string }) => `the signature is not that of ${f.signer}`,
+  /** There is no checkpoint and no anchor before the first final header. */
+  no_final_header: (f: { tip_height: number | null }) =>
+    f.tip_height === null ? 'the chain has no block yet' : `no block up to height ${f.tip_height} is final yet`,
   wrong_chain: (f: { chain_id: string; expected: string }) => `chain ${f.chain_id}, this is ${f.expected}`,
   wrong_header: (f: { header_hash: string; reason: string }) => `header ${f.header_hash}: ${f.reason}`,
   /** The voter acked another header of the same height before. */

@@ -5,6 +5,7 @@ import type { Genesis } from '../protocol/genesis.ts'
 import type { SealedHeader } from '../protocol/header.ts'
 import type { ConsistencyProof, InclusionProof } from '../protocol/history.ts'
 import type { Order } from '../protocol/order.ts'
+import type { Receipt } from '../protocol/receipt.ts'
 import type { RegistryEntry, RegistryPolicy } from '../protocol/registry.ts'
 import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
 import type { Vote } from '../protocol/vote.ts'
@@ -26,6 +27,12 @@ export interface ChainLedger {
   votes(blockHash: Hash): Promise<readonly { readonly vote: Vote; readonly entry: RegistryEntry }[]>
   /** Checks, stores and counts a vote. Throws `wrong_chain`, `unknown_block`, `wrong_header`, `unknown_voter`, `bad_signature`, `vote_conflict`. */
   castVote(vote: Vote): Promise<VoteAnswer>
+
+  /**
+   * Proof of a transaction that can be checked without this node (docs/protocol.md 7). With `userId` only for a party of
+   * it. Throws `unknown_transaction`, `forbidden`.
+   */
+  receipt(id: string, userId?: string): Promise<Receipt>
 
   historyInclusion(height: number, size: number): Promise<InclusionProof>
   historyConsistency(from: number, to: number): Promise<ConsistencyProof>
@@ -50,6 +57,9 @@ export interface ChainLedger {
 
 /** What an authority does besides: it takes what the chain is made of. */
 export interface Ledger extends ChainLedger {
+  /** The checkpoint of the last final header, with the cosignatures so far. Throws `no_final_header`. */
+  checkpoint(): Promise<string>
+
   /** An outside engine's tick: committed, then sealed; idempotent by tick_id. */
   acceptTick(tick: PlatformTick): Promise<TickAnswer>
   /** Runs the built-in market once; a tick_id run before answers the same again. */

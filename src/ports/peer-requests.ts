@@ -10,6 +10,7 @@ export type RequestName =
   | 'votes'
   | 'vote'
   | 'trades'
+  | 'receipt'
   | 'block'
   | 'evidence'
 

@@ -62,14 +62,20 @@ const protocolErrors = {
 export type ProtocolErrorCode = keyof typeof protocolErrors
 export const protocolError = errorFactory(protocolErrors)
 
+/** A failed check. */
+export interface Failure<Code extends string = string> {
+  readonly ok: false
+  readonly code: Code
+  readonly reason: string
+}
+
 /** The outcome of a verification: malformed input throws, a failed check is an answer with its code. */
-export type Verdict<Code extends string = string> =
-  { readonly ok: true } | { readonly ok: false; readonly code: Code; readonly reason: string }
+export type Verdict<Code extends string = string> = { readonly ok: true } | Failure<Code>
 
 export const VALID = { ok: true } as const
 
 /** Makes the verdict of a failed check. */
-export function invalid<Code extends string>(code: Code, reason: string): Verdict<Code> {
+export function invalid<Code extends string>(code: Code, reason: string): Failure<Code> {
   return { ok: false, code, reason }
 }
 

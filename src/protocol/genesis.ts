@@ -70,6 +70,8 @@ const genesisShape = object({
   registry: array(genesisEntryShape, 1_000),
 })
 export type Genesis = TypeOf<typeof genesisShape>
+/** The shape alone, for what holds a genesis: `decodeGenesis` also checks what a shape cannot. */
+export const genesisAsIs: Shape<Genesis> = genesisShape
 
 /**
  * Decodes a genesis and checks that a chain can start from it: an authority, ids and keys used once, keys that obey the

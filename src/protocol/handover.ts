@@ -1,5 +1,5 @@
 import type { Hash, Hex } from './bytes.ts'
-import { firstFailure, invalid, VALID, type Verdict } from './errors.ts'
+import { firstFailure, invalid, VALID, type Failure, type Verdict } from './errors.ts'
 import type { Finality, Genesis, Role } from './genesis.ts'
 import { hashHeader, verifySeal, verifyWork, type Header, type HeaderCode } from './header.ts'
 import { historyLeaf, verifyInclusion, type InclusionProof } from './history.ts'
@@ -88,12 +88,26 @@ export function verifyHolder(
   return verifyRegistryEntry(entry, proof, root)
 }
 
+/** Checks that an entry of this id is under `root`, whatever its status: a recovery is of a revoked one, too. */
+export function verifyRegisteredAs(
+  entry: RegistryEntry,
+  proof: InclusionProof,
+  root: Hash,
+  id: string,
+): Verdict<HandoverCode> {
+  return entry.id === id
+    ? verifyRegistryEntry(entry, proof, root)
+    : invalid('unknown_sealer', `the entry is that of ${entry.id}, the block was sealed by ${id}`)
+}
+
 function verifyHandoverSeal(handover: Handover, root: Hash, chainId: Hash): Verdict<HandoverCode> {
   const { header, entry, registry_proof, recovery } = handover
   if (recovery === undefined) {
     const holder = verifyHolder(entry, registry_proof, root, header.miner_id, 'authority')
     return holder.ok ? verifySeal(handover, entry.public_key) : holder
   }
+  const registered = verifyRegisteredAs(entry, registry_proof, root, header.miner_id)
+  if (!registered.ok) return registered
   const recovered = verifyRecovery(recovery, header, root, chainId)
   return recovered.ok ? verifySeal(handover, recovered.publicKey) : recovered
 }
@@ -104,7 +118,7 @@ function verifyRecovery(
   header: Header,
   root: Hash,
   chainId: Hash,
-): { readonly ok: true; readonly publicKey: Hex } | (Verdict<HandoverCode> & { readonly ok: false }) {
+): { readonly ok: true; readonly publicKey: Hex } | Failure<HandoverCode> {
   const { transaction: tx, entry, registry_proof, merkle_proof } = recovery
   if (
     tx.kind !== 'registry' ||
@@ -130,16 +144,16 @@ function verifyRecovery(
 const bad = (reason: string) => ({ ok: false, code: 'bad_recovery', reason }) as const
 
 /**
- * Checks that enough distinct active holders of the policy's role ack the header, or a later one that has it in its history;
- * their entries are proven under `root`.
+ * Counts the distinct active holders of the policy's role that ack the header, or a later one that has it in its history;
+ * their entries are proven under `root`. A vote that does not hold is a failure.
  */
-export function verifyQuorum(
+export function countAcks(
   finality: Exclude<Finality, { policy: 'authority' }>,
   header: Header,
   votes: readonly ProvenVote[],
   root: Hash,
   chainId: Hash,
-): Verdict<HandoverCode> {
+): { readonly ok: true; readonly acks: number } | Failure<HandoverCode> {
   const role = finality.policy === 'votes' ? 'voter' : 'validator'
   const voters = new Set<string>()
   for (const proven of votes) {
@@ -147,8 +161,21 @@ export function verifyQuorum(
     if (!verdict.ok) return verdict
     voters.add(proven.entry.id)
   }
-  if (voters.size >= finality.threshold) return VALID
-  return invalid('no_quorum', `${voters.size} acks of ${role}s, block ${header.height} needs ${finality.threshold}`)
+  return { ok: true, acks: voters.size }
+}
+
+/** Checks that enough distinct holders of the policy's role ack the header: see `countAcks`. */
+export function verifyQuorum(
+  finality: Exclude<Finality, { policy: 'authority' }>,
+  header: Header,
+  votes: readonly ProvenVote[],
+  root: Hash,
+  chainId: Hash,
+): Verdict<HandoverCode> {
+  const counted = countAcks(finality, header, votes, root, chainId)
+  if (!counted.ok || counted.acks >= finality.threshold) return counted.ok ? VALID : counted
+  const role = finality.policy === 'votes' ? 'voter' : 'validator'
+  return invalid('no_quorum', `${counted.acks} acks of ${role}s, block ${header.height} needs ${finality.threshold}`)
 }
 
 function verifyProvenVote(

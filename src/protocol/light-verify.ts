@@ -1,6 +1,6 @@
 import type { Hash } from './bytes.ts'
 import { firstFailure, invalid, VALID, type Verdict } from './errors.ts'
-import { verifyHandover, verifyHolder, verifyQuorum, type HandoverCode } from './handover.ts'
+import type { HandoverCode } from './handover.ts'
 import type { Genesis } from './genesis.ts'
 import {
   hashHeader,
@@ -8,7 +8,6 @@ import {
   verifyHeaderLink,
   verifyNotFromFuture,
   verifySeal,
-  verifyWork,
   type Header,
   type SealedHeader,
 } from './header.ts'
@@ -22,15 +21,10 @@ import {
   verifyInclusion,
 } from './history.ts'
 import { verifyMerkleProof, type MerkleProofCode } from './merkle.ts'
-import type { AnchorAnswer, Handover, ProofAnswer } from './messages.ts'
-import {
-  Registry,
-  verifyRegistryPolicy,
-  type RegistryEntry,
-  registryEntryShape,
-  registryPolicyShape,
-} from './registry.ts'
+import type { AnchorAnswer, ProofAnswer } from './messages.ts'
+import { Registry, type RegistryEntry, registryEntryShape, registryPolicyShape } from './registry.ts'
 import { array, blockHeight, hash32, nullable, object, type TypeOf } from './shape.ts'
+import { countTargetAcks, followHandovers, ownHandover, verifyTargetLink, verifyTargetSeal } from './target.ts'
 
 /**
  * What a light client checks, apart from where it gets it (docs/protocol.md 4). Time is passed in; the dear check, the
@@ -121,15 +115,13 @@ export function verifyAdvance(trusted: TrustedState, answer: AnchorAnswer, conte
   )
   if (!verdict.ok) return verdict
   const before = followHandovers(
-    trusted,
-    answer.handovers.filter((c) => c.header.height < header.height),
+    { root: trusted.registry_root, height: trusted.registry_height },
+    answer.handovers,
     header,
     context,
   )
   if (!before.ok) return before
-  const own = answer.handovers.find((c) => c.header.height === header.height)
-  const seal =
-    own === undefined ? verifyTargetSeal(answer, before.root) : verifyHandover(own, before.root, header, context)
+  const seal = verifyTargetSeal(answer, before.root, context)
   const quorum = seal.ok ? verifyTargetQuorum(answer, before.root, trusted, context.chainId) : seal
   if (!quorum.ok) return quorum
   const place = {
@@ -137,7 +129,7 @@ export function verifyAdvance(trusted: TrustedState, answer: AnchorAnswer, conte
     anchor_hash: hashHeader(header),
     frontier: answer.frontier,
   }
-  if (own !== undefined) {
+  if (ownHandover(answer) !== undefined) {
     const { registry_root, height } = header
     return {
       ok: true,
@@ -149,33 +141,6 @@ export function verifyAdvance(trusted: TrustedState, answer: AnchorAnswer, conte
   return { ok: true, state: { ...place, ...trust, sealers: [...known, entry] } }
 }
 
-function followHandovers(
-  trusted: TrustedState,
-  handovers: readonly Handover[],
-  target: Header,
-  context: LightContext,
-): { readonly ok: true; readonly root: Hash; readonly height: number | null } | Failed {
-  let root = trusted.registry_root
-  let height = trusted.registry_height ?? -1
-  for (const handover of handovers) {
-    if (handover.header.height <= height) return { ok: false, code: 'wrong_height', reason: 'handovers out of order' }
-    const verdict = verifyHandover(handover, root, target, context)
-    if (!verdict.ok) return { ...verdict, reason: `handover at ${handover.header.height}: ${verdict.reason}` }
-    root = handover.header.registry_root
-    height = handover.header.height
-  }
-  return { ok: true, root, height: height < 0 ? null : height }
-}
-
-/** The seal of a target that is no handover itself. */
-function verifyTargetSeal(answer: AnchorAnswer, root: Hash): Verdict<LightCode> {
-  const { header, entry, registry_proof } = answer
-  return firstFailure<LightCode>(
-    () => verifyHolder(entry, registry_proof, root, header.miner_id, 'authority'),
-    () => verifySeal(answer, entry.public_key),
-  )
-}
-
 /** The policy in force at the target and, where it asks for votes, their quorum. */
 function verifyTargetQuorum(
   answer: AnchorAnswer,
@@ -183,13 +148,9 @@ function verifyTargetQuorum(
   trusted: TrustedState,
   chainId: Hash,
 ): Verdict<LightCode> {
-  const { header, parent_header, policy, policy_proof, votes } = answer
-  const proven = verifyRegistryPolicy(policy, policy_proof, root)
-  if (!proven.ok || policy.finality.policy === 'authority') return proven
-  // Users come and go without a handover: they are proven under the header before. Height 0 has only the genesis.
-  const votersRoot =
-    policy.finality.policy === 'validators' ? root : (parent_header?.registry_root ?? trusted.registry_root)
-  return verifyQuorum(policy.finality, header, votes, votersRoot, chainId)
+  const counted = countTargetAcks(answer, root, trusted.registry_root, chainId)
+  if (!counted.ok || counted.acks >= counted.required) return counted.ok ? VALID : counted
+  return invalid('no_quorum', `${counted.acks} acks, block ${answer.header.height} needs ${counted.required}`)
 }
 
 function verifyKnownSealer(sealed: SealedHeader, sealers: readonly RegistryEntry[]): Verdict<LightCode> {
@@ -213,11 +174,7 @@ function verifyTarget(
   if (anchor !== null && header.timestamp < anchor.header.timestamp) {
     return invalid('wrong_timestamp', `timestamp ${header.timestamp} is before the trusted ${anchor.header.timestamp}`)
   }
-  const parentHash = answer.parent_header === null ? context.chainId : hashHeader(answer.parent_header)
-  if ((header.height === 0) !== (answer.parent_header === null) || header.prev_hash !== parentHash) {
-    return invalid('wrong_parent', `prev_hash ${header.prev_hash}, the parent that came along is ${parentHash}`)
-  }
-  return verifyWork(header, context.genesis)
+  return verifyTargetLink(answer, context)
 }
 
 function verifySameHistory(trusted: TrustedState, answer: AnchorAnswer): Verdict<LightCode> {

@@ -181,5 +181,15 @@ export const blockAnswer = object({
 export const blockPath = (blockHash: string, fromIndex: number): string =>
   `block?block_hash=${blockHash}&from_index=${fromIndex}`
 
+/**
+ * The receipt of a transaction, for its parties by a credential that signs `receiptPath(...)`, and for platform and auditor by
+ * their token. Answered by a `receiptShape`.
+ */
+export const receiptParams = object(
+  { tx_id: identifier },
+  { credential: credentialShape, token: text(/^[\x21-\x7e]{1,512}$/, 'a bearer token') },
+)
+export const receiptPath = (txId: string): string => `receipt?tx_id=${txId}`
+
 /** The newest first. */
 export const evidenceAnswer = object({ evidence: array(evidenceShape, 100) })

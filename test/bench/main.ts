@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import type { BenchOptions, BenchRow } from './compare.ts'
 import { benchMemory } from './memory.ts'
 import { benchProof } from './proof.ts'
+import { benchReceipt } from './receipt.ts'
 import { benchTick } from './tick.ts'
 import { benchVotes } from './votes.ts'
 import { benchWork } from './work.ts'
@@ -14,6 +15,7 @@ const benches: ReadonlyMap<string, { readonly run: Bench; readonly measures: str
   ['votes', { run: benchVotes, measures: 'votes counted and stored, against verifying their signatures alone' }],
   ['proof', { run: benchProof, measures: 'proofs, hashes and signatures, against bare hashing and node:crypto' }],
   ['work', { run: benchWork, measures: 'nonces tried for seal work, against bare hashing' }],
+  ['receipt', { run: benchReceipt, measures: 'size and check of the receipt of an old trade, against the bare work' }],
   ['memory', { run: benchMemory, measures: 'resident memory of idle nodes, against a bare Node process' }],
 ])
 

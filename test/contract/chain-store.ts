@@ -109,6 +109,27 @@ export function chainStoreContract(name: string, open: () => Promise<OpenedStore
       assert.equal(await store.locate({ tx_hash: CHAIN }), undefined)
     })
 
+    it('finds the corrections of a trade in the order of the chain', async () => {
+      const blocks = [
+        [trade('t0', 'a'), trade('t0', 'a.b')],
+        [correction('t1', 'fix-1', 'a'), correction('t1', 'fix-2', 'a')],
+        [trade('t2', 'c')],
+        [correction('t3', 'fix-3', 'a.b'), correction('t3', 'fix-4', 'a')],
+      ]
+      for (const [height, transactions] of blocks.entries()) {
+        const head = sealed(height, transactions)
+        await store.append({ ...head, transactions }, hashHeader(head.header), transactions.map(hashTransaction))
+      }
+      store = await opened.reopen()
+      assert.deepEqual(await store.correctionsOf('a'), [
+        { height: 1, index: 0 },
+        { height: 1, index: 1 },
+        { height: 3, index: 1 },
+      ])
+      assert.deepEqual(await store.correctionsOf('a.b'), [{ height: 3, index: 0 }])
+      assert.deepEqual(await store.correctionsOf('c'), [])
+    })
+
     it('appends the next height only', async () => {
       await grow(store, 2)
       for (const height of [0, 1, 3]) {

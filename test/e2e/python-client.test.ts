@@ -49,6 +49,7 @@ function withPython(): void {
           },
           minTradeMicro: 10_000n,
           priceBand: undefined,
+          witnesses: [],
           rateLimitPerSecond: 200,
         },
         { logger: silentLogger },

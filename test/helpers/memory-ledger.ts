@@ -1,4 +1,7 @@
 import { createHash } from 'node:crypto'
+import { Chain } from '../../src/engine/chain.ts'
+import { isParty } from '../../src/engine/parties.ts'
+import { buildReceipt } from '../../src/engine/receipt-builder.ts'
 import { ledgerError } from '../../src/ports/errors.ts'
 import type {
   BlockStatusAnswer,
@@ -20,6 +23,7 @@ import type { RegistryTransaction } from '../../src/protocol/registry-transactio
 import { signingKeyFromSecret, type SigningKey } from '../../src/protocol/signature.ts'
 import { checkTransaction, hashTransaction, type Transaction } from '../../src/protocol/transaction.ts'
 import { verifyVote, type Vote } from '../../src/protocol/vote.ts'
+import { createMemoryChainStore } from './memory-chain-store.ts'
 
 /** The key whose 32 secret bytes all have this value. */
 export const testKey = (byte: number): SigningKey => signingKeyFromSecret(new Uint8Array(32).fill(byte))
@@ -239,6 +243,18 @@ export function createMemoryLedger(): MemoryLedger {
       if (!sealed.votes.some((other) => other.signature === vote.signature)) sealed.votes.push(vote)
       emit({ type: 'vote', vote, votes: count(sealed) })
       return { header_hash, status: statusOf(sealed), votes: count(sealed) }
+    }),
+    async receipt(id, userId) {
+      const made = await Chain.open(TEST_GENESIS, createMemoryChainStore())
+      for (const { block, txHashes } of chain) await made.append(block, txHashes)
+      if (userId !== undefined && !(await isParty(made, await made.transaction(id), userId))) {
+        throw ledgerError('forbidden', { reason: `${userId} is no party of transaction ${id}` })
+      }
+      const acks = { acksFrom: () => Promise.resolve([]) }
+      return await buildReceipt({ chain: made, acks, anchorHeight: () => -1 }, id)
+    },
+    checkpoint: later(() => {
+      throw ledgerError('no_final_header', { tip_height: chain.length === 0 ? null : chain.length - 1 })
     }),
     historyInclusion: later((height, size) => history.inclusion(height, size)),
     historyConsistency: later((from, to) => history.consistency(from, to)),

@@ -4,6 +4,7 @@ It shares no code with the TypeScript implementation: a second opinion on every 
 algorithm of RFC 8032: exact, slow (a few milliseconds for each signature) and not constant-time. Sign with a library in a product.
 """
 
+import base64
 import hashlib
 import json
 import re
@@ -662,3 +663,475 @@ def check_request(authorization, method, path, chain_id, hex_key, now):
 def authorization_of(voter_id, method, path, timestamp, request_id, chain_id, secret):
     body = {"method": method, "path": path, "timestamp": timestamp, "id": request_id}
     return f"Solar {voter_id}.{timestamp}.{request_id}.{sign_object('request', chain_id, body, secret)}"
+
+
+# --- section 6: registry transactions and proofs --------------------------------------------------------------------
+
+_REGISTRY_COMMON = {
+    "kind": one_of("registry"),
+    "id": identifier,
+    "subject_id": identifier,
+    "timestamp": integer(),
+    "tick_id": identifier,
+    "nonce": nonce16,
+    "signature": signature64,
+}
+_ROLE = one_of("authority", "validator", "voter")
+_REGISTRY_ACTIONS = {
+    "enrol": ({"role": _ROLE, "public_key": key32}, {"recovery_key": nullable(key32)}),
+    "rotate": ({"public_key": key32}, {"recovery_key": nullable(key32)}),
+    "revoke": ({}, {}),
+    "recover": ({"public_key": key32}, {"recovery_key": nullable(key32)}),
+    "policy": ({"finality": _check_finality}, {}),
+}
+
+
+def check_registry_transaction(tx):
+    check(isinstance(tx, dict) and tx.get("action") in _REGISTRY_ACTIONS, "no registry action")
+    required, optional = _REGISTRY_ACTIONS[tx["action"]]
+    fields(tx, {**_REGISTRY_COMMON, "action": one_of(tx["action"]), **required}, optional)
+    check(tx["tick_id"] == f"registry:{tx['nonce']}", "its tick is its own")
+
+
+def check_any_transaction(tx, amount_decimals):
+    if isinstance(tx, dict) and tx.get("kind") == "registry":
+        check_registry_transaction(tx)
+    else:
+        check_transaction(tx, amount_decimals)
+
+
+REGISTRY_ENTRY = {
+    "slot": integer(),
+    "id": identifier,
+    "role": _ROLE,
+    "public_key": key32,
+    "recovery_key": nullable(key32),
+    "status": one_of("active", "revoked"),
+    "since_height": integer(),
+}
+POLICY = {"finality": _check_finality, "since_height": integer()}
+
+
+def check_entry(entry, proof, root):
+    """Is the entry under this registry_root, at the leaf of its slot?"""
+    fields(entry, REGISTRY_ENTRY)
+    check(proof["leaf_index"] == entry["slot"] + 1, "not the leaf of its slot")
+    check_inclusion(canonical(entry), proof, root)
+
+
+def check_policy(policy, proof, root):
+    fields(policy, POLICY)
+    check(proof["leaf_index"] == 0, "the policy is leaf 0")
+    check_inclusion(canonical(policy), proof, root)
+
+
+def check_holder(entry, proof, root, wanted_id, role):
+    check_entry(entry, proof, root)
+    check((entry["id"], entry["role"], entry["status"]) == (wanted_id, role, "active"), f"no active {role} {wanted_id}")
+
+
+# --- section 7: how trust moves on ----------------------------------------------------------------------------------
+
+
+def check_in_history(header, proof, later):
+    """Is the header in the history of the later one? No proof is needed for the header itself."""
+    if header == later:
+        return
+    check(proof is not None, "no proof")
+    check((proof["leaf_index"], proof["tree_size"]) == (header["height"], later["height"]), "a proof of another place")
+    check_inclusion(bytes.fromhex(hash_object(header)), proof, later["history_root"])
+
+
+def check_work(header, genesis):
+    fields(header, HEADER)
+    check(header["chain_id"] == chain_id_of(genesis), "another chain")
+    check(header["difficulty"] == genesis["difficulty"], "not the difficulty of the genesis")
+    check(genesis["seal"] == "work" or header["nonce"] == 0, "a nonce without work")
+    check(hash_object(header).startswith("0" * header["difficulty"]), "too little work")
+
+
+PROVEN_VOTE = {"vote": lambda vote: fields(vote, VOTE), "entry": lambda e: fields(e, REGISTRY_ENTRY), "registry_proof": lambda p: None}
+PROVEN_VOTE_OPTIONS = {"header": lambda header: fields(header, HEADER), "history_proof": lambda p: None}
+
+
+def count_acks(finality, header, votes, root, chain_id):
+    """Distinct acks of the header; a vote that does not hold is refused."""
+    role = "voter" if finality["policy"] == "votes" else "validator"
+    voters = set()
+    for proven in votes:
+        fields(proven, PROVEN_VOTE, PROVEN_VOTE_OPTIONS)
+        on = proven.get("header", header)
+        check(proven["vote"]["decision"] == "ack", "a rejecting vote")
+        check_in_history(header, proven.get("history_proof"), on)
+        check_holder(proven["entry"], proven["registry_proof"], root, proven["vote"]["voter_id"], role)
+        check_vote(proven["vote"], chain_id, {"hash": hash_object(on), "height": on["height"]}, proven["entry"])
+        voters.add(proven["entry"]["id"])
+    return len(voters)
+
+
+HANDOVER = {
+    name: (lambda value: None)
+    for name in ("header", "signature", "entry", "registry_proof", "policy", "policy_proof", "votes", "history_proof")
+}
+RECOVERY = {name: (lambda value: None) for name in ("transaction", "merkle_proof", "entry", "registry_proof")}
+
+
+def check_handover(handover, root, target, genesis):
+    fields(handover, HANDOVER, {"recovery": lambda value: fields(value, RECOVERY)})
+    header, chain_id = handover["header"], chain_id_of(genesis)
+    check_work(header, genesis)
+    check_in_history(header, handover["history_proof"], target)
+    key = handover["entry"]["public_key"]
+    check_entry(handover["entry"], handover["registry_proof"], root)
+    check(handover["entry"]["id"] == header["miner_id"], "the entry of somebody else")
+    if "recovery" in handover:
+        key = check_recovery(handover["recovery"], header, root, chain_id)
+    else:
+        check_holder(handover["entry"], handover["registry_proof"], root, header["miner_id"], "authority")
+    check_seal({"header": header, "signature": handover["signature"]}, key)
+    check_policy(handover["policy"], handover["policy_proof"], root)
+    finality = handover["policy"]["finality"]
+    if finality["policy"] == "validators":
+        acks = count_acks(finality, header, handover["votes"], root, chain_id)
+        check(acks >= finality["threshold"], "a handover without its quorum")
+
+
+def check_recovery(recovery, header, root, chain_id):
+    """The key that a block brings which begins with the recovery of its own sealer."""
+    tx, entry = recovery["transaction"], recovery["entry"]
+    check_registry_transaction(tx)
+    check(tx["action"] == "recover" and tx["subject_id"] == entry["id"] == header["miner_id"], "no recovery of the sealer")
+    check(entry["role"] == "authority" and entry["recovery_key"] is not None, "no recovery key")
+    check_entry(entry, recovery["registry_proof"], root)
+    check(recovery["merkle_proof"]["index"] == 0, "not the first transaction")
+    check_merkle_proof(hash_object(tx), recovery["merkle_proof"], header)
+    body = without(tx, "signature", "tick_id")
+    check(verify_object("recover", chain_id, body, tx["signature"], entry["recovery_key"]), "not signed by the recovery key")
+    return tx["public_key"]
+
+
+def root_before(handovers, height, root):
+    """The registry root of the last handover below a height."""
+    below = [handover["header"]["registry_root"] for handover in handovers if handover["header"]["height"] < height]
+    return below[-1] if below else root
+
+
+def check_target(target, genesis, root):
+    """Link, handovers and seal of a header that trust moves to from a registry root; the acks, and how many it needs."""
+    header, parent, handovers = target["header"], target["parent_header"], target["handovers"]
+    chain_id = chain_id_of(genesis)
+    check_work(header, genesis)
+    check((header["height"] == 0) == (parent is None), "a parent at height 0, or none above")
+    check(header["prev_hash"] == (chain_id if parent is None else hash_object(parent)), "wrong parent")
+    trusted, last = root, -1
+    for handover in handovers:
+        check(handover["header"]["height"] > last, "handovers out of order")
+        check_handover(handover, trusted, header, genesis)
+        last = handover["header"]["height"]
+        if last < header["height"]:
+            trusted = handover["header"]["registry_root"]
+    if last == header["height"]:
+        check(handovers[-1]["signature"] == target["signature"], "another seal than the handover's")
+        check_entry(target["entry"], target["registry_proof"], trusted)
+        check(target["entry"]["id"] == header["miner_id"], "the entry of somebody else")
+    else:
+        check_holder(target["entry"], target["registry_proof"], trusted, header["miner_id"], "authority")
+        check_seal({"header": header, "signature": target["signature"]}, target["entry"]["public_key"])
+    check_policy(target["policy"], target["policy_proof"], trusted)
+    finality = target["policy"]["finality"]
+    if finality["policy"] == "authority":
+        return 0, 0
+    users_root = root if parent is None else parent["registry_root"]
+    voters_root = users_root if finality["policy"] == "votes" else trusted
+    return count_acks(finality, header, target["votes"], voters_root, chain_id), finality["threshold"]
+
+
+ANCHOR = ("header", "signature", "parent_header", "consistency", "inclusion", "frontier", "handovers", "entry",
+          "registry_proof", "policy", "policy_proof", "votes")  # fmt: skip
+
+
+def check_first_anchor(answer, genesis):
+    """The answer to `anchor` with nothing but the genesis."""
+    fields(answer, {name: (lambda value: None) for name in ANCHOR})
+    height = answer["header"]["height"]
+    check(len(answer["frontier"]) == bin(height).count("1"), "not the frontier of this height")
+    root = None
+    for node in reversed(answer["frontier"]):
+        hash32(node)
+        root = bytes.fromhex(node) if root is None else node_hash(bytes.fromhex(node), root)
+    check((sha256(b"") if root is None else root).hex() == answer["header"]["history_root"], "another history")
+    acks, required = check_target(answer, genesis, registry_root(genesis))
+    check(acks >= required, "no quorum")
+
+
+# --- section 7: receipts --------------------------------------------------------------------------------------------
+
+_ANY = lambda value: None  # noqa: E731  what is checked where it is used
+_PLACED = {"transaction": _ANY, "merkle_proof": _ANY, "header": lambda h: fields(h, HEADER), "signature": signature64}
+_SEALER = {"sealer": lambda s: fields(s, {"entry": lambda e: fields(e, REGISTRY_ENTRY), "registry_proof": _ANY})}
+RECEIPT = {
+    "version": integer(1, 1), "genesis": _ANY, **_PLACED, "parent_header": nullable(lambda h: fields(h, HEADER)),
+    "handovers": list_of(_ANY, 1000), "entry": lambda e: fields(e, REGISTRY_ENTRY), "registry_proof": _ANY,
+    "policy": lambda p: fields(p, POLICY), "policy_proof": _ANY, "votes": list_of(_ANY, 10_000),
+}  # fmt: skip
+RECEIPT_OPTIONS = {
+    **_SEALER,
+    "anchor": lambda a: fields(
+        a, {"header": lambda h: fields(h, HEADER), "signature": signature64, "parent_header": lambda h: fields(h, HEADER), "history_proof": _ANY}
+    ),
+    "corrections": list_of(lambda c: fields(c, {**_PLACED, "history_proof": _ANY}, _SEALER), 1000),
+    "checkpoint": lambda c: fields(c, {"note": _ANY, "history_proof": _ANY}),
+}
+
+
+def registry_proof_of(genesis, index):
+    """The proof that a receipt leaves out: of a leaf of the registry as the genesis makes it."""
+    leaves = [canonical(leaf) for leaf in registry_leaves(genesis)]
+
+    def path(m, data):
+        if len(data) == 1:
+            return []
+        k = 1
+        while k * 2 < len(data):
+            k *= 2
+        if m < k:
+            return path(m, data[:k]) + [tree_root(data[k:]).hex()]
+        return path(m - k, data[k:]) + [tree_root(data[:k]).hex()]
+
+    check(index < len(leaves), "not in the genesis")
+    return {"leaf_index": index, "tree_size": len(leaves), "path": path(index, leaves)}
+
+
+def completed(proven, genesis):
+    if proven["registry_proof"] is not None:
+        return proven
+    return {**proven, "registry_proof": registry_proof_of(genesis, proven["entry"]["slot"] + 1)}
+
+
+def check_receipt(receipt, chain_id, witnesses=()):
+    """Checks a receipt offline. Gives back its status, what corrections leave of a trade, and who cosigned."""
+    check(isinstance(receipt, dict), "not an object")
+    fields(receipt, RECEIPT, RECEIPT_OPTIONS)
+    genesis = check_genesis(receipt["genesis"])
+    check(chain_id_of(genesis) == chain_id, "another chain")
+    root, anchor = registry_root(genesis), receipt.get("anchor")
+    check(anchor is None or receipt["parent_header"] is None, "a parent beside an anchor")
+    target = {**completed(receipt, genesis), **({} if anchor is None else anchor)}
+    target["policy_proof"] = receipt["policy_proof"] or registry_proof_of(genesis, 0)
+    target["votes"] = [completed(vote, genesis) for vote in receipt["votes"]]
+    if anchor is not None:
+        check(anchor["header"]["height"] > receipt["header"]["height"], "an anchor below the block")
+    check_place(receipt, None if anchor is None else anchor["history_proof"], target, genesis)
+    acks, required = check_target(target, genesis, root)
+    check(required > 0 or not receipt["votes"], "votes that decide nothing")
+    check_block_seal(receipt, target, genesis)
+    return {
+        "status": "final" if acks >= required else "sealed",
+        "net": net_of(receipt, target, genesis),
+        "witnesses": cosigners_of(receipt, target, genesis, witnesses),
+    }
+
+
+def check_place(placed, history_proof, target, genesis):
+    check_any_transaction(placed["transaction"], genesis["amount_decimals"])
+    check_merkle_proof(hash_object(placed["transaction"]), placed["merkle_proof"], placed["header"])
+    check_in_history(placed["header"], history_proof, target["header"])
+
+
+def check_block_seal(sealed, target, genesis):
+    header = sealed["header"]
+    known = [one for one in [target, *target["handovers"]] if one["header"] == header]
+    if known:
+        check("sealer" not in sealed and sealed["signature"] == known[0]["signature"], "another seal")
+        return
+    sealer = completed(sealed["sealer"], genesis) if "sealer" in sealed else target
+    check(header["chain_id"] == chain_id_of(genesis), "another chain")
+    root = root_before(target["handovers"], header["height"], registry_root(genesis))
+    check_holder(sealer["entry"], sealer["registry_proof"], root, header["miner_id"], "authority")
+    check_seal({"header": header, "signature": sealed["signature"]}, sealer["entry"]["public_key"])
+
+
+def net_of(receipt, target, genesis):
+    trade, corrections = receipt["transaction"], receipt.get("corrections", [])
+    if trade["kind"] != "trade":
+        check(not corrections, "corrections of what is no trade")
+        return None
+    kwh, amount = quantity(trade["kwh"]), quantity(trade["total_amount"])
+    last = (receipt["header"]["height"], receipt["merkle_proof"]["index"])
+    for correction in corrections:
+        tx = correction["transaction"]
+        check(isinstance(tx, dict) and tx.get("kind") == "correction" and tx.get("corrects") == trade["id"], "no correction of this trade")
+        check_place(correction, correction["history_proof"], target, genesis)
+        place = (correction["header"]["height"], correction["merkle_proof"]["index"])
+        check(place > last, "corrections out of order")
+        check_block_seal(correction, target, genesis)
+        kwh, amount, last = kwh + delta(tx["kwh_delta"]), amount + delta(tx["amount_delta"]), place
+        check(kwh >= 0 and amount >= 0, "less than nothing is left")
+    return {"kwh": format_micro(kwh), "total_amount": format_micro(amount)}
+
+
+def cosigners_of(receipt, target, genesis, witnesses):
+    if "checkpoint" not in receipt:
+        return []
+    checkpoint, header = receipt["checkpoint"], receipt["header"]
+    check(isinstance(checkpoint["note"], str), "no note")
+    note = parse_note(decode_base64(checkpoint["note"]))
+    tree, cosigners = check_checkpoint(note, genesis["origin"], target["entry"]["public_key"], witnesses)
+    proof = checkpoint["history_proof"]
+    check_inclusion(bytes.fromhex(hash_object(header)), proof, tree["root"])
+    check((proof["leaf_index"], proof["tree_size"]) == (header["height"], tree["size"]), "a proof of another place")
+    return cosigners
+
+
+# --- section 5: evidence ---------------------------------------------------------------------------------------------
+
+_SEALED = {"header": lambda h: fields(h, HEADER), "signature": signature64}
+
+
+def check_evidence(evidence, genesis, chain_id, trusted_root=None):
+    """Two signed statements of one key that exclude each other, and whose key it is."""
+    check(isinstance(evidence, dict) and evidence.get("kind") in ("double-seal", "double-vote"), "no evidence")
+    seals = evidence["kind"] == "double-seal"
+    shape = (lambda s: fields(s, _SEALED)) if seals else (lambda v: fields(v, VOTE))
+    fields(evidence, {"kind": one_of(evidence["kind"]), "a": shape, "b": shape, "proof": _ANY})
+    proof, statements = evidence["proof"], []
+    fields(proof, {"entry": lambda e: fields(e, REGISTRY_ENTRY), "registry_proof": _ANY, "header": nullable(lambda s: fields(s, _SEALED))})
+    for one in (evidence["a"], evidence["b"]):
+        body = one["header"] if seals else one
+        statements.append((hash_object(body) if seals else body["header_hash"], body["height"], body["miner_id" if seals else "voter_id"]))
+        check(body["chain_id"] == chain_id, "another chain")
+        check(seals or body["decision"] == "ack", "rejects may be as many as there are headers")
+    (a, height, signer), (b, other_height, other_signer) = statements
+    entry = proof["entry"]
+    check(a < b and height == other_height and signer == other_signer == entry["id"], "they do not exclude each other")
+    check(entry["status"] == "active" and (not seals or entry["role"] == "authority"), "what it signed did not count")
+    in_genesis = canonical(entry) in [canonical(leaf) for leaf in registry_leaves(genesis)]
+    root = None
+    if proof["header"] is None or proof["registry_proof"] is None:
+        check(proof["header"] is proof["registry_proof"] is None and in_genesis, "not an entry of the genesis")
+    else:
+        header = proof["header"]["header"]
+        check((header["chain_id"], header["height"]) == (chain_id, height - 1), "the header of another height")
+        root = header["registry_root"]
+        check_entry(entry, proof["registry_proof"], root)
+    for one in (evidence["a"], evidence["b"]):
+        if seals:
+            check_seal(one, entry["public_key"])
+        else:
+            check_vote(one, chain_id, {"hash": one["header_hash"], "height": height}, entry)
+    proven = height == 0 or (trusted_root is not None and root == trusted_root) or (trusted_root is None and in_genesis)
+    check(proven, "the entry is under no registry that is trusted here")
+
+
+# --- section 7: checkpoints, C2SP signed-note, tlog-checkpoint, tlog-cosignature, tlog-witness -----------------------
+
+
+def decode_base64(text):
+    check(isinstance(text, str), "not base64")
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise Refused("not base64") from error
+    check(base64.b64encode(data).decode() == text, "another spelling of base64")
+    return data
+
+
+KEY_NAME = re.compile(r"[^\s\u0085+]+")
+
+
+def parse_note(data):
+    """The text of a note and its signatures as (name, key id, signature)."""
+    try:
+        source = data.decode()
+    except UnicodeDecodeError as error:
+        raise Refused("not UTF-8") from error
+    check(not any(ord(c) < 0x20 and c != "\n" for c in source), "a control character")
+    text, blank, lines = source.rpartition("\n\n")
+    check(blank and text and source.endswith("\n"), "no blank line before the signatures")
+    signatures = []
+    for line in lines[:-1].split("\n"):
+        parts = line.split(" ")
+        check(len(parts) == 3 and parts[0] == "\u2014" and KEY_NAME.fullmatch(parts[1]), "no signature line")
+        signature = decode_base64(parts[2])
+        check(len(signature) >= 5, "too short for a signature")
+        signatures.append((parts[1], signature[:4], signature[4:]))
+    check(len(signatures) <= 100, "too many signatures")
+    return {"text": text + "\n", "signatures": signatures}
+
+
+def note_key_id(name, kind, hex_key):
+    return sha256(f"{name}\n".encode() + bytes([kind]) + bytes.fromhex(hex_key))[:4]
+
+
+def check_note(note, keys):
+    """Names of the known keys that signed; keys are (name, type byte, hex key). One that fails refuses the note."""
+    signers = []
+    for name, key_id, signature in note["signatures"]:
+        for key in keys:
+            if key[0] != name or note_key_id(*key) != key_id:
+                continue
+            message = note["text"].encode()
+            if key[1] == 0x04:
+                check(len(signature) == 72 and signature[0] < 0x80, "no cosignature")
+                seconds = int.from_bytes(signature[:8], "big")
+                message, signature = f"cosignature/v1\ntime {seconds}\n".encode() + message, signature[8:]
+            check(ed25519_verify(key[2], message, signature), f"the signature of {name} does not hold")
+            if name not in signers:
+                signers.append(name)
+    return signers
+
+
+def parse_checkpoint(text):
+    lines = text[:-1].split("\n")
+    check(len(lines) >= 3 and all(lines), "not three lines")
+    check(re.fullmatch(r"0|[1-9][0-9]{0,15}", lines[1], re.ASCII) and int(lines[1]) <= MAX_SAFE, "no tree size")
+    root = decode_base64(lines[2])
+    check(len(root) == 32, "no root")
+    return {"origin": lines[0], "size": int(lines[1]), "root": root.hex()}
+
+
+def check_checkpoint(note, origin, log_key, witnesses=()):
+    """The tree of a checkpoint, and which of the witnesses (name, hex key) cosigned it."""
+    tree = parse_checkpoint(note["text"])
+    check(tree["origin"] == origin, "another origin")
+    check(check_note(note, [(origin, 0x01, log_key)]), "not signed by the log")
+    return tree, check_note(note, [(name, 0x04, key) for name, key in witnesses])
+
+
+def parse_add_checkpoint(body):
+    head, blank, rest = body.partition("\n\n")
+    lines = head.split("\n")
+    check(blank and re.fullmatch(r"old (0|[1-9][0-9]{0,15})", lines[0], re.ASCII), "no old size")
+    check(len(lines) <= 64, "too many proof lines")
+    proof = [decode_base64(line) for line in lines[1:]]
+    check(all(len(node) == 32 for node in proof), "a node of another length")
+    note = parse_note(rest.encode())
+    return int(lines[0][4:]), [node.hex() for node in proof], note, parse_checkpoint(note["text"])
+
+
+def add_checkpoint_status(body, log):
+    """What a witness answers; log is None or {keys, last: None or {size, root}}."""
+    try:
+        old, proof, note, tree = parse_add_checkpoint(body)
+    except Refused:
+        return 400
+    if log is None:
+        return 404
+    try:
+        if not check_note(note, [(tree["origin"], 0x01, key) for key in log["keys"]]):
+            return 403
+    except Refused:
+        return 403
+    if old > tree["size"]:
+        return 400
+    last = log["last"] or {"size": 0, "root": sha256_hex(b"")}
+    if old != last["size"] or (tree["size"] == last["size"] and tree["root"] != last["root"]):
+        return 409
+    try:
+        if old == 0:
+            check(not proof, "a proof from nothing")
+        else:
+            check_consistency({"from": old, "to": tree["size"], "path": proof}, last["root"], tree["root"])
+    except Refused:
+        return 422
+    return 200

@@ -169,6 +169,47 @@ def requests(c):
         same(c, solar.check_request(*arguments), c["voter_id"])
 
 
+def receipts(c):
+    try:
+        found = solar.check_receipt(c["receipt"], c["chain_id"], WITNESSES)
+    except solar.Refused:
+        found = None
+    same(c, found is not None, c["ok"])
+    if found is not None:
+        same(c, found, {name: c[name] for name in ("status", "net", "witnesses")})
+
+
+def anchors(c):
+    same(c, accepts(lambda: solar.check_first_anchor(c["answer"], c["genesis"])), c["ok"])
+
+
+def registry_proofs(c):
+    if "policy" in c:
+        same(c, accepts(lambda: solar.check_policy(c["policy"], c["proof"], c["root"])), c["ok"])
+    else:
+        same(c, accepts(lambda: solar.check_entry(c["entry"], c["proof"], c["root"])), c["ok"])
+
+
+def evidence(c):
+    arguments = (c["evidence"], c["genesis"], c["chain_id"], c["trusted_root"])
+    same(c, accepts(lambda: solar.check_evidence(*arguments)), c["ok"])
+
+
+def checkpoints(c):
+    def read():
+        note = solar.parse_note(c["note"].encode())
+        return solar.check_checkpoint(note, c["origin"], c["log_key"], c["witnesses"])
+
+    found = or_none(read)
+    same(c, found is not None, c["ok"])
+    if found is not None:
+        same(c, (found[0]["size"], found[0]["root"], found[1]), (c["size"], c["root"], c["cosigners"]))
+
+
+def add_checkpoint(c):
+    same(c, solar.add_checkpoint_status(c["body"], c["log"]), c["status"])
+
+
 CHECKS = (
     keys,
     canonical,
@@ -191,8 +232,18 @@ CHECKS = (
     votes,
     orders,
     requests,
+    receipts,
+    anchors,
+    registry_proofs,
+    evidence,
+    checkpoints,
+    add_checkpoint,
 )
 TEST_GENESIS = {}
+WITNESSES = [
+    (f"witness.example/{name}", solar.public_key_of(hashlib.sha256(f"solar-node TEST KEY, never use: witness.example/{name}".encode()).digest()))
+    for name in ("one", "two")
+]
 
 
 def main(folder):

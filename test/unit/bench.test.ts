@@ -12,6 +12,7 @@ describe('npm run bench', () => {
     ['votes', '2,7'],
     ['proof', '2,9'],
     ['work', '100'],
+    ['receipt', '3'],
   ] as const) {
     it(`${name} prints with --json nothing but an array of comparisons`, async () => {
       const { stdout } = await bench(name, '--json', '--rounds', '1', '--sizes', sizes)
@@ -32,7 +33,7 @@ describe('npm run bench', () => {
     await assert.rejects(bench(), (error: { code: number; stdout: string; stderr: string }) => {
       assert.equal(error.code, 2)
       assert.equal(error.stdout, '')
-      for (const name of ['tick', 'votes', 'proof', 'work', 'memory'])
+      for (const name of ['tick', 'votes', 'proof', 'receipt', 'work', 'memory'])
         assert.match(error.stderr, new RegExp(`^  ${name} `, 'm'))
       return true
     })

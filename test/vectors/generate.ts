@@ -3,7 +3,10 @@ import { fileURLToPath } from 'node:url'
 import type { VectorFile } from './case.ts'
 import { blockBodies, genesisCases, headerLinks, transactionCases } from './chain-cases.ts'
 import { canonicalDecode, canonicalEncode, decimals, edge, totals } from './json-cases.ts'
+import { evidenceCases, registryProofs } from './registry-cases.ts'
 import { keyCases, signatureCases } from './signature-cases.ts'
+import { checkpointCases, submissionCases } from './note-cases.ts'
+import { anchorCases, receiptCases } from './receipt-cases.ts'
 import { orderCases, requestCases, sealedHeaders, voteCases } from './signed-cases.ts'
 import { historyConsistency, historyInclusion, historyRoots, merkleProofs, merkleRoots } from './tree-cases.ts'
 import { workCases } from './work-cases.ts'
@@ -34,6 +37,12 @@ export const VECTOR_FILES: Readonly<Record<string, () => VectorFile>> = {
   'votes.json': voteCases,
   'orders.json': orderCases,
   'requests.json': requestCases,
+  'receipts.json': receiptCases,
+  'anchors.json': anchorCases,
+  'registry-proofs.json': registryProofs,
+  'evidence.json': evidenceCases,
+  'checkpoints.json': checkpointCases,
+  'add-checkpoint.json': submissionCases,
 }
 
 export const VECTOR_FOLDER = fileURLToPath(new URL('./v1/', import.meta.url))

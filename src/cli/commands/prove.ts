@@ -1,14 +1,16 @@
+import { writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { hash32 } from '../../protocol/shape.ts'
 import { hashHeader } from '../../protocol/header.ts'
 import { loadKeyFile } from '../../keys/key-file.ts'
 import type { Proved } from '../../node/prove.ts'
-import { printResult, UsageError } from '../output.ts'
+import { readTokenFile } from '../token-file.ts'
+import { chainIdOption, printResult, UsageError } from '../output.ts'
 
 const EXAMPLES = `
 Examples:
   solar-node prove 2016-08-08T12:00:00.0 --peer /ip4/192.0.2.1/tcp/4001/p2p/12D3KooW... --chain <chain_id>
-  solar-node prove 2016-08-08T12:00:00.0 --peer ... --chain ... --key ./solar-data/voter.key`
+  solar-node prove 2016-08-08T12:00:00.0 --peer ... --chain ... --key ./solar-data/voter.key
+  solar-node prove 2016-08-08T12:00:00.0 --peer ... --chain ... --key ./solar-data/voter.key --out receipt.json`
 
 /** The whole command ends within 20 s (docs: cli); stopping may take 1.5 s of them. */
 const LIMIT_MS = 18_000
@@ -17,6 +19,8 @@ interface ProveOptions {
   readonly peer: readonly string[]
   readonly chain: string
   readonly key?: string
+  readonly tokenFile?: string
+  readonly out?: string
   readonly json?: true
 }
 
@@ -29,15 +33,23 @@ export function registerProve(program: Command): void {
     .requiredOption('--peer <multiaddr...>', 'a node that has the chain')
     .requiredOption('--chain <chain_id>', 'the chain to trust')
     .option('--key <file>', "key file of one of the trade's parties: also fetches and checks the trade itself")
+    .option('--token-file <file>', 'instead of --key: file with one platform or auditor token as plain text')
+    .option(
+      '--out <receipt.json>',
+      'also saves a receipt, which solar-node verify checks offline; with --key or --token-file',
+    )
     .addHelpText('after', EXAMPLES)
     .action(async (transaction: string, _options, command: Command) => {
-      const { peer, chain, key, json } = command.optsWithGlobals<ProveOptions>()
+      const { peer, chain, key, tokenFile, out, json } = command.optsWithGlobals<ProveOptions>()
+      refuseContradictions(key, tokenFile, out)
       const { proveOnce } = await import('../../node/prove.ts')
       const request = {
         transaction,
         peers: peer,
-        chainId: chainIdOf(chain),
+        chainId: chainIdOption(chain),
         key: key === undefined ? undefined : await loadKeyFile(key),
+        token: tokenFile === undefined ? undefined : await readTokenFile(tokenFile),
+        wantsReceipt: out !== undefined,
       }
       const limit = new AbortController()
       const timer = setTimeout(
@@ -46,19 +58,25 @@ export function registerProve(program: Command): void {
       )
       try {
         const proved = await proveOnce(request, limit.signal)
-        printResult(json === true, describe(transaction, chain, proved), resultOf(proved))
+        const lines = describe(transaction, chain, proved)
+        if (out !== undefined && proved.receipt !== null) {
+          await writeFile(out, `${JSON.stringify(proved.receipt.receipt)}\n`)
+          lines.push(`receipt    ${out}: ${proved.receipt.status}`)
+        }
+        printResult(json === true, lines, resultOf(proved))
       } finally {
         clearTimeout(timer)
       }
     })
 }
 
-function chainIdOf(text: string): string {
-  try {
-    return hash32(text, 'chain')
-  } catch {
-    throw new UsageError(`--chain: expected a chain_id, 64 lower-case hex characters, got ${JSON.stringify(text)}`)
-  }
+function refuseContradictions(key: string | undefined, tokenFile: string | undefined, out: string | undefined): void {
+  if (key !== undefined && tokenFile !== undefined) throw new UsageError('--key and --token-file: expected one of them')
+  if (out !== undefined && key === undefined && tokenFile === undefined)
+    throw new UsageError(
+      "--out: a receipt is given to the trade's parties (--key) and to platform and auditor (--token-file)",
+    )
+  if (tokenFile !== undefined && out === undefined) throw new UsageError('--token-file goes with --out')
 }
 
 function describe(asked: string, chainId: string, { answer, trusted, peer, transaction }: Proved): string[] {
@@ -80,10 +98,11 @@ function describe(asked: string, chainId: string, { answer, trusted, peer, trans
   return lines
 }
 
-const resultOf = ({ answer, trusted, peer, transaction }: Proved): object => ({
+const resultOf = ({ answer, trusted, peer, transaction, receipt }: Proved): object => ({
   valid: true,
   peer,
   trusted,
   transaction,
   ...answer,
+  ...(receipt !== null && { receipt: { status: receipt.status } }),
 })

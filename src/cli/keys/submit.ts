@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock, systemRandomBytes } from '../../node/clock.ts'
 import { bytesToHex, type Hash } from '../../protocol/bytes.ts'
@@ -7,6 +6,7 @@ import { hash32 } from '../../protocol/shape.ts'
 import { fromShape } from '../../config/values.ts'
 import { UsageError } from '../output.ts'
 import { createHttpClient } from '../replay/http-client.ts'
+import { readTokenFile } from '../token-file.ts'
 import { inForceSince, type ChangeFields, type RegistryChange } from './change.ts'
 import { registryError } from './errors.ts'
 import { createRegistryClient, type RegistryClient } from './registry-client.ts'
@@ -51,7 +51,7 @@ export async function submitChange(
 ): Promise<Submitted> {
   const baseUrl = authorityUrl(target.to)
   const pinned = target.chain === undefined ? undefined : pinnedChain(target.chain)
-  const token = target.tokenFile === undefined ? undefined : await readToken(target.tokenFile)
+  const token = target.tokenFile === undefined ? undefined : await readTokenFile(target.tokenFile)
   const { signal } = new AbortController()
   const http = createHttpClient({ baseUrl, token, patienceMs: PATIENCE_MS, signal, notice })
   try {
@@ -98,17 +98,4 @@ function pinnedChain(text: string): Hash {
   const chainId = fromShape(hash32)(text)
   if (chainId !== undefined) return chainId
   throw new UsageError(`--chain: expected a chain_id, 64 lower-case hex characters, got ${JSON.stringify(text)}`)
-}
-
-async function readToken(file: string): Promise<string> {
-  let token: string
-  try {
-    token = (await readFile(file, 'utf8')).trim()
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new UsageError(`--token-file: ${file} cannot be read: ${reason}`)
-  }
-  // The file is never shown: it may be the wrong one and still hold a secret.
-  if (/^[\x21-\x7e]+$/.test(token) && !token.startsWith('{')) return token
-  throw new UsageError(`--token-file: ${file} must hold one token as plain text, a value of tokens.json`)
 }

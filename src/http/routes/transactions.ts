@@ -1,11 +1,12 @@
 import { isJsonObject, refuse, type Shape } from '../../protocol/shape.ts'
 import type { Transaction } from '../../protocol/transaction.ts'
 import { ledgerError } from '../../ports/errors.ts'
-import type { Ledger } from '../../ports/ledger.ts'
+import type { ChainLedger, Ledger } from '../../ports/ledger.ts'
 import type { TransactionPlace } from '../../ports/market-store.ts'
 import type { Caller } from '../access.ts'
 import { defineCall, type Call } from '../call.ts'
 import { arrayOf, documented, integerInQuery, named, nullableOf, objectOf, textOf, type Schema } from '../schema.ts'
+import { receipt } from '../receipt-schema.ts'
 import { hash, height, idIn } from '../schemas.ts'
 import { transaction } from '../transaction-schemas.ts'
 
@@ -61,8 +62,26 @@ function userAskedFor(caller: Caller, asked: string | undefined): string | undef
   return caller.userId
 }
 
+/** `GET /transactions/{id}/receipt`. */
+export const receiptCall = (ledger: Pick<ChainLedger, 'receipt'>): Call =>
+  defineCall({
+    method: 'GET',
+    path: '/transactions/{id}/receipt',
+    access: { roles: ['platform', 'auditor'], others: 'signed-request' },
+    summary: 'The receipt of a transaction: proof of it that needs nobody who can be asked',
+    description: 'For a device of one of its two parties. `solar-node verify` checks it offline.',
+    params: objectOf({ id: idIn('trade-1') }),
+    answer: receipt,
+    statuses: { 200: 'The receipt, under vote policies up to the last final header' },
+    handle: async ({ params, caller }) => ({
+      status: 200,
+      body: await ledger.receipt(params.id, caller.kind === 'device' ? caller.userId : undefined),
+    }),
+  })
+
 /** What was traded. */
 export const transactionCalls = (ledger: Ledger): readonly Call[] => [
+  receiptCall(ledger),
   defineCall({
     method: 'GET',
     path: '/transactions',

@@ -165,15 +165,6 @@ class LevelChain {
     return text === undefined ? undefined : decodeInteger(`level height of tick ${tickId}`, text)
   }
 
-  async correctionsOf(tradeId: string): Promise<readonly TransactionLocation[]> {
-    const prefix = keyOf('correction', `${tradeId}/`)
-    const keys = await this.#db.keys({ gte: prefix, lt: `${prefix}~` }).all()
-    return keys.map((key) => {
-      const [height = '', index = ''] = key.slice(prefix.length).split('/')
-      return { height: Number.parseInt(height, 16), index: Number.parseInt(index, 16) }
-    })
-  }
-
   /** The blocks come out from the top down in one batch: the size is where the keys end, so there is no half of it. */
   async rewind(size: number): Promise<void> {
     const tip = await this.tip()
@@ -202,6 +193,13 @@ class LevelChain {
   async besideChain(hash: Hash): Promise<Block | undefined> {
     const text = await readText(this.#db, keyOf('beside', hash))
     return text === undefined ? undefined : decodeText(`level block ${hash} beside the chain`, text, blockShape)
+  }
+
+  /** Below the tip only, as for registryHeights. */
+  async correctionsOf(tradeId: string): Promise<readonly TransactionLocation[]> {
+    const { size } = await this.tip()
+    const range = { gte: correctionKey(tradeId, 0, 0), lt: correctionKey(tradeId, size, 0) }
+    return (await this.#db.keys(range).all()).map(decodeCorrectionKey)
   }
 
   async historyNodes(subtrees: readonly Subtree[]): Promise<readonly Hash[]> {
@@ -233,11 +231,20 @@ function ownKeys({ header, transactions }: Block): readonly { readonly key: stri
       ? [{ key: heightKey('registryHeight', height), value: '' }]
       : []),
     ...transactions.flatMap((tx, index) =>
-      tx.kind === 'correction'
-        ? [{ key: keyOf('correction', `${tx.corrects}/${sortable(height)}/${sortable(index)}`), value: '' }]
-        : [],
+      tx.kind === 'correction' ? [{ key: correctionKey(tx.corrects, height, index), value: '' }] : [],
     ),
   ]
+}
+
+/** Sorts by trade, height and index; an id has no slash in it. */
+const correctionKey = (tradeId: string, height: number, index: number): string =>
+  keyOf('correction', `${tradeId}/${sortable(height)}/${sortable(index)}`)
+
+function decodeCorrectionKey(key: string): TransactionLocation {
+  const [, height = '', index = ''] = key.split('/')
+  const place = { height: Number.parseInt(height, 16), index: Number.parseInt(index, 16) }
+  if (sortable(place.height) === height && sortable(place.index) === index) return place
+  throw corrupt(`level ${key}`, 'the key of a correction', key)
 }
 
 function decodePlace(key: string, text: string | undefined): TransactionLocation | undefined {

@@ -23,6 +23,8 @@ export const keyspaces = {
   correction: 'q',
   /** header hash of a block that is not on the chain -> the block */
   beside: 'o',
+  /** origin of a log -> the tree that a witness cosigned last */
+  cosigned: 'p',
   /** the genesis that a light node trusts, canonical JSON */
   genesis: 'g',
   /** the trusted headers of a light node and their frontier */

@@ -1,5 +1,6 @@
 import type { ChainStore } from '../../ports/chain-store.ts'
 import type { EvidenceStore, FinalityStore } from '../../ports/finality-store.ts'
+import type { WitnessStore } from '../../ports/witness.ts'
 import type { VoterStore } from '../../ports/voter-store.ts'
 import { chainStore } from './chain-store.ts'
 import { evidenceStore } from './evidence-store.ts'
@@ -7,6 +8,7 @@ import { finalityStore, finalizedAt } from './finality-store.ts'
 import { keyOf } from './keyspaces.ts'
 import { guardLevel, openLevel, readText } from './level.ts'
 import { voterStore } from './voter-store.ts'
+import { witnessStore } from './witness-store.ts'
 
 /** Everything that a validator keeps, in one database. */
 export interface ReplicaStore {
@@ -14,6 +16,7 @@ export interface ReplicaStore {
   readonly finality: FinalityStore
   readonly evidence: EvidenceStore
   readonly voter: VoterStore
+  readonly witness: WitnessStore
   /** The genesis that it replicates, canonical JSON text. */
   genesis(): Promise<string | undefined>
   putGenesis(text: string): Promise<void>
@@ -32,6 +35,7 @@ export async function openReplicaStore(location: string): Promise<ReplicaStore> 
       finality: finalityStore(db, async (hash) => (await chain.heightOf(hash)) !== undefined),
       evidence: evidenceStore(db),
       voter: voterStore(db),
+      witness: witnessStore(db),
       genesis: guardLevel('genesis', () => readText(db, keyOf('genesis'))),
       putGenesis: guardLevel('putGenesis', (text) => db.put(keyOf('genesis'), text, { sync: true })),
       finalizedAt: guardLevel('finalizedAt', (height) => finalizedAt(db, height)),

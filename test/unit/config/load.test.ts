@@ -58,6 +58,7 @@ describe('config/load', () => {
       },
       minTradeMicro: 10_000n,
       priceBand: undefined,
+      witnesses: [],
       rateLimitPerSecond: 200,
       passphraseFile: undefined,
       logLevel: 'info',
@@ -73,6 +74,7 @@ describe('config/load', () => {
       chainId: undefined,
       headerWindow: 5,
       vote: true,
+      staleAfterMs: 900_000,
       passphraseFile: undefined,
       logLevel: 'info',
     })
@@ -192,6 +194,16 @@ voters:
     assert.match(refusal({ flags: { passphraseFile: '' } }), /^passphrase_file: .* \(from --passphrase-file\)$/)
   })
 
+  it('takes witnesses from the file, each with its URL, name and key', () => {
+    const witness = { url: 'https://witness.example.org/', name: 'witness.example.org/w1', public_key: KEY }
+    const file = yaml(`witnesses:\n  - ${JSON.stringify(witness)}\n`)
+    assert.deepEqual(loadAuthorityConfig({ flags: {}, env: {}, file }).witnesses, [witness])
+    for (const wrong of [{ url: 'ftp://x' }, { name: 'a b' }, { public_key: 'abc' }]) {
+      const bad = yaml(`witnesses:\n  - ${JSON.stringify({ ...witness, ...wrong })}\n`)
+      assert.match(refusal({ file: bad }), new RegExp(`^witnesses\\[0\\]\\.${Object.keys(wrong).join('')}: `))
+    }
+  })
+
   it('names the item and the field in a list', () => {
     const file = yaml(`voters:\n  - {id: a, public_key: ${KEY}}\n  - {id: b, public_key: abc}\n`)
     assert.equal(
@@ -252,7 +264,7 @@ voters:
 
   it('asks for a mode and for a peer where they are missing', () => {
     assert.match(refusal({}, loadNodeConfig), /--mode=authority or --mode=light/)
-    assert.match(refusal({ flags: { mode: 'full' } }, loadNodeConfig), /^mode: expected authority or light, got "full"/)
+    assert.match(refusal({ flags: { mode: 'full' } }, loadNodeConfig), /^mode: expected authority, light, validator, got "full"/)
     assert.match(refusal({ flags: { mode: 'light' } }, loadNodeConfig), /--peer/)
   })
 
@@ -277,7 +289,7 @@ voters:
     assert.ok(files.length >= 3, files.join())
     for (const name of files) {
       const file = join(shipped, name)
-      const flags = name === 'light.yaml' ? { peer: [PEER] } : {}
+      const flags = name === 'light.yaml' || name === 'validator.yaml' ? { peer: [PEER] } : {}
       assert.ok(loadNodeConfig({ flags, env: {}, file }), name)
     }
   })

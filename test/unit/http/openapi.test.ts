@@ -5,6 +5,7 @@ import { createEventStream } from '../../../src/http/event-stream.ts'
 import { createMetrics } from '../../../src/http/metrics.ts'
 import { openApiDocument } from '../../../src/http/openapi.ts'
 import { blockCalls } from '../../../src/http/routes/blocks.ts'
+import { checkpointCalls } from '../../../src/http/routes/checkpoint.ts'
 import { eventCalls } from '../../../src/http/routes/events.ts'
 import { operationCalls } from '../../../src/http/routes/operations.ts'
 import { orderCalls } from '../../../src/http/routes/orders.ts'
@@ -38,6 +39,7 @@ function everyCall(): readonly Call[] {
     ...tickCalls(ledger),
     ...orderCalls(ledger, keyLimit),
     ...transactionCalls(ledger),
+    ...checkpointCalls(ledger),
     ...registryCalls(ledger, keyLimit),
     ...eventCalls(createEventStream(ledger, createTestClock())),
     ...operationCalls({ node, readiness: () => [], metrics }),
@@ -66,6 +68,7 @@ describe('API document', () => {
       'GET /blocks/{block_hash}/merkle-proof/',
       'GET /blocks/{block_hash}/status/',
       'GET /blocks/{block_hash}/votes/',
+      'GET /checkpoint',
       'GET /events',
       'GET /genesis',
       'GET /health',
@@ -77,6 +80,7 @@ describe('API document', () => {
       'GET /ready',
       'GET /registry',
       'GET /transactions',
+      'GET /transactions/{id}/receipt',
       'POST /blocks/propose/',
       'POST /blocks/{header_hash}/vote/',
       'POST /orders/',

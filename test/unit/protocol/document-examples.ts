@@ -2,14 +2,37 @@ import { canonicalText } from '../../../src/protocol/canonical-json.ts'
 import { bytesToHex } from '../../../src/protocol/bytes.ts'
 import { historyLeaf, MemoryTree } from '../../../src/protocol/history.ts'
 import { merkleProof } from '../../../src/protocol/merkle.ts'
+import type { Receipt } from '../../../src/protocol/receipt.ts'
 import { registryLeaf } from '../../../src/protocol/registry.ts'
 import { formatAuthorization, signRequest } from '../../../src/protocol/request.ts'
-import { signingBytes } from '../../../src/protocol/signature.ts'
+import { cosignNote, formatNote, formatSignature } from '../../../src/protocol/note.ts'
+import { signCheckpoint } from '../../../src/protocol/checkpoint.ts'
+import { signingBytes, signingKeyFromSecret } from '../../../src/protocol/signature.ts'
 import { canonicalTransaction, hashTransaction } from '../../../src/protocol/transaction.ts'
 import { sha256Hex } from '../../../src/protocol/hash.ts'
 import { signVote, type VoteBody } from '../../../src/protocol/vote.ts'
-import { CHAIN_ID, GENESIS, REGISTRY, sealTestChain } from '../../vectors/chain-cases.ts'
-import { testKey, testNonce, testSecretHex } from '../../vectors/keys.ts'
+import { CHAIN_ID, GENESIS, REGISTRY, sealTestChain, type TestBlock } from '../../vectors/chain-cases.ts'
+import { testKey, testNonce, testSecret, testSecretHex } from '../../vectors/keys.ts'
+
+/** The receipt of the last trade of height 0: no anchor, no handover, and the genesis has the sealer. */
+function firstReceipt([first]: readonly TestBlock[]): Receipt {
+  const { sealed, transactions } = first!
+  const index = transactions.length - 1
+  return {
+    version: 1,
+    genesis: GENESIS,
+    transaction: transactions[index]!,
+    merkle_proof: merkleProof(transactions.map(hashTransaction), index),
+    ...sealed,
+    parent_header: null,
+    handovers: [],
+    entry: REGISTRY.entry(sealed.header.miner_id)!,
+    registry_proof: null,
+    policy: REGISTRY.policy,
+    policy_proof: null,
+    votes: [],
+  }
+}
 
 /** What the examples of docs/protocol.md must say, computed by the code: name -> text of the block. */
 export function documentExamples(): Readonly<Record<string, string>> {
@@ -29,6 +52,8 @@ export function documentExamples(): Readonly<Record<string, string>> {
   } as const
   const credential = signRequest('alice', CHAIN_ID, request, testKey('alice'))
   const { method, path, timestamp, id } = request
+  const tree = { origin: GENESIS.origin, size: chain.length, root: history.root(chain.length) }
+  const checkpoint = signCheckpoint(tree, testKey('authority'))
   return {
     genesis: JSON.stringify(GENESIS, null, 2),
     'chain-id': CHAIN_ID,
@@ -61,6 +86,16 @@ export function documentExamples(): Readonly<Record<string, string>> {
     'secret-key': testSecretHex('alice'),
     'public-key': testKey('alice').publicKey,
     vote: JSON.stringify(signVote(vote, testKey('alice')), null, 2),
+    checkpoint: formatNote(checkpoint).trimEnd(),
+    cosignature: formatSignature(
+      cosignNote(
+        checkpoint.text,
+        'witness.example/one',
+        1_760_000_900,
+        signingKeyFromSecret(testSecret('witness.example/one')),
+      ),
+    ).trimEnd(),
+    receipt: canonicalText(firstReceipt(chain)),
     'request-body': canonicalText({ method, path, timestamp, id }),
     authorization: `Authorization: ${formatAuthorization(credential)}`,
   }

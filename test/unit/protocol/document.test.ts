@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
+import { verifyReceipt } from '../../../src/protocol/receipt-verify.ts'
 import * as limits from '../../../src/protocol/limits.ts'
 import { documentExamples } from './document-examples.ts'
 
@@ -19,6 +20,11 @@ describe('docs/protocol.md', () => {
   for (const [name, text] of Object.entries(computed)) {
     it(`is right about ${name}`, () => assert.equal(shown.get(name), text))
   }
+
+  it('shows a receipt that verifies', () => {
+    const verdict = verifyReceipt(JSON.parse(shown.get('receipt')!), shown.get('chain-id')!)
+    assert.ok(verdict.ok && verdict.status === 'final')
+  })
 
   it('names the limits that the code has', () => {
     const thousands = (n: number) => n.toLocaleString('en')

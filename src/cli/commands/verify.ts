@@ -1,0 +1,82 @@
+import { readFile, stat } from 'node:fs/promises'
+import type { Command } from 'commander'
+import { verifyReceipt, type ReceiptVerdict } from '../../protocol/receipt-verify.ts'
+import { chainIdOption, EXIT, printResult, UsageError } from '../output.ts'
+
+const EXAMPLES = `
+Examples:
+  solar-node verify receipt.json --chain <chain_id>
+  solar-node verify receipt.json --chain <chain_id> --json
+
+It needs no network. Exit 0: valid, final or at least sealed; 1: not, or no receipt; each with the reason.`
+
+/** Far above any receipt: with a registry of 1,000 in its genesis it has some 200 KB. */
+const MAX_BYTES = 64 * 1024 * 1024
+
+interface VerifyOptions {
+  readonly chain: string
+  readonly json?: true
+}
+
+/** `solar-node verify`: a receipt against a pinned chain_id, offline. */
+export function registerVerify(program: Command): void {
+  program
+    .command('verify')
+    .description('check a receipt against a pinned chain, without any network')
+    .argument('<receipt.json>', 'a receipt, as prove --out or the platform gave it')
+    .requiredOption('--chain <chain_id>', 'the chain to trust')
+    .addHelpText('after', EXAMPLES)
+    .action(async (file: string, _options, command: Command) => {
+      const { chain, json } = command.optsWithGlobals<VerifyOptions>()
+      const verdict = verifyReceipt(await readJson(file), chainIdOption(chain))
+      printResult(json === true, describe(verdict), resultOf(verdict))
+      if (!verdict.ok) process.exitCode = EXIT.failed
+    })
+}
+
+/** The parsed file; `undefined` for what is not JSON, which is no receipt. */
+async function readJson(file: string): Promise<unknown> {
+  const text = await readFileOrRefuse(file)
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+async function readFileOrRefuse(file: string): Promise<string> {
+  try {
+    const { size } = await stat(file)
+    if (size <= MAX_BYTES) return await readFile(file, 'utf8')
+  } catch (error) {
+    throw new UsageError(
+      `${file}: expected a readable file (${error instanceof Error ? error.message : String(error)})`,
+    )
+  }
+  throw new Error(`${file} is no receipt: it has more than ${MAX_BYTES} bytes`)
+}
+
+function describe(verdict: ReceiptVerdict): string[] {
+  const lines = verdict.passed.map(({ check, detail }) => `${check.padEnd(12)}${detail}`)
+  if (!verdict.ok)
+    return [...lines, `${verdict.failed.padEnd(12)}FAILED ${verdict.code}: ${verdict.reason}`, 'not valid']
+  const { transaction, anchor, header } = verdict.receipt
+  const upTo = `block ${(anchor?.header ?? header).height}`
+  return [
+    ...lines,
+    verdict.status === 'final'
+      ? `valid       ${transaction.id} is final`
+      : `valid       ${transaction.id} is sealed, not final: the votes that finality takes are not in this receipt`,
+    `            corrections above ${upTo}, if there are any, are not in it`,
+  ]
+}
+
+function resultOf(verdict: ReceiptVerdict): object {
+  const { passed } = verdict
+  if (!verdict.ok) {
+    const { failed, code, reason } = verdict
+    return { valid: false, passed, failed, code, reason }
+  }
+  const { status, net, witnesses, receipt } = verdict
+  return { valid: true, status, transaction: receipt.transaction, net, witnesses, passed }
+}

@@ -1,0 +1,80 @@
+import type { ChainStore, StoredHeader, TransactionLocation } from '../../src/ports/chain-store.ts'
+import type { Block } from '../../src/protocol/block.ts'
+import type { Hash } from '../../src/protocol/bytes.ts'
+import { hashTransaction } from '../../src/protocol/transaction.ts'
+import { appendedNodes, historyLeaf, type Subtree } from '../../src/protocol/history.ts'
+
+const nameOf = ({ level, index }: Subtree): string => `${level}/${index}`
+
+/** A chain store in memory, for long chains that are made in a moment: it passes the contract but for durability. */
+export function createMemoryChainStore(): ChainStore {
+  const blocks: { readonly block: Block; readonly hash: Hash }[] = []
+  const heights = new Map<Hash, number>()
+  const byId = new Map<string, TransactionLocation>()
+  const byHash = new Map<Hash, TransactionLocation>()
+  const corrections = new Map<string, TransactionLocation[]>()
+  const nodes = new Map<string, Hash>()
+  const ticks = new Map<string, number>()
+  const beside = new Map<Hash, Block>()
+  const clear = (): void => {
+    blocks.length = 0
+    for (const map of [heights, byId, byHash, corrections, nodes, ticks]) map.clear()
+  }
+  const read = (subtree: Subtree): Hash => nodes.get(nameOf(subtree))!
+
+  function append(block: Block, hash: Hash, txHashes: readonly Hash[]): void {
+    const height = blocks.length
+    blocks.push({ block, hash })
+    heights.set(hash, height)
+    beside.delete(hash)
+    if (block.transactions[0] !== undefined) ticks.set(block.transactions[0].tick_id, height)
+    block.transactions.forEach((tx, index) => {
+      byId.set(tx.id, { height, index })
+      byHash.set(txHashes[index]!, { height, index })
+      if (tx.kind !== 'correction') return
+      corrections.set(tx.corrects, [...(corrections.get(tx.corrects) ?? []), { height, index }])
+    })
+    for (const node of appendedNodes(height, historyLeaf(hash), read)) nodes.set(nameOf(node), node.hash)
+  }
+
+  const stored = ({ block: { header, signature }, hash }: (typeof blocks)[number]): StoredHeader => ({
+    header,
+    signature,
+    hash,
+  })
+  return {
+    size: () => Promise.resolve(blocks.length),
+    append: (block, hash, txHashes) => {
+      append(block, hash, txHashes)
+      return Promise.resolve()
+    },
+    headers: (from, count) => Promise.resolve(blocks.slice(from, from + count).map(stored)),
+    registryHeights: () =>
+      Promise.resolve(
+        blocks.flatMap(({ block }, height) =>
+          block.transactions.some(({ kind }) => kind === 'registry') ? [height] : [],
+        ),
+      ),
+    heightOf: (hash) => Promise.resolve(heights.get(hash)),
+    block: (height) => Promise.resolve(blocks[height]?.block),
+    locate: (by) => Promise.resolve('tx_id' in by ? byId.get(by.tx_id) : byHash.get(by.tx_hash)),
+    places: (ids) => Promise.resolve(ids.map((id) => byId.get(id))),
+    heightOfTick: (tickId) => Promise.resolve(ticks.get(tickId)),
+    rewind: (size) => {
+      const removed = blocks.slice(size)
+      const kept = blocks.slice(0, size)
+      clear()
+      for (const { block, hash } of kept) append(block, hash, block.transactions.map(hashTransaction))
+      for (const { block, hash } of removed) beside.set(hash, block)
+      return Promise.resolve()
+    },
+    putBeside: (block, hash) => {
+      beside.set(hash, block)
+      return Promise.resolve()
+    },
+    besideChain: (hash) => Promise.resolve(beside.get(hash)),
+    correctionsOf: (tradeId) => Promise.resolve(corrections.get(tradeId) ?? []),
+    historyNodes: (subtrees) => Promise.resolve(subtrees.map(read)),
+    close: () => Promise.resolve(),
+  }
+}

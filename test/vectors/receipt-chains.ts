@@ -1,0 +1,154 @@
+import type { AnchorAnswer } from '../../src/protocol/messages.ts'
+import type { Receipt } from '../../src/protocol/receipt.ts'
+import { createTestChain, entryOf, genesisOf, namedKey, type TestChain } from '../helpers/test-chain.ts'
+
+/** The chains behind the vectors of receipts, anchors and checkpoints: one for each way in which a block becomes final. */
+
+/** A receipt with the chain that it belongs to. */
+export interface MadeReceipt {
+  readonly name: string
+  readonly chain_id: string
+  readonly receipt: Receipt
+}
+
+/** The answer to a libp2p `anchor` request from the genesis. */
+export interface MadeAnchor {
+  readonly name: string
+  readonly chain_id: string
+  readonly genesis: object
+  readonly answer: AnchorAnswer
+}
+
+const authority = entryOf('authority', 'authority', 'authority recovery')
+const households = [entryOf('alice', 'voter'), entryOf('bob', 'voter'), entryOf('carol', 'voter')]
+const validators = ['v1', 'v2', 'v3'].map((id) => entryOf(id, 'validator'))
+
+export const WITNESSES = ['witness.example/one', 'witness.example/two'] as const
+
+async function authorityChain(): Promise<TestChain> {
+  const made = await createTestChain(genesisOf({ policy: 'authority' }, authority, ...households))
+  await made.trade(3)
+  return made
+}
+
+async function votesChain(): Promise<TestChain> {
+  const made = await createTestChain(genesisOf({ policy: 'votes', threshold: 2 }, authority, ...households))
+  await made.trade(5)
+  await made.trade(2)
+  await made.change(
+    { action: 'enrol', subject_id: 'dave', role: 'voter', public_key: namedKey('dave').publicKey },
+    'dave',
+  )
+  await made.trade(1)
+  return made
+}
+
+async function validatorsChain(): Promise<TestChain> {
+  const genesis = genesisOf({ policy: 'validators', threshold: 2 }, authority, ...validators, ...households)
+  const made = await createTestChain(genesis)
+  await made.trade(2)
+  await made.change(
+    { action: 'policy', subject_id: 'authority', finality: { policy: 'validators', threshold: 3 } },
+    'authority',
+  )
+  await made.trade(1)
+  await made.change(
+    { action: 'enrol', subject_id: 'v4', role: 'validator', public_key: namedKey('v4').publicKey },
+    'v4',
+  )
+  await made.trade(4)
+  for (const id of ['v1', 'v2']) await made.ack(id, 1)
+  for (const id of ['v1', 'v2', 'v3']) await made.ack(id, 3)
+  for (const id of ['v2', 'v3', 'v4']) await made.ack(id, 4)
+  return made
+}
+
+/** The authority loses its key after height 1 and comes back with another. */
+async function recoveredChain(): Promise<TestChain> {
+  const made = await authorityChain()
+  await made.trade(1)
+  made.sealAs('authority', 'authority, new')
+  await made.change(
+    { action: 'recover', subject_id: 'authority', public_key: namedKey('authority, new').publicKey },
+    'authority recovery',
+  )
+  await made.trade(2)
+  return made
+}
+
+async function correctedChain(): Promise<TestChain> {
+  const made = await authorityChain()
+  await made.correct('tx-tick-0-1', '-0.5', '-0.1')
+  await made.trade(1)
+  await made.correct('tx-tick-0-1', '0.25', '0.05')
+  await made.trade(2)
+  return made
+}
+
+async function makeReceipts(): Promise<readonly MadeReceipt[]> {
+  const made: MadeReceipt[] = []
+  const add = async (name: string, of: TestChain, id: string): Promise<void> => {
+    made.push({ name, chain_id: of.chain.chainId, receipt: await of.receipt(id) })
+  }
+  const plain = await authorityChain()
+  await add('authority, height 0', plain, 'tx-tick-0-2')
+  for (let i = 0; i < 6; i++) await plain.trade(i + 1)
+  await add('authority, with an anchor', plain, 'tx-tick-0-2')
+  await add('authority, the tip', plain, 'tx-tick-6-3')
+  await plain.checkpoint(...WITNESSES)
+  await add('authority, with a checkpoint', plain, 'tx-tick-2-1')
+
+  const votes = await votesChain()
+  await add('votes:2 without votes', votes, 'tx-tick-1-0')
+  await votes.ack('alice', 1)
+  await add('votes:2 with one vote, sealed', votes, 'tx-tick-1-0')
+  await votes.ack('bob', 3)
+  await add('votes:2 with a quorum', votes, 'tx-tick-1-1')
+  await add('votes:2 with a quorum and an anchor', votes, 'tx-tick-0-4')
+  await votes.ack('dave', 3)
+  await votes.ack('carol', 3)
+  await add('votes:2, voters under a registry that has changed', votes, 'tx-tick-0-0')
+
+  const validated = await validatorsChain()
+  await add('validators:3 with a quorum and two handovers', validated, 'tx-tick-0-1')
+  await add('validators:3, a block between two handovers', validated, 'tx-tick-2-0')
+  await add('validators:3, the last final block', validated, 'tx-tick-4-3')
+  await add('validators:2, a handover itself', validated, 'change-1')
+
+  const recovered = await recoveredChain()
+  await add('a recovered authority', recovered, 'tx-tick-1-0')
+  await add('a recovered authority, sealed by the new key', recovered, 'tx-tick-3-1')
+  await add('the recovery itself', recovered, 'change-2')
+
+  const corrected = await correctedChain()
+  await add('a trade with two corrections', corrected, 'tx-tick-0-1')
+  await add('a correction', corrected, 'fix-1')
+  return made
+}
+
+async function makeAnchors(): Promise<readonly MadeAnchor[]> {
+  const votes = await votesChain()
+  for (const id of ['alice', 'bob']) await votes.ack(id, 3)
+  const chains = [
+    ['authority', await authorityChain()],
+    ['votes:2', votes],
+    ['validators, two handovers', await validatorsChain()],
+    ['a recovered authority', await recoveredChain()],
+  ] as const
+  return await Promise.all(
+    chains.map(async ([name, made]) => {
+      const { genesis, chainId } = made.chain
+      return { name, chain_id: chainId, genesis, answer: await made.anchor(null, null) }
+    }),
+  )
+}
+
+/** Made once, at the start: everything in them follows from the test keys. */
+export const RECEIPTS = await makeReceipts()
+export const ANCHORS = await makeAnchors()
+
+export function receiptNamed(name: string): MadeReceipt {
+  const found = RECEIPTS.find((made) => made.name === name)
+  if (found === undefined) throw new Error(`there is no receipt ${name}`)
+  return found
+}
