@@ -137,10 +137,43 @@ function orderOf(reading: Reading, rules: ReadingRules): Order | undefined {
 }
 
 /** Takes the rows of a file one after another. */
-export interface ReadingCollector {
+export interface Collector<Result> {
   /** A row with its line number; a row that cannot be used is noted, not thrown. */
   add(fields: readonly string[], line: number): void
-  finish(): Readings
+  finish(): Result
+}
+export type ReadingCollector = Collector<Readings>
+
+/** The readings of an interval themselves: what late ones are compared with. */
+export interface MeteredInterval {
+  readonly tick_id: string
+  /** Unix milliseconds. */
+  readonly timestamp: number
+  /** pv - load by household, micro-kWh, in the order of the rows. */
+  readonly nets: ReadonlyMap<string, bigint>
+}
+
+/** Collects what the meters said, by time; the last of several readings of a household in an interval is a bad row. */
+export function collectNets(
+  columns: ReadingColumns,
+): Collector<{ intervals: readonly MeteredInterval[]; bad: readonly BadRow[] }> {
+  const intervals = new Map<string, { tick_id: string; timestamp: number; nets: Map<string, bigint> }>()
+  const bad: BadRow[] = []
+  return {
+    add: (fields, line) => {
+      try {
+        const { tick_id, timestamp, household, netMicro } = parseReading(columns, fields)
+        const { nets } = intervals.get(tick_id) ?? { nets: new Map<string, bigint>() }
+        if (nets.has(household)) refuse('household', 'one reading an interval', household)
+        nets.set(household, netMicro)
+        intervals.set(tick_id, { tick_id, timestamp, nets })
+      } catch (error) {
+        if (!isSolarError(error)) throw error
+        bad.push({ line, reason: error.message })
+      }
+    },
+    finish: () => ({ intervals: [...intervals.values()].sort((a, b) => a.timestamp - b.timestamp), bad }),
+  }
 }
 
 interface OpenInterval {

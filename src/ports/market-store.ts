@@ -135,6 +135,8 @@ export interface TransactionPlace {
 export interface TransactionQuery {
   /** Only trades of this party (either side), and corrections of them. */
   readonly user_id?: string
+  /** Only corrections of this trade. */
+  readonly corrects?: string
   /** Unix milliseconds, inclusive. */
   readonly from: number
   /** Unix milliseconds, exclusive. */

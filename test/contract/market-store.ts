@@ -497,6 +497,10 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
           'their-fix',
         ])
         assert.deepEqual(idsOf(await store.transactions({ ...all, user_id: 'nobody' })), [])
+        for (const user of [{}, { user_id: 'me' }]) {
+          assert.deepEqual(idsOf(await store.transactions({ ...all, ...user, corrects: 'sold' })), ['fix'])
+        }
+        assert.deepEqual(idsOf(await store.transactions({ ...all, corrects: 'nothing' })), [])
         const since = await store.transactions({ user_id: 'me', from: T0 + 1, to: MAX, limit: 5 })
         assert.deepEqual(idsOf(since), ['fix'])
       })

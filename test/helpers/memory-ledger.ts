@@ -281,9 +281,10 @@ export function createMemoryLedger(): MemoryLedger {
       if (order === undefined) throw ledgerError('unknown_order', { order_id: id })
       return { order, status: 'open', transactions: [] }
     }),
-    transactions: later(({ user_id, from, to, after, limit }) => {
+    transactions: later(({ user_id, corrects, from, to, after, limit }) => {
       const all = places().filter(({ transaction: tx }) => {
         const isParty = tx.kind === 'trade' && [tx.from_user_id, tx.to_user_id].includes(user_id ?? '')
+        if (corrects !== undefined && !(tx.kind === 'correction' && tx.corrects === corrects)) return false
         return tx.timestamp >= from && tx.timestamp < to && (user_id === undefined || isParty)
       })
       const start = after === undefined ? 0 : Number(after)

@@ -19,6 +19,7 @@ import {
 import { hexToBytes } from '../../src/protocol/bytes.ts'
 import { isSolarError } from '../../src/protocol/errors.ts'
 import { merkleProof, merkleProofShape, merkleRoot, verifyMerkleProof } from '../../src/protocol/merkle.ts'
+import { RegistryTree } from '../../src/protocol/registry-tree.ts'
 import { testHeaderHash, testLeaf } from '../vectors/keys.ts'
 import {
   naiveConsistency,
@@ -93,10 +94,7 @@ describe('block Merkle tree against its naive definition', function () {
     for (let size = 1; size <= 300; size++) {
       const leaves = LEAVES.slice(0, size)
       const header = { merkle_root: naiveMerkleRoot(leaves), tx_count: size }
-      // Above 130 every index of the sizes around a power of two, and of the others the edges and the middle.
-      const whole = size <= 130 || [255, 256, 257, 300].includes(size)
-      const indices = whole ? leaves.keys() : [0, 1, size >> 1, size - 2, size - 1]
-      for (const index of indices) {
+      for (const index of leaves.keys()) {
         const proof = merkleProof(leaves, index)
         assert.deepEqual(proof.path, naiveMerklePath(leaves, index))
         assert.deepEqual(verifyMerkleProof(leaves[index]!, merkleProofShape(proof, 'proof'), header), { ok: true })
@@ -201,21 +199,38 @@ describe('RFC 9162 tree against its recursive definition', function () {
     }
   }
 
-  it('has the same inclusion and consistency paths for every (m, n) up to 130, and all verify', () => {
-    for (let n = 1; n <= 130; n++) {
+  it('has the same inclusion and consistency paths for every (m, n) up to 300, and all verify', () => {
+    for (let n = 1; n <= 300; n++) {
       const data = HEADERS.slice(0, n)
       for (let m = 0; m <= n; m++) checkPair(data, m)
     }
   })
 
-  it('has the same paths for random (m, n) up to 300', () => {
-    const pair = fc
-      .integer({ min: 131, max: 300 })
-      .chain((n) => fc.tuple(fc.integer({ min: 0, max: n }), fc.constant(n)))
-    fc.assert(
-      fc.property(pair, ([m, n]) => checkPair(HEADERS.slice(0, n), m)),
-      { numRuns: 200 },
-    )
+  it('refuses every index with the path of another, every size with the path of another', () => {
+    for (const n of [1, 2, 3, 7, 8, 9, 64, 65, 255, 256, 257, 300]) {
+      const root = tree.root(n)
+      for (let m = 0; m < n; m += Math.max(1, n >> 4)) {
+        const leaf = historyLeaf(HEADERS[m]!)
+        const { path } = tree.inclusion(m, n)
+        for (let index = 0; index < n + 2; index++) {
+          const verdict = verifyInclusion(leaf, { leaf_index: index, tree_size: n, path }, root)
+          assert.equal(verdict.ok, index === m, `${m} of ${n} as ${index}`)
+        }
+        for (const changed of [path.slice(1), path.slice(0, -1), [...path, leaf], [leaf, ...path]]) {
+          if (changed.length === path.length) continue
+          assert.ok(!verifyInclusion(leaf, { leaf_index: m, tree_size: n, path: changed }, root).ok)
+        }
+      }
+    }
+  })
+
+  it('gives the proofs of a registry as those of any such tree, for every leaf up to 300', () => {
+    let registry = RegistryTree.empty<number>()
+    for (let n = 1; n <= 300; n++) {
+      registry = registry.with(n - 1, n - 1, historyLeaf(HEADERS[n - 1]!))
+      assert.equal(registry.root, naiveTreeHash(HEADERS.slice(0, n)))
+      for (let m = 0; m < n; m++) assert.deepEqual(registry.inclusion(m), tree.inclusion(m, n))
+    }
   })
 
   it('appends exactly the nodes of the subtrees that become complete', () => {

@@ -5,6 +5,7 @@ const EXAMPLES = `
 Examples:
   solar-node replay readings.csv --to http://127.0.0.1:8080 --token-file ./operator.token
   solar-node replay readings.csv --to http://127.0.0.1:8080 --token-file ./operator.token --speed 2
+  solar-node replay readings.csv --corrections late.csv --to ... --token-file ... --platform-token-file ./platform.token
 
 FILE.csv has a header line with interval_start_local (or timestamp), household, load_kwh, pv_kwh and price_usd_per_kwh
 (or price_per_kwh). A replay that was broken off, or is run again, commits nothing twice.`
@@ -16,6 +17,8 @@ interface ReplayFlags {
   readonly speed?: string
   readonly tokenFile?: string
   readonly feedIn: string
+  readonly corrections?: string
+  readonly platformTokenFile?: string
   readonly skipBad?: true
   readonly json?: true
 }
@@ -29,11 +32,14 @@ export function registerReplay(program: Command): void {
     .requiredOption('--to <url>', 'the authority, such as http://127.0.0.1:8080')
     .option('--speed <ticks>', 'ticks a second (default: as fast as the authority takes them)')
     .option('--token-file <file>', 'file with one operator token as plain text')
+    .option('--corrections <file.csv>', 'late meter readings: what was traded beyond them is corrected')
+    .option('--platform-token-file <file>', 'with --corrections: file with one platform token as plain text')
     .option('--feed-in <price>', 'what sellers ask for a kWh', '0.08')
     .option('--skip-bad', 'leave bad rows out instead of refusing the file')
     .addHelpText('after', EXAMPLES)
     .action(async (file: string, _options, command: Command) => {
-      const { to, speed, tokenFile, feedIn, skipBad, json } = command.optsWithGlobals<ReplayFlags>()
+      const flags = command.optsWithGlobals<ReplayFlags>()
+      const { to, speed, tokenFile, feedIn, skipBad, json, corrections, platformTokenFile } = flags
       const { runReplay } = await import('../replay/replay.ts')
       const stop = new AbortController()
       const onSignal = (): void => {
@@ -51,6 +57,8 @@ export function registerReplay(program: Command): void {
           json: json === true,
           ...(speed !== undefined && { speed: ticksPerSecond(speed) }),
           ...(tokenFile !== undefined && { tokenFile }),
+          ...(corrections !== undefined && { corrections }),
+          ...(platformTokenFile !== undefined && { platformTokenFile }),
         },
         { stdout: process.stdout, stderr: process.stderr, signal: stop.signal },
       )

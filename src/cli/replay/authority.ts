@@ -77,7 +77,7 @@ function heightOf(what: string, value: unknown, name: string): number | null {
 }
 
 /** The object of a 2xx answer. Throws `no_access`, `refused`, `bad_answer`. */
-function okBody(what: string, { status, body }: HttpAnswer): Record<string, unknown> {
+export function okBody(what: string, { status, body }: HttpAnswer): Record<string, unknown> {
   const { code, detail } = problemOf(body)
   if (status === 401 || status === 403) {
     const hint =

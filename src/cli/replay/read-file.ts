@@ -1,10 +1,12 @@
 import { createReadStream } from 'node:fs'
 import { parse, type Info } from 'csv-parse'
 import {
+  collectNets,
   collectReadings,
   findColumns,
   type BadRow,
-  type ReadingCollector,
+  type Collector,
+  type ReadingColumns,
   type ReadingRules,
   type Readings,
 } from '../../market/readings.ts'
@@ -20,9 +22,19 @@ interface ParsedRow {
  * Reads a CSV file of meter readings. The whole file is read before anything is sent: whether it has bad rows must be known
  * first. Throws `bad_option` if there is no such file, `bad_file` without a usable header line.
  */
-export async function readReadings(file: string, rules: ReadingRules, signal?: AbortSignal): Promise<Readings> {
+export const readReadings = (file: string, rules: ReadingRules, signal?: AbortSignal): Promise<Readings> =>
+  readRows(file, (columns) => collectReadings(columns, rules), signal)
+
+/** What the meters of a file said; throws as `readReadings`. */
+export const readNets = (file: string, signal?: AbortSignal) => readRows(file, collectNets, signal)
+
+async function readRows<Result extends { readonly bad: readonly BadRow[] }>(
+  file: string,
+  collect: (columns: ReadingColumns) => Collector<Result>,
+  signal: AbortSignal | undefined,
+): Promise<Result> {
   const unparsed: BadRow[] = []
-  let collector: ReadingCollector | undefined
+  let collector: Collector<Result> | undefined
   const parser = parse({
     bom: true,
     info: true,
@@ -40,7 +52,7 @@ export async function readReadings(file: string, rules: ReadingRules, signal?: A
   source.on('error', (error) => parser.destroy(error))
   try {
     for await (const { record, info } of source.pipe(parser) as AsyncIterable<ParsedRow>) {
-      if (collector === undefined) collector = collectReadings(columnsOf(file, record), rules)
+      if (collector === undefined) collector = collect(columnsOf(file, record))
       else collector.add(record, info.lines)
     }
   } catch (error) {

@@ -7,7 +7,8 @@ import { DEFAULT_MIN_TRADE_MICRO } from '../../protocol/limits.ts'
 import { createAuthorityClient, type Authority } from './authority.ts'
 import { replayError } from './errors.ts'
 import { createHttpClient } from './http-client.ts'
-import { readReadings } from './read-file.ts'
+import { sendLateReadings, type LateParts } from './corrections.ts'
+import { readNets, readReadings } from './read-file.ts'
 import { createReport, type Output, type Report, type Totals } from './report.ts'
 
 /** The command line of `solar-node replay`, as it was typed. */
@@ -19,6 +20,10 @@ export interface ReplayOptions {
   readonly speed?: number
   /** File with one operator token as plain text. */
   readonly tokenFile?: string
+  /** Late readings, a file of the same columns: what was traded beyond them is corrected. Takes `platformTokenFile`. */
+  readonly corrections?: string
+  /** File with one platform token as plain text. */
+  readonly platformTokenFile?: string
   /** What sellers ask, currency a kWh, a decimal. */
   readonly feedIn: string
   /** Leaves bad rows out; otherwise a file with bad rows is not sent at all. */
@@ -56,25 +61,37 @@ export async function runReplay(options: ReplayOptions, io: ReplayIo): Promise<n
     io.stderr.write(options.json ? `${JSON.stringify({ error: { code, message } })}\n` : `solar-node: ${message}\n`)
   }
   try {
-    const { baseUrl, rules, token } = await checkOptions(options)
+    const { baseUrl, rules, token, platformToken } = await checkOptions(options)
     const readings = await readReadings(options.file, rules, io.signal)
     report.badRows(readings.bad)
     if (readings.bad.length > 0 && !options.skipBad) {
       throw replayError('bad_rows', { file: options.file, count: readings.bad.length })
     }
+    const late =
+      options.corrections === undefined ? undefined : await readLate(options, options.corrections, io.signal, report)
     const grace = gracePeriod(io.signal)
-    const http = createHttpClient({
-      baseUrl,
-      token,
-      patienceMs: io.patienceMs ?? PATIENCE_MS,
-      signal: grace.signal,
-      notice: (line) => report.notice(line),
-    })
+    const clientWith = (bearer: string | undefined) =>
+      createHttpClient({
+        baseUrl,
+        token: bearer,
+        patienceMs: io.patienceMs ?? PATIENCE_MS,
+        signal: grace.signal,
+        notice: (line) => report.notice(line),
+      })
+    const http = clientWith(token)
+    const platform = clientWith(platformToken)
     try {
-      await sendAll(createAuthorityClient(http), readings, report, options.speed, io.signal)
+      const authority = createAuthorityClient(http)
+      await sendAll(authority, readings, report, options.speed, io.signal)
+      if (late !== undefined) {
+        const onCorrected: LateParts['onCorrected'] = (...corrected) => report.corrected(...corrected)
+        const parts = { authority, platform, replayed: late.replayed, onCorrected }
+        report.late(await sendLateReadings(parts, late.intervals, io.signal))
+      }
     } finally {
       grace.end()
       http.close()
+      platform.close()
     }
     return 0
   } catch (error) {
@@ -87,7 +104,16 @@ export async function runReplay(options: ReplayOptions, io: ReplayIo): Promise<n
   }
 }
 
-async function checkOptions({ to, feedIn, speed, tokenFile }: ReplayOptions) {
+/** The late readings, and what was replayed. Bad rows of either are as bad as those of the first reading. */
+async function readLate(options: ReplayOptions, file: string, signal: AbortSignal | undefined, report: Report) {
+  const replayed = await readNets(options.file, signal)
+  const { intervals, bad } = await readNets(file, signal)
+  report.badRows(bad)
+  if (bad.length > 0 && !options.skipBad) throw replayError('bad_rows', { file, count: bad.length })
+  return { intervals, replayed: new Map(replayed.intervals.map((interval) => [interval.tick_id, interval])) }
+}
+
+async function checkOptions({ to, feedIn, speed, tokenFile, corrections, platformTokenFile }: ReplayOptions) {
   const url = URL.canParse(to) ? new URL(to) : undefined
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
     throw replayError('bad_option', { name: '--to', value: to, expected: 'a URL such as http://127.0.0.1:8080' })
@@ -96,9 +122,17 @@ async function checkOptions({ to, feedIn, speed, tokenFile }: ReplayOptions) {
     throw replayError('bad_option', { name: '--speed', value: String(speed), expected: 'ticks a second, more than 0' })
   }
   const rules = { feedInMicro: feedInMicro(feedIn), minTradeMicro: DEFAULT_MIN_TRADE_MICRO }
-  const token = tokenFile === undefined ? undefined : await readToken(tokenFile)
+  const token = tokenFile === undefined ? undefined : await readToken('--token-file', 'operator', tokenFile)
+  if ((corrections === undefined) !== (platformTokenFile === undefined)) {
+    const expected = 'to go with --corrections: corrections are posted with a platform token'
+    throw replayError('bad_option', { name: '--platform-token-file', value: platformTokenFile ?? '', expected })
+  }
+  const platformToken =
+    platformTokenFile === undefined
+      ? undefined
+      : await readToken('--platform-token-file', 'platform', platformTokenFile)
   const baseUrl = new URL(url.pathname.endsWith('/') ? url.href : `${url.origin}${url.pathname}/`)
-  return { baseUrl, rules, token }
+  return { baseUrl, rules, token, platformToken }
 }
 
 function feedInMicro(value: string): bigint {
@@ -110,8 +144,7 @@ function feedInMicro(value: string): bigint {
   }
 }
 
-async function readToken(file: string): Promise<string> {
-  const name = '--token-file'
+async function readToken(name: string, role: string, file: string): Promise<string> {
   let token: string
   try {
     token = (await readFile(file, 'utf8')).trim()
@@ -121,7 +154,7 @@ async function readToken(file: string): Promise<string> {
   }
   // The file is never shown: it may be the wrong one and still hold a secret.
   if (/^[\x21-\x7e]+$/.test(token) && !token.startsWith('{')) return token
-  const expected = 'a file with one token as plain text, the value of "operator" in tokens.json'
+  const expected = `a file with one token as plain text, the value of "${role}" in tokens.json`
   throw replayError('bad_option', { name, value: file, expected })
 }
 

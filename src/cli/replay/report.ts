@@ -2,6 +2,7 @@ import cliProgress from 'cli-progress'
 import type { BadRow } from '../../market/readings.ts'
 import { formatQuantity } from '../../protocol/decimal.ts'
 import type { TickResult } from './authority.ts'
+import type { LateTotals } from './corrections.ts'
 
 /** A terminal or a pipe. */
 export type Output = NodeJS.WritableStream & { readonly isTTY?: boolean }
@@ -30,6 +31,10 @@ export interface Report {
   /** Something that takes time, for people. */
   notice(line: string): void
   finish(totals: Totals, stopped: boolean): void
+  /** Corrections of an interval were posted. */
+  corrected(tickId: string, corrections: number, kwhMicro: bigint): void
+  /** What all late readings came to. */
+  late(totals: LateTotals): void
   /** Leaves the terminal as it was; to be called whatever happened. */
   close(): void
 }
@@ -60,6 +65,8 @@ function barReport(stdout: Output, stderr: Output, file: string): Report {
       bar.stop()
       stdout.write(`${summaryOf(totals, stopped)}\n`)
     },
+    corrected: (tickId, corrections, kwhMicro) => stdout.write(`${correctedOf(tickId, corrections, kwhMicro)}\n`),
+    late: (totals) => stdout.write(`${lateSummaryOf(totals)}\n`),
     close: () => bar.stop(),
   }
 }
@@ -95,9 +102,25 @@ function jsonReport(stdout: Output): Report {
         msg: summaryOf(totals, stopped),
       })
     },
+    corrected: (tick_id, corrections, kwhMicro) => {
+      const kwh = formatQuantity(kwhMicro)
+      write({ event: 'corrected', tick_id, corrections, kwh, msg: correctedOf(tick_id, corrections, kwhMicro) })
+    },
+    late: (totals) => {
+      const { readings, unknown, corrections, kwhMicro } = totals
+      const kwh = formatQuantity(kwhMicro)
+      write({ event: 'late_summary', readings, unknown, corrections, kwh, msg: lateSummaryOf(totals) })
+    },
     close: () => undefined,
   }
 }
+
+const correctedOf = (tickId: string, corrections: number, kwhMicro: bigint): string =>
+  `${tickId}: ${corrections} corrections, ${formatQuantity(kwhMicro)} kWh taken back`
+
+const lateSummaryOf = ({ readings, unknown, corrections, kwhMicro }: LateTotals): string =>
+  `${readings} late readings differ, ${unknown} are of nothing that was replayed: ` +
+  `${corrections} corrections posted now, ${formatQuantity(kwhMicro)} kWh taken back`
 
 function summaryOf(totals: Totals, stopped: boolean): string {
   const { ticks, blocks, trades, kwhMicro, orders, blocksThere, ordersThere, dropped, badRows } = totals

@@ -20,6 +20,7 @@ const query = objectOf(
     from: integerInQuery('Unix ms, inclusive; 0 if absent', 1_760_000_000_000),
     to: integerInQuery('Unix ms, exclusive; no end if absent', 1_760_086_400_000),
     user_id: idIn('household-7'),
+    corrects: idIn('trade-1'),
     after: cursor,
     limit: integerInQuery('rows of a page', DEFAULT_PAGE, 1, MAX_PAGE),
   },
@@ -91,10 +92,11 @@ export const transactionCalls = (ledger: Ledger): readonly Call[] => [
     query,
     answer: objectOf({ transactions: arrayOf(placed), next: nullableOf(cursor) }),
     statuses: { 200: 'A page; `next` is null on the last' },
-    handle: async ({ query: { from, to, user_id: asked, after, limit }, caller }) => {
+    handle: async ({ query: { from, to, user_id: asked, corrects, after, limit }, caller }) => {
       const user_id = userAskedFor(caller, asked)
       const page = await ledger.transactions({
         ...(user_id !== undefined && { user_id }),
+        ...(corrects !== undefined && { corrects }),
         from: from ?? 0,
         to: to ?? Number.MAX_SAFE_INTEGER,
         ...(after !== undefined && { after }),

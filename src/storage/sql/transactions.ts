@@ -76,8 +76,9 @@ async function occupied(db: Database, query: TransactionQuery): Promise<{ from: 
 type Placed = ReturnType<typeof placed>
 
 /** Time range, cursor, order and limit, as every page has them. */
-function inOrder(builder: Placed, { from, to, after }: TransactionQuery, limit: number): Placed {
-  const ranged = builder
+function inOrder(builder: Placed, { from, to, after, corrects }: TransactionQuery, limit: number): Placed {
+  const asked = corrects === undefined ? builder : builder.where('transactions.corrects', '=', corrects)
+  const ranged = asked
     .where('transactions.timestamp', '>=', BigInt(from))
     .where('transactions.timestamp', '<', BigInt(to))
     .orderBy('transactions.timestamp')

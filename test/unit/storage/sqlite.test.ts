@@ -238,8 +238,11 @@ describe('the SQLite file', () => {
       await store.transaction('a')
       await store.transactions({ from: 0, to: T0 + 1, limit: 10, after: `${T0}:a` })
       await store.transactions({ from: 0, to: T0 + 1, limit: 10, after: `${T0}:a`, user_id: 'roof-1' })
+      await store.transactions({ from: 0, to: T0 + 1, limit: 10, corrects: 'a' })
       await store.rememberRequest('r1', T0)
     })
+    const ofTrade = queries.find((query) => query.includes('"transactions"."corrects" = ')) ?? ''
+    assert.match(planOf(ofTrade), /transactions_corrects/)
     assert.ok(queries.length > 25, `${queries.length} queries`)
     for (const query of queries) assert.doesNotMatch(planOf(query), WHOLE_TABLE, query)
   })
