@@ -264,7 +264,10 @@ voters:
 
   it('asks for a mode and for a peer where they are missing', () => {
     assert.match(refusal({}, loadNodeConfig), /--mode=authority or --mode=light/)
-    assert.match(refusal({ flags: { mode: 'full' } }, loadNodeConfig), /^mode: expected authority, light, validator, got "full"/)
+    assert.match(
+      refusal({ flags: { mode: 'full' } }, loadNodeConfig),
+      /^mode: expected authority, light, validator, got "full"/,
+    )
     assert.match(refusal({ flags: { mode: 'light' } }, loadNodeConfig), /--peer/)
   })
 

@@ -6,6 +6,7 @@ import { createMetrics } from '../../../src/http/metrics.ts'
 import { openApiDocument } from '../../../src/http/openapi.ts'
 import { blockCalls } from '../../../src/http/routes/blocks.ts'
 import { checkpointCalls } from '../../../src/http/routes/checkpoint.ts'
+import { evidenceCalls } from '../../../src/http/routes/evidence.ts'
 import { eventCalls } from '../../../src/http/routes/events.ts'
 import { operationCalls } from '../../../src/http/routes/operations.ts'
 import { orderCalls } from '../../../src/http/routes/orders.ts'
@@ -40,6 +41,7 @@ function everyCall(): readonly Call[] {
     ...orderCalls(ledger, keyLimit),
     ...transactionCalls(ledger),
     ...checkpointCalls(ledger),
+    ...evidenceCalls(ledger),
     ...registryCalls(ledger, keyLimit),
     ...eventCalls(createEventStream(ledger, createTestClock())),
     ...operationCalls({ node, readiness: () => [], metrics }),
@@ -70,6 +72,7 @@ describe('API document', () => {
       'GET /blocks/{block_hash}/votes/',
       'GET /checkpoint',
       'GET /events',
+      'GET /evidence',
       'GET /genesis',
       'GET /health',
       'GET /history/consistency',
