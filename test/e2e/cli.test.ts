@@ -56,7 +56,7 @@ describe('the command line', () => {
     const CASES: readonly (readonly [readonly string[], RegExp])[] = [
       [['frob'], /^solar-node: unknown command "frob", expected one of run,.* keys,.* genesis/],
       [['--mode=authority', '--frob'], /unknown option '--frob'/],
-      [['--mode=full'], /mode: expected authority or light, got "full" \(from --mode\)/],
+      [['--mode=full'], /mode: expected authority, light, validator, got "full" \(from --mode\)/],
       [[], /--mode=authority or --mode=light/],
       [['--mode=authority', '--tick', 'soon'], /tick: expected seconds .* got "soon" \(from --tick\)/],
       [['--mode=authority', '--no-vote'], /vote: no such setting.*\(from --no-vote\)/],
