@@ -205,7 +205,8 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
 
   async function onHeader(payload: Uint8Array, from: string): Promise<GossipVerdict> {
     const offer = await follower.offer(sealedHeaderShape(parseCanonicalBytes(payload), 'header'))
-    if (offer === 'fork') background(follower.compareWith(from))
+    // Under vote policies the peer may prove that its branch is the final one.
+    if (offer === 'fork') background(follower.compareWith(from).then(() => syncWith(from)))
     if (offer === 'gap' || follower.needsProof) background(follower.syncWith(from).then(() => undefined, sync))
     return verdictOf(offer)
   }
