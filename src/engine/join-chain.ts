@@ -92,7 +92,8 @@ async function askForGenesis(
   for (;;) {
     for (const peer of requests.peers()) {
       try {
-        const genesis = checkPin(decodeGenesis(genesisAnswer(await requests.request(peer, 'genesis', {}))), pin)
+        const answer = await unlessAborted(requests.request(peer, 'genesis', {}), signal)
+        const genesis = checkPin(decodeGenesis(genesisAnswer(answer)), pin)
         const chain_id = chainIdOf(genesis)
         if (pin === undefined) {
           const advice = `compare it with your community and pin it with --chain ${chain_id}`
@@ -100,6 +101,7 @@ async function askForGenesis(
         }
         return genesis
       } catch (error) {
+        if (signal.aborted) throw error
         // It is asked again until another peer answers; once is enough to say so.
         if (!refused.has(peer)) sayRefused(peer, error, parts)
         refused.add(peer)
@@ -121,17 +123,23 @@ function sayRefused(
   onEvent({ type: 'alarm', code: 'wrong_chain', reason: `${peer} is on chain ${chain_id}, pinned is ${pin ?? ''}` })
 }
 
-function pause(delayMs: number, clock: Clock, signal: AbortSignal): Promise<void> {
+async function pause(delayMs: number, clock: Clock, signal: AbortSignal): Promise<void> {
+  const over = Promise.withResolvers<undefined>()
+  const cancel = clock.after(delayMs, () => over.resolve(undefined))
+  try {
+    await unlessAborted(over.promise, signal)
+  } finally {
+    cancel()
+  }
+}
+
+/** Settles as `work` does, or rejects as soon as `signal` is aborted: a peer that is silent is not waited for. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const abort = (): void => {
-      cancel()
-      reject(signal.reason as Error)
-    }
-    const cancel = clock.after(delayMs, () => {
-      signal.removeEventListener('abort', abort)
-      resolve()
-    })
+    const abort = (): void => reject(signal.reason as Error)
     if (signal.aborted) abort()
-    else signal.addEventListener('abort', abort, { once: true })
+    signal.addEventListener('abort', abort, { once: true })
+    const settled = (): void => signal.removeEventListener('abort', abort)
+    void work.then(resolve, reject).finally(settled)
   })
 }

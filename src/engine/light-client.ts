@@ -22,6 +22,7 @@ import { LightFollower, type Offer } from './light-follower.ts'
 import { serveLightPeers } from './light-peers.ts'
 import { lightSignerBefore } from './light-signers.ts'
 import { lightAckView } from './lineage.ts'
+import { syncWithNewPeers } from './new-peers.ts'
 import { fetchOwnTrade, verifyByBlock, verifyOwnTrades, type Identity, type OwnTradesParts } from './own-trades.ts'
 import { fetchReceipt, type CheckedReceipt, type ReceiptAccess } from './receipt-request.ts'
 import { createVoter } from './voter.ts'
@@ -93,17 +94,13 @@ export interface LightClient {
   receiptOf(proof: CheckedProof, txId: string, by: ReceiptAccess): Promise<CheckedReceipt>
 }
 
-/** By then gossip knows of a new connection. */
-const SETTLE_MS = 1_500
-
 /** The light node: follows headers, checks its own trades, votes, and answers for what it holds. */
 export async function createLightClient(parts: LightClientParts): Promise<LightClient> {
   const { store, gossip, requests, clock, logger, onEvent } = parts
   let votesSent = 0
   let lastNewsAt: number | null = null
   let cancelPoll = (): void => undefined
-  let cancelSettle = (): void => undefined
-  let removeListener = (): void => undefined
+  let removeListeners = (): void => undefined
   let stopped = false
 
   const onAlarm = (code: string, reason: string): void => {
@@ -213,7 +210,8 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
 
   async function onHeader(payload: Uint8Array, from: string): Promise<GossipVerdict> {
     const offer = await follower.offer(sealedHeaderShape(parseCanonicalBytes(payload), 'header'))
-    if (offer === 'fork') background(follower.compareWith(from))
+    // Under vote policies the peer may prove that its branch is the final one.
+    if (offer === 'fork') background(follower.compareWith(from).then(() => syncWith(from)))
     if (offer === 'gap' || follower.needsProof) background(follower.syncWith(from).then(() => undefined, sync))
     return verdictOf(offer)
   }
@@ -229,12 +227,12 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
         ),
       )
       hearEvidence(gossip, evidence, logger)
-      removeListener = requests.onConnect((peer) => {
-        background(syncWith(peer))
-        background(askForEvidence(requests, evidence, peer))
-        // A block sealed while the subscription was on its way is not gossiped to this node: it asks once more.
-        cancelSettle = clock.after(SETTLE_MS, () => background(syncWith(peer)))
-      })
+      const stopSyncing = syncWithNewPeers(requests, clock, (peer) => background(syncWith(peer)))
+      const stopAsking = requests.onConnect((peer) => background(askForEvidence(requests, evidence, peer)))
+      removeListeners = () => {
+        stopSyncing()
+        stopAsking()
+      }
       for (const peer of requests.peers()) background(syncWith(peer))
       poll()
     },
@@ -242,8 +240,7 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
     async stop() {
       stopped = true
       cancelPoll()
-      cancelSettle()
-      removeListener()
+      removeListeners()
       await voter?.idle()
     },
 

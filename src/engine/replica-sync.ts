@@ -3,6 +3,7 @@ import { ledgerError } from '../ports/errors.ts'
 import type { FinalityStore } from '../ports/finality-store.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
+import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import { MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
@@ -85,10 +86,13 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
   }
 
   async function sync(peer: string): Promise<void> {
-    const status = statusAnswer(await requests.request(peer, 'status', {}), 'status')
+    const status = await askForStatus(peer)
     await reachTip(peer, status)
     await takeVotes(peer, status)
   }
+
+  const askForStatus = async (peer: string): Promise<StatusAnswer> =>
+    statusAnswer(await requests.request(peer, 'status', {}), 'status')
 
   async function reachTip(peer: string, { tip, final_height }: StatusAnswer): Promise<void> {
     if (tip === null || (await replica.knows(tip.header_hash))) return
@@ -113,21 +117,34 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
     }
   }
 
-  /** A vote that is known already is not asked to be counted again: its signature is the dear part. */
-  async function takeVotes(peer: string, { tip }: StatusAnswer): Promise<void> {
-    if (tip === null) return
-    for (const hash of await openHeaders()) {
+  /**
+   * Votes on the peer's chain, whether it is the chain here or a branch beside it: they are what a branch weighs. A vote that
+   * is known already is not counted again: its signature is the dear part.
+   */
+  async function takeVotes(peer: string, status: StatusAnswer): Promise<void> {
+    for (const hash of await openHeaders(status)) {
       const known = new Set((await parts.votes.votesOf(hash)).map(({ signature }) => signature))
-      const { votes } = votesAnswer(await requests.request(peer, 'votes', { header_hash: hash }), 'votes')
-      const fresh = votes.filter(({ vote }) => !known.has(vote.signature))
-      await Promise.allSettled(fresh.map(({ vote }) => parts.counter.cast(vote)))
+      const fresh = (await askForVotes(peer, hash)).filter(({ signature }) => !known.has(signature))
+      await Promise.allSettled(fresh.map((vote) => parts.counter.cast(vote)))
     }
   }
 
-  async function openHeaders() {
-    const from = Math.max(finalizer.finalHeight + 1, chain.size - MAX_VOTED_HEADERS)
-    const headers = await chain.headers(from, MAX_VOTED_HEADERS)
-    return headers.map(({ hash }) => hash).toReversed()
+  async function askForVotes(peer: string, header_hash: Hash): Promise<readonly Vote[]> {
+    const { votes } = votesAnswer(await requests.request(peer, 'votes', { header_hash }), 'votes')
+    return votes.map(({ vote }) => vote)
+  }
+
+  /** Headers of the peer's chain that are not final here, newest first. */
+  async function openHeaders({ tip }: StatusAnswer): Promise<readonly Hash[]> {
+    if (tip === null) return []
+    const point = { hash: tip.header_hash, height: tip.height }
+    const first = Math.max(finalizer.finalHeight + 1, tip.height - MAX_VOTED_HEADERS + 1)
+    const hashes: Hash[] = []
+    for (let height = tip.height; height >= first; height--) {
+      const hash = await replica.hashAt(point, height)
+      if (hash !== undefined) hashes.push(hash)
+    }
+    return hashes
   }
 
   return {
@@ -139,10 +156,11 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
       return started
     },
     async findAcksOf(voterId, peer) {
+      const status = await askForStatus(peer)
+      await reachTip(peer, status)
       const found: Vote[] = []
-      for (const hash of await openHeaders()) {
-        const { votes } = votesAnswer(await requests.request(peer, 'votes', { header_hash: hash }), 'votes')
-        found.push(...votes.map(({ vote }) => vote).filter((vote) => vote.voter_id === voterId))
+      for (const hash of await openHeaders(status)) {
+        found.push(...(await askForVotes(peer, hash)).filter(({ voter_id }) => voter_id === voterId))
       }
       return found.filter(({ decision }) => decision === 'ack')
     },

@@ -17,6 +17,7 @@ import type { Chain, Tip } from './chain.ts'
 import { askForEvidence, type EvidencePool } from './evidence-pool.ts'
 import type { EventHub } from './events.ts'
 import type { Finalizer } from './finalizer.ts'
+import { syncWithNewPeers } from './new-peers.ts'
 import type { Identity } from './own-trades.ts'
 import { createReplicaSync } from './replica-sync.ts'
 import { Replica } from './replica.ts'
@@ -199,13 +200,12 @@ export function createValidator(parts: ValidatorParts): Validator {
     votes,
     start() {
       const stopListening = events.subscribe(onEvent)
-      const stopConnecting = requests.onConnect((peer) => {
-        background(syncWith(peer))
-        background(askForEvidence(requests, parts.evidence, peer))
-      })
+      const stopSyncing = syncWithNewPeers(requests, clock, (peer) => background(syncWith(peer)))
+      const stopAsking = requests.onConnect((peer) => background(askForEvidence(requests, parts.evidence, peer)))
       removeListeners = () => {
         stopListening()
-        stopConnecting()
+        stopSyncing()
+        stopAsking()
       }
       background(syncAll())
       poll()

@@ -9,6 +9,8 @@ export interface Runnable<Report extends object> {
   start(): Promise<Report>
   /** Finishes the tick in hand and closes in reverse order. */
   stop(onPart?: OnPart): Promise<void>
+  /** Rejects when a node that was started can never do its work. */
+  readonly failed?: Promise<never>
 }
 
 export interface RunOptions<Report extends object> {
@@ -23,7 +25,7 @@ export const STOP_LIMIT_MS = 4_500
 /**
  * Runs a node until SIGINT or SIGTERM and gives the exit code: 0 when it has stopped, 1 if stopping took longer than
  * STOP_LIMIT_MS (the log says which part hung), 128 + signal at a second signal, at once. Rejects if the start or the stop
- * fails, and on an error that nobody caught. The caller exits the process: something that hangs would keep it alive.
+ * fails, on an error that nobody caught, and, stopped, if the node has failed. The caller exits the process: something that hangs would keep it alive.
  */
 export function runUntilSignal<Report extends object>(
   node: Runnable<Report>,
@@ -51,11 +53,17 @@ export function runUntilSignal<Report extends object>(
       }, STOP_LIMIT_MS)
       stop().then(resolve, reject)
     }
+    const onFailure = async (error: Error): Promise<void> => {
+      stopping = true
+      await stop().catch(() => undefined)
+      reject(error)
+    }
     // Before the start: a signal in the middle of it must not leave a half-open node.
     for (const signal of SIGNALS) process.on(signal, onSignal)
     process.on('uncaughtException', reject)
     process.on('unhandledRejection', reject)
     const starting = node.start().then(onStarted)
     starting.catch(reject)
+    node.failed?.catch(onFailure)
   })
 }

@@ -41,6 +41,8 @@ export interface LightNode {
   stop(onPart?: OnPart): Promise<void>
   /** The light client, once the chain is known. */
   readonly client: Promise<LightClient>
+  /** Rejects if it can never join: its data is of another chain than the pinned one. */
+  readonly failed: Promise<never>
   status(): LightStatus
 }
 
@@ -55,6 +57,7 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
   const shutdown = createShutdown(logger)
   const stopping = new AbortController()
   const client = Promise.withResolvers<LightClient>()
+  const failed = Promise.withResolvers<never>()
   let joined: Joined<PeerNetwork> | undefined
 
   function join(store: LightStore, files: LightFiles): Promise<Joined<PeerNetwork>> {
@@ -95,16 +98,18 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
         client.resolve(result.client)
       },
       (error: unknown) => {
-        if (!stopping.signal.aborted) logger.error({ error }, 'could not join the chain')
         client.reject(error)
+        if (!stopping.signal.aborted) failed.reject(error)
       },
     )
     client.promise.catch(() => undefined)
+    failed.promise.catch((error: unknown) => logger.error({ error }, 'could not join the chain'))
     shutdown.opened('network', async () => {
       stopping.abort()
       await joining.catch(() => undefined)
-      await joined?.client.stop()
+      // First, so that no silent peer can make the client wait.
       await joined?.network.stop()
+      await joined?.client.stop()
     })
   }
 
@@ -139,6 +144,7 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
 
   return {
     client: client.promise,
+    failed: failed.promise,
     status,
     start: () => shutdown.orUndo(open),
     stop: (onPart) => shutdown.run(onPart),

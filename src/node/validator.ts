@@ -59,6 +59,8 @@ export interface ValidatorNode {
   stop(onPart?: OnPart): Promise<void>
   /** Once the chain is known and everything listens. */
   readonly joined: Promise<JoinedValidator>
+  /** Rejects if it can never join: its data is of another chain than the pinned one, or an address is taken. */
+  readonly failed: Promise<never>
 }
 
 /** A half-open connection is found by asking. */
@@ -72,6 +74,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
   const shutdown = createShutdown(logger)
   const stopping = new AbortController()
   const joined = Promise.withResolvers<JoinedValidator>()
+  const failed = Promise.withResolvers<never>()
 
   function network(chainId: Hash | undefined, files: ValidatorFiles): Promise<PeerNetwork> {
     const listen = chainId === undefined ? [] : config.listen
@@ -173,10 +176,11 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       onHeader: (sealed, from) => validator.onHeader(sealed, from),
     })
     events.subscribe((event) => logLedgerEvent(event, logger))
+    // It stops after the network, without which no silent peer can make it wait.
+    shutdown.opened('validator', () => validator.stop())
     await peers.start()
     shutdown.opened('network', () => peers.stop())
     validator.start()
-    shutdown.opened('validator', () => validator.stop())
     await finalizer.evaluate()
     const httpUrl = await serveHttp(ledger, witness, peers, finalizer.finalHeight, chain, files)
     return { chainId, httpUrl, multiaddrs: peers.multiaddrs(), ledger }
@@ -215,9 +219,10 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
   function joinInBackground(store: ReplicaStore, files: ValidatorFiles): void {
     const joining = join(store, files)
     joining.then(joined.resolve, (error: unknown) => {
-      if (!stopping.signal.aborted) logger.error({ error }, 'could not join the chain')
       joined.reject(error)
+      if (!stopping.signal.aborted) failed.reject(error)
     })
+    failed.promise.catch((error: unknown) => logger.error({ error }, 'could not join the chain'))
     joined.promise.then(
       ({ chainId, httpUrl, multiaddrs }) =>
         logger.info(
@@ -240,6 +245,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
 
   return {
     joined: joined.promise,
+    failed: failed.promise,
     start: () => shutdown.orUndo(open),
     async stop(onPart) {
       stopping.abort(new Error('the node stops'))

@@ -137,8 +137,8 @@ export function rawStream(stream: Stream) {
   }
 }
 
-/** A TCP relay whose connections can fall silent without being closed, as when a cable is pulled. */
-export async function relayTo(port: number) {
+/** A TCP relay, on a free port unless `at` names one, whose connections can fall silent without being closed, as when a cable is pulled. */
+export async function relayTo(port: number, at = 0) {
   const sockets = new Set<Socket>()
   const server = createServer((inbound) => {
     const outbound = connect(port, '127.0.0.1')
@@ -150,7 +150,7 @@ export async function relayTo(port: number) {
     inbound.pipe(outbound)
     outbound.pipe(inbound)
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(at, '127.0.0.1')
   await once(server, 'listening')
   return {
     port: (server.address() as AddressInfo).port,

@@ -10,6 +10,8 @@ export interface Ended {
 /** A node process of a test, heard line by line. */
 export interface NodeProcess {
   readonly pid: number
+  /** The whole lines that it wrote to standard output so far. */
+  output(): string
   /** What it wrote to standard error so far. */
   errors(): string
   /** Waits for the first line on standard output that `pick` makes something of; rejects if the process ends before. */
@@ -70,6 +72,7 @@ function nodeProcess(child: ChildProcessWithoutNullStreams): NodeProcess {
   })
   return {
     pid: child.pid ?? 0,
+    output: () => lines.map((line) => `${line}\n`).join(''),
     errors: () => errors,
     send: (line) => child.stdin.write(`${line}\n`),
     kill: (signal) => child.kill(signal),

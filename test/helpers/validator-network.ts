@@ -1,4 +1,4 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadAuthorityConfig, loadLightConfig, loadValidatorConfig } from '../../src/config/load.ts'
 import { createKeyFile } from '../../src/keys/key-file.ts'
@@ -7,7 +7,12 @@ import { systemRandomBytes } from '../../src/node/clock.ts'
 import { DATA_FILES } from '../../src/node/data-directory.ts'
 import { buildGenesis, createGenesisFile } from '../../src/node/genesis-file.ts'
 import { createLight, type LightEvent, type LightNode } from '../../src/node/light.ts'
-import { createValidatorNode, type JoinedValidator, type ValidatorNode } from '../../src/node/validator.ts'
+import {
+  createValidatorNode,
+  type JoinedValidator,
+  type ValidatorNode,
+  type ValidatorNodeParts,
+} from '../../src/node/validator.ts'
 import { silentLogger } from '../../src/ports/logger.ts'
 import { chainIdOf, type Genesis, type GenesisEntry, type Role } from '../../src/protocol/genesis.ts'
 import { tempDir } from './temp.ts'
@@ -32,26 +37,19 @@ export interface RunningLight {
   readonly events: readonly LightEvent[]
 }
 
-/** Authorities, validators and households of one genesis, in this process over real libp2p, in a folder that goes with `stop`. */
-export interface ValidatorNetwork {
-  readonly folder: string
-  readonly genesis: Genesis
-  readonly chainId: string
-  /** Starts an authority on a data directory of its own; several may have the same key. */
-  startAuthority(name?: string, parts?: AuthorityParts, flags?: object): Promise<RunningAuthority>
-  startValidator(id: string, peers: readonly string[], flags?: object): Promise<RunningValidator>
-  startHousehold(id: string, peers: readonly string[], flags?: object): Promise<RunningLight>
-  stop(): Promise<void>
-}
-
-export async function createValidatorNetwork(options: {
+export interface LayOut {
   readonly finality: string
   readonly validators: readonly string[]
   readonly voters?: readonly string[]
-}): Promise<ValidatorNetwork> {
+}
+
+/**
+ * A data directory with a key for everybody, the authority's is called `authority`, and a genesis that registers them, as an
+ * operator lays a community out.
+ */
+export async function layOut({ finality, validators, voters = [] }: LayOut) {
   const temporary = await tempDir()
   const folder = temporary.path
-  const running = new Set<{ stop(): Promise<void> }>()
   const registry: GenesisEntry[] = []
   const register = async (id: string, role: Role, file: string): Promise<void> => {
     await mkdir(join(folder, id), { recursive: true, mode: 0o700 })
@@ -59,13 +57,35 @@ export async function createValidatorNetwork(options: {
     registry.push({ id, role, public_key: publicKey, recovery_key: null })
   }
   await register('authority', 'authority', DATA_FILES.authorityKey)
-  for (const id of options.validators) await register(id, 'validator', DATA_FILES.validatorKey)
-  for (const id of options.voters ?? []) await register(id, 'voter', DATA_FILES.voterKey)
-  const settings = loadAuthorityConfig({ flags: { name: 'Test street', finality: options.finality }, env: {} }).genesis
+  for (const id of validators) await register(id, 'validator', DATA_FILES.validatorKey)
+  for (const id of voters) await register(id, 'voter', DATA_FILES.voterKey)
+  const settings = loadAuthorityConfig({ flags: { name: 'Test street', finality }, env: {} }).genesis
   const genesis = buildGenesis(settings, registry, CREATED_AT)
-  const chainId = chainIdOf(genesis)
   const genesisFile = join(folder, 'genesis.json')
   await createGenesisFile(genesisFile, genesis)
+  return { folder, genesis, genesisFile, chainId: chainIdOf(genesis), remove: () => temporary.remove() }
+}
+
+/** Authorities, validators and households of one genesis, in this process over real libp2p, in a folder that goes with `stop`. */
+export interface ValidatorNetwork {
+  readonly folder: string
+  readonly genesis: Genesis
+  readonly chainId: string
+  /** Starts an authority on a data directory of its own; several may have the same key. */
+  startAuthority(name?: string, parts?: AuthorityParts, flags?: object): Promise<RunningAuthority>
+  startValidator(
+    id: string,
+    peers: readonly string[],
+    flags?: object,
+    parts?: ValidatorNodeParts,
+  ): Promise<RunningValidator>
+  startHousehold(id: string, peers: readonly string[], flags?: object): Promise<RunningLight>
+  stop(): Promise<void>
+}
+
+export async function createValidatorNetwork(options: LayOut): Promise<ValidatorNetwork> {
+  const { folder, genesis, genesisFile, chainId, remove } = await layOut(options)
+  const running = new Set<{ stop(): Promise<void> }>()
 
   return {
     folder,
@@ -73,10 +93,7 @@ export async function createValidatorNetwork(options: {
     chainId,
     async startAuthority(name = 'authority', parts = {}, more = {}) {
       const data = join(folder, name)
-      if (name !== 'authority') {
-        await mkdir(data, { recursive: true, mode: 0o700 })
-        await copyKey(join(folder, 'authority', DATA_FILES.authorityKey), join(data, DATA_FILES.authorityKey))
-      }
+      if (name !== 'authority') await copyAuthority(folder, name)
       const flags = { data, genesis: genesisFile, http: '127.0.0.1:0', tick: 'off', listen: LOOPBACK, ...more }
       const node = createAuthority(loadAuthorityConfig({ flags, env: {} }), { logger: silentLogger, ...parts })
       const report = await node.start()
@@ -84,7 +101,7 @@ export async function createValidatorNetwork(options: {
       const tokens = JSON.parse(await readFile(join(data, DATA_FILES.tokens), 'utf8')) as Record<string, string>
       return { node, url: report.httpUrl ?? '', address: tcpOf(report.multiaddrs), token: (role) => tokens[role] ?? '' }
     },
-    async startValidator(id, peers, more = {}) {
+    async startValidator(id, peers, more = {}, parts = {}) {
       const flags = {
         data: join(folder, id),
         chain: chainId,
@@ -93,7 +110,7 @@ export async function createValidatorNetwork(options: {
         http: '127.0.0.1:0',
         ...more,
       }
-      const node = createValidatorNode(loadValidatorConfig({ flags, env: {} }), { logger: silentLogger })
+      const node = createValidatorNode(loadValidatorConfig({ flags, env: {} }), { logger: silentLogger, ...parts })
       await node.start()
       running.add(node)
       const joined = await node.joined
@@ -112,17 +129,19 @@ export async function createValidatorNetwork(options: {
     },
     async stop() {
       await Promise.all([...running].map((node) => node.stop()))
-      await temporary.remove()
+      await remove()
     },
   }
 }
 
 const tcpOf = (addresses: readonly string[]): string => addresses.find((address) => !address.includes('/ws')) ?? ''
 
-async function copyKey(from: string, to: string): Promise<void> {
-  const { copyFile, chmod } = await import('node:fs/promises')
-  await copyFile(from, to)
-  await chmod(to, 0o600)
+/** Makes a second data directory with the authority's key, as who restores a backup twice does. */
+export async function copyAuthority(folder: string, name: string): Promise<void> {
+  await mkdir(join(folder, name), { recursive: true, mode: 0o700 })
+  const copy = join(folder, name, DATA_FILES.authorityKey)
+  await copyFile(join(folder, 'authority', DATA_FILES.authorityKey), copy)
+  await chmod(copy, 0o600)
 }
 
 /** A tick with one trade between two users. */

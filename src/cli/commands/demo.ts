@@ -19,7 +19,7 @@ interface DemoFlags extends GlobalOptions {
 export function registerDemo(program: Command): void {
   program
     .command('demo')
-    .description('an authority and light households that trade under a model sun, with the dashboard')
+    .description('an authority, a validator and light households that trade under a model sun, with the dashboard')
     .option('--http <host:port>', 'where the dashboard is served', '127.0.0.1:8080')
     .option('--tick <seconds>', 'seconds that a tick of 15 model minutes takes', '2')
     .option('--seal <rule>', 'authority or work:D', 'authority')

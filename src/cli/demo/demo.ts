@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { loadAuthorityConfig, loadLightConfig } from '../../config/load.ts'
+import { loadAuthorityConfig, loadLightConfig, loadValidatorConfig } from '../../config/load.ts'
 import { createKeyFile, type KeyMaterial } from '../../keys/key-file.ts'
 import { createAuthority, type AuthorityNode, type AuthorityReport } from '../../node/authority.ts'
 import { systemClock, systemRandomBytes } from '../../node/clock.ts'
@@ -9,6 +9,7 @@ import { DATA_FILES } from '../../node/data-directory.ts'
 import { buildGenesis, createGenesisFile } from '../../node/genesis-file.ts'
 import { createLight } from '../../node/light.ts'
 import { createShutdown } from '../../node/shutdown.ts'
+import { createValidatorNode } from '../../node/validator.ts'
 import { silentLogger } from '../../ports/logger.ts'
 import type { GenesisEntry } from '../../protocol/genesis.ts'
 import { signingKeyFromSecret, type SigningKey } from '../../protocol/signature.ts'
@@ -46,9 +47,10 @@ export interface DemoHousehold {
 const HOUR_MS = 3_600_000
 /** The model day is yesterday, from 08:00 in California: nothing is sealed with a time that has not come. */
 const MORNING_MS = -24 * HOUR_MS + 16 * HOUR_MS
+const VALIDATOR_ID = 'validator'
 const LOOPBACK = ['/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.1/tcp/0/ws']
 
-/** An authority and several light households in one process, over real libp2p on loopback, in a temporary folder. */
+/** An authority, a validator and several light households in one process, over real libp2p on loopback, in a temporary folder. */
 export function createDemo(options: DemoOptions): Demo {
   const printer = createDemoPrinter(options.json)
   const shutdown = createShutdown(silentLogger)
@@ -64,6 +66,18 @@ export function createDemo(options: DemoOptions): Demo {
     const { chainId, multiaddrs } = report
     const url = report.httpUrl ?? ''
     printer.started({ chainId, dashboard: `${url}/`, households: households.map(({ id }) => id) })
+
+    const validator = createValidatorNode(
+      loadValidatorConfig({
+        flags: { data: join(folder, VALIDATOR_ID), chain: chainId, peer: multiaddrs.slice(0, 1), listen: LOOPBACK },
+        env: {},
+      }),
+      { logger: silentLogger },
+    )
+    await validator.start()
+    shutdown.opened('validator', () => validator.stop())
+    const { ledger } = await validator.joined
+    ledger.subscribe((event) => printer.validator(VALIDATOR_ID, event))
 
     for (const [index, { id }] of households.entries()) {
       const transport = index % 2 === 0 ? 'TCP' : 'WebSocket'
@@ -113,6 +127,8 @@ async function prepare(folder: string, createdAt: number, seal: string) {
   const directory = join(folder, 'authority')
   const { publicKey } = await newKey(directory, DATA_FILES.authorityKey)
   const registry: GenesisEntry[] = [{ id: 'authority', role: 'authority', public_key: publicKey, recovery_key: null }]
+  const validator = await newKey(join(folder, VALIDATOR_ID), DATA_FILES.validatorKey)
+  registry.push({ id: VALIDATOR_ID, role: 'validator', public_key: validator.publicKey, recovery_key: null })
   const households: DemoHousehold[] = []
   for (const { id } of HOUSEHOLDS) {
     const voter = await newKey(join(folder, id), DATA_FILES.voterKey)

@@ -1,5 +1,5 @@
 import type { LightEvent } from '../../node/light.ts'
-import type { TickAnswer } from '../../ports/ledger.ts'
+import type { LedgerEvent, TickAnswer } from '../../ports/ledger.ts'
 import { formatQuantity, parseQuantity } from '../../protocol/decimal.ts'
 import { misbehaviourOf } from '../../protocol/evidence.ts'
 import type { Order } from '../../protocol/order.ts'
@@ -14,6 +14,7 @@ export interface DemoPrinter {
   }): void
   tick(timestamp: number, orders: readonly Order[], answer: TickAnswer): void
   household(id: string, transport: string, event: LightEvent): void
+  validator(id: string, event: LedgerEvent): void
   failed(error: unknown): void
   stopped(): void
 }
@@ -27,7 +28,7 @@ export function createDemoPrinter(json: boolean): DemoPrinter {
       print(
         [
           '',
-          '  solar-node demo: an authority and light households on this machine, a model day in a few minutes',
+          '  solar-node demo: an authority, a validator and light households on this machine, a model day in a few minutes',
           '',
           `  chain      ${chainId}`,
           `  dashboard  ${dashboard}   (Ctrl-C ends the demo)`,
@@ -63,6 +64,14 @@ export function createDemoPrinter(json: boolean): DemoPrinter {
           household: id,
           transport,
         })
+    },
+
+    validator(id, event) {
+      // A header that it took, and votes of others: its word on a block is its own.
+      if (event.type !== 'vote' || event.vote.voter_id !== id) return
+      const { height, decision, header_hash } = event.vote
+      const text = `block ${height}: replicated, checked, ${decision === 'ack' ? 'co-signed' : 'rejected'}`
+      print(`         ${id.padEnd(22)} ${text}`, { event: 'co-sign', validator: id, height, decision, header_hash })
     },
 
     failed(error) {

@@ -60,4 +60,10 @@ describe('node/lifecycle runUntilSignal', () => {
     assert.equal((await node.ended).code, 1)
     assert.equal((await (await run('throws-later', 'failed: nobody caught this')).ended).code, 1)
   })
+
+  it('stops a node that has failed, and rejects with its error', async () => {
+    const node = await run('fails-later', 'failed: it is of another chain')
+    assert.equal((await node.ended).code, 1)
+    assert.match(node.output(), /running[^]*stopped/)
+  })
 })

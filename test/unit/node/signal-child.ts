@@ -6,6 +6,10 @@ import { createLogger } from '../../../src/node/logger.ts'
 const [, , behaviour = ''] = process.argv
 const logger = createLogger({ level: 'info', pretty: false })
 const forever = () => new Promise<void>(() => undefined)
+let failLater = (): void => undefined
+const failed = new Promise<never>((_, reject) => {
+  failLater = () => reject(new Error('it is of another chain'))
+})
 
 const code = await runUntilSignal(
   {
@@ -24,11 +28,13 @@ const code = await runUntilSignal(
       if (behaviour === 'hangs') await forever()
       process.stdout.write('stopped\n')
     },
+    ...(behaviour === 'fails-later' && { failed }),
   },
   {
     logger,
     onStarted: () => {
       process.stdout.write('running\n')
+      if (behaviour === 'fails-later') failLater()
       // Something that would keep the process alive for ever.
       setInterval(() => undefined, 1_000)
       if (behaviour === 'throws-later') setImmediate(() => void Promise.reject(new Error('nobody caught this')))
