@@ -214,7 +214,7 @@ export function createValidator(parts: ValidatorParts): Validator {
       if ((await replica.judge(sealed)) === 'known') return 'ignore'
       // Passed on once the whole block is checked. The peer may have no blocks, or was asked just before it had this one.
       await syncWith(from).catch(() => undefined)
-      if (!(await replica.knows(hash))) await syncAll()
+      if (!(await replica.knows(hash))) await syncAll().catch(() => undefined)
       return (await replica.knows(hash)) ? 'accept' : 'ignore'
     },
     sync: syncAll,
