@@ -64,6 +64,8 @@ export async function buildTarget(
     handovers.push(await buildHandover(parts, guarded, trusted, header))
     if (guarded < height) trusted = chain.registryBefore(guarded + 1)
   }
+  // Validators come and go by handovers alone, so they are proven under the last one; users under the header before.
+  const voters = trusted.finality.policy === 'votes' ? chain.registryBefore(height) : trusted
   return {
     header,
     signature,
@@ -71,7 +73,7 @@ export async function buildTarget(
     handovers,
     ...provenSealer(trusted, header),
     ...provenPolicy(trusted),
-    votes: await provenQuorum(parts, header, chain.registryBefore(height)),
+    votes: await provenQuorum(parts, header, voters),
   }
 }
 

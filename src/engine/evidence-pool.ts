@@ -79,6 +79,10 @@ export async function openEvidencePool(parts: EvidencePoolParts): Promise<Eviden
   async function check(evidence: Evidence): Promise<Evidence | Exclude<EvidenceOutcome, string>> {
     const { signer_id, height } = misbehaviourOf(evidence)
     const signer = await parts.signerBefore(signer_id, height)
+    if (signer !== undefined && signer.proof.entry.public_key !== evidence.proof.entry.public_key) {
+      // No fault of the sender: on another branch it may have had that key.
+      return { refused: 'unproven_signer', reason: `${signer_id} has another key before height ${height} here` }
+    }
     const own = signer === undefined ? evidence : { ...evidence, proof: signer.proof }
     const verdict = verifyEvidence(own, genesis, chainId, signer?.registryRoot)
     return verdict.ok ? own : { refused: verdict.code, reason: verdict.reason }

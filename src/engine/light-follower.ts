@@ -16,7 +16,8 @@ import {
   type TrustedState,
 } from '../protocol/light-verify.ts'
 import { MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
-import { anchorAnswer, headersAnswer, statusAnswer, type StatusAnswer } from '../protocol/messages.ts'
+import { anchorAnswer, headersAnswer, registryAnswer, statusAnswer, type StatusAnswer } from '../protocol/messages.ts'
+import { verifyRegistryEntry } from '../protocol/registry.ts'
 import { createSerial } from './serial.ts'
 
 export interface FollowerParts {
@@ -148,11 +149,12 @@ export class LightFollower {
   }
 
   #refusal({ code, reason }: { readonly code: LightCode; readonly reason: string }, sealed: SealedHeader): Offer {
-    if (code === 'wrong_parent') return this.#hasSeal(sealed) ? 'fork' : unsealed(sealed)
+    if (code === 'wrong_parent') return this.#hasSeal(sealed) ? 'fork' : this.#unsealed(sealed)
     // Another key may seal since the registry changed: the handover says so, if a peer has it.
     const registryChanged =
       this.#head.anchor !== null && this.#head.anchor.header.registry_root !== this.#head.registry_root
-    if (registryChanged && (code === 'bad_seal' || code === 'unknown_sealer')) return 'gap'
+    const isUnsure = registryChanged || this.needsProof
+    if (isUnsure && (code === 'bad_seal' || code === 'unknown_sealer')) return 'gap'
     return { refused: code, reason }
   }
 
@@ -164,7 +166,7 @@ export class LightFollower {
 
   /** A header that contradicts one that is held: alarming if an authority really sealed it, noise otherwise. */
   #conflict(held: SealedHeader, other: SealedHeader): Offer {
-    if (!this.#hasSeal(other)) return unsealed(other)
+    if (!this.#hasSeal(other)) return this.#unsealed(other)
     const { height, miner_id } = other.header
     const reason = `${miner_id} sealed a header of height ${height} that contradicts the known chain`
     const hash = hashHeader(other.header)
@@ -179,6 +181,15 @@ export class LightFollower {
   #hasSeal(sealed: SealedHeader): boolean {
     const sealer = this.#head.sealers.find((entry) => entry.id === sealed.header.miner_id)
     return sealer !== undefined && verifySeal(sealed, sealer.public_key).ok
+  }
+
+  /** No honest node passes a header on that nobody sealed; but on another chain another key may seal. */
+  #unsealed({ header }: SealedHeader): Offer {
+    const root = this.#head.anchor?.header.registry_root
+    const parent = this.#window.find((held) => hashHeader(held.header) === header.prev_hash)
+    const isKnown = parent?.header.registry_root === root && !this.needsProof
+    const reason = `a conflicting header of height ${header.height} without a seal that is known here`
+    return { refused: isKnown ? 'bad_seal' : 'wrong_parent', reason }
   }
 
   /**
@@ -228,12 +239,28 @@ export class LightFollower {
     const asked = { from_height: this.height + 1, count }
     const answer = headersAnswer(await this.#parts.requests.request(peer, 'headers', asked), 'headers')
     for (const sealed of answer.headers) {
+      await this.#learnSealer(peer, sealed.header.miner_id)
       const offer = await this.#offer(sealed)
       if (offer === 'fork') await this.#compareWith(peer)
       if (offer === 'gap' || offer === 'fork') break
       if (typeof offer === 'object') this.#refuse(peer, offer.refused, offer.reason)
     }
     return canonicalText(answer).length
+  }
+
+  /** Who seals after a handover is proven under its root; an answer of `anchor` that ends in the handover does not say it. */
+  async #learnSealer(peer: string, id: string): Promise<void> {
+    const { registry_height: at_height, registry_root, sealers } = this.#head
+    if (at_height === null || sealers.some((sealer) => sealer.id === id)) return
+    const { entry: found } = registryAnswer(
+      await this.#parts.requests.request(peer, 'registry', { id, at_height }),
+      'registry',
+    )
+    const isActive = found?.entry.id === id && found.entry.role === 'authority' && found.entry.status === 'active'
+    if (!isActive || !verifyRegistryEntry(found.entry, found.registry_proof, registry_root).ok) return
+    const isTrusted = this.#head === this.#trusted
+    const head = { ...this.#head, sealers: [...sealers, found.entry] }
+    await this.#keep(isTrusted ? head : this.#trusted, head, this.#window)
   }
 
   async #moveByProof(peer: string): Promise<number> {
@@ -327,11 +354,6 @@ export class LightFollower {
 
 /** Far more than honest nodes ever see, and little to remember. */
 const MAX_ALARMS = 1_000
-
-const unsealed = ({ header }: SealedHeader): Offer => ({
-  refused: 'bad_seal',
-  reason: `a conflicting header of height ${header.height} without a seal`,
-})
 
 /** Where the peer is; an empty chain is where everybody begins. */
 const hashOf = ({ chain_id, tip }: StatusAnswer): Hash => tip?.header_hash ?? chain_id

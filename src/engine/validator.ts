@@ -226,7 +226,7 @@ export function createValidator(parts: ValidatorParts): Validator {
       // Passed on once the whole block is checked. The peer may have no blocks, or was asked just before it had this one.
       await syncWith(from).catch(() => undefined)
       // Others are asked for it only if a known key sealed it: anybody can make up headers.
-      if (isSealed && !(await replica.knows(hash))) await syncAll()
+      if (isSealed && !(await replica.knows(hash))) await syncAll().catch(() => undefined)
       return (await replica.knows(hash)) ? 'accept' : 'ignore'
     },
     sync: syncAll,

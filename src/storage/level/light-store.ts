@@ -8,7 +8,7 @@ import { transactionShape } from '../../protocol/transaction.ts'
 import { corrupt } from '../decode.ts'
 import { evidenceStore } from './evidence-store.ts'
 import { keyOf } from './keyspaces.ts'
-import { DURABLE, guardLevel, openLevel, readText, readValue } from './level.ts'
+import { DURABLE, guardLevel, openLevel, readText, readValue, type TextLevel } from './level.ts'
 import { voterStore } from './voter-store.ts'
 
 /** Far above any window that is configured: it only keeps a broken value from filling the memory. */
@@ -31,7 +31,11 @@ const checkedTradeShape: Shape<CheckedTrade> = object({
  * when their call returns. Throws `store_failed`.
  */
 export async function openLightStore(location: string): Promise<LightStore> {
-  const db = await openLevel(location)
+  return lightStore(await openLevel(location))
+}
+
+/** A light node's store in a database that is open; the store closes it. */
+export function lightStore(db: TextLevel): LightStore {
   return {
     genesis: guardLevel('genesis', () => readText(db, keyOf('genesis'))),
     putGenesis: guardLevel('putGenesis', (text) => db.put(keyOf('genesis'), text, DURABLE)),

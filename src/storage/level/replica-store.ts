@@ -6,7 +6,7 @@ import { chainStore } from './chain-store.ts'
 import { evidenceStore } from './evidence-store.ts'
 import { finalityStore, finalizedAt } from './finality-store.ts'
 import { keyOf } from './keyspaces.ts'
-import { guardLevel, openLevel, readText } from './level.ts'
+import { DURABLE, guardLevel, openLevel, readText, type TextLevel } from './level.ts'
 import { voterStore } from './voter-store.ts'
 import { witnessStore } from './witness-store.ts'
 
@@ -29,20 +29,25 @@ export interface ReplicaStore {
 export async function openReplicaStore(location: string): Promise<ReplicaStore> {
   const db = await openLevel(location)
   try {
-    const chain = await chainStore(db)
-    return {
-      chain,
-      finality: finalityStore(db, async (hash) => (await chain.heightOf(hash)) !== undefined),
-      evidence: evidenceStore(db),
-      voter: voterStore(db),
-      witness: witnessStore(db),
-      genesis: guardLevel('genesis', () => readText(db, keyOf('genesis'))),
-      putGenesis: guardLevel('putGenesis', (text) => db.put(keyOf('genesis'), text, { sync: true })),
-      finalizedAt: guardLevel('finalizedAt', (height) => finalizedAt(db, height)),
-      close: () => chain.close(),
-    }
+    return await replicaStore(db)
   } catch (error) {
     await db.close()
     throw error
+  }
+}
+
+/** A validator's store in a database that is open; the store closes it. Throws `store_failed` or `corrupt`. */
+export async function replicaStore(db: TextLevel): Promise<ReplicaStore> {
+  const chain = await chainStore(db)
+  return {
+    chain,
+    finality: finalityStore(db, async (hash) => (await chain.heightOf(hash)) !== undefined),
+    evidence: evidenceStore(db),
+    voter: voterStore(db),
+    witness: witnessStore(db),
+    genesis: guardLevel('genesis', () => readText(db, keyOf('genesis'))),
+    putGenesis: guardLevel('putGenesis', (text) => db.put(keyOf('genesis'), text, DURABLE)),
+    finalizedAt: guardLevel('finalizedAt', (height) => finalizedAt(db, height)),
+    close: () => chain.close(),
   }
 }

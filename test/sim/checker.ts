@@ -1,0 +1,219 @@
+import type { Evidence } from '../../src/protocol/evidence.ts'
+import { DiskReader, Violation, type FullState, type LightState } from './disk-state.ts'
+import type { Disk } from './disk.ts'
+import type { KnownBlock, Model } from './model.ts'
+import type { Vote } from '../../src/protocol/vote.ts'
+import { hashHeader } from '../../src/protocol/header.ts'
+
+/** A node whose state must be right at any moment; `votes`, `finalHeight` and `evidence` where SQL has them. */
+export interface Checked {
+  readonly id: string
+  readonly kind: 'validator' | 'light' | 'authority'
+  readonly disk: Disk
+  /** What an authority has in SQL. */
+  readonly ledger?: SqlMirror
+}
+
+/** What was put into the SQL of an authority. */
+export interface SqlMirror {
+  readonly version: number
+  readonly votes: readonly Vote[]
+  readonly finalHeight: number
+  readonly evidence: readonly Evidence[]
+}
+
+export interface CheckerOptions {
+  readonly model: Model
+  readonly nodes: readonly Checked[]
+  /** Disks of dishonest sealers: their blocks exist, whatever they are worth. */
+  readonly faces: readonly { readonly id: string; readonly disk: Disk }[]
+  /** Ids in the registry that never sign two things of one height. */
+  readonly honest: ReadonlySet<string>
+  /** Under policy `authority` a sealer with two faces makes two final blocks of a height: nothing is promised there. */
+  readonly oneFinalBlock: boolean
+  readonly isCalm: (a: string, b: string) => boolean
+  readonly now: () => number
+}
+
+interface Remembered {
+  version: string
+  /** Final blocks of this node, by height. */
+  final: KnownBlock[]
+  seals: ReadonlyMap<string, string>
+  accused: ReadonlySet<string>
+}
+
+/** How long two nodes that reach each other may take to find evidence: two rounds of asking, and what they take. */
+export const EVIDENCE_WITHIN_MS = 45_000
+
+/** Looks at the whole state of every honest node, after every step; throws a `Violation`. */
+export class Checker {
+  readonly reader: DiskReader
+  readonly #options: CheckerOptions
+  readonly #remembered = new Map<string, Remembered>()
+  readonly #finalAt = new Map<number, { readonly hash: string; readonly node: string }>()
+  readonly #doubleSince = new Map<string, number>()
+
+  constructor(options: CheckerOptions) {
+    this.#options = options
+    this.reader = new DiskReader(options.model)
+  }
+
+  /** After each step: whatever has changed since the last look. */
+  check(): void {
+    for (const { id, disk } of this.#options.faces) {
+      if (!this.#hasChanged(id, `${disk.version}`)) continue
+      for (const vote of this.reader.full(id, disk).votes) this.#note(vote)
+    }
+    for (const node of this.#options.nodes) {
+      if (!this.#hasChanged(node.id, `${node.disk.version} ${node.ledger?.version ?? 0}`)) continue
+      if (node.kind === 'light') this.#checkLight(node.id, this.reader.light(node.disk))
+      else this.#checkFull(node.id, this.stateOf(node))
+    }
+  }
+
+  stateOf({ id, disk, ledger }: Checked): FullState {
+    const state = this.reader.full(id, disk)
+    return ledger === undefined ? state : { ...state, ...ledger }
+  }
+
+  #hasChanged(id: string, version: string): boolean {
+    const known = this.#memoryOf(id)
+    if (known.version === version) return false
+    known.version = version
+    return true
+  }
+
+  #memoryOf(id: string): Remembered {
+    const known = this.#remembered.get(id) ?? { version: '', final: [], seals: new Map(), accused: new Set() }
+    this.#remembered.set(id, known)
+    return known
+  }
+
+  #note(vote: Vote): void {
+    this.#options.model.votes.set(`${vote.header_hash} ${vote.signature}`, vote)
+  }
+
+  #checkFull(id: string, state: FullState): void {
+    const { model } = this.#options
+    const { chain, finalHeight, votes, evidence, beside } = state
+    chain.forEach((block, height) => {
+      if (block.height !== height || block.parent !== (chain[height - 1] ?? null)) {
+        throw new Violation('every block is valid', `${id}: block ${height} does not follow the one before`)
+      }
+    })
+    for (const vote of votes) {
+      const refusal = model.refusalOf(vote)
+      if (refusal !== undefined) throw new Violation('no vote of an unknown or revoked key counts', `${id}: ${refusal}`)
+      this.#note(vote)
+    }
+    const memory = this.#memoryOf(id)
+    if (finalHeight > memory.final.length - 1) {
+      const counted = model.finalHeight(chain, votes)
+      if (finalHeight > counted) {
+        const reason = `${id} has block ${finalHeight} as final, its votes make ${counted} final`
+        throw new Violation('no vote of an unknown or revoked key counts', reason)
+      }
+    }
+    this.#checkFinal(id, chain.slice(0, finalHeight + 1), chain)
+    this.#checkEvidence(id, evidence)
+    memory.seals = sealsOf([...chain, ...beside].map(({ block, hash }) => ({ ...block.header, hash })))
+  }
+
+  /** What was final once is on the chain, and nobody has another block there. */
+  #checkFinal(id: string, final: readonly KnownBlock[], chain: readonly KnownBlock[]): void {
+    const memory = this.#memoryOf(id)
+    for (const before of memory.final) {
+      if (chain[before.height] !== before || final[before.height] !== before) {
+        throw new Violation('no final block is lost', `${id}: block ${before.height} was final and is no more`)
+      }
+    }
+    for (const block of final.slice(memory.final.length)) {
+      memory.final.push(block)
+      const other = this.#finalAt.get(block.height)
+      if (other === undefined) this.#finalAt.set(block.height, { hash: block.hash, node: id })
+      else if (other.hash !== block.hash && this.#options.oneFinalBlock) {
+        const reason = `height ${block.height}: ${id} and ${other.node} have different ones`
+        throw new Violation('no two final blocks of a height', reason)
+      }
+    }
+  }
+
+  #checkLight(id: string, state: LightState): void {
+    const { model } = this.#options
+    const { window, trusted, evidence } = state
+    if (trusted !== null) {
+      const block = model.blocks.get(hashHeader(trusted.header))
+      if (block === undefined) throw new Violation('every block is valid', `${id} trusts a header of no valid block`)
+      const isNew = this.#memoryOf(id).final.at(-1) !== block
+      const counted = isNew ? model.finalHeightAbove(block) : block.height
+      if (block.height > counted) {
+        const reason = `${id} trusts block ${block.height}, all votes that there are make ${counted} final`
+        throw new Violation('no vote of an unknown or revoked key counts', reason)
+      }
+      this.#checkFinal(id, block.chain, block.chain)
+    }
+    this.#checkEvidence(id, evidence)
+    this.#memoryOf(id).seals = sealsOf(window.map(({ header }) => ({ ...header, hash: hashHeader(header) })))
+  }
+
+  #checkEvidence(id: string, evidence: readonly Evidence[]): void {
+    const { model, honest } = this.#options
+    for (const piece of evidence) {
+      const signer = piece.proof.entry.id
+      if (honest.has(signer)) {
+        throw new Violation('no honest node is accused', `${id}: ${piece.kind} of ${signer} at height ${heightOf(piece)}`)
+      }
+      const flaw = model.flawOf(piece)
+      if (flaw !== undefined) throw new Violation('no honest node is accused', `${id}: ${piece.kind}: ${flaw}`)
+    }
+    const seals = evidence.filter(({ kind }) => kind === 'double-seal')
+    this.#memoryOf(id).accused = new Set(seals.map(({ proof }) => proof.entry.id))
+  }
+
+  /** Now and then: whether those who saw two seals of one height, and reach each other, have known for long enough. */
+  checkEvidenceFound(): void {
+    const { nodes, isCalm, now } = this.#options
+    for (const [index, one] of nodes.entries()) {
+      for (const other of nodes.slice(index)) {
+        const name = `${one.id} ${other.id}`
+        const miner = this.#doubleSealerOf(one.id, other.id)
+        const isMet = miner === undefined || this.#isAccused(one.id, miner) && this.#isAccused(other.id, miner)
+        if (isMet || (one !== other && !isCalm(one.id, other.id))) {
+          this.#doubleSince.delete(name)
+          continue
+        }
+        const since = this.#doubleSince.get(name) ?? now()
+        this.#doubleSince.set(name, since)
+        if (now() - since > EVIDENCE_WITHIN_MS) {
+          const reason = `${name} have seen two seals of one height by ${miner}, and have none after ${now() - since} ms`
+          throw new Violation('evidence of a double seal is found', reason)
+        }
+      }
+    }
+  }
+
+  #isAccused(id: string, miner: string): boolean {
+    return this.#memoryOf(id).accused.has(miner)
+  }
+
+  /** Who has sealed two headers of one height, of which these two nodes hold one each. */
+  #doubleSealerOf(one: string, other: string): string | undefined {
+    const { seals } = this.#memoryOf(other)
+    for (const [hash, place] of this.#memoryOf(one).seals) {
+      for (const [otherHash, otherPlace] of seals) {
+        if (place === otherPlace && hash !== otherHash) return place.split(' ')[1]
+      }
+    }
+    return undefined
+  }
+}
+
+/** Header hash -> height and sealer. */
+function sealsOf(
+  headers: readonly { readonly hash: string; readonly height: number; readonly miner_id: string }[],
+): ReadonlyMap<string, string> {
+  return new Map(headers.map(({ hash, height, miner_id }) => [hash, `${height} ${miner_id}`]))
+}
+
+const heightOf = ({ a }: Evidence): number => ('header' in a ? a.header.height : a.height)

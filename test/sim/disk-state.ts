@@ -1,0 +1,146 @@
+import type { Block } from '../../src/protocol/block.ts'
+import type { Evidence } from '../../src/protocol/evidence.ts'
+import type { SealedHeader } from '../../src/protocol/header.ts'
+import type { Transaction } from '../../src/protocol/transaction.ts'
+import type { Vote } from '../../src/protocol/vote.ts'
+import { keyOf, type Keyspace } from '../../src/storage/level/keyspaces.ts'
+import type { Disk } from './disk.ts'
+import type { KnownBlock, Model } from './model.ts'
+
+/** What the disk of a full node says, read key by key. */
+export interface FullState {
+  readonly chain: readonly KnownBlock[]
+  readonly beside: readonly KnownBlock[]
+  readonly votes: readonly Vote[]
+  readonly finalHeight: number
+  readonly evidence: readonly Evidence[]
+  /** The ack that this node put last. */
+  readonly ownVote: Vote | undefined
+}
+
+/** What the disk of a light node says. */
+export interface LightState {
+  readonly window: readonly SealedHeader[]
+  readonly trusted: SealedHeader | null
+  readonly head: SealedHeader | null
+  readonly evidence: readonly Evidence[]
+  readonly ownVote: Vote | undefined
+}
+
+/** Something that must never be the case. */
+export class Violation extends Error {
+  readonly invariant: string
+
+  constructor(invariant: string, detail: string) {
+    super(`${invariant}: ${detail}`)
+    this.name = 'Violation'
+    this.invariant = invariant
+  }
+}
+
+const prefixOf = (space: Keyspace): string => keyOf(space)
+
+/** Reads disks; values that were read before are not parsed again. */
+export class DiskReader {
+  readonly #model: Model
+  readonly #parsed = new Map<string, unknown>()
+  readonly #blocks = new Map<string, Map<string, KnownBlock>>()
+  readonly #besides = new Map<string, KnownBlock>()
+
+  constructor(model: Model) {
+    this.#model = model
+  }
+
+  full(node: string, disk: Disk): FullState {
+    const heads: string[] = []
+    const bodies: string[] = []
+    const besideTexts: string[] = []
+    const votes: Vote[] = []
+    const evidence: Evidence[] = []
+    let finalHeight = -1
+    let ownVote: Vote | undefined
+    for (const [key, value] of disk.entries) {
+      switch (key[0]) {
+        case prefixOf('header'):
+          heads[heightIn(key)] = value
+          break
+        case prefixOf('body'):
+          bodies[heightIn(key)] = value
+          break
+        case prefixOf('beside'):
+          besideTexts.push(value)
+          break
+        case prefixOf('anyVote'):
+          votes.push(this.#parse<Vote>(value))
+          break
+        case prefixOf('evidence'):
+          evidence.push(this.#parse<Evidence>(value))
+          break
+        case prefixOf('final'):
+          finalHeight = Math.max(finalHeight, heightIn(key))
+          break
+        case prefixOf('vote'):
+          ownVote = this.#parse<Vote>(value)
+      }
+    }
+    const chain = heads.map((head, height) => this.#block(node, head, bodies[height] ?? ''))
+    return { chain, beside: this.#beside(node, besideTexts), votes, finalHeight, evidence, ownVote }
+  }
+
+  light(disk: Disk): LightState {
+    const evidence: Evidence[] = []
+    let ownVote: Vote | undefined
+    let window: StoredWindow | undefined
+    for (const [key, value] of disk.entries) {
+      if (key[0] === prefixOf('window')) window = this.#parse<StoredWindow>(value)
+      if (key[0] === prefixOf('evidence')) evidence.push(this.#parse<Evidence>(value))
+      if (key[0] === prefixOf('vote')) ownVote = this.#parse<Vote>(value)
+    }
+    const trusted = window?.trusted.anchor ?? null
+    return { window: window?.headers ?? [], trusted, head: window?.head.anchor ?? null, evidence, ownVote }
+  }
+
+  #parse<T>(text: string): T {
+    const known = this.#parsed.get(text) ?? JSON.parse(text)
+    this.#parsed.set(text, known)
+    return known as T
+  }
+
+  #block(node: string, head: string, body: string): KnownBlock {
+    const known = this.#blocks.get(head)?.get(body)
+    if (known !== undefined) return known
+    const { header, signature } = this.#parse<SealedHeader>(head)
+    const transactions = this.#parse<Transaction[]>(body)
+    const learnt = this.#model.learn({ header, signature, transactions })
+    if (typeof learnt === 'string') throw new Violation('every block is valid', `${node}: ${learnt}`)
+    const isSame = JSON.stringify(learnt.block.transactions) === JSON.stringify(transactions)
+    if (!isSame) throw new Violation('every block is valid', `${node}: block ${learnt.height} has another body`)
+    const byBody = this.#blocks.get(head) ?? new Map<string, KnownBlock>()
+    this.#blocks.set(head, byBody.set(body, learnt))
+    return learnt
+  }
+
+  /** Blocks beside the chain come in no order. */
+  #beside(node: string, texts: readonly string[]): KnownBlock[] {
+    const unknown = texts.filter((text) => !this.#besides.has(text)).map((text) => this.#readBeside(text))
+    unknown.sort((a, b) => a.block.header.height - b.block.header.height)
+    for (const { text, block } of unknown) {
+      const learnt = this.#model.learn(block)
+      if (typeof learnt === 'string') throw new Violation('every block is valid', `${node}, beside its chain: ${learnt}`)
+      this.#besides.set(text, learnt)
+    }
+    return texts.flatMap((text) => this.#besides.get(text) ?? [])
+  }
+
+  #readBeside(text: string): { readonly text: string; readonly block: Block } {
+    return { text, block: JSON.parse(text) as Block }
+  }
+}
+
+interface StoredWindow {
+  readonly headers: readonly SealedHeader[]
+  readonly trusted: { readonly anchor: SealedHeader | null }
+  readonly head: { readonly anchor: SealedHeader | null }
+}
+
+const heightIn = (key: string): number => Number.parseInt(key.slice(1), 16)

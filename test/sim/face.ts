@@ -1,0 +1,105 @@
+import { Chain, type Tip } from '../../src/engine/chain.ts'
+import { createEventHub } from '../../src/engine/events.ts'
+import { openEvidencePool } from '../../src/engine/evidence-pool.ts'
+import { openFinalizer } from '../../src/engine/finalizer.ts'
+import { serveFullNodePeers } from '../../src/engine/full-node-peers.ts'
+import { createValidatorLedger } from '../../src/engine/validator-ledger.ts'
+import { createVoteCounter, findOnChain } from '../../src/engine/vote-counter.ts'
+import { assembleHeader, sealerOf, type Block, type CommittedTick } from '../../src/protocol/block.ts'
+import { canonicalBytes } from '../../src/protocol/canonical-json.ts'
+import { sealHeader } from '../../src/protocol/header.ts'
+import type { SigningKey } from '../../src/protocol/signature.ts'
+import { hashTransaction } from '../../src/protocol/transaction.ts'
+import { replicaStore } from '../../src/storage/level/replica-store.ts'
+import type { NodeParts } from './nodes.ts'
+
+/** One of the faces of a dishonest authority: a chain, sealed with the same key as that of the other face. */
+export interface Face {
+  readonly tip: Tip | null
+  /** Seals a tick on its chain and tells whom it has links with. */
+  seal(tick: CommittedTick): Promise<Block>
+  /** Takes the block that the other face has sealed, as the next one of this chain too. */
+  take(block: Block): Promise<void>
+}
+
+export async function startFace(
+  parts: NodeParts & { readonly minerId: string; readonly keys: readonly SigningKey[]; readonly liesAboutFinality: boolean },
+): Promise<Face> {
+  const { genesis, port, disk, logger, minerId, keys } = parts
+  const { gossip, requests, clock } = port
+  const store = await replicaStore(await disk.open())
+  const chain = await Chain.open(genesis, store.chain)
+  const { chainId } = chain
+  const events = createEventHub(logger)
+  const finalizer = await openFinalizer({ chain, store: store.finality, events, clock })
+  const evidence = await openEvidencePool({
+    genesis,
+    chainId,
+    store: store.evidence,
+    gossip,
+    logger,
+    // It finds nothing against itself.
+    signerBefore: () => Promise.resolve(undefined),
+    onEvidence: () => undefined,
+  })
+  const find = findOnChain(chain)
+  const votes = createVoteCounter({ chainId, find, store: store.finality, evidence, events, finalizer, clock, logger })
+  const ledger = createValidatorLedger({
+    chain,
+    store: store.finality,
+    votes,
+    finalizer,
+    evidence,
+    events,
+    beside: (hash) => store.chain.besideChain(hash),
+    finalizedAt: (height) => store.finalizedAt(height),
+  })
+  const claimed = {
+    ...finalizer,
+    get finalHeight() {
+      return parts.liesAboutFinality ? chain.size - 1 : finalizer.finalHeight
+    },
+  }
+  serveFullNodePeers({
+    mode: 'authority',
+    chain,
+    ledger,
+    votes,
+    finalizer: claimed,
+    acks: store.finality,
+    evidence,
+    gossip,
+    requests,
+    clock,
+    logger,
+    roleOfToken: () => 'auditor',
+    onHeader: () => Promise.resolve('ignore'),
+  })
+  port.start()
+
+  async function append(block: Block): Promise<void> {
+    const { sealed } = await chain.append(block, block.transactions.map(hashTransaction))
+    await finalizer.evaluate()
+    await gossip.publish('headers', canonicalBytes(sealed))
+  }
+
+  return {
+    get tip() {
+      return chain.tip
+    },
+    async seal(tick) {
+      const { transactions } = tick
+      const after = chain.registryAfter(transactions)
+      const sealer = sealerOf({ header: { miner_id: minerId }, transactions }, chain.registry, after)
+      const key = keys.find(({ publicKey }) => publicKey === sealer?.public_key)
+      if (key === undefined) throw new Error('the face has no key of the authority')
+      const at = { parent: chain.tip, historyRoot: chain.historyRoot }
+      const hashes = transactions.map(hashTransaction)
+      const header = assembleHeader(genesis, chainId, at, tick, hashes, after.root, minerId)
+      const block = { ...sealHeader(header, key), transactions }
+      await append(block)
+      return block
+    },
+    take: append,
+  }
+}

@@ -1,0 +1,224 @@
+import { createAuthorityLedger } from '../../src/engine/authority-ledger.ts'
+import { createCredentialSigner } from '../../src/engine/block-fetcher.ts'
+import { Chain } from '../../src/engine/chain.ts'
+import { createCheckpoints } from '../../src/engine/checkpoints.ts'
+import { createPutBack } from '../../src/engine/put-back.ts'
+import { createSealGuard } from '../../src/engine/seal-guard.ts'
+import type { HighWater } from '../../src/ports/high-water.ts'
+import type { Miner } from '../../src/ports/miner.ts'
+import { createEventHub } from '../../src/engine/events.ts'
+import { openEvidencePool } from '../../src/engine/evidence-pool.ts'
+import { openFinalizer } from '../../src/engine/finalizer.ts'
+import { fullSignerBefore, reportDoubleSeal } from '../../src/engine/full-node-evidence.ts'
+import { serveFullNodePeers } from '../../src/engine/full-node-peers.ts'
+import { createLightClient, type LightClient } from '../../src/engine/light-client.ts'
+import { createSealer } from '../../src/engine/sealer.ts'
+import { createTickRunner } from '../../src/engine/tick-runner.ts'
+import { createValidatorLedger } from '../../src/engine/validator-ledger.ts'
+import { createValidator, type Validator } from '../../src/engine/validator.ts'
+import { createVoteCounter, findOnChain } from '../../src/engine/vote-counter.ts'
+import type { RandomBytes } from '../../src/ports/clock.ts'
+import type { Ledger } from '../../src/ports/ledger.ts'
+import type { Logger } from '../../src/ports/logger.ts'
+import type { MarketStore } from '../../src/ports/market-store.ts'
+import type { Genesis } from '../../src/protocol/genesis.ts'
+import { hashHeader } from '../../src/protocol/header.ts'
+import type { SigningKey } from '../../src/protocol/signature.ts'
+import { chainStore } from '../../src/storage/level/chain-store.ts'
+import { lightStore } from '../../src/storage/level/light-store.ts'
+import { replicaStore } from '../../src/storage/level/replica-store.ts'
+import type { Disk } from './disk.ts'
+import type { Port } from './network.ts'
+
+/** What a node of the simulation is made of: the real engine over a simulated port, disk and clock. */
+export interface NodeParts {
+  readonly genesis: Genesis
+  readonly port: Port
+  readonly disk: Disk
+  readonly logger: Logger
+  readonly randomBytes: RandomBytes
+}
+
+const POLL_MS = 15_000
+
+/** The validator, put together as in src/node/validator.ts. */
+export async function startValidator(
+  parts: NodeParts & { readonly key: SigningKey; readonly allowedChanges: readonly string[] },
+): Promise<Validator> {
+  const { genesis, port, disk, logger, randomBytes, key } = parts
+  const { gossip, requests, clock } = port
+  const store = await replicaStore(await disk.open())
+  const chain = await Chain.open(genesis, store.chain)
+  const { chainId } = chain
+  const events = createEventHub(logger)
+  const finalizer = await openFinalizer({ chain, store: store.finality, events, clock })
+  const evidence = await openEvidencePool({
+    genesis,
+    chainId,
+    store: store.evidence,
+    gossip,
+    logger,
+    signerBefore: (id, height) => fullSignerBefore(chain, id, height),
+    onEvidence: (found) => events.emit({ type: 'evidence', evidence: found }),
+  })
+  const validator = createValidator({
+    chain,
+    store: store.chain,
+    finalityStore: store.finality,
+    voterStore: store.voter,
+    finalizer,
+    evidence,
+    events,
+    gossip,
+    requests,
+    clock,
+    logger,
+    key,
+    sign: createCredentialSigner({
+      chainId,
+      voterId: () => chain.registry.entries.find(({ public_key }) => public_key === key.publicKey)?.id ?? 'unknown',
+      key: () => Promise.resolve(key),
+      clock,
+      randomBytes,
+    }),
+    allowedChanges: parts.allowedChanges,
+    pollMs: POLL_MS,
+  })
+  const { votes } = validator
+  const ledger = createValidatorLedger({
+    chain,
+    store: store.finality,
+    votes,
+    finalizer,
+    evidence,
+    events,
+    beside: (hash) => store.chain.besideChain(hash),
+    finalizedAt: (height) => store.finalizedAt(height),
+  })
+  serveFullNodePeers({
+    mode: 'validator',
+    chain,
+    ledger,
+    votes,
+    finalizer,
+    acks: store.finality,
+    evidence,
+    gossip,
+    requests,
+    clock,
+    logger,
+    roleOfToken: () => undefined,
+    onHeader: (sealed, from) => validator.onHeader(sealed, from),
+  })
+  port.start()
+  validator.start()
+  await finalizer.evaluate()
+  return validator
+}
+
+/** The light node, put together as in src/node/light.ts. */
+export async function startLight(parts: NodeParts & { readonly key: SigningKey | null }): Promise<LightClient> {
+  const { genesis, port, disk, logger, randomBytes, key } = parts
+  const { gossip, requests, clock } = port
+  const store = lightStore(await disk.open())
+  const client = await createLightClient({
+    genesis,
+    store,
+    gossip,
+    requests,
+    clock,
+    randomBytes,
+    logger,
+    key,
+    windowSize: 5,
+    staleAfterMs: 60_000,
+    pollMs: POLL_MS,
+    onEvent: () => undefined,
+  })
+  port.start()
+  client.start()
+  return client
+}
+
+/** An honest authority, put together as in src/node/authority.ts; its SQL outlives it. */
+export async function startAuthority(
+  parts: NodeParts & { readonly sql: MarketStore; readonly minerId: string; readonly keys: readonly SigningKey[] },
+): Promise<Ledger> {
+  const { genesis, port, disk, logger, randomBytes, sql: store, minerId } = parts
+  const { gossip, requests, clock } = port
+  const chain = await Chain.open(genesis, await chainStore(await disk.open()))
+  const { chainId } = chain
+  await store.bindChain(chainId)
+  const events = createEventHub(logger)
+  const finalizer = await openFinalizer({ chain, store, events, clock })
+  const keyOf = (publicKey: string) => Promise.resolve(parts.keys.find((key) => key.publicKey === publicKey))
+  const highWater = await rememberedMark(store)
+  const putBack = createPutBack({ chain, store, finalizer, clock, logger })
+  const guard = createSealGuard(chain, highWater)
+  const miner: Miner = { mine: (header) => Promise.resolve(header), stop: () => Promise.resolve() }
+  const sealing = { putBack, guard, highWater, miner, minerId, keyOf }
+  const sealer = createSealer({ ...sealing, chain, store, gossip, events, finalizer, clock, logger })
+  const runner = createTickRunner({ chain, store, sealer, clock, randomBytes })
+  const evidence = await openEvidencePool({
+    genesis,
+    chainId,
+    store,
+    gossip,
+    logger,
+    signerBefore: (id, height) => fullSignerBefore(chain, id, height),
+    onEvidence: (found) => events.emit({ type: 'evidence', evidence: found }),
+  })
+  const votes = createVoteCounter({ chainId, find: findOnChain(chain), store, evidence, events, finalizer, clock, logger })
+  const users = new Map(await store.users())
+  const ledger = createAuthorityLedger({
+    chain,
+    store,
+    runner,
+    votes,
+    events,
+    finalizer,
+    evidence,
+    checkpoints: createCheckpoints({ chain, finalHeight: () => finalizer.finalHeight, minerId, keyOf }),
+    clock,
+    minTradeMicro: 10_000n,
+    users,
+  })
+  serveFullNodePeers({
+    mode: 'authority',
+    chain,
+    ledger,
+    votes,
+    finalizer,
+    acks: store,
+    evidence,
+    gossip,
+    requests,
+    clock,
+    logger,
+    roleOfToken: () => undefined,
+    async onHeader(sealed) {
+      if (chain.tip?.hash === hashHeader(sealed.header)) return 'accept'
+      await reportDoubleSeal(chain, evidence, sealed, [])
+      return 'ignore'
+    },
+  })
+  port.start()
+  await runner.recover()
+  await finalizer.evaluate()
+  return ledger
+}
+
+/** The high-water file of an authority whose SQL is never put back from a backup: it says what the last fence says. */
+async function rememberedMark(store: MarketStore): Promise<HighWater> {
+  const last = await store.lastBlock()
+  let mark = last === undefined ? null : { height: last.height, hash: last.block_hash }
+  return {
+    get mark() {
+      return mark
+    },
+    raise(higher) {
+      if (mark === null || higher.height > mark.height) mark = higher
+      return Promise.resolve()
+    },
+  }
+}

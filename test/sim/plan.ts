@@ -1,0 +1,93 @@
+import type { Finality, Genesis, GenesisEntry, Role } from '../../src/protocol/genesis.ts'
+import { decodeGenesis } from '../../src/protocol/genesis.ts'
+import { sha256 } from '../../src/protocol/hash.ts'
+import { signingKeyFromSecret, type SigningKey } from '../../src/protocol/signature.ts'
+import type { Random } from './random.ts'
+
+/** Who takes part in the run of a seed. */
+export interface Plan {
+  readonly finality: Finality
+  readonly genesis: Genesis
+  /** The authority seals two chains with one key. */
+  readonly isTwoFaced: boolean
+  /** Network ids of those who seal. */
+  readonly authorities: readonly string[]
+  /** Honest validators, each a node. */
+  readonly validators: readonly string[]
+  /** Honest households, each a light node with a voter's key. */
+  readonly lights: readonly string[]
+  /** Registered ids of the role that counts whose keys are the adversary's; it acks everything with them. */
+  readonly byzantine: readonly string[]
+  /** How the adversary answers when it is asked. */
+  readonly hostility: 'refuse' | 'silent' | 'forge'
+}
+
+export const MINER = 'miner'
+export const START = Date.UTC(2026, 0, 1)
+
+const keys = new Map<string, SigningKey>()
+
+/** The key that follows from a name. */
+export function keyOf(name: string): SigningKey {
+  const key = keys.get(name) ?? signingKeyFromSecret(sha256(`simulation ${name}`))
+  keys.set(name, key)
+  return key
+}
+
+/** Voters that count, faulty ones among them, and the threshold: safe by 2m > n + f, and live while all honest ones are. */
+const QUORUMS = [
+  { n: 4, f: 1, m: 3 },
+  { n: 3, f: 0, m: 2 },
+  { n: 5, f: 1, m: 4 },
+  { n: 4, f: 1, m: 3 },
+] as const
+
+const names = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, at) => `${prefix}${at}`)
+
+/** Policies take turns; all else is chance. */
+export function planOf(seed: number, random: Random): Plan {
+  const policy = (['validators', 'votes', 'validators', 'authority', 'validators', 'votes'] as const)[seed % 6]
+  const isTwoFaced = policy === 'validators' ? random.chance(0.7) : random.chance(0.5)
+  const { n, f, m } = random.pick(QUORUMS)
+  const validators = names('v', policy === 'validators' ? n - f : 2)
+  const lights = names('l', policy === 'votes' ? n - f : 2)
+  const byzantine = policy === 'authority' ? [] : names('b', f)
+  const finality: Finality =
+    policy === 'validators' || policy === 'votes' ? { policy, threshold: m } : { policy: 'authority' }
+  const byzantineRole = policy === 'votes' ? 'voter' : 'validator'
+  const registry = [
+    entryOf(MINER, 'authority'),
+    ...validators.map((id) => entryOf(id, 'validator')),
+    ...lights.map((id) => entryOf(id, 'voter')),
+    ...byzantine.map((id) => entryOf(id, byzantineRole)),
+  ]
+  return {
+    finality,
+    genesis: genesisOf(registry, finality),
+    isTwoFaced,
+    authorities: isTwoFaced ? ['face-0', 'face-1'] : ['authority'],
+    validators,
+    lights,
+    byzantine,
+    hostility: random.pick(['refuse', 'silent', 'forge']),
+  }
+}
+
+function entryOf(id: string, role: Role): GenesisEntry {
+  return { id, role, public_key: keyOf(id).publicKey, recovery_key: null }
+}
+
+function genesisOf(registry: readonly GenesisEntry[], finality: Finality): Genesis {
+  return decodeGenesis({
+    version: 1,
+    name: 'Simulated Street',
+    origin: 'simulation.example',
+    created_at: START,
+    currency: 'EUR',
+    amount_decimals: 6,
+    seal: 'authority',
+    difficulty: 0,
+    finality,
+    registry,
+  })
+}
