@@ -55,7 +55,12 @@ export function createChanges(plan: Plan, chainId: string, random: Random): Chan
   }
 
   function revoke(id: string, kind: string, members: Members, timestamp: number) {
-    const body = (common: Common): RegistryTransactionBody => ({ ...common, timestamp, action: 'revoke', subject_id: id })
+    const body = (common: Common): RegistryTransactionBody => ({
+      ...common,
+      timestamp,
+      action: 'revoke',
+      subject_id: id,
+    })
     return sign(kind, body, minerKey(members), newNonce())
   }
 
@@ -71,7 +76,8 @@ export function createChanges(plan: Plan, chainId: string, random: Random): Chan
   }
 
   function rotate(kind: string, members: Members, timestamp: number) {
-    const next = AUTHORITY_KEYS[AUTHORITY_KEYS.findIndex(({ publicKey }) => publicKey === minerKey(members).publicKey) + 1]
+    const next =
+      AUTHORITY_KEYS[AUTHORITY_KEYS.findIndex(({ publicKey }) => publicKey === minerKey(members).publicKey) + 1]
     if (next === undefined) return undefined
     const body = (common: Common): RegistryTransactionBody => ({
       ...common,
@@ -90,7 +96,8 @@ export function createChanges(plan: Plan, chainId: string, random: Random): Chan
     const isCounted = members.finality.policy === (role === 'voter' ? 'votes' : 'validators')
     const threshold = isCounted && 'threshold' in members.finality ? members.finality.threshold : 0
     // Voters of every branch together: an enrolment of a voter needs nobody's word.
-    const total = role === 'voter' ? [...members.byId.values()].filter((one) => one.role === role).length + voters : active.length
+    const total =
+      role === 'voter' ? [...members.byId.values()].filter((one) => one.role === role).length + voters : active.length
     return {
       honest,
       mayGrow: !isCounted || 2 * threshold > total + 1 + plan.byzantine.length,
@@ -105,7 +112,14 @@ export function createChanges(plan: Plan, chainId: string, random: Random): Chan
   function pickOne(members: Members, timestamp: number): RegistryTransaction | undefined {
     // Changes that operators have to allow: with an honest authority some of them are late to do so.
     const kind = !plan.isTwoFaced && random.chance(0.3) ? LATER : OK
-    const action = random.pick(['enrol-voter', 'revoke-voter', 'enrol-validator', 'revoke-validator', 'policy', 'rotate'] as const)
+    const action = random.pick([
+      'enrol-voter',
+      'revoke-voter',
+      'enrol-validator',
+      'revoke-validator',
+      'policy',
+      'rotate',
+    ] as const)
     const isAboutVoters = action === 'enrol-voter' || action === 'revoke-voter'
     const budget = budgetOf(members, isAboutVoters ? 'voter' : 'validator')
     switch (action) {

@@ -60,7 +60,7 @@ export class DiskReader {
     let finalHeight = -1
     let ownVote: Vote | undefined
     for (const [key, value] of disk.entries) {
-      switch (key[0]) {
+      switch (key.charAt(0)) {
         case prefixOf('header'):
           heads[heightIn(key)] = value
           break
@@ -92,16 +92,18 @@ export class DiskReader {
     let ownVote: Vote | undefined
     let window: StoredWindow | undefined
     for (const [key, value] of disk.entries) {
-      if (key[0] === prefixOf('window')) window = this.#parse<StoredWindow>(value)
-      if (key[0] === prefixOf('evidence')) evidence.push(this.#parse<Evidence>(value))
-      if (key[0] === prefixOf('vote')) ownVote = this.#parse<Vote>(value)
+      if (key.startsWith(prefixOf('window'))) window = this.#parse<StoredWindow>(value)
+      if (key.startsWith(prefixOf('evidence'))) evidence.push(this.#parse<Evidence>(value))
+      if (key.startsWith(prefixOf('vote'))) ownVote = this.#parse<Vote>(value)
     }
     const trusted = window?.trusted.anchor ?? null
     return { window: window?.headers ?? [], trusted, head: window?.head.anchor ?? null, evidence, ownVote }
   }
 
+  // What the stores wrote is what they say it is: the engine checked it.
+  // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters
   #parse<T>(text: string): T {
-    const known = this.#parsed.get(text) ?? JSON.parse(text)
+    const known: unknown = this.#parsed.get(text) ?? JSON.parse(text)
     this.#parsed.set(text, known)
     return known as T
   }
@@ -126,7 +128,8 @@ export class DiskReader {
     unknown.sort((a, b) => a.block.header.height - b.block.header.height)
     for (const { text, block } of unknown) {
       const learnt = this.#model.learn(block)
-      if (typeof learnt === 'string') throw new Violation('every block is valid', `${node}, beside its chain: ${learnt}`)
+      if (typeof learnt === 'string')
+        throw new Violation('every block is valid', `${node}, beside its chain: ${learnt}`)
       this.#besides.set(text, learnt)
     }
     return texts.flatMap((text) => this.#besides.get(text) ?? [])

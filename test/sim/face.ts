@@ -23,7 +23,11 @@ export interface Face {
 }
 
 export async function startFace(
-  parts: NodeParts & { readonly minerId: string; readonly keys: readonly SigningKey[]; readonly liesAboutFinality: boolean },
+  parts: NodeParts & {
+    readonly minerId: string
+    readonly keys: readonly SigningKey[]
+    readonly liesAboutFinality: boolean
+  },
 ): Promise<Face> {
   const { genesis, port, disk, logger, minerId, keys } = parts
   const { gossip, requests, clock } = port

@@ -25,7 +25,12 @@ export function createFaults(world: World): Faults {
 
   /** Two groups that do not reach each other; each has about half of the authority's faces. */
   function partition(): void {
-    const group = new Set(random.some(nodes.map(({ id }) => id), 0.5))
+    const group = new Set(
+      random.some(
+        nodes.map(({ id }) => id),
+        0.5,
+      ),
+    )
     if (world.faces.size === 2) group.delete('face-1')
     if (world.faces.size === 2) group.add('face-0')
     const cut = network.links.filter(([a, b]) => group.has(a) !== group.has(b))

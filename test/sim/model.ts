@@ -62,7 +62,8 @@ export class Model {
     if (known !== undefined) return known
     const parent = header.height === 0 ? null : this.blocks.get(header.prev_hash)
     if (parent === undefined) return `the parent of block ${header.height} is unknown`
-    if (header.height !== (parent === null ? 0 : parent.height + 1)) return `block ${header.height} has the wrong height`
+    if (header.height !== (parent === null ? 0 : parent.height + 1))
+      return `block ${header.height} has the wrong height`
     if (header.prev_hash !== (parent?.hash ?? this.chainId)) return `block ${header.height} has the wrong parent`
     const before = parent?.after ?? this.#first
     const { after, isGuarded } = changed(before, transactions)
@@ -72,7 +73,8 @@ export class Model {
     const recovers = transactions[0]?.kind === 'registry' && transactions[0].action === 'recover'
     const sealer = sealers[recovers ? 1 : 0]
     if (sealer?.role !== 'authority' || !sealer.active) return `${header.miner_id} is no authority at ${header.height}`
-    if (!this.#isSigned('header', block.header, block.signature, sealer.key)) return `block ${header.height} is not sealed`
+    if (!this.#isSigned('header', block.header, block.signature, sealer.key))
+      return `block ${header.height} is not sealed`
     const earlier = parent?.chain ?? []
     const ids = new Set(earlier.flatMap((one) => one.block.transactions.map(({ id }) => id)))
     if (transactions.some(({ id }) => ids.has(id))) return `block ${header.height} repeats a transaction`
@@ -121,7 +123,9 @@ export class Model {
   /** The same, if these voters acked the tip besides all votes that there are. */
   finalHeightWith(chain: readonly KnownBlock[], voters: readonly string[]): number {
     const tip = chain.length - 1
-    const acks = voters.flatMap((voter) => (chain[tip]?.before.byId.get(voter)?.active === true ? [{ voter, height: tip }] : []))
+    const acks = voters.flatMap((voter) =>
+      chain[tip]?.before.byId.get(voter)?.active === true ? [{ voter, height: tip }] : [],
+    )
     return finalHeightBy(chain, [...this.#acksOf(chain, this.votes.values()), ...acks])
   }
 
@@ -153,7 +157,9 @@ export class Model {
     if (one.voter_id !== id || other.voter_id !== id || one.decision !== 'ack' || other.decision !== 'ack') {
       return `not both acks of ${id}`
     }
-    return this.#isVote(one, key) && this.#isVote(other, key) && this.#hadKey(id, key) ? undefined : `not signed by ${id}`
+    return this.#isVote(one, key) && this.#isVote(other, key) && this.#hadKey(id, key)
+      ? undefined
+      : `not signed by ${id}`
   }
 
   #hadKey(id: string, key: string): boolean {

@@ -104,7 +104,9 @@ export function createNetwork(loop: Loop, random: Random, watch: NetworkWatch): 
   const listenersOf = (id: string, topic: GossipTopic): string[] =>
     peersOf(id).filter((peer) => {
       const link = linkOf(id, peer)
-      return lives.get(peer)?.topics.has(topic) === true && link !== undefined && loop.now - link.connectedAt >= HEARTBEAT_MS
+      return (
+        lives.get(peer)?.topics.has(topic) === true && link !== undefined && loop.now - link.connectedAt >= HEARTBEAT_MS
+      )
     })
 
   /** Delivers after a while, unless it is lost, or one of the two or the link between them is gone by then. */
@@ -183,9 +185,15 @@ export function createNetwork(loop: Loop, random: Random, watch: NetworkWatch): 
     })
   }
 
-  async function answer(life: Life, from: string, name: RequestName, bytes: Uint8Array): Promise<Uint8Array | undefined> {
+  async function answer(
+    life: Life,
+    from: string,
+    name: RequestName,
+    bytes: Uint8Array,
+  ): Promise<Uint8Array | undefined> {
     const handler = life.served.get(name)
-    const refusal = (code: string, message: string) => canonicalBytes({ error: { code, message: message.slice(0, 500) } })
+    const refusal = (code: string, message: string) =>
+      canonicalBytes({ error: { code, message: message.slice(0, 500) } })
     if (handler === undefined) return refusal('unknown', `${name} is not served`)
     try {
       const given = canonicalBytes(await handler(parseCanonicalBytes(bytes), from))

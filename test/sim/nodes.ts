@@ -168,7 +168,16 @@ export async function startAuthority(
     signerBefore: (id, height) => fullSignerBefore(chain, id, height),
     onEvidence: (found) => events.emit({ type: 'evidence', evidence: found }),
   })
-  const votes = createVoteCounter({ chainId, find: findOnChain(chain), store, evidence, events, finalizer, clock, logger })
+  const votes = createVoteCounter({
+    chainId,
+    find: findOnChain(chain),
+    store,
+    evidence,
+    events,
+    finalizer,
+    clock,
+    logger,
+  })
   const users = new Map(await store.users())
   const ledger = createAuthorityLedger({
     chain,

@@ -113,7 +113,8 @@ export function createSealing(world: World): Sealing {
     async unite(chain) {
       await uniting
       const source = world.nodes.find(
-        ({ kind, id, disk }) => kind === 'validator' && world.checker.reader.full(id, disk).chain.at(-1) === chain.at(-1),
+        ({ kind, id, disk }) =>
+          kind === 'validator' && world.checker.reader.full(id, disk).chain.at(-1) === chain.at(-1),
       )
       for (const face of world.nodes.filter(({ kind }) => kind === 'face')) {
         if (source === undefined) return
@@ -131,8 +132,6 @@ export function createSealing(world: World): Sealing {
 /** A row as a platform posts it. */
 function withoutTick(tx: Transaction): PlatformTick['transactions'][number] {
   if (tx.kind !== 'trade') throw new Error('a tick of the platform has trades')
-  const { tick_id, nonce, ...row } = tx
-  void tick_id
-  void nonce
-  return row
+  const { kind, id, from_user_id, to_user_id, kwh, price_per_kwh, total_amount, timestamp } = tx
+  return { kind, id, from_user_id, to_user_id, kwh, price_per_kwh, total_amount, timestamp }
 }

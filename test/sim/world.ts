@@ -110,7 +110,10 @@ export async function createWorld(seed: number): Promise<World> {
         await startLight({ ...parts, key: keyOf(id) })
         return
       case 'face':
-        faces.set(id, await startFace({ ...parts, minerId: MINER, keys: AUTHORITY_KEYS, liesAboutFinality: id === 'face-1' }))
+        faces.set(
+          id,
+          await startFace({ ...parts, minerId: MINER, keys: AUTHORITY_KEYS, liesAboutFinality: id === 'face-1' }),
+        )
         return
       case 'authority':
         if (sql === undefined) throw new Error('an honest authority has SQL')
@@ -176,20 +179,18 @@ function nodesOf(plan: Plan): SimNode[] {
 function linkAll(plan: Plan, nodes: readonly SimNode[], network: SimNetwork, random: Random): void {
   const full = nodes.filter(({ kind }) => kind !== 'light').map(({ id }) => id)
   for (const [index, a] of full.entries()) {
-    for (const b of full.slice(index + 1)) if (!plan.authorities.includes(a) || !plan.authorities.includes(b)) network.link(a, b)
+    for (const b of full.slice(index + 1))
+      if (!plan.authorities.includes(a) || !plan.authorities.includes(b)) network.link(a, b)
   }
   for (const light of plan.lights) for (const peer of random.shuffle(full).slice(0, 3)) network.link(light, peer)
   for (const { id } of nodes) network.link(MALLORY, id)
 }
 
 /** Nodes are silent; what they could not help but log is a fault. */
-function loggerOf(
-  id: string,
-  fault: (node: string, what: string, error: unknown) => void,
-): Logger {
+function loggerOf(id: string, fault: (node: string, what: string, error: unknown) => void): Logger {
   const watch = (fields: object, message: string): void => {
     if ('error' in fields && isFault(fields.error)) fault(id, message, fields.error)
-    if (process.env.SIMLOG) console.log(id, message, 'error' in fields ? String(fields.error).slice(0,300) : '')
+    if (process.env.SIMLOG) console.log(id, message, 'error' in fields ? String(fields.error).slice(0, 300) : '')
   }
   return { debug: watch, info: watch, warn: watch, error: watch }
 }
