@@ -7,8 +7,7 @@ import type { TrustedState } from '../../src/protocol/light-verify.ts'
 import { hashHeader } from '../../src/protocol/header.ts'
 import { hashTransaction } from '../../src/protocol/transaction.ts'
 import type { OpenedStore } from '../helpers/stores.ts'
-import { OWN_VOTES_KEPT } from '../../src/ports/voter-store.ts'
-import { CHAIN, sealed, trade, vote } from './fixtures.ts'
+import { CHAIN, sealed, trade } from './fixtures.ts'
 
 /** What a light node trusts at this height; not `isFull`: at the start, when all that may be null is. */
 function trusted(height: number, isFull: boolean): TrustedState {
@@ -57,22 +56,19 @@ export function lightStoreContract(name: string, open: () => Promise<OpenedStore
     it('knows nothing at first', async () => {
       assert.equal(await store.genesis(), undefined)
       assert.equal(await store.window(), undefined)
-      assert.equal(await store.lastVote(), undefined)
       assert.equal(await store.trade({ tx_id: 'a' }), undefined)
       assert.equal(await store.trade({ tx_hash: CHAIN }), undefined)
     })
 
-    it('keeps the genesis, the window, the vote and the trades over a restart', async () => {
+    it('keeps the genesis, the window and the trades over a restart', async () => {
       const mine = [checkedTrade('a'), checkedTrade('b:1')]
       const window = { headers: headersOf(3, 4, 5), trusted: trusted(4, true), head: trusted(5, true) }
       await store.putGenesis('{"name":"a street"}')
       await store.putWindow(window)
-      await store.putVote(vote(CHAIN, 5, 'ann'))
       await store.putTrades(mine)
       store = await opened.reopen()
       assert.equal(await store.genesis(), '{"name":"a street"}')
       assert.deepEqual(await store.window(), window)
-      assert.deepEqual(await store.lastVote(), vote(CHAIN, 5, 'ann'))
       assert.deepEqual(await store.trade({ tx_id: 'b:1' }), mine[1])
       assert.deepEqual(await store.trade({ tx_hash: mine[0]!.tx_hash }), mine[0])
       assert.equal(await store.trade({ tx_id: 'b' }), undefined)
@@ -83,26 +79,6 @@ export function lightStoreContract(name: string, open: () => Promise<OpenedStore
       const later = { headers: headersOf(4), trusted: trusted(0, false), head: trusted(4, true) }
       await store.putWindow(later)
       assert.deepEqual(await store.window(), later)
-    })
-
-    it('keeps the ack that was put last, and each of the newest 512 heights by its height', async () => {
-      const ack = (height: number) => vote(sha256Hex(`${height}`), height, 'ann')
-      for (const height of [1, 2, 5, 4]) await store.putVote(ack(height))
-      assert.deepEqual(await store.lastVote(), ack(4))
-      assert.deepEqual(await store.ownVoteAt(5), ack(5))
-      assert.equal(await store.ownVoteAt(3), undefined)
-      await store.putVote(ack(OWN_VOTES_KEPT + 2))
-      store = await opened.reopen()
-      assert.deepEqual(await store.lastVote(), ack(OWN_VOTES_KEPT + 2))
-      assert.equal(await store.ownVoteAt(2), undefined)
-      assert.deepEqual(await store.ownVoteAt(4), ack(4))
-    })
-
-    it('keeps the headers of rejected blocks until others are put', async () => {
-      assert.deepEqual(await store.rejected(), [])
-      await store.putRejected(headersOf(3, 4))
-      assert.deepEqual(await (await opened.reopen()).rejected(), headersOf(3, 4))
-      await (await opened.reopen()).putRejected([])
     })
 
     it('takes the same trade again', async () => {

@@ -1,8 +1,6 @@
 import { strict as assert } from 'node:assert'
 import type { MarketStore } from '../../src/ports/market-store.ts'
 import { isSolarError } from '../../src/protocol/errors.ts'
-import { sha256Hex } from '../../src/protocol/hash.ts'
-import type { Vote } from '../../src/protocol/vote.ts'
 import type { OpenedStore } from '../helpers/stores.ts'
 import {
   blockRow,
@@ -14,12 +12,11 @@ import {
   T0,
   tick,
   trade,
-  vote,
 } from './fixtures.ts'
 
 const coded = (code: string) => (error: unknown) => isSolarError(error, code)
 
-/** What every `MarketStore` must do with registry changes, the users of voters, and what finality starts from. */
+/** What every `MarketStore` must do with registry changes and the users of voters. */
 export function marketStoreRegistryContract(name: string, open: () => Promise<OpenedStore<MarketStore>>): void {
   describe(`market store contract, registry: ${name}`, () => {
     let opened: OpenedStore<MarketStore>
@@ -33,8 +30,7 @@ export function marketStoreRegistryContract(name: string, open: () => Promise<Op
 
     registryChanges()
     usersOfVoters()
-    finalHeights()
-    acksByVoter()
+    fencedAsFinal()
 
     function registryChanges(): void {
       describe('registry changes', () => {
@@ -176,94 +172,15 @@ export function marketStoreRegistryContract(name: string, open: () => Promise<Op
       })
     }
 
-    function finalHeights(): void {
-      describe('the final height', () => {
-        it('is -1 before the first block is final, then the height of the last that is', async () => {
-          assert.equal(await store.finalHeight(), -1)
-          for (let height = 0; height < 12; height++) {
-            await store.commitTick(tick(`t${height}`, [trade(`t${height}`, `${height}`)]))
-            await store.fence(blockRow(height, `t${height}`))
-          }
-          assert.equal(await store.finalHeight(), -1)
-          for (const height of [0, 9, 10, 4, 11]) {
-            await store.finalizeUpTo(height, T0)
-            assert.equal(await store.finalHeight(), height === 4 ? 10 : height)
-          }
-          await store.commitTick(tick('t12', [trade('t12', '12')]))
-          await store.fence({ ...blockRow(12, 't12'), finalized_at: T0 })
-          store = await opened.reopen()
-          assert.equal(await store.finalHeight(), 12)
-        })
-      })
-    }
-
-    function acksByVoter(): void {
-      describe('acks by voter', () => {
-        const header = (height: number) => blockRow(height, `t${height}`).block_hash
-
-        async function seal(height: number): Promise<void> {
+    function fencedAsFinal(): void {
+      it('counts a block that was fenced as final', async () => {
+        for (const height of [0, 1]) {
           await store.commitTick(tick(`t${height}`, [trade(`t${height}`, `${height}`)]))
-          await store.fence(blockRow(height, `t${height}`))
+          await store.fence({ ...blockRow(height, `t${height}`), finalized_at: T0 })
+          assert.equal(await store.finalHeight(), height)
         }
-
-        it('are acks of our blocks, whichever came first, and nothing else', async () => {
-          assert.deepEqual(await store.ackHeights(), new Map())
-          for (const height of [0, 1]) await seal(height)
-          const foreign = sha256Hex('a header of somebody else')
-          await store.putVotes([
-            vote(header(0), 0, 'ann'),
-            vote(header(1), 1, 'ann'),
-            vote(foreign, 7, 'ann'),
-            vote(header(0), 0, 'bob'),
-            vote(header(1), 1, 'bob', 'reject'),
-            vote(foreign, 1, 'cyd'),
-            vote(header(1), 1, 'dan', 'reject'),
-            vote(header(2), 2, 'eve'),
-          ])
-          const before = new Map([
-            ['ann', 1],
-            ['bob', 0],
-          ])
-          assert.deepEqual(await store.ackHeights(), before)
-          await seal(2)
-          store = await opened.reopen()
-          assert.deepEqual(await store.ackHeights(), new Map([...before, ['eve', 2]]))
-          const first = [vote(header(0), 0, 'ann'), vote(header(0), 0, 'bob'), vote(header(2), 2, 'eve')]
-          assert.deepEqual(await store.acksFrom(0), first)
-          assert.deepEqual(await store.acksFrom(1), [vote(header(1), 1, 'ann'), vote(header(2), 2, 'eve')])
-          assert.deepEqual(await store.acksFrom(3), [])
-        })
-
-        it('are those that a look at every single vote finds', async () => {
-          const votes: Vote[] = []
-          const acks: Vote[] = []
-          const expected = new Map<string, number>()
-          for (let height = 0; height < 25; height++) {
-            await seal(height)
-            for (let voter = 0; voter < 30; voter++) {
-              const kind = sha256Hex(`${voter} at ${height}`).charCodeAt(0) % 3
-              const of = kind === 1 ? sha256Hex(`fork at ${height}`) : header(height)
-              if (voter % 7 === 0 || height < 20 - (voter % 20)) {
-                votes.push(vote(of, height, `v${voter}`, kind === 2 ? 'reject' : 'ack'))
-                if (kind !== 0) continue
-                acks.push(vote(of, height, `v${voter}`))
-                expected.set(`v${voter}`, height)
-              }
-            }
-          }
-          await store.putVotes(votes)
-          assert.ok(new Set(expected.values()).size > 8)
-          assert.deepEqual(await store.ackHeights(), expected)
-          for (const from of [0, 1, 9, 19, 24, 25]) {
-            const first = new Map<string, Vote>()
-            for (const ack of acks) {
-              if (ack.height >= from && !first.has(ack.voter_id)) first.set(ack.voter_id, ack)
-            }
-            const found = await store.acksFrom(from)
-            assert.equal(found.length, first.size)
-            assert.deepEqual(new Map(found.map((ack) => [ack.voter_id, ack])), first)
-          }
-        })
+        store = await opened.reopen()
+        assert.equal(await store.finalHeight(), 1)
       })
     }
   })

@@ -4,7 +4,7 @@ import { isSolarError } from '../../src/protocol/errors.ts'
 import { sha256Hex } from '../../src/protocol/hash.ts'
 import type { Transaction } from '../../src/protocol/transaction.ts'
 import type { OpenedStore } from '../helpers/stores.ts'
-import { blockRow, CHAIN, correction, order, OTHER_CHAIN, T0, tick, trade, vote } from './fixtures.ts'
+import { blockRow, CHAIN, correction, order, OTHER_CHAIN, T0, tick, trade } from './fixtures.ts'
 
 const MAX = Number.MAX_SAFE_INTEGER
 const coded = (code: string) => (error: unknown) => isSolarError(error, code)
@@ -235,93 +235,6 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
         assert.deepEqual(await store.blocks(12, 5), [])
         assert.deepEqual(await store.lastBlock(), rows[11])
         assert.equal(await store.blockByHash(sha256Hex('no block')), undefined)
-      })
-
-      it('marks blocks final for ever, with their first time', async () => {
-        for (let height = 0; height < 4; height++) await commitSealed(store, height, [trade(`t${height}`, `${height}`)])
-        await store.finalizeUpTo(1, T0 + 1)
-        await store.finalizeUpTo(2, MAX)
-        await store.finalizeUpTo(0, T0 + 3)
-        store = await opened.reopen()
-        const times = (await store.blocks(0, 10)).map(({ finalized_at }) => finalized_at)
-        assert.deepEqual(times, [T0 + 1, T0 + 1, MAX, null])
-      })
-    })
-
-    describe('votes', () => {
-      const ours = sha256Hex('our header')
-      const theirs = sha256Hex('their header')
-
-      it('are stored once and come back as they were signed, also after reopening', async () => {
-        const votes = [vote(ours, 3, 'ann'), vote(ours, 3, 'bob', 'reject'), vote(ours, 3, 'bob')]
-        assert.deepEqual(
-          await store.putVotes(votes),
-          votes.map(() => ({ outcome: 'stored' })),
-        )
-        assert.deepEqual(
-          await store.putVotes(votes),
-          votes.map(() => ({ outcome: 'same' })),
-        )
-        store = await opened.reopen()
-        assert.deepEqual(new Set(await store.votesOf(ours)), new Set(votes))
-        assert.deepEqual(await store.votesOf(theirs), [])
-        assert.deepEqual(await store.putVotes([]), [])
-      })
-
-      it('hold one ack a voter a height, and rejects of any number of headers', async () => {
-        const first = vote(ours, 3, 'ann')
-        await store.putVotes([first])
-        const outcomes = await store.putVotes([
-          vote(theirs, 3, 'ann'),
-          vote(theirs, 3, 'ann', 'reject'),
-          vote(sha256Hex('the next header'), 4, 'ann'),
-          vote(theirs, 3, 'bob'),
-          vote(ours, 3, 'bob'),
-          vote(theirs, 3, 'bob'),
-        ])
-        assert.deepEqual(outcomes, [
-          { outcome: 'conflict', stored: first },
-          { outcome: 'stored' },
-          { outcome: 'stored' },
-          { outcome: 'stored' },
-          { outcome: 'conflict', stored: vote(theirs, 3, 'bob') },
-          { outcome: 'same' },
-        ])
-        assert.deepEqual(await store.votesOf(ours), [first])
-      })
-
-      it('are counted by header and decision', async () => {
-        await store.putVotes(['a', 'b', 'c'].map((voter) => vote(ours, 1, voter)))
-        await store.putVotes([vote(theirs, 1, 'a', 'reject'), vote(theirs, 1, 'd')])
-        const nobody = sha256Hex('a header nobody voted on')
-        assert.deepEqual(
-          await store.voteCounts([ours, theirs, nobody]),
-          new Map([
-            [ours, { ack: 3, reject: 0 }],
-            [theirs, { ack: 1, reject: 1 }],
-            [nobody, { ack: 0, reject: 0 }],
-          ]),
-        )
-        assert.deepEqual(await store.voteCounts([]), new Map())
-      })
-
-      it('that arrive at the same time in many batches: each voter has one ack', async () => {
-        const voters = Array.from({ length: 300 }, (_, index) => `voter-${index}`)
-        const batches = [ours, theirs, ours, theirs].map((hash) => voters.map((voter) => vote(hash, 7, voter)))
-        const outcomes = (await Promise.all(batches.map((batch) => store.putVotes(batch)))).flat()
-        assert.equal(outcomes.filter(({ outcome }) => outcome === 'stored').length, voters.length)
-        const counts = await store.voteCounts([ours, theirs])
-        assert.equal(counts.get(ours)!.ack + counts.get(theirs)!.ack, voters.length)
-      })
-
-      it('come in batches of any size', async () => {
-        const votes = Array.from({ length: 2_500 }, (_, index) => vote(ours, 1, `voter-${index}`))
-        await store.putVotes(votes.slice(0, 1_200))
-        const outcomes = await store.putVotes(votes)
-        assert.deepEqual(
-          outcomes.map(({ outcome }) => outcome),
-          votes.map((_, index) => (index < 1_200 ? 'same' : 'stored')),
-        )
       })
     })
 

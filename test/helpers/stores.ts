@@ -4,6 +4,7 @@ import type { LightStore } from '../../src/ports/light-store.ts'
 import type { MarketStore } from '../../src/ports/market-store.ts'
 import { openChainStore } from '../../src/storage/level/chain-store.ts'
 import { openLightStore } from '../../src/storage/level/light-store.ts'
+import { openReplicaStore, type ReplicaStore } from '../../src/storage/level/replica-store.ts'
 import { openSqlite } from '../../src/storage/sql/sqlite.ts'
 import { tempDir } from './temp.ts'
 
@@ -48,3 +49,5 @@ export const tempSqlite = (): Promise<OpenedStore<MarketStore>> => openInTempDir
 export const tempChainStore = (): Promise<OpenedStore<ChainStore>> => openInTempDir('level', openChainStore)
 /** A real LevelDB of a light node in a temporary folder. */
 export const tempLightStore = (): Promise<OpenedStore<LightStore>> => openInTempDir('level', openLightStore)
+/** A real LevelDB of a validator in a temporary folder. */
+export const tempReplicaStore = (): Promise<OpenedStore<ReplicaStore>> => openInTempDir('level', openReplicaStore)

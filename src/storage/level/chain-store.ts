@@ -182,8 +182,12 @@ class LevelChain {
       for (const { key } of ownKeys(block)) batch.del(key)
     }
     // Nodes of the history tree above the new size stay: they are written anew before they are read.
-    this.#tip = undefined
-    await batch.write()
+    try {
+      await batch.write()
+    } finally {
+      // Only now: who asks before the write is done would be told of the old tip, and that would be remembered.
+      this.#tip = undefined
+    }
   }
 
   async putBeside(block: Block, hash: Hash): Promise<void> {

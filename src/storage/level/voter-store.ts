@@ -24,8 +24,9 @@ export function voterStore(db: TextLevel): VoterStore {
       await batch.write(DURABLE)
     }),
     rejected: guardLevel('rejected', async () => (await readValue(db, 'rejected', '', rejectedShape)) ?? []),
-    putRejected: guardLevel('putRejected', (headers) =>
-      db.put(keyOf('rejected'), canonicalText(headers.slice(-OWN_VOTES_KEPT)), DURABLE),
-    ),
+    putRejected: guardLevel('putRejected', async (headers) => {
+      const sealed = headers.slice(-OWN_VOTES_KEPT).map(({ header, signature }) => ({ header, signature }))
+      await db.put(keyOf('rejected'), canonicalText(sealed), DURABLE)
+    }),
   }
 }

@@ -5,7 +5,7 @@ import { Level } from 'level'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { hashHeader } from '../../../src/protocol/header.ts'
 import { hashTransaction } from '../../../src/protocol/transaction.ts'
-import { openChainStore } from '../../../src/storage/level/chain-store.ts'
+import { chainStore, openChainStore } from '../../../src/storage/level/chain-store.ts'
 import { heightKey, keyOf, keyspaces, nodeKey, sortable } from '../../../src/storage/level/keyspaces.ts'
 import { openLightStore } from '../../../src/storage/level/light-store.ts'
 import { block, CHAIN, registryTransactions, sealed, vote } from '../../contract/fixtures.ts'
@@ -124,6 +124,29 @@ describe('a LevelDB folder', () => {
     const broken = await openChainStore(location)
     await assert.rejects(broken.registryHeights(), corruptAt(/level r0: /))
     await broken.close()
+  })
+
+  it('whose size is asked for while blocks are given up knows it right afterwards', async () => {
+    await fill()
+    const db = new Level(location)
+    await db.open()
+    const store = await chainStore(db)
+    const batch = db.batch.bind(db)
+    db.batch = (() => {
+      const slow = batch()
+      const write = slow.write.bind(slow)
+      slow.write = async () => {
+        assert.equal(await store.size(), 3)
+        await write()
+      }
+      return slow
+    }) as typeof db.batch
+    await store.rewind(1)
+    db.batch = batch
+    assert.equal(await store.size(), 1)
+    const { block: again, hash, txHashes } = block(1, ['tx-1'])
+    await store.append(again, hash, txHashes)
+    await store.close()
   })
 
   it('that somebody else has open can be tried again later', async () => {
