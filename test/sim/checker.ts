@@ -119,7 +119,10 @@ export class Checker {
     }
     const memory = this.#memoryOf(id)
     if (finalHeight > memory.final.length - 1) {
-      const counted = model.finalHeight(chain, votes)
+      // It may have left the branch on which the acks came; they count for what both chains share.
+      const chains = [chain, ...beside.map((block) => block.chain)]
+      const sharing = chains.filter((other) => other[finalHeight] === chain[finalHeight])
+      const counted = Math.max(...sharing.map((other) => model.finalHeight(other, votes)))
       if (finalHeight > counted) {
         const reason = `${id} has block ${finalHeight} as final, its votes make ${counted} final`
         throw new Violation('no vote of an unknown or revoked key counts', reason)
