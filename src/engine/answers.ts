@@ -20,7 +20,7 @@ export function collectAnswers<T>(clock: Clock, asked: readonly Promise<T>[]): P
     let cancel = (): void => undefined
     const end = (): void => {
       cancel()
-      resolve({ given, failures })
+      resolve({ given: [...given], failures: [...failures] })
     }
     const settled = (): void => {
       if (given.length + failures.length === asked.length) end()

@@ -1,4 +1,4 @@
-import { registryTransactionsOf, sealerOf } from '../protocol/block.ts'
+import { registryTransactionsOf, sealerOf, verifyBlockBody } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
@@ -25,11 +25,15 @@ export interface HeaderWalker {
    * Checks the next header.
    *
    * @param place what holds it, for findings
-   * @param transactions those of the block, for what they change of the registry
+   * @param transactions those that its Merkle root is of, for what they change of the registry; `undefined` if nobody has them
    */
-  check(sealed: SealedHeader, place: string, transactions: readonly Transaction[]): void
-  /** Goes on with a header that SQL has not; `undefined`: nobody has it, and what leads through it cannot be checked. */
-  skip(header: Header | undefined): void
+  check(sealed: SealedHeader, place: string, transactions: readonly Transaction[] | undefined): void
+  /**
+   * Goes on with a header that could not be checked; `undefined`: nobody has it, and what leads through it cannot be checked.
+   *
+   * @param transactions those of its block, where another store has them
+   */
+  skip(header: Header | undefined, transactions?: readonly Transaction[]): void
   /** Nodes of the history tree that the header checked last completed; empty where they cannot be known. */
   newNodes(): readonly HistoryNode[]
 }
@@ -37,6 +41,8 @@ export interface HeaderWalker {
 export function createHeaderWalker(genesis: Genesis, note: Note): HeaderWalker {
   const chainId = chainIdOf(genesis)
   let registry = Registry.fromGenesis(genesis)
+  // False after a block that changed the registry in a way that nobody can tell: no seal can be judged from there on.
+  let knowsRegistry = true
   // `undefined` after a header that nobody has; the history cannot be known from there on.
   let parent: { readonly header: Header; readonly hash: Hash } | null | undefined = null
   let frontier: readonly Hash[] | undefined = []
@@ -64,6 +70,20 @@ export function createHeaderWalker(genesis: Genesis, note: Note): HeaderWalker {
     }
   }
 
+  /** The registry after a block, as far as anybody can tell, and the seal under it. */
+  function checkSeal(sealed: SealedHeader, place: string, transactions: readonly Transaction[] | undefined): void {
+    const { header } = sealed
+    knowsRegistry &&= transactions !== undefined || header.registry_root === registry.root
+    if (!knowsRegistry) return
+    const before = registry
+    registry = registryAfter(place, header.height, transactions ?? [])
+    if (header.registry_root !== registry.root) note(`${place}, registry_root`, registry.root, header.registry_root)
+    const sealer = sealerOf({ header, transactions: transactions ?? [] }, before, registry)
+    const seal = sealer === undefined ? undefined : verifySeal(sealed, sealer.public_key)
+    if (seal?.ok === true) return
+    note(`${place}, signature`, `the seal of ${header.miner_id}`, seal?.reason ?? 'no active authority of that id')
+  }
+
   return {
     get registry() {
       return registry
@@ -76,20 +96,18 @@ export function createHeaderWalker(genesis: Genesis, note: Note): HeaderWalker {
       if (historyRoot !== undefined && header.history_root !== historyRoot) {
         note(`${place}, history_root`, historyRoot, header.history_root)
       }
-      const after = registryAfter(place, header.height, transactions)
-      if (header.registry_root !== after.root) note(`${place}, registry_root`, after.root, header.registry_root)
-      const sealer = sealerOf({ header, transactions }, registry, after)
-      registry = after
-      const seal = sealer === undefined ? undefined : verifySeal(sealed, sealer.public_key)
-      if (seal?.ok !== true)
-        note(`${place}, signature`, `the seal of ${header.miner_id}`, seal?.reason ?? 'no active authority of that id')
+      checkSeal(sealed, place, transactions)
       advance(header)
     },
-    skip(header) {
+    skip(header, transactions = []) {
       if (header !== undefined) {
+        const isWhole = verifyBlockBody(header, transactions, genesis).ok
+        knowsRegistry &&= isWhole || header.registry_root === registry.root
+        if (isWhole) registry = registryAfter(`block ${header.height}`, header.height, transactions)
         advance(header)
         return
       }
+      knowsRegistry = false
       parent = undefined
       frontier = undefined
       nodes = []

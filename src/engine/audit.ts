@@ -63,8 +63,9 @@ export async function auditStores(parts: AuditParts): Promise<AuditReport> {
       transactions += await auditBlock(auditor, row)
     } else {
       if (row !== undefined) note(`SQL, block ${height}`, 'a row', 'nothing')
-      // LevelDB's header takes the place of SQL's, so that those above it can still be checked.
-      auditor.walker.skip((await readLevel(auditor, height))?.header)
+      // LevelDB's block takes the place of SQL's, so that those above it can still be checked.
+      const block = await readLevel(auditor, height)
+      auditor.walker.skip(block?.header, block?.transactions)
     }
     if (height % PROGRESS_EVERY === 0) parts.onProgress(height, transactions)
   }
@@ -94,19 +95,23 @@ async function auditBlock(auditor: Auditor, row: BlockRow): Promise<number> {
   const { header } = row.sealed
   const hash = hashHeader(header)
   if (hash !== row.block_hash) note(`SQL, block ${row.height}, block_hash`, hash, row.block_hash)
-  const check = (place: string, body: readonly Transaction[] | undefined): boolean => {
-    if (body === undefined) return false
-    const verdict = verifyBlockBody(header, body, genesis)
-    if (!verdict.ok) note(`${place}, transactions`, `merkle_root ${header.merkle_root}`, verdict.reason)
-    return verdict.ok
-  }
+  const bodyOf = (transactions: readonly Transaction[] | undefined) =>
+    transactions && { transactions, verdict: verifyBlockBody(header, transactions, genesis) }
   const tick = await readOrNote(note, () => store.tick(row.tick_id))
-  const inSql = tick?.transactions
-  walker.check(row.sealed, `SQL, block ${row.height}`, inSql ?? [])
-  const sqlHolds = check(`SQL, block ${row.height} (tick ${row.tick_id})`, inSql)
-  if (sqlHolds && tick !== undefined) compareHashes(row.height, tick, note)
-
   const block = await readLevel(auditor, row.height)
+  const [sqlBody, levelBody] = [bodyOf(tick?.transactions), bodyOf(block?.transactions)]
+  const held = [sqlBody, levelBody].find((body) => body?.verdict.ok === true)
+  walker.check(row.sealed, `SQL, block ${row.height}`, held?.transactions)
+
+  const holds = (place: string, body: typeof sqlBody): boolean => {
+    if (body?.verdict.ok === false) {
+      note(`${place}, transactions`, `merkle_root ${header.merkle_root}`, body.verdict.reason)
+    }
+    return body?.verdict.ok === true
+  }
+  const inSql = tick?.transactions
+  const sqlHolds = holds(`SQL, block ${row.height} (tick ${row.tick_id})`, sqlBody)
+  if (sqlHolds && tick !== undefined) compareHashes(row.height, tick, note)
   if (block === undefined) {
     if (row.height >= auditor.levelSize) note(`LevelDB, block ${row.height}`, 'a block', 'nothing')
     return inSql?.length ?? 0
@@ -114,7 +119,7 @@ async function auditBlock(auditor: Auditor, row: BlockRow): Promise<number> {
   const place = `LevelDB, block ${row.height}`
   compareFields(`${place}, header`, header, block.header, note)
   if (block.signature !== row.sealed.signature) note(`${place}, signature`, row.sealed.signature, block.signature)
-  const levelHolds = check(place, block.transactions)
+  const levelHolds = holds(place, levelBody)
   if (inSql !== undefined && !(sqlHolds && levelHolds)) {
     compareTransactions(row.height, inSql, block.transactions, sqlHolds, note)
   }

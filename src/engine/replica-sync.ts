@@ -32,9 +32,10 @@ export interface ReplicaSyncParts {
 export interface ReplicaSync {
   /**
    * Takes every block that the peer has and this node has not, and the votes on what is not final yet; one sync a peer at a
-   * time, a second call joins the first. Resolves when this node knows the peer's tip. Throws `peer_refused`, `peer_unreachable`.
+   * time, a second call joins the first. Resolves when this node knows the peer's tip, to `nothing` if the peer has no blocks
+   * to show: a light node, or an empty chain. Throws `peer_refused`, `peer_unreachable`.
    */
-  syncWith(peer: string): Promise<void>
+  syncWith(peer: string): Promise<'followed' | 'nothing'>
   /** Acks that peers have of this voter on blocks that are not final here. */
   findAcksOf(voterId: string, peer: string): Promise<readonly Vote[]>
 }
@@ -44,7 +45,7 @@ const MAX_VOTED_HEADERS = 256
 
 export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
   const { chain, store, replica, finalizer, requests, logger, sign } = parts
-  const running = new Map<string, Promise<void>>()
+  const running = new Map<string, Promise<'followed' | 'nothing'>>()
 
   async function askForHeaders(peer: string, from_height: number, count: number): Promise<readonly SealedHeader[]> {
     const { headers } = headersAnswer(await requests.request(peer, 'headers', { from_height, count }), 'headers')
@@ -54,7 +55,7 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
     return headers
   }
 
-  /** The greatest height that the peer's chain shares with what is known here; -1 if they share only the genesis. */
+  /** A height up to which the peer's chain is known here, found in few steps; -1 if that is the genesis alone. */
   async function sharedHeight(peer: string, tipHeight: number): Promise<number> {
     const floor = finalizer.finalHeight
     let step = 1
@@ -83,12 +84,16 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
     if (typeof accepted === 'object') throw refused(peer, accepted.refused, accepted.reason)
     if (accepted === 'unknown_parent')
       throw refused(peer, 'wrong_parent', `block ${sealed.header.height} has no parent here`)
+    // At once, since a branch that is not followed can grow beyond what is kept beside the chain.
+    if (accepted === 'beside') await takeVotesOn(peer, hash)
   }
 
-  async function sync(peer: string): Promise<void> {
+  async function sync(peer: string): Promise<'followed' | 'nothing'> {
     const status = await askForStatus(peer)
+    if (status.mode === 'light' || status.tip === null) return 'nothing'
     await reachTip(peer, status)
     await takeVotes(peer, status)
+    return 'followed'
   }
 
   const askForStatus = async (peer: string): Promise<StatusAnswer> =>
@@ -122,11 +127,14 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
    * is known already is not counted again: its signature is the dear part.
    */
   async function takeVotes(peer: string, status: StatusAnswer): Promise<void> {
-    for (const hash of await openHeaders(status)) {
-      const known = new Set((await parts.votes.votesOf(hash)).map(({ signature }) => signature))
-      const fresh = (await askForVotes(peer, hash)).filter(({ signature }) => !known.has(signature))
-      await Promise.allSettled(fresh.map((vote) => parts.counter.cast(vote)))
-    }
+    for (const hash of await openHeaders(status)) await takeVotesOn(peer, hash)
+  }
+
+  async function takeVotesOn(peer: string, hash: Hash): Promise<void> {
+    const known = new Set((await parts.votes.votesOf(hash)).map(({ signature }) => signature))
+    const fresh = (await askForVotes(peer, hash)).filter(({ signature }) => !known.has(signature))
+    await Promise.allSettled(fresh.map((vote) => parts.counter.cast(vote)))
+    if (fresh.length > 0) await replica.reconsider()
   }
 
   async function askForVotes(peer: string, header_hash: Hash): Promise<readonly Vote[]> {

@@ -14,7 +14,7 @@ import { isGuarded, registryBefore, registryOf, sizeOf, verifyBlock, type ChainS
 import type { EvidencePool } from './evidence-pool.ts'
 import type { Finalizer } from './finalizer.ts'
 import { reportDoubleSeal } from './full-node-evidence.ts'
-import { ForkTree, type Branch } from './fork-tree.ts'
+import { ForkTree, type Branch, type BranchBlock } from './fork-tree.ts'
 import { historyOf, verifyTransactions } from './history-rules.ts'
 import { createSerial } from './serial.ts'
 import type { VoteTarget } from './vote-counter.ts'
@@ -60,10 +60,12 @@ export class Replica {
   async find(hash: Hash): Promise<VoteTarget | undefined> {
     const beside = this.#forks.find(hash)
     if (beside !== undefined) {
-      return { height: beside.height, registryBefore: registryBefore(beside.state, beside.height) }
+      const { height, state } = beside
+      return { height, registryBefore: registryBefore(state, height), isOnChain: false }
     }
     const height = await this.#parts.chain.heightOf(hash)
-    return height === undefined ? undefined : { height, registryBefore: this.#parts.chain.registryBefore(height) }
+    if (height === undefined) return undefined
+    return { height, registryBefore: this.#parts.chain.registryBefore(height), isOnChain: true }
   }
 
   /** Hash at `height` of the chain that ends in `point`; `undefined` above it, and for what is not known here. */
@@ -74,8 +76,20 @@ export class Replica {
       const { baseHeight, blocks } = await this.#forks.branchOf(tip)
       return height > baseHeight ? blocks[height - baseHeight - 1]?.hash : await this.#parts.chain.hashAt(height)
     }
-    const isOnChain = (await this.#parts.chain.heightOf(point.hash)) === point.height
-    return isOnChain ? await this.#parts.chain.hashAt(height) : undefined
+    return await this.#hashBelow(point, height)
+  }
+
+  /** `hashAt` for the chain, and for a branch that was given up: of it only the blocks in the store are left, also after a restart. */
+  async #hashBelow(point: BlockPoint, height: number): Promise<Hash | undefined> {
+    const { chain, store } = this.#parts
+    let { hash } = point
+    for (let at = point.height; at > height; at--) {
+      if ((await chain.heightOf(hash)) === at) return await chain.hashAt(height)
+      const block = await store.besideChain(hash)
+      if (block?.header.height !== at) return undefined
+      hash = block.header.prev_hash
+    }
+    return hash
   }
 
   /** Checks a block and takes it into the chain or beside it; then the chain is chosen anew. */
@@ -154,11 +168,12 @@ export class Replica {
   async #choose(): Promise<void> {
     const { chain, finalizer, onAlarm } = this.#parts
     const { finalHeight } = finalizer
+    const ackers = ackersOf(this.#parts.votes)
     const branches: Branch[] = []
     for (const branch of await this.#forks.branches()) {
       if (branch.baseHeight >= finalHeight) branches.push(branch)
       else {
-        if (await this.#wouldBeFinal(branch)) {
+        if (await wouldBeFinal(branch, ackers)) {
           onAlarm('conflicting_final', `two blocks of height ${branch.baseHeight + 1} have a quorum`)
         }
         this.#forks.drop(branch)
@@ -167,55 +182,19 @@ export class Replica {
     const { tip } = chain
     if (tip === null || branches.length === 0) return
     const state = await chain.stateAt(chain.size)
-    const main = { ...(await this.#candidate(tip, state, await this.#chainAbove(finalHeight))), seen: 0 }
-    const others = await Promise.all(branches.map((branch) => this.#candidateOf(branch)))
+    const above = await this.#chainAbove(finalHeight)
+    const main = candidateOf(tip.hash, 0, await viewOf(state, finalHeight, above, ackers))
+    const others = await Promise.all(
+      branches.map(async (branch) => {
+        const { hash, seen, state: after } = tipOfBranch(branch)
+        const blocks = [...above.filter(({ height }) => height <= branch.baseHeight), ...branch.blocks]
+        return { branch, candidate: candidateOf(hash, seen, await viewOf(after, finalHeight, blocks, ackers)) }
+      }),
+    )
     const { finality } = registryBefore(state, finalHeight + 1)
     const chosen = chooseFork([main, ...others.map(({ candidate }) => candidate)], finality)
     const winner = others.find(({ candidate }) => candidate === chosen)
     if (winner !== undefined) await this.#reorganize(winner.branch)
-  }
-
-  async #candidateOf(branch: Branch): Promise<{ readonly branch: Branch; readonly candidate: Candidate }> {
-    const tip = branch.blocks.at(-1)
-    if (tip === undefined) throw new Error('a branch has a block')
-    const shared = (await this.#chainAbove(this.#parts.finalizer.finalHeight)).filter(
-      ({ height }) => height <= branch.baseHeight,
-    )
-    const candidate = await this.#candidate(tip, tip.state, [...shared, ...branch.blocks])
-    return { branch, candidate: { ...candidate, seen: tip.seen } }
-  }
-
-  async #candidate(
-    { hash }: { readonly hash: Hash },
-    state: ChainState,
-    blocks: readonly BlockPoint[],
-  ): Promise<Omit<Candidate, 'seen'>> {
-    const view = await this.#viewOf(state, this.#parts.finalizer.finalHeight, blocks)
-    return { hash, height: view.tipHeight, containsFinal: true, weight: forkWeight(view) }
-  }
-
-  async #viewOf(state: ChainState, finalHeight: number, blocks: readonly BlockPoint[]): Promise<ChainView> {
-    const ackHeights = new Map<string, number>()
-    for (const { hash, height } of blocks) {
-      for (const { decision, voter_id } of await this.#parts.votes.votesOf(hash)) {
-        if (decision === 'ack') ackHeights.set(voter_id, height)
-      }
-    }
-    return {
-      finalHeight,
-      tipHeight: sizeOf(state) - 1,
-      registryBefore: (height) => registryBefore(state, height),
-      isGuarded: (height) => isGuarded(state, height),
-      ackHeights,
-    }
-  }
-
-  /** A quorum on a branch that leaves the chain below its last final block. */
-  async #wouldBeFinal(branch: Branch): Promise<boolean> {
-    const tip = branch.blocks.at(-1)
-    if (tip === undefined || registryOf(tip.state).finality.policy === 'authority') return false
-    const view = await this.#viewOf(tip.state, branch.baseHeight, branch.blocks)
-    return newFinalHeight(view) > branch.baseHeight
   }
 
   async #chainAbove(height: number): Promise<readonly BlockPoint[]> {
@@ -252,4 +231,59 @@ interface Place {
   readonly baseHeight: number
   readonly state: ChainState
   readonly branch: readonly BlockPoint[]
+}
+
+/** Who has acked a header. */
+type Ackers = (hash: Hash) => Promise<readonly string[]>
+
+/** Reads each header's votes once, however many branches it is part of. */
+function ackersOf(votes: Pick<FinalityStore, 'votesOf'>): Ackers {
+  const known = new Map<Hash, Promise<readonly string[]>>()
+  const read = async (hash: Hash): Promise<readonly string[]> =>
+    (await votes.votesOf(hash)).flatMap(({ decision, voter_id }) => (decision === 'ack' ? [voter_id] : []))
+  return (hash) => {
+    const asked = known.get(hash) ?? read(hash)
+    known.set(hash, asked)
+    return asked
+  }
+}
+
+function tipOfBranch({ blocks }: Branch): BranchBlock {
+  const tip = blocks.at(-1)
+  if (tip === undefined) throw new Error('a branch has a block')
+  return tip
+}
+
+const candidateOf = (hash: Hash, seen: number, view: ChainView): Candidate => ({
+  hash,
+  height: view.tipHeight,
+  containsFinal: true,
+  weight: forkWeight(view),
+  seen,
+})
+
+/** @param blocks those of the chain of `state` on which acks are looked for, ascending */
+async function viewOf(
+  state: ChainState,
+  finalHeight: number,
+  blocks: readonly BlockPoint[],
+  ackers: Ackers,
+): Promise<ChainView> {
+  const ackHeights = new Map<string, number>()
+  for (const { hash, height } of blocks) for (const voter of await ackers(hash)) ackHeights.set(voter, height)
+  return {
+    finalHeight,
+    tipHeight: sizeOf(state) - 1,
+    registryBefore: (height) => registryBefore(state, height),
+    isGuarded: (height) => isGuarded(state, height),
+    ackHeights,
+  }
+}
+
+/** A quorum on a branch that leaves the chain below its last final block. */
+async function wouldBeFinal(branch: Branch, ackers: Ackers): Promise<boolean> {
+  const { state } = tipOfBranch(branch)
+  if (registryOf(state).finality.policy === 'authority') return false
+  const view = await viewOf(state, branch.baseHeight, branch.blocks, ackers)
+  return newFinalHeight(view) > branch.baseHeight
 }

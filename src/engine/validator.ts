@@ -1,5 +1,6 @@
 import type { ChainStore } from '../ports/chain-store.ts'
 import type { Clock } from '../ports/clock.ts'
+import { ledgerError } from '../ports/errors.ts'
 import type { FinalityStore } from '../ports/finality-store.ts'
 import type { Gossip, GossipVerdict } from '../ports/gossip.ts'
 import type { LedgerEvent } from '../ports/ledger.ts'
@@ -7,7 +8,7 @@ import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { VoterStore } from '../ports/voter-store.ts'
 import type { Hash } from '../protocol/bytes.ts'
-import { VALID } from '../protocol/errors.ts'
+import { isSolarError, VALID } from '../protocol/errors.ts'
 import type { BlockPoint } from '../protocol/finality.ts'
 import { hashHeader, verifySeal, type SealedHeader } from '../protocol/header.ts'
 import type { SigningKey } from '../protocol/signature.ts'
@@ -66,6 +67,7 @@ export function createValidator(parts: ValidatorParts): Validator {
   let stopped = false
   /** True once it is known what this key has acked before: from its store, or from a peer that it has caught up with. */
   let knowsOwnAcks = false
+  let lastRefusal: string | undefined
 
   const onAlarm = (code: string, reason: string): void => logger.error({ code }, `ALARM ${reason}`)
   const replica = new Replica({ ...parts, votes: parts.finalityStore, onAlarm, onTip: announce })
@@ -93,7 +95,12 @@ export function createValidator(parts: ValidatorParts): Validator {
   const sync = createReplicaSync({ ...parts, votes: parts.finalityStore, replica, counter: votes, onAlarm })
   const background = (task: Promise<unknown>): void => {
     task.catch((error: unknown) => {
-      if (!stopped) logger.debug({ error }, 'could not sync')
+      if (stopped) return
+      const refusal = isSolarError(error, 'peer_refused') ? error.message : undefined
+      // Each poll is refused for the same reason again: once is enough to say so.
+      if (refusal === undefined || refusal === lastRefusal) logger.debug({ error }, 'could not sync')
+      else logger.warn({ error }, `could not sync: ${refusal}`)
+      lastRefusal = refusal ?? lastRefusal
     })
   }
 
@@ -140,7 +147,7 @@ export function createValidator(parts: ValidatorParts): Validator {
   }
 
   async function syncWith(peer: string): Promise<void> {
-    await sync.syncWith(peer)
+    if ((await sync.syncWith(peer)) === 'nothing') return
     await lane(() => findOwnAcks(peer))
     considerTip()
     await voter.resend(peer)
@@ -172,15 +179,22 @@ export function createValidator(parts: ValidatorParts): Validator {
   async function firstUnallowedChange(header: BlockPoint): Promise<BlockPoint | null> {
     const { allowedChanges } = parts
     if (allowedChanges === 'all') return null
-    for (const height of chain.guardedHeights(finalizer.finalHeight, header.height)) {
-      const { transactions } = await chain.blockAt(height)
+    const blocks = await Promise.all(
+      chain.guardedHeights(finalizer.finalHeight, header.height).map((height) => chain.blockAt(height)),
+    )
+    // The blocks are those of the chain: they are below this header only if it is still on it.
+    if ((await chain.hashAt(header.height)) !== header.hash) {
+      throw ledgerError('not_ready', { reason: `another branch has become the chain, without block ${header.height}` })
+    }
+    for (const { header: changed, transactions } of blocks) {
+      const { height } = changed
       const ids = transactions.map(({ id }) => id)
       if (ids.every((id) => allowedChanges.includes(id))) continue
       logger.warn(
         { height, ids },
         `block ${height} changes who decides: allow it with --allow-changes ${ids.join(' ')}`,
       )
-      return { hash: (await chain.hashAt(height)) ?? header.hash, height }
+      return { hash: hashHeader(changed), height }
     }
     return null
   }
@@ -219,7 +233,8 @@ export function createValidator(parts: ValidatorParts): Validator {
     async onHeader(sealed, from) {
       const { height } = sealed.header
       const hash = hashHeader(sealed.header)
-      if (await replica.knows(hash)) return 'ignore'
+      // The tip may have come by a sync that was faster than gossip: who hears it from here alone must hear it all the same.
+      if (await replica.knows(hash)) return chain.tip?.hash === hash ? 'accept' : 'ignore'
       const isSealed = hasKnownSeal(sealed)
       await replica.watch(sealed)
       if (height <= finalizer.finalHeight) return isSealed ? 'ignore' : 'reject'

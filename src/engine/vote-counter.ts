@@ -15,6 +15,7 @@ import type { Finalizer } from './finalizer.ts'
 export interface VoteTarget {
   readonly height: number
   readonly registryBefore: Registry
+  readonly isOnChain: boolean
 }
 
 export interface VoteCounterParts {
@@ -54,6 +55,8 @@ const MAX_BATCH = 1_000
 
 interface Waiting {
   readonly vote: Vote
+  /** The header that it is on. */
+  readonly target: VoteTarget
   readonly resolve: (counted: CountedVote) => void
   readonly reject: (error: unknown) => void
 }
@@ -80,9 +83,9 @@ export function createVoteCounter(parts: VoteCounterParts): VoteCounter {
 
   return {
     async cast(vote) {
-      await check(vote)
+      const target = await check(vote)
       return await new Promise((resolve, reject) => {
-        waiting.push({ vote, resolve, reject })
+        waiting.push({ vote, target, resolve, reject })
         if (gathering) return
         gathering = true
         clock.after(GATHER_MS, () => void drain())
@@ -99,7 +102,7 @@ async function count(batch: readonly Waiting[], parts: VoteCounterParts): Promis
   // First: what is stored counts, even if the questions after it fail.
   await finalizer.count(stored)
   const counts = await store.voteCounts([...new Set(stored.map(({ header_hash }) => header_hash))])
-  batch.forEach(({ vote, resolve, reject }, index) => {
+  batch.forEach(({ vote, target, resolve, reject }, index) => {
     const result = outcomes[index]
     if (result === undefined) {
       reject(new Error(`the store has ${outcomes.length} outcomes for ${batch.length} votes`))
@@ -108,7 +111,7 @@ async function count(batch: readonly Waiting[], parts: VoteCounterParts): Promis
       reject(ledgerError('vote_conflict', { voter_id, height, header_hash: result.stored.header_hash }))
       void reportDoubleVote(result.stored, vote, parts)
     } else {
-      const answer = answerOf(vote, counts, finalizer)
+      const answer = answerOf(vote, target, counts, finalizer)
       if (result.outcome === 'stored') announce(vote, answer, parts)
       resolve({ outcome: result.outcome, answer })
     }
@@ -117,10 +120,11 @@ async function count(batch: readonly Waiting[], parts: VoteCounterParts): Promis
 
 function answerOf(
   { header_hash, height }: Vote,
+  { isOnChain }: VoteTarget,
   counts: ReadonlyMap<Hash, VoteCount>,
   finalizer: Finalizer,
 ): VoteAnswer {
-  const status = height <= finalizer.finalHeight ? 'final' : 'proposed'
+  const status = !isOnChain ? 'orphaned' : height <= finalizer.finalHeight ? 'final' : 'proposed'
   const { ack, reject } = counts.get(header_hash) ?? { ack: 0, reject: 0 }
   return { header_hash, status, votes: { ack, reject, required: finalizer.required(height) } }
 }
@@ -141,8 +145,8 @@ async function reportDoubleVote(stored: Vote, vote: Vote, { evidence, logger }: 
   }
 }
 
-/** The check of one vote; it throws what `cast` throws. Cheap questions first, the signature last. */
-function createCheck(parts: VoteCounterParts): (vote: Vote) => Promise<void> {
+/** The check of one vote; it throws what `cast` throws, and gives the header voted on. Cheap questions first, the signature last. */
+function createCheck(parts: VoteCounterParts): (vote: Vote) => Promise<VoteTarget> {
   const { chainId, find, store } = parts
   return async (vote) => {
     const { chain_id, header_hash, voter_id } = vote
@@ -156,7 +160,7 @@ function createCheck(parts: VoteCounterParts): (vote: Vote) => Promise<void> {
     }
     const { height, registryBefore } = target
     const verdict = verifyVote(vote, chainId, { hash: header_hash, height }, registryBefore.active(voter_id))
-    if (verdict.ok) return
+    if (verdict.ok) return target
     const { code, reason } = verdict
     switch (code) {
       case 'wrong_chain':
@@ -193,6 +197,6 @@ export function findOnChain(chain: Chain): VoteCounterParts['find'] {
 
   return async (headerHash) => {
     const height = await heightOf(headerHash)
-    return height === undefined ? undefined : { height, registryBefore: chain.registryBefore(height) }
+    return height === undefined ? undefined : { height, registryBefore: chain.registryBefore(height), isOnChain: true }
   }
 }

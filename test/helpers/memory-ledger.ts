@@ -13,6 +13,7 @@ import type {
 } from '../../src/ports/ledger.ts'
 import type { TransactionPlace } from '../../src/ports/market-store.ts'
 import { assembleHeader, type Block } from '../../src/protocol/block.ts'
+import type { Evidence } from '../../src/protocol/evidence.ts'
 import { chainIdOf, decodeGenesis } from '../../src/protocol/genesis.ts'
 import { hashHeader, sealHeader } from '../../src/protocol/header.ts'
 import { historyLeaf, MemoryTree } from '../../src/protocol/history.ts'
@@ -68,6 +69,7 @@ interface Sealed {
 }
 
 export interface MemoryLedger extends Ledger {
+  /** Tells the listeners; evidence is kept too. */
   emit(event: LedgerEvent): void
   /** Ticks that `proposeNext` still has to seal. */
   readonly waiting: PlatformTick[]
@@ -101,7 +103,11 @@ export function createMemoryLedger(): MemoryLedger {
   const requests = new Set<string>()
   const listeners = new Set<(event: LedgerEvent) => void>()
   const waiting: PlatformTick[] = []
-  const emit = (event: LedgerEvent) => listeners.forEach((listener) => listener(event))
+  const evidence: Evidence[] = []
+  const emit = (event: LedgerEvent) => {
+    if (event.type === 'evidence') evidence.unshift(event.evidence)
+    listeners.forEach((listener) => listener(event))
+  }
 
   const find = (hash: string): Sealed => {
     const found = chain.find((sealed) => sealed.hash === hash)
@@ -305,7 +311,7 @@ export function createMemoryLedger(): MemoryLedger {
       requests.add(id)
       return true
     }),
-    evidence: later(() => []),
+    evidence: later((limit) => evidence.slice(0, limit)),
     subscribe(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { isConfigError } from '../../../src/config/errors.ts'
-import { loadAuthorityConfig, loadLightConfig, loadNodeConfig } from '../../../src/config/load.ts'
+import { loadAuthorityConfig, loadLightConfig, loadNodeConfig, loadValidatorConfig } from '../../../src/config/load.ts'
 import type { ConfigSources } from '../../../src/config/sources.ts'
 
 const KEY = 'd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a'
@@ -78,6 +78,50 @@ describe('config/load', () => {
       passphraseFile: undefined,
       logLevel: 'info',
     })
+  })
+
+  it('gives a validator the defaults of the contract', () => {
+    assert.deepEqual(loadValidatorConfig(sources({ flags: { peer: [PEER] } })), {
+      mode: 'validator',
+      dataDirectory: resolve('solar-data'),
+      http: 'off',
+      listen: ['/ip4/0.0.0.0/tcp/4001', '/ip4/0.0.0.0/tcp/4002/ws'],
+      peers: [PEER],
+      chainId: undefined,
+      allowedChanges: [],
+      rateLimitPerSecond: 200,
+      passphraseFile: undefined,
+      logLevel: 'info',
+    })
+  })
+
+  it('reads which changes a validator may co-sign: none, some by their ids, or all', () => {
+    const allowed = (given: Partial<ConfigSources>) =>
+      loadValidatorConfig(sources({ ...given, flags: { peer: [PEER], ...given.flags } })).allowedChanges
+    assert.deepEqual(allowed({ flags: { allowChanges: ['enrol-1', 'policy:2'] } }), ['enrol-1', 'policy:2'])
+    assert.deepEqual(allowed({ env: { SOLAR_ALLOW_CHANGES: 'enrol-1, policy:2' } }), ['enrol-1', 'policy:2'])
+    assert.deepEqual(allowed({ file: yaml('allow_changes:\n  - enrol-1\n') }), ['enrol-1'])
+    assert.deepEqual(allowed({ file: yaml('allow_changes: []\n') }), [])
+    for (const all of [
+      { flags: { allowChanges: ['all'] } },
+      { env: { SOLAR_ALLOW_CHANGES: 'all' } },
+      { file: yaml('allow_changes: all\n') },
+    ]) {
+      assert.equal(allowed(all), 'all')
+    }
+    for (const bad of [['all of them'], [''], [7]]) {
+      const given = { flags: { peer: [PEER], allowChanges: bad } }
+      assert.match(refusal(given, loadValidatorConfig), /^allow_changes: expected all, or ids of registry transactions/)
+    }
+  })
+
+  it('keeps settings of the other modes out of a validator, and its own out of an authority', () => {
+    for (const name of ['tick', 'database', 'headers', 'genesis']) {
+      const given = { flags: { peer: [PEER], [name]: '5' } }
+      assert.match(refusal(given, loadValidatorConfig), new RegExp(`^${name}: .*--mode=validator`))
+    }
+    assert.match(refusal({ flags: { allowChanges: ['all'] } }), /^allow_changes: .*--mode=authority/)
+    assert.match(refusal({ flags: { mode: 'validator' } }, loadNodeConfig), /a validator needs somebody to ask: --peer/)
   })
 
   it('lets a flag win over a variable, a variable over the file and the file over the default', () => {

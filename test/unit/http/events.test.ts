@@ -6,7 +6,7 @@ import Fastify from 'fastify'
 import { createEventStream, HEARTBEAT_MS, MAX_STREAMS_PER_ADDRESS } from '../../../src/http/event-stream.ts'
 import { signVote } from '../../../src/protocol/vote.ts'
 import { createMemoryLedger, DEVICES } from '../../helpers/memory-ledger.ts'
-import { createTestClock, sealOne, startServer, type TestServer } from './harness.ts'
+import { createTestClock, doubleSeal, sealOne, startServer, type TestServer } from './harness.ts'
 
 /** An event stream that gives its blocks (text between blank lines) one after another. */
 async function listen(url: string) {
@@ -42,7 +42,7 @@ describe('HTTP event stream', () => {
   })
   afterEach(() => server.stop())
 
-  it('tells headers, votes and finality in order, each with its id', async () => {
+  it('tells headers, votes, finality and evidence in order, each with its id', async () => {
     const stream = await listen(server.url)
     assert.match(stream.response.headers.get('content-type') ?? '', /^text\/event-stream/)
     assert.equal(stream.response.headers.get('access-control-allow-origin'), '*')
@@ -61,6 +61,8 @@ describe('HTTP event stream', () => {
     )
     await server.request('POST', `/blocks/${blockHash}/vote/`, { body: vote })
     server.ledger.emit({ type: 'final', header_hash: blockHash, height: 0, finalized_at: 5 })
+    const evidence = doubleSeal(server.ledger)
+    server.ledger.emit({ type: 'evidence', evidence })
 
     const { json } = await server.request('GET', '/blocks/latest-headers/?n=1')
     const header = await stream.nextEvent()
@@ -76,6 +78,7 @@ describe('HTTP event stream', () => {
       event: 'final',
       data: { header_hash: blockHash, height: 0, finalized_at: 5 },
     })
+    assert.deepEqual(await stream.nextEvent(), { id: '4', event: 'evidence', data: { evidence } })
     stream.close()
   })
 

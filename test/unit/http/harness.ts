@@ -1,10 +1,21 @@
+import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { hashToken } from '../../../src/http/access.ts'
 import { createMetrics, type Metrics } from '../../../src/http/metrics.ts'
-import { createHttpServer, type HttpOptions, type HttpParts } from '../../../src/http/server.ts'
-import type { Clock } from '../../../src/ports/clock.ts'
+import {
+  createHttpServer,
+  createValidatorHttpServer,
+  type HttpOptions,
+  type HttpParts,
+} from '../../../src/http/server.ts'
 import type { Ledger } from '../../../src/ports/ledger.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
+import type { Witness } from '../../../src/ports/witness.ts'
+import { makeDoubleSeal, proveSigner, type Evidence } from '../../../src/protocol/evidence.ts'
+import { sealHeader, type SealedHeader } from '../../../src/protocol/header.ts'
+import { EMPTY_HISTORY_ROOT } from '../../../src/protocol/history.ts'
+import { merkleRoot } from '../../../src/protocol/merkle.ts'
+import { Registry } from '../../../src/protocol/registry.ts'
 import {
   signRegistryTransaction,
   type PostedRegistryTransaction,
@@ -12,7 +23,15 @@ import {
 } from '../../../src/protocol/registry-transaction.ts'
 import { formatAuthorization, signRequest } from '../../../src/protocol/request.ts'
 import { signingKeyFromSecret, type SigningKey } from '../../../src/protocol/signature.ts'
-import { createMemoryLedger, DEVICES, type DeviceId, type MemoryLedger } from '../../helpers/memory-ledger.ts'
+import {
+  AUTHORITY_KEY,
+  createMemoryLedger,
+  DEVICES,
+  TEST_GENESIS,
+  type DeviceId,
+  type MemoryLedger,
+} from '../../helpers/memory-ledger.ts'
+import { createVirtualClock, type VirtualClock } from '../../helpers/virtual-clock.ts'
 
 export const NOW = 1_760_000_400_000
 export const TOKENS = {
@@ -24,24 +43,7 @@ export const TOKENS = {
 export type Role = keyof typeof TOKENS
 
 /** A clock that stands still until it is moved. */
-export function createTestClock(): Clock & { advance(ms: number): void } {
-  let now = NOW
-  let tasks: { at: number; task: () => void }[] = []
-  return {
-    now: () => now,
-    after(delayMs, task) {
-      const entry = { at: now + delayMs, task }
-      tasks.push(entry)
-      return () => void (tasks = tasks.filter((other) => other !== entry))
-    },
-    advance(ms) {
-      now += ms
-      const due = tasks.filter(({ at }) => at <= now)
-      tasks = tasks.filter(({ at }) => at > now)
-      for (const { task } of due) task()
-    },
-  }
-}
+export const createTestClock = (): VirtualClock => createVirtualClock(NOW)
 
 export interface Answer {
   readonly status: number
@@ -56,7 +58,7 @@ export interface TestServer {
   readonly port: number
   readonly ledger: MemoryLedger
   readonly metrics: Metrics
-  readonly clock: ReturnType<typeof createTestClock>
+  readonly clock: VirtualClock
   request(method: string, path: string, init?: { headers?: Record<string, string>; body?: unknown }): Promise<Answer>
   /** The header of a device's signed GET. */
   sign(device: DeviceId, path: string, changes?: { timestamp?: number; id?: string; method?: 'GET' | 'P2P' }): string
@@ -75,36 +77,42 @@ function parse(text: string): Record<string, unknown> {
 
 /** A real server on a free port in front of a ledger in memory. */
 export async function startServer(
-  changes: Partial<HttpParts> & { options?: Partial<HttpOptions>; wrap?: (ledger: MemoryLedger) => Ledger } = {},
+  changes: Partial<HttpParts> & {
+    mode?: 'authority' | 'validator'
+    options?: Partial<HttpOptions>
+    wrap?: (ledger: MemoryLedger) => Ledger
+  } = {},
 ): Promise<TestServer> {
-  const { options, wrap, ...parts } = changes
+  const { mode = 'authority', options, wrap, ...parts } = changes
   const ledger = createMemoryLedger()
   const clock = createTestClock()
   const metrics = createMetrics()
-  const server = await createHttpServer(
-    {
-      ledger: wrap?.(ledger) ?? ledger,
-      node: () => ({
-        mode: 'authority',
-        chain_id: ledger.chainId,
-        peer_id: '12D3KooW',
-        multiaddrs: ['/ip4/127.0.0.1/tcp/4001/p2p/12D3KooW'],
-        version: '0.1.0',
-      }),
-      readiness: () => [],
-      tokens: {
-        operator: hashToken(TOKENS.operator),
-        platform: hashToken(TOKENS.platform),
-        auditor: hashToken(TOKENS.auditor),
-        validator: hashToken(TOKENS.validator),
-      },
-      metrics,
-      clock,
-      logger: silentLogger,
-      ...parts,
+  const http = { host: '127.0.0.1', port: 0, rateLimitPerSecond: 1_000_000, ...options }
+  const given: HttpParts = {
+    ledger: wrap?.(ledger) ?? ledger,
+    node: () => ({
+      mode,
+      chain_id: ledger.chainId,
+      peer_id: '12D3KooW',
+      multiaddrs: ['/ip4/127.0.0.1/tcp/4001/p2p/12D3KooW'],
+      version: '0.1.0',
+    }),
+    readiness: () => [],
+    tokens: {
+      operator: hashToken(TOKENS.operator),
+      platform: hashToken(TOKENS.platform),
+      auditor: hashToken(TOKENS.auditor),
+      validator: hashToken(TOKENS.validator),
     },
-    { host: '127.0.0.1', port: 0, rateLimitPerSecond: 1_000_000, ...options },
-  )
+    metrics,
+    clock,
+    logger: silentLogger,
+    ...parts,
+  }
+  const witness: Witness = { addCheckpoint: () => Promise.resolve({ status: 404, reason: 'no log is witnessed here' }) }
+  const server = await (mode === 'authority'
+    ? createHttpServer(given, http)
+    : createValidatorHttpServer({ ...given, witness }, http))
   const { port } = await server.start()
   const url = `http://127.0.0.1:${port}`
   return {
@@ -168,6 +176,33 @@ export function change(
   const nonce = randomBytes(16).toString('hex')
   const body = { kind: 'registry' as const, id: `change-${nonce}`, timestamp: NOW, nonce, ...fields }
   return signRegistryTransaction(body, ledger.chainId, key)
+}
+
+const REGISTRY = Registry.fromGenesis(TEST_GENESIS)
+
+/** Two seals of one height by the authority of a ledger in memory. */
+export function doubleSeal({ chainId }: Pick<Ledger, 'chainId'>, height = 0): Evidence {
+  const seal = (timestamp: number): SealedHeader =>
+    sealHeader(
+      {
+        version: 1,
+        chain_id: chainId,
+        height,
+        prev_hash: chainId,
+        merkle_root: merkleRoot([]),
+        tx_count: 0,
+        history_root: EMPTY_HISTORY_ROOT,
+        registry_root: REGISTRY.root,
+        timestamp,
+        nonce: 0,
+        difficulty: 0,
+        miner_id: 'authority-1',
+      },
+      AUTHORITY_KEY,
+    )
+  const proof = proveSigner(REGISTRY, 'authority-1', null)
+  assert.ok(proof)
+  return makeDoubleSeal(seal(NOW), seal(NOW + 1), proof)
 }
 
 /** A key nobody has had before. */

@@ -3,11 +3,22 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createLightHttpServer } from '../../../src/http/light-server.ts'
 import { createMetrics } from '../../../src/http/metrics.ts'
+import type { LightState } from '../../../src/http/routes/light.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
 import { signVote } from '../../../src/protocol/vote.ts'
-import { DEVICES } from '../../helpers/memory-ledger.ts'
+import { createMemoryLedger, DEVICES } from '../../helpers/memory-ledger.ts'
 import { tempDir } from '../../helpers/temp.ts'
-import { bearer, createTestClock, NOW, sealOne, startServer, tick, TRADE, type TestServer } from './harness.ts'
+import {
+  bearer,
+  createTestClock,
+  doubleSeal,
+  NOW,
+  sealOne,
+  startServer,
+  tick,
+  TRADE,
+  type TestServer,
+} from './harness.ts'
 
 /** The value of a sample in Prometheus text. */
 const sample = (text: string, name: string): number | undefined => {
@@ -106,6 +117,16 @@ describe('HTTP pages', () => {
 })
 
 describe('Metrics', () => {
+  it('count evidence by its kind', async () => {
+    const metrics = createMetrics()
+    assert.doesNotMatch(await metrics.text(), /solar_evidence_total\{/)
+    const evidence = doubleSeal(createMemoryLedger())
+    for (const now of [1, 2]) metrics.recordEvent({ type: 'evidence', evidence }, now)
+    const text = await metrics.text()
+    assert.equal(sample(text, 'solar_evidence_total{kind="double-seal"}'), 2)
+    assert.match(text, /# TYPE solar_evidence_total counter/)
+  })
+
   it('tell what the plan asks for: votes, proof latency, finalization time', async () => {
     const server = await startServer()
     const { ledger, metrics } = server
@@ -170,13 +191,13 @@ describe('Metrics', () => {
 
 describe('HTTP of a light node', () => {
   it('answers four calls and no other', async () => {
-    const light = {
+    const light: { -readonly [Field in keyof LightState]: LightState[Field] } = {
       state: 'live',
       tip: { height: 4, header_hash: 'a'.repeat(64) },
       headers: [],
       votes_sent: 2,
       peers: 1,
-    } as const
+    }
     const node = { mode: 'light', chain_id: 'c'.repeat(64), peer_id: 'p', multiaddrs: [], version: '0.1.0' } as const
     const server = await createLightHttpServer(
       {
@@ -191,7 +212,10 @@ describe('HTTP of a light node', () => {
     const { host, port } = await server.start()
     const url = `http://${host}:${port}`
     const get = async (path: string, headers: Record<string, string> = {}) => fetch(`${url}${path}`, { headers })
-    assert.deepEqual(await (await get('/light/')).json(), light)
+    for (const state of ['syncing', 'live', 'stale', 'alarm'] as const) {
+      light.state = state
+      assert.deepEqual(await (await get('/light/')).json(), light)
+    }
     assert.deepEqual(await (await get('/node')).json(), node)
     assert.deepEqual(await (await get('/health')).json(), { status: 'alive' })
     assert.match(await (await get('/metrics')).text(), /solar_height -1/)

@@ -3,11 +3,16 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, unlinkSync, w
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isConfigError } from '../../../src/config/errors.ts'
-import { loadAuthorityConfig, loadLightConfig } from '../../../src/config/load.ts'
+import { loadAuthorityConfig, loadLightConfig, loadValidatorConfig } from '../../../src/config/load.ts'
 import { createKeyFile } from '../../../src/keys/key-file.ts'
 import { systemRandomBytes as randomBytes } from '../../../src/node/clock.ts'
 import { openDataDirectory, type DataDirectory } from '../../../src/node/data-directory.ts'
-import { ensureAuthorityFiles, ensureLightFiles, type AuthorityFiles } from '../../../src/node/node-files.ts'
+import {
+  ensureAuthorityFiles,
+  ensureLightFiles,
+  ensureValidatorFiles,
+  type AuthorityFiles,
+} from '../../../src/node/node-files.ts'
 import { bytesToHex } from '../../../src/protocol/bytes.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { chainIdOf, decodeGenesis, type Genesis } from '../../../src/protocol/genesis.ts'
@@ -254,16 +259,70 @@ describe('node/node-files', () => {
     assert.ok(!readdirSync(data).includes('authority.key'))
   })
 
-  it('gives a light node its keys, and keeps the two modes out of one directory', async () => {
-    const peer = '/ip4/127.0.0.1/tcp/4001'
-    const config = loadLightConfig({ flags: { data, peer: [peer] }, env: {} })
-    const first = await ensureLightFiles(directory, config, { randomBytes })
-    const second = await ensureLightFiles(directory, config, { randomBytes })
+  const peerFlag = { peer: ['/ip4/127.0.0.1/tcp/4001'] }
+  const light = () =>
+    ensureLightFiles(directory, loadLightConfig({ flags: { data, ...peerFlag }, env: {} }), { randomBytes })
+  const validator = (flags: Record<string, unknown> = {}) =>
+    ensureValidatorFiles(directory, loadValidatorConfig({ flags: { data, ...peerFlag, ...flags }, env: {} }), {
+      randomBytes,
+    })
+
+  it('gives a light node its keys, and finds them again', async () => {
+    const first = await light()
+    const second = await light()
     assert.equal(second.voterKey.publicKey, first.voterKey.publicKey)
     assert.equal(bytesToHex(second.peerSeed), bytesToHex(first.peerSeed))
-    await assert.rejects(start(), /belongs to a node of --mode=light/)
-    unlinkSync(path('voter.key'))
-    await start()
-    await assert.rejects(ensureLightFiles(directory, config, { randomBytes }), /belongs to a node of --mode=authority/)
+  })
+
+  it('gives a validator its key, its peer identity and its tokens, secrets closed to others', async () => {
+    const first = await validator()
+    for (const name of ['validator.key', 'peer.key', 'tokens.json', 'token-hashes.json']) {
+      assert.equal(mode(name), 0o600, name)
+    }
+    assert.equal(json('validator.key').public_key, first.validatorKey.publicKey)
+    assert.equal(first.tokens.hashes.validator, sha256Hex(json('tokens.json').validator ?? ''))
+    assert.ok(!readdirSync(data).includes('genesis.json'), 'it has none before a peer has told it')
+    unlinkSync(path('tokens.json'))
+    const second = await validator()
+    assert.equal(second.validatorKey.publicKey, first.validatorKey.publicKey)
+    assert.equal(bytesToHex(second.peerSeed), bytesToHex(first.peerSeed))
+    assert.deepEqual(second.tokens, { hashes: first.tokens.hashes, created: false })
+  })
+
+  it('encrypts a validator’s keys where a passphrase is given, and takes them with no other', async () => {
+    const passphraseFile = (name: string, passphrase: string): string => {
+      const file = join(folder, name)
+      writeFileSync(file, `${passphrase}\n`, { mode: 0o600 })
+      return file
+    }
+    const right = passphraseFile('right', 'eleven suns over a roof')
+    const first = await validator({ passphraseFile: right })
+    assert.equal((await validator({ passphraseFile: right })).validatorKey.publicKey, first.validatorKey.publicKey)
+    await assert.rejects(validator({ passphraseFile: passphraseFile('wrong', 'twelve suns over a roof') }))
+    await assert.rejects(validator())
+  })
+
+  it('keeps the three modes out of each other’s directory', async () => {
+    const modes = [
+      { name: 'authority', key: 'authority.key', make: start },
+      { name: 'light', key: 'voter.key', make: light },
+      { name: 'validator', key: 'validator.key', make: validator },
+    ]
+    for (const owner of modes) {
+      await owner.make()
+      const before = readdirSync(data).sort()
+      for (const guest of modes) {
+        if (guest === owner) continue
+        await assert.rejects(guest.make(), (error) => {
+          assert.ok(isSolarError(error, 'data_directory_unusable'), String(error))
+          assert.match(error.message, new RegExp(`belongs to a node of --mode=${owner.name} \\(it has ${owner.key}\\)`))
+          return true
+        })
+      }
+      assert.deepEqual(readdirSync(data).sort(), before, 'nothing was made')
+      for (const name of before) rmSync(path(name), { recursive: true })
+      directory.close()
+      directory = await openDataDirectory(data)
+    }
   })
 })

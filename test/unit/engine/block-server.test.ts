@@ -1,0 +1,256 @@
+import assert from 'node:assert/strict'
+import { createCredentialSigner, fetchBlock, fetchShownBlock } from '../../../src/engine/block-fetcher.ts'
+import { serveBlocks } from '../../../src/engine/block-server.ts'
+import { isSolarError } from '../../../src/protocol/errors.ts'
+import { hashHeader } from '../../../src/protocol/header.ts'
+import { merkleRoot, verifyMerkleProof } from '../../../src/protocol/merkle.ts'
+import { blockAnswer, blockPath, tradesAnswer, tradesPath } from '../../../src/protocol/messages.ts'
+import { signRequest, type Credential } from '../../../src/protocol/request.ts'
+import type { SigningKey } from '../../../src/protocol/signature.ts'
+import { hashTransaction, leafOf } from '../../../src/protocol/transaction.ts'
+import { correction, createStreet, namedKey, STREET_TIME, trade, type Branch } from '../../helpers/branches.ts'
+import { createPeers, type Peers } from '../../helpers/peers.ts'
+import { createVirtualClock, type VirtualClock } from '../../helpers/virtual-clock.ts'
+import { ledgerOf, replicaFolder, type TestReplica } from './replica-harness.ts'
+
+const street = createStreet({
+  finality: { policy: 'validators', threshold: 2 },
+  validators: ['v1', 'v2'],
+  voters: ['ann', 'ben', 'cem'],
+})
+const TOKEN = 'a-token-that-may-read-blocks'
+const enrol = street.change('enrol-dee', namedKey('dee'), {
+  action: 'enrol',
+  subject_id: 'dee',
+  role: 'voter',
+  public_key: namedKey('dee').publicKey,
+})
+const base = street.start.add([
+  trade('t0', 'mine'),
+  trade('t0', 'bought', { from_user_id: 'cem', to_user_id: 'ann' }),
+  trade('t0', 'theirs', { from_user_id: 'ben', to_user_id: 'cem' }),
+])
+const chain = base
+  .add([correction('t1', 'fix-mine', 'mine'), correction('t1', 'fix-theirs', 'theirs'), trade('t1', 'late')])
+  .add([enrol])
+
+describe('whole blocks and own trades over libp2p', () => {
+  let folder: Awaited<ReturnType<typeof replicaFolder>>
+  let node: TestReplica
+  let peers: Peers
+  let clock: VirtualClock
+  let nonces: number
+
+  beforeEach(async () => {
+    folder = await replicaFolder(street)
+    node = await folder.open()
+    clock = createVirtualClock(STREET_TIME + 3_600_000)
+    peers = createPeers()
+    for (const name of ['asker', 'another']) peers.connect('server', name)
+    nonces = 0
+    serveBlocks({
+      chain: node.chain,
+      ledger: ledgerOf(node),
+      requests: peers.of('server'),
+      clock,
+      roleOfToken: (token) => (token === TOKEN ? 'auditor' : undefined),
+    })
+    await node.acceptAll(chain)
+  })
+  afterEach(() => folder.remove())
+
+  function credential(id: string, path: string, changes: Partial<Credential> & { key?: SigningKey } = {}): Credential {
+    const { key = namedKey(id), ...rest } = changes
+    const request = {
+      method: 'P2P' as const,
+      path,
+      timestamp: clock.now(),
+      id: (++nonces).toString(16).padStart(32, '0'),
+    }
+    return signRequest(id, street.chainId, { ...request, ...rest }, key)
+  }
+  const hashOf = (branch: Branch, height: number) => branch.at(height).hash
+  const ask = async (params: object, from = 'asker') =>
+    blockAnswer(await peers.of(from).request('server', 'block', params), 'block')
+  const askWith = (id: string, height: number, from = 'asker') => {
+    const block_hash = hashOf(chain, height)
+    return ask({ block_hash, from_index: 0, credential: credential(id, blockPath(block_hash, 0)) }, from)
+  }
+  const refusedWith = (code: string) => (error: unknown) =>
+    isSolarError(error, 'peer_refused') && (error.fields as { code: string }).code === code
+  const shown = ({ transactions }: Awaited<ReturnType<typeof ask>>) =>
+    transactions.map((tx) => (tx.kind === 'redacted' ? '-' : tx.id))
+
+  describe('a block', () => {
+    it('is shown whole to authorities, validators and bearers of a role\u2019s token', async () => {
+      for (const id of ['authority', 'v1']) {
+        for (const height of [0, 1, 2]) {
+          const { transactions, header, signature, next_index } = await askWith(id, height)
+          assert.deepEqual({ header, signature, transactions }, chain.blocks[height]!)
+          assert.equal(next_index, null)
+        }
+      }
+      const answer = await ask({ block_hash: hashOf(chain, 1), from_index: 0, token: TOKEN }, 'another')
+      assert.deepEqual(answer.transactions, chain.blocks[1]!.transactions)
+    })
+
+    it('is shown to nobody who has neither, or a token or a signature that is not right', async () => {
+      const block_hash = hashOf(chain, 0)
+      const path = blockPath(block_hash, 0)
+      const params = { block_hash, from_index: 0 }
+      const cases: readonly (readonly [string, object, string])[] = [
+        ['nothing', params, 'forbidden'],
+        ['another token', { ...params, token: 'a-guess' }, 'forbidden'],
+        [
+          'a signature by another key',
+          { ...params, credential: credential('v1', path, { key: namedKey('v2') }) },
+          'forbidden',
+        ],
+        ['an id that is not registered', { ...params, credential: credential('eve', path) }, 'unknown_voter'],
+        [
+          'a signature of another page',
+          { ...params, credential: credential('v1', blockPath(block_hash, 1)) },
+          'forbidden',
+        ],
+        ['a signature of another request', { ...params, credential: credential('v1', tradesPath(0)) }, 'forbidden'],
+        ['a signature for HTTP', { ...params, credential: credential('v1', path, { method: 'GET' }) }, 'forbidden'],
+        [
+          'an old signature',
+          { ...params, credential: credential('v1', path, { timestamp: clock.now() - 60001 }) },
+          'forbidden',
+        ],
+        [
+          'an early signature',
+          { ...params, credential: credential('v1', path, { timestamp: clock.now() + 60001 }) },
+          'forbidden',
+        ],
+      ]
+      for (const [what, asked, code] of cases) await assert.rejects(ask(asked), refusedWith(code), what)
+      const once = { ...params, credential: credential('v1', path) }
+      await ask(once, 'another')
+      await assert.rejects(ask(once), refusedWith('forbidden'), 'a signature that was used')
+    })
+
+    it('is shown to a household with its own transactions, changes of the registry, and the hashes of all others', async () => {
+      assert.deepEqual(shown(await askWith('ann', 0)), ['mine', 'bought', '-'])
+      assert.deepEqual(shown(await askWith('ann', 1)), ['fix-mine', '-', 'late'])
+      assert.deepEqual(shown(await askWith('cem', 1)), ['-', 'fix-theirs', '-'])
+      assert.deepEqual(shown(await askWith('ann', 2)), ['enrol-dee'])
+      const { transactions, header } = await askWith('cem', 0)
+      assert.equal(merkleRoot(transactions.map(leafOf)), header.merkle_root)
+    })
+
+    it('beside the chain is shown by the same rules, corrections of trades that only its branch has are hidden', async () => {
+      const branch = base.grow('x1').add([correction('x2', 'fix-x', 'x1.1'), correction('x2', 'fix-mine', 'mine')])
+      await node.cast(street.vote('v1', chain.tip))
+      assert.equal(await node.acceptAll(branch), 'beside')
+      const block_hash = branch.tip.hash
+      const path = blockPath(block_hash, 0)
+      const asked = (id: string) => ask({ block_hash, from_index: 0, credential: credential(id, path) })
+      assert.deepEqual(shown(await asked('ann')), ['-', 'fix-mine'])
+      assert.deepEqual(shown(await asked('v1')), ['fix-x', 'fix-mine'])
+      assert.equal((await node.chain.headerOf(hashOf(chain, 2))).header.height, 2)
+    })
+
+    it('that is not here is unknown, to who may ask', async () => {
+      const block_hash = 'f'.repeat(64)
+      await assert.rejects(ask({ block_hash, from_index: 0 }), refusedWith('forbidden'))
+      const params = { block_hash, from_index: 0, credential: credential('v1', blockPath(block_hash, 0)) }
+      await assert.rejects(ask(params), refusedWith('unknown_block'))
+    })
+
+    it('remembers for ten minutes which peer has shown that it may read, and of households nothing', async () => {
+      await askWith('v1', 0)
+      const again = { block_hash: hashOf(chain, 1), from_index: 0 }
+      assert.deepEqual(shown(await ask(again)), ['fix-mine', 'fix-theirs', 'late'])
+      await assert.rejects(ask(again, 'another'), refusedWith('forbidden'))
+      clock.advance(10 * 60_000)
+      await assert.rejects(ask(again), refusedWith('forbidden'))
+      await askWith('ann', 0)
+      await assert.rejects(ask(again), refusedWith('forbidden'))
+    })
+
+    it('larger than a message comes in pages that leave out nothing', async () => {
+      const rows = Array.from({ length: 11_000 }, (_, n) => trade('t3', `a-trade-of-a-large-tick-${n}`))
+      const large = chain.add(rows)
+      assert.equal(await node.acceptAll(large), 'on_chain')
+      const block = large.blocks[3]!
+      const block_hash = hashHeader(block.header)
+      const first = await ask({ block_hash, from_index: 0, token: TOKEN })
+      assert.equal(first.next_index, first.transactions.length)
+      const bytes = JSON.stringify(first).length
+      assert.ok(bytes < 2.2 * 1024 * 1024 && bytes > 1.8 * 1024 * 1024, String(bytes))
+      const sign = signerOf('v1')
+      const fetched = await fetchBlock(peers.of('another'), 'server', block, sign)
+      assert.deepEqual(fetched.transactions.map(hashTransaction), rows.map(hashTransaction))
+      const end = await ask({ block_hash, from_index: 11_000, token: TOKEN })
+      assert.deepEqual([end.transactions, end.next_index], [[], null])
+      await assert.rejects(ask({ block_hash, from_index: 11001, token: TOKEN }), refusedWith('out_of_range'))
+    })
+
+    it('is fetched by a household as far as it may see it, and not taken for whole', async () => {
+      const block = chain.blocks[0]!
+      const sign = signerOf('ann')
+      const answer = await fetchShownBlock(peers.of('asker'), 'server', block, sign)
+      assert.deepEqual(answer.transactions.map(leafOf), block.transactions.map(hashTransaction))
+      await assert.rejects(fetchBlock(peers.of('asker'), 'server', block, sign), refusedWith('redacted'))
+    })
+  })
+  const signerOf = (id: string) =>
+    createCredentialSigner({
+      chainId: street.chainId,
+      voterId: () => id,
+      key: () => Promise.resolve(namedKey(id)),
+      clock,
+      randomBytes: (length) => new Uint8Array(length).fill(++nonces),
+    })
+
+  describe('own trades', () => {
+    const own = async (id: string, height: number, changes: Parameters<typeof credential>[2] = {}) =>
+      tradesAnswer(
+        await peers
+          .of('asker')
+          .request('server', 'trades', { height, credential: credential(id, tradesPath(height), changes) }),
+        'trades',
+      ).trades
+
+    it('come with their proofs, corrections of them too, and nobody else\u2019s', async () => {
+      const expected: readonly (readonly [string, number, readonly string[]])[] = [
+        ['ann', 0, ['mine', 'bought']],
+        ['ann', 1, ['fix-mine', 'late']],
+        ['ben', 0, ['mine', 'theirs']],
+        ['cem', 1, ['fix-theirs']],
+        ['ann', 2, []],
+        ['v1', 0, []],
+      ]
+      for (const [id, height, ids] of expected) {
+        const trades = await own(id, height)
+        assert.deepEqual(
+          trades.map(({ transaction }) => transaction.id),
+          ids,
+          `${id} ${height}`,
+        )
+        const { header } = chain.blocks[height]!
+        for (const { transaction, merkle_proof } of trades) {
+          assert.ok(verifyMerkleProof(hashTransaction(transaction), merkle_proof, header).ok)
+        }
+      }
+    })
+
+    it('are for who signs for this block, now, once', async () => {
+      await assert.rejects(own('ann', 0, { key: namedKey('ben') }), refusedWith('forbidden'))
+      await assert.rejects(own('ann', 0, { path: tradesPath(1) }), refusedWith('forbidden'))
+      await assert.rejects(own('ann', 0, { timestamp: clock.now() - 60001 }), refusedWith('forbidden'))
+      await assert.rejects(own('dan', 0), refusedWith('unknown_voter'))
+      const id = 'ab'.repeat(16)
+      await own('ann', 0, { id })
+      await assert.rejects(own('ann', 0, { id }), refusedWith('forbidden'))
+    })
+
+    it('are refused to a key that was revoked since', async () => {
+      const revoke = { action: 'revoke', subject_id: 'ann' } as const
+      await node.acceptAll(chain.add([street.change('revoke-ann', namedKey('authority'), revoke)]))
+      await assert.rejects(own('ann', 0), refusedWith('unknown_voter'))
+    })
+  })
+})

@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict'
+import { createLightClient, type LightClient, type LightEvent } from '../../../src/engine/light-client.ts'
+import type { LightStore } from '../../../src/ports/light-store.ts'
+import { silentLogger } from '../../../src/ports/logger.ts'
+import type { Block } from '../../../src/protocol/block.ts'
+import { canonicalBytes } from '../../../src/protocol/canonical-json.ts'
+import { createStreet, namedKey, type Branch, type Street } from '../../helpers/branches.ts'
+import { createPeers, createTestGossip, type Peers, type TestGossip } from '../../helpers/peers.ts'
+import { tempLightStore, type OpenedStore } from '../../helpers/stores.ts'
+import { createVirtualClock, type VirtualClock } from '../../helpers/virtual-clock.ts'
+import { NOW, replicaFolder, serveReplica, type TestReplica } from './replica-harness.ts'
+
+const STALE_AFTER_MS = 60_000
+const byAuthority = createStreet({ voters: ['ann', 'ben'] })
+const byVotes = createStreet({ finality: { policy: 'votes', threshold: 1 }, voters: ['ann', 'ben'] })
+
+describe('a light client', () => {
+  let folder: Awaited<ReturnType<typeof replicaFolder>>
+  let node: TestReplica
+  let opened: OpenedStore<LightStore>
+  let peers: Peers
+  let gossip: TestGossip
+  let clock: VirtualClock
+  let client: LightClient
+  let events: LightEvent[]
+
+  /** A household of this street, beside a full node at the tip of `branch`; not started yet. */
+  async function prepare(street: Street, branch: Branch): Promise<void> {
+    folder = await replicaFolder(street)
+    node = await folder.open()
+    await node.acceptAll(branch)
+    peers = createPeers()
+    serveReplica(node, peers.of('full'))
+    opened = await tempLightStore()
+    clock = createVirtualClock(NOW)
+    events = []
+    await openClient(street, opened.store)
+  }
+
+  async function openClient({ genesis }: Street, store: LightStore): Promise<void> {
+    gossip = createTestGossip()
+    client = await createLightClient({
+      genesis,
+      store,
+      gossip,
+      requests: peers.of('me'),
+      clock,
+      randomBytes: (length) => globalThis.crypto.getRandomValues(new Uint8Array(length)),
+      logger: silentLogger,
+      key: namedKey('ann'),
+      windowSize: 5,
+      staleAfterMs: STALE_AFTER_MS,
+      pollMs: 3_600_000,
+      onEvent: (event) => events.push(event),
+    })
+  }
+  afterEach(async () => {
+    await client.stop()
+    await opened.cleanup()
+    await folder.remove()
+  })
+  const state = () => client.status().state
+  const votes = () => events.flatMap((event) => (event.type === 'vote' ? [event.vote] : []))
+  const sealedOf = ({ header, signature }: Block) => ({ header, signature })
+
+  describe('says how it is', () => {
+    it('syncing before the first word of a peer, live after it, also of an empty chain', async () => {
+      await prepare(byAuthority, byAuthority.start)
+      client.start()
+      assert.equal(state(), 'syncing')
+      await assert.rejects(client.sync(), /no peer is connected/)
+      clock.advance(10 * STALE_AFTER_MS)
+      assert.equal(state(), 'syncing')
+      peers.connect('me', 'full')
+      await client.sync()
+      assert.equal(state(), 'live')
+      assert.deepEqual(client.status().tip, null)
+    })
+
+    it('stale after a time without a final header, live again when a peer says that there is none', async () => {
+      await prepare(byAuthority, byAuthority.start.grow('t0'))
+      peers.connect('me', 'full')
+      await client.sync()
+      clock.advance(STALE_AFTER_MS)
+      assert.equal(state(), 'live')
+      clock.advance(1)
+      assert.equal(state(), 'stale')
+      await client.sync()
+      assert.equal(state(), 'live', 'quiet that a peer confirms is news')
+      clock.advance(STALE_AFTER_MS + 1)
+      assert.equal(state(), 'stale')
+      await node.acceptAll(byAuthority.start.grow('t0', 't1'))
+      await client.sync()
+      assert.equal(state(), 'live')
+      assert.equal(client.status().tip?.height, 1)
+    })
+
+    it('stale while blocks wait for finality, whatever peers say, and live once they are final', async () => {
+      const branch = byVotes.start.grow('t0')
+      await prepare(byVotes, branch)
+      await node.cast(byVotes.vote('ben', branch.at(0)))
+      peers.connect('me', 'full')
+      await client.sync()
+      assert.equal(state(), 'live')
+      // The household of this test is the only one that acks the next block, and its ack is not taken.
+      peers.of('full').serve('vote', () => Promise.reject(new Error('not taken')))
+      const next = branch.grow('t1')
+      await node.acceptAll(next)
+      clock.advance(STALE_AFTER_MS + 1)
+      await client.sync()
+      assert.equal(client.status().tip?.height, 1)
+      assert.equal(state(), 'stale')
+      await client.sync()
+      assert.equal(state(), 'stale')
+      await node.cast(byVotes.vote('ben', next.at(1)))
+      await client.sync()
+      assert.equal(state(), 'live')
+    })
+
+    it('behind a peer that is behind, stale: that peer\u2019s quiet is no news', async () => {
+      const branch = byAuthority.start.grow('t0', 't1')
+      await prepare(byAuthority, branch)
+      peers.connect('me', 'full')
+      await client.sync()
+      peers.disconnect('me', 'full')
+      peers.of('behind').serve('status', () =>
+        Promise.resolve({
+          mode: 'authority',
+          chain_id: byAuthority.chainId,
+          tip: { height: 0, header_hash: branch.at(0).hash },
+          final_height: 0,
+        }),
+      )
+      peers.connect('me', 'behind')
+      clock.advance(STALE_AFTER_MS + 1)
+      await client.sync()
+      assert.equal(state(), 'stale')
+    })
+
+    it('alarm from the moment it holds evidence against the authority, for good, over a restart', async () => {
+      const base = byAuthority.start.grow('t0')
+      const chain = base.grow('a1')
+      await prepare(byAuthority, chain)
+      peers.connect('me', 'full')
+      client.start()
+      await client.sync()
+      assert.equal(state(), 'live')
+      const other = base.grow('b1').blocks[1]!
+      const verdict = await gossip.deliver('headers', canonicalBytes(sealedOf(other)))
+      assert.notEqual(verdict, 'accept')
+      await until(() => state() === 'alarm')
+      assert.deepEqual(events.flatMap((event) => (event.type === 'alarm' ? [event.code] : [])).sort(), [
+        'conflict',
+        'evidence',
+      ])
+      assert.equal(events.filter(({ type }) => type === 'evidence').length, 1)
+      assert.equal((await client.evidence(5)).length, 1)
+      assert.equal(gossip.published.filter(({ topic }) => topic === 'evidence').length, 1)
+      const cast = votes().length
+      await node.acceptAll(chain.grow('a2'))
+      await client.sync()
+      assert.equal(client.status().tip?.height, 2, 'it follows what it saw first')
+      await client.stop()
+      assert.equal(votes().length, cast, 'and votes for that key no more')
+      await openClient(byAuthority, await opened.reopen())
+      assert.equal(state(), 'alarm')
+    })
+  })
+
+  it('disputes a block that there is evidence against: it asks for it whole and keeps its own trades', async () => {
+    const base = byAuthority.start.grow('t0')
+    const chain = base.grow('a1')
+    await prepare(byAuthority, chain)
+    // The authority tells this household nothing of its trades.
+    peers.of('full').serve('trades', () => Promise.resolve({ trades: [] }))
+    peers.connect('me', 'full')
+    client.start()
+    await client.sync()
+    await client.stop()
+    assert.equal(await opened.store.trade({ tx_id: 'a1.1' }), undefined)
+    await gossip.deliver('headers', canonicalBytes(sealedOf(base.grow('b1').blocks[1]!)))
+    await until(() => events.some((event) => event.type === 'verified' && event.trades.length > 0))
+    const kept = await opened.store.trade({ tx_id: 'a1.1' })
+    assert.deepEqual(kept?.transaction, chain.blocks[1]!.transactions[0])
+    assert.ok(peers.asked.some(({ asker, name }) => asker === 'me' && name === 'block'))
+  })
+
+  it('leaves no timer behind when it stops, whomever it was connected with', async () => {
+    await prepare(byAuthority, byAuthority.start.grow('t0'))
+    client.start()
+    for (const name of ['full', 'second', 'third']) peers.connect('me', name)
+    await client.sync()
+    assert.ok(clock.waiting() > 0)
+    await client.stop()
+    await until(() => clock.waiting() === 0)
+    assert.equal(clock.waiting(), 0)
+  })
+})
+
+/** For what happens in the background, over memory and LevelDB alone. */
+async function until(holds: () => boolean): Promise<void> {
+  for (let turns = 0; !holds(); turns++) {
+    assert.ok(turns < 2_000, 'it did not happen')
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+}

@@ -1,0 +1,409 @@
+import assert from 'node:assert/strict'
+import { createCredentialSigner } from '../../../src/engine/block-fetcher.ts'
+import { createValidator, type Validator } from '../../../src/engine/validator.ts'
+import type { Logger } from '../../../src/ports/logger.ts'
+import { canonicalBytes, parseCanonicalBytes } from '../../../src/protocol/canonical-json.ts'
+import { isSolarError } from '../../../src/protocol/errors.ts'
+import type { BlockPoint } from '../../../src/protocol/finality.ts'
+import { sealHeader, type SealedHeader } from '../../../src/protocol/header.ts'
+import { voteShape, type Vote } from '../../../src/protocol/vote.ts'
+import { createStreet, namedKey, type Branch } from '../../helpers/branches.ts'
+import { createPeers, createTestGossip, type Peers, type TestGossip } from '../../helpers/peers.ts'
+import { createVirtualClock } from '../../helpers/virtual-clock.ts'
+import { NOW, replicaFolder, serveReplica, type TestReplica } from './replica-harness.ts'
+
+const VALIDATORS = ['v1', 'v2', 'v3', 'v4']
+const street = createStreet({ finality: { policy: 'validators', threshold: 3 }, validators: VALIDATORS })
+const enrolV5 = street.change('enrol-v5', namedKey('v5'), {
+  action: 'enrol',
+  subject_id: 'v5',
+  role: 'validator',
+  public_key: namedKey('v5').publicKey,
+})
+const enrolHouse = street.change('enrol-house', namedKey('house'), {
+  action: 'enrol',
+  subject_id: 'house',
+  role: 'voter',
+  public_key: namedKey('house').publicKey,
+})
+
+describe('a validator', () => {
+  let folders: Awaited<ReturnType<typeof replicaFolder>>[]
+  let peers: Peers
+  let node: TestReplica
+  let own: Awaited<ReturnType<typeof replicaFolder>>
+  let gossip: TestGossip
+  let validator: Validator
+  let log: string[]
+
+  beforeEach(async () => {
+    folders = []
+    peers = createPeers()
+    own = await newFolder()
+    await start()
+  })
+  afterEach(async () => {
+    await validator.stop()
+    for (const folder of folders) await folder.remove()
+  })
+
+  async function newFolder() {
+    const folder = await replicaFolder(street)
+    folders.push(folder)
+    return folder
+  }
+
+  /** Opens v1, or the owner of another key, over its own LevelDB. */
+  async function start(options: { allow?: readonly string[] | 'all'; key?: string } = {}): Promise<void> {
+    node = await own.open()
+    gossip = createTestGossip()
+    log = []
+    const note = (_fields: object, message: string): void => void log.push(message)
+    const logger: Logger = { debug: () => undefined, info: () => undefined, warn: note, error: note }
+    const key = namedKey(options.key ?? 'v1')
+    const { chain, store, finalizer, evidence, hub } = node
+    const clock = createVirtualClock(NOW)
+    validator = createValidator({
+      chain,
+      store: store.chain,
+      finalityStore: store.finality,
+      voterStore: store.voter,
+      finalizer,
+      evidence,
+      events: hub,
+      gossip,
+      requests: peers.of('me'),
+      clock: { ...node.clock, now: () => clock.now() },
+      logger,
+      key,
+      sign: createCredentialSigner({
+        chainId: street.chainId,
+        voterId: () => options.key ?? 'v1',
+        key: () => Promise.resolve(key),
+        clock,
+        randomBytes: (length) => globalThis.crypto.getRandomValues(new Uint8Array(length)),
+      }),
+      allowedChanges: options.allow ?? [],
+      pollMs: 3_600_000,
+    })
+  }
+
+  /** A full node with this chain that is connected. */
+  async function addPeer(name: string, ...branches: readonly Branch[]): Promise<TestReplica> {
+    const peer = await (await newFolder()).open()
+    for (const branch of branches) await peer.acceptAll(branch)
+    serveReplica(peer, peers.of(name))
+    peers.connect('me', name)
+    return peer
+  }
+
+  async function sync() {
+    await validator.sync()
+    await settled()
+  }
+
+  /** Waits until what a sync has set off in the background is over. */
+  async function settled() {
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 2))
+  }
+  const acks = (): Vote[] =>
+    gossip.published
+      .filter(({ topic }) => topic === 'votes')
+      .map(({ payload }) => voteShape(parseCanonicalBytes(payload), 'vote'))
+  const ackedHashes = () => acks().map(({ header_hash }) => header_hash)
+  const castAt = (peer: TestReplica, point: BlockPoint, ...ids: string[]) =>
+    peer.cast(...ids.map((id) => street.vote(id, point)))
+  const sealedAt = (branch: Branch, height: number): SealedHeader => {
+    const { header, signature } = branch.blocks[height]!
+    return { header, signature }
+  }
+
+  it('takes every block of a peer, checks it, and acks the tip: one ack for all below', async () => {
+    const chain = street.start.grow('t0', 't1', 't2')
+    await addPeer('authority', chain)
+    await sync()
+    assert.deepEqual(node.tip(), chain.tip)
+    assert.deepEqual(ackedHashes(), [chain.tip.hash])
+    assert.deepEqual(
+      (await node.store.finality.votesOf(chain.tip.hash)).map(({ voter_id }) => voter_id),
+      ['v1'],
+    )
+    await sync()
+    assert.equal(acks().length, 1)
+  })
+
+  it('votes for nothing before it has caught up with a peer, and for nothing that breaks a rule', async () => {
+    assert.deepEqual(acks(), [])
+    await validator.sync()
+    assert.deepEqual(acks(), [])
+    const chain = street.start.grow('t0')
+    const bad = sealHeader({ ...chain.grow('t1').blocks[1]!.header, tx_count: 2 }, namedKey('authority'))
+    await addPeer('authority', chain)
+    peers.of('authority').serve('headers', () => Promise.resolve({ headers: [sealedAt(chain, 0), bad] }))
+    peers.of('authority').serve('status', () =>
+      Promise.resolve({
+        mode: 'authority',
+        chain_id: street.chainId,
+        tip: { height: 1, header_hash: 'f'.repeat(64) },
+        final_height: null,
+      }),
+    )
+    await assert.rejects(validator.sync())
+    assert.deepEqual(node.tip(), chain.tip)
+    assert.deepEqual(acks(), [])
+  })
+
+  it('syncs with a peer that is behind: that it does not know the newer blocks is no failure', async () => {
+    const chain = street.start.grow('t0', 't1', 't2')
+    await addPeer('ahead', chain)
+    const behind = await addPeer('behind', street.start.grow('t0'))
+    await sync()
+    peers.disconnect('me', 'ahead')
+    await castAt(behind, chain.at(0), 'v2', 'v3')
+    await validator.sync()
+    await settled()
+    assert.equal(node.finalizer.finalHeight, 0, 'it took the votes that the peer has, and counts its own for them')
+  })
+
+  it('takes the votes on a branch beside its chain, and moves to it if they weigh more', async () => {
+    const base = street.start.grow('t0')
+    const mine = base.grow('a1', 'a2')
+    const theirs = base.grow('b1', 'b2')
+    await addPeer('first', mine)
+    await sync()
+    assert.deepEqual(ackedHashes(), [mine.tip.hash])
+    peers.disconnect('me', 'first')
+    const second = await addPeer('second', theirs)
+    await castAt(second, theirs.at(1), 'v2', 'v3')
+    await sync()
+    assert.deepEqual(node.tip(), theirs.tip)
+    assert.equal((await node.evidence.list(5)).length > 0, true, 'two seals of one height')
+    assert.deepEqual(ackedHashes(), [mine.tip.hash], 'what it acked stands in its way')
+    await castAt(second, theirs.at(2), 'v4')
+    await sync()
+    assert.equal(node.finalizer.finalHeight, 1)
+    const next = theirs.grow('b3')
+    await second.acceptAll(next)
+    await sync()
+    assert.deepEqual(ackedHashes(), [mine.tip.hash, next.tip.hash], 'the final block has set it free')
+  })
+
+  it('moves to a branch however long it has become meanwhile', async function () {
+    this.timeout(30_000)
+    const base = street.start.grow('t0')
+    const mine = base.grow('a1')
+    await addPeer('first', mine)
+    await sync()
+    assert.deepEqual(ackedHashes(), [mine.tip.hash])
+    peers.disconnect('me', 'first')
+    const theirs = base.grow(...Array.from({ length: 300 }, (_, n) => `b${n + 1}`))
+    const second = await addPeer('second', theirs)
+    await castAt(second, theirs.at(3), 'v2', 'v3')
+    await sync().catch(() => undefined)
+    await sync()
+    assert.deepEqual(node.tip(), theirs.tip)
+  })
+
+  it('passes a header on once the whole block is checked, also if a sync was faster than gossip', async () => {
+    const chain = street.start.grow('t0')
+    const peer = await addPeer('authority', chain)
+    assert.equal(await validator.onHeader(sealedAt(chain, 0), 'authority'), 'accept')
+    const next = chain.grow('t1')
+    await peer.acceptAll(next)
+    await sync()
+    assert.equal(await validator.onHeader(sealedAt(next, 1), 'authority'), 'accept', 'it is the tip')
+    assert.equal(await validator.onHeader(sealedAt(next, 0), 'authority'), 'ignore', 'an old one is no news')
+  })
+
+  it('asks for a header that no known key has sealed only who sent it, and rejects one below what is final', async () => {
+    const chain = street.start.grow('t0', 't1')
+    const peer = await addPeer('authority', chain)
+    await castAt(peer, chain.tip, 'v2', 'v3', 'v4')
+    await addPeer('sender', chain)
+    await sync()
+    assert.equal(node.finalizer.finalHeight, 1)
+    const forged = (height: number) => sealHeader(chain.grow('t2').blocks[height]!.header, namedKey('v2'))
+    const before = peers.asked.length
+    assert.equal(await validator.onHeader(forged(2), 'sender'), 'ignore')
+    assert.deepEqual([...new Set(peers.asked.slice(before).map((asked) => asked.peer))], ['sender'])
+    const { header } = chain.blocks[1]!
+    const old = sealHeader({ ...header, timestamp: header.timestamp + 1 }, namedKey('v2'))
+    const asked = peers.asked.length
+    assert.equal(await validator.onHeader(old, 'sender'), 'reject')
+    assert.equal(peers.asked.length, asked)
+  })
+
+  it('does not take a peer without blocks for one that it has caught up with', async () => {
+    const mine = street.start.grow('t0', 'a1')
+    await addPeer('empty')
+    peers
+      .of('household')
+      .serve('status', () =>
+        Promise.resolve({ mode: 'light', chain_id: street.chainId, tip: mine.tip, final_height: null }),
+      )
+    peers.connect('me', 'household')
+    await sync()
+    assert.deepEqual([...new Set(peers.asked.map(({ name }) => name))], ['status'])
+    // Its disk was lost: what it has acked, a peer with blocks knows.
+    const peer = await addPeer('authority', mine)
+    await castAt(peer, mine.tip, 'v1')
+    await sync()
+    assert.deepEqual(acks(), [])
+    assert.deepEqual((await node.store.voter.lastVote())?.header_hash, mine.tip.hash)
+  })
+
+  it('ignores a header whose block nobody shows', async () => {
+    const chain = street.start.grow('t0')
+    await addPeer('authority', chain)
+    await sync()
+    assert.equal(await validator.onHeader(sealedAt(chain.grow('t1'), 1), 'authority'), 'ignore')
+    assert.equal(await validator.onHeader(sealedAt(chain.grow('t1', 't2'), 2), 'somebody'), 'ignore')
+  })
+
+  describe('acks no change of who decides that its operator has not allowed', () => {
+    const base = street.start.grow('t0')
+    const changed = base.add([enrolV5]).grow('t2')
+
+    it('nor anything above it, until it is final by the others', async () => {
+      const peer = await addPeer('authority', changed)
+      await sync()
+      assert.deepEqual(node.tip(), changed.tip)
+      assert.deepEqual(acks(), [])
+      assert.ok(
+        log.some((line) => line.includes('--allow-changes enrol-v5')),
+        log.join('\n'),
+      )
+      await castAt(peer, changed.at(2), 'v2', 'v3', 'v4')
+      await sync()
+      assert.deepEqual(ackedHashes(), [changed.tip.hash], 'those who were trusted before have allowed it')
+      const next = changed.grow('t3')
+      await peer.acceptAll(next)
+      await sync()
+      assert.deepEqual(ackedHashes(), [changed.tip.hash, next.tip.hash])
+    })
+
+    it('but what is named, or everything with `all`, and changes of households alone', async () => {
+      const branch = changed.add([enrolHouse])
+      await addPeer('authority', branch)
+      for (const [key, allow] of [
+        ['v1', ['another', 'enrol-v5']],
+        ['v2', 'all'],
+      ] as const) {
+        await validator.stop()
+        own = await newFolder()
+        await start({ allow, key })
+        await sync()
+        assert.deepEqual(ackedHashes(), [branch.tip.hash])
+      }
+    })
+
+    it('although another branch, without it, was the chain when it was asked', async () => {
+      const { store } = node
+      const branch = base.add([enrolV5])
+      const plain = base.grow('p1', 'p2')
+      await addPeer('one', branch)
+      const two = await addPeer('two', plain)
+      await castAt(two, plain.at(1), 'v2', 'v3')
+      await validator.sync()
+      await settled()
+      assert.deepEqual(node.tip(), plain.tip)
+      const unallowed = acks().filter(({ header_hash }) => header_hash === branch.tip.hash)
+      assert.deepEqual(unallowed, [])
+      assert.equal((await store.voter.lastVote())?.header_hash, plain.tip.hash)
+    })
+  })
+
+  describe('that has lost what it acked', () => {
+    it('asks peers for it, and acks nothing beside it', async () => {
+      const base = street.start.grow('t0')
+      const mine = base.grow('a1')
+      const peer = await addPeer('authority', mine)
+      await castAt(peer, mine.tip, 'v1', 'v2')
+      await sync()
+      assert.deepEqual(acks(), [], 'it has acked that tip in its earlier life')
+      assert.deepEqual((await node.store.voter.lastVote())?.header_hash, mine.tip.hash)
+      const next = mine.grow('a2')
+      await peer.acceptAll(next)
+      await sync()
+      assert.deepEqual(ackedHashes(), [next.tip.hash])
+    })
+
+    it('takes no vote for its own that another key has signed', async () => {
+      const chain = street.start.grow('t0')
+      const peer = await addPeer('authority', chain)
+      const forged = { ...street.vote('v1', chain.tip), signature: street.vote('v2', chain.tip).signature }
+      const [entry] = chain.state.registries[0].registry.entries
+      peers.of('authority').serve('votes', () => Promise.resolve({ votes: [{ vote: forged, entry }] }))
+      assert.equal(peer.chain.size, 1)
+      await sync()
+      assert.deepEqual(acks(), [street.vote('v1', chain.tip)])
+    })
+  })
+
+  it('sends its last ack again to each peer that it syncs with', async () => {
+    const chain = street.start.grow('t0')
+    await addPeer('authority', chain)
+    await sync()
+    const late = await addPeer('late', chain)
+    await sync()
+    assert.deepEqual(await late.store.finality.votesOf(chain.tip.hash), acks())
+  })
+
+  it('alarms when a peer has another block where this one has a final one', async () => {
+    const base = street.start.grow('t0')
+    const mine = base.grow('a1')
+    const first = await addPeer('first', mine)
+    await castAt(first, mine.tip, 'v2', 'v3', 'v4')
+    await sync()
+    assert.equal(node.finalizer.finalHeight, 1)
+    peers.disconnect('me', 'first')
+    const theirs = base.grow('b1', 'b2')
+    const second = await addPeer('second', theirs)
+    await assert.rejects(validator.sync(), (error) => isSolarError(error, 'peer_refused'))
+    assert.ok(
+      log.every((line) => !line.startsWith('ALARM')),
+      'it is only not final there yet',
+    )
+    await castAt(second, theirs.at(2), 'v2', 'v3', 'v4')
+    await assert.rejects(validator.sync(), (error) => isSolarError(error, 'peer_refused'))
+    assert.ok(
+      log.some((line) => line.startsWith('ALARM')),
+      log.join('\n'),
+    )
+    assert.deepEqual(node.tip(), mine.tip)
+  })
+
+  it('says why it cannot follow: peers show whole blocks to registered validators alone', async () => {
+    await validator.stop()
+    await start({ key: 'stranger' })
+    await addPeer('authority', street.start.grow('t0'))
+    await assert.rejects(validator.sync(), (error) => isSolarError(error, 'peer_refused'))
+    validator.start()
+    await settled()
+    assert.ok(
+      log.some((line) => line.includes('unknown_voter')),
+      log.join('\n'),
+    )
+    assert.deepEqual(acks(), [])
+  })
+
+  it('answers a vote on a block beside the chain as one on an orphaned block', async () => {
+    const base = street.start.grow('t0')
+    const [mine, theirs] = [base.grow('a1'), base.grow('b1')]
+    const peer = await addPeer('authority', mine)
+    await castAt(peer, mine.tip, 'v2')
+    await sync()
+    await addPeer('other', theirs)
+    await sync()
+    const { answer } = await validator.votes.cast(street.vote('v4', theirs.tip))
+    assert.deepEqual([answer.status, answer.votes.ack], ['orphaned', 1])
+  })
+
+  it('hears votes and headers as the canonical bytes that it sends', async () => {
+    const chain = street.start.grow('t0')
+    await addPeer('authority', chain)
+    await sync()
+    const [first] = gossip.published
+    assert.deepEqual(first?.payload, canonicalBytes(acks()[0]!))
+  })
+})

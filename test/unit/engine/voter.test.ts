@@ -1,0 +1,314 @@
+import { createVoter, pointOf, type AckView, type Voter, type VoterParts } from '../../../src/engine/voter.ts'
+import type { LightStore } from '../../../src/ports/light-store.ts'
+import { silentLogger } from '../../../src/ports/logger.ts'
+import { OWN_VOTES_KEPT } from '../../../src/ports/voter-store.ts'
+import { parseCanonicalBytes } from '../../../src/protocol/canonical-json.ts'
+import { invalid, VALID, type Verdict } from '../../../src/protocol/errors.ts'
+import type { BlockPoint } from '../../../src/protocol/finality.ts'
+import { hashHeader, type SealedHeader } from '../../../src/protocol/header.ts'
+import { verifyVote, voteShape, type Vote } from '../../../src/protocol/vote.ts'
+import { createStreet, namedKey, type Branch } from '../../helpers/branches.ts'
+import { createPeers, createTestGossip, type Peers, type TestGossip } from '../../helpers/peers.ts'
+import { tempLightStore, type OpenedStore } from '../../helpers/stores.ts'
+import assert from 'node:assert/strict'
+
+const street = createStreet({ voters: ['ann'] })
+const key = namedKey('ann')
+const base = street.start.grow('t0', 't1', 't2')
+const other = base.grow('x3', 'x4', 'x5')
+const chain = base.grow('t3', 't4', 't5', 't6')
+
+describe('a voter', () => {
+  let opened: OpenedStore<LightStore>
+  let peers: Peers
+  let gossip: TestGossip
+  let voter: Voter
+  let known: Branch[]
+  let lastFinal: BlockPoint | null
+  let unallowedChange: BlockPoint | null
+  /** What the check of a block says, by its hash; VALID where nothing is said. */
+  let checks: Map<string, Verdict>
+  let accused: string | undefined
+  let votes: Vote[]
+  let alarms: string[]
+  /** What happened, in order. */
+  let order: string[]
+  let identity: { id: string; key: typeof key } | undefined
+
+  beforeEach(async () => {
+    opened = await tempLightStore()
+    peers = createPeers()
+    gossip = createTestGossip()
+    known = [chain, other]
+    lastFinal = unallowedChange = null
+    accused = undefined
+    checks = new Map()
+    votes = []
+    alarms = []
+    order = []
+    identity = { id: 'ann', key }
+    voter = makeVoter(opened.store)
+  })
+  afterEach(() => opened.cleanup())
+
+  function viewOf(): Promise<AckView> {
+    const hashAt: AckView['hashAt'] = (point, height) => {
+      if (height > point.height) return undefined
+      return known.find((branch) => branch.at(point.height).hash === point.hash)?.at(height).hash
+    }
+    return Promise.resolve({ lastFinal, unallowedChange, hashAt })
+  }
+
+  function makeVoter(store: LightStore, changes: Partial<VoterParts> = {}): Voter {
+    return createVoter({
+      chainId: street.chainId,
+      store: {
+        ...store,
+        async putVote(vote) {
+          await store.putVote(vote)
+          order.push(`durable ${vote.height}`)
+        },
+      },
+      requests: peers.of('me'),
+      gossip: {
+        ...gossip,
+        async publish(topic, payload) {
+          order.push(`sent ${voteShape(parseCanonicalBytes(payload), 'vote').height}`)
+          return await gossip.publish(topic, payload)
+        },
+      },
+      logger: silentLogger,
+      key,
+      viewOf,
+      check: ({ header }) => Promise.resolve(checks.get(hashHeader(header)) ?? VALID),
+      isAccused: (id) => id === accused,
+      onVote: (vote) => votes.push(vote),
+      onAlarm: (code) => alarms.push(code),
+      ...changes,
+    })
+  }
+  const sealed = (branch: Branch, height: number): SealedHeader => {
+    const { header, signature } = branch.blocks[height]!
+    return { header, signature }
+  }
+  const consider = async (branch: Branch, ...heights: number[]): Promise<void> => {
+    for (const height of heights) await voter.consider(sealed(branch, height), () => Promise.resolve(identity))
+  }
+  const acked = () => votes.filter(({ decision }) => decision === 'ack').map(({ height }) => height)
+  const reject = (branch: Branch, height: number) =>
+    checks.set(branch.at(height).hash, invalid('wrong_merkle_root', 'not its trades'))
+
+  it('acks what extends its last ack, over any number of blocks, with its own key', async () => {
+    await consider(chain, 0, 1, 4)
+    assert.deepEqual(acked(), [0, 1, 4])
+    for (const vote of votes) {
+      const target = { hash: chain.at(vote.height).hash, height: vote.height }
+      const entry = street.start.state.registries[0].registry.active('ann')
+      assert.ok(verifyVote(vote, street.chainId, target, entry).ok)
+    }
+    assert.deepEqual(await opened.store.lastVote(), votes.at(-1))
+  })
+
+  it('acks a height once: the same block again is silence, another block is refused', async () => {
+    await consider(chain, 3, 3)
+    await consider(other, 3)
+    assert.deepEqual(
+      votes.map(({ header_hash }) => header_hash),
+      [chain.at(3).hash],
+    )
+    // Set free by a final block of the other branch, it still acks no second block of a height.
+    lastFinal = other.at(4)
+    await consider(other, 3)
+    assert.equal(votes.length, 1)
+    await consider(other, 5)
+    assert.deepEqual(acked(), [3, 5])
+  })
+
+  it('acks nothing beside its last ack, and nothing below it', async () => {
+    await consider(chain, 4)
+    await consider(other, 5)
+    await consider(chain, 2)
+    assert.deepEqual(acked(), [4])
+    await consider(chain, 5)
+    assert.deepEqual(acked(), [4, 5])
+  })
+
+  it('acks nothing that it cannot tell the ancestors of', async () => {
+    await consider(chain, 3)
+    known = [other]
+    await consider(chain, 4)
+    assert.deepEqual(acked(), [3])
+  })
+
+  it('is set free by a final block that conflicts with its last ack, by no other', async () => {
+    await consider(chain, 4)
+    lastFinal = base.at(2)
+    await consider(other, 5)
+    assert.deepEqual(acked(), [4], 'that block is on both branches')
+    lastFinal = other.at(3)
+    await consider(chain, 5)
+    assert.deepEqual(acked(), [4], 'its own branch is given up')
+    await consider(other, 5)
+    assert.deepEqual(acked(), [4, 5])
+  })
+
+  it('acks no change that is not allowed, nor what is above it', async () => {
+    unallowedChange = chain.at(1)
+    await consider(chain, 1, 2)
+    assert.deepEqual(votes, [])
+    unallowedChange = null
+    await consider(chain, 2)
+    assert.deepEqual(acked(), [2])
+  })
+
+  it('votes for no block of a sealer that there is evidence against', async () => {
+    accused = 'authority'
+    await consider(chain, 0)
+    accused = 'somebody else'
+    await consider(chain, 1)
+    assert.deepEqual(acked(), [1])
+  })
+
+  it('does not vote while its key is not registered', async () => {
+    identity = undefined
+    await consider(chain, 0)
+    assert.deepEqual(votes, [])
+    identity = { id: 'ann', key }
+    await consider(chain, 1)
+    assert.deepEqual(acked(), [1])
+  })
+
+  it('rejects a block that fails its check, alarms, and acks nothing above it', async () => {
+    await consider(chain, 1)
+    reject(chain, 2)
+    await consider(chain, 2, 3, 4)
+    assert.deepEqual(
+      votes.map(({ height, decision }) => `${decision} ${height}`),
+      ['ack 1', 'reject 2'],
+    )
+    assert.deepEqual(alarms, ['wrong_merkle_root'])
+    voter = makeVoter(await opened.reopen())
+    await consider(chain, 5)
+    assert.equal(votes.length, 2, 'it remembers over a restart')
+  })
+
+  it('acks again once the rejected block has passed its check after all, and on branches without it', async () => {
+    reject(chain, 3)
+    await consider(chain, 3)
+    await consider(other, 4)
+    assert.deepEqual(acked(), [4], 'the rejected block is beside that branch')
+    checks.clear()
+    lastFinal = chain.at(5)
+    await consider(chain, 6)
+    assert.deepEqual(acked(), [4, 6])
+    assert.deepEqual(await opened.store.rejected(), [])
+  })
+
+  it('acks nothing while it cannot tell whether a rejected block is below', async () => {
+    reject(other, 3)
+    await consider(other, 3)
+    known = [chain]
+    await consider(chain, 4)
+    assert.deepEqual(acked(), [4], 'another block is at that height')
+    known = []
+    await consider(chain, 5)
+    assert.deepEqual(acked(), [4])
+  })
+
+  it('makes each ack durable before it sends it', async () => {
+    await consider(chain, 0, 1)
+    assert.deepEqual(order, ['durable 0', 'sent 0', 'durable 1', 'sent 1'])
+  })
+
+  it('sends nothing that could not be made durable, and votes on the next block', async () => {
+    let failures = 1
+    voter = makeVoter({
+      ...opened.store,
+      async putVote(vote) {
+        if (failures-- > 0) throw new Error('the disk is full')
+        await opened.store.putVote(vote)
+      },
+    })
+    await consider(chain, 0)
+    assert.deepEqual([votes, gossip.published], [[], []])
+    await consider(chain, 1)
+    assert.deepEqual(acked(), [1])
+  })
+
+  it('remembers its acks over a restart, and sends the last again with the same bytes', async () => {
+    await consider(chain, 3)
+    voter = makeVoter(await opened.reopen())
+    await consider(other, 4)
+    await consider(chain, 3)
+    assert.deepEqual(acked(), [3])
+    const taken: unknown[] = []
+    peers.of('authority').serve('vote', (params) => {
+      taken.push(params)
+      return Promise.resolve({ header_hash: chain.at(3).hash, status: 'proposed' })
+    })
+    peers.connect('me', 'authority')
+    await voter.resend('authority')
+    assert.deepEqual(taken, [{ vote: votes[0] }])
+    assert.deepEqual(voteShape(parseCanonicalBytes(gossip.published[0]!.payload), 'vote'), votes[0])
+  })
+
+  it('delivers its vote to each peer while nobody hears gossip, and takes no harm from one that refuses', async () => {
+    gossip.listeners = 0
+    const taken: string[] = []
+    for (const name of ['one', 'two', 'deaf']) peers.connect('me', name)
+    for (const name of ['one', 'two']) {
+      peers.of(name).serve('vote', () => {
+        taken.push(name)
+        return Promise.resolve({ header_hash: chain.at(0).hash, status: 'proposed' })
+      })
+    }
+    await consider(chain, 0)
+    assert.deepEqual(taken, ['one', 'two'])
+    assert.deepEqual(acked(), [0])
+  })
+
+  it('does not vote when a question fails, and votes once it is answered', async () => {
+    let failing = true
+    voter = makeVoter(opened.store, {
+      check: () => (failing ? Promise.reject(new Error('nobody answers')) : Promise.resolve(VALID)),
+    })
+    await consider(chain, 0)
+    assert.deepEqual([votes, alarms], [[], []])
+    failing = false
+    await consider(chain, 0)
+    assert.deepEqual(acked(), [0])
+  })
+
+  it('acks no height that is so far below its last that it may have forgotten what it acked there', async () => {
+    const high = { ...street.vote('ann', { hash: 'f'.repeat(64), height: OWN_VOTES_KEPT + 3 }) }
+    await opened.store.putVote(high)
+    lastFinal = chain.at(5)
+    known = [chain]
+    await consider(chain, 3)
+    assert.deepEqual(votes, [])
+  })
+
+  it('takes blocks one at a time, in the order of the calls', async () => {
+    const asked: number[] = []
+    let release = (): void => undefined
+    let reached = (): void => undefined
+    const held = new Promise<void>((resolve) => (release = resolve))
+    const first = new Promise<void>((resolve) => (reached = resolve))
+    voter = makeVoter(opened.store, {
+      check: async ({ header }) => {
+        asked.push(header.height)
+        reached()
+        if (header.height === 0) await held
+        return VALID
+      },
+    })
+    const all = consider(chain, 0)
+    const next = voter.consider(sealed(chain, 1), () => Promise.resolve(identity))
+    await first
+    assert.deepEqual(asked, [0])
+    release()
+    await Promise.all([all, next, voter.idle()])
+    assert.deepEqual(acked(), [0, 1])
+    assert.deepEqual(pointOf(sealed(chain, 1)), chain.at(1))
+  })
+})
