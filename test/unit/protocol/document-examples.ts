@@ -1,5 +1,7 @@
 import { canonicalText } from '../../../src/protocol/canonical-json.ts'
 import { bytesToHex } from '../../../src/protocol/bytes.ts'
+import { makeDoubleVote, proveSigner } from '../../../src/protocol/evidence.ts'
+import { hashHeader } from '../../../src/protocol/header.ts'
 import { historyLeaf, MemoryTree } from '../../../src/protocol/history.ts'
 import { merkleProof } from '../../../src/protocol/merkle.ts'
 import type { Receipt } from '../../../src/protocol/receipt.ts'
@@ -54,7 +56,11 @@ export function documentExamples(): Readonly<Record<string, string>> {
   const { method, path, timestamp, id } = request
   const tree = { origin: GENESIS.origin, size: chain.length, root: history.root(chain.length) }
   const checkpoint = signCheckpoint(tree, testKey('authority'))
+  const other: VoteBody = { ...vote, header_hash: hashHeader({ ...block.sealed.header, nonce: 1 }) }
+  const acks = [vote, other].map((body) => signVote(body, testKey('alice')))
+  const proof = proveSigner(REGISTRY, 'alice', null)!
   return {
+    evidence: JSON.stringify(makeDoubleVote(acks[0]!, acks[1]!, proof), null, 2),
     genesis: JSON.stringify(GENESIS, null, 2),
     'chain-id': CHAIN_ID,
     transaction: canonicalTransaction(block.transactions[0]!),
