@@ -1,31 +1,27 @@
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
-import type { Gossip, GossipVerdict } from '../ports/gossip.ts'
+import type { Gossip } from '../ports/gossip.ts'
 import type { CheckedTrade, LightStore } from '../ports/light-store.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { Hash } from '../protocol/bytes.ts'
-import { parseCanonicalBytes } from '../protocol/canonical-json.ts'
 import { misbehaviourOf, type Evidence } from '../protocol/evidence.ts'
 import type { Genesis } from '../protocol/genesis.ts'
-import { sealedHeaderShape, type Header, type SealedHeader } from '../protocol/header.ts'
+import type { SealedHeader } from '../protocol/header.ts'
 import { verifyTransactionProof } from '../protocol/light-verify.ts'
 import { proofAnswer, type ProofAnswer } from '../protocol/messages.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import type { Transaction } from '../protocol/transaction.ts'
 import type { Vote } from '../protocol/vote.ts'
-import { collectAnswers } from './answers.ts'
-import { askForEvidence, hearEvidence, openEvidencePool } from './evidence-pool.ts'
-import { gossipVerdict, judge } from './gossip-rules.ts'
+import { openEvidencePool } from './evidence-pool.ts'
+import { createHousehold } from './household.ts'
 import { createFindIdentity } from './identity.ts'
-import { LightFollower, type Offer } from './light-follower.ts'
+import { LightFollower } from './light-follower.ts'
 import { serveLightPeers } from './light-peers.ts'
 import { lightSignerBefore } from './light-signers.ts'
-import { lightAckView } from './lineage.ts'
-import { syncWithNewPeers } from './new-peers.ts'
-import { fetchOwnTrade, verifyByBlock, verifyOwnTrades, type Identity, type OwnTradesParts } from './own-trades.ts'
+import { createLightSync } from './light-sync.ts'
+import { fetchOwnTrade, type Identity } from './own-trades.ts'
 import { fetchReceipt, type CheckedReceipt, type ReceiptAccess } from './receipt-request.ts'
-import { createVoter } from './voter.ts'
 
 export type { CheckedReceipt, ReceiptAccess } from './receipt-request.ts'
 
@@ -96,36 +92,26 @@ export interface LightClient {
 
 /** The light node: follows headers, checks its own trades, votes, and answers for what it holds. */
 export async function createLightClient(parts: LightClientParts): Promise<LightClient> {
-  const { store, gossip, requests, clock, logger, onEvent } = parts
+  const { genesis, store, requests, clock, logger, onEvent } = parts
   let votesSent = 0
   let lastNewsAt: number | null = null
-  let cancelPoll = (): void => undefined
-  let removeListeners = (): void => undefined
-  let stopped = false
 
   const onAlarm = (code: string, reason: string): void => {
     logger.error({ code }, `ALARM ${reason}`)
     onEvent({ type: 'alarm', code, reason })
   }
-  const findIdentity = createFindIdentity(parts.genesis, requests)
+  const findIdentity = createFindIdentity(genesis, requests)
   const follower = await LightFollower.open({
     ...parts,
     onAlarm,
-    onDoubleSeal: (held, other) => background(foundSeals(held, other)),
+    onDoubleSeal: (held, other) => following.background(foundSeals(held, other)),
     onTrusted: () => (lastNewsAt = clock.now()),
     onTip: (sealed, how) => {
       onEvent({ type: 'header', sealed, how })
-      if (parts.key !== null) considerWith(parts.key, sealed)
+      household?.consider(sealed)
     },
   })
   const { chainId } = follower
-  const ownTrades: OwnTradesParts = {
-    ...parts,
-    chainId,
-    amountDecimals: parts.genesis.amount_decimals,
-    onAlarm,
-    onVerified: (height, trades) => onEvent({ type: 'verified', height, trades }),
-  }
   const evidence = await openEvidencePool({
     ...parts,
     chainId,
@@ -134,156 +120,93 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
       const { kind, signer_id, height } = misbehaviourOf(found)
       onEvent({ type: 'evidence', evidence: found })
       onAlarm('evidence', `${kind} by ${signer_id} at height ${height}`)
-      if (parts.key !== null) background(dispute(parts.key, height))
+      if (household !== null) following.background(household.dispute(height))
     },
   })
-  const isAccused = (minerId: string): boolean =>
-    follower.head.sealers.some(({ id, public_key }) => id === minerId && evidence.isAccused(public_key))
-  const voter =
-    parts.key === null
+  const { key } = parts
+  const household =
+    key === null
       ? null
-      : createVoter({
+      : createHousehold({
           ...parts,
-          key: parts.key,
+          key,
           chainId,
-          isAccused,
+          follower,
+          findIdentity,
+          amountDecimals: genesis.amount_decimals,
+          isAccused: (minerId) =>
+            follower.head.sealers.some(({ id, public_key }) => id === minerId && evidence.isAccused(public_key)),
           onAlarm,
-          viewOf: (header, lastAck) => lightAckView(follower, requests, header, lastAck),
-          check: (sealed, identity) => verifyOwnTrades(ownTrades, sealed, identity),
+          onVerified: (height, trades) => onEvent({ type: 'verified', height, trades }),
           onVote: (vote) => {
             votesSent += 1
             onEvent({ type: 'vote', vote })
           },
         })
-
-  /** The registry before a block that is held says who votes on it; `undefined` if the header before is not held. */
-  function parentOf({ header }: SealedHeader): Header | null | undefined {
-    if (header.height === 0) return null
-    return follower.window.find((held) => held.header.height === header.height - 1)?.header
-  }
-
-  function considerWith(key: SigningKey, sealed: SealedHeader): void {
-    const parent = parentOf(sealed)
-    if (parent !== undefined) void voter?.consider(sealed, () => findIdentity(key, parent))
-  }
+  const following = createLightSync({
+    ...parts,
+    follower,
+    evidence,
+    async onSynced(peer, isNewest) {
+      if (isNewest) lastNewsAt = clock.now()
+      await household?.resend(peer)
+    },
+  })
 
   async function foundSeals(held: SealedHeader, other: SealedHeader): Promise<void> {
     const outcome = await evidence.foundSeals(held, other)
     if (typeof outcome === 'object') logger.warn({ code: outcome.refused }, `two seals, no evidence: ${outcome.reason}`)
   }
 
-  /** Whatever becomes of the chain, this household keeps its own trades of the block that it holds, whole block asked for. */
-  async function dispute(key: SigningKey, height: number): Promise<void> {
-    const held = follower.window.find(({ header }) => header.height === height)
-    const parent = held && parentOf(held)
-    const identity = parent === undefined ? undefined : await findIdentity(key, parent)
-    if (held === undefined || identity === undefined) return
-    const verdict = await verifyByBlock(ownTrades, held, identity)
-    if (!verdict.ok) onAlarm(verdict.code, `block ${height}: ${verdict.reason}`)
+  function stateNow(): LightStatus['state'] {
+    if (follower.head.sealers.some(({ public_key }) => evidence.isAccused(public_key))) return 'alarm'
+    if (lastNewsAt === null) return 'syncing'
+    return clock.now() - lastNewsAt > parts.staleAfterMs ? 'stale' : 'live'
   }
 
-  async function syncWith(peer: string): Promise<void> {
-    const { isNewest } = await follower.syncWith(peer)
-    if (isNewest) lastNewsAt = clock.now()
-    await voter?.resend(peer)
-  }
-
-  /** Every connected peer, so that tips are compared; the last failure if none could be followed. */
-  async function sync(): Promise<void> {
-    const { given, failures } = await collectAnswers(clock, requests.peers().map(syncWith))
-    if (given.length > 0) return
-    throw failures.at(-1) ?? ledgerError('not_ready', { reason: 'no peer is connected' })
-  }
-
-  function background(task: Promise<void>): void {
-    task.catch((error: unknown) => {
-      if (!stopped) logger.debug({ error }, 'could not sync')
-    })
-  }
-
-  function poll(): void {
-    cancelPoll = clock.after(parts.pollMs, () => {
-      if (requests.peers().length > 0) background(sync())
-      poll()
-    })
-  }
-
-  async function onHeader(payload: Uint8Array, from: string): Promise<GossipVerdict> {
-    const offer = await follower.offer(sealedHeaderShape(parseCanonicalBytes(payload), 'header'))
-    // Under vote policies the peer may prove that its branch is the final one.
-    if (offer === 'fork') background(follower.compareWith(from).then(() => syncWith(from)))
-    if (offer === 'gap' || follower.needsProof) background(follower.syncWith(from).then(() => undefined, sync))
-    return verdictOf(offer)
-  }
-
-  serveLightPeers({ follower, genesis: parts.genesis, requests, store, evidence })
+  serveLightPeers({ follower, genesis, requests, store, evidence })
 
   return {
-    start() {
-      gossip.subscribe('headers', (payload, from) =>
-        judge(
-          () => onHeader(payload, from),
-          (error) => logger.error({ error }, 'a gossiped header could not be handled'),
-        ),
-      )
-      hearEvidence(gossip, evidence, logger)
-      const stopSyncing = syncWithNewPeers(requests, clock, (peer) => background(syncWith(peer)))
-      const stopAsking = requests.onConnect((peer) => background(askForEvidence(requests, evidence, peer)))
-      removeListeners = () => {
-        stopSyncing()
-        stopAsking()
-      }
-      for (const peer of requests.peers()) background(syncWith(peer))
-      poll()
-    },
-
+    start: () => following.start(),
     async stop() {
-      stopped = true
-      cancelPoll()
-      removeListeners()
-      await voter?.idle()
+      following.stop()
+      await household?.idle()
     },
-
     status() {
       const { anchor, anchor_hash } = follower.head
-      const quiet = lastNewsAt === null ? Infinity : clock.now() - lastNewsAt
-      const isAlarmed = follower.head.sealers.some(({ public_key }) => evidence.isAccused(public_key))
       return {
-        state: isAlarmed ? 'alarm' : lastNewsAt === null ? 'syncing' : quiet > parts.staleAfterMs ? 'stale' : 'live',
+        state: stateNow(),
         tip: anchor === null ? null : { height: anchor.header.height, header_hash: anchor_hash },
         headers: follower.window,
         votes_sent: votesSent,
         peers: requests.peers().length,
       }
     },
-
-    sync,
-
-    identityOf: (key) => findIdentity(key, follower.head.anchor?.header ?? null),
-
+    sync: () => following.sync(),
+    identityOf: (owner) => findIdentity(owner, follower.head.anchor?.header ?? null),
     receiptOf: ({ peer, answer }, txId, by) => fetchReceipt({ ...parts, chainId }, peer, answer, txId, by),
-
-    bodyOf: ({ answer }, identity) => fetchOwnTrade(ownTrades, identity, answer.header.height, answer.tx_hash),
-
+    bodyOf: ({ answer }, identity) =>
+      fetchOwnTrade({ ...parts, chainId }, identity, answer.header.height, answer.tx_hash),
     evidence: (limit) => evidence.list(limit),
-
-    async prove(by) {
-      let failure: unknown = ledgerError('not_ready', { reason: 'no peer is connected' })
-      for (const peer of requests.peers()) {
-        try {
-          return await proveWith(peer, by, follower, requests)
-        } catch (error) {
-          failure = error
-        }
-      }
-      throw failure
-    },
+    prove: (by) => prove(by, follower, requests),
   }
 }
 
-function verdictOf(offer: Offer): GossipVerdict {
-  if (offer === 'followed') return 'accept'
-  return typeof offer === 'object' ? gossipVerdict(offer.refused) : 'ignore'
+/** By the first peer whose proof holds. */
+async function prove(
+  by: { readonly tx_id: string } | { readonly tx_hash: Hash },
+  follower: LightFollower,
+  requests: PeerRequests,
+): Promise<CheckedProof> {
+  let failure: unknown = ledgerError('not_ready', { reason: 'no peer is connected' })
+  for (const peer of requests.peers()) {
+    try {
+      return await proveWith(peer, by, follower, requests)
+    } catch (error) {
+      failure = error
+    }
+  }
+  throw failure
 }
 
 async function proveWith(

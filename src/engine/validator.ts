@@ -1,15 +1,12 @@
 import type { ChainStore } from '../ports/chain-store.ts'
 import type { Clock } from '../ports/clock.ts'
-import { ledgerError } from '../ports/errors.ts'
 import type { FinalityStore } from '../ports/finality-store.ts'
 import type { Gossip, GossipVerdict } from '../ports/gossip.ts'
 import type { LedgerEvent } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { VoterStore } from '../ports/voter-store.ts'
-import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError, VALID } from '../protocol/errors.ts'
-import type { BlockPoint } from '../protocol/finality.ts'
 import { hashHeader, verifySeal, type SealedHeader } from '../protocol/header.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { verifyVote } from '../protocol/vote.ts'
@@ -21,10 +18,11 @@ import type { Finalizer } from './finalizer.ts'
 import { syncWithNewPeers } from './new-peers.ts'
 import type { Identity } from './own-trades.ts'
 import { createReplicaSync } from './replica-sync.ts'
+import { replicaAckView } from './replica-view.ts'
 import { Replica } from './replica.ts'
 import { createSerial } from './serial.ts'
 import { createVoteCounter, type VoteCounter } from './vote-counter.ts'
-import { createVoter, type AckView } from './voter.ts'
+import { createVoter } from './voter.ts'
 
 export interface ValidatorParts {
   readonly chain: Chain
@@ -75,7 +73,7 @@ export function createValidator(parts: ValidatorParts): Validator {
     ...parts,
     chainId: chain.chainId,
     store: parts.voterStore,
-    viewOf: ackView,
+    viewOf: (header, lastAck) => replicaAckView({ ...parts, replica }, header, lastAck),
     // The whole block was checked before it came onto the chain.
     check: () => Promise.resolve(VALID),
     // Which of two blocks counts is what its ack helps to decide.
@@ -157,46 +155,6 @@ export function createValidator(parts: ValidatorParts): Validator {
     const results = await Promise.allSettled(requests.peers().map(syncWith))
     const failure = results.find((result) => result.status === 'rejected')
     if (failure !== undefined && results.every(({ status }) => status === 'rejected')) throw failure.reason
-  }
-
-  async function ackView(header: BlockPoint, lastAck: BlockPoint | null): Promise<AckView> {
-    const height = finalizer.finalHeight
-    const finalHash = await chain.hashAt(height)
-    const lastFinal = finalHash === undefined ? null : { hash: finalHash, height }
-    const points = [header, lastAck, lastFinal].filter((point) => point !== null)
-    const known = new Map<string, Hash>()
-    for (const point of points) {
-      for (const other of points) {
-        const hash = await replica.hashAt(point, other.height)
-        if (hash !== undefined) known.set(`${point.hash} ${other.height}`, hash)
-      }
-    }
-    const unallowedChange = await firstUnallowedChange(header)
-    return { lastFinal, unallowedChange, hashAt: (point, at) => known.get(`${point.hash} ${at}`) }
-  }
-
-  /** A change that is final was acked by a quorum in force before it: those who were trusted have allowed it. */
-  async function firstUnallowedChange(header: BlockPoint): Promise<BlockPoint | null> {
-    const { allowedChanges } = parts
-    if (allowedChanges === 'all') return null
-    const blocks = await Promise.all(
-      chain.guardedHeights(finalizer.finalHeight, header.height).map((height) => chain.blockAt(height)),
-    )
-    // The blocks are those of the chain: they are below this header only if it is still on it.
-    if ((await chain.hashAt(header.height)) !== header.hash) {
-      throw ledgerError('not_ready', { reason: `another branch has become the chain, without block ${header.height}` })
-    }
-    for (const { header: changed, transactions } of blocks) {
-      const { height } = changed
-      const ids = transactions.map(({ id }) => id)
-      if (ids.every((id) => allowedChanges.includes(id))) continue
-      logger.warn(
-        { height, ids },
-        `block ${height} changes who decides: allow it with --allow-changes ${ids.join(' ')}`,
-      )
-      return { hash: hashHeader(changed), height }
-    }
-    return null
   }
 
   function poll(): void {

@@ -1,0 +1,65 @@
+import type { Gossip } from '../ports/gossip.ts'
+import type { LightStore } from '../ports/light-store.ts'
+import type { Header, SealedHeader } from '../protocol/header.ts'
+import type { SigningKey } from '../protocol/signature.ts'
+import type { Vote } from '../protocol/vote.ts'
+import type { FindIdentity } from './identity.ts'
+import type { LightFollower } from './light-follower.ts'
+import { lightAckView } from './lineage.ts'
+import { verifyByBlock, verifyOwnTrades, type OwnTradesParts } from './own-trades.ts'
+import { createVoter } from './voter.ts'
+
+export interface HouseholdParts extends OwnTradesParts {
+  readonly follower: LightFollower
+  readonly findIdentity: FindIdentity
+  readonly gossip: Gossip
+  readonly store: LightStore
+  readonly key: SigningKey
+  /** True while there is evidence against this sealer. */
+  readonly isAccused: (minerId: string) => boolean
+  readonly onVote: (vote: Vote) => void
+}
+
+/** What a light node does as the holder of a registered key: it checks its own trades, votes, and disputes. */
+export interface Household {
+  /** Checks the block and votes on it, in the background. */
+  consider(sealed: SealedHeader): void
+  /** Whatever becomes of the chain: keeps its own trades of the block of this height that it holds, by the whole block. */
+  dispute(height: number): Promise<void>
+  /** Sends its last vote again to a peer that may have missed it. */
+  resend(peer: string): Promise<void>
+  /** Waits for the block in hand. */
+  idle(): Promise<void>
+}
+
+export function createHousehold(parts: HouseholdParts): Household {
+  const { follower, findIdentity, key, requests } = parts
+  const voter = createVoter({
+    ...parts,
+    viewOf: (header, lastAck) => lightAckView(follower, requests, header, lastAck),
+    check: (sealed, identity) => verifyOwnTrades(parts, sealed, identity),
+  })
+
+  /** The registry before a block that is held says who votes on it; `undefined` if the header before is not held. */
+  function parentOf({ header }: SealedHeader): Header | null | undefined {
+    if (header.height === 0) return null
+    return follower.window.find((held) => held.header.height === header.height - 1)?.header
+  }
+
+  return {
+    consider(sealed) {
+      const parent = parentOf(sealed)
+      if (parent !== undefined) void voter.consider(sealed, () => findIdentity(key, parent))
+    },
+    async dispute(height) {
+      const held = follower.window.find(({ header }) => header.height === height)
+      const parent = held && parentOf(held)
+      const identity = parent === undefined ? undefined : await findIdentity(key, parent)
+      if (held === undefined || identity === undefined) return
+      const verdict = await verifyByBlock(parts, held, identity)
+      if (!verdict.ok) parts.onAlarm(verdict.code, `block ${height}: ${verdict.reason}`)
+    },
+    resend: (peer) => voter.resend(peer),
+    idle: () => voter.idle(),
+  }
+}

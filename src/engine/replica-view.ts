@@ -1,0 +1,63 @@
+import { ledgerError } from '../ports/errors.ts'
+import type { Logger } from '../ports/logger.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import type { BlockPoint } from '../protocol/finality.ts'
+import { hashHeader } from '../protocol/header.ts'
+import type { Chain } from './chain.ts'
+import type { Finalizer } from './finalizer.ts'
+import type { Replica } from './replica.ts'
+import type { AckView } from './voter.ts'
+
+export interface ReplicaViewParts {
+  readonly chain: Chain
+  readonly replica: Replica
+  readonly finalizer: Finalizer
+  readonly logger: Logger
+  /** Registry transactions whose change of the policy, an authority or a validator the operator has allowed, by id. */
+  readonly allowedChanges: readonly string[] | 'all'
+}
+
+/** What a validator knows of the chains that an ack of `header` is about. Throws `not_ready` if `header` has left the chain. */
+export async function replicaAckView(
+  parts: ReplicaViewParts,
+  header: BlockPoint,
+  lastAck: BlockPoint | null,
+): Promise<AckView> {
+  const { chain, replica, finalizer } = parts
+  const height = finalizer.finalHeight
+  const finalHash = await chain.hashAt(height)
+  const lastFinal = finalHash === undefined ? null : { hash: finalHash, height }
+  const points = [header, lastAck, lastFinal].filter((point) => point !== null)
+  const known = new Map<string, Hash>()
+  for (const point of points) {
+    for (const other of points) {
+      const hash = await replica.hashAt(point, other.height)
+      if (hash !== undefined) known.set(`${point.hash} ${other.height}`, hash)
+    }
+  }
+  const unallowedChange = await firstUnallowedChange(parts, header)
+  return { lastFinal, unallowedChange, hashAt: (point, at) => known.get(`${point.hash} ${at}`) }
+}
+
+/** A change that is final was acked by a quorum in force before it: those who were trusted have allowed it. */
+async function firstUnallowedChange(
+  { chain, finalizer, logger, allowedChanges }: ReplicaViewParts,
+  header: BlockPoint,
+): Promise<BlockPoint | null> {
+  if (allowedChanges === 'all') return null
+  const blocks = await Promise.all(
+    chain.guardedHeights(finalizer.finalHeight, header.height).map((height) => chain.blockAt(height)),
+  )
+  // The blocks are those of the chain: they are below this header only if it is still on it.
+  if ((await chain.hashAt(header.height)) !== header.hash) {
+    throw ledgerError('not_ready', { reason: `another branch has become the chain, without block ${header.height}` })
+  }
+  for (const { header: changed, transactions } of blocks) {
+    const { height } = changed
+    const ids = transactions.map(({ id }) => id)
+    if (ids.every((id) => allowedChanges.includes(id))) continue
+    logger.warn({ height, ids }, `block ${height} changes who decides: allow it with --allow-changes ${ids.join(' ')}`)
+    return { hash: hashHeader(changed), height }
+  }
+  return null
+}
