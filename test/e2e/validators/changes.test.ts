@@ -194,14 +194,16 @@ describe('a running network of processes whose registry is changed from the comm
     await wake('cem', height)
   })
 
-  it('takes a fourth validator once a quorum has allowed it, by the id of its enrolment or by all', async () => {
+  it('takes no fourth validator while two of four would be no majority', async () => {
     await mkdir(file('v4'), { mode: 0o700 })
     await network.run('keys', 'new', '--out', file('v4', 'validator.key'))
-    // A set of four needs three.
-    const enrolled = await keys(
-      ...['enrol', '--id', 'v4', '--role', 'validator', '--key', file('v4', 'validator.key')],
-      ...['--token-file', file('operator')],
-    ).catch((error: unknown) => error)
-    assert.ok(enrolled)
+    const before = await registry()
+    const { code, stderr } = await network.run(
+      ...['keys', 'enrol', '--id', 'v4', '--role', 'validator', '--key', file('v4', 'validator.key')],
+      ...['--token-file', file('operator'), '--to', authority.url],
+    )
+    assert.equal(code, 1)
+    assert.match(stderr, /validators:2 of 4 is no majority/)
+    assert.deepEqual(await registry(), before)
   })
 })
