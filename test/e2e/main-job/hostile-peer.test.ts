@@ -187,6 +187,8 @@ describe('a light node whose only peer is hostile', function () {
   it('moves by no changed proof over blocks that it missed, names the check, and moves by the right one', async () => {
     const client = await light.node.client
     const before = light.node.status().tip
+    // The node asks for the tip by itself now and then: in the middle of these it would rightly follow.
+    lieAbout('status', (answer) => (answer.tip = null))
     const missed = await sealTicks(community, ticks, (ticks += 9))
     const lies: readonly (readonly [code: string, Change])[] = [
       ['bad_consistency_proof', (a) => ((a.consistency as Proof).path[0] = OTHER_HASH)],
