@@ -38,7 +38,10 @@ if (hasPython)
       const accepted = await runPython('checkpoint.py', args, await checkpoint())
       assert.equal(accepted.code, 0, accepted.stderr)
       const [size, , ...cosigners] = accepted.stdout.trim().split(' ')
-      assert.deepEqual([size, ...cosigners], ['3', ...witnesses.map(({ name }) => name)])
+      assert.equal(size, '3')
+      // In the order in which they answered.
+      assert.deepEqual(new Set(cosigners), new Set(witnesses.map(({ name }) => name)))
+      assert.equal(cosigners.length, witnesses.length)
 
       const forged = await runPython('checkpoint.py', args, (await checkpoint()).replace('\n3\n', '\n2\n'))
       assert.notEqual(forged.code, 0)
