@@ -32,12 +32,13 @@ const ASKED: readonly RequestName[] = [
 export async function startHostilePeer(
   community: Pick<Community, 'chainId' | 'addressOf'>,
   more: readonly RequestName[] = [],
+  name = 'hostile peer',
 ) {
   const votes: Vote[] = []
   let lie = HONEST
   const network = await createNodeNetwork({
     chainId: community.chainId,
-    privateKey: sha256('hostile peer'),
+    privateKey: sha256(name),
     listen: [TCP],
     peers: [community.addressOf('tcp')],
     hub: true,
