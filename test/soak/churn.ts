@@ -147,7 +147,9 @@ async function churn(
     for (const hash of blocks.slice(first)) votes += await countVotes(authority, hash)
     onRound({ killed: killed.flatMap(({ ids }) => ids), blocks: blocks.length - first, finalAfterMs })
   }
-  for (const hash of blocks) assert.equal((await blockStatus(authority, hash)).status, 'final', 'final is for ever')
+  for (const hash of blocks) {
+    assert.equal((await blockStatus(authority, hash, street.token)).status, 'final', 'final is for ever')
+  }
   assert.deepEqual((await getJson<{ evidence: unknown[] }>(authority, '/evidence')).evidence, [])
   for (const { process } of hosts.all) assert.doesNotMatch(process.output(), /alarm/)
   return { rounds, blocks: blocks.length, votes, slowestMs }
