@@ -41,3 +41,15 @@ export function collectAnswers<T>(clock: Clock, asked: readonly Promise<T>[]): P
     settled()
   })
 }
+
+/** Resolves when the task has settled, or after `limitMs`; the task goes on. Never rejects. */
+export function settledWithin(clock: Clock, limitMs: number, task: Promise<unknown>): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(limitMs, resolve)
+    const end = (): void => {
+      cancel()
+      resolve()
+    }
+    task.then(end, end)
+  })
+}

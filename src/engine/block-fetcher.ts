@@ -18,7 +18,7 @@ export type CredentialSigner = (path: string) => Promise<Credential>
 export function createCredentialSigner(parts: {
   readonly chainId: Hash
   /** The id under which the key is registered now. */
-  readonly voterId: () => string
+  readonly voterId: () => string | Promise<string>
   readonly key: () => Promise<SigningKey>
   readonly clock: Clock
   readonly randomBytes: RandomBytes
@@ -30,7 +30,7 @@ export function createCredentialSigner(parts: {
       timestamp: parts.clock.now(),
       id: bytesToHex(parts.randomBytes(16)),
     } as const
-    return signRequest(parts.voterId(), parts.chainId, request, await parts.key())
+    return signRequest(await parts.voterId(), parts.chainId, request, await parts.key())
   }
 }
 

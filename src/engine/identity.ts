@@ -50,3 +50,20 @@ async function ask(requests: PeerRequests, public_key: string, after: Header): P
   }
   throw failure
 }
+
+/**
+ * The id under which a peer's registry has a key. It proves nothing and need not: a key holder names itself by it, and who is
+ * asked checks the signature by its own registry. `undefined` if no peer knows the key.
+ */
+export async function askForOwnId(requests: PeerRequests, public_key: string): Promise<string | undefined> {
+  for (const peer of requests.peers()) {
+    try {
+      const answer = await requests.request(peer, 'registry', { public_key, at_height: null })
+      const { entry: found } = registryAnswer(answer, 'registry')
+      if (found?.entry.public_key === public_key) return found.entry.id
+    } catch {
+      // The next one may know.
+    }
+  }
+  return undefined
+}

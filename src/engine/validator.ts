@@ -10,6 +10,7 @@ import { isSolarError, VALID } from '../protocol/errors.ts'
 import { hashHeader, verifySeal, type SealedHeader } from '../protocol/header.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { verifyVote } from '../protocol/vote.ts'
+import { collectAnswers, settledWithin } from './answers.ts'
 import type { CredentialSigner } from './block-fetcher.ts'
 import type { Chain, Tip } from './chain.ts'
 import { askForEvidence, type EvidencePool } from './evidence-pool.ts'
@@ -56,6 +57,9 @@ export interface Validator {
   /** Syncs with every connected peer; rejects if none could be followed. */
   sync(): Promise<void>
 }
+
+/** Who tells of a block has it at hand; one that keeps it back for longer holds nobody up. */
+const PATIENCE_MS = 1_000
 
 export function createValidator(parts: ValidatorParts): Validator {
   const { chain, finalizer, requests, clock, logger, key, events } = parts
@@ -197,9 +201,9 @@ export function createValidator(parts: ValidatorParts): Validator {
       await replica.watch(sealed)
       if (height <= finalizer.finalHeight) return isSealed ? 'ignore' : 'reject'
       // Passed on once the whole block is checked. The peer may have no blocks, or was asked just before it had this one.
-      await syncWith(from).catch(() => undefined)
+      await settledWithin(clock, PATIENCE_MS, syncWith(from))
       // Others are asked for it only if a known key sealed it: anybody can make up headers.
-      if (isSealed && !(await replica.knows(hash))) await syncAll().catch(() => undefined)
+      if (isSealed && !(await replica.knows(hash))) await collectAnswers(clock, requests.peers().map(syncWith))
       return (await replica.knows(hash)) ? 'accept' : 'ignore'
     },
     sync: syncAll,

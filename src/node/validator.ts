@@ -6,6 +6,7 @@ import { createEventHub } from '../engine/events.ts'
 import { openFinalizer } from '../engine/finalizer.ts'
 import { fullSignerBefore } from '../engine/full-node-evidence.ts'
 import { serveFullNodePeers } from '../engine/full-node-peers.ts'
+import { askForOwnId } from '../engine/identity.ts'
 import { findGenesis } from '../engine/join-chain.ts'
 import { createValidatorLedger } from '../engine/validator-ledger.ts'
 import { createValidator } from '../engine/validator.ts'
@@ -63,6 +64,8 @@ export interface ValidatorNode {
   readonly failed: Promise<never>
 }
 
+/** Names a key that no registry has: it is given nothing. */
+const UNREGISTERED = 'unregistered'
 /** A half-open connection is found by asking. */
 const POLL_MS = 15_000
 
@@ -114,10 +117,10 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       onEvidence: (found) => events.emit({ type: 'evidence', evidence: found }),
     })
     const key = files.validatorKey
-    const ownId = (): string =>
-      chain.registry.entries.find(({ public_key }) => public_key === key.publicKey)?.id ?? 'unregistered'
+    const registeredId = (): string | undefined =>
+      chain.registry.entries.find(({ public_key }) => public_key === key.publicKey)?.id
     const witness = createWitness({
-      name: () => cosignerName(genesis.origin, ownId()),
+      name: () => cosignerName(genesis.origin, registeredId() ?? UNREGISTERED),
       key,
       store: store.witness,
       logKeys: (origin) =>
@@ -142,7 +145,8 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       key,
       sign: createCredentialSigner({
         chainId,
-        voterId: ownId,
+        // The block that enrolled this key may be one that it has yet to take.
+        voterId: async () => registeredId() ?? (await askForOwnId(requests, key.publicKey)) ?? UNREGISTERED,
         key: () => Promise.resolve(key),
         clock,
         randomBytes,

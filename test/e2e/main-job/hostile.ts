@@ -7,8 +7,9 @@ import type { Vote } from '../../../src/protocol/vote.ts'
 import type { Community } from '../../helpers/community.ts'
 import { eventually, realClock, TCP } from '../../helpers/network.ts'
 
-/** Changes what the authority answered; what it gives back is what the light node is told. */
-export type Lie = (name: RequestName, answer: Record<string, unknown>) => Record<string, unknown>
+type Told = Record<string, unknown>
+/** Changes what the authority answered to a question; what it gives back is what the asker is told. */
+export type Lie = (name: RequestName, answer: Told, params: Told) => Told | Promise<Told>
 
 const HONEST: Lie = (_name, answer) => answer
 const ASKED: readonly RequestName[] = [
@@ -23,13 +24,21 @@ const ASKED: readonly RequestName[] = [
   'trades',
 ]
 
-/** A peer of its own on real libp2p between a light node and the authority: it passes everything on, changed as it likes. */
-export async function startHostilePeer(community: Community) {
+/**
+ * A peer of its own on real libp2p between a node and the authority: it passes everything on, changed as it likes.
+ *
+ * @param more what it passes on beyond what a light node with one honest source asks for
+ */
+export async function startHostilePeer(
+  community: Pick<Community, 'chainId' | 'addressOf'>,
+  more: readonly RequestName[] = [],
+  name = 'hostile peer',
+) {
   const votes: Vote[] = []
   let lie = HONEST
   const network = await createNodeNetwork({
     chainId: community.chainId,
-    privateKey: sha256('hostile peer'),
+    privateKey: sha256(name),
     listen: [TCP],
     peers: [community.addressOf('tcp')],
     hub: true,
@@ -37,10 +46,10 @@ export async function startHostilePeer(community: Community) {
     logger: silentLogger,
   })
   const authorityId = community.addressOf('tcp').split('/p2p/')[1] ?? ''
-  for (const name of ASKED) {
+  for (const name of [...ASKED, ...more]) {
     network.requests.serve(name, async (params) => {
       const answer = await network.requests.request(authorityId, name, params as object)
-      return lie(name, structuredClone(answer) as Record<string, unknown>)
+      return await lie(name, structuredClone(answer) as Told, params as Told)
     })
   }
   network.requests.serve('vote', async (params) => {
