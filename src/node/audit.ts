@@ -5,6 +5,7 @@ import { openSqlite } from '../storage/sql/sqlite.ts'
 import { openDataDirectory } from './data-directory.ts'
 import { nodeError } from './errors.ts'
 import { readGenesisFile } from './genesis-file.ts'
+import type { OnProgress } from './progress.ts'
 
 export type { AuditReport, Finding } from '../engine/audit.ts'
 
@@ -13,11 +14,7 @@ export type { AuditReport, Finding } from '../engine/audit.ts'
  *
  * @param databasePath the SQLite file
  */
-export async function auditDirectory(
-  data: string,
-  databasePath: string,
-  onProgress: (blocks: number, transactions: number) => void,
-): Promise<AuditReport> {
+export async function auditDirectory(data: string, databasePath: string, onProgress: OnProgress): Promise<AuditReport> {
   await access(databasePath).catch(() => {
     throw nodeError('data_directory_incomplete', {
       directory: data,

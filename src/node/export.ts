@@ -10,6 +10,7 @@ import { openSqlite } from '../storage/sql/sqlite.ts'
 import { openDataDirectory } from './data-directory.ts'
 import { nodeError } from './errors.ts'
 import { readGenesisFile } from './genesis-file.ts'
+import type { OnProgress } from './progress.ts'
 
 export type { FileAuditReport } from '../engine/audit-file.ts'
 
@@ -52,7 +53,7 @@ export async function exportDirectory(data: string, databasePath: string, out: s
 export async function auditFile(
   file: string,
   chainId: Hash | undefined,
-  onProgress: (blocks: number, transactions: number) => void,
+  onProgress: OnProgress,
 ): Promise<FileAuditReport> {
   // Before a line is asked for, so that a file that is not there is an error and not an empty chain.
   await access(file)

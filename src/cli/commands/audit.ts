@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
-import { SingleBar } from 'cli-progress'
 import { loadAuthorityConfig } from '../../config/load.ts'
+import type { OnProgress } from '../../node/progress.ts'
+import { createProgressReport } from '../progress.ts'
 import { chainIdOption, EXIT, printResult, UsageError } from '../output.ts'
 
 const EXAMPLES = `
@@ -34,12 +35,10 @@ export function registerAudit(program: Command): void {
       const { data, file, chain, database, json } = command.optsWithGlobals<AuditOptions>()
       if ((data === undefined) === (file === undefined)) throw new UsageError('expected either --data or --file')
       const pin = chain === undefined ? undefined : chainIdOption(chain)
-      const bar = new SingleBar({ format: 'auditing {value} blocks, {transactions} transactions', hideCursor: true })
-      if (process.stderr.isTTY) bar.start(0, 0, { transactions: 0 })
-      const onProgress = (blocks: number, transactions: number): void => bar.update(blocks, { transactions })
-      const report =
-        file === undefined ? await ofDirectory(data, database, onProgress) : await ofFile(file, pin, onProgress)
-      bar.stop()
+      const progress = createProgressReport('auditing', process.stderr, json === true)
+      const { onProgress } = progress
+      const auditing = file === undefined ? ofDirectory(data, database, onProgress) : ofFile(file, pin, onProgress)
+      const report = await auditing.finally(() => progress.close())
       const { blocks, transactions, findings } = report
       const lines = findings.map(({ place, expected, found }) => `${place}: expected ${expected}, found ${found}`)
       const summary = `${blocks} blocks, ${transactions} transactions: ${findings.length === 0 ? 'clean' : `${findings.length} differences`}`
@@ -47,8 +46,6 @@ export function registerAudit(program: Command): void {
       if (findings.length > 0) process.exitCode = EXIT.failed
     })
 }
-
-type OnProgress = (blocks: number, transactions: number) => void
 
 async function ofDirectory(data: string | undefined, database: string | undefined, onProgress: OnProgress) {
   const config = loadAuthorityConfig({ flags: { data, database }, env: {} })

@@ -9,6 +9,7 @@ import { ordersTable } from './orders.ts'
 import { restoredBlocks } from './restored-blocks.ts'
 import { evidenceTable } from './evidence.ts'
 import type { Database } from './schema.ts'
+import { sealedTicks } from './sealed-ticks.ts'
 import { ticksTable } from './ticks.ts'
 import { transactionsTable } from './transactions.ts'
 import { usersTable } from './users.ts'
@@ -31,6 +32,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
   const meta = metaTable(db, dialect)
   const orders = ordersTable(db)
   const ticks = ticksTable(db, dialect)
+  const sealed = sealedTicks(db)
   const blocks = blocksTable(db, dialect)
   const restored = restoredBlocks(db, dialect)
   const votes = votesTable(db, dialect)
@@ -48,6 +50,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     commitTick: guard('commitTick', ticks.commitTick),
     tick: guard('tick', ticks.tick),
     nextUnsealedTick: guard('nextUnsealedTick', ticks.nextUnsealedTick),
+    sealedTicks: guard('sealedTicks', sealed.sealedTicks),
     transactionsOfTick: guard('transactionsOfTick', ticks.transactionsOfTick),
     fence: guard('fence', blocks.fence),
     restoreBlock: guard('restoreBlock', restored.restoreBlock),

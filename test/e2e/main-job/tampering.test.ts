@@ -135,6 +135,7 @@ describe('a community whose stores are changed behind its back', function () {
       `update blocks set sealed = (select b.sealed from blocks b where b.height = 1) where height = 2`,
       /^blocks 2 sealed$/,
     ],
+    ['another source of a tick', `update ticks set source = 'x' where tick_id = 'tick-1'`, /^ticks tick-1 source$/],
     ['a removed block', `delete from blocks where height = 2`, /^SQL, block 2$/],
   ]
   for (const [what, sql, place] of sqlChanges) {
@@ -176,6 +177,13 @@ describe('a community whose stores are changed behind its back', function () {
       () => nodeKey({ level: 1, index: 0 }),
       () => '5a'.repeat(32),
       /^LevelDB, history node 1\/0$/,
+    ],
+    ['a header in the middle gone', () => heightKey('header', 2), () => undefined, /^LevelDB, block 2$/],
+    [
+      'another height for a tick',
+      () => keyOf('heightByTick', 'tick-2'),
+      () => '3',
+      /^LevelDB, block 2, height by tick$/,
     ],
     [
       'another height for a block hash',
