@@ -10,6 +10,7 @@ import { hashTransaction } from '../protocol/transaction.ts'
 import type { Chain } from './chain.ts'
 import { sizeOf, stateAfter, verifyBlock } from './chain-state.ts'
 import type { Finalizer } from './finalizer.ts'
+import { createPace } from './progress.ts'
 import { restoredContent } from './tick-content.ts'
 
 export interface PutBackParts {
@@ -33,8 +34,6 @@ export interface PutBack {
   /** Puts the next block, which a peer has given, into SQL and then on the chain. Throws as the above. */
   add(block: Block, from: string): Promise<void>
 }
-
-const PROGRESS_EVERY = 1_000
 
 export function createPutBack(parts: PutBackParts): PutBack {
   const { chain, store, finalizer, clock, logger } = parts
@@ -61,6 +60,7 @@ export function createPutBack(parts: PutBackParts): PutBack {
       if (size >= chain.size) return
       const missing = chain.size - size
       logger.warn({ missing, from_height: size }, `SQL is older than LevelDB: ${missing} blocks are put back`)
+      const isDue = createPace(clock)
       let state = await chain.stateAt(size)
       while (sizeOf(state) < chain.size) {
         const height = sizeOf(state)
@@ -68,7 +68,7 @@ export function createPutBack(parts: PutBackParts): PutBack {
         const place = `LevelDB, block ${height}`
         await intoSql(block, checked(block, verifyBlock(state, block, chain), place))
         state = stateAfter(state, block, hashHeader(block.header), chain.chainId)
-        if (height % PROGRESS_EVERY === 0) logger.info({ height }, `${place} put back into SQL`)
+        if (isDue()) logger.info({ height }, `SQL: ${height + 1} of ${chain.size} blocks put back from LevelDB`)
       }
       logger.warn({ height: chain.size - 1 }, `SQL has block ${chain.size - 1} again, as LevelDB`)
     },

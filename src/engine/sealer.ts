@@ -3,7 +3,7 @@ import { ledgerError } from '../ports/errors.ts'
 import type { Gossip } from '../ports/gossip.ts'
 import type { HighWater } from '../ports/high-water.ts'
 import type { Logger } from '../ports/logger.ts'
-import type { BlockRow, MarketStore } from '../ports/market-store.ts'
+import type { MarketStore } from '../ports/market-store.ts'
 import type { Miner } from '../ports/miner.ts'
 import { assembleHeader, sealerOf, type Block, type CommittedTick } from '../protocol/block.ts'
 import type { Hash, Hex } from '../protocol/bytes.ts'
@@ -15,6 +15,7 @@ import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
 import type { EventHub } from './events.ts'
 import type { Finalizer } from './finalizer.ts'
+import { catchUpFromSql } from './level-catch-up.ts'
 import type { PutBack } from './put-back.ts'
 import type { SealGuard } from './seal-guard.ts'
 
@@ -72,8 +73,6 @@ export interface Sealer {
   proposeNext(): Promise<{ readonly tick: CommittedTick; readonly tip: Tip } | undefined>
 }
 
-const PAGE = 100
-
 export function createSealer(parts: SealerParts): Sealer {
   const { chain, store, gossip, events, clock, logger, finalizer, miner, minerId, putBack, guard, highWater } = parts
   // What an earlier life has sealed peers find by asking, as they connect anew.
@@ -82,30 +81,13 @@ export function createSealer(parts: SealerParts): Sealer {
   async function align(): Promise<void> {
     await chain.reload()
     await putBack.fromChainStore()
-    for (;;) {
-      const rows = await store.blocks(chain.size, PAGE)
-      for (const row of rows) await apply(row)
-      if (rows.length < PAGE) break
-    }
+    await catchUpFromSql({ chain, store, clock, logger })
     await guard.reached()
     await raiseToTip()
   }
 
   async function raiseToTip(): Promise<void> {
     if (chain.tip !== null) await highWater.raise({ height: chain.tip.header.height, hash: chain.tip.hash })
-  }
-
-  /** Takes a fenced row into the chain store as it is stored, after checking it by every rule. */
-  async function apply(row: BlockRow): Promise<void> {
-    const transactions = await store.transactionsOfTick(row.tick_id)
-    const block: Block = { ...row.sealed, transactions }
-    const verdict = chain.verify(block)
-    if (!verdict.ok) {
-      const place = `SQL, block ${row.height} (tick ${row.tick_id})`
-      throw ledgerError('corrupt', { place, expected: 'a valid block', found: `${verdict.code}: ${verdict.reason}` })
-    }
-    await chain.append(block, transactions.map(hashTransaction))
-    logger.info({ height: row.height, hash: row.block_hash }, `block ${row.height} applied from the fence`)
   }
 
   /** The key that seals a block with these transactions. Throws `not_ready` if this node does not have it. */
