@@ -29,7 +29,9 @@ export function createProgressReport(
   return output.isTTY === true && !json
     ? barReport(doing, output, describe)
     : lineReport(describe, now, (state) =>
-        output.write(`${json ? JSON.stringify({ event: 'progress', doing, ...state }) : lineOf(doing, state)}\n`),
+        output.write(
+          `${json ? JSON.stringify({ event: 'progress', doing, ...state }) : `${doing}: ${countsOf(state).join(', ')}`}\n`,
+        ),
       )
 }
 
@@ -52,18 +54,17 @@ function withRate(progress: ChainProgress, elapsedMs: number): State {
 function barReport(doing: string, stream: Output, describe: (progress: ChainProgress) => State): ProgressReport {
   let bar: SingleBar | undefined
   const start = (total: number | null): SingleBar => {
-    const counts = '{blocks} · {transactions} transactions · {rate}/s · {left}'
-    const format = total === null ? `${doing} ${counts}` : `${doing} {bar} ${counts}`
-    const started = new SingleBar({ format, stream, hideCursor: true, barsize: 24 }, Presets.shades_classic)
+    const format = `${doing} ${total === null ? '' : '{bar} '}{counts}`
+    // The terminal is left as it is: an interrupt ends the process at once, and nobody would put anything back.
+    const options = { format, stream, hideCursor: false, linewrap: true, gracefulExit: false, barsize: 24 }
+    const started = new SingleBar(options, Presets.shades_classic)
     started.start(total ?? 0, 0, {})
     return started
   }
   return {
     onProgress(progress) {
-      const state = describe(progress)
-      bar ??= start(state.total)
-      const { transactions, transactions_per_second: rate } = state
-      bar.update(state.blocks, { blocks: blocksOf(state), transactions, rate, left: leftOf(state) })
+      bar ??= start(progress.total)
+      bar.update(progress.blocks, { counts: countsOf(describe(progress)).join(' · ') })
     },
     close: () => bar?.stop(),
   }
@@ -85,15 +86,14 @@ function lineReport(
   }
 }
 
-function lineOf(doing: string, state: State): string {
-  const rate = `${state.transactions_per_second}/s`
-  return [`${doing}: ${blocksOf(state)}`, `${state.transactions} transactions`, rate, leftOf(state)].join(', ')
+function countsOf({ blocks, total, transactions, transactions_per_second, seconds_left }: State): readonly string[] {
+  return [
+    `${blocks}${total === null ? '' : `/${total}`} blocks`,
+    `${transactions} transactions`,
+    `${transactions_per_second}/s`,
+    ...(seconds_left === null ? [] : [timeLeft(seconds_left)]),
+  ]
 }
 
-const blocksOf = ({ blocks, total }: State): string =>
-  total === null ? `${blocks} blocks` : `${blocks}/${total} blocks`
-
-function leftOf({ seconds_left }: State): string {
-  if (seconds_left === null) return 'time left unknown'
-  return seconds_left < 120 ? `${seconds_left} s left` : `${Math.round(seconds_left / 60)} min left`
-}
+const timeLeft = (seconds: number): string =>
+  seconds < 120 ? `${seconds} s left` : `${Math.round(seconds / 60)} min left`
