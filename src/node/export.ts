@@ -18,7 +18,12 @@ export type { FileAuditReport } from '../engine/audit-file.ts'
  * Writes the chain of a data directory whose node is stopped to one file, whole or not at all. Gives back the number of blocks.
  * Throws `data_directory_in_use`, `data_directory_incomplete`.
  */
-export async function exportDirectory(data: string, databasePath: string, out: string): Promise<number> {
+export async function exportDirectory(
+  data: string,
+  databasePath: string,
+  out: string,
+  onProgress: OnProgress,
+): Promise<number> {
   await access(databasePath).catch(() => {
     const advice = 'export needs a chain that was started'
     throw nodeError('data_directory_incomplete', { directory: data, file: databasePath, advice })
@@ -30,7 +35,7 @@ export async function exportDirectory(data: string, databasePath: string, out: s
     const store = await openSqlite(databasePath)
     let lines = 0
     async function* withBreaks(): AsyncGenerator<string> {
-      for await (const line of exportChain(genesis, store)) {
+      for await (const line of exportChain(genesis, store, onProgress)) {
         lines += 1
         yield `${line}\n`
       }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { loadAuthorityConfig } from '../../config/load.ts'
 import { printResult } from '../output.ts'
+import { createProgressReport } from '../progress.ts'
 
 const EXAMPLES = `
 Examples:
@@ -29,7 +30,9 @@ export function registerExport(program: Command): void {
       const { data, database, out, json } = command.optsWithGlobals<ExportOptions>()
       const config = loadAuthorityConfig({ flags: { data, database }, env: {} })
       const { exportDirectory } = await import('../../node/export.ts')
-      const blocks = await exportDirectory(config.dataDirectory, config.database.path, out)
+      const progress = createProgressReport('exporting', process.stderr, json === true)
+      const exporting = exportDirectory(config.dataDirectory, config.database.path, out, progress.onProgress)
+      const blocks = await exporting.finally(() => progress.close())
       printResult(json === true, [`${blocks} blocks written to ${out}`], { blocks, out })
     })
 }
