@@ -37,7 +37,6 @@ export const MUTATIONS: readonly Mutation[] = [
     from: 'if (unallowedChange !== null)',
     to: 'if (unallowedChange !== null && unallowedChange.height < 0)',
     seed: 0,
-    without: ACKS,
   },
   {
     rule: 'the change is looked for on the chain of the header',
