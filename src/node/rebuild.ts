@@ -1,20 +1,19 @@
+import { join } from 'node:path'
+import type { DatabaseConfig } from '../config/types.ts'
 import { Chain } from '../engine/chain.ts'
 import { rebuildChain } from '../engine/rebuild.ts'
 import { openHighWaterFile } from '../keys/high-water-file.ts'
 import type { StoredHeader } from '../ports/chain-store.ts'
 import { ledgerError } from '../ports/errors.ts'
-import type { MarketStore } from '../ports/market-store.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
-import type { Genesis } from '../protocol/genesis.ts'
 import { hashHeader, verifySeal } from '../protocol/header.ts'
 import { openChainStore } from '../storage/level/chain-store.ts'
-import { openSqlite } from '../storage/sql/sqlite.ts'
-import { DATA_FILES, openDataDirectory, type DataDirectory } from './data-directory.ts'
+import { DATA_FILES, type DataDirectory } from './data-directory.ts'
 import { nodeError } from './errors.ts'
-import { readGenesisFile } from './genesis-file.ts'
 import { buildingFolder, isThere, takeRebuilt } from './level-folders.ts'
 import type { OnProgress } from './progress.ts'
+import { withStoppedStores, type StoppedStores } from './stopped-stores.ts'
 
 export interface RebuildReport {
   readonly blocks: number
@@ -23,53 +22,36 @@ export interface RebuildReport {
 
 /**
  * Makes the LevelDB of a stopped authority anew from SQL, which stays as it is. The old one stays until the new one is whole.
- * Throws `rebuild_would_lose` if the old one has blocks that SQL, an older backup, lacks; `corrupt` where SQL is damaged, or
- * another chain than the one that was sealed; `wrong_chain`, `data_directory_in_use`, `data_directory_incomplete`, and
- * `data_directory_unusable` for a node that has no SQL.
+ * Throws as `withStoppedStores`; `rebuild_would_lose` if the old one has blocks that SQL, an older backup, lacks; `corrupt`
+ * where SQL is damaged, or another chain than the one that was sealed; `data_directory_unusable` for a node that has no SQL.
  */
 export async function rebuildDirectory(
   data: string,
-  databasePath: string,
+  database: DatabaseConfig,
   onProgress: OnProgress,
 ): Promise<RebuildReport> {
-  const directory = await openDataDirectory(data)
-  try {
-    await refuseWithoutSql(directory, databasePath)
-    const { genesis, chainId } = await readGenesisFile(directory.file('genesis'))
-    const store = await openSqlite(databasePath)
-    try {
-      const stored = await store.chainId()
-      if (stored !== chainId) throw ledgerError('wrong_chain', { chain_id: stored ?? 'none', expected: chainId })
-      await refuseLoss(directory, store)
-      const report = await build({ directory, genesis, store, onProgress })
-      await takeRebuilt(directory.file('level'))
-      return report
-    } finally {
-      await store.close()
-    }
-  } finally {
-    directory.close()
-  }
+  await refuseWithoutSql(data)
+  return await withStoppedStores('rebuild', data, database, async (stores) => {
+    await refuseLoss(stores)
+    const report = await build(stores, onProgress)
+    await takeRebuilt(stores.directory.file('level'))
+    return report
+  })
 }
 
-/** A validator's LevelDB is its source of record, with its own votes in it; nothing can be made from a SQL that is not there. */
-async function refuseWithoutSql(directory: DataDirectory, databasePath: string): Promise<void> {
-  for (const key of ['validatorKey', 'voterKey'] as const) {
-    if (!(await directory.has(key))) continue
-    throw nodeError('data_directory_unusable', {
-      directory: directory.path,
-      reason:
-        `it belongs to a node without SQL (it has ${DATA_FILES[key]}), which syncs anew from its peers: keep ` +
-        `${DATA_FILES[key]}, and ${DATA_FILES.level}/ as long as it can be read, as the votes of this node are in it`,
-    })
+/** A validator's LevelDB is its source of record, with its own votes in it. */
+async function refuseWithoutSql(directory: string): Promise<void> {
+  for (const key of [DATA_FILES.validatorKey, DATA_FILES.voterKey]) {
+    if (!(await isThere(join(directory, key)))) continue
+    const reason =
+      `it belongs to a node without SQL (it has ${key}), which syncs anew from its peers: keep ${key}, ` +
+      `and ${DATA_FILES.level}/ as long as it can be read, as the votes of this node are in it`
+    throw nodeError('data_directory_unusable', { directory, reason })
   }
-  if (await isThere(databasePath)) return
-  const advice = 'rebuild needs the SQL of a chain that was started'
-  throw nodeError('data_directory_incomplete', { directory: directory.path, file: databasePath, advice })
 }
 
 /** SQL may be an older backup: then blocks that only LevelDB has are not to be thrown away. */
-async function refuseLoss(directory: DataDirectory, store: MarketStore): Promise<void> {
+async function refuseLoss({ directory, store }: StoppedStores): Promise<void> {
   if (!(await directory.has('level'))) return
   const size = ((await store.lastBlock())?.height ?? -1) + 1
   const old = await lookInto(directory)
@@ -112,14 +94,7 @@ async function lookInto(directory: DataDirectory): Promise<OldLevel | undefined>
   }
 }
 
-interface BuildParts {
-  readonly directory: DataDirectory
-  readonly genesis: Genesis
-  readonly store: MarketStore
-  readonly onProgress: OnProgress
-}
-
-async function build({ directory, genesis, store, onProgress }: BuildParts): Promise<RebuildReport> {
+async function build({ directory, genesis, store }: StoppedStores, onProgress: OnProgress): Promise<RebuildReport> {
   const level = await openChainStore(buildingFolder(directory.file('level')))
   try {
     const chain = await Chain.open(genesis, level)

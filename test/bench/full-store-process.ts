@@ -31,9 +31,9 @@ const [work = '', folder = ''] = process.argv.slice(2)
 const database = join(folder, 'ledger.db')
 const startedAt = performance.now()
 const { transactions } = await (work === 'audit'
-  ? auditDirectory(folder, database, nothing)
+  ? auditDirectory(folder, { kind: 'sqlite', path: database }, nothing)
   : work === 'rebuild'
-    ? rebuildDirectory(folder, database, nothing)
+    ? rebuildDirectory(folder, { kind: 'sqlite', path: database }, nothing)
     : Promise.resolve(readAndHash(database)))
 const seconds = (performance.now() - startedAt) / 1_000
 const pass: Pass = { transactions, seconds, megabytes: (process.resourceUsage().maxRSS * 1_024) / 1e6 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
-import { loadAuthorityConfig } from '../../config/load.ts'
 import { printResult } from '../output.ts'
 import { createProgressReport } from '../progress.ts'
+import { storesConfig } from '../stores-config.ts'
 
 const EXAMPLES = `
 Examples:
@@ -22,14 +22,17 @@ export function registerRebuild(program: Command): void {
     .command('rebuild')
     .description('make LevelDB (level/) anew from SQL, checking every block')
     .requiredOption('--data <dir>', 'the data directory of a stopped authority')
-    .option('--database <url>', 'sqlite:PATH (default: ledger.db in the data directory)')
+    .option(
+      '--database <url>',
+      'sqlite:PATH or postgres://USER@HOST/DATABASE (default: ledger.db in the data directory)',
+    )
     .addHelpText('after', EXAMPLES)
     .action(async (_options, command: Command) => {
       const { data, database, json } = command.optsWithGlobals<RebuildOptions>()
-      const config = loadAuthorityConfig({ flags: { data, database }, env: {} })
+      const config = storesConfig(data, database)
       const { rebuildDirectory } = await import('../../node/rebuild.ts')
       const progress = createProgressReport('rebuilding', process.stderr, json === true)
-      const rebuilding = rebuildDirectory(config.dataDirectory, config.database.path, progress.onProgress)
+      const rebuilding = rebuildDirectory(config.dataDirectory, config.database, progress.onProgress)
       const report = await rebuilding.finally(() => progress.close())
       const { blocks, transactions } = report
       printResult(

@@ -4,6 +4,6 @@ import { rebuildDirectory } from '../../../src/node/rebuild.ts'
 const [data = '', database = ''] = process.argv.slice(2)
 process.stdout.write('going\n')
 for (;;) {
-  await rebuildDirectory(data, database, () => undefined)
+  await rebuildDirectory(data, { kind: 'sqlite', path: database }, () => undefined)
   process.stdout.write('again\n')
 }

@@ -40,7 +40,7 @@ describe('solar-node rebuild', function () {
     await lab.close()
   })
 
-  const rebuild = () => rebuildDirectory(lab.data, database, () => undefined)
+  const rebuild = () => rebuildDirectory(lab.data, { kind: 'sqlite', path: database }, () => undefined)
   const entriesOf = async (folder: string): Promise<readonly (readonly [string, string])[]> => {
     const db = new Level(folder)
     try {
