@@ -88,6 +88,10 @@ function checked(block: Block, verdict: Verdict, place: string): readonly Hash[]
   throw ledgerError('corrupt', { place, expected: 'a valid block', found: `${verdict.code}: ${verdict.reason}` })
 }
 
+const ADVICE =
+  'solar-node audit names what differs; where SQL is right, solar-node rebuild makes level/ anew from it, ' +
+  'where SQL is an older backup that has gone on otherwise, put the newer SQL back'
+
 /** A block of this height must be the same in both stores, and with it all before: else neither may be sealed upon. */
 async function compareBlock(chain: Chain, store: MarketStore, height: number): Promise<void> {
   if (height < 0) return
@@ -96,7 +100,7 @@ async function compareBlock(chain: Chain, store: MarketStore, height: number): P
   throw ledgerError('corrupt', {
     place: `SQL, block ${height} (another chain than the blocks in level/)`,
     expected: stored === undefined ? 'none' : `header ${stored.hash} as in LevelDB`,
-    found: row?.height === height ? `header ${row.block_hash}` : 'nothing',
+    found: `${row?.height === height ? `header ${row.block_hash}` : 'nothing'} (${ADVICE})`,
   })
 }
 

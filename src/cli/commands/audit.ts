@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import type { AuditReport } from '../../node/audit.ts'
 import type { OnProgress } from '../../node/progress.ts'
 import { chainIdOption, EXIT, printResult, UsageError } from '../output.ts'
 import { createProgressReport } from '../progress.ts'
@@ -45,9 +46,21 @@ export function registerAudit(program: Command): void {
       const { blocks, transactions, findings } = report
       const lines = findings.map(({ place, expected, found }) => `${place}: expected ${expected}, found ${found}`)
       const summary = `${blocks} blocks, ${transactions} transactions: ${findings.length === 0 ? 'clean' : `${findings.length} differences`}`
-      printResult(json === true, [...lines, summary], { clean: findings.length === 0, ...report })
+      printResult(json === true, [...lines, summary, ...adviceFor(findings, data)], {
+        clean: findings.length === 0,
+        ...report,
+      })
       if (findings.length > 0) process.exitCode = EXIT.failed
     })
+}
+
+/** What to do where SQL, the source of record, is right and LevelDB alone is not. */
+function adviceFor(findings: AuditReport['findings'], data: string | undefined): readonly string[] {
+  const inLevel = findings.filter(({ place }) => /^(LevelDB|level)\b/.test(place))
+  if (data === undefined || findings.length === 0 || inLevel.length < findings.length) return []
+  return [
+    `SQL is right, LevelDB is not: solar-node rebuild --data ${data} makes it anew, a start what is missing at its end`,
+  ]
 }
 
 async function ofDirectory(data: string | undefined, database: string | undefined, onProgress: OnProgress) {
