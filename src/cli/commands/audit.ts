@@ -54,10 +54,14 @@ export function registerAudit(program: Command): void {
     })
 }
 
-/** What to do where SQL, the source of record, is right and LevelDB alone is not. */
+/** What to do where LevelDB alone differs. */
 function adviceFor(findings: AuditReport['findings'], data: string | undefined): readonly string[] {
   const inLevel = findings.filter(({ place }) => /^(LevelDB|level)\b/.test(place))
   if (data === undefined || findings.length === 0 || inLevel.length < findings.length) return []
+  const size = findings.find(({ place }) => place === 'LevelDB, number of blocks')
+  if (size !== undefined && Number(size.found) > Number(size.expected)) {
+    return ['SQL is older than LevelDB: start the node, which puts the blocks that SQL lacks back into it']
+  }
   return [
     `SQL is right, LevelDB is not: solar-node rebuild --data ${data} makes it anew, a start what is missing at its end`,
   ]

@@ -141,6 +141,11 @@ describe('solar-node rebuild', function () {
       isSolarError(error, 'rebuild_would_lose') &&
       error.message.startsWith('SQL ends at block 24, level/ at block 29: ')
     await assert.rejects(rebuild(), isRefused)
+    const { stdout } = await clis.run('audit', '--data', lab.data)
+    assert.match(
+      stdout,
+      /\nSQL is older than LevelDB: start the node, which puts the blocks that SQL lacks back into it\n$/,
+    )
     await lab.whileRunning((node) => lab.checkChain(node))
     await rebuild()
     await isWhole()
