@@ -81,7 +81,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     const stored = await known(tick_id)
     if (stored !== undefined) {
       if (isSameContent(stored, tick, content_hash)) return answerOf(stored, stored.block)
-      throw ledgerError('tick_conflict', { tick_id, difference: differenceOf(stored, tick) })
+      throw ledgerError('tick_conflict', { tick_id, ...differenceOf(stored, tick) })
     }
     refuseFuture(`tick ${tick_id}`, timestamp, clock.now())
     const nonceOf = noncesFor(rows.length, randomBytes)
