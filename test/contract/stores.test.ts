@@ -1,3 +1,4 @@
+import { sqliteOutbox } from '../helpers/platform-database.ts'
 import { tempChainStore, tempLightStore, tempSqlite } from '../helpers/stores.ts'
 import { chainStoreContract } from './chain-store.ts'
 import { rewindContract } from './chain-store-rewind.ts'
@@ -8,11 +9,13 @@ import { marketStoreContract } from './market-store.ts'
 import { marketStoreRegistryContract } from './market-store-registry.ts'
 import { marketStoreRestoreContract } from './market-store-restore.ts'
 import { replicaChain, replicaEvidence, replicaFinality, replicaVoter, sqliteFinality } from './openers.ts'
+import { outboxStoreContract } from './outbox-store.ts'
 import { voterStoreContract } from './voter-store.ts'
 
 marketStoreContract('SQLite', tempSqlite)
 marketStoreRegistryContract('SQLite', tempSqlite)
 marketStoreRestoreContract('SQLite', tempSqlite)
+outboxStoreContract('SQLite', sqliteOutbox)
 chainStoreContract('LevelDB', tempChainStore)
 chainStoreContract('LevelDB of a validator', replicaChain)
 rewindContract('LevelDB', tempChainStore)
