@@ -80,6 +80,7 @@ export function createSealer(parts: SealerParts): Sealer {
   let spokenHeight = chain.tip?.header.height ?? -1
 
   async function align(): Promise<void> {
+    await store.settleWrites()
     await chain.reload()
     await putBack.fromChainStore()
     for (;;) {

@@ -36,12 +36,12 @@ import { ledgerError } from '../ports/errors.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { hashHeader } from '../protocol/header.ts'
 import { openChainStore } from '../storage/level/chain-store.ts'
-import { openSqlite } from '../storage/sql/sqlite.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
 import { openDataDirectory } from './data-directory.ts'
 import type { OnPart } from './lifecycle.ts'
 import { logLedgerEvent } from './event-log.ts'
 import { createLogger } from './logger.ts'
+import { openMarketStore } from './market-store.ts'
 import type { AuthorityKeys } from './authority-keys.ts'
 import { ensureAuthorityFiles } from './node-files.ts'
 import { startHttp } from './http-address.ts'
@@ -98,7 +98,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const files = await ensureAuthorityFiles(directory, config, { randomBytes, clock })
     const { genesis, chainId, authorityKeys } = files
 
-    const sql = await openSqlite(config.database.path)
+    const sql = await openMarketStore(config.database)
     shutdown.opened('SQL', () => sql.close())
     await sql.bindChain(chainId)
     const store = parts.wrapMarketStore?.(sql) ?? sql

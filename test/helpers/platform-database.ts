@@ -1,7 +1,10 @@
 import { join } from 'node:path'
 import Libsql from 'libsql'
+import pg from 'pg'
 import type { MarketStore } from '../../src/ports/market-store.ts'
+import { openPostgres } from '../../src/storage/sql/postgres.ts'
 import { openSqlite } from '../../src/storage/sql/sqlite.ts'
+import { tempDatabase } from './postgres.ts'
 import { tempDir } from './temp.ts'
 
 /** A row of the outbox as SQL shows it. */
@@ -58,6 +61,42 @@ export function sqlitePlatform(path: string): PlatformDatabase {
   }
 }
 
+/** bigint as a number: all of these tests are small. */
+const types: pg.CustomTypesConfig = {
+  getTypeParser: ((type: Parameters<typeof pg.types.getTypeParser>[0], format?: 'text'): unknown =>
+    type === pg.types.builtins.INT8
+      ? Number
+      : pg.types.getTypeParser(type, format ?? 'text')) as pg.CustomTypesConfig['getTypeParser'],
+}
+
+/** A connection to the PostgreSQL database of a ledger; `url` says as whom. */
+export async function connectPostgres(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url, types })
+  // The server may be restarted, or the database dropped, under it.
+  client.on('error', () => undefined)
+  await client.connect()
+  await client.query('set search_path = solar_node, public')
+  return client
+}
+
+/** A platform on the PostgreSQL database of a ledger. */
+export async function postgresPlatform(url: string): Promise<PlatformDatabase> {
+  const client = await connectPostgres(url)
+  return {
+    async write(...ticks) {
+      await client.query('begin')
+      for (const tick of ticks) await client.query('insert into ledger_outbox (tick) values ($1)', [textOf(tick)])
+      await client.query('commit')
+    },
+    rows: async () => (await client.query<OutboxRow>(`select ${COLUMNS} from ledger_outbox order by id`)).rows,
+    parked: async () => (await client.query<ParkedRow>(PARKED)).rows,
+    execute: async (statement) => {
+      await client.query(statement)
+    },
+    close: () => client.end(),
+  }
+}
+
 /** A ledger's store with its outbox, in a place of its own that goes away with `cleanup`. */
 export interface OpenedOutbox {
   readonly store: MarketStore
@@ -78,6 +117,22 @@ export async function sqliteOutbox(): Promise<OpenedOutbox> {
       await platform.close()
       await store.close()
       await folder.remove()
+    },
+  }
+}
+
+/** In a database of its own on a real PostgreSQL. */
+export async function postgresOutbox(): Promise<OpenedOutbox> {
+  const database = await tempDatabase()
+  const store = await openPostgres(database.url)
+  const platform = await postgresPlatform(database.url)
+  return {
+    store,
+    platform,
+    async cleanup() {
+      await platform.close()
+      await store.close()
+      await database.drop()
     },
   }
 }

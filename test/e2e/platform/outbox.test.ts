@@ -1,4 +1,5 @@
-import { sqlitePlatform } from '../../helpers/platform-database.ts'
+import { postgresPlatform, sqlitePlatform } from '../../helpers/platform-database.ts'
+import { tempDatabase } from '../../helpers/postgres.ts'
 import { outboxBehaviour } from './outbox.ts'
 
 outboxBehaviour('SQLite, which is looked at again and again', () =>
@@ -8,3 +9,8 @@ outboxBehaviour('SQLite, which is looked at again and again', () =>
     cleanup: () => Promise.resolve(),
   }),
 )
+
+outboxBehaviour('PostgreSQL', async () => {
+  const { url, drop } = await tempDatabase()
+  return { flags: { database: url, outbox_poll: 0.2 }, connect: () => postgresPlatform(url), cleanup: drop }
+})
