@@ -11,6 +11,11 @@ outboxBehaviour('SQLite, which is looked at again and again', () =>
 )
 
 outboxBehaviour('PostgreSQL', async () => {
-  const { url, drop } = await tempDatabase()
-  return { flags: { database: url, outbox_poll: 0.2 }, connect: () => postgresPlatform(url), cleanup: drop }
+  const database = await tempDatabase()
+  const { url } = database
+  return {
+    flags: { database: url, outbox_poll: 0.2 },
+    connect: () => postgresPlatform(url),
+    cleanup: () => database.drop(),
+  }
 })
