@@ -10,6 +10,7 @@ import { Chain } from '../engine/chain.ts'
 import { createCheckpoints } from '../engine/checkpoints.ts'
 import { createEventHub } from '../engine/events.ts'
 import { openFinalizer } from '../engine/finalizer.ts'
+import { createOutboxReader } from '../engine/outbox.ts'
 import { createPeerHeaders } from '../engine/peer-headers.ts'
 import { createPutBack } from '../engine/put-back.ts'
 import { createRestorer } from '../engine/restorer.ts'
@@ -20,6 +21,7 @@ import { createVoteCounter, findOnChain } from '../engine/vote-counter.ts'
 import { createWitnessSubmitter } from '../engine/witness-submitter.ts'
 import { roleOfToken } from '../http/access.ts'
 import { createMetrics } from '../http/metrics.ts'
+import { platformTick } from '../http/routes/ticks.ts'
 import { createHttpServer } from '../http/server.ts'
 import { openHighWaterFile } from '../keys/high-water-file.ts'
 import { createNodeNetwork } from '../network/node-network.ts'
@@ -235,6 +237,18 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
         runEvery(config.tickIntervalMs, (request) => runner.run(request), { clock, logger }),
       )
     }
+    const outbox = createOutboxReader({
+      store,
+      tickShape: platformTick.shape,
+      accept: (tick) => runner.accept(tick),
+      clock,
+      logger,
+      pollMs: config.outboxPollMs,
+      onRow: (outcome) => metrics.recordOutboxRow(outcome),
+    })
+    metrics.watchOutbox(() => store.outboxCounts())
+    shutdown.opened('outbox', () => outbox.stop())
+    outbox.start()
     if (genesis.seal === 'work') {
       // Last, so that it is the first to stop: tick and requests in hand wait for it.
       shutdown.opened('mining', () => miner.stop())
