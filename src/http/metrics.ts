@@ -15,6 +15,8 @@ export interface Metrics {
   recordRequest(method: string, route: string, status: number, seconds: number): void
   /** Asks for the number of connected peers whenever metrics are read. */
   watchPeers(count: () => number): void
+  /** Shows from now on whether this authority leads. */
+  watchLeading(leads: () => boolean): void
   /** Prometheus text format 0.0.4. */
   text(): Promise<string>
 }
@@ -125,6 +127,9 @@ export function createMetrics(): Metrics {
     recordRequest: (method, route, status, seconds) => requests.observe({ method, route, status }, seconds),
     watchPeers(count) {
       peers = count
+    },
+    watchLeading(leads) {
+      gauge('solar_leading', '1 while this authority leads, 0 while it stands by', () => (leads() ? 1 : 0))
     },
     text: () => registry.metrics(),
   }

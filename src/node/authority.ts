@@ -10,11 +10,13 @@ import { Chain } from '../engine/chain.ts'
 import { createCheckpoints } from '../engine/checkpoints.ts'
 import { createEventHub } from '../engine/events.ts'
 import { openFinalizer } from '../engine/finalizer.ts'
+import { createFollower } from '../engine/follower.ts'
 import { createPeerHeaders } from '../engine/peer-headers.ts'
 import { createPutBack } from '../engine/put-back.ts'
 import { createRestorer } from '../engine/restorer.ts'
 import { createSealGuard } from '../engine/seal-guard.ts'
 import { createSealer } from '../engine/sealer.ts'
+import { createSharedFinality } from '../engine/shared-finality.ts'
 import { createTickRunner } from '../engine/tick-runner.ts'
 import { createVoteCounter, findOnChain } from '../engine/vote-counter.ts'
 import { createWitnessSubmitter } from '../engine/witness-submitter.ts'
@@ -26,6 +28,7 @@ import { createNodeNetwork } from '../network/node-network.ts'
 import type { ChainStore } from '../ports/chain-store.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import type { Gossip } from '../ports/gossip.ts'
+import { SOLE_LEADERSHIP } from '../ports/leadership.ts'
 import type { Ledger } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
@@ -118,6 +121,13 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const gossip = parts.wrapGossip?.(network.gossip) ?? network.gossip
     const events = createEventHub(logger)
     const finalizer = await openFinalizer({ chain, store, events, clock })
+    const finality = createSharedFinality({ chain, store, finalizer, events })
+    const guard = createSealGuard(chain, highWater)
+    const putBack = createPutBack({ chain, store, finalizer, clock, logger })
+    const follower = createFollower({ chain, store, putBack, guard, highWater, logger })
+    // First: which of the keys here is that of an authority, the newest block says.
+    await follower.align()
+    const leadership = SOLE_LEADERSHIP
     const minerId = await authorityIdOf(chain, authorityKeys.keyOf)
     const { keyOf } = authorityKeys
     const evidence = await openEvidencePool({
@@ -129,17 +139,17 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       signerBefore: (id, height) => fullSignerBefore(chain, id, height),
       onEvidence: (found) => events.emit({ type: 'evidence', evidence: found }),
     })
-    const guard = createSealGuard(chain, highWater)
-    const putBack = createPutBack({ chain, store, finalizer, clock, logger })
     const threadMiner = createWorkMiner()
     const miner = parts.wrapMiner?.(threadMiner) ?? threadMiner
-    const sealing = { chain, guard, clock, logger, minerId, keyOf }
-    const sealer = createSealer({ ...sealing, store, gossip, events, finalizer, putBack, highWater, miner })
+    const sealing = { chain, guard, leadership, clock, logger, minerId, keyOf }
+    const stores = { store, follower, finality, putBack, highWater }
+    const sealer = createSealer({ ...sealing, ...stores, gossip, events, finalizer, miner })
     const { priceBand } = config
     const runner = createTickRunner({
       chain,
       store,
       sealer,
+      leadership,
       clock,
       randomBytes,
       ...(priceBand && { priceBand: { floorMicro: priceBand.feedInMicro, ceilingMicro: priceBand.retailMicro } }),
@@ -178,14 +188,14 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       logger,
       roleOfToken: (token) => roleOfToken(token, files.tokens.hashes),
       async onHeader(sealed, from) {
-        if (chain.tip?.hash === hashHeader(sealed.header)) return 'accept'
+        const isTip = () => chain.tip?.hash === hashHeader(sealed.header)
+        if (isTip()) return 'accept'
         await restorer.heard(sealed, from)
-        return 'ignore'
+        return isTip() ? 'accept' : 'ignore'
       },
     })
     events.subscribe((event) => logLedgerEvent(event, logger))
 
-    await runner.align()
     await network.start()
     shutdown.opened('network', () => network.stop())
     shutdown.opened('tick in hand', () => runner.idle())
@@ -198,6 +208,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const metrics = createMetrics()
     metrics.setHeights(chain.tip?.header.height ?? null, finalizer.finalHeight < 0 ? null : finalizer.finalHeight)
     metrics.watchPeers(() => network.requests.peers().length)
+    metrics.watchLeading(() => leadership.leads())
     events.subscribe((event) => metrics.recordEvent(event, clock.now()))
     const node = () => ({
       mode: 'authority' as const,
@@ -211,7 +222,10 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
         {
           ledger,
           node,
-          readiness: () => [guard.reason()].filter((reason) => reason !== undefined),
+          readiness: () => ({
+            role: leadership.leads() ? 'leader' : 'standby',
+            reasons: [guard.reason()].filter((reason) => reason !== undefined),
+          }),
           tokens: files.tokens.hashes,
           metrics,
           clock,
@@ -224,7 +238,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     if (config.tickIntervalMs !== 'off') {
       shutdown.opened(
         'tick timer',
-        runEvery(config.tickIntervalMs, (request) => runner.run(request), { clock, logger }),
+        runEvery(config.tickIntervalMs, (request) => runner.run(request), { clock, logger, leadership }),
       )
     }
     if (genesis.seal === 'work') {
