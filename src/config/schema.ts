@@ -5,6 +5,7 @@ import { hash32, publicKeyHex } from '../protocol/shape.ts'
 import { multiaddrText } from './multiaddr.ts'
 import {
   allowedChanges,
+  databaseUrl,
   finalityPolicy,
   fromShape,
   httpAddress,
@@ -14,7 +15,6 @@ import {
   nonEmptyText,
   quantityMicro,
   sealRule,
-  sqlitePath,
   tickSeconds,
   webUrl,
   wholeNumber,
@@ -85,7 +85,7 @@ export const authoritySchema = z.strictObject({
   ...common,
   http: setting(HTTP, httpAddress).default({ host: '127.0.0.1', port: 8080 }),
   listen,
-  database: setting('sqlite:PATH, the one kind of database that this version supports', sqlitePath).optional(),
+  database: setting('sqlite:PATH or postgres://USER@HOST/DATABASE', databaseUrl).optional(),
   tick: setting('seconds from 0.1 to 86400, or off', tickSeconds).default(300_000),
   finality: setting('authority, votes:K or validators:M', finalityPolicy).optional(),
   seal: setting('authority or work:D with D from 1 to 8', sealRule).optional(),

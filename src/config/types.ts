@@ -7,11 +7,9 @@ export interface HttpAddress {
   readonly port: number
 }
 
-/** The SQL database; `path` is absolute. */
-export interface DatabaseConfig {
-  readonly kind: 'sqlite'
-  readonly path: string
-}
+/** The SQL database; `path` is absolute, `url` may hold a password: it is for the driver alone. */
+export type DatabaseConfig =
+  { readonly kind: 'sqlite'; readonly path: string } | { readonly kind: 'postgres'; readonly url: string }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 

@@ -5,7 +5,7 @@ import { isSolarError } from '../protocol/errors.ts'
 import type { Finality } from '../protocol/genesis.ts'
 import { isKeyName } from '../protocol/note.ts'
 import { describe, identifier, isJsonObject, type Shape } from '../protocol/shape.ts'
-import type { HttpAddress, SealConfig } from './types.ts'
+import type { DatabaseConfig, HttpAddress, SealConfig } from './types.ts'
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 
@@ -117,10 +117,14 @@ export const sealRule: Reader<SealConfig> = (value) => {
   return match === null ? undefined : { kind: 'work', difficulty: Number(match[1]) }
 }
 
-/** sqlite:PATH, as the path. */
-export const sqlitePath: Reader<string> = (value) => {
-  const match = typeof value === 'string' ? /^sqlite:(?!\/\/)(.+)$/.exec(value) : null
-  return match?.[1]
+/** sqlite:PATH, or postgres://USER:PASSWORD@HOST:PORT/DATABASE (also postgresql://), of which only the scheme must be there. */
+export const databaseUrl: Reader<DatabaseConfig> = (value) => {
+  if (typeof value !== 'string') return undefined
+  const path = /^sqlite:(?!\/\/)(.+)$/.exec(value)?.[1]
+  if (path !== undefined) return { kind: 'sqlite', path }
+  // `user@/database` is libpq's way to leave the host out.
+  const isUrl = /^postgres(ql)?:\/\/\S+$/.test(value) && URL.canParse(value.replace('@/', '@localhost/'))
+  return isUrl ? { kind: 'postgres', url: value } : undefined
 }
 
 /** A quantity in micro-units. */

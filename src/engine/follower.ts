@@ -71,6 +71,7 @@ export function createFollower(parts: FollowerParts): Follower {
 
   async function align(): Promise<readonly BlockRow[]> {
     uncertain = true
+    await store.settleWrites()
     await chain.reload()
     await putBack.fromChainStore()
     const applied = await applyNew()

@@ -8,6 +8,7 @@ import type { MarketStore, OpenOrder, StoredTick, TickCommit } from '../ports/ma
 import type { Block } from '../protocol/block.ts'
 import { bytesToHex } from '../protocol/bytes.ts'
 import { parseQuantity } from '../protocol/decimal.ts'
+import { isSolarError } from '../protocol/errors.ts'
 import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
 import { MAX_FUTURE_MS, MAX_TRANSACTIONS_PER_BLOCK } from '../protocol/limits.ts'
 import { checkTransaction, hashTransaction, type Transaction } from '../protocol/transaction.ts'
@@ -78,7 +79,41 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
 
   async function known(tickId: string): Promise<StoredTick | undefined> {
     await settle()
+    const stored = await store.tick(tickId)
+    const isUnsealed = stored?.block === null && stored.transactions.length > 0
+    if (!isUnsealed) return stored
+    // Committed by somebody else who writes into the same database, and not sealed yet.
+    uncertain = true
+    await settle()
     return await store.tick(tickId)
+  }
+
+  /**
+   * The answer of a tick that is committed already, or else of what `prepare` gives.
+   *
+   * @param judge throws if what is committed under the id is not what is asked for
+   */
+  async function once(
+    tickId: string,
+    judge: (stored: StoredTick) => void,
+    prepare: () => TickCommit | Promise<TickCommit>,
+  ): Promise<TickAnswer> {
+    const answerStored = (stored: StoredTick): TickAnswer => {
+      judge(stored)
+      return answerOf(stored, stored.block)
+    }
+    const stored = await known(tickId)
+    if (stored !== undefined) return answerStored(stored)
+    try {
+      return await commitAndSeal(await prepare())
+    } catch (error) {
+      // Another authority on this database has sealed the height, or has committed the tick in the meantime.
+      if (isSolarError(error, 'fenced')) await leadership.confirm()
+      else if (!isSolarError(error, 'tick_conflict')) throw error
+      const theirs = await known(tickId)
+      if (theirs === undefined) throw error
+      return answerStored(theirs)
+    }
   }
 
   async function accept(tick: PlatformTick): Promise<TickAnswer> {
@@ -87,87 +122,70 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
       throw ledgerError('tick_too_large', { count: rows.length, limit: MAX_TRANSACTIONS_PER_BLOCK })
     }
     const content_hash = platformContent(tick)
-    const stored = await known(tick_id)
-    if (stored !== undefined) {
-      if (isSameContent(stored, tick, content_hash)) return answerOf(stored, stored.block)
+    const judge = (stored: StoredTick): void => {
+      if (isSameContent(stored, tick, content_hash)) return
       throw ledgerError('tick_conflict', { tick_id, difference: differenceOf(stored, tick) })
     }
-    refuseFuture(`tick ${tick_id}`, timestamp, clock.now())
-    const nonceOf = noncesFor(rows.length, randomBytes)
-    // Not `{ ...row, tick_id }`: V8 makes such objects dictionaries, and everything after reads them four times slower.
-    const transactions = rows.map((row, index): Transaction =>
-      Object.assign({}, row, { tick_id, nonce: nonceOf(index) }),
-    )
-    checkRows(transactions, chain.genesis.amount_decimals, clock.now())
-    const tx_hashes = transactions.map(hashTransaction)
-    return await commitAndSeal({
-      tick_id,
-      timestamp,
-      transactions,
-      source: 'platform',
-      content_hash,
-      tx_hashes,
-      fills: [],
+    return await once(tick_id, judge, () => {
+      refuseFuture(`tick ${tick_id}`, timestamp, clock.now())
+      const nonceOf = noncesFor(rows.length, randomBytes)
+      // Not `{ ...row, tick_id }`: V8 makes such objects dictionaries, and everything after reads them four times slower.
+      const transactions = rows.map((row, index): Transaction =>
+        Object.assign({}, row, { tick_id, nonce: nonceOf(index) }),
+      )
+      checkRows(transactions, chain.genesis.amount_decimals, clock.now())
+      const tx_hashes = transactions.map(hashTransaction)
+      return { tick_id, timestamp, transactions, source: 'platform', content_hash, tx_hashes, fills: [] }
     })
   }
 
   async function run(request: { readonly tick_id?: string; readonly timestamp?: number }): Promise<TickAnswer> {
     const timestamp = request.timestamp ?? clock.now()
     const tick_id = request.tick_id ?? `tick-${timestamp}`
-    const stored = await known(tick_id)
-    if (stored !== undefined) {
+    const judge = ({ source }: StoredTick): void => {
       // Whether the market ran a tick that was put back is not known any more: whoever names its id gets its answer.
-      if (stored.source === 'market' || stored.source === 'restored') return answerOf(stored, stored.block)
-      throw ledgerError('tick_conflict', {
-        tick_id,
-        difference: 'it came from the platform, not from the built-in market',
-      })
+      if (source === 'market' || source === 'restored') return
+      const difference = 'it came from the platform, not from the built-in market'
+      throw ledgerError('tick_conflict', { tick_id, difference })
     }
-    refuseFuture(`tick ${tick_id}`, timestamp, clock.now())
-    // A clearing has fewer trades than orders, so the tick fits a block; later arrivals wait for the next one.
-    const orders = (await store.openOrders(timestamp)).slice(0, MAX_TRANSACTIONS_PER_BLOCK)
-    const clearing = clear(orders.map(toBookOrder), priceBand === undefined ? {} : { priceBand })
-    const { trades, fills } = tradesOf(clearing, {
-      tick_id,
-      timestamp,
-      amountDecimals: chain.genesis.amount_decimals,
-      nonces: () => bytesToHex(randomBytes(16)),
-    })
-    const tx_hashes = trades.map(hashTransaction)
-    const content_hash = MARKET_CONTENT
-    return await commitAndSeal({
-      tick_id,
-      timestamp,
-      transactions: trades,
-      source: 'market',
-      content_hash,
-      tx_hashes,
-      fills,
+    return await once(tick_id, judge, async () => {
+      refuseFuture(`tick ${tick_id}`, timestamp, clock.now())
+      // A clearing has fewer trades than orders, so the tick fits a block; later arrivals wait for the next one.
+      const orders = (await store.openOrders(timestamp)).slice(0, MAX_TRANSACTIONS_PER_BLOCK)
+      const clearing = clear(orders.map(toBookOrder), priceBand === undefined ? {} : { priceBand })
+      const { trades, fills } = tradesOf(clearing, {
+        tick_id,
+        timestamp,
+        amountDecimals: chain.genesis.amount_decimals,
+        nonces: () => bytesToHex(randomBytes(16)),
+      })
+      const tx_hashes = trades.map(hashTransaction)
+      const content_hash = MARKET_CONTENT
+      return { tick_id, timestamp, transactions: trades, source: 'market', content_hash, tx_hashes, fills }
     })
   }
 
   async function register(transaction: RegistryTransaction, userId: string | undefined): Promise<TickAnswer> {
     const { id, tick_id, timestamp, subject_id } = transaction
     const tx_hash = hashTransaction(transaction)
-    const stored = await known(tick_id)
-    if (stored !== undefined) {
-      if (stored.content_hash === tx_hash) return answerOf(stored, stored.block)
-      throw ledgerError('tick_conflict', {
-        tick_id,
-        difference: `the nonce of ${id} was used by another registry transaction`,
-      })
+    const judge = (stored: StoredTick): void => {
+      if (stored.content_hash === tx_hash) return
+      const difference = `the nonce of ${id} was used by another registry transaction`
+      throw ledgerError('tick_conflict', { tick_id, difference })
     }
-    refuseFuture(`transaction ${id}`, timestamp, clock.now())
-    await sealer.checkSealable([transaction])
-    return await commitAndSeal({
-      tick_id,
-      timestamp,
-      transactions: [transaction],
-      source: 'registry',
-      content_hash: tx_hash,
-      tx_hashes: [tx_hash],
-      fills: [],
-      ...(userId !== undefined && { user: { voter_id: subject_id, user_id: userId } }),
+    return await once(tick_id, judge, async () => {
+      refuseFuture(`transaction ${id}`, timestamp, clock.now())
+      await sealer.checkSealable([transaction])
+      return {
+        tick_id,
+        timestamp,
+        transactions: [transaction],
+        source: 'registry',
+        content_hash: tx_hash,
+        tx_hashes: [tx_hash],
+        fills: [],
+        ...(userId !== undefined && { user: { voter_id: subject_id, user_id: userId } }),
+      }
     })
   }
 
@@ -177,7 +195,13 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
         uncertain = true
         await sealer.follow()
       }),
-    recover: () => lane(async () => (leadership.leads() ? settle() : undefined)),
+    recover: () =>
+      lane(async () => {
+        if (!leadership.leads()) return
+        // Who led before may have committed it after this node began to lead, and cannot seal it any more.
+        if (!uncertain && (await store.nextUnsealedTick()) !== undefined) uncertain = true
+        await settle()
+      }),
     restore: (block, from) =>
       lane(async () => {
         uncertain = true

@@ -17,8 +17,9 @@ import { createRestorer } from '../engine/restorer.ts'
 import { createSealGuard } from '../engine/seal-guard.ts'
 import { createSealer } from '../engine/sealer.ts'
 import { createSharedFinality } from '../engine/shared-finality.ts'
+import { createSuccession } from '../engine/succession.ts'
 import { createTickRunner } from '../engine/tick-runner.ts'
-import { createVoteCounter, findOnChain } from '../engine/vote-counter.ts'
+import { createVoteCounter, findOnChain, type VoteCounterParts } from '../engine/vote-counter.ts'
 import { createWitnessSubmitter } from '../engine/witness-submitter.ts'
 import { roleOfToken } from '../http/access.ts'
 import { createMetrics } from '../http/metrics.ts'
@@ -28,7 +29,7 @@ import { createNodeNetwork } from '../network/node-network.ts'
 import type { ChainStore } from '../ports/chain-store.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import type { Gossip } from '../ports/gossip.ts'
-import { SOLE_LEADERSHIP } from '../ports/leadership.ts'
+import { SOLE_LEADERSHIP, type Leadership } from '../ports/leadership.ts'
 import type { Ledger } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
@@ -37,12 +38,13 @@ import { ledgerError } from '../ports/errors.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { hashHeader } from '../protocol/header.ts'
 import { openChainStore } from '../storage/level/chain-store.ts'
-import { openSqlite } from '../storage/sql/sqlite.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
 import { openDataDirectory } from './data-directory.ts'
 import type { OnPart } from './lifecycle.ts'
 import { logLedgerEvent } from './event-log.ts'
+import { createSharedLeadership } from './leadership.ts'
 import { createLogger } from './logger.ts'
+import { openMarketStore } from './market-store.ts'
 import type { AuthorityKeys } from './authority-keys.ts'
 import { ensureAuthorityFiles } from './node-files.ts'
 import { startHttp } from './http-address.ts'
@@ -99,7 +101,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const files = await ensureAuthorityFiles(directory, config, { randomBytes, clock })
     const { genesis, chainId, authorityKeys } = files
 
-    const sql = await openSqlite(config.database.path)
+    const sql = await openMarketStore(config.database)
     shutdown.opened('SQL', () => sql.close())
     await sql.bindChain(chainId)
     const store = parts.wrapMarketStore?.(sql) ?? sql
@@ -127,7 +129,8 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const follower = createFollower({ chain, store, putBack, guard, highWater, logger })
     // First: which of the keys here is that of an authority, the newest block says.
     await follower.align()
-    const leadership = SOLE_LEADERSHIP
+    const shared = await createSharedLeadership(config.database, chainId, logger)
+    const leadership = shared ?? SOLE_LEADERSHIP
     const minerId = await authorityIdOf(chain, authorityKeys.keyOf)
     const { keyOf } = authorityKeys
     const evidence = await openEvidencePool({
@@ -154,10 +157,11 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       randomBytes,
       ...(priceBand && { priceBand: { floorMicro: priceBand.feedInMicro, ceilingMicro: priceBand.retailMicro } }),
     })
-    const find = findOnChain(chain)
+    const find = findWhileFollowing(findOnChain(chain), leadership, () => runner.follow())
     const votes = createVoteCounter({ chainId, find, store, evidence, events, finalizer, clock, logger })
     const finalHeight = () => finalizer.finalHeight
     const checkpoints = createCheckpoints({ chain, finalHeight, minerId, keyOf })
+    const users = new Map([...usersOf(config), ...(await store.users())])
     const ledger = createAuthorityLedger({
       checkpoints,
       chain,
@@ -169,11 +173,13 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       evidence,
       clock,
       minTradeMicro: config.minTradeMicro,
-      users: new Map([...usersOf(config), ...(await store.users())]),
+      users,
     })
     const { requests } = network
     const peerHeaders = createPeerHeaders({ ...sealing, evidence })
     const restorer = createRestorer({ ...sealing, peerHeaders, requests, runner, randomBytes })
+    const readUsers = async () => (await store.users()).forEach((user, voter) => users.set(voter, user))
+    const succession = shared && createSuccession({ ...sealing, runner, finality, readUsers })
     serveFullNodePeers({
       mode: 'authority',
       chain,
@@ -198,11 +204,17 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
 
     await network.start()
     shutdown.opened('network', () => network.stop())
+    if (shared !== undefined) shutdown.opened('leadership', () => shared.stop())
     shutdown.opened('tick in hand', () => runner.idle())
     shutdown.opened('restorer', () => restorer.stop())
     await restorer.start(peersToAwait(config, chain, files.firstStart))
+    await shared?.start()
+    if (succession !== undefined) {
+      shutdown.opened('succession', () => succession.stop())
+      succession.start()
+    }
     // Mining takes long: under seal `work` what is committed is sealed once the node answers.
-    if (genesis.seal !== 'work' && guard.reason() === undefined) await runner.recover()
+    else if (genesis.seal !== 'work' && guard.reason() === undefined) await runner.recover()
     await finalizer.evaluate()
 
     const metrics = createMetrics()
@@ -224,7 +236,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
           node,
           readiness: () => ({
             role: leadership.leads() ? 'leader' : 'standby',
-            reasons: [guard.reason()].filter((reason) => reason !== undefined),
+            reasons: [guard.reason(), succession?.trouble()].filter((reason) => reason !== undefined),
           }),
           tokens: files.tokens.hashes,
           metrics,
@@ -289,6 +301,20 @@ async function authorityIdOf(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promi
     }
   }
   throw ledgerError('not_ready', { reason: 'no key file in the data directory is that of a registered authority' })
+}
+
+/** A vote may be here before the block that the leader has sealed: then the database has it. */
+function findWhileFollowing(
+  find: VoteCounterParts['find'],
+  leadership: Leadership,
+  follow: () => Promise<void>,
+): VoteCounterParts['find'] {
+  return async (headerHash) => {
+    const found = await find(headerHash)
+    if (found !== undefined || leadership.leads()) return found
+    await follow()
+    return await find(headerHash)
+  }
 }
 
 /** How many peers tell their tip before the first seal, if they come in time: those that the operator names, or a validator. */

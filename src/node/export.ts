@@ -5,11 +5,12 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { auditChainFile, type FileAuditReport } from '../engine/audit-file.ts'
 import { exportChain } from '../engine/chain-file.ts'
+import type { DatabaseConfig } from '../config/types.ts'
 import type { Hash } from '../protocol/bytes.ts'
-import { openSqlite } from '../storage/sql/sqlite.ts'
 import { openDataDirectory } from './data-directory.ts'
 import { nodeError } from './errors.ts'
 import { readGenesisFile } from './genesis-file.ts'
+import { openMarketStore } from './market-store.ts'
 
 export type { FileAuditReport } from '../engine/audit-file.ts'
 
@@ -17,16 +18,13 @@ export type { FileAuditReport } from '../engine/audit-file.ts'
  * Writes the chain of a data directory whose node is stopped to one file, whole or not at all. Gives back the number of blocks.
  * Throws `data_directory_in_use`, `data_directory_incomplete`.
  */
-export async function exportDirectory(data: string, databasePath: string, out: string): Promise<number> {
-  await access(databasePath).catch(() => {
-    const advice = 'export needs a chain that was started'
-    throw nodeError('data_directory_incomplete', { directory: data, file: databasePath, advice })
-  })
+export async function exportDirectory(data: string, database: DatabaseConfig, out: string): Promise<number> {
+  if (database.kind === 'sqlite') await refuseMissing(data, database.path)
   const directory = await openDataDirectory(data)
   const temporary = `${out}.tmp`
   try {
     const { genesis } = await readGenesisFile(directory.file('genesis'))
-    const store = await openSqlite(databasePath)
+    const store = await openMarketStore(database)
     let lines = 0
     async function* withBreaks(): AsyncGenerator<string> {
       for await (const line of exportChain(genesis, store)) {
@@ -46,6 +44,12 @@ export async function exportDirectory(data: string, databasePath: string, out: s
     await rm(temporary, { force: true })
     directory.close()
   }
+}
+
+async function refuseMissing(directory: string, file: string): Promise<void> {
+  await access(file).catch(() => {
+    throw nodeError('data_directory_incomplete', { directory, file, advice: 'export needs a chain that was started' })
+  })
 }
 
 /** Audits an exported chain, line by line. Rejects if the file cannot be read. */

@@ -68,6 +68,12 @@ export interface MarketStore extends FinalityStore, EvidenceStore {
   /** Remembers a signed request's id until `expiresAt`; false if it was seen before. */
   rememberRequest(id: string, expiresAt: number): Promise<boolean>
 
+  /**
+   * Waits for writes that are under way, also those of a connection that broke: once this has returned, reads tell how
+   * they ended.
+   */
+  settleWrites(): Promise<void>
+
   close(): Promise<void>
 }
 

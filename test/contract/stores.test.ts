@@ -1,26 +1,42 @@
-import { tempChainStore, tempLightStore, tempSqlite } from '../helpers/stores.ts'
+import { tempChainStore, tempLightStore, tempPostgres, tempSqlite } from '../helpers/stores.ts'
 import { chainStoreContract } from './chain-store.ts'
 import { rewindContract } from './chain-store-rewind.ts'
 import { evidenceStoreContract } from './evidence-store.ts'
 import { finalityStoreContract, rewoundFinalityContract } from './finality-store.ts'
 import { lightStoreContract } from './light-store.ts'
 import { marketStoreContract } from './market-store.ts'
+import { marketStoreExactContract } from './market-store-exact.ts'
 import { marketStoreRegistryContract } from './market-store-registry.ts'
 import { marketStoreRestoreContract } from './market-store-restore.ts'
-import { replicaChain, replicaEvidence, replicaFinality, replicaVoter, sqliteFinality } from './openers.ts'
+import {
+  postgresFinality,
+  replicaChain,
+  replicaEvidence,
+  replicaFinality,
+  replicaVoter,
+  sqliteFinality,
+} from './openers.ts'
 import { voterStoreContract } from './voter-store.ts'
 
-marketStoreContract('SQLite', tempSqlite)
-marketStoreRegistryContract('SQLite', tempSqlite)
-marketStoreRestoreContract('SQLite', tempSqlite)
+for (const [name, open] of [
+  ['SQLite', tempSqlite],
+  ['PostgreSQL', tempPostgres],
+] as const) {
+  marketStoreContract(name, open)
+  marketStoreExactContract(name, open)
+  marketStoreRegistryContract(name, open)
+  marketStoreRestoreContract(name, open)
+}
 chainStoreContract('LevelDB', tempChainStore)
 chainStoreContract('LevelDB of a validator', replicaChain)
 rewindContract('LevelDB', tempChainStore)
 lightStoreContract('LevelDB', tempLightStore)
 finalityStoreContract('SQLite', sqliteFinality)
+finalityStoreContract('PostgreSQL', postgresFinality)
 finalityStoreContract('LevelDB', replicaFinality)
 rewoundFinalityContract('LevelDB', replicaFinality)
 evidenceStoreContract('SQLite', tempSqlite)
+evidenceStoreContract('PostgreSQL', tempPostgres)
 evidenceStoreContract('LevelDB of a light node', tempLightStore)
 evidenceStoreContract('LevelDB of a validator', replicaEvidence)
 voterStoreContract('LevelDB of a light node', tempLightStore)

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { SingleBar } from 'cli-progress'
-import { loadAuthorityConfig } from '../../config/load.ts'
 import { chainIdOption, EXIT, printResult, UsageError } from '../output.ts'
+import { storesConfig } from '../stores-config.ts'
 
 const EXAMPLES = `
 Examples:
@@ -28,7 +28,10 @@ export function registerAudit(program: Command): void {
     .option('--data <dir>', 'the data directory of a stopped authority')
     .option('--file <file>', 'instead: a chain that solar-node export has written')
     .option('--chain <chain_id>', 'with --file: the chain that it must be')
-    .option('--database <url>', 'sqlite:PATH (default: ledger.db in the data directory)')
+    .option(
+      '--database <url>',
+      'sqlite:PATH or postgres://USER@HOST/DATABASE (default: ledger.db in the data directory)',
+    )
     .addHelpText('after', EXAMPLES)
     .action(async (_options, command: Command) => {
       const { data, file, chain, database, json } = command.optsWithGlobals<AuditOptions>()
@@ -51,9 +54,9 @@ export function registerAudit(program: Command): void {
 type OnProgress = (blocks: number, transactions: number) => void
 
 async function ofDirectory(data: string | undefined, database: string | undefined, onProgress: OnProgress) {
-  const config = loadAuthorityConfig({ flags: { data, database }, env: {} })
+  const config = storesConfig(data, database)
   const { auditDirectory } = await import('../../node/audit.ts')
-  return await auditDirectory(config.dataDirectory, config.database.path, onProgress)
+  return await auditDirectory(config.dataDirectory, config.database, onProgress)
 }
 
 async function ofFile(file: string, chainId: string | undefined, onProgress: OnProgress) {

@@ -7,8 +7,8 @@ export type SqlValue = string | number | bigint | null
 /** Rows for one multi-row insert. */
 export interface RowBatch {
   readonly table: keyof Schema
-  /** Columns that have one value for all rows. */
-  readonly shared: Readonly<Record<string, SqlValue>>
+  /** Columns of text that have one value for all rows. */
+  readonly shared: Readonly<Record<string, string>>
   /** The other columns, in the order of each row's values. */
   readonly columns: readonly string[]
   readonly rows: readonly (readonly SqlValue[])[]
@@ -16,6 +16,8 @@ export interface RowBatch {
 
 /** What differs between the databases; everything else is one code and one schema. */
 export interface SqlDialect {
+  /** The schema in which the tables are, where the database has such; connections look nowhere else. */
+  readonly migrationSchema?: string
   /** Column type of an automatic, ascending primary key. */
   readonly sequenceType: RawBuilder<unknown>
   /** Column type of text that sorts by bytes, whatever the locale. */

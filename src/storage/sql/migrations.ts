@@ -12,7 +12,12 @@ export async function migrateToLatest(db: Database, dialect: SqlDialect): Promis
     '0001-ledger': { up: (schema: Db) => createLedger(schema, dialect) },
     '0002-evidence': { up: (schema: Db) => createEvidence(schema, dialect) },
   }
-  const migrator = new Migrator({ db, provider: { getMigrations: () => Promise.resolve(migrations) } })
+  const { migrationSchema } = dialect
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: () => Promise.resolve(migrations) },
+    ...(migrationSchema !== undefined && { migrationTableSchema: migrationSchema }),
+  })
   const { error } = await migrator.migrateToLatest()
   if (error !== undefined) throw error as Error
 }

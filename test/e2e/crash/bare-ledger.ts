@@ -60,7 +60,7 @@ export const tickOf = (tick_id: string): PlatformTick => ({
   })),
 })
 
-/** What seals ticks, over a real SQLite file and a real LevelDB, without network and HTTP. */
+/** What seals ticks, over a real SQL database and a real LevelDB, without network and HTTP. */
 export interface BareLedger {
   readonly runner: TickRunner
   readonly store: MarketStore
@@ -77,7 +77,12 @@ export interface BareLedger {
   close(): Promise<void>
 }
 
-export async function openBareLedger(folder: string, publish: Gossip['publish']): Promise<BareLedger> {
+/** @param database the SQL of this ledger alone; opened again with each restart */
+export async function openBareLedger(
+  folder: string,
+  publish: Gossip['publish'],
+  database: () => Promise<MarketStore> = () => openSqlite(join(folder, 'ledger.db')),
+): Promise<BareLedger> {
   await mkdir(folder, { recursive: true })
   const faults = createFaults()
   const events: LedgerEvent[] = []
@@ -97,7 +102,7 @@ export async function openBareLedger(folder: string, publish: Gossip['publish'])
   }
 
   async function open() {
-    const store = await openSqlite(join(folder, 'ledger.db'))
+    const store = await database()
     await store.bindChain(chainIdOf(genesis))
     const chainStore = await openChainStore(join(folder, 'level'))
     const chain = await Chain.open(genesis, faults.wrapChainStore(chainStore))

@@ -139,7 +139,11 @@ async function checkOrders(n: number, platform: Platform, witness: Witness): Pro
 
 /** A stopped authority's directory: the audit is clean, and LevelDB alone has every trade in its place, once. */
 export async function checkStopped({ community, witness }: Checked): Promise<void> {
-  const report = await auditDirectory(community.directory, community.database, () => undefined)
+  const report = await auditDirectory(
+    community.directory,
+    { kind: 'sqlite', path: community.database },
+    () => undefined,
+  )
   assert.deepEqual(report.findings, [])
   const chainStore = await openChainStore(`${community.directory}/level`)
   try {

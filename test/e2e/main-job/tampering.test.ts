@@ -63,7 +63,7 @@ describe('a community whose stores are changed behind its back', function () {
     return folder
   }
   const audit = (folder: string): Promise<AuditReport> =>
-    auditDirectory(folder, join(folder, 'ledger.db'), () => undefined)
+    auditDirectory(folder, { kind: 'sqlite', path: join(folder, 'ledger.db') }, () => undefined)
 
   it('is clean before, and the command says so with exit code 0', async () => {
     const { code, stdout, stderr } = await clis.run('audit', '--data', await copy())
