@@ -49,6 +49,7 @@ import type { AuthorityKeys } from './authority-keys.ts'
 import { ensureAuthorityFiles } from './node-files.ts'
 import { startHttp } from './http-address.ts'
 import { createShutdown } from './shutdown.ts'
+import { createStoreWatch } from './store-watch.ts'
 import { runEvery } from './tick-timer.ts'
 import { VERSION } from './version.ts'
 import { createWorkMiner } from './work-miner.ts'
@@ -104,10 +105,11 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const sql = await openMarketStore(config.database)
     shutdown.opened('SQL', () => sql.close())
     await sql.bindChain(chainId)
-    const store = parts.wrapMarketStore?.(sql) ?? sql
+    const storeWatch = createStoreWatch(clock, logger)
+    const store = storeWatch.watched(parts.wrapMarketStore?.(sql) ?? sql)
     const level = await openChainStore(directory.file('level'))
     shutdown.opened('LevelDB', () => level.close())
-    const chain = await Chain.open(genesis, parts.wrapChainStore?.(level) ?? level)
+    const chain = await Chain.open(genesis, storeWatch.watched(parts.wrapChainStore?.(level) ?? level))
     const highWater = await openHighWaterFile(directory.file('highWater'))
     shutdown.opened('high-water file', () => highWater.close())
 
@@ -217,6 +219,12 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     else if (genesis.seal !== 'work' && guard.reason() === undefined) await runner.recover()
     await finalizer.evaluate()
 
+    storeWatch.start({
+      read: () => store.lastBlock(),
+      write: () => store.checkWritable(),
+      recover: () => runner.recover(),
+    })
+    shutdown.opened('store watch', () => storeWatch.stop())
     const metrics = createMetrics()
     metrics.setHeights(chain.tip?.header.height ?? null, finalizer.finalHeight < 0 ? null : finalizer.finalHeight)
     metrics.watchPeers(() => network.requests.peers().length)
@@ -236,7 +244,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
           node,
           readiness: () => ({
             role: leadership.leads() ? 'leader' : 'standby',
-            reasons: [guard.reason(), succession?.trouble()].filter((reason) => reason !== undefined),
+            reasons: reasonsOf(guard.reason(), storeWatch.reason(), succession?.trouble()),
           }),
           tokens: files.tokens.hashes,
           metrics,
@@ -302,6 +310,9 @@ async function authorityIdOf(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promi
   }
   throw ledgerError('not_ready', { reason: 'no key file in the data directory is that of a registered authority' })
 }
+
+const reasonsOf = (...reasons: readonly (string | undefined)[]): readonly string[] =>
+  reasons.filter((reason) => reason !== undefined)
 
 /** A vote may be here before the block that the leader has sealed: then the database has it. */
 function findWhileFollowing(

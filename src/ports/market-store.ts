@@ -73,6 +73,8 @@ export interface MarketStore extends FinalityStore, EvidenceStore {
    * they ended.
    */
   settleWrites(): Promise<void>
+  /** Makes a small write durable that means nothing. Rejects while the store cannot be written to. */
+  checkWritable(): Promise<void>
 
   close(): Promise<void>
 }

@@ -67,6 +67,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     users: guard('users', users.users),
     transaction: guard('transaction', transactions.transaction),
     transactions: guard('transactions', transactions.transactions),
+    checkWritable: guard('checkWritable', meta.checkWritable),
     settleWrites: guard('settleWrites', () => dialect.write(db, () => Promise.resolve())),
     close,
   }
