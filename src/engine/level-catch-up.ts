@@ -1,6 +1,6 @@
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
-import type { MarketStore } from '../ports/market-store.ts'
+import type { BlockRow, MarketStore } from '../ports/market-store.ts'
 import { applySealed } from './apply-sealed.ts'
 import type { Chain } from './chain.ts'
 import { createPace } from './progress.ts'
@@ -16,8 +16,9 @@ export interface CatchUpParts {
 /** So many blocks have a line each; more are a LevelDB that was lost or is older, and have a line now and then. */
 const FEW = 20
 
-/** Takes what SQL has above the chain onto it, as it is stored. Throws `corrupt`. */
-export async function catchUpFromSql({ chain, store, clock, logger }: CatchUpParts): Promise<void> {
+/** Takes what SQL has above the chain onto it, as it is stored, and gives its rows, oldest first. Throws `corrupt`. */
+export async function catchUpFromSql({ chain, store, clock, logger }: CatchUpParts): Promise<readonly BlockRow[]> {
+  const applied: BlockRow[] = []
   const from = chain.size
   const startedAt = clock.now()
   const isDue = createPace(clock)
@@ -30,6 +31,7 @@ export async function catchUpFromSql({ chain, store, clock, logger }: CatchUpPar
     }
     for (const block of page) {
       await applySealed(chain, block)
+      applied.push(block.row)
       const { height, block_hash: hash } = block.row
       if (many === undefined) logger.info({ height, hash }, `block ${height} applied from the fence`)
       else if (isDue()) {
@@ -39,4 +41,5 @@ export async function catchUpFromSql({ chain, store, clock, logger }: CatchUpPar
     }
   }
   if (many !== undefined) logger.info({ height: chain.size - 1 }, `LevelDB has block ${chain.size - 1} again, as SQL`)
+  return applied
 }

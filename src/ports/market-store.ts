@@ -4,12 +4,13 @@ import type { SealedHeader } from '../protocol/header.ts'
 import type { Order } from '../protocol/order.ts'
 import type { Transaction } from '../protocol/transaction.ts'
 import type { EvidenceStore, FinalityStore } from './finality-store.ts'
+import type { OutboxStore } from './outbox.ts'
 
 /**
  * The source of record (SQL). What a promise of this interface has returned is durable and visible to every later call;
  * what it has rejected is either not there or, after a lost connection, found by the idempotent retry.
  */
-export interface MarketStore extends FinalityStore, EvidenceStore {
+export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
   /** The genesis this store belongs to; `undefined` in a new store. */
   chainId(): Promise<Hash | undefined>
   /** Ties a new store to its chain, for ever. Throws `wrong_chain` if it belongs to another. */
@@ -78,6 +79,8 @@ export interface MarketStore extends FinalityStore, EvidenceStore {
    * they ended.
    */
   settleWrites(): Promise<void>
+  /** Makes a small write durable that means nothing. Rejects while the store cannot be written to. */
+  checkWritable(): Promise<void>
 
   close(): Promise<void>
 }

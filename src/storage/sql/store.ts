@@ -6,6 +6,7 @@ import type { SqlDialect } from './dialect.ts'
 import { metaTable } from './meta.ts'
 import { migrateToLatest } from './migrations.ts'
 import { ordersTable } from './orders.ts'
+import { outboxTable } from './outbox.ts'
 import { restoredBlocks } from './restored-blocks.ts'
 import { evidenceTable } from './evidence.ts'
 import type { Database } from './schema.ts'
@@ -40,6 +41,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
   const users = usersTable(db)
   const evidence = evidenceTable(db)
   const transactions = transactionsTable(db)
+  const outbox = outboxTable(db, dialect)
   return {
     chainId: guard('chainId', meta.chainId),
     bindChain: guard('bindChain', meta.bindChain),
@@ -70,6 +72,13 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     users: guard('users', users.users),
     transaction: guard('transaction', transactions.transaction),
     transactions: guard('transactions', transactions.transactions),
+    checkWritable: guard('checkWritable', meta.checkWritable),
+    outboxRows: guard('outboxRows', outbox.outboxRows),
+    outboxTick: guard('outboxTick', outbox.outboxTick),
+    finishOutboxRow: guard('finishOutboxRow', outbox.finishOutboxRow),
+    parkOutboxRow: guard('parkOutboxRow', outbox.parkOutboxRow),
+    outboxCounts: guard('outboxCounts', outbox.outboxCounts),
+    onOutbox: outbox.onOutbox,
     settleWrites: guard('settleWrites', () => dialect.write(db, () => Promise.resolve())),
     close,
   }
