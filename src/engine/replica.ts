@@ -102,6 +102,20 @@ export class Replica {
     return this.#lane(() => this.#accept(block))
   }
 
+  /** Takes up again the branch that ends in this block and was kept before a restart, if it may still become the chain. */
+  recall(hash: Hash): Promise<void> {
+    const { store, finalizer } = this.#parts
+    return this.#lane(async () => {
+      const blocks: Block[] = []
+      for (let block = await store.besideChain(hash); block !== undefined;) {
+        if (block.header.height <= finalizer.finalHeight) return
+        blocks.unshift(block)
+        block = await store.besideChain(block.header.prev_hash)
+      }
+      for (const block of blocks) await this.#accept(block)
+    })
+  }
+
   /** Votes have been counted: another branch may weigh more now. */
   reconsider(): Promise<void> {
     return this.#lane(async () => {

@@ -358,6 +358,25 @@ describe('a replica', () => {
     await assertChainIs(low)
   })
 
+  it('takes up a branch again that it kept before a restart, whole, unless a block beside it is final', async () => {
+    await start()
+    const base = street.start.grow('t0')
+    const { low, high } = rivals(base, 2)
+    await node.acceptAll(low)
+    await node.acceptAll(high)
+    node = await folder.open()
+    await node.replica.recall(high.tip.hash)
+    for (const height of [1, 2]) assert.ok(await node.replica.knows(high.at(height).hash))
+    await assertChainIs(low)
+    await node.replica.recall(low.tip.hash)
+    await node.replica.recall('f'.repeat(64))
+    await node.cast(...['v1', 'v2', 'v3'].map((id) => street.vote(id, low.at(1))))
+    node = await folder.open()
+    await node.replica.recall(high.tip.hash)
+    assert.equal(await node.replica.knows(high.at(1).hash), false)
+    await assertChainIs(low)
+  })
+
   it('goes on after a kill in the middle of moving to another branch', async () => {
     await start()
     const base = street.start.grow('t0')
