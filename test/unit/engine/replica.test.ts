@@ -253,6 +253,25 @@ describe('a replica', () => {
     assert.equal(await accused, 'v1')
   })
 
+  it('chooses anew when its move has made a block final: acks up to that block weigh no more', async () => {
+    await start()
+    const base = street.start.grow('t0')
+    const { low, high } = rivals(base)
+    await node.acceptAll(low)
+    await node.acceptAll(high)
+    // Each of the four is on one side; v2 and v4 had acked what both sides share.
+    const acks = [
+      ...['v2', 'v4'].map((id) => street.vote(id, base.tip)),
+      ...['v1', 'v3'].map((id) => street.vote(id, high.tip)),
+    ]
+    await Promise.all(
+      [...acks, ...['v2', 'v4'].map((id) => street.vote(id, low.tip))].map((vote) => node.votes.cast(vote)),
+    )
+    await node.replica.reconsider()
+    assert.equal(node.finalizer.finalHeight, 0)
+    await assertChainIs(low)
+  })
+
   it('leaves no block that became final while it weighed another branch', async () => {
     const { low, high } = rivals(street.start.grow('t0'))
     folder = await replicaFolder(street)
