@@ -30,7 +30,7 @@ export const MUTATIONS: readonly Mutation[] = [
         to: 'if (true || extendsAck || (lastFinal',
       },
     ],
-    seed: 0,
+    seed: 24,
     without: ACKS,
   },
   {
@@ -42,7 +42,7 @@ export const MUTATIONS: readonly Mutation[] = [
         to: 'if (ackedAtHeight === header.hash)',
       },
     ],
-    seed: 7,
+    seed: 18,
   },
   {
     rule: 'no ack above a change that the operator has not allowed',
@@ -53,7 +53,7 @@ export const MUTATIONS: readonly Mutation[] = [
         to: 'if (unallowedChange !== null && unallowedChange.height < 0)',
       },
     ],
-    seed: 8,
+    seed: 0,
   },
   {
     rule: 'the change is looked for on the chain of the header',
@@ -76,7 +76,7 @@ export const MUTATIONS: readonly Mutation[] = [
         to: 'height > highestAck',
       },
     ],
-    seed: 8,
+    seed: 0,
   },
   {
     rule: 'nothing final is given up',
@@ -88,12 +88,12 @@ export const MUTATIONS: readonly Mutation[] = [
       },
       { file: 'src/engine/replica.ts', from: 'if (finalizer.finalHeight > baseHeight) return undefined', to: '' },
     ],
-    seed: 0,
+    seed: 8,
   },
   {
     rule: 'what is final is on the disk, not in a cache',
     patches: [{ file: 'src/storage/level/finality-store.ts', from: 'String(at), DURABLE)', to: 'String(at))' }],
-    seed: 0,
+    seed: 4,
   },
   {
     rule: 'a vote counts for active voters only',
@@ -109,7 +109,7 @@ export const MUTATIONS: readonly Mutation[] = [
         to: 'if (entry?.id !== vote.voter_id)',
       },
     ],
-    seed: 0,
+    seed: 3,
   },
   {
     rule: 'a vote is signed by the key of its voter',
@@ -136,7 +136,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'acks of other branches do not count',
     patches: [{ file: 'src/engine/finalizer.ts', from: '!headers.has(header_hash) || (ackHeights', to: '(ackHeights' }],
-    seed: 0,
+    seed: 8,
   },
   {
     rule: 'acks are counted anew after another branch became the chain',
