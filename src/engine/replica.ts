@@ -92,6 +92,11 @@ export class Replica {
     return hash
   }
 
+  /** Looks at several things while neither the chain nor a branch changes. Never from within `accept` or another look. */
+  look<T>(task: () => Promise<T>): Promise<T> {
+    return this.#lane(task)
+  }
+
   /** Checks a block and takes it into the chain or beside it; then the chain is chosen anew. */
   accept(block: Block): Promise<Accepted> {
     return this.#lane(() => this.#accept(block))
@@ -210,10 +215,13 @@ export class Replica {
     const base = await chain.stateAt(baseHeight + 1)
     const bodies = await this.#forks.bodiesOf(blocks)
     const tip = await finalizer.during(async () => {
+      // Acks that came while branches were weighed may have made more of the chain final.
+      if (finalizer.finalHeight > baseHeight) return undefined
       await chain.rewind(baseHeight + 1)
       for (const body of bodies) await chain.append(body, body.transactions.map(hashTransaction))
       return chain.tip
     })
+    if (tip === undefined) return
     await this.#forks.swap(blocks, removed, base)
     const from = baseHeight + 1
     logger.warn(

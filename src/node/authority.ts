@@ -46,6 +46,7 @@ import type { AuthorityKeys } from './authority-keys.ts'
 import { ensureAuthorityFiles } from './node-files.ts'
 import { startHttp } from './http-address.ts'
 import { createShutdown } from './shutdown.ts'
+import { createStoreWatch } from './store-watch.ts'
 import { runEvery } from './tick-timer.ts'
 import { VERSION } from './version.ts'
 import { createWorkMiner } from './work-miner.ts'
@@ -101,10 +102,11 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const sql = await openMarketStore(config.database)
     shutdown.opened('SQL', () => sql.close())
     await sql.bindChain(chainId)
-    const store = parts.wrapMarketStore?.(sql) ?? sql
+    const storeWatch = createStoreWatch(clock, logger)
+    const store = storeWatch.watched(parts.wrapMarketStore?.(sql) ?? sql)
     const level = await openChainStore(directory.file('level'))
     shutdown.opened('LevelDB', () => level.close())
-    const chain = await Chain.open(genesis, parts.wrapChainStore?.(level) ?? level)
+    const chain = await Chain.open(genesis, storeWatch.watched(parts.wrapChainStore?.(level) ?? level))
     const highWater = await openHighWaterFile(directory.file('highWater'))
     shutdown.opened('high-water file', () => highWater.close())
 
@@ -197,6 +199,12 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     if (genesis.seal !== 'work' && guard.reason() === undefined) await runner.recover()
     await finalizer.evaluate()
 
+    storeWatch.start({
+      read: () => store.lastBlock(),
+      write: () => store.checkWritable(),
+      recover: () => runner.recover(),
+    })
+    shutdown.opened('store watch', () => storeWatch.stop())
     const metrics = createMetrics()
     metrics.setHeights(chain.tip?.header.height ?? null, finalizer.finalHeight < 0 ? null : finalizer.finalHeight)
     metrics.watchPeers(() => network.requests.peers().length)
@@ -213,7 +221,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
         {
           ledger,
           node,
-          readiness: () => [guard.reason()].filter((reason) => reason !== undefined),
+          readiness: () => [guard.reason(), storeWatch.reason()].filter((reason) => reason !== undefined),
           tokens: files.tokens.hashes,
           metrics,
           clock,

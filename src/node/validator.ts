@@ -22,6 +22,7 @@ import type { Logger } from '../ports/logger.ts'
 import type { Witness } from '../ports/witness.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { cosignerName } from '../protocol/checkpoint.ts'
+import { formatVerifierKey } from '../protocol/note.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import { openReplicaStore, type ReplicaStore } from '../storage/level/replica-store.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
@@ -51,6 +52,8 @@ export interface JoinedValidator {
   readonly chainId: Hash
   readonly httpUrl: string | null
   readonly multiaddrs: readonly string[]
+  /** What verifiers of checkpoints know its cosignatures by, as C2SP tools take it; null while its key is not registered. */
+  readonly verifierKey: string | null
   readonly ledger: ChainLedger
 }
 
@@ -187,7 +190,16 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     validator.start()
     await finalizer.evaluate()
     const httpUrl = await serveHttp(ledger, witness, peers, finalizer.finalHeight, chain, files)
-    return { chainId, httpUrl, multiaddrs: peers.multiaddrs(), ledger }
+    const id = registeredId()
+    const verifierKey =
+      id === undefined
+        ? null
+        : formatVerifierKey({
+            name: cosignerName(genesis.origin, id),
+            public_key: key.publicKey,
+            type: 'cosignature',
+          })
+    return { chainId, httpUrl, multiaddrs: peers.multiaddrs(), verifierKey, ledger }
   }
 
   async function serveHttp(
@@ -228,9 +240,15 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     })
     failed.promise.catch((error: unknown) => logger.error({ error }, 'could not join the chain'))
     joined.promise.then(
-      ({ chainId, httpUrl, multiaddrs }) =>
+      ({ chainId, httpUrl, multiaddrs, verifierKey }) =>
         logger.info(
-          { chain_id: chainId, http: httpUrl, multiaddrs, public_key: files.validatorKey.publicKey },
+          {
+            chain_id: chainId,
+            http: httpUrl,
+            multiaddrs,
+            public_key: files.validatorKey.publicKey,
+            ...(verifierKey !== null && { verifier_key: verifierKey }),
+          },
           'validator has joined its chain',
         ),
       () => undefined,

@@ -74,6 +74,8 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
    * they ended.
    */
   settleWrites(): Promise<void>
+  /** Makes a small write durable that means nothing. Rejects while the store cannot be written to. */
+  checkWritable(): Promise<void>
 
   close(): Promise<void>
 }

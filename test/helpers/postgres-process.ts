@@ -2,8 +2,8 @@
  * A PostgreSQL cluster of its own in a temporary folder, as long as this process lives. It ends, and the folder with it,
  * when standard input is closed: whoever started it may be gone in any way, also killed.
  *
- * Standard output: one JSON line `{port, password}` when it takes connections, then `{restarted: true}` for each line
- * `restart` on standard input. Arguments: `durable` keeps fsync on, as a benchmark needs it.
+ * Standard output: one JSON line `{port, password}` when it takes connections, then `{done: true}` for each line `crash` or
+ * `start` on standard input. Arguments: `durable` keeps fsync on, as a benchmark needs it.
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -29,7 +29,9 @@ const SETTINGS = ['-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directo
 async function removeLeftovers(): Promise<void> {
   for (const name of await readdir(tmpdir())) {
     const maker = name.startsWith(FOLDER) ? Number(name.slice(FOLDER.length).split('-')[0]) : 0
-    if (maker > 0 && !isAlive(maker)) await rm(join(tmpdir(), name), { recursive: true, force: true, maxRetries: 5 })
+    if (maker === 0 || isAlive(maker)) continue
+    // What another user left, that user's next run takes away.
+    await rm(join(tmpdir(), name), { recursive: true, force: true, maxRetries: 5 }).catch(() => undefined)
   }
 }
 
@@ -144,10 +146,9 @@ const port = await startSomewhere()
 const say = (event: object) => process.stdout.write(`${JSON.stringify(event)}\n`)
 say({ port, password })
 for await (const line of createInterface({ input: process.stdin })) {
-  if (line !== 'restart') throw new Error(`no such command: ${line}`)
-  await stopServer()
-  if (!(await startServer(port))) throw new Error(`PostgreSQL does not start again: ${readFileSync(log, 'utf8')}`)
-  say({ restarted: true })
+  if (line === 'crash') await stopServer()
+  else if (!(await startServer(port))) throw new Error(`PostgreSQL does not start again: ${readFileSync(log, 'utf8')}`)
+  say({ done: true })
 }
 await stopServer()
 process.exit(0)

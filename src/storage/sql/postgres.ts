@@ -94,9 +94,9 @@ export function postgresDialect(url: string): SqlDialect {
 
 /**
  * What passes: connections that broke or cannot be made (class 08, 57P0x, the codes of the network), locks and deadlocks,
- * a server that has too much to do (53300, 53200) or has become a standby (25006).
+ * a server that has too much to do (53300, 53200), no room (53100) or has become a standby (25006).
  */
-const RETRYABLE = /^(08...|57P0.|57014|25P03|25006|40001|40P01|55P03|53[23]00|E[A-Z]+)$/
+const RETRYABLE = /^(08...|57P0.|57014|25P03|25006|40001|40P01|55P03|53[123]00|E[A-Z]+)$/
 /** What pg says without a code when a connection ends under it. */
 const CONNECTION_ENDED = /^Connection terminated|^timeout exceeded when trying to connect|not queryable$/
 

@@ -121,9 +121,9 @@ export const sqliteDialect: SqlDialect = {
   },
 }
 
-/** A lock passes; a full or broken disk, or a file that is no database, does not. */
+/** A lock passes, and a full disk when there is room again; a broken disk, or a file that is no database, does not. */
 function isRetryable(error: unknown): boolean {
-  return driverCodes(error).some((code) => /^SQLITE_(BUSY|LOCKED|PROTOCOL)(_|$)/.test(code))
+  return driverCodes(error).some((code) => /^SQLITE_(BUSY|LOCKED|PROTOCOL|FULL)(_|$)/.test(code))
 }
 
 /**

@@ -75,6 +75,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     parkOutboxRow: guard('parkOutboxRow', outbox.parkOutboxRow),
     outboxCounts: guard('outboxCounts', outbox.outboxCounts),
     onOutbox: outbox.onOutbox,
+    checkWritable: guard('checkWritable', meta.checkWritable),
     settleWrites: guard('settleWrites', () => dialect.write(db, () => Promise.resolve())),
     close,
   }

@@ -61,11 +61,12 @@ describe('an authority with its ledger in PostgreSQL', function () {
   /** One call; the status and the answer. */
   async function post(
     url: string,
-    tick: object,
+    body: object,
+    path = '/ticks/',
   ): Promise<{ status: number; body: unknown; retryAfter: string | null }> {
     const tokens = JSON.parse(await readFile(join(data, 'tokens.json'), 'utf8')) as { readonly platform: string }
     const headers = { authorization: `Bearer ${tokens.platform}`, 'content-type': 'application/json' }
-    const response = await fetch(`${url}/ticks/`, { method: 'POST', headers, body: JSON.stringify(tick) })
+    const response = await fetch(`${url}${path}`, { method: 'POST', headers, body: JSON.stringify(body) })
     return { status: response.status, body: await response.json(), retryAfter: response.headers.get('retry-after') }
   }
 
@@ -136,6 +137,48 @@ describe('an authority with its ledger in PostgreSQL', function () {
     )
     const { code, stdout } = await audit({ SOLAR_DATABASE: database.url })
     assert.deepEqual([code, stdout], [0, '30 blocks, 1200 transactions: clean\n'])
+  })
+
+  it('stays up while the database is gone, refuses what it cannot keep, says why, and goes on by itself', async () => {
+    const [before, meanwhile, after] = [0, 1, 2].map((n) => platformTick('t', n)) as [object, object, object]
+    const order = {
+      ...{ order_id: 'o', user_id: 'ada', side: 'sell' },
+      ...{ kwh: '1', price_per_kwh: '0.2', timestamp: Date.now() },
+    }
+    await run(async (url) => {
+      const first = await accepted(url, before)
+      const ready = async () => {
+        const response = await fetch(`${url}/ready`)
+        return { status: response.status, text: await response.text() }
+      }
+      const becomes = async (status: number) => {
+        while ((await ready()).status !== status) await pause(RETRY_MS)
+      }
+      await becomes(200)
+      await server.crash()
+      // Nobody calls: the node notices by itself.
+      await becomes(503)
+      assert.match((await ready()).text, /sql lastBlock failed, try again: .*ECONNREFUSED/)
+      for (const [path, body] of [
+        ['/ticks/', meanwhile],
+        ['/ticks/', before],
+        ['/orders/', order],
+      ] as const) {
+        const refused = await post(url, body, path)
+        assert.deepEqual([refused.status, refused.retryAfter], [503, '1'], path)
+      }
+      // What it needs no SQL for is served on.
+      const served = (await (await fetch(`${url}/blocks/latest-headers/?n=1`)).json()) as { tip_height: number }
+      assert.deepEqual([served.tip_height, (await fetch(`${url}/health`)).status], [first.height, 200])
+      await server.start()
+      await becomes(200)
+      assert.equal((await accepted(url, meanwhile)).height, 1)
+      assert.deepEqual(await accepted(url, before), first)
+      assert.equal((await post(url, order, '/orders/')).status, 201)
+      assert.equal((await accepted(url, after)).height, 2)
+    })
+    const { code, stdout } = await audit({ SOLAR_DATABASE: database.url })
+    assert.deepEqual([code, stdout], [0, '3 blocks, 120 transactions: clean\n'])
   })
 
   it('says in one line that it cannot reach its database, without the password', async () => {

@@ -233,6 +233,28 @@ describe('a validator', () => {
     assert.equal(peers.asked.length, asked)
   })
 
+  it('scores nobody down for a header of a branch on which another key may seal, below the final block neither', async () => {
+    const base = street.start.grow('t0')
+    const chain = base.grow('t1', 't2')
+    const peer = await addPeer('authority', chain)
+    await castAt(peer, chain.tip, 'v2', 'v3', 'v4')
+    await sync()
+    assert.equal(node.finalizer.finalHeight, 2)
+    const rotate = street.change('rotate', namedKey('authority'), {
+      action: 'rotate',
+      subject_id: 'authority',
+      public_key: namedKey('authority 2').publicKey,
+    })
+    const recover = street.change('recover', namedKey('authority recovery'), {
+      action: 'recover',
+      subject_id: 'authority',
+      public_key: namedKey('authority 2').publicKey,
+    })
+    for (const branch of [base.add([rotate]).grow('x2'), base.grow('t1').add([recover])]) {
+      assert.equal(await validator.onHeader(sealedAt(branch, 2), 'authority'), 'ignore')
+    }
+  })
+
   it('does not take a peer without blocks for one that it has caught up with', async () => {
     const mine = street.start.grow('t0', 'a1')
     await addPeer('empty')
