@@ -2,6 +2,8 @@ import pg from 'pg'
 import { connectionConfig } from './postgres-pool.ts'
 
 const RECONNECT_MS = 1_000
+/** A server that is silent does not hold up the node's stop: it ends the connection by itself. */
+const GOODBYE_LIMIT_MS = 500
 
 /**
  * Listens to a channel on a connection of its own, which is made again whenever it breaks. `wake` is called at each
@@ -43,6 +45,9 @@ export function listenTo(url: string, channel: string, wake: () => void): () => 
     clearTimeout(timer)
     const last = client
     client = undefined
-    await last?.end().catch(() => undefined)
+    let limit: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => (limit = setTimeout(resolve, GOODBYE_LIMIT_MS)))
+    await Promise.race([last?.end().catch(() => undefined), late])
+    clearTimeout(limit)
   }
 }
