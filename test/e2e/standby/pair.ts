@@ -131,6 +131,7 @@ export async function shareTokens(folder: string): Promise<void> {
 interface CallAnswer {
   readonly status: number
   readonly json: unknown
+  readonly retryAfter: string | null
 }
 
 /** One call; `undefined` if there is no answer in time, as of a process that stands still. */
@@ -143,7 +144,9 @@ export async function call(
     const headers = { authorization: `Bearer ${post?.token ?? ''}`, 'content-type': 'application/json' }
     const init = post === undefined ? { signal } : { method: 'POST', headers, body: post.body, signal }
     const response = await fetch(url, init)
-    return { status: response.status, json: await response.json() }
+    const text = await response.text()
+    const json: unknown = text === '' ? null : JSON.parse(text)
+    return { status: response.status, json, retryAfter: response.headers.get('retry-after') }
   } catch {
     return undefined
   }
