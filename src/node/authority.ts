@@ -102,11 +102,18 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
   async function open(): Promise<AuthorityReport> {
     const directory = await openDataDirectory(config.dataDirectory)
     shutdown.opened('data directory', () => directory.close())
-    const files = await ensureAuthorityFiles(directory, config, { randomBytes, clock })
+    const openSql = async (): Promise<MarketStore> => {
+      const opened = await openMarketStore(config.database)
+      shutdown.opened('SQL', () => opened.close())
+      return opened
+    }
+    // Files for another chain than a shared database has are not made at all.
+    const sharedSql = config.database.kind === 'postgres' ? await openSql() : undefined
+    const chainOfDatabase = await sharedSql?.chainId()
+    const files = await ensureAuthorityFiles(directory, config, { randomBytes, clock, chainOfDatabase })
     const { genesis, chainId, authorityKeys } = files
 
-    const sql = await openMarketStore(config.database)
-    shutdown.opened('SQL', () => sql.close())
+    const sql = sharedSql ?? (await openSql())
     await sql.bindChain(chainId)
     const storeWatch = createStoreWatch(clock, logger)
     const store = storeWatch.watched(parts.wrapMarketStore?.(sql) ?? sql)
