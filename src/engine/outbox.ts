@@ -137,8 +137,10 @@ export function createOutboxReader(parts: OutboxParts): OutboxReader {
     async stop() {
       stopped = true
       cancelNext()
-      await Promise.all([running, stopListening()])
+      const stopThis = stopListening
+      // At once: it may be started again before it has stopped.
       stopListening = () => Promise.resolve()
+      await Promise.all([running, stopThis()])
     },
   }
 }

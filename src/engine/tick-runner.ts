@@ -3,6 +3,7 @@ import { tradesOf } from '../market/trades.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { PlatformTick, TickAnswer } from '../ports/ledger.ts'
+import type { Leadership } from '../ports/leadership.ts'
 import type { MarketStore, OpenOrder, StoredTick, TickCommit } from '../ports/market-store.ts'
 import type { Block } from '../protocol/block.ts'
 import { bytesToHex } from '../protocol/bytes.ts'
@@ -12,6 +13,7 @@ import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
 import { MAX_FUTURE_MS, MAX_TRANSACTIONS_PER_BLOCK } from '../protocol/limits.ts'
 import { checkTransaction, hashTransaction, type Transaction } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
+import { checkLeads } from './leading.ts'
 import { createSerial } from './serial.ts'
 import type { Sealer } from './sealer.ts'
 import { differenceOf, isSameContent, MARKET_CONTENT, platformContent } from './tick-content.ts'
@@ -20,6 +22,7 @@ export interface TickRunnerParts {
   readonly chain: Chain
   readonly store: MarketStore
   readonly sealer: Sealer
+  readonly leadership: Leadership
   readonly clock: Clock
   readonly randomBytes: RandomBytes
   readonly priceBand?: { readonly floorMicro: bigint; readonly ceilingMicro: bigint }
@@ -30,9 +33,9 @@ export interface TickRunnerParts {
  * after the commit is made good by `Sealer.catchUp` before the next tick.
  */
 export interface TickRunner {
-  /** Brings the stores to one height and seals nothing; see `Sealer.align`. */
-  align(): Promise<void>
-  /** Makes good what a crash left; afterwards ticks are taken. */
+  /** Applies what another authority has sealed on the same database; see `Sealer.follow`. */
+  follow(): Promise<void>
+  /** Makes good what a crash left, or the leader before; afterwards ticks are taken. Does nothing while another one leads. */
   recover(): Promise<void>
   /** Puts a block on top that was sealed before; see `Sealer.restore`. */
   restore(block: Block, from: string): Promise<void>
@@ -48,14 +51,20 @@ export interface TickRunner {
 }
 
 export function createTickRunner(parts: TickRunnerParts): TickRunner {
-  const { chain, store, sealer, clock, randomBytes, priceBand } = parts
+  const { chain, store, sealer, leadership, clock, randomBytes, priceBand } = parts
   const lane = createSerial()
   // Set while a commit or a seal is under way: if it fails, the stores are asked what happened before anything else runs.
   let uncertain = true
+  // Between two terms of this node others have led: then the stores are asked as well.
+  let settledTerm = leadership.term
 
   async function settle(): Promise<void> {
-    if (!uncertain) return
+    checkLeads(leadership)
+    const { term } = leadership
+    if (!uncertain && term === settledTerm) return
+    uncertain = true
     await sealer.catchUp()
+    settledTerm = term
     uncertain = false
   }
 
@@ -98,8 +107,9 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     try {
       return await commitAndSeal(await prepare())
     } catch (error) {
-      if (!isSolarError(error, 'tick_conflict')) throw error
-      // Another authority on this database has committed it in the meantime.
+      // Another authority on this database has sealed the height, or has committed the tick in the meantime.
+      if (isSolarError(error, 'fenced')) await leadership.confirm()
+      else if (!isSolarError(error, 'tick_conflict')) throw error
       const theirs = await known(tickId)
       if (theirs === undefined) throw error
       return answerStored(theirs)
@@ -180,8 +190,18 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
   }
 
   return {
-    align: () => lane(() => sealer.align()),
-    recover: () => lane(settle),
+    follow: () =>
+      lane(async () => {
+        uncertain = true
+        await sealer.follow()
+      }),
+    recover: () =>
+      lane(async () => {
+        if (!leadership.leads()) return
+        // Who led before may have committed it after this node began to lead, and cannot seal it any more.
+        if (!uncertain && (await store.nextUnsealedTick()) !== undefined) uncertain = true
+        await settle()
+      }),
     restore: (block, from) =>
       lane(async () => {
         uncertain = true
@@ -192,6 +212,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     run: (request) => lane(() => run(request)),
     proposeNext: () =>
       lane(async () => {
+        checkLeads(leadership)
         // One tick alone is sealed, or it fails half-way: the next tick asks the stores what is left.
         uncertain = true
         const sealed = await sealer.proposeNext()

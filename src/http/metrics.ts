@@ -20,6 +20,8 @@ export interface Metrics {
   watchPeers(count: () => number): void
   /** Asks for the rows of the outbox that wait and are parked whenever metrics are read. */
   watchOutbox(counts: () => Promise<OutboxCounts>): void
+  /** Shows from now on whether this authority leads. */
+  watchLeading(leads: () => boolean): void
   /** Prometheus text format 0.0.4. */
   text(): Promise<string>
 }
@@ -149,6 +151,9 @@ export function createMetrics(): Metrics {
     watchOutbox: (counts) => registerOutboxGauge(registry, counts),
     watchPeers(count) {
       peers = count
+    },
+    watchLeading(leads) {
+      gauge('solar_leading', '1 while this authority leads, 0 while it stands by', () => (leads() ? 1 : 0))
     },
     text: () => registry.metrics(),
   }

@@ -17,7 +17,7 @@ import { blockCalls } from './routes/blocks.ts'
 import { checkpointCalls } from './routes/checkpoint.ts'
 import { evidenceCalls } from './routes/evidence.ts'
 import { eventCalls } from './routes/events.ts'
-import { operationCalls, type NodeInfo } from './routes/operations.ts'
+import { leaderCall, operationCalls, type NodeInfo, type Readiness } from './routes/operations.ts'
 import { orderCalls } from './routes/orders.ts'
 import { registryCall, registryCalls } from './routes/registry.ts'
 import type { RateLimits } from './rate-limits.ts'
@@ -28,8 +28,7 @@ import { witnessCalls } from './routes/witness.ts'
 interface ServerParts {
   /** The answer of `GET /node`. */
   readonly node: () => NodeInfo
-  /** Why the node is not ready; empty if it is. */
-  readonly readiness: () => readonly string[]
+  readonly readiness: () => Readiness
   readonly tokens: TokenTable
   readonly metrics: Metrics
   readonly clock: Clock
@@ -63,6 +62,7 @@ export function createHttpServer(parts: HttpParts, options: HttpOptions): Promis
     ...transactionCalls(ledger),
     ...checkpointCalls(ledger),
     ...registryCalls(ledger, limits.subject),
+    leaderCall(parts.readiness),
   ])
 }
 

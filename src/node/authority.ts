@@ -10,14 +10,18 @@ import { Chain } from '../engine/chain.ts'
 import { createCheckpoints } from '../engine/checkpoints.ts'
 import { createEventHub } from '../engine/events.ts'
 import { openFinalizer } from '../engine/finalizer.ts'
+import { createFollower } from '../engine/follower.ts'
+import { whileLeading } from '../engine/leading.ts'
 import { createOutboxReader } from '../engine/outbox.ts'
 import { createPeerHeaders } from '../engine/peer-headers.ts'
 import { createPutBack } from '../engine/put-back.ts'
 import { createRestorer } from '../engine/restorer.ts'
 import { createSealGuard } from '../engine/seal-guard.ts'
 import { createSealer } from '../engine/sealer.ts'
+import { createSharedFinality } from '../engine/shared-finality.ts'
+import { createSuccession } from '../engine/succession.ts'
 import { createTickRunner } from '../engine/tick-runner.ts'
-import { createVoteCounter, findOnChain } from '../engine/vote-counter.ts'
+import { createVoteCounter, findOnChain, type VoteCounterParts } from '../engine/vote-counter.ts'
 import { createWitnessSubmitter } from '../engine/witness-submitter.ts'
 import { roleOfToken } from '../http/access.ts'
 import { createMetrics } from '../http/metrics.ts'
@@ -28,6 +32,7 @@ import { createNodeNetwork } from '../network/node-network.ts'
 import type { ChainStore } from '../ports/chain-store.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import type { Gossip } from '../ports/gossip.ts'
+import { SOLE_LEADERSHIP, type Leadership } from '../ports/leadership.ts'
 import type { Ledger } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
@@ -40,6 +45,7 @@ import { systemClock, systemRandomBytes } from './clock.ts'
 import { openDataDirectory } from './data-directory.ts'
 import type { OnPart } from './lifecycle.ts'
 import { logLedgerEvent } from './event-log.ts'
+import { createSharedLeadership } from './leadership.ts'
 import { createLogger } from './logger.ts'
 import { openMarketStore } from './market-store.ts'
 import type { AuthorityKeys } from './authority-keys.ts'
@@ -122,6 +128,14 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const gossip = parts.wrapGossip?.(network.gossip) ?? network.gossip
     const events = createEventHub(logger)
     const finalizer = await openFinalizer({ chain, store, events, clock })
+    const finality = createSharedFinality({ chain, store, finalizer, events })
+    const guard = createSealGuard(chain, highWater)
+    const putBack = createPutBack({ chain, store, finalizer, clock, logger })
+    const follower = createFollower({ chain, store, putBack, guard, highWater, clock, logger })
+    // First: which of the keys here is that of an authority, the newest block says.
+    await follower.align()
+    const shared = await createSharedLeadership(config.database, chainId, logger)
+    const leadership = shared ?? SOLE_LEADERSHIP
     const minerId = await authorityIdOf(chain, authorityKeys.keyOf)
     const { keyOf } = authorityKeys
     const evidence = await openEvidencePool({
@@ -133,25 +147,26 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       signerBefore: (id, height) => fullSignerBefore(chain, id, height),
       onEvidence: (found) => events.emit({ type: 'evidence', evidence: found }),
     })
-    const guard = createSealGuard(chain, highWater)
-    const putBack = createPutBack({ chain, store, finalizer, clock, logger })
     const threadMiner = createWorkMiner()
     const miner = parts.wrapMiner?.(threadMiner) ?? threadMiner
-    const sealing = { chain, guard, clock, logger, minerId, keyOf }
-    const sealer = createSealer({ ...sealing, store, gossip, events, finalizer, putBack, highWater, miner })
+    const sealing = { chain, guard, leadership, clock, logger, minerId, keyOf }
+    const stores = { store, follower, finality, putBack, highWater }
+    const sealer = createSealer({ ...sealing, ...stores, gossip, events, finalizer, miner })
     const { priceBand } = config
     const runner = createTickRunner({
       chain,
       store,
       sealer,
+      leadership,
       clock,
       randomBytes,
       ...(priceBand && { priceBand: { floorMicro: priceBand.feedInMicro, ceilingMicro: priceBand.retailMicro } }),
     })
-    const find = findOnChain(chain)
+    const find = findWhileFollowing(findOnChain(chain), leadership, () => runner.follow())
     const votes = createVoteCounter({ chainId, find, store, evidence, events, finalizer, clock, logger })
     const finalHeight = () => finalizer.finalHeight
     const checkpoints = createCheckpoints({ chain, finalHeight, minerId, keyOf })
+    const users = new Map([...usersOf(config), ...(await store.users())])
     const ledger = createAuthorityLedger({
       checkpoints,
       chain,
@@ -163,11 +178,13 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       evidence,
       clock,
       minTradeMicro: config.minTradeMicro,
-      users: new Map([...usersOf(config), ...(await store.users())]),
+      users,
     })
     const { requests } = network
     const peerHeaders = createPeerHeaders({ ...sealing, evidence })
     const restorer = createRestorer({ ...sealing, peerHeaders, requests, runner, randomBytes })
+    const readUsers = async () => (await store.users()).forEach((user, voter) => users.set(voter, user))
+    const succession = shared && createSuccession({ ...sealing, runner, finality, readUsers })
     serveFullNodePeers({
       mode: 'authority',
       chain,
@@ -182,21 +199,27 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       logger,
       roleOfToken: (token) => roleOfToken(token, files.tokens.hashes),
       async onHeader(sealed, from) {
-        if (chain.tip?.hash === hashHeader(sealed.header)) return 'accept'
+        const isTip = () => chain.tip?.hash === hashHeader(sealed.header)
+        if (isTip()) return 'accept'
         await restorer.heard(sealed, from)
-        return 'ignore'
+        return isTip() ? 'accept' : 'ignore'
       },
     })
     events.subscribe((event) => logLedgerEvent(event, logger))
 
-    await runner.align()
     await network.start()
     shutdown.opened('network', () => network.stop())
+    if (shared !== undefined) shutdown.opened('leadership', () => shared.stop())
     shutdown.opened('tick in hand', () => runner.idle())
     shutdown.opened('restorer', () => restorer.stop())
     await restorer.start(peersToAwait(config, chain, files.firstStart))
+    await shared?.start()
+    if (succession !== undefined) {
+      shutdown.opened('succession', () => succession.stop())
+      succession.start()
+    }
     // Mining takes long: under seal `work` what is committed is sealed once the node answers.
-    if (genesis.seal !== 'work' && guard.reason() === undefined) await runner.recover()
+    else if (genesis.seal !== 'work' && guard.reason() === undefined) await runner.recover()
     await finalizer.evaluate()
 
     storeWatch.start({
@@ -208,6 +231,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const metrics = createMetrics()
     metrics.setHeights(chain.tip?.header.height ?? null, finalizer.finalHeight < 0 ? null : finalizer.finalHeight)
     metrics.watchPeers(() => network.requests.peers().length)
+    metrics.watchLeading(() => leadership.leads())
     events.subscribe((event) => metrics.recordEvent(event, clock.now()))
     const node = () => ({
       mode: 'authority' as const,
@@ -221,7 +245,10 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
         {
           ledger,
           node,
-          readiness: () => [guard.reason(), storeWatch.reason()].filter((reason) => reason !== undefined),
+          readiness: () => ({
+            role: leadership.leads() ? 'leader' : 'standby',
+            reasons: reasonsOf(guard.reason(), storeWatch.reason(), succession?.trouble()),
+          }),
           tokens: files.tokens.hashes,
           metrics,
           clock,
@@ -234,7 +261,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     if (config.tickIntervalMs !== 'off') {
       shutdown.opened(
         'tick timer',
-        runEvery(config.tickIntervalMs, (request) => runner.run(request), { clock, logger }),
+        runEvery(config.tickIntervalMs, (request) => runner.run(request), { clock, logger, leadership }),
       )
     }
     const outbox = createOutboxReader({
@@ -247,8 +274,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       onRow: (outcome) => metrics.recordOutboxRow(outcome),
     })
     metrics.watchOutbox(() => store.outboxCounts())
-    shutdown.opened('outbox', () => outbox.stop())
-    outbox.start()
+    shutdown.opened('outbox', whileLeading(leadership, outbox))
     if (genesis.seal === 'work') {
       // Last, so that it is the first to stop: tick and requests in hand wait for it.
       shutdown.opened('mining', () => miner.stop())
@@ -297,6 +323,23 @@ async function authorityIdOf(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promi
     }
   }
   throw ledgerError('not_ready', { reason: 'no key file in the data directory is that of a registered authority' })
+}
+
+const reasonsOf = (...reasons: readonly (string | undefined)[]): readonly string[] =>
+  reasons.filter((reason) => reason !== undefined)
+
+/** A vote may be here before the block that the leader has sealed: then the database has it. */
+function findWhileFollowing(
+  find: VoteCounterParts['find'],
+  leadership: Leadership,
+  follow: () => Promise<void>,
+): VoteCounterParts['find'] {
+  return async (headerHash) => {
+    const found = await find(headerHash)
+    if (found !== undefined || leadership.leads()) return found
+    await follow()
+    return await find(headerHash)
+  }
 }
 
 /** How many peers tell their tip before the first seal, if they come in time: those that the operator names, or a validator. */

@@ -221,9 +221,10 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       multiaddrs: peers.multiaddrs(),
       version: VERSION,
     })
+    const readiness = () => ({ role: 'validator' as const, reasons: [] })
     const http = await startHttp(config, (address) =>
       createValidatorHttpServer(
-        { ledger, witness, node, readiness: () => [], tokens: files.tokens.hashes, metrics, clock, logger },
+        { ledger, witness, node, readiness, tokens: files.tokens.hashes, metrics, clock, logger },
         { ...address, rateLimitPerSecond: config.rateLimitPerSecond },
       ),
     )

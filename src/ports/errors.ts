@@ -49,6 +49,8 @@ const ledgerErrors = {
   corrupt: (f: { place: string; expected: string; found: string }) =>
     `${f.place}: expected ${f.expected}, found ${f.found}`,
   not_ready: (f: { reason: string }) => `not ready: ${f.reason}`,
+  /** Asked of an authority that stands by; the one that leads on the same database does it. */
+  not_leading: (f: { reason: string }) => f.reason,
   /** A peer answered with an error, or not as the protocol says. */
   peer_refused: (f: { peer: string; request: string; code: string; reason: string }) =>
     `${f.peer} refused ${f.request}: ${f.code}, ${f.reason}`,

@@ -34,6 +34,11 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
   tick(tickId: string): Promise<StoredTick | undefined>
   /** The oldest committed tick that has transactions and no block; `undefined` if there is none. */
   nextUnsealedTick(): Promise<CommittedTick | undefined>
+  /**
+   * The ticks of the blocks of [fromHeight, toHeight), by height: as `tick` gives each, in as many queries as for one. A block
+   * whose tick is not there has no entry. Who asks keeps the range to what fits into memory.
+   */
+  sealedTicks(fromHeight: number, toHeight: number): Promise<ReadonlyMap<number, SealedTick>>
   /** Transactions of a tick, in stored order. */
   transactionsOfTick(tickId: string): Promise<readonly Transaction[]>
 
@@ -122,6 +127,9 @@ export interface StoredTick extends CommittedTick {
   /** The block that sealed it; null if it is not sealed yet or has no transactions. */
   readonly block: BlockRow | null
 }
+
+/** The tick of a block, without the block. */
+export type SealedTick = Omit<StoredTick, 'block'>
 
 export interface BlockRow {
   readonly height: number

@@ -35,7 +35,7 @@ export interface ProcessNetwork {
   /** Starts one command line. */
   spawn(...args: readonly string[]): NodeProcess
   /** An authority; another name than `authority` is another data directory with the same key. */
-  startAuthority(name?: string): Promise<ProcessNode>
+  startAuthority(name?: string, ...flags: readonly string[]): Promise<ProcessNode>
   /** Resolves once it has joined the chain. */
   startValidator(id: string, peers: readonly string[], ...flags: readonly string[]): Promise<ProcessNode>
   startLight(id: string, peers: readonly string[], ...flags: readonly string[]): Promise<ProcessNode>
@@ -81,10 +81,10 @@ export async function createProcessNetwork(options: LayOut): Promise<ProcessNetw
       return { ...ended, stdout: process.output(), stderr: process.errors() }
     },
 
-    async startAuthority(name = 'authority') {
+    async startAuthority(name = 'authority', ...flags) {
       if (name !== 'authority' && !ports.has(name)) await copyAuthority(folder, name)
-      const flags = ['--genesis', genesisFile, '--tick', 'off', ...(await addressFlags(name))]
-      return await nodeOf(spawn('--mode=authority', ...dataFlags(name), ...flags), 'authority is running')
+      const own = ['--genesis', genesisFile, '--tick', 'off', ...(await addressFlags(name))]
+      return await nodeOf(spawn('--mode=authority', ...dataFlags(name), ...own, ...flags), 'authority is running')
     },
 
     async startValidator(id, peers, ...flags) {

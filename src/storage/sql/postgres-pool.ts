@@ -15,8 +15,11 @@ const QUERY_LIMIT_MS = 60_000
 const KEEP_ALIVE_AFTER_MS = 10_000
 /** Another authority may be writing; beyond this the caller is told to try again. */
 const LOCK_LIMIT_MS = 5_000
-/** The server ends the transaction of a process that stands still (stopped, or cut off), which would block every other. */
-const IDLE_IN_TRANSACTION_LIMIT_MS = 10_000
+/**
+ * The server ends the transaction of a process that stands still (stopped, or cut off), which would block every other: as
+ * soon as its lead (LEASE_MS), so that who takes over need not wait for it.
+ */
+const IDLE_IN_TRANSACTION_LIMIT_MS = 4_000
 
 /**
  * What each connection begins with. What a commit has returned must be on the disk, also where the server or the role says

@@ -10,6 +10,7 @@ import { outboxTable } from './outbox.ts'
 import { restoredBlocks } from './restored-blocks.ts'
 import { evidenceTable } from './evidence.ts'
 import type { Database } from './schema.ts'
+import { sealedTicks } from './sealed-ticks.ts'
 import { ticksTable } from './ticks.ts'
 import { transactionsTable } from './transactions.ts'
 import { usersTable } from './users.ts'
@@ -32,6 +33,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
   const meta = metaTable(db, dialect)
   const orders = ordersTable(db)
   const ticks = ticksTable(db, dialect)
+  const sealed = sealedTicks(db)
   const blocks = blocksTable(db, dialect)
   const restored = restoredBlocks(db, dialect)
   const votes = votesTable(db, dialect)
@@ -50,6 +52,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     commitTick: guard('commitTick', ticks.commitTick),
     tick: guard('tick', ticks.tick),
     nextUnsealedTick: guard('nextUnsealedTick', ticks.nextUnsealedTick),
+    sealedTicks: guard('sealedTicks', sealed.sealedTicks),
     transactionsOfTick: guard('transactionsOfTick', ticks.transactionsOfTick),
     fence: guard('fence', blocks.fence),
     restoreBlock: guard('restoreBlock', restored.restoreBlock),
@@ -69,13 +72,13 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     users: guard('users', users.users),
     transaction: guard('transaction', transactions.transaction),
     transactions: guard('transactions', transactions.transactions),
+    checkWritable: guard('checkWritable', meta.checkWritable),
     outboxRows: guard('outboxRows', outbox.outboxRows),
     outboxTick: guard('outboxTick', outbox.outboxTick),
     finishOutboxRow: guard('finishOutboxRow', outbox.finishOutboxRow),
     parkOutboxRow: guard('parkOutboxRow', outbox.parkOutboxRow),
     outboxCounts: guard('outboxCounts', outbox.outboxCounts),
     onOutbox: outbox.onOutbox,
-    checkWritable: guard('checkWritable', meta.checkWritable),
     settleWrites: guard('settleWrites', () => dialect.write(db, () => Promise.resolve())),
     close,
   }

@@ -5,14 +5,17 @@ import { auditStores } from '../../../src/engine/audit.ts'
 import { Chain } from '../../../src/engine/chain.ts'
 import { createEventHub } from '../../../src/engine/events.ts'
 import { openFinalizer } from '../../../src/engine/finalizer.ts'
+import { createFollower } from '../../../src/engine/follower.ts'
 import { createPutBack } from '../../../src/engine/put-back.ts'
 import { createSealGuard } from '../../../src/engine/seal-guard.ts'
 import { createSealer } from '../../../src/engine/sealer.ts'
+import { createSharedFinality } from '../../../src/engine/shared-finality.ts'
 import { createTickRunner, type TickRunner } from '../../../src/engine/tick-runner.ts'
 import { openHighWaterFile } from '../../../src/keys/high-water-file.ts'
 import { systemRandomBytes } from '../../../src/node/clock.ts'
 import { createWorkMiner } from '../../../src/node/work-miner.ts'
 import type { Gossip } from '../../../src/ports/gossip.ts'
+import { SOLE_LEADERSHIP } from '../../../src/ports/leadership.ts'
 import type { LedgerEvent, PlatformTick, TickAnswer } from '../../../src/ports/ledger.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
 import type { MarketStore } from '../../../src/ports/market-store.ts'
@@ -116,8 +119,10 @@ export async function openBareLedger(
     const shared = { chain, store: faulty, finalizer, clock, logger: silentLogger }
     const putBack = createPutBack(shared)
     const guard = createSealGuard(chain, highWater)
-    const sealing = { guard, highWater, putBack, minerId: 'authority', keyOf }
-    const parts = { ...shared, ...sealing, miner: createWorkMiner(), gossip, events: hub }
+    const follower = createFollower({ ...shared, putBack, guard, highWater })
+    const finality = createSharedFinality({ ...shared, events: hub })
+    const sealing = { guard, highWater, putBack, follower, finality, minerId: 'authority', keyOf }
+    const parts = { ...shared, ...sealing, leadership: SOLE_LEADERSHIP, miner: createWorkMiner(), gossip, events: hub }
     const runner = createTickRunner({ ...parts, sealer: createSealer(parts), randomBytes: systemRandomBytes })
     return { runner, store, chainStore, file }
   }

@@ -49,7 +49,7 @@ describe('two authorities with one key on one PostgreSQL', function () {
     const answers = new Map<string, TickAnswer>()
     const a = await insist(first, 'a')
     const b = await insist(second, 'b')
-    assert.deepEqual([a.refusals, b.refusals], [[], ['fenced']])
+    assert.deepEqual([a.refusals, b.refusals], [[], []])
     assert.deepEqual([a.answer.height, b.answer.height], [0, 1])
     for (const { answer } of [a, b]) answers.set(answer.tick_id, answer)
     await second.check(answers)

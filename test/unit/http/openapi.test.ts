@@ -8,7 +8,7 @@ import { blockCalls } from '../../../src/http/routes/blocks.ts'
 import { checkpointCalls } from '../../../src/http/routes/checkpoint.ts'
 import { evidenceCalls } from '../../../src/http/routes/evidence.ts'
 import { eventCalls } from '../../../src/http/routes/events.ts'
-import { operationCalls } from '../../../src/http/routes/operations.ts'
+import { leaderCall, operationCalls } from '../../../src/http/routes/operations.ts'
 import { orderCalls } from '../../../src/http/routes/orders.ts'
 import { registryCalls } from '../../../src/http/routes/registry.ts'
 import { tickCalls } from '../../../src/http/routes/ticks.ts'
@@ -35,6 +35,7 @@ function everyCall(): readonly Call[] {
   const metrics = createMetrics()
   const keyLimit = { within: async <T>(_request: unknown, _key: string, work: () => T | Promise<T>) => work() }
   const node = () => ({ mode: 'authority' as const, chain_id: '', peer_id: '', multiaddrs: [], version: '' })
+  const readiness = () => ({ role: 'leader', reasons: [] }) as const
   return [
     ...blockCalls(ledger, metrics, keyLimit),
     ...tickCalls(ledger),
@@ -44,7 +45,8 @@ function everyCall(): readonly Call[] {
     ...evidenceCalls(ledger),
     ...registryCalls(ledger, keyLimit),
     ...eventCalls(createEventStream(ledger, createTestClock())),
-    ...operationCalls({ node, readiness: () => [], metrics }),
+    ...operationCalls({ node, readiness, metrics }),
+    leaderCall(readiness),
   ]
 }
 
@@ -81,6 +83,7 @@ describe('API document', () => {
       'GET /node',
       'GET /orders/{order_id}',
       'GET /ready',
+      'GET /ready/leader',
       'GET /registry',
       'GET /transactions',
       'GET /transactions/{id}/receipt',
@@ -225,6 +228,7 @@ describe('API document', () => {
         'GET /registry': ['/registry'],
         'GET /health': ['/health'],
         'GET /ready': ['/ready'],
+        'GET /ready/leader': ['/ready/leader'],
       }
       for (const call of calls) {
         const [path, body] = requests[`${call.method} ${call.path}`] ?? []
