@@ -56,13 +56,25 @@ function reopenAfterFailure(db: Level): TextLevel {
     made.write = (options?: object) => written(() => write(options ?? {}))
     return made
   }
-  const own: Pick<TextLevel, 'put'> & { readonly batch: () => unknown } = {
+  const own: Pick<TextLevel, 'put' | 'close'> & { readonly batch: () => unknown } = {
     put: (key: string, value: string, options?: object) => written(() => db.put(key, value, options ?? {})),
     batch,
+    close() {
+      isTorn = false
+      return db.close()
+    },
+  }
+  /** Opening needs room as well: where it failed, the next call tries it again, and a read waits for it. */
+  function openAgain(): void {
+    db.open().then(
+      () => (isTorn = false),
+      () => undefined,
+    )
   }
   return new Proxy(db, {
     get(target, name) {
-      if (name === 'put' || name === 'batch') return own[name]
+      if (isTorn && db.status === 'closed' && name !== 'close') openAgain()
+      if (name === 'put' || name === 'batch' || name === 'close') return own[name]
       const value: unknown = Reflect.get(target, name, target)
       return typeof value === 'function' ? (value.bind(target) as unknown) : value
     },
