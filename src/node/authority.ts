@@ -90,9 +90,17 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const gossip = parts.wrapGossip?.(network.gossip) ?? network.gossip
     const threadMiner = createWorkMiner()
     const miner = parts.wrapMiner?.(threadMiner) ?? threadMiner
-    const engine = await assembleAuthority(config, { ...stores, ...tools, network, gossip, miner })
+    const metrics = createMetrics()
+    const engine = await assembleAuthority(config, {
+      ...stores,
+      ...tools,
+      network,
+      gossip,
+      miner,
+      onTick: (outcome) => metrics.recordTick(outcome),
+    })
     engine.events.subscribe((event) => logLedgerEvent(event, logger))
-    const running: Running = { ...stores, ...engine, network, metrics: createMetrics() }
+    const running: Running = { ...stores, ...engine, network, metrics }
 
     await network.start()
     shutdown.opened('network', () => network.stop())
