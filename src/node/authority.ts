@@ -238,8 +238,9 @@ interface Running extends AuthorityStores, AuthorityEngine {
   readonly metrics: Metrics
 }
 
-const reasonsOf = (...reasons: readonly (string | undefined)[]): readonly string[] =>
-  reasons.filter((reason) => reason !== undefined)
+const reasonsOf = (...reasons: readonly (string | undefined)[]): readonly string[] => [
+  ...new Set(reasons.filter((reason) => reason !== undefined)),
+]
 
 /** How many peers tell their tip before the first seal, if they come in time: those that the operator names, or a validator. */
 function peersToAwait(config: AuthorityConfig, chain: Chain, firstStart: boolean): number {
