@@ -318,8 +318,10 @@ async function authorityIdOf(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promi
   throw ledgerError('not_ready', { reason: 'no key file in the data directory is that of a registered authority' })
 }
 
-const reasonsOf = (...reasons: readonly (string | undefined)[]): readonly string[] =>
-  reasons.filter((reason) => reason !== undefined)
+/** A store that fails is noticed by whoever calls it. */
+const reasonsOf = (...reasons: readonly (string | undefined)[]): readonly string[] => [
+  ...new Set(reasons.filter((reason) => reason !== undefined)),
+]
 
 /** A vote may be here before the block that the leader has sealed: then the database has it. */
 function findWhileFollowing(
