@@ -6,6 +6,7 @@ import { registerExport } from './commands/export.ts'
 import { registerGenesis } from './commands/genesis.ts'
 import { registerKeys } from './commands/keys.ts'
 import { registerProve } from './commands/prove.ts'
+import { registerRebuild } from './commands/rebuild.ts'
 import { registerReplay } from './commands/replay.ts'
 import { registerRun } from './commands/run.ts'
 import { registerVerify } from './commands/verify.ts'
@@ -23,6 +24,7 @@ const commands: readonly RegisterCommand[] = [
   registerProve,
   registerVerify,
   registerAudit,
+  registerRebuild,
   registerExport,
   registerKeys,
   registerGenesis,

@@ -79,6 +79,7 @@ function authorityConfig(settings: Settings): AuthorityConfig {
     },
     minTradeMicro: values.min_trade_kwh,
     priceBand: priceBand(values),
+    outboxPollMs: values.outbox_poll,
     witnesses: values.witnesses,
     rateLimitPerSecond: values.rate_limit,
     passphraseFile: optionalPath(values.passphrase_file),

@@ -13,6 +13,7 @@ import {
   listOf,
   LOG_LEVELS,
   nonEmptyText,
+  pollSeconds,
   quantityMicro,
   sealRule,
   tickSeconds,
@@ -100,6 +101,7 @@ export const authoritySchema = z.strictObject({
   min_trade_kwh: setting('kWh such as 0.01', quantityMicro).default(DEFAULT_MIN_TRADE_MICRO),
   feed_in_price: setting(PRICE, quantityMicro).optional(),
   retail_price: setting(PRICE, quantityMicro).optional(),
+  outbox_poll: setting('seconds from 0.1 to 3600', pollSeconds).default(1_000),
   rate_limit: rateLimit,
 })
 export type AuthoritySettings = z.output<typeof authoritySchema>

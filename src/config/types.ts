@@ -76,6 +76,8 @@ export interface AuthorityConfig extends CommonConfig {
   /** Absolute. */
   readonly genesisFile: string | undefined
   readonly genesis: GenesisSettings
+  /** The outbox is looked at this often, whether or not the database tells of new rows. */
+  readonly outboxPollMs: number
   /** Smaller orders are refused, in micro-kWh. */
   readonly minTradeMicro: bigint
   readonly priceBand: PriceBand | undefined

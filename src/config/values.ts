@@ -93,14 +93,22 @@ export const httpAddress: Reader<HttpAddress | 'off'> = (value) => {
 const MIN_TICK_MS = 100
 const MAX_TICK_MS = 24 * 60 * 60 * 1000
 
-/** Seconds with up to three decimals, as milliseconds; or off. */
-export const tickSeconds: Reader<number | 'off'> = (value) => {
-  if (value === 'off') return 'off'
-  const text = typeof value === 'number' ? String(value) : value
-  if (typeof text !== 'string' || !/^[0-9]{1,6}(\.[0-9]{1,3})?$/.test(text)) return undefined
-  const milliseconds = Math.round(Number(text) * 1000)
-  return milliseconds >= MIN_TICK_MS && milliseconds <= MAX_TICK_MS ? milliseconds : undefined
+/** Seconds with up to three decimals, as milliseconds. */
+function secondsBetween(minMs: number, maxMs: number): Reader<number> {
+  return (value) => {
+    const text = typeof value === 'number' ? String(value) : value
+    if (typeof text !== 'string' || !/^[0-9]{1,6}(\.[0-9]{1,3})?$/.test(text)) return undefined
+    const milliseconds = Math.round(Number(text) * 1000)
+    return milliseconds >= minMs && milliseconds <= maxMs ? milliseconds : undefined
+  }
 }
+
+/** Seconds, as milliseconds; or off. */
+export const tickSeconds: Reader<number | 'off'> = (value) =>
+  value === 'off' ? 'off' : secondsBetween(MIN_TICK_MS, MAX_TICK_MS)(value)
+
+/** Seconds, as milliseconds. */
+export const pollSeconds: Reader<number> = secondsBetween(100, 60 * 60 * 1000)
 
 /** authority, votes:K or validators:M. */
 export const finalityPolicy: Reader<Finality> = (value) => {

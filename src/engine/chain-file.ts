@@ -16,6 +16,8 @@ import {
 } from '../protocol/shape.ts'
 import { transactionShape } from '../protocol/transaction.ts'
 import { voteShape } from '../protocol/vote.ts'
+import type { OnProgress } from './progress.ts'
+import { sealedPages } from './sealed-pages.ts'
 
 /**
  * A whole chain in one file (docs/operations.md): JSON lines, the genesis first, then every block with its votes, and an end that
@@ -37,22 +39,26 @@ export const blockLineShape = object({
 })
 export const endLineShape = object({ end: object({ blocks: integer(), final_height: nullable(blockHeight) }) })
 
-const PAGE = 100
-
-/** The lines of a chain file, without line breaks, from the source of record; one block in memory at a time. */
-export async function* exportChain(genesis: Genesis, store: MarketStore): AsyncGenerator<string> {
+/** The lines of a chain file, without line breaks, from the source of record; some blocks in memory at a time. */
+export async function* exportChain(
+  genesis: Genesis,
+  store: MarketStore,
+  onProgress: OnProgress,
+): AsyncGenerator<string> {
   yield canonicalText({ format: 'solar-node chain', version: 1, chain_id: chainIdOf(genesis), genesis })
   const final = await store.finalHeight()
-  let height = 0
-  for (;;) {
-    const rows = await store.blocks(height, PAGE)
-    for (const { sealed, tick_id, block_hash, finalized_at } of rows) {
-      const transactions = await store.transactionsOfTick(tick_id)
+  const total = ((await store.lastBlock())?.height ?? -1) + 1
+  let blocks = 0
+  let count = 0
+  for await (const page of sealedPages(store, 0)) {
+    for (const { row, tick } of page) {
+      const { sealed, block_hash, finalized_at } = row
       const votes = await store.votesOf(block_hash)
-      yield canonicalText({ ...sealed, transactions, votes, finalized_at })
+      yield canonicalText({ ...sealed, transactions: tick.transactions, votes, finalized_at })
+      count += tick.transactions.length
     }
-    height += rows.length
-    if (rows.length < PAGE) break
+    blocks += page.length
+    onProgress({ blocks, transactions: count, total })
   }
-  yield canonicalText({ end: { blocks: height, final_height: final < 0 ? null : final } })
+  yield canonicalText({ end: { blocks, final_height: final < 0 ? null : final } })
 }

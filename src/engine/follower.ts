@@ -1,10 +1,9 @@
-import { ledgerError } from '../ports/errors.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { HighWater } from '../ports/high-water.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { BlockRow, MarketStore } from '../ports/market-store.ts'
-import type { Block } from '../protocol/block.ts'
-import { hashTransaction } from '../protocol/transaction.ts'
 import type { Chain } from './chain.ts'
+import { catchUpFromSql } from './level-catch-up.ts'
 import type { PutBack } from './put-back.ts'
 import type { SealGuard } from './seal-guard.ts'
 
@@ -14,6 +13,7 @@ export interface FollowerParts {
   readonly putBack: PutBack
   readonly guard: SealGuard
   readonly highWater: HighWater
+  readonly clock: Clock
   readonly logger: Logger
 }
 
@@ -33,35 +33,12 @@ export interface Follower {
   grown(): Promise<void>
 }
 
-const PAGE = 100
-
 export function createFollower(parts: FollowerParts): Follower {
-  const { chain, store, putBack, guard, highWater, logger } = parts
+  const { chain, store, putBack, guard, highWater, clock, logger } = parts
   // After a failure only the stores know what happened.
   let uncertain = true
 
-  async function applyNew(): Promise<readonly BlockRow[]> {
-    const applied: BlockRow[] = []
-    for (;;) {
-      const rows = await store.blocks(chain.size, PAGE)
-      for (const row of rows) await apply(row)
-      applied.push(...rows)
-      if (rows.length < PAGE) return applied
-    }
-  }
-
-  /** Takes a fenced row into the chain store as it is stored, after checking it by every rule. */
-  async function apply(row: BlockRow): Promise<void> {
-    const transactions = await store.transactionsOfTick(row.tick_id)
-    const block: Block = { ...row.sealed, transactions }
-    const verdict = chain.verify(block)
-    if (!verdict.ok) {
-      const place = `SQL, block ${row.height} (tick ${row.tick_id})`
-      throw ledgerError('corrupt', { place, expected: 'a valid block', found: `${verdict.code}: ${verdict.reason}` })
-    }
-    await chain.append(block, transactions.map(hashTransaction))
-    logger.info({ height: row.height, hash: row.block_hash }, `block ${row.height} applied from the fence`)
-  }
+  const applyNew = (): Promise<readonly BlockRow[]> => catchUpFromSql({ chain, store, clock, logger })
 
   async function grown(): Promise<void> {
     await guard.reached()

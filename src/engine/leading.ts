@@ -11,3 +11,20 @@ export function checkLeads(leadership: Leadership): void {
   if (trouble === undefined) throw ledgerError('not_leading', { reason: 'this authority stands by, it does not lead' })
   throw ledgerError('store_failed', { store: 'sql', operation: 'lead', retryable: true, reason: trouble })
 }
+
+/** Runs what only the leader does while this node leads. Gives back what ends it. */
+export function whileLeading(
+  leadership: Leadership,
+  work: { start(): void; stop(): Promise<void> },
+): () => Promise<void> {
+  const follow = (): void => {
+    if (leadership.leads()) work.start()
+    else void work.stop()
+  }
+  const stopListening = leadership.onChange(follow)
+  follow()
+  return async () => {
+    stopListening()
+    await work.stop()
+  }
+}

@@ -102,6 +102,20 @@ export class Replica {
     return this.#lane(() => this.#accept(block))
   }
 
+  /** Takes up again the branch that ends in this block and was kept before a restart, if it may still become the chain. */
+  recall(hash: Hash): Promise<void> {
+    const { store, finalizer } = this.#parts
+    return this.#lane(async () => {
+      const blocks: Block[] = []
+      for (let block = await store.besideChain(hash); block !== undefined;) {
+        if (block.header.height <= finalizer.finalHeight) return
+        blocks.unshift(block)
+        block = await store.besideChain(block.header.prev_hash)
+      }
+      for (const block of blocks) await this.#accept(block)
+    })
+  }
+
   /** Votes have been counted: another branch may weigh more now. */
   reconsider(): Promise<void> {
     return this.#lane(async () => {
@@ -126,11 +140,13 @@ export class Replica {
     if (!verdict.ok) return { refused: verdict.code, reason: verdict.reason }
     await this.watch(block)
     if (place.isTip) {
+      const { finalHeight } = finalizer
       const tip = await chain.append(block, block.transactions.map(hashTransaction))
       // Votes came before their block if this node knew it beside an earlier chain.
       await finalizer.count(await votes.votesOf(hash))
       await finalizer.evaluate()
       onTip(tip)
+      if (this.#forks.size > 0 && finalizer.finalHeight > finalHeight) await this.#choose()
       return 'on_chain'
     }
     if (place.baseHeight < finalizer.finalHeight) {
@@ -169,7 +185,7 @@ export class Replica {
     return await verifyTransactions(block, historyOf(store, baseHeight + 1, await this.#forks.bodiesOf(branch)))
   }
 
-  /** Fork choice among the chain as it is and every branch. */
+  /** Fork choice among the chain as it is and every branch; once more when something became final, since acks up to it weigh no more. */
   async #choose(): Promise<void> {
     const { chain, finalizer, onAlarm } = this.#parts
     const { finalHeight } = finalizer
@@ -199,7 +215,9 @@ export class Replica {
     const { finality } = registryBefore(state, finalHeight + 1)
     const chosen = chooseFork([main, ...others.map(({ candidate }) => candidate)], finality)
     const winner = others.find(({ candidate }) => candidate === chosen)
-    if (winner !== undefined) await this.#reorganize(winner.branch)
+    if (winner === undefined) return
+    await this.#reorganize(winner.branch)
+    if (finalizer.finalHeight > finalHeight) await this.#choose()
   }
 
   async #chainAbove(height: number): Promise<readonly BlockPoint[]> {

@@ -1,3 +1,4 @@
+import type { TickDifference } from '../ports/errors.ts'
 import type { PlatformRow, PlatformTick } from '../ports/ledger.ts'
 import type { StoredTick } from '../ports/market-store.ts'
 import type { Hash } from '../protocol/bytes.ts'
@@ -26,15 +27,14 @@ export const restoredContent = (tickId: string, rows: readonly (PlatformRow | Tr
 export const isSameContent = (stored: StoredTick, tick: PlatformTick, content: Hash): boolean =>
   stored.content_hash === (stored.source === 'restored' ? restoredContent(tick.tick_id, tick.transactions) : content)
 
-/** Says what differs between a committed tick and one that claims its id. */
-export function differenceOf(stored: StoredTick, tick: PlatformTick): string {
-  if (stored.source === 'market') return 'it was run by the built-in market'
-  if (stored.source === 'registry') return 'it is a change of the registry'
-  if (stored.source === 'platform' && stored.timestamp !== tick.timestamp) {
-    return `timestamp ${tick.timestamp}, committed is ${stored.timestamp}`
-  }
-  const difference = differenceOfRows(stored.transactions, tick.transactions, ['tick_id', 'nonce'])
-  return difference ?? 'the order of fields or rows'
+/** What differs between a committed tick and one that claims its id, as the fields of `tick_conflict`. */
+export function differenceOf(stored: StoredTick, tick: PlatformTick): TickDifference {
+  if (stored.source === 'market') return { difference: 'it was run by the built-in market' }
+  if (stored.source === 'registry') return { difference: 'it is a change of the registry' }
+  const rows = differenceOfRows(stored.transactions, tick.transactions, ['tick_id', 'nonce'])
+  if (rows !== undefined) return rows
+  const [committed, sent] = [stored.timestamp, tick.timestamp]
+  return { difference: `timestamp is ${sent}, committed is ${committed}`, field: 'timestamp', stored: committed, sent }
 }
 
 function contentHash(tickId: string, timestamp: number | null, rows: readonly (PlatformRow | Transaction)[]): Hash {

@@ -124,7 +124,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     const content_hash = platformContent(tick)
     const judge = (stored: StoredTick): void => {
       if (isSameContent(stored, tick, content_hash)) return
-      throw ledgerError('tick_conflict', { tick_id, difference: differenceOf(stored, tick) })
+      throw ledgerError('tick_conflict', { tick_id, ...differenceOf(stored, tick) })
     }
     return await once(tick_id, judge, () => {
       refuseFuture(`tick ${tick_id}`, timestamp, clock.now())

@@ -155,6 +155,12 @@ export function createValidator(parts: ValidatorParts): Validator {
     knowsOwnAcks = true
   }
 
+  /** What this node acked binds it: it may be the only one that still has the branch, and others who acked it resend their acks. */
+  async function recallOwnBranch(): Promise<void> {
+    const last = await parts.voterStore.lastVote()
+    if (last !== undefined) await replica.recall(last.header_hash)
+  }
+
   async function syncWith(peer: string): Promise<void> {
     if ((await sync.syncWith(peer)) === 'nothing') return
     await lane(() => findOwnAcks(peer))
@@ -190,6 +196,7 @@ export function createValidator(parts: ValidatorParts): Validator {
         stopSyncing()
         stopAsking()
       }
+      background(recallOwnBranch())
       background(syncAll())
       poll()
     },

@@ -4,12 +4,13 @@ import type { SealedHeader } from '../protocol/header.ts'
 import type { Order } from '../protocol/order.ts'
 import type { Transaction } from '../protocol/transaction.ts'
 import type { EvidenceStore, FinalityStore } from './finality-store.ts'
+import type { OutboxStore } from './outbox.ts'
 
 /**
  * The source of record (SQL). What a promise of this interface has returned is durable and visible to every later call;
  * what it has rejected is either not there or, after a lost connection, found by the idempotent retry.
  */
-export interface MarketStore extends FinalityStore, EvidenceStore {
+export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
   /** The genesis this store belongs to; `undefined` in a new store. */
   chainId(): Promise<Hash | undefined>
   /** Ties a new store to its chain, for ever. Throws `wrong_chain` if it belongs to another. */
@@ -33,6 +34,11 @@ export interface MarketStore extends FinalityStore, EvidenceStore {
   tick(tickId: string): Promise<StoredTick | undefined>
   /** The oldest committed tick that has transactions and no block; `undefined` if there is none. */
   nextUnsealedTick(): Promise<CommittedTick | undefined>
+  /**
+   * The ticks of the blocks of [fromHeight, toHeight), by height: as `tick` gives each, in as many queries as for one. A block
+   * whose tick is not there has no entry. Who asks keeps the range to what fits into memory.
+   */
+  sealedTicks(fromHeight: number, toHeight: number): Promise<ReadonlyMap<number, SealedTick>>
   /** Transactions of a tick, in stored order. */
   transactionsOfTick(tickId: string): Promise<readonly Transaction[]>
 
@@ -121,6 +127,9 @@ export interface StoredTick extends CommittedTick {
   /** The block that sealed it; null if it is not sealed yet or has no transactions. */
   readonly block: BlockRow | null
 }
+
+/** The tick of a block, without the block. */
+export type SealedTick = Omit<StoredTick, 'block'>
 
 export interface BlockRow {
   readonly height: number

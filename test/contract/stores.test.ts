@@ -1,3 +1,4 @@
+import { postgresOutbox, sqliteOutbox } from '../helpers/platform-database.ts'
 import { tempChainStore, tempLightStore, tempPostgres, tempSqlite } from '../helpers/stores.ts'
 import { chainStoreContract } from './chain-store.ts'
 import { rewindContract } from './chain-store-rewind.ts'
@@ -16,6 +17,7 @@ import {
   replicaVoter,
   sqliteFinality,
 } from './openers.ts'
+import { outboxStoreContract } from './outbox-store.ts'
 import { voterStoreContract } from './voter-store.ts'
 
 for (const [name, open] of [
@@ -27,6 +29,8 @@ for (const [name, open] of [
   marketStoreRegistryContract(name, open)
   marketStoreRestoreContract(name, open)
 }
+outboxStoreContract('SQLite', sqliteOutbox)
+outboxStoreContract('PostgreSQL', postgresOutbox)
 chainStoreContract('LevelDB', tempChainStore)
 chainStoreContract('LevelDB of a validator', replicaChain)
 rewindContract('LevelDB', tempChainStore)

@@ -3,15 +3,16 @@
  * when standard input is closed: whoever started it may be gone in any way, also killed.
  *
  * Standard output: one JSON line `{port, password}` when it takes connections, then `{done: true}` for each line `crash` or
- * `start` on standard input. Arguments: `durable` keeps fsync on, as a benchmark needs it.
+ * `start` on standard input. Arguments: `durable` keeps fsync on, as a benchmark needs it; `tls` offers TLS, with the
+ * certificate of the folder `tls`, which is for localhost.
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { appendFileSync, readFileSync, rmSync } from 'node:fs'
-import { chown, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, chown, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { freePorts } from './processes.ts'
@@ -110,9 +111,21 @@ async function createCluster(): Promise<void> {
   if (code !== 0) throw new Error(`initdb ended with ${code}: ${Buffer.concat(output).toString()}`)
 }
 
+/** The files that the server insists on owning; gives its flags. */
+async function offerTls(): Promise<readonly string[]> {
+  const files = ['server.crt', 'server.key'].map((name) => join(folder.path, name))
+  for (const file of files) {
+    await cp(fileURLToPath(new URL(`tls/${basename(file)}`, import.meta.url)), file)
+    await chmod(file, 0o600)
+    if (owner !== undefined) await chown(file, owner.uid, owner.gid)
+  }
+  const [certificate, key] = files
+  return ['-c', 'ssl=on', '-c', `ssl_cert_file=${certificate}`, '-c', `ssl_key_file=${key}`]
+}
+
 /** Resolves with true once it takes connections, with false if it ends before. */
 async function startServer(port: number): Promise<boolean> {
-  const flags = process.argv.includes('durable') ? SETTINGS : [...SETTINGS, ...WITHOUT_SYNC]
+  const flags = [...SETTINGS, ...tls, ...(process.argv.includes('durable') ? [] : WITHOUT_SYNC)]
   const started = spawnOwned('postgres', ['-D', data, '-p', String(port), ...flags])
   server = started
   return await new Promise((resolve) => {
@@ -142,6 +155,7 @@ async function stopServer(): Promise<void> {
 }
 
 await createCluster()
+const tls = process.argv.includes('tls') ? await offerTls() : []
 const port = await startSomewhere()
 const say = (event: object) => process.stdout.write(`${JSON.stringify(event)}\n`)
 say({ port, password })

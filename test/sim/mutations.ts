@@ -47,17 +47,19 @@ async function runSeeds(folder: string, args: readonly string[]): Promise<Found 
   }
 }
 
-/** A copy of the sources without the rule. Throws if the source is no longer as the mutation knows it. */
-async function mutate(folder: string, { file, from, to }: Mutation): Promise<void> {
+/** A copy of the sources without the rule. Throws if a source is no longer as the mutation knows it. */
+async function mutate(folder: string, { patches }: Mutation): Promise<void> {
   for (const part of COPIED) await cp(join(ROOT, part), join(folder, part), { recursive: true })
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
-  const path = join(folder, file)
-  const text = await readFile(path, 'utf8')
-  if (text.split(from).length !== 2) throw new Error(`${file} does not have exactly one: ${from}`)
-  await writeFile(
-    path,
-    text.replace(from, () => to),
-  )
+  for (const { file, from, to } of patches) {
+    const path = join(folder, file)
+    const text = await readFile(path, 'utf8')
+    if (text.split(from).length !== 2) throw new Error(`${file} does not have exactly one: ${from}`)
+    await writeFile(
+      path,
+      text.replace(from, () => to),
+    )
+  }
 }
 
 const waiting = MUTATIONS.filter(({ rule }) => rule.includes(values.only))

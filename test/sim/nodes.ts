@@ -159,7 +159,7 @@ export async function startAuthority(
   const putBack = createPutBack({ chain, store, finalizer, clock, logger })
   const guard = createSealGuard(chain, highWater)
   const miner: Miner = { mine: (header) => Promise.resolve(header), stop: () => Promise.resolve() }
-  const follower = createFollower({ chain, store, putBack, guard, highWater, logger })
+  const follower = createFollower({ chain, store, putBack, guard, highWater, clock, logger })
   const finality = createSharedFinality({ chain, store, finalizer, events })
   const leadership = SOLE_LEADERSHIP
   const sealing = { putBack, guard, highWater, miner, minerId, keyOf, follower, finality, leadership }

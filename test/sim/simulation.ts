@@ -78,6 +78,7 @@ async function recover(seed: number, world: World, sealing: Sealing): Promise<Ru
   if (!isSplit) {
     const [state] = agreed(world)
     if (state === undefined) throw new Error('there is an honest full node')
+    checkHeaviest(world, state)
     isLive = mustMoveOn(world, state)
     ticksLeft = Math.max(LAST_TICKS, highestAck(world) + 2 - state.chain.length)
     await world.until(sealing.unite(state.chain))
@@ -160,6 +161,31 @@ function mustMoveOn(world: World, { chain, finalHeight }: FullState): boolean {
   return final === tip.height
 }
 
+/** No branch that honest validators are bound to has more of their acks than the chain has of all. */
+function checkHeaviest(world: World, { chain, finalHeight }: FullState): void {
+  const { plan, model, nodes } = world
+  const members = chain[finalHeight + 1]?.before.byId
+  if (plan.finality.policy !== 'validators' || members === undefined) return
+  const isCounted = (id: string): boolean => members.get(id)?.active === true && members.get(id)?.role === 'validator'
+  const isOpen = (block: KnownBlock): boolean =>
+    block.height > finalHeight && block.chain[finalHeight] === chain[finalHeight]
+  const acked = nodes
+    .filter(({ kind, id }) => kind === 'validator' && isCounted(id))
+    .flatMap((node) => model.blocks.get(ownVoteOf(world, node)?.header_hash ?? '') ?? [])
+    .filter(isOpen)
+  const ackers = [...model.votes.values()].filter(
+    ({ decision, voter_id, height, header_hash }) =>
+      decision === 'ack' && height > finalHeight && chain[height]?.hash === header_hash && isCounted(voter_id),
+  )
+  const weight = new Set(ackers.map(({ voter_id }) => voter_id)).size
+  for (const tip of acked) {
+    const bound = acked.filter((block) => tip.chain[block.height] === block).length
+    if (bound <= weight) continue
+    const reason = `${bound} validators are bound to ${nameOf(tip)}, ${weight} have acked the chain of ${nameOf(chain.at(-1))}`
+    throw new Violation('the branch with most acks is the chain', reason)
+  }
+}
+
 const ownVoteOf = ({ checker }: World, { id, kind, disk }: SimNode): Vote | undefined =>
   kind === 'light' ? checker.reader.light(disk).ownVote : checker.reader.full(id, disk).ownVote
 
@@ -178,10 +204,12 @@ function checkEnd(world: World, isLive: boolean): void {
   if (state === undefined || tip === undefined) throw new Violation('the chain moves on', 'no block at all')
   for (const { chain, votes, finalHeight } of states) {
     const counted = model.finalHeight(chain, votes)
-    if (counted !== finalHeight) {
+    // More may be final, by acks on a branch that was left; the checker looked at them when it became so.
+    if (counted > finalHeight) {
       throw new Violation('what has its votes is final', `block ${counted} has them, final is ${finalHeight}`)
     }
   }
+  checkHeaviest(world, state)
   if (isLive && state.finalHeight !== tip.height) {
     throw new Violation('the chain moves on', `tip ${nameOf(tip)}, final ${state.finalHeight}`)
   }

@@ -15,6 +15,7 @@ export const INVARIANTS = [
   'no honest node is scored down',
   'no node has a fault',
   'all agree in the end',
+  'the branch with most acks is the chain',
   'what has its votes is final',
   'the chain moves on',
   'light nodes follow',

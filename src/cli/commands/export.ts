@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { printResult } from '../output.ts'
+import { createProgressReport } from '../progress.ts'
 import { storesConfig } from '../stores-config.ts'
 
 const EXAMPLES = `
@@ -32,7 +33,9 @@ export function registerExport(program: Command): void {
       const { data, database, out, json } = command.optsWithGlobals<ExportOptions>()
       const config = storesConfig(data, database)
       const { exportDirectory } = await import('../../node/export.ts')
-      const blocks = await exportDirectory(config.dataDirectory, config.database, out)
+      const progress = createProgressReport('exporting', process.stderr, json === true)
+      const exporting = exportDirectory(config.dataDirectory, config.database, out, progress.onProgress)
+      const blocks = await exporting.finally(() => progress.close())
       printResult(json === true, [`${blocks} blocks written to ${out}`], { blocks, out })
     })
 }

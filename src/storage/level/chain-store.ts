@@ -48,10 +48,14 @@ export async function chainStore(db: TextLevel): Promise<ChainStore> {
     headers: guardLevel('headers', (from, count) => chain.headers(from, count)),
     registryHeights: guardLevel('registryHeights', () => chain.registryHeights()),
     heightOf: guardLevel('heightOf', (blockHash) => chain.heightOf(blockHash)),
+    heightsOf: guardLevel('heightsOf', (blockHashes) => chain.heightsOf(blockHashes)),
     block: guardLevel('block', (height) => chain.block(height)),
+    blocks: guardLevel('blocks', (from, count) => chain.blocks(from, count)),
     locate: guardLevel('locate', (by) => chain.locate(by)),
-    places: guardLevel('places', (ids) => chain.places(ids)),
+    places: guardLevel('places', (ids) => chain.places('placeById', ids)),
+    placesByHash: guardLevel('placesByHash', (txHashes) => chain.places('placeByHash', txHashes)),
     heightOfTick: guardLevel('heightOfTick', (tickId) => chain.heightOfTick(tickId)),
+    heightsOfTicks: guardLevel('heightsOfTicks', (tickIds) => chain.heightsOfTicks(tickIds)),
     correctionsOf: guardLevel('correctionsOf', (tradeId) => chain.correctionsOf(tradeId)),
     rewind: guardLevel('rewind', (size) => inTurn(() => chain.rewind(size))),
     putBeside: guardLevel('putBeside', (block, hash) => inTurn(() => chain.putBeside(block, hash))),
@@ -132,21 +136,26 @@ class LevelChain {
   }
 
   async heightOf(blockHash: Hash): Promise<number | undefined> {
-    const text = await readText(this.#db, keyOf('heightByHash', blockHash))
-    return text === undefined ? undefined : decodeInteger(`level height of ${blockHash}`, text)
+    return (await this.heightsOf([blockHash]))[0]
+  }
+
+  async heightsOf(blockHashes: readonly Hash[]): Promise<readonly (number | undefined)[]> {
+    const texts = await this.#db.getMany(blockHashes.map((hash) => keyOf('heightByHash', hash)))
+    return texts.map((text, at) => decodeHeight(`level height of ${blockHashes[at] ?? ''}`, text))
   }
 
   async block(height: number): Promise<Block | undefined> {
     const [head, body] = await this.#db.getMany([heightKey('header', height), heightKey('body', height)])
-    if (head === undefined) return undefined
-    const place = `level body of height ${height}`
-    if (body === undefined) throw corrupt(place, 'the transactions of the block', 'nothing')
-    const { header, signature } = decodeHeader(head, height)
-    const transactions: readonly Transaction[] = decodeText(place, body, bodyShape)
-    if (transactions.length !== header.tx_count) {
-      throw corrupt(place, `${header.tx_count} transactions`, `${transactions.length}`)
-    }
-    return { header, signature, transactions }
+    return head === undefined ? undefined : decodeBlock(height, head, body)
+  }
+
+  async blocks(from: number, count: number): Promise<readonly Block[]> {
+    if (count <= 0) return []
+    const range = { gte: heightKey('header', from), lt: heightKey('header', from + count) }
+    const bodyRange = { gte: heightKey('body', from), lt: heightKey('body', from + count) }
+    const [heads, bodies] = await Promise.all([this.#db.values(range).all(), this.#db.iterator(bodyRange).all()])
+    const bodyAt = new Map(bodies)
+    return heads.map((head, offset) => decodeBlock(from + offset, head, bodyAt.get(heightKey('body', from + offset))))
   }
 
   async locate(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<TransactionLocation | undefined> {
@@ -154,15 +163,22 @@ class LevelChain {
     return decodePlace(key, await readText(this.#db, key))
   }
 
-  async places(ids: readonly string[]): Promise<readonly (TransactionLocation | undefined)[]> {
-    const keys = ids.map((id) => keyOf('placeById', id))
+  async places(
+    space: 'placeById' | 'placeByHash',
+    ids: readonly string[],
+  ): Promise<readonly (TransactionLocation | undefined)[]> {
+    const keys = ids.map((id) => keyOf(space, id))
     const texts = await this.#db.getMany(keys)
     return keys.map((key, at) => decodePlace(key, texts[at]))
   }
 
   async heightOfTick(tickId: string): Promise<number | undefined> {
-    const text = await readText(this.#db, keyOf('heightByTick', tickId))
-    return text === undefined ? undefined : decodeInteger(`level height of tick ${tickId}`, text)
+    return (await this.heightsOfTicks([tickId]))[0]
+  }
+
+  async heightsOfTicks(tickIds: readonly string[]): Promise<readonly (number | undefined)[]> {
+    const texts = await this.#db.getMany(tickIds.map((id) => keyOf('heightByTick', id)))
+    return texts.map((text, at) => decodeHeight(`level height of tick ${tickIds[at] ?? ''}`, text))
   }
 
   /** The blocks come out from the top down in one batch: the size is where the keys end, so there is no half of it. */
@@ -270,6 +286,18 @@ function decodeHeader(text: string, height: number): StoredHeader {
   if (stored.header.height !== height) throw corrupt(place, `height ${height}`, `height ${stored.header.height}`)
   return stored
 }
+
+function decodeBlock(height: number, head: string, body: string | undefined): Block {
+  const place = `level body of height ${height}`
+  if (body === undefined) throw corrupt(place, 'the transactions of the block', 'nothing')
+  const { header, signature } = decodeHeader(head, height)
+  const transactions: readonly Transaction[] = decodeText(place, body, bodyShape)
+  if (transactions.length === header.tx_count) return { header, signature, transactions }
+  throw corrupt(place, `${header.tx_count} transactions`, `${transactions.length}`)
+}
+
+const decodeHeight = (place: string, text: string | undefined): number | undefined =>
+  text === undefined ? undefined : decodeInteger(place, text)
 
 /** The height of a `heightKey`. */
 function decodeHeightKey(key: string): number {

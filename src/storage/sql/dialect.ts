@@ -1,4 +1,4 @@
-import type { RawBuilder, Transaction } from 'kysely'
+import type { Kysely, RawBuilder, Transaction } from 'kysely'
 import type { Database, Schema } from './schema.ts'
 
 export type WriteTransaction = Transaction<Schema>
@@ -36,6 +36,12 @@ export interface SqlDialect {
   isUniqueViolation(error: unknown): boolean
   /** True if the same can succeed when it is tried again. */
   isRetryable(error: unknown): boolean
+  /** The bytes of a column of text that others wrote: nobody knows whether they are UTF-8. */
+  bytesOf(column: string): RawBuilder<Uint8Array | ArrayBuffer>
+  /** Part of a migration: whoever inserts into this table tells `channel`, once it has committed, if the database can do that. */
+  notifyOfInserts(db: Kysely<unknown>, table: keyof Schema, channel: string): Promise<void>
+  /** Calls `wake` when somebody has told `channel`, and when that may have been missed. Gives what ends it. */
+  listen(channel: string, wake: () => void): () => Promise<void>
   /** What must happen before the last connection goes. */
   beforeClose(db: Database): Promise<void>
 }

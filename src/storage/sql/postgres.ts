@@ -11,6 +11,7 @@ import type { MarketStore } from '../../ports/market-store.ts'
 import { driverCodes, storeGuard } from '../failure.ts'
 import { serialTasks } from '../serial.ts'
 import type { RowBatch, SqlDialect, SqlValue, WriteTransaction } from './dialect.ts'
+import { listenTo } from './postgres-listen.ts'
 import { createPool, SCHEMA } from './postgres-pool.ts'
 import type { Schema } from './schema.ts'
 import { createSqlStore } from './store.ts'
@@ -24,7 +25,7 @@ import { createSqlStore } from './store.ts'
  */
 export async function openPostgres(url: string): Promise<MarketStore> {
   const pool = await storeGuard('sql', isRetryable)('open', () => Promise.resolve(createPool(url)))()
-  return await createSqlStore(new Kysely<Schema>({ dialect: new OneWriterDialect({ pool }) }), postgresDialect())
+  return await createSqlStore(new Kysely<Schema>({ dialect: new OneWriterDialect({ pool }) }), postgresDialect(url))
 }
 
 /** Names the lock of those who write to this database: the first bytes of SHA-256("solar-node writer"). */
@@ -70,7 +71,7 @@ class OneWriterDialect extends PostgresDialect {
 }
 
 /** The dialect of one store: its writers queue here, so that only one connection of the pool ever waits for the lock. */
-export function postgresDialect(): SqlDialect {
+export function postgresDialect(url: string): SqlDialect {
   const inTurn = serialTasks()
   return {
     migrationSchema: SCHEMA,
@@ -84,6 +85,9 @@ export function postgresDialect(): SqlDialect {
       insertMany(trx, batch, ` on conflict do nothing returning ${returning.map(quoted).join(', ')}`),
     isUniqueViolation: (error) => driverCodes(error).includes('23505'),
     isRetryable,
+    bytesOf: (column) => sql`convert_to(${sql.ref(column)}, 'UTF8')`,
+    notifyOfInserts,
+    listen: (channel, wake) => listenTo(url, channel, wake),
     beforeClose: () => Promise.resolve(),
   }
 }
@@ -122,6 +126,19 @@ async function insertMany<Returned>(
   const parameters = [JSON.stringify(records), ...Object.values(shared)]
   const query = CompiledQuery.raw(statement, parameters) as CompiledQuery<Returned>
   return (await trx.executeQuery(query)).rows
+}
+
+/** Once for each statement, whatever the number of its rows; the server tells when, and only if, its transaction has committed. */
+async function notifyOfInserts(db: Kysely<unknown>, table: keyof Schema, channel: string): Promise<void> {
+  const name = sql.id(`${table}_written`)
+  await sql`
+    create function ${name}() returns trigger language plpgsql as $$
+    begin
+      perform pg_catalog.pg_notify(${sql.lit(channel)}, '');
+      return null;
+    end $$`.execute(db)
+  await sql`
+    create trigger ${name} after insert on ${sql.id(table)} for each statement execute function ${name}()`.execute(db)
 }
 
 const quoted = (name: string): string => `"${name}"`

@@ -117,6 +117,11 @@ export const sqliteDialect: SqlDialect = {
   isUniqueViolation: (error) =>
     driverCodes(error).some((code) => code === 'SQLITE_CONSTRAINT_PRIMARYKEY' || code === 'SQLITE_CONSTRAINT_UNIQUE'),
   isRetryable,
+  // The driver ends the process at text that is not UTF-8.
+  bytesOf: (column) => sql`cast(${sql.ref(column)} as blob)`,
+  // SQLite tells nobody: who wants to know of rows asks again and again.
+  notifyOfInserts: () => Promise.resolve(),
+  listen: () => () => Promise.resolve(),
   // Moves the log into the file, so that the file alone is whole while the node is down.
   beforeClose: async (db) => {
     await sql`PRAGMA wal_checkpoint(TRUNCATE)`.execute(db)

@@ -56,6 +56,7 @@ describe('config/load', () => {
         voters: [],
         validators: [],
       },
+      outboxPollMs: 1_000,
       minTradeMicro: 10_000n,
       priceBand: undefined,
       witnesses: [],
@@ -159,6 +160,7 @@ amount_decimals: 2
 min_trade_kwh: 0.25
 feed_in_price: 0.08
 retail_price: "0.3"
+outbox_poll: 0.5
 rate_limit: 500
 log_level: debug
 voters:
@@ -172,6 +174,7 @@ voters:
     assert.deepEqual(config.database, { kind: 'sqlite', path: join(folder, 'other.db') })
     assert.equal(config.tickIntervalMs, 500)
     assert.equal(config.minTradeMicro, 250_000n)
+    assert.equal(config.outboxPollMs, 500)
     assert.deepEqual(config.priceBand, { feedInMicro: 80_000n, retailMicro: 300_000n })
     assert.deepEqual(config.genesis, {
       name: 'Sun street',
@@ -205,6 +208,9 @@ voters:
     ['tick', '0'],
     ['tick', '1e3'],
     ['tick', '86401'],
+    ['outbox_poll', 'off'],
+    ['outbox_poll', '0.09'],
+    ['outbox_poll', '3601'],
     ['http', '8080'],
     ['http', 'localhost:65536'],
     ['http', '[zz]:80'],

@@ -253,6 +253,25 @@ describe('a replica', () => {
     assert.equal(await accused, 'v1')
   })
 
+  it('chooses anew when its move has made a block final: acks up to that block weigh no more', async () => {
+    await start()
+    const base = street.start.grow('t0')
+    const { low, high } = rivals(base)
+    await node.acceptAll(low)
+    await node.acceptAll(high)
+    // Each of the four is on one side; v2 and v4 had acked what both sides share.
+    const acks = [
+      ...['v2', 'v4'].map((id) => street.vote(id, base.tip)),
+      ...['v1', 'v3'].map((id) => street.vote(id, high.tip)),
+    ]
+    await Promise.all(
+      [...acks, ...['v2', 'v4'].map((id) => street.vote(id, low.tip))].map((vote) => node.votes.cast(vote)),
+    )
+    await node.replica.reconsider()
+    assert.equal(node.finalizer.finalHeight, 0)
+    await assertChainIs(low)
+  })
+
   it('leaves no block that became final while it weighed another branch', async () => {
     const { low, high } = rivals(street.start.grow('t0'))
     folder = await replicaFolder(street)
@@ -355,6 +374,25 @@ describe('a replica', () => {
     assert.deepEqual(await node.store.chain.besideChain(low.at(1).hash), low.blocks[1]!)
     assert.equal(await node.acceptAll(low), 'beside')
     await node.cast(street.vote('v2', low.at(1)), street.vote('v3', low.at(1)))
+    await assertChainIs(low)
+  })
+
+  it('takes up a branch again that it kept before a restart, whole, unless a block beside it is final', async () => {
+    await start()
+    const base = street.start.grow('t0')
+    const { low, high } = rivals(base, 2)
+    await node.acceptAll(low)
+    await node.acceptAll(high)
+    node = await folder.open()
+    await node.replica.recall(high.tip.hash)
+    for (const height of [1, 2]) assert.ok(await node.replica.knows(high.at(height).hash))
+    await assertChainIs(low)
+    await node.replica.recall(low.tip.hash)
+    await node.replica.recall('f'.repeat(64))
+    await node.cast(...['v1', 'v2', 'v3'].map((id) => street.vote(id, low.at(1))))
+    node = await folder.open()
+    await node.replica.recall(high.tip.hash)
+    assert.equal(await node.replica.knows(high.at(1).hash), false)
     await assertChainIs(low)
   })
 

@@ -170,7 +170,7 @@ describe('the PostgreSQL database', () => {
     await holder.connect()
     await holder.query('begin; lock table solar_node.ticks in exclusive mode')
     const waits = query(database.url, `set lock_timeout = 1; lock table solar_node.ticks in exclusive mode`)
-    await assert.rejects(waits, (error) => postgresDialect().isRetryable(error))
+    await assert.rejects(waits, (error) => postgresDialect(database.url).isRetryable(error))
     await holder.end()
 
     const { password } = new URL(database.url)
