@@ -147,7 +147,7 @@ export const MUTATIONS: readonly Mutation[] = [
         to: '          await evaluate()',
       },
     ],
-    seed: 0,
+    seed: 16,
   },
   {
     rule: 'both acks of a double voter count, each on its branch',
@@ -202,7 +202,7 @@ export const MUTATIONS: readonly Mutation[] = [
         to: 'return verdict.ok ? VALID : VALID',
       },
     ],
-    seed: 0,
+    seed: 8,
   },
   {
     rule: 'the most acks choose the branch',

@@ -102,7 +102,8 @@ function killedBeside(
   { kills, lateCommit }: { readonly kills: readonly (PlannedKill | null)[]; readonly lateCommit: boolean },
 ): void {
   describe(`an authority that is killed while ${WRITERS} writers fill the outbox in ${name}`, function () {
-    this.timeout(240_000)
+    // 31 s on PostgreSQL and 10 s on SQLite when measured; minutes where many others use the machine too.
+    this.timeout(600_000)
     let folder: Awaited<ReturnType<typeof tempDir>>
     let place: Place
     let lives: Lives
@@ -173,7 +174,7 @@ function killedBeside(
         // It has the lowest number of all, and commits last.
         await slow.commit()
         await slow.close()
-        await eventually('the slow one is sealed', async () => (await looks.rows())[0]?.done_at != null, 10_000)
+        await eventually('the slow one is sealed', async () => (await looks.rows())[0]?.done_at != null, 60_000)
         const sealed = await chain()
         assert.equal(sealed.pop(), 'slow')
         checkOrder(sealed, committed)

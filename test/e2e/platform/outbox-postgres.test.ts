@@ -11,13 +11,13 @@ import { documentedSql, statementOf } from './example.ts'
 /** As long as a setting can say: what is found in time was not found by looking. */
 const NEVER_S = 3_600
 /** Far below that, and enough for a machine that is busy. */
-const SOON_MS = 10_000
+const SOON_MS = 30_000
 
 const tick = (n: number) => tickOf(n, tradeRow(`${n}.0`, 'ann', 'ben'))
 const INSERT = 'insert into solar_node.ledger_outbox (tick) values ($1)'
 
 describe('an outbox in PostgreSQL', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
   let database: TempDatabase
   let community: Community
   let platform: PlatformDatabase

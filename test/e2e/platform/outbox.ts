@@ -16,6 +16,8 @@ export interface OutboxPlace {
 const tick = (n: number, ...rows: readonly object[]) =>
   tickOf(n, ...(rows.length === 0 ? [tradeRow(`${n}.0`, 'ann', 'ben')] : rows))
 const HOUR_MS = 3_600_000
+/** Much more than it takes, also where many others use the machine. */
+const PATIENCE_MS = 30_000
 
 type BadRow = readonly [what: string, row: () => string | object, code: string, reason: RegExp]
 /** Beside a sealed tick 0 with the trade 0.0 of 1.5 kWh. */
@@ -85,10 +87,14 @@ export function outboxBehaviour(name: string, open: () => Promise<OutboxPlace>):
     /** All rows, once none of them waits any more. */
     async function settled(): Promise<readonly OutboxRow[]> {
       let rows: readonly OutboxRow[] = []
-      await eventually('no row waits', async () => {
-        rows = await platform.rows()
-        return rows.every(({ done_at, error_code }) => done_at !== null || error_code !== null)
-      })
+      await eventually(
+        'no row waits',
+        async () => {
+          rows = await platform.rows()
+          return rows.every(({ done_at, error_code }) => done_at !== null || error_code !== null)
+        },
+        PATIENCE_MS,
+      )
       return rows
     }
 
@@ -184,7 +190,7 @@ export function outboxBehaviour(name: string, open: () => Promise<OutboxPlace>):
       await settled()
       const retry = 'update ledger_outbox set error_code = null, error_reason = null where error_code is not null'
       await platform.execute(retry)
-      await eventually('it is parked again', () => alarms.length === 2)
+      await eventually('it is parked again', () => alarms.length === 2, PATIENCE_MS)
       await platform.execute(retry.replace('set ', `set tick = replace(tick, '"9"', '"0.3"'), `))
       const [{ block_hash } = assert.fail()] = await settled()
       assert.deepEqual([block_hash], await hashes())

@@ -2,11 +2,18 @@ import assert from 'node:assert/strict'
 import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { openHighWaterFile } from '../../../src/keys/high-water-file.ts'
 import { DATA_FILES } from '../../../src/node/data-directory.ts'
 import type { TickAnswer } from '../../../src/ports/ledger.ts'
 import { eventually } from '../../helpers/network.ts'
 import { query, tempDatabase, type PostgresServer } from '../../helpers/postgres.ts'
-import { createProcessNetwork, getJson, type ProcessNetwork, type ProcessNode } from '../../helpers/process-network.ts'
+import {
+  createProcessNetwork,
+  getJson,
+  tipHeight,
+  type ProcessNetwork,
+  type ProcessNode,
+} from '../../helpers/process-network.ts'
 import type { LayOut } from '../../helpers/validator-network.ts'
 
 export type Name = 'authority' | 'second'
@@ -95,6 +102,10 @@ export async function createPair(options: LayOut, server?: PostgresServer): Prom
         assert.deepEqual((await getJson<{ evidence: unknown[] }>({ url }, '/evidence')).evidence, [])
       }
       const names = [...running.keys()]
+      const tip = answers.size - 1
+      for (const [name, node] of running) {
+        await eventually(`${name} has block ${tip}`, async () => (await tipHeight(node)) === tip)
+      }
       await stopBoth()
       const rows = await query<{ height: string; block_hash: string; tick_id: string }>(
         database.url,
@@ -112,6 +123,9 @@ export async function createPair(options: LayOut, server?: PostgresServer): Prom
       for (const name of names) {
         const { code, stdout } = await network.run('audit', '--data', join(network.folder, name), ...flags)
         assert.deepEqual([code, stdout.endsWith(': clean\n')], [0, true], stdout)
+        const highWater = await openHighWaterFile(join(network.folder, name, DATA_FILES.highWater))
+        assert.deepEqual(highWater.mark, rows.length === 0 ? null : { height: tip, hash: rows[tip]?.block_hash })
+        await highWater.close()
       }
     },
 
@@ -131,6 +145,7 @@ export async function shareTokens(folder: string): Promise<void> {
 interface CallAnswer {
   readonly status: number
   readonly json: unknown
+  readonly retryAfter: string | null
 }
 
 /** One call; `undefined` if there is no answer in time, as of a process that stands still. */
@@ -143,7 +158,9 @@ export async function call(
     const headers = { authorization: `Bearer ${post?.token ?? ''}`, 'content-type': 'application/json' }
     const init = post === undefined ? { signal } : { method: 'POST', headers, body: post.body, signal }
     const response = await fetch(url, init)
-    return { status: response.status, json: await response.json() }
+    const text = await response.text()
+    const json: unknown = text === '' ? null : JSON.parse(text)
+    return { status: response.status, json, retryAfter: response.headers.get('retry-after') }
   } catch {
     return undefined
   }
