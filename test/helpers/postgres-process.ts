@@ -3,8 +3,8 @@
  * when standard input is closed: whoever started it may be gone in any way, also killed.
  *
  * Standard output: one JSON line `{port, password}` when it takes connections, then `{done: true}` for each line `crash` or
- * `start` on standard input. Arguments: `durable` keeps fsync on, as a benchmark needs it; `tls` offers TLS, with the
- * certificate of the folder `tls`, which is for localhost.
+ * `start` on standard input. Arguments: `durable` keeps fsync on, as a benchmark needs it; `tls=FOLDER` offers TLS,
+ * with the server.crt and server.key of that folder.
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -19,6 +19,7 @@ import { freePorts } from './processes.ts'
 
 const READY = 'database system is ready to accept connections'
 const PORT_TRIES = 5
+const TLS = 'tls='
 /** Folders are named by the process that made them, so that the next one can tell which are left over. */
 const FOLDER = 'solar-node-postgres-'
 
@@ -112,10 +113,10 @@ async function createCluster(): Promise<void> {
 }
 
 /** The files that the server insists on owning; gives its flags. */
-async function offerTls(): Promise<readonly string[]> {
+async function offerTls(source: string): Promise<readonly string[]> {
   const files = ['server.crt', 'server.key'].map((name) => join(folder.path, name))
   for (const file of files) {
-    await cp(fileURLToPath(new URL(`tls/${basename(file)}`, import.meta.url)), file)
+    await cp(join(source, basename(file)), file)
     await chmod(file, 0o600)
     if (owner !== undefined) await chown(file, owner.uid, owner.gid)
   }
@@ -155,7 +156,8 @@ async function stopServer(): Promise<void> {
 }
 
 await createCluster()
-const tls = process.argv.includes('tls') ? await offerTls() : []
+const tlsSource = process.argv.find((argument) => argument.startsWith(TLS))?.slice(TLS.length)
+const tls = tlsSource === undefined ? [] : await offerTls(tlsSource)
 const port = await startSomewhere()
 const say = (event: object) => process.stdout.write(`${JSON.stringify(event)}\n`)
 say({ port, password })

@@ -27,9 +27,12 @@ export interface TempDatabase {
 
 const PROCESS = fileURLToPath(new URL('postgres-process.ts', import.meta.url))
 
-/** Starts a server of its own. `durable`: with fsync, as in production; `tls`: it offers TLS. */
-export async function startPostgres({ durable = false, tls = false } = {}): Promise<PostgresServer> {
-  const args = ['--import=tsx', PROCESS, ...(durable ? ['durable'] : []), ...(tls ? ['tls'] : [])]
+/** Starts a server of its own. `durable`: with fsync, as in production; `tls`: a folder with the server.crt and server.key of a TLS server. */
+export async function startPostgres({
+  durable = false,
+  tls,
+}: { durable?: boolean; tls?: string } = {}): Promise<PostgresServer> {
+  const args = ['--import=tsx', PROCESS, ...(durable ? ['durable'] : []), ...(tls === undefined ? [] : [`tls=${tls}`])]
   // In a group of its own: the Ctrl-C that ends the tests must not end it before it has cleaned up.
   const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'], detached: true })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()

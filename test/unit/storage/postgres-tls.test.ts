@@ -1,22 +1,41 @@
 import assert from 'node:assert/strict'
-import { fileURLToPath } from 'node:url'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { generate, type SelfsignedOptions } from 'selfsigned'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { openPostgresSession } from '../../../src/storage/sql/postgres-session.ts'
 import { sharedPostgres, startPostgres, type PostgresServer } from '../../helpers/postgres.ts'
+import { tempDir } from '../../helpers/temp.ts'
 
 const LIMIT_MS = 5_000
-const CA = encodeURIComponent(fileURLToPath(new URL('../../helpers/tls/server.crt', import.meta.url)))
+/** Of a certificate for localhost that is its own authority. */
+const EXTENSIONS: SelfsignedOptions['extensions'] = [
+  { name: 'basicConstraints', cA: true },
+  { name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] },
+]
 
 describe('TLS to PostgreSQL', function () {
   this.timeout(60_000)
   let server: PostgresServer
   let plain: PostgresServer
+  let folder: Awaited<ReturnType<typeof tempDir>>
+  let ca: string
 
   before(async () => {
     plain = await sharedPostgres()
-    server = await startPostgres({ tls: true })
+    folder = await tempDir()
+    const subject = [{ name: 'commonName', value: 'test server of solar-node' }]
+    const made = await generate(subject, { keyType: 'ec', algorithm: 'sha256', extensions: EXTENSIONS })
+    const certificate = join(folder.path, 'server.crt')
+    await writeFile(certificate, made.cert)
+    await writeFile(join(folder.path, 'server.key'), made.private, { mode: 0o600 })
+    ca = encodeURIComponent(certificate)
+    server = await startPostgres({ tls: folder.path })
   })
-  after(() => server.stop())
+  after(async () => {
+    await server.stop()
+    await folder.remove()
+  })
 
   /** Whether the connection of this URL is encrypted. */
   async function isEncrypted(parameters: string, host = '127.0.0.1', to = server): Promise<boolean | undefined> {
@@ -37,9 +56,9 @@ describe('TLS to PostgreSQL', function () {
   })
 
   it('checks the certificate with verify-ca, and the name of the host too with verify-full', async () => {
-    assert.equal(await isEncrypted(`?sslmode=verify-ca&sslrootcert=${CA}`), true)
-    assert.equal(await isEncrypted(`?sslmode=verify-full&sslrootcert=${CA}`, 'localhost'), true)
-    await refused(isEncrypted(`?sslmode=verify-full&sslrootcert=${CA}`), /does not match certificate/)
+    assert.equal(await isEncrypted(`?sslmode=verify-ca&sslrootcert=${ca}`), true)
+    assert.equal(await isEncrypted(`?sslmode=verify-full&sslrootcert=${ca}`, 'localhost'), true)
+    await refused(isEncrypted(`?sslmode=verify-full&sslrootcert=${ca}`), /does not match certificate/)
     await refused(isEncrypted('?sslmode=verify-full', 'localhost'), /self-signed certificate/)
     await refused(isEncrypted('?sslmode=verify-ca'), /requires specifying a CA/)
   })
