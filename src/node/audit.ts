@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises'
 import { auditStores, type AuditReport } from '../engine/audit.ts'
-import { openChainStore } from '../storage/level/chain-store.ts'
 import { openSqlite } from '../storage/sql/sqlite.ts'
+import { openChainFiles } from './chain-files.ts'
 import { openDataDirectory } from './data-directory.ts'
 import { nodeError } from './errors.ts'
 import { readGenesisFile } from './genesis-file.ts'
@@ -30,7 +30,7 @@ export async function auditDirectory(
     const { genesis } = await readGenesisFile(directory.file('genesis'))
     const store = await openSqlite(databasePath)
     try {
-      const chainStore = await openChainStore(directory.file('level'))
+      const chainStore = await openChainFiles(directory)
       try {
         return await auditStores({ genesis, store, chainStore, onProgress })
       } finally {

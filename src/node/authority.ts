@@ -33,8 +33,8 @@ import type { Miner } from '../ports/miner.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { hashHeader } from '../protocol/header.ts'
-import { openChainStore } from '../storage/level/chain-store.ts'
 import { openSqlite } from '../storage/sql/sqlite.ts'
+import { openChainFiles } from './chain-files.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
 import { openDataDirectory } from './data-directory.ts'
 import type { OnPart } from './lifecycle.ts'
@@ -100,7 +100,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     shutdown.opened('SQL', () => sql.close())
     await sql.bindChain(chainId)
     const store = parts.wrapMarketStore?.(sql) ?? sql
-    const level = await openChainStore(directory.file('level'))
+    const level = await openChainFiles(directory)
     shutdown.opened('LevelDB', () => level.close())
     const chain = await Chain.open(genesis, parts.wrapChainStore?.(level) ?? level)
     const highWater = await openHighWaterFile(directory.file('highWater'))

@@ -23,7 +23,8 @@ import type { Witness } from '../ports/witness.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { cosignerName } from '../protocol/checkpoint.ts'
 import type { Genesis } from '../protocol/genesis.ts'
-import { openReplicaStore, type ReplicaStore } from '../storage/level/replica-store.ts'
+import type { ReplicaStore } from '../storage/level/replica-store.ts'
+import { openReplicaFiles } from './chain-files.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
 import { openDataDirectory } from './data-directory.ts'
 import { logLedgerEvent } from './event-log.ts'
@@ -241,7 +242,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     const directory = await openDataDirectory(config.dataDirectory)
     shutdown.opened('data directory', () => directory.close())
     const files = await ensureValidatorFiles(directory, config, { randomBytes })
-    const store = await openReplicaStore(directory.file('level'))
+    const store = await openReplicaFiles(directory)
     shutdown.opened('LevelDB', () => store.close())
     joinInBackground(store, files)
     return { dataDirectory: directory.path, publicKey: files.validatorKey.publicKey }

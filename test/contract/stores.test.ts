@@ -1,4 +1,4 @@
-import { tempChainStore, tempLightStore, tempSqlite } from '../helpers/stores.ts'
+import { tempArchivedChainStore, tempChainStore, tempLightStore, tempSqlite } from '../helpers/stores.ts'
 import { chainStoreContract } from './chain-store.ts'
 import { rewindContract } from './chain-store-rewind.ts'
 import { evidenceStoreContract } from './evidence-store.ts'
@@ -14,6 +14,7 @@ marketStoreContract('SQLite', tempSqlite)
 marketStoreRegistryContract('SQLite', tempSqlite)
 marketStoreRestoreContract('SQLite', tempSqlite)
 chainStoreContract('LevelDB', tempChainStore)
+chainStoreContract('LevelDB with old bodies in an archive', tempArchivedChainStore)
 chainStoreContract('LevelDB of a validator', replicaChain)
 rewindContract('LevelDB', tempChainStore)
 lightStoreContract('LevelDB', tempLightStore)

@@ -3,18 +3,17 @@ import { ledgerError } from '../../ports/errors.ts'
 import { blockShape, type Block } from '../../protocol/block.ts'
 import type { Hash } from '../../protocol/bytes.ts'
 import { canonicalText } from '../../protocol/canonical-json.ts'
-import { hashHeader, headerShape } from '../../protocol/header.ts'
+import { hashHeader } from '../../protocol/header.ts'
 import { appendedNodes, historyLeaf, rootSubtrees, type Subtree } from '../../protocol/history.ts'
-import { MAX_TRANSACTIONS_PER_BLOCK } from '../../protocol/limits.ts'
-import { array, hash32, object, refuse, signatureHex } from '../../protocol/shape.ts'
-import { hashTransaction, transactionShape, type Transaction } from '../../protocol/transaction.ts'
+import { hash32, refuse } from '../../protocol/shape.ts'
+import { hashTransaction } from '../../protocol/transaction.ts'
+import type { BodyArchive } from '../../ports/retention.ts'
 import { corrupt, decodeText, decodeValue } from '../decode.ts'
 import { serialTasks } from '../serial.ts'
+import { ArchivedBodies, type ArchivePlace } from './archived-bodies.ts'
+import { decodeBody, decodeHeader, decodeHeightKey, decodeInteger } from './block-values.ts'
 import { heightKey, keyOf, nodeKey, sortable } from './keyspaces.ts'
 import { guardLevel, openLevel, readText, type TextLevel } from './level.ts'
-
-const storedHeaderShape = object({ header: headerShape, signature: signatureHex, hash: hash32 })
-const bodyShape = array(transactionShape, MAX_TRANSACTIONS_PER_BLOCK)
 
 /** What an append needs of the chain before it: kept in memory, found again in the database whenever in doubt. */
 interface Tip {
@@ -23,14 +22,19 @@ interface Tip {
   readonly peaks: ReadonlyMap<number, Hash>
 }
 
+/** The blocks of one chain, the old ones in files if there is a place for them. */
+export type LevelChainStore = ChainStore & BodyArchive
+
 /**
  * Opens the blocks of one chain at a folder (Node) or under a database name (browsers). An append is one batch without
  * sync: after a power cut the last blocks may be missing, never half there. Throws `store_failed` or `corrupt`.
+ *
+ * @param archive without it nothing is archived, and bodies that were are missed
  */
-export async function openChainStore(location: string): Promise<ChainStore> {
+export async function openChainStore(location: string, archive?: ArchivePlace): Promise<LevelChainStore> {
   const db = await openLevel(location)
   try {
-    return await chainStore(db)
+    return await chainStore(db, archive)
   } catch (error) {
     await db.close()
     throw error
@@ -38,8 +42,10 @@ export async function openChainStore(location: string): Promise<ChainStore> {
 }
 
 /** The blocks in a database that is open; the store closes it. */
-export async function chainStore(db: TextLevel): Promise<ChainStore> {
-  const chain = new LevelChain(db)
+export async function chainStore(db: TextLevel, archive?: ArchivePlace): Promise<LevelChainStore> {
+  const open = guardLevel('open', async () => archive && (await ArchivedBodies.open(db, archive)))
+  const archived = await open()
+  const chain = new LevelChain(db, archived)
   await guardLevel('open', () => chain.tip())()
   const inTurn = serialTasks()
   return {
@@ -57,17 +63,21 @@ export async function chainStore(db: TextLevel): Promise<ChainStore> {
     putBeside: guardLevel('putBeside', (block, hash) => inTurn(() => chain.putBeside(block, hash))),
     besideChain: guardLevel('besideChain', (hash) => chain.besideChain(hash)),
     historyNodes: guardLevel('historyNodes', (subtrees) => chain.historyNodes(subtrees)),
+    archivedSize: () => archived?.size ?? 0,
+    archive: guardLevel('archive', async (end) => await archived?.archive(end)),
     close: guardLevel('close', () => inTurn(() => db.close())),
   }
 }
 
 class LevelChain {
   readonly #db: TextLevel
+  readonly #archived: Pick<ArchivedBodies, 'body'> | undefined
   /** `undefined` before the first look and after a failed append, which may have been written all the same. */
   #tip: Promise<Tip> | undefined
 
-  constructor(db: TextLevel) {
+  constructor(db: TextLevel, archived: Pick<ArchivedBodies, 'body'> | undefined) {
     this.#db = db
+    this.#archived = archived
   }
 
   tip(): Promise<Tip> {
@@ -137,12 +147,13 @@ class LevelChain {
   }
 
   async block(height: number): Promise<Block | undefined> {
-    const [head, body] = await this.#db.getMany([heightKey('header', height), heightKey('body', height)])
+    const [head, stored] = await this.#db.getMany([heightKey('header', height), heightKey('body', height)])
     if (head === undefined) return undefined
     const place = `level body of height ${height}`
+    const body = stored ?? (await this.#archived?.body(height))
     if (body === undefined) throw corrupt(place, 'the transactions of the block', 'nothing')
     const { header, signature } = decodeHeader(head, height)
-    const transactions: readonly Transaction[] = decodeText(place, body, bodyShape)
+    const transactions = decodeBody(place, body)
     if (transactions.length !== header.tx_count) {
       throw corrupt(place, `${header.tx_count} transactions`, `${transactions.length}`)
     }
@@ -262,26 +273,4 @@ function readPeak(peaks: ReadonlyMap<number, Hash>, level: number): Hash {
   const hash = peaks.get(level)
   if (hash === undefined) throw corrupt(`level history peak ${level}`, 'a complete subtree', 'nothing')
   return hash
-}
-
-function decodeHeader(text: string, height: number): StoredHeader {
-  const place = `level header of height ${height}`
-  const stored = decodeText(place, text, storedHeaderShape)
-  if (stored.header.height !== height) throw corrupt(place, `height ${height}`, `height ${stored.header.height}`)
-  return stored
-}
-
-/** The height of a `heightKey`. */
-function decodeHeightKey(key: string): number {
-  const height = Number.parseInt(key.slice(1), 16)
-  if (!Number.isSafeInteger(height) || key.slice(1) !== sortable(height)) {
-    throw corrupt(`level ${key}`, 'the key of a height', key)
-  }
-  return height
-}
-
-function decodeInteger(place: string, text: string): number {
-  const value = Number(text)
-  if (!/^[0-9]+$/.test(text) || !Number.isSafeInteger(value)) throw corrupt(place, 'an integer', JSON.stringify(text))
-  return value
 }
