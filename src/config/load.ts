@@ -73,6 +73,7 @@ function authorityConfig(settings: Settings): AuthorityConfig {
     priceBand: priceBand(values),
     witnesses: values.witnesses,
     rateLimitPerSecond: values.rate_limit,
+    archiveAfterMs: values.archive_after,
     passphraseFile: optionalPath(values.passphrase_file),
     logLevel: values.log_level,
   }
@@ -109,6 +110,7 @@ function validatorConfig(settings: Settings): ValidatorConfig {
     chainId: values.chain,
     allowedChanges: values.allow_changes,
     rateLimitPerSecond: values.rate_limit,
+    archiveAfterMs: values.archive_after,
     passphraseFile: optionalPath(values.passphrase_file),
     logLevel: values.log_level,
   }

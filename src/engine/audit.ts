@@ -48,8 +48,12 @@ interface Auditor extends AuditParts {
  */
 export async function auditStores(parts: AuditParts): Promise<AuditReport> {
   const findings: Finding[] = []
+  // A file of many blocks that cannot be read is one finding.
+  const noted = new Set<string>()
   const note: Note = (place, expected, found) => {
-    if (findings.length < MAX_FINDINGS) findings.push({ place, expected, found })
+    const key = [place, expected, found].join('\n')
+    if (findings.length < MAX_FINDINGS && !noted.has(key)) findings.push({ place, expected, found })
+    noted.add(key)
   }
   const levelSize = await parts.chainStore.size()
   const auditor = { ...parts, walker: createHeaderWalker(parts.genesis, note), note, levelSize }

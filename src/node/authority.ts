@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { AuthorityConfig } from '../config/types.ts'
+import { startArchiver } from '../engine/archiver.ts'
 import { createAuthorityLedger } from '../engine/authority-ledger.ts'
 import { openEvidencePool } from '../engine/evidence-pool.ts'
 import { fullSignerBefore } from '../engine/full-node-evidence.ts'
@@ -198,6 +199,13 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const metrics = createMetrics()
     metrics.setHeights(chain.tip?.header.height ?? null, finalizer.finalHeight < 0 ? null : finalizer.finalHeight)
     metrics.watchPeers(() => network.requests.peers().length)
+    const onArchived = (blocks: number) => metrics.setArchived(blocks)
+    onArchived(level.archivedSize())
+    if (config.archiveAfterMs !== 'off') {
+      const aging = { afterMs: config.archiveAfterMs, onArchived }
+      const archiver = startArchiver({ chain, archive: level, finalizer, clock, logger, ...aging })
+      shutdown.opened('archiver', () => archiver.stop())
+    }
     events.subscribe((event) => metrics.recordEvent(event, clock.now()))
     const node = () => ({
       mode: 'authority' as const,

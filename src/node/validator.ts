@@ -1,4 +1,5 @@
 import type { ValidatorConfig } from '../config/types.ts'
+import { startArchiver } from '../engine/archiver.ts'
 import { Chain } from '../engine/chain.ts'
 import { createCredentialSigner } from '../engine/block-fetcher.ts'
 import { openEvidencePool } from '../engine/evidence-pool.ts'
@@ -12,7 +13,7 @@ import { createValidatorLedger } from '../engine/validator-ledger.ts'
 import { createValidator } from '../engine/validator.ts'
 import { createWitness } from '../engine/witness.ts'
 import { roleOfToken } from '../http/access.ts'
-import { createMetrics } from '../http/metrics.ts'
+import { createMetrics, type Metrics } from '../http/metrics.ts'
 import { createValidatorHttpServer } from '../http/server.ts'
 import { createNodeNetwork } from '../network/node-network.ts'
 import type { PeerNetwork } from '../network/peer-network.ts'
@@ -187,7 +188,16 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     shutdown.opened('network', () => peers.stop())
     validator.start()
     await finalizer.evaluate()
-    const httpUrl = await serveHttp(ledger, witness, peers, finalizer.finalHeight, chain, files)
+    const metrics = createMetrics()
+    metrics.setHeights(chain.tip?.header.height ?? null, finalizer.finalHeight < 0 ? null : finalizer.finalHeight)
+    const onArchived = (blocks: number) => metrics.setArchived(blocks)
+    onArchived(store.chain.archivedSize())
+    if (config.archiveAfterMs !== 'off') {
+      const aging = { afterMs: config.archiveAfterMs, onArchived }
+      const archiver = startArchiver({ chain, archive: store.chain, finalizer, clock, logger, ...aging })
+      shutdown.opened('archiver', () => archiver.stop())
+    }
+    const httpUrl = await serveHttp(ledger, witness, peers, metrics, chain, files)
     return { chainId, httpUrl, multiaddrs: peers.multiaddrs(), ledger }
   }
 
@@ -195,12 +205,10 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     ledger: ChainLedger,
     witness: Witness,
     peers: PeerNetwork,
-    finalHeight: number,
+    metrics: Metrics,
     chain: Chain,
     files: ValidatorFiles,
   ): Promise<string | null> {
-    const metrics = createMetrics()
-    metrics.setHeights(chain.tip?.header.height ?? null, finalHeight < 0 ? null : finalHeight)
     metrics.watchPeers(() => peers.requests.peers().length)
     ledger.subscribe((event) => metrics.recordEvent(event, clock.now()))
     const node = () => ({

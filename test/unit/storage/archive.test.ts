@@ -50,10 +50,10 @@ describe('archive of old bodies', () => {
     const size = await store.size()
     await store.close()
     const db = await openLevel(level)
-    const bodies = await db.getMany(Array.from({ length: size }, (_, height) => heightKey('body', height)))
+    const keys = new Set(await db.keys().all())
     await db.close()
     await open()
-    return bodies.flatMap((body, height) => (body === undefined ? [] : [height]))
+    return Array.from({ length: size }, (_, height) => height).filter((height) => keys.has(heightKey('body', height)))
   }
 
   async function checkAll(to: number): Promise<void> {
