@@ -6,6 +6,7 @@ import { registerExport } from './commands/export.ts'
 import { registerGenesis } from './commands/genesis.ts'
 import { registerKeys } from './commands/keys.ts'
 import { registerProve } from './commands/prove.ts'
+import { registerRedact } from './commands/redact.ts'
 import { registerReplay } from './commands/replay.ts'
 import { registerRun } from './commands/run.ts'
 import { registerVerify } from './commands/verify.ts'
@@ -24,6 +25,7 @@ const commands: readonly RegisterCommand[] = [
   registerVerify,
   registerAudit,
   registerExport,
+  registerRedact,
   registerKeys,
   registerGenesis,
 ]

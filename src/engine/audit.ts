@@ -1,11 +1,12 @@
 import type { ChainStore } from '../ports/chain-store.ts'
 import type { BlockRow, MarketStore, StoredTick } from '../ports/market-store.ts'
-import { verifyBlockBody, type Block } from '../protocol/block.ts'
+import { verifyBlockBody, type ShownBlock } from '../protocol/block.ts'
+import type { Hash } from '../protocol/bytes.ts'
 import { canonicalText } from '../protocol/canonical-json.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import { hashHeader } from '../protocol/header.ts'
-import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
+import { leafOf, type ShownTransaction } from '../protocol/transaction.ts'
 import { createHeaderWalker, type HeaderWalker, type Note } from './audit-chain.ts'
 
 /** One value that is not what it should be. */
@@ -39,6 +40,8 @@ interface Auditor extends AuditParts {
   readonly note: Note
   /** Blocks in LevelDB. */
   readonly levelSize: number
+  /** tx_hash of each transaction whose body was removed, as SQL has recorded it. */
+  readonly redacted: ReadonlySet<Hash>
 }
 
 /**
@@ -56,7 +59,9 @@ export async function auditStores(parts: AuditParts): Promise<AuditReport> {
     noted.add(key)
   }
   const levelSize = await parts.chainStore.size()
-  const auditor = { ...parts, walker: createHeaderWalker(parts.genesis, note), note, levelSize }
+  const recorded = await readOrNote(note, () => parts.store.redactions())
+  const redacted = new Set(recorded?.map(({ tx_hash }) => tx_hash))
+  const auditor = { ...parts, redacted, walker: createHeaderWalker(parts.genesis, note), note, levelSize }
   let transactions = 0
   let height = 0
   for (; ; height++) {
@@ -90,7 +95,7 @@ async function readOrNote<T>(note: Note, read: () => Promise<T>): Promise<T | un
   }
 }
 
-const readLevel = ({ chainStore, note }: Auditor, height: number): Promise<Block | undefined> =>
+const readLevel = ({ chainStore, note }: Auditor, height: number): Promise<ShownBlock | undefined> =>
   readOrNote(note, () => chainStore.block(height))
 
 /** Gives back how many transactions SQL has for the block. */
@@ -99,7 +104,7 @@ async function auditBlock(auditor: Auditor, row: BlockRow): Promise<number> {
   const { header } = row.sealed
   const hash = hashHeader(header)
   if (hash !== row.block_hash) note(`SQL, block ${row.height}, block_hash`, hash, row.block_hash)
-  const bodyOf = (transactions: readonly Transaction[] | undefined) =>
+  const bodyOf = (transactions: readonly ShownTransaction[] | undefined) =>
     transactions && { transactions, verdict: verifyBlockBody(header, transactions, genesis) }
   const tick = await readOrNote(note, () => store.tick(row.tick_id))
   const block = await readLevel(auditor, row.height)
@@ -116,6 +121,8 @@ async function auditBlock(auditor: Auditor, row: BlockRow): Promise<number> {
   const inSql = tick?.transactions
   const sqlHolds = holds(`SQL, block ${row.height} (tick ${row.tick_id})`, sqlBody)
   if (sqlHolds && tick !== undefined) compareHashes(row.height, tick, note)
+  compareRedactions(auditor, `SQL, block ${row.height}`, inSql ?? [])
+  compareRedactions(auditor, `LevelDB, block ${row.height}`, block?.transactions ?? [])
   if (block === undefined) {
     if (row.height >= auditor.levelSize) note(`LevelDB, block ${row.height}`, 'a block', 'nothing')
     return inSql?.length ?? 0
@@ -134,21 +141,41 @@ async function auditBlock(auditor: Auditor, row: BlockRow): Promise<number> {
 /** SQL finds a transaction by its hash as well, and answers with it. */
 function compareHashes(height: number, { transactions, tx_hashes }: StoredTick, note: Note): void {
   for (const [index, transaction] of transactions.entries()) {
-    const expected = hashTransaction(transaction)
+    const expected = leafOf(transaction)
     const found = tx_hashes[index] ?? 'nothing'
-    if (found !== expected) note(`SQL, block ${height}, transaction ${transaction.id}, tx_hash`, expected, found)
+    if (found !== expected) note(`SQL, block ${height}, transaction ${nameOf(transaction)}, tx_hash`, expected, found)
+  }
+}
+
+/** A redacted transaction is known by its hash. */
+const nameOf = (tx: ShownTransaction): string => (tx.kind === 'redacted' ? tx.tx_hash : tx.id)
+
+/** Every hole has a record, and what has a record is a hole. */
+function compareRedactions(
+  { redacted, note }: Auditor,
+  place: string,
+  transactions: readonly ShownTransaction[],
+): void {
+  for (const tx of transactions) {
+    const isRecorded = redacted.size > 0 && redacted.has(leafOf(tx))
+    const at = `${place}, transaction ${nameOf(tx)}`
+    if (tx.kind === 'redacted' && !isRecorded) note(at, 'its body, or a record that it was redacted', 'a hash alone')
+    if (tx.kind !== 'redacted' && isRecorded) note(at, 'its hash alone: it was redacted', 'its body (redact it again)')
   }
 }
 
 /** What LevelDB finds a block, its transactions and its part of history proofs by. */
-async function auditIndexes(auditor: Auditor, row: BlockRow, transactions: readonly Transaction[]): Promise<void> {
+async function auditIndexes(auditor: Auditor, row: BlockRow, transactions: readonly ShownTransaction[]): Promise<void> {
   const { chainStore, walker, note } = auditor
   const height = String((await readOrNote(note, () => chainStore.heightOf(hashHeader(row.sealed.header)))) ?? 'nothing')
   if (height !== String(row.height)) note(`LevelDB, block ${row.height}, height by hash`, String(row.height), height)
   for (const [index, transaction] of transactions.entries()) {
-    const place = `LevelDB, block ${row.height}, transaction ${transaction.id}`
+    const place = `LevelDB, block ${row.height}, transaction ${nameOf(transaction)}`
     const expected = `block ${row.height}, position ${index}`
-    const keys = { id: { tx_id: transaction.id }, hash: { tx_hash: hashTransaction(transaction) } }
+    const keys = {
+      ...(transaction.kind !== 'redacted' && { id: { tx_id: transaction.id } }),
+      hash: { tx_hash: leafOf(transaction) },
+    }
     for (const [name, by] of Object.entries(keys)) {
       const at = await readOrNote(note, () => chainStore.locate(by))
       const found = at === undefined ? 'nothing' : `block ${at.height}, position ${at.index}`
@@ -168,7 +195,7 @@ async function auditIndexes(auditor: Auditor, row: BlockRow, transactions: reado
 async function auditCorrections(
   { chainStore, note }: Auditor,
   height: number,
-  transactions: readonly Transaction[],
+  transactions: readonly ShownTransaction[],
 ): Promise<void> {
   for (const [index, tx] of transactions.entries()) {
     if (tx.kind !== 'correction') continue
@@ -182,8 +209,8 @@ async function auditCorrections(
 /** Says which transaction and which field differ; the side that leads to the Merkle root is what is expected. */
 function compareTransactions(
   height: number,
-  inSql: readonly Transaction[],
-  inLevel: readonly Transaction[],
+  inSql: readonly ShownTransaction[],
+  inLevel: readonly ShownTransaction[],
   sqlHolds: boolean,
   note: Note,
 ): void {
@@ -191,9 +218,10 @@ function compareTransactions(
   for (let index = 0; index < Math.max(right.length, wrong.length); index++) {
     const expected = right[index]
     const found = wrong[index]
-    const place = `${side}, block ${height}, transaction ${expected?.id ?? found?.id ?? index}`
-    if (expected === undefined) note(place, 'nothing', found === undefined ? 'nothing' : hashTransaction(found))
-    else if (found === undefined) note(place, hashTransaction(expected), 'nothing')
+    const either = expected ?? found
+    const place = `${side}, block ${height}, transaction ${either === undefined ? index : nameOf(either)}`
+    if (expected === undefined) note(place, 'nothing', found === undefined ? 'nothing' : leafOf(found))
+    else if (found === undefined) note(place, leafOf(expected), 'nothing')
     else compareFields(place, expected, found, note)
   }
 }

@@ -14,7 +14,8 @@ import {
   signatureHex,
   timestampMs,
 } from '../protocol/shape.ts'
-import { transactionShape } from '../protocol/transaction.ts'
+import { redactionShape } from '../protocol/redaction.ts'
+import { shownTransactionShape } from '../protocol/transaction.ts'
 import { voteShape } from '../protocol/vote.ts'
 
 /**
@@ -27,14 +28,21 @@ export const firstLineShape = object({
   chain_id: hash32,
   genesis: genesisAsIs,
 })
-export const blockLineShape = object({
-  header: headerShape,
-  signature: signatureHex,
-  transactions: array(transactionShape, MAX_TRANSACTIONS_PER_BLOCK),
-  votes: array(voteShape, 1_000_000),
-  /** null while only proposed. */
-  finalized_at: nullable(timestampMs),
-})
+const redactionList = array(redactionShape, MAX_TRANSACTIONS_PER_BLOCK)
+export const blockLineShape = object(
+  {
+    header: headerShape,
+    signature: signatureHex,
+    transactions: array(shownTransactionShape, MAX_TRANSACTIONS_PER_BLOCK),
+    votes: array(voteShape, 1_000_000),
+    /** null while only proposed. */
+    finalized_at: nullable(timestampMs),
+  },
+  {
+    /** The records of the transactions whose bodies were removed, if there are any. */
+    redactions: redactionList,
+  },
+)
 export const endLineShape = object({ end: object({ blocks: integer(), final_height: nullable(blockHeight) }) })
 
 const PAGE = 100
@@ -43,13 +51,21 @@ const PAGE = 100
 export async function* exportChain(genesis: Genesis, store: MarketStore): AsyncGenerator<string> {
   yield canonicalText({ format: 'solar-node chain', version: 1, chain_id: chainIdOf(genesis), genesis })
   const final = await store.finalHeight()
+  const all = await store.redactions()
   let height = 0
   for (;;) {
     const rows = await store.blocks(height, PAGE)
     for (const { sealed, tick_id, block_hash, finalized_at } of rows) {
       const transactions = await store.transactionsOfTick(tick_id)
       const votes = await store.votesOf(block_hash)
-      yield canonicalText({ ...sealed, transactions, votes, finalized_at })
+      const redactions = all.filter(({ height: at }) => at === sealed.header.height)
+      yield canonicalText({
+        ...sealed,
+        transactions,
+        votes,
+        finalized_at,
+        ...(redactions.length > 0 && { redactions }),
+      })
     }
     height += rows.length
     if (rows.length < PAGE) break

@@ -5,13 +5,13 @@ import type { HighWater } from '../ports/high-water.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { BlockRow, MarketStore } from '../ports/market-store.ts'
 import type { Miner } from '../ports/miner.ts'
-import { assembleHeader, sealerOf, type Block, type CommittedTick } from '../protocol/block.ts'
+import { assembleHeader, sealerOf, type ShownBlock, type CommittedTick } from '../protocol/block.ts'
 import type { Hash, Hex } from '../protocol/bytes.ts'
 import { canonicalBytes } from '../protocol/canonical-json.ts'
 import { hashHeader, sealHeader, type SealedHeader } from '../protocol/header.ts'
 import type { Registry } from '../protocol/registry.ts'
 import type { SigningKey } from '../protocol/signature.ts'
-import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
+import { hashTransaction, leafOf, type Transaction } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
 import type { EventHub } from './events.ts'
 import type { Finalizer } from './finalizer.ts'
@@ -67,7 +67,7 @@ export interface Sealer {
   /** Throws `not_ready` while nothing may be sealed: a tick that could not be sealed is not to be committed. */
   checkAllowed(): void
   /** Puts a block on top that was sealed before, unless it is there. Throws as `PutBack.add`. */
-  restore(block: Block, from: string): Promise<void>
+  restore(block: ShownBlock, from: string): Promise<void>
   /** Seals the oldest unsealed tick; `undefined` if there is none. */
   proposeNext(): Promise<{ readonly tick: CommittedTick; readonly tip: Tip } | undefined>
 }
@@ -98,13 +98,13 @@ export function createSealer(parts: SealerParts): Sealer {
   /** Takes a fenced row into the chain store as it is stored, after checking it by every rule. */
   async function apply(row: BlockRow): Promise<void> {
     const transactions = await store.transactionsOfTick(row.tick_id)
-    const block: Block = { ...row.sealed, transactions }
+    const block: ShownBlock = { ...row.sealed, transactions }
     const verdict = chain.verify(block)
     if (!verdict.ok) {
       const place = `SQL, block ${row.height} (tick ${row.tick_id})`
       throw ledgerError('corrupt', { place, expected: 'a valid block', found: `${verdict.code}: ${verdict.reason}` })
     }
-    await chain.append(block, transactions.map(hashTransaction))
+    await chain.append(block, transactions.map(leafOf))
     logger.info({ height: row.height, hash: row.block_hash }, `block ${row.height} applied from the fence`)
   }
 

@@ -2,7 +2,8 @@ import type { PlatformRow, PlatformTick } from '../ports/ledger.ts'
 import type { StoredTick } from '../ports/market-store.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { sha256Hex } from '../protocol/hash.ts'
-import type { Transaction } from '../protocol/transaction.ts'
+import type { ShownTransaction } from '../protocol/transaction.ts'
+import { UNKNOWN_ID } from '../protocol/redaction.ts'
 import { differenceOfRows } from '../protocol/transaction-difference.ts'
 
 /** By what a repetition of a tick is recognised: what was asked for, without what this node adds to it. */
@@ -19,12 +20,18 @@ export const platformContent = ({ tick_id, timestamp, transactions }: PlatformTi
  * the parent, where the tick was late), so whoever asks again is compared row by row and not by the tick's time: the
  * rows with their own times are all that was sealed.
  */
-export const restoredContent = (tickId: string, rows: readonly (PlatformRow | Transaction)[]): Hash =>
+export const restoredContent = (tickId: string, rows: readonly (PlatformRow | ShownTransaction)[]): Hash =>
   contentHash(tickId, null, rows)
 
-/** True if a platform's tick is the one that is stored. */
+/** What is left of the content of a tick with a redacted row: the hash of all its rows would tell who guesses whether it is right. */
+const isRedacted = ({ transactions }: StoredTick): boolean => transactions.some(({ kind }) => kind === 'redacted')
+
+/** True if a platform's tick is the one that is stored; of a row that was redacted its id alone can be compared. */
 export const isSameContent = (stored: StoredTick, tick: PlatformTick, content: Hash): boolean =>
-  stored.content_hash === (stored.source === 'restored' ? restoredContent(tick.tick_id, tick.transactions) : content)
+  isRedacted(stored) && stored.source !== 'market'
+    ? differenceOfShown(stored, tick) === undefined
+    : stored.content_hash ===
+      (stored.source === 'restored' ? restoredContent(tick.tick_id, tick.transactions) : content)
 
 /** Says what differs between a committed tick and one that claims its id. */
 export function differenceOf(stored: StoredTick, tick: PlatformTick): string {
@@ -33,16 +40,34 @@ export function differenceOf(stored: StoredTick, tick: PlatformTick): string {
   if (stored.source === 'platform' && stored.timestamp !== tick.timestamp) {
     return `timestamp ${tick.timestamp}, committed is ${stored.timestamp}`
   }
-  const difference = differenceOfRows(stored.transactions, tick.transactions, ['tick_id', 'nonce'])
-  return difference ?? 'the order of fields or rows'
+  return differenceOfShown(stored, tick) ?? 'the order of fields or rows'
 }
 
-function contentHash(tickId: string, timestamp: number | null, rows: readonly (PlatformRow | Transaction)[]): Hash {
+/** What differs between the rows that are still there and those that claim to be the same; `undefined`: nothing. */
+function differenceOfShown({ transactions, tx_ids }: StoredTick, tick: PlatformTick): string | undefined {
+  const isGone = (index: number): boolean => transactions[index]?.kind === 'redacted'
+  const hidden = tick.transactions.findIndex(({ id }, index) => isGone(index) && !isIdOf(tx_ids[index], id))
+  if (hidden >= 0)
+    return `transaction ${tick.transactions[hidden]?.id ?? ''}: another one was committed, and redacted since`
+  const committed = transactions.map((tx, index) => (isGone(index) ? (tick.transactions[index] ?? tx) : tx))
+  return differenceOfRows(committed, tick.transactions, ['tick_id', 'nonce'])
+}
+
+/** A row that had no body when its block was put back has a name of this node's making: any id may have been its. */
+const isIdOf = (stored: string | undefined, id: string): boolean =>
+  stored === id || stored?.startsWith(UNKNOWN_ID) === true
+
+function contentHash(
+  tickId: string,
+  timestamp: number | null,
+  rows: readonly (PlatformRow | ShownTransaction)[],
+): Hash {
   return sha256Hex(JSON.stringify([tickId, timestamp, rows.map(valuesOf)]))
 }
 
 /** The values alone, in a fixed order: one JSON text of a whole tick costs a tenth of a canonical text for each row. */
-function valuesOf(row: PlatformRow | Transaction): readonly (string | number)[] {
+function valuesOf(row: PlatformRow | ShownTransaction): readonly (string | number)[] {
+  if (row.kind === 'redacted') return [row.kind, row.tx_hash]
   const { kind, id, timestamp } = row
   switch (kind) {
     case 'trade':

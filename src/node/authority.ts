@@ -13,6 +13,7 @@ import { createEventHub } from '../engine/events.ts'
 import { openFinalizer } from '../engine/finalizer.ts'
 import { createPeerHeaders } from '../engine/peer-headers.ts'
 import { createPutBack } from '../engine/put-back.ts'
+import { createAuthorityRedactor } from '../engine/redactor.ts'
 import { createRestorer } from '../engine/restorer.ts'
 import { createSealGuard } from '../engine/seal-guard.ts'
 import { createSealer } from '../engine/sealer.ts'
@@ -195,6 +196,13 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     // Mining takes long: under seal `work` what is committed is sealed once the node answers.
     if (genesis.seal !== 'work' && guard.reason() === undefined) await runner.recover()
     await finalizer.evaluate()
+    const redactor = createAuthorityRedactor({ store, blocks: level, clock, logger })
+    // A body that cannot be reached now (a file of the archive is missing) must not keep everybody from the rest.
+    await redactor
+      .catchUp()
+      .catch((error: unknown) =>
+        logger.error({ error }, 'NOT REDACTED: bodies that SQL says are gone are still in the blocks'),
+      )
 
     const metrics = createMetrics()
     metrics.setHeights(chain.tip?.header.height ?? null, finalizer.finalHeight < 0 ? null : finalizer.finalHeight)
@@ -218,6 +226,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       createHttpServer(
         {
           ledger,
+          redactor,
           node,
           readiness: () => [guard.reason()].filter((reason) => reason !== undefined),
           tokens: files.tokens.hashes,

@@ -10,17 +10,17 @@ import { serveFullNodePeers } from '../engine/full-node-peers.ts'
 import { askForOwnId } from '../engine/identity.ts'
 import { findGenesis } from '../engine/join-chain.ts'
 import { createValidatorLedger } from '../engine/validator-ledger.ts'
+import { createReplicaRedactor } from '../engine/redactor.ts'
 import { createValidator } from '../engine/validator.ts'
 import { createWitness } from '../engine/witness.ts'
 import { roleOfToken } from '../http/access.ts'
-import { createMetrics, type Metrics } from '../http/metrics.ts'
-import { createValidatorHttpServer } from '../http/server.ts'
+import { createMetrics } from '../http/metrics.ts'
+import { createValidatorHttpServer, type ValidatorHttpParts } from '../http/server.ts'
 import { createNodeNetwork } from '../network/node-network.ts'
 import type { PeerNetwork } from '../network/peer-network.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import type { ChainLedger } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
-import type { Witness } from '../ports/witness.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { cosignerName } from '../protocol/checkpoint.ts'
 import type { Genesis } from '../protocol/genesis.ts'
@@ -197,18 +197,18 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       const archiver = startArchiver({ chain, archive: store.chain, finalizer, clock, logger, ...aging })
       shutdown.opened('archiver', () => archiver.stop())
     }
-    const httpUrl = await serveHttp(ledger, witness, peers, metrics, chain, files)
+    const redactor = createReplicaRedactor({ chain, blocks: store.chain, finalizer, clock, logger })
+    const httpUrl = await serveHttp({ ledger, redactor, witness, metrics }, peers, chain, files)
     return { chainId, httpUrl, multiaddrs: peers.multiaddrs(), ledger }
   }
 
   async function serveHttp(
-    ledger: ChainLedger,
-    witness: Witness,
+    parts: Pick<ValidatorHttpParts, 'ledger' | 'redactor' | 'witness' | 'metrics'>,
     peers: PeerNetwork,
-    metrics: Metrics,
     chain: Chain,
     files: ValidatorFiles,
   ): Promise<string | null> {
+    const { ledger, metrics } = parts
     metrics.watchPeers(() => peers.requests.peers().length)
     ledger.subscribe((event) => metrics.recordEvent(event, clock.now()))
     const node = () => ({
@@ -220,7 +220,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     })
     const http = await startHttp(config, (address) =>
       createValidatorHttpServer(
-        { ledger, witness, node, readiness: () => [], tokens: files.tokens.hashes, metrics, clock, logger },
+        { ...parts, node, readiness: () => [], tokens: files.tokens.hashes, clock, logger },
         { ...address, rateLimitPerSecond: config.rateLimitPerSecond },
       ),
     )

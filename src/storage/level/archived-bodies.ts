@@ -1,7 +1,7 @@
 import type { ArchivedFile } from '../../ports/retention.ts'
 import { hashHeader } from '../../protocol/header.ts'
 import { merkleRoot } from '../../protocol/merkle.ts'
-import { hashTransaction } from '../../protocol/transaction.ts'
+import { leafOf } from '../../protocol/transaction.ts'
 import type { ArchiveFiles, HeightRange } from '../archive/archive-files.ts'
 import { corrupt } from '../decode.ts'
 import { serialTasks } from '../serial.ts'
@@ -64,12 +64,41 @@ export class ArchivedBodies {
 
   /** The body of a height, JSON text; `undefined` if it was not moved. Throws `corrupt` naming the file. */
   async body(height: number): Promise<string | undefined> {
-    const range = this.#ranges.find(({ from, to }) => from <= height && height < to)
+    const range = this.#rangeOf(height)
     return range && ((await this.#cached(range))[height - range.from] ?? undefined)
   }
 
   archive(end: number): Promise<ArchivedFile | undefined> {
     return this.#inTurn(() => this.#archive(end))
+  }
+
+  /** Runs a task while no body moves. */
+  alone<T>(task: () => Promise<T>): Promise<T> {
+    return this.#inTurn(task)
+  }
+
+  /** Writes the file of a height anew with another body of it, of the same root; within `alone`. Throws as `archive`. */
+  async replace(height: number, body: string): Promise<void> {
+    const range = this.#rangeOf(height)
+    if (range === undefined) throw corrupt('level archived', `a file with block ${height}`, 'nothing')
+    const bodies = [...(await this.#files.read(range))]
+    bodies[height - range.from] = body
+    await this.#files.write(range, bodies)
+    this.#cache.delete(range.from)
+    await this.#verify(range, bodies)
+  }
+
+  /** Removes files with a body of this height that LevelDB does not speak of. */
+  async removeStrays(height: number): Promise<void> {
+    const own = this.#rangeOf(height)
+    for (const range of await this.#files.ranges()) {
+      if (range.from > height || range.to <= height) continue
+      if (own === undefined || this.#files.nameOf(own) !== this.#files.nameOf(range)) await this.#files.remove(range)
+    }
+  }
+
+  #rangeOf(height: number): HeightRange | undefined {
+    return this.#ranges.find(({ from, to }) => from <= height && height < to)
   }
 
   async #archive(end: number): Promise<ArchivedFile | undefined> {
@@ -120,7 +149,7 @@ export class ArchivedBodies {
       const { header, hash } = decodeHeader(head, height)
       if (hashHeader(header) !== hash) throw corrupt(`level header of height ${height}`, hash, hashHeader(header))
       if (text === null) continue
-      const root = merkleRoot(decodeBody(place, text).map(hashTransaction))
+      const root = merkleRoot(decodeBody(place, text).map(leafOf))
       if (root !== header.merkle_root) throw corrupt(place, `merkle_root ${header.merkle_root}`, root)
     }
   }

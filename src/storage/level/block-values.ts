@@ -2,16 +2,17 @@ import type { StoredHeader } from '../../ports/chain-store.ts'
 import { headerShape } from '../../protocol/header.ts'
 import { MAX_TRANSACTIONS_PER_BLOCK } from '../../protocol/limits.ts'
 import { array, hash32, object, signatureHex } from '../../protocol/shape.ts'
-import { transactionShape, type Transaction } from '../../protocol/transaction.ts'
+import { shownTransactionShape, type ShownTransaction } from '../../protocol/transaction.ts'
 import { corrupt, decodeText } from '../decode.ts'
 import { sortable } from './keyspaces.ts'
 
 /** How blocks are written in LevelDB. All of these throw `corrupt`. */
 
 const storedHeaderShape = object({ header: headerShape, signature: signatureHex, hash: hash32 })
-const bodyShape = array(transactionShape, MAX_TRANSACTIONS_PER_BLOCK)
+const bodyShape = array(shownTransactionShape, MAX_TRANSACTIONS_PER_BLOCK)
 
-export const decodeBody = (place: string, text: string): readonly Transaction[] => decodeText(place, text, bodyShape)
+export const decodeBody = (place: string, text: string): readonly ShownTransaction[] =>
+  decodeText(place, text, bodyShape)
 
 export function decodeHeader(text: string, height: number): StoredHeader {
   const place = `level header of height ${height}`

@@ -1,19 +1,21 @@
 import type { ChainStore, StoredHeader, TransactionLocation } from '../../ports/chain-store.ts'
 import { ledgerError } from '../../ports/errors.ts'
-import { blockShape, type Block } from '../../protocol/block.ts'
+import { shownBlockShape, tickIdOf, type ShownBlock } from '../../protocol/block.ts'
 import type { Hash } from '../../protocol/bytes.ts'
 import { canonicalText } from '../../protocol/canonical-json.ts'
 import { hashHeader } from '../../protocol/header.ts'
 import { appendedNodes, historyLeaf, rootSubtrees, type Subtree } from '../../protocol/history.ts'
 import { hash32, refuse } from '../../protocol/shape.ts'
-import { hashTransaction } from '../../protocol/transaction.ts'
-import type { BodyArchive } from '../../ports/retention.ts'
+import { unknownRedaction } from '../../protocol/redaction.ts'
+import { leafOf } from '../../protocol/transaction.ts'
+import type { BodyArchive, BodyRedaction } from '../../ports/retention.ts'
 import { corrupt, decodeText, decodeValue } from '../decode.ts'
 import { serialTasks } from '../serial.ts'
 import { ArchivedBodies, type ArchivePlace } from './archived-bodies.ts'
 import { decodeBody, decodeHeader, decodeHeightKey, decodeInteger } from './block-values.ts'
 import { heightKey, keyOf, nodeKey, sortable } from './keyspaces.ts'
 import { guardLevel, openLevel, readText, type TextLevel } from './level.ts'
+import { readRedactions, redactBodies, redactionKey } from './redacted-bodies.ts'
 
 /** What an append needs of the chain before it: kept in memory, found again in the database whenever in doubt. */
 interface Tip {
@@ -23,7 +25,7 @@ interface Tip {
 }
 
 /** The blocks of one chain, the old ones in files if there is a place for them. */
-export type LevelChainStore = ChainStore & BodyArchive
+export type LevelChainStore = ChainStore & BodyArchive & BodyRedaction
 
 /**
  * Opens the blocks of one chain at a folder (Node) or under a database name (browsers). An append is one batch without
@@ -65,6 +67,12 @@ export async function chainStore(db: TextLevel, archive?: ArchivePlace): Promise
     historyNodes: guardLevel('historyNodes', (subtrees) => chain.historyNodes(subtrees)),
     archivedSize: () => archived?.size ?? 0,
     archive: guardLevel('archive', async (end) => await archived?.archive(end)),
+    // Never while bodies move: what is written into a file would be what was just removed.
+    redact: guardLevel('redact', (redactions) => {
+      const redact = () => inTurn(() => redactBodies(db, archived, redactions))
+      return archived === undefined ? redact() : archived.alone(redact)
+    }),
+    redactions: guardLevel('redactions', (fromHeight) => readRedactions(db, fromHeight)),
     close: guardLevel('close', () => inTurn(() => db.close())),
   }
 }
@@ -98,7 +106,7 @@ class LevelChain {
     return { size, peaks: new Map(subtrees.map(({ level }, index) => [level, hashes[index] ?? ''])) }
   }
 
-  async append(block: Block, hash: Hash, txHashes: readonly Hash[]): Promise<void> {
+  async append(block: ShownBlock, hash: Hash, txHashes: readonly Hash[]): Promise<void> {
     const { header, signature, transactions } = block
     const { size, peaks } = await this.tip()
     if (header.height !== size) throw corrupt('level append', `the block of height ${size}`, `height ${header.height}`)
@@ -108,7 +116,9 @@ class LevelChain {
     batch.put(heightKey('body', size), JSON.stringify(transactions))
     batch.put(keyOf('heightByHash', hash), String(size))
     for (const [index, txHash] of txHashes.entries()) batch.put(keyOf('placeByHash', txHash), `${size}/${index}`)
-    for (const [index, { id }] of transactions.entries()) batch.put(keyOf('placeById', id), `${size}/${index}`)
+    for (const [index, tx] of transactions.entries()) {
+      if (tx.kind !== 'redacted') batch.put(keyOf('placeById', tx.id), `${size}/${index}`)
+    }
     for (const key of ownKeys(block)) batch.put(key.key, key.value)
     batch.del(keyOf('beside', hash))
     const nodes = appendedNodes(size, historyLeaf(hash), ({ level }) => readPeak(peaks, level))
@@ -146,7 +156,7 @@ class LevelChain {
     return text === undefined ? undefined : decodeInteger(`level height of ${blockHash}`, text)
   }
 
-  async block(height: number): Promise<Block | undefined> {
+  async block(height: number): Promise<ShownBlock | undefined> {
     const [head, stored] = await this.#db.getMany([heightKey('header', height), heightKey('body', height)])
     if (head === undefined) return undefined
     const place = `level body of height ${height}`
@@ -188,7 +198,8 @@ class LevelChain {
       batch.put(keyOf('beside', hash), canonicalText(block))
       batch.del(heightKey('header', height)).del(heightKey('body', height)).del(keyOf('heightByHash', hash))
       for (const tx of block.transactions) {
-        batch.del(keyOf('placeByHash', hashTransaction(tx))).del(keyOf('placeById', tx.id))
+        batch.del(keyOf('placeByHash', leafOf(tx)))
+        if (tx.kind !== 'redacted') batch.del(keyOf('placeById', tx.id))
       }
       for (const { key } of ownKeys(block)) batch.del(key)
     }
@@ -201,13 +212,13 @@ class LevelChain {
     }
   }
 
-  async putBeside(block: Block, hash: Hash): Promise<void> {
+  async putBeside(block: ShownBlock, hash: Hash): Promise<void> {
     await this.#db.put(keyOf('beside', hash), canonicalText(block))
   }
 
-  async besideChain(hash: Hash): Promise<Block | undefined> {
+  async besideChain(hash: Hash): Promise<ShownBlock | undefined> {
     const text = await readText(this.#db, keyOf('beside', hash))
-    return text === undefined ? undefined : decodeText(`level block ${hash} beside the chain`, text, blockShape)
+    return text === undefined ? undefined : decodeText(`level block ${hash} beside the chain`, text, shownBlockShape)
   }
 
   /** Below the tip only, as for registryHeights. */
@@ -237,17 +248,22 @@ class LevelChain {
 }
 
 /** Index entries that blocks have for themselves, and not for each transaction. */
-function ownKeys({ header, transactions }: Block): readonly { readonly key: string; readonly value: string }[] {
+function ownKeys({ header, transactions }: ShownBlock): readonly { readonly key: string; readonly value: string }[] {
   const { height } = header
-  const [first] = transactions
+  const tickId = tickIdOf(transactions)
   return [
-    ...(first === undefined ? [] : [{ key: keyOf('heightByTick', first.tick_id), value: String(height) }]),
+    ...(tickId === undefined ? [] : [{ key: keyOf('heightByTick', tickId), value: String(height) }]),
     ...(transactions.some(({ kind }) => kind === 'registry')
       ? [{ key: heightKey('registryHeight', height), value: '' }]
       : []),
     ...transactions.flatMap((tx, index) =>
       tx.kind === 'correction' ? [{ key: correctionKey(tx.corrects, height, index), value: '' }] : [],
     ),
+    ...transactions.flatMap((tx) => {
+      if (tx.kind !== 'redacted') return []
+      const redaction = unknownRedaction(tx.tx_hash, height)
+      return [{ key: redactionKey(redaction), value: canonicalText(redaction) }]
+    }),
   ]
 }
 

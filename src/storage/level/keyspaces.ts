@@ -21,6 +21,8 @@ export const keyspaces = {
   heightByTick: 'k',
   /** trade id, height, index of a correction of it -> nothing, the key says it */
   correction: 'q',
+  /** height, tx_hash of a transaction whose body was removed -> the record of it */
+  redaction: 's',
   /** first height of an archive file -> the height that follows its last */
   archived: 'z',
   /** header hash of a block that is not on the chain -> the block */

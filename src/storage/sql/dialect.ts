@@ -34,6 +34,8 @@ export interface SqlDialect {
   isUniqueViolation(error: unknown): boolean
   /** True if the same can succeed when it is tried again. */
   isRetryable(error: unknown): boolean
+  /** What was overwritten or deleted leaves the database's files, as far as it is the database that writes them. */
+  erase(db: Database): Promise<void>
   /** What must happen before the last connection goes. */
   beforeClose(db: Database): Promise<void>
 }

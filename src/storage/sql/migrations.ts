@@ -11,6 +11,7 @@ export async function migrateToLatest(db: Database, dialect: SqlDialect): Promis
   const migrations: Record<string, Migration> = {
     '0001-ledger': { up: (schema: Db) => createLedger(schema, dialect) },
     '0002-evidence': { up: (schema: Db) => createEvidence(schema, dialect) },
+    '0004-redactions': { up: (schema: Db) => createRedactions(schema, dialect) },
   }
   const migrator = new Migrator({ db, provider: { getMigrations: () => Promise.resolve(migrations) } })
   const { error } = await migrator.migrateToLatest()
@@ -183,5 +184,17 @@ async function createEvidence(db: Db, { sequenceType, textType }: SqlDialect): P
     .addColumn('signer_id', textType, (c) => c.notNull())
     .addColumn('evidence', textType, (c) => c.notNull())
     .addUniqueConstraint('evidence_about', ['kind', 'height', 'signer_id'])
+    .execute()
+}
+
+async function createRedactions(db: Db, { textType }: SqlDialect): Promise<void> {
+  await db.schema
+    .createTable('redactions')
+    .addColumn('tx_hash', textType, (c) => c.primaryKey())
+    .addColumn('tx_id', textType)
+    .addColumn('height', 'bigint', (c) => c.notNull())
+    .addColumn('redacted_by', textType)
+    .addColumn('redacted_at', 'bigint')
+    .addColumn('reason', textType, (c) => c.notNull())
     .execute()
 }

@@ -15,6 +15,7 @@ export interface Schema {
   voter_users: VoterUsersTable
   requests: RequestsTable
   evidence: EvidenceTable
+  redactions: RedactionsTable
 }
 
 export type Database = Kysely<Schema>
@@ -58,6 +59,7 @@ interface TicksTable {
 
 export interface TransactionsTable {
   id: string
+  /** `redacted`: of the body only the hash is left; what cannot be null is empty, and the time is the tick's. */
   kind: string
   /**
    * Parties of the trade. A correction carries those of its trade, so that one index finds both; they are not hashed.
@@ -119,4 +121,14 @@ interface EvidenceTable {
   signer_id: string
   /** The whole evidence, canonical JSON. */
   evidence: string
+}
+
+/** Bodies that were removed; nothing of what they said. */
+export interface RedactionsTable {
+  tx_hash: string
+  tx_id: string | null
+  height: bigint
+  redacted_by: string | null
+  redacted_at: bigint | null
+  reason: string
 }

@@ -9,6 +9,7 @@ import { ordersTable } from './orders.ts'
 import { restoredBlocks } from './restored-blocks.ts'
 import { evidenceTable } from './evidence.ts'
 import type { Database } from './schema.ts'
+import { redactionsTable } from './redactions.ts'
 import { ticksTable } from './ticks.ts'
 import { transactionsTable } from './transactions.ts'
 import { usersTable } from './users.ts'
@@ -38,6 +39,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
   const users = usersTable(db)
   const evidence = evidenceTable(db)
   const transactions = transactionsTable(db)
+  const redactions = redactionsTable(db, dialect)
   return {
     chainId: guard('chainId', meta.chainId),
     bindChain: guard('bindChain', meta.bindChain),
@@ -67,6 +69,8 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     users: guard('users', users.users),
     transaction: guard('transaction', transactions.transaction),
     transactions: guard('transactions', transactions.transactions),
+    redact: guard('redact', redactions.redact),
+    redactions: guard('redactions', redactions.redactions),
     close,
   }
 }

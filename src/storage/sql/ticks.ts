@@ -7,7 +7,7 @@ import { decodeValue } from '../decode.ts'
 import { correctedParties } from './corrections.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
 import { applyFills } from './fills.ts'
-import { decodeBlock, decodeTransaction, toSafeInteger } from './rows.ts'
+import { decodeBlock, decodeShown, decodeTransaction, toSafeInteger } from './rows.ts'
 import type { Database } from './schema.ts'
 import { insertTransactions, repeatedId } from './transaction-rows.ts'
 import { putUser } from './users.ts'
@@ -50,7 +50,8 @@ export function ticksTable(
       return {
         tick_id: tickId,
         timestamp: toSafeInteger(row.timestamp, `ticks ${tickId} timestamp`),
-        transactions: transactions.map(decodeTransaction),
+        transactions: transactions.map(decodeShown),
+        tx_ids: transactions.map(({ id }) => id),
         source: decodeValue(`ticks ${tickId} source`, row.source, sourceShape),
         content_hash: row.content_hash,
         tx_hashes: transactions.map(({ tx_hash }) => tx_hash),
@@ -73,7 +74,7 @@ export function ticksTable(
     },
 
     async transactionsOfTick(tickId) {
-      return (await rowsOf(tickId)).map(decodeTransaction)
+      return (await rowsOf(tickId)).map(decodeShown)
     },
   }
 }

@@ -10,6 +10,7 @@ import { evidenceCalls } from '../../../src/http/routes/evidence.ts'
 import { eventCalls } from '../../../src/http/routes/events.ts'
 import { operationCalls } from '../../../src/http/routes/operations.ts'
 import { orderCalls } from '../../../src/http/routes/orders.ts'
+import { redactionCalls } from '../../../src/http/routes/redactions.ts'
 import { registryCalls } from '../../../src/http/routes/registry.ts'
 import { tickCalls } from '../../../src/http/routes/ticks.ts'
 import { transactionCalls } from '../../../src/http/routes/transactions.ts'
@@ -42,6 +43,7 @@ function everyCall(): readonly Call[] {
     ...transactionCalls(ledger),
     ...checkpointCalls(ledger),
     ...evidenceCalls(ledger),
+    ...redactionCalls({ redact: () => Promise.resolve([]), redactions: () => Promise.resolve([]) }),
     ...registryCalls(ledger, keyLimit),
     ...eventCalls(createEventStream(ledger, createTestClock())),
     ...operationCalls({ node, readiness: () => [], metrics }),
@@ -81,6 +83,7 @@ describe('API document', () => {
       'GET /node',
       'GET /orders/{order_id}',
       'GET /ready',
+      'GET /redactions',
       'GET /registry',
       'GET /transactions',
       'GET /transactions/{id}/receipt',
@@ -90,6 +93,7 @@ describe('API document', () => {
       'POST /registry/',
       'POST /ticks/',
       'POST /ticks/run/',
+      'POST /transactions/{id}/redact',
     ])
   })
 
