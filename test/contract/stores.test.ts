@@ -5,6 +5,7 @@ import { evidenceStoreContract } from './evidence-store.ts'
 import { finalityStoreContract, rewoundFinalityContract } from './finality-store.ts'
 import { lightStoreContract } from './light-store.ts'
 import { marketStoreContract } from './market-store.ts'
+import { marketStoreRedactContract } from './market-store-redact.ts'
 import { marketStoreRegistryContract } from './market-store-registry.ts'
 import { marketStoreRestoreContract } from './market-store-restore.ts'
 import { replicaChain, replicaEvidence, replicaFinality, replicaVoter, sqliteFinality } from './openers.ts'
@@ -13,6 +14,7 @@ import { voterStoreContract } from './voter-store.ts'
 marketStoreContract('SQLite', tempSqlite)
 marketStoreRegistryContract('SQLite', tempSqlite)
 marketStoreRestoreContract('SQLite', tempSqlite)
+marketStoreRedactContract('SQLite', tempSqlite)
 chainStoreContract('LevelDB', tempChainStore)
 chainStoreContract('LevelDB with old bodies in an archive', tempArchivedChainStore)
 chainStoreContract('LevelDB of a validator', replicaChain)

@@ -30,7 +30,9 @@ export async function redactBodies(
   redactions: readonly Redaction[],
 ): Promise<void> {
   const batch = db.batch()
+  const touched: string[] = []
   for (const height of new Set(redactions.map((redaction) => redaction.height))) {
+    touched.push(heightKey('body', height))
     const hashes = new Set(redactions.filter((one) => one.height === height).map(({ tx_hash }) => tx_hash))
     const place = `level body of height ${height}`
     const text = await readText(db, heightKey('body', height))
@@ -43,13 +45,16 @@ export async function redactBodies(
     await archived?.removeStrays(height)
   }
   const all = new Set(redactions.map(({ tx_hash }) => tx_hash))
-  for (const { key, value } of await besideWithHoles(db, all)) batch.put(key, value)
+  for (const { key, value } of await besideWithHoles(db, all)) {
+    batch.put(key, value)
+    touched.push(key)
+  }
   for (const redaction of redactions) {
     batch.put(redactionKey(redaction), canonicalText(redaction))
     for (const key of await indexKeys(db, redaction)) batch.del(key)
   }
   await batch.write(DURABLE)
-  await forget(db, redactions)
+  await forget(db, touched)
 }
 
 /** What finds a transaction by its id, and its corrections by it: they go with it. */
@@ -93,11 +98,19 @@ interface Compacting {
   compactRange(start: string, end: string): Promise<void>
 }
 
-/** Old values lie in LevelDB's files until they are written anew. */
-async function forget(db: TextLevel | (TextLevel & Compacting), redactions: readonly Redaction[]): Promise<void> {
+/**
+ * Takes old values of these keys out of LevelDB's files. The first compaction writes what is in memory, old versions too, into a file
+ * of its own; the same values once more, above it, make the second one merge that file, and with it go the old versions.
+ */
+async function forget(db: TextLevel | (TextLevel & Compacting), keys: readonly string[]): Promise<void> {
   if (!('compactRange' in db)) return
-  for (const height of new Set(redactions.map((redaction) => redaction.height))) {
-    await db.compactRange(heightKey('body', height), heightKey('body', height + 1))
+  for (const key of keys) await db.compactRange(key, key)
+  const again = db.batch()
+  for (const key of keys) {
+    const value = await readText(db, key)
+    if (value === undefined) again.del(key)
+    else again.put(key, value)
   }
-  await db.compactRange(keyOf('beside'), keyOf('beside', '~'))
+  await again.write(DURABLE)
+  for (const key of keys) await db.compactRange(key, key)
 }

@@ -199,6 +199,71 @@ describe('archive of old bodies', () => {
     })
   }
 
+  describe('a body that is removed', () => {
+    const gone = () => {
+      const { block: whole, txHashes } = made(1)
+      const tx_hash = txHashes[0]!
+      const record = { tx_hash, tx_id: '1-a', height: 1, redacted_by: 'mia', redacted_at: 5, reason: 'asked for' }
+      return { record, block: { ...whole, transactions: [{ kind: 'redacted', tx_hash }, whole.transactions[1]] } }
+    }
+    const nonce = (): string => (made(1).block.transactions[0] as { nonce: string }).nonce
+
+    for (const where of ['LevelDB', 'a file']) {
+      it(`is gone from ${where}, found by its hash alone, and what is beside it is as it was`, async () => {
+        await grow(6)
+        if (where === 'a file') await archiveAll(6)
+        const { record, block: left } = gone()
+        await store.redact([record])
+        await store.close()
+        await open()
+        assert.deepEqual(await store.block(1), left)
+        assert.deepEqual(await store.redactions(0), [record])
+        assert.deepEqual(await store.redactions(2), [])
+        assert.equal(await store.locate({ tx_id: '1-a' }), undefined)
+        assert.deepEqual(await store.locate({ tx_hash: record.tx_hash }), { height: 1, index: 0 })
+        assert.deepEqual(await store.locate({ tx_id: '1-b' }), { height: 1, index: 1 })
+        for (const height of [0, 2, 3, 5]) assert.deepEqual(await store.block(height), made(height).block)
+        await archiveAll(6)
+        assert.deepEqual(await store.block(1), left)
+        const files = await readdir(level)
+        const bytes = await Promise.all(files.map((name) => readFile(join(level, name))))
+        assert.ok(bytes.every((content) => !content.includes(nonce())))
+        const packed = await readFile(join(archive, FIRST))
+        assert.ok(!gunzipSync(packed.subarray(packed.indexOf('\n') + 1)).includes(nonce()))
+      })
+    }
+
+    it('is gone from a block beside the chain as well', async () => {
+      await grow(2)
+      const other = block(1, ['1-a', 'other'])
+      await store.putBeside(other.block, other.hash)
+      await store.redact([gone().record])
+      assert.deepEqual((await store.besideChain(other.hash))?.transactions[0], gone().block.transactions[0])
+    })
+
+    for (const [name, wrap] of Object.entries(faults)) {
+      it(`is in its place after ${name}, and goes at the next try`, async () => {
+        await grow(6)
+        await archiveAll(6)
+        await store.close()
+        await open(wrap)
+        await assert.rejects(store.redact([gone().record]), /the disk is full/)
+        await store.close()
+        await open()
+        assert.deepEqual(await store.redactions(0), [])
+        await store.redact([gone().record])
+        assert.deepEqual(await store.block(1), gone().block)
+        assert.equal(await store.locate({ tx_id: '1-a' }), undefined)
+      })
+    }
+
+    it('that the block does not have is an error, and nothing is recorded', async () => {
+      await grow(3)
+      await assert.rejects(store.redact([{ ...gone().record, height: 2 }]), corruptIn('height 2'))
+      assert.deepEqual(await store.redactions(0), [])
+    })
+  })
+
   it('removes a file that a kill left before LevelDB knew of it, but none that may be all that is left', async () => {
     await grow(3)
     const files = await openArchiveFiles(archive)
