@@ -6,6 +6,7 @@ import { registerExport } from './commands/export.ts'
 import { registerGenesis } from './commands/genesis.ts'
 import { registerKeys } from './commands/keys.ts'
 import { registerProve } from './commands/prove.ts'
+import { registerRebuild } from './commands/rebuild.ts'
 import { registerRedact } from './commands/redact.ts'
 import { registerReplay } from './commands/replay.ts'
 import { registerRun } from './commands/run.ts'
@@ -24,6 +25,7 @@ const commands: readonly RegisterCommand[] = [
   registerProve,
   registerVerify,
   registerAudit,
+  registerRebuild,
   registerExport,
   registerRedact,
   registerKeys,

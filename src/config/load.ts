@@ -13,7 +13,15 @@ import {
   type RegisteredKey,
 } from './schema.ts'
 import { gatherSettings, refuseForeignKeys, type ConfigSources, type Settings } from './sources.ts'
-import type { AuthorityConfig, ConfiguredKey, LightConfig, NodeConfig, PriceBand, ValidatorConfig } from './types.ts'
+import type {
+  AuthorityConfig,
+  ConfiguredKey,
+  DatabaseConfig,
+  LightConfig,
+  NodeConfig,
+  PriceBand,
+  ValidatorConfig,
+} from './types.ts'
 import { showValue } from './values.ts'
 
 /**
@@ -56,7 +64,7 @@ function authorityConfig(settings: Settings): AuthorityConfig {
     http: values.http,
     listen: values.listen,
     peers: values.peer,
-    database: { kind: 'sqlite', path: resolve(values.database ?? join(dataDirectory, 'ledger.db')) },
+    database: databaseConfig(values.database, dataDirectory),
     tickIntervalMs: values.tick,
     genesisFile: optionalPath(values.genesis),
     genesis: {
@@ -71,6 +79,7 @@ function authorityConfig(settings: Settings): AuthorityConfig {
     },
     minTradeMicro: values.min_trade_kwh,
     priceBand: priceBand(values),
+    outboxPollMs: values.outbox_poll,
     witnesses: values.witnesses,
     rateLimitPerSecond: values.rate_limit,
     archiveAfterMs: values.archive_after,
@@ -121,6 +130,11 @@ function refuseNoPeer(who: string, peers: readonly string[]): void {
   throw configError('config_conflict', {
     reason: `a ${who} needs somebody to ask: --peer with the multiaddr that the authority shows at its start`,
   })
+}
+
+function databaseConfig(database: DatabaseConfig | undefined, dataDirectory: string): DatabaseConfig {
+  if (database?.kind === 'postgres') return database
+  return { kind: 'sqlite', path: resolve(database?.path ?? join(dataDirectory, 'ledger.db')) }
 }
 
 const optionalPath = (path: string | undefined): string | undefined => (path === undefined ? undefined : resolve(path))

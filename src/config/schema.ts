@@ -5,6 +5,7 @@ import { hash32, publicKeyHex } from '../protocol/shape.ts'
 import { multiaddrText } from './multiaddr.ts'
 import {
   allowedChanges,
+  databaseUrl,
   durationOrOff,
   finalityPolicy,
   fromShape,
@@ -13,9 +14,9 @@ import {
   listOf,
   LOG_LEVELS,
   nonEmptyText,
+  pollSeconds,
   quantityMicro,
   sealRule,
-  sqlitePath,
   tickSeconds,
   webUrl,
   wholeNumber,
@@ -87,7 +88,7 @@ export const authoritySchema = z.strictObject({
   ...common,
   http: setting(HTTP, httpAddress).default({ host: '127.0.0.1', port: 8080 }),
   listen,
-  database: setting('sqlite:PATH, the one kind of database that this version supports', sqlitePath).optional(),
+  database: setting('sqlite:PATH or postgres://USER@HOST/DATABASE', databaseUrl).optional(),
   tick: setting('seconds from 0.1 to 86400, or off', tickSeconds).default(300_000),
   finality: setting('authority, votes:K or validators:M', finalityPolicy).optional(),
   seal: setting('authority or work:D with D from 1 to 8', sealRule).optional(),
@@ -102,6 +103,7 @@ export const authoritySchema = z.strictObject({
   min_trade_kwh: setting('kWh such as 0.01', quantityMicro).default(DEFAULT_MIN_TRADE_MICRO),
   feed_in_price: setting(PRICE, quantityMicro).optional(),
   retail_price: setting(PRICE, quantityMicro).optional(),
+  outbox_poll: setting('seconds from 0.1 to 3600', pollSeconds).default(1_000),
   rate_limit: rateLimit,
   archive_after: archiveAfter,
 })

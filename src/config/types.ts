@@ -7,11 +7,9 @@ export interface HttpAddress {
   readonly port: number
 }
 
-/** The SQL database; `path` is absolute. */
-export interface DatabaseConfig {
-  readonly kind: 'sqlite'
-  readonly path: string
-}
+/** The SQL database; `path` is absolute, `url` may hold a password: it is for the driver alone. */
+export type DatabaseConfig =
+  { readonly kind: 'sqlite'; readonly path: string } | { readonly kind: 'postgres'; readonly url: string }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
@@ -78,6 +76,8 @@ export interface AuthorityConfig extends CommonConfig {
   /** Absolute. */
   readonly genesisFile: string | undefined
   readonly genesis: GenesisSettings
+  /** The outbox is looked at this often, whether or not the database tells of new rows. */
+  readonly outboxPollMs: number
   /** Smaller orders are refused, in micro-kWh. */
   readonly minTradeMicro: bigint
   readonly priceBand: PriceBand | undefined

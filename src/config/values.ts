@@ -5,7 +5,7 @@ import { isSolarError } from '../protocol/errors.ts'
 import type { Finality } from '../protocol/genesis.ts'
 import { isKeyName } from '../protocol/note.ts'
 import { describe, identifier, isJsonObject, type Shape } from '../protocol/shape.ts'
-import type { HttpAddress, SealConfig } from './types.ts'
+import type { DatabaseConfig, HttpAddress, SealConfig } from './types.ts'
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 
@@ -93,14 +93,22 @@ export const httpAddress: Reader<HttpAddress | 'off'> = (value) => {
 const MIN_TICK_MS = 100
 const MAX_TICK_MS = 24 * 60 * 60 * 1000
 
-/** Seconds with up to three decimals, as milliseconds; or off. */
-export const tickSeconds: Reader<number | 'off'> = (value) => {
-  if (value === 'off') return 'off'
-  const text = typeof value === 'number' ? String(value) : value
-  if (typeof text !== 'string' || !/^[0-9]{1,6}(\.[0-9]{1,3})?$/.test(text)) return undefined
-  const milliseconds = Math.round(Number(text) * 1000)
-  return milliseconds >= MIN_TICK_MS && milliseconds <= MAX_TICK_MS ? milliseconds : undefined
+/** Seconds with up to three decimals, as milliseconds. */
+function secondsBetween(minMs: number, maxMs: number): Reader<number> {
+  return (value) => {
+    const text = typeof value === 'number' ? String(value) : value
+    if (typeof text !== 'string' || !/^[0-9]{1,6}(\.[0-9]{1,3})?$/.test(text)) return undefined
+    const milliseconds = Math.round(Number(text) * 1000)
+    return milliseconds >= minMs && milliseconds <= maxMs ? milliseconds : undefined
+  }
 }
+
+/** Seconds, as milliseconds; or off. */
+export const tickSeconds: Reader<number | 'off'> = (value) =>
+  value === 'off' ? 'off' : secondsBetween(MIN_TICK_MS, MAX_TICK_MS)(value)
+
+/** Seconds, as milliseconds. */
+export const pollSeconds: Reader<number> = secondsBetween(100, 60 * 60 * 1000)
 
 const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
@@ -126,10 +134,14 @@ export const sealRule: Reader<SealConfig> = (value) => {
   return match === null ? undefined : { kind: 'work', difficulty: Number(match[1]) }
 }
 
-/** sqlite:PATH, as the path. */
-export const sqlitePath: Reader<string> = (value) => {
-  const match = typeof value === 'string' ? /^sqlite:(?!\/\/)(.+)$/.exec(value) : null
-  return match?.[1]
+/** sqlite:PATH, or postgres://USER:PASSWORD@HOST:PORT/DATABASE (also postgresql://), of which only the scheme must be there. */
+export const databaseUrl: Reader<DatabaseConfig> = (value) => {
+  if (typeof value !== 'string') return undefined
+  const path = /^sqlite:(?!\/\/)(.+)$/.exec(value)?.[1]
+  if (path !== undefined) return { kind: 'sqlite', path }
+  // `user@/database` is libpq's way to leave the host out.
+  const isUrl = /^postgres(ql)?:\/\/\S+$/.test(value) && URL.canParse(value.replace('@/', '@localhost/'))
+  return isUrl ? { kind: 'postgres', url: value } : undefined
 }
 
 /** A quantity in micro-units. */

@@ -10,13 +10,14 @@ import { verifyVote } from '../protocol/vote.ts'
 import type { Finding } from './audit.ts'
 import { createHeaderWalker, type HeaderWalker, type Note } from './audit-chain.ts'
 import { blockLineShape, endLineShape, firstLineShape } from './chain-file.ts'
+import type { ChainProgress, OnProgress } from './progress.ts'
 
 export interface FileAuditParts {
   /** The lines of the file, without their line breaks. */
   readonly lines: AsyncIterable<string>
   /** The pinned chain; without it the genesis of the file is taken at its word. */
   readonly chainId: Hash | undefined
-  readonly onProgress: (blocks: number, transactions: number) => void
+  readonly onProgress: OnProgress
 }
 
 export interface FileAuditReport {
@@ -76,7 +77,7 @@ export async function auditChainFile({ lines, chainId, onProgress }: FileAuditPa
       if (state === undefined) break
     } else if (state !== undefined) {
       takeLine(state, line, `line ${number}`)
-      if (state.blocks % PROGRESS_EVERY === 0) onProgress(state.blocks, state.transactions)
+      if (state.blocks % PROGRESS_EVERY === 0) onProgress(progressOf(state))
     }
   }
   if (number === 0) note('line 1', 'the genesis of a chain', 'nothing')
@@ -85,7 +86,7 @@ export async function auditChainFile({ lines, chainId, onProgress }: FileAuditPa
   }
   if (!state.ended) note(`line ${number + 1}`, 'the end of the chain', 'the end of the file')
   const { blocks, transactions, votes, redacted } = state
-  onProgress(blocks, transactions)
+  onProgress(progressOf(state))
   const final_height = finalHeightOf(state)
   if (state.claimedFinal > final_height) {
     note(
@@ -96,6 +97,9 @@ export async function auditChainFile({ lines, chainId, onProgress }: FileAuditPa
   }
   return { chain_id: state.chainId, blocks, transactions, votes, redacted, final_height, findings }
 }
+
+/** The file does not say before its end how many blocks there are. */
+const progressOf = ({ blocks, transactions }: State): ChainProgress => ({ blocks, transactions, total: null })
 
 /** Reads a line; what is wrong with it is noted, and gives `undefined`. */
 function read<T>(note: Note, line: string, place: string, shape: Shape<T>): T | undefined {

@@ -1,13 +1,16 @@
 import type { ChainStore } from '../ports/chain-store.ts'
-import type { BlockRow, MarketStore, StoredTick } from '../ports/market-store.ts'
-import { verifyBlockBody, type ShownBlock } from '../protocol/block.ts'
+import type { MarketStore, SealedTick } from '../ports/market-store.ts'
+import { registryTransactionsOf, verifyBlockBody } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { canonicalText } from '../protocol/canonical-json.ts'
-import { isSolarError } from '../protocol/errors.ts'
+import type { Verdict } from '../protocol/errors.ts'
 import type { Genesis } from '../protocol/genesis.ts'
-import { hashHeader } from '../protocol/header.ts'
+import { hashHeader, type Header } from '../protocol/header.ts'
 import { leafOf, type ShownTransaction } from '../protocol/transaction.ts'
 import { createHeaderWalker, type HeaderWalker, type Note } from './audit-chain.ts'
+import { auditIndexes, auditRegistryHeights, type IndexedBlock } from './audit-indexes.ts'
+import { heldPages, readOrNote, unlessCorrupt, type Held } from './audit-pages.ts'
+import type { OnProgress } from './progress.ts'
 
 /** One value that is not what it should be. */
 export interface Finding {
@@ -21,7 +24,7 @@ export interface AuditParts {
   readonly genesis: Genesis
   readonly store: MarketStore
   readonly chainStore: ChainStore
-  readonly onProgress: (blocks: number, transactions: number) => void
+  readonly onProgress: OnProgress
 }
 
 export interface AuditReport {
@@ -30,7 +33,6 @@ export interface AuditReport {
   readonly findings: readonly Finding[]
 }
 
-const PROGRESS_EVERY = 100
 /** A broken store differs everywhere: the first differences tell where to look. */
 const MAX_FINDINGS = 1_000
 
@@ -38,8 +40,6 @@ const MAX_FINDINGS = 1_000
 interface Auditor extends AuditParts {
   readonly walker: HeaderWalker
   readonly note: Note
-  /** Blocks in LevelDB. */
-  readonly levelSize: number
   /** tx_hash of each transaction whose body was removed, as SQL has recorded it. */
   readonly redacted: ReadonlySet<Hash>
 }
@@ -58,91 +58,109 @@ export async function auditStores(parts: AuditParts): Promise<AuditReport> {
     if (findings.length < MAX_FINDINGS && !noted.has(key)) findings.push({ place, expected, found })
     noted.add(key)
   }
-  const levelSize = await parts.chainStore.size()
-  const recorded = await readOrNote(note, () => parts.store.redactions())
+  const { store, chainStore, onProgress } = parts
+  const levelSize = await chainStore.size()
+  const total = ((await unlessCorrupt(() => store.lastBlock()))?.height ?? -1) + 1
+  const recorded = await readOrNote(note, () => store.redactions())
   const redacted = new Set(recorded?.map(({ tx_hash }) => tx_hash))
-  const auditor = { ...parts, redacted, walker: createHeaderWalker(parts.genesis, note), note, levelSize }
+  const auditor = { ...parts, redacted, walker: createHeaderWalker(parts.genesis, note), note }
+  const changes: number[] = []
   let transactions = 0
-  let height = 0
-  for (; ; height++) {
-    const rows = await readOrNote(note, () => parts.store.blocks(height, 1))
-    const row = rows?.[0]
-    if (rows !== undefined && row === undefined) break
-    if (row?.height === height) {
-      transactions += await auditBlock(auditor, row)
-    } else {
-      if (row !== undefined) note(`SQL, block ${height}`, 'a row', 'nothing')
-      // LevelDB's block takes the place of SQL's, so that those above it can still be checked.
-      const block = await readLevel(auditor, height)
-      auditor.walker.skip(block?.header, block?.transactions)
-    }
-    if (height % PROGRESS_EVERY === 0) parts.onProgress(height, transactions)
+  let blocks = 0
+  for await (const page of heldPages(parts, note)) {
+    const indexed = page.flatMap((held) => auditBlock(auditor, held))
+    await auditIndexes(chainStore, indexed, note)
+    for (const block of indexed) if (registryTransactionsOf(block.transactions).length > 0) changes.push(block.height)
+    blocks += page.length
+    for (const { tick } of page) transactions += tick?.transactions.length ?? 0
+    onProgress({ blocks, transactions, total })
   }
-  parts.onProgress(height, transactions)
-  if (levelSize !== height) note('LevelDB, number of blocks', String(height), String(levelSize))
-  return { blocks: height, transactions, findings }
+  if (levelSize !== blocks) note('LevelDB, number of blocks', String(blocks), String(levelSize))
+  await auditRegistryHeights(chainStore, changes, note)
+  return { blocks, transactions, findings }
 }
 
-/** What a store says is damaged becomes a finding; any other failure ends the audit. */
-async function readOrNote<T>(note: Note, read: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await read()
-  } catch (error) {
-    if (!isSolarError(error, 'corrupt')) throw error
-    const { place, expected, found } = error.fields as Finding
-    note(place, expected, found)
-    return undefined
+/** Checks what the stores hold of one height. Gives back what LevelDB must find it by, if it is there. */
+function auditBlock(auditor: Auditor, { height, row, tick, block, damaged }: Held): readonly IndexedBlock[] {
+  const { genesis, walker, note } = auditor
+  if (row === undefined) {
+    // LevelDB's block takes the place of SQL's, so that those above it can still be checked.
+    walker.skip(block?.header, block?.transactions)
+    return []
   }
-}
-
-const readLevel = ({ chainStore, note }: Auditor, height: number): Promise<ShownBlock | undefined> =>
-  readOrNote(note, () => chainStore.block(height))
-
-/** Gives back how many transactions SQL has for the block. */
-async function auditBlock(auditor: Auditor, row: BlockRow): Promise<number> {
-  const { store, genesis, walker, note } = auditor
   const { header } = row.sealed
   const hash = hashHeader(header)
-  if (hash !== row.block_hash) note(`SQL, block ${row.height}, block_hash`, hash, row.block_hash)
-  const bodyOf = (transactions: readonly ShownTransaction[] | undefined) =>
-    transactions && { transactions, verdict: verifyBlockBody(header, transactions, genesis) }
-  const tick = await readOrNote(note, () => store.tick(row.tick_id))
-  const block = await readLevel(auditor, row.height)
-  const [sqlBody, levelBody] = [bodyOf(tick?.transactions), bodyOf(block?.transactions)]
-  const held = [sqlBody, levelBody].find((body) => body?.verdict.ok === true)
-  walker.check(row.sealed, `SQL, block ${row.height}`, held?.transactions)
+  if (hash !== row.block_hash) note(`SQL, block ${height}, block_hash`, hash, row.block_hash)
+  const inSql = tick && bodyOf(header, tick.transactions, genesis)
+  // LevelDB's copy need not be hashed again where it is the same.
+  const isSame = inSql !== undefined && block !== undefined && sameTransactions(inSql.transactions, block.transactions)
+  const inLevel = isSame ? inSql : block && bodyOf(header, block.transactions, genesis)
+  const held = [inSql, inLevel].find((body) => body?.verdict.ok === true)
+  walker.check(row.sealed, `SQL, block ${height}`, held?.transactions)
 
-  const holds = (place: string, body: typeof sqlBody): boolean => {
-    if (body?.verdict.ok === false) {
-      note(`${place}, transactions`, `merkle_root ${header.merkle_root}`, body.verdict.reason)
-    }
-    return body?.verdict.ok === true
-  }
-  const inSql = tick?.transactions
-  const sqlHolds = holds(`SQL, block ${row.height} (tick ${row.tick_id})`, sqlBody)
-  if (sqlHolds && tick !== undefined) compareHashes(row.height, tick, note)
-  compareRedactions(auditor, `SQL, block ${row.height}`, inSql ?? [])
-  compareRedactions(auditor, `LevelDB, block ${row.height}`, block?.transactions ?? [])
+  const sqlPlace = `SQL, block ${height} (tick ${row.tick_id})`
+  const sqlHolds = noteBody(sqlPlace, header, inSql, note)
+  if (sqlHolds && tick !== undefined) compareHashes(height, inSql, tick, note)
+  if (tick === undefined && !damaged.includes('SQL')) note(sqlPlace, 'a tick', 'nothing')
+  compareRedactions(auditor, `SQL, block ${height}`, inSql)
+  compareRedactions(auditor, `LevelDB, block ${height}`, inLevel)
   if (block === undefined) {
-    if (row.height >= auditor.levelSize) note(`LevelDB, block ${row.height}`, 'a block', 'nothing')
-    return inSql?.length ?? 0
+    if (!damaged.includes('LevelDB')) note(`LevelDB, block ${height}`, 'a block', 'nothing')
+    return []
   }
-  const place = `LevelDB, block ${row.height}`
+  const place = `LevelDB, block ${height}`
   compareFields(`${place}, header`, header, block.header, note)
   if (block.signature !== row.sealed.signature) note(`${place}, signature`, row.sealed.signature, block.signature)
-  const levelHolds = holds(place, levelBody)
+  const levelHolds = noteBody(place, header, inLevel, note)
   if (inSql !== undefined && !(sqlHolds && levelHolds)) {
-    compareTransactions(row.height, inSql, block.transactions, sqlHolds, note)
+    compareTransactions(height, inSql.transactions, block.transactions, sqlHolds, note)
   }
-  await auditIndexes(auditor, row, sqlHolds ? (inSql ?? []) : levelHolds ? block.transactions : [])
-  return inSql?.length ?? 0
+  const { transactions, txHashes } = held ?? { transactions: [], txHashes: [] }
+  return [{ height, hash, transactions, txHashes, nodes: walker.newNodes() }]
+}
+
+/** Transactions that a store has for a block, and whether they are those of its header. */
+interface Body {
+  readonly transactions: readonly ShownTransaction[]
+  readonly txHashes: readonly Hash[]
+  readonly verdict: Verdict
+}
+
+function bodyOf(header: Header, transactions: readonly ShownTransaction[], genesis: Genesis): Body {
+  const txHashes = transactions.map(leafOf)
+  return { transactions, txHashes, verdict: verifyBlockBody(header, transactions, genesis, txHashes) }
+}
+
+/** True if a store has the transactions of the header. */
+function noteBody(place: string, header: Header, body: Body | undefined, note: Note): body is Body {
+  if (body?.verdict.ok === false)
+    note(`${place}, transactions`, `merkle_root ${header.merkle_root}`, body.verdict.reason)
+  return body?.verdict.ok === true
+}
+
+/** True if both are the same, field by field; the fields are those of their shapes. */
+const sameTransactions = (a: readonly ShownTransaction[], b: readonly ShownTransaction[]): boolean =>
+  a.length === b.length && a.every((tx, index) => sameTransaction(tx, b[index]))
+
+function sameTransaction(a: ShownTransaction, b: ShownTransaction | undefined): boolean {
+  if (a.kind !== 'trade' || b?.kind !== 'trade') return b !== undefined && canonicalText(a) === canonicalText(b)
+  return (
+    a.id === b.id &&
+    a.from_user_id === b.from_user_id &&
+    a.to_user_id === b.to_user_id &&
+    a.kwh === b.kwh &&
+    a.price_per_kwh === b.price_per_kwh &&
+    a.total_amount === b.total_amount &&
+    a.timestamp === b.timestamp &&
+    a.tick_id === b.tick_id &&
+    a.nonce === b.nonce
+  )
 }
 
 /** SQL finds a transaction by its hash as well, and answers with it. */
-function compareHashes(height: number, { transactions, tx_hashes }: StoredTick, note: Note): void {
+function compareHashes(height: number, { transactions, txHashes }: Body, { tx_hashes }: SealedTick, note: Note): void {
   for (const [index, transaction] of transactions.entries()) {
-    const expected = leafOf(transaction)
-    const found = tx_hashes[index] ?? 'nothing'
+    const [expected, found] = [txHashes[index] ?? 'nothing', tx_hashes[index] ?? 'nothing']
     if (found !== expected) note(`SQL, block ${height}, transaction ${nameOf(transaction)}, tx_hash`, expected, found)
   }
 }
@@ -151,58 +169,13 @@ function compareHashes(height: number, { transactions, tx_hashes }: StoredTick, 
 const nameOf = (tx: ShownTransaction): string => (tx.kind === 'redacted' ? tx.tx_hash : tx.id)
 
 /** Every hole has a record, and what has a record is a hole. */
-function compareRedactions(
-  { redacted, note }: Auditor,
-  place: string,
-  transactions: readonly ShownTransaction[],
-): void {
-  for (const tx of transactions) {
-    const isRecorded = redacted.size > 0 && redacted.has(leafOf(tx))
+function compareRedactions({ redacted, note }: Auditor, place: string, body: Body | undefined): void {
+  for (const [index, tx] of (body?.transactions ?? []).entries()) {
+    const isRecorded = redacted.size > 0 && redacted.has(body?.txHashes[index] ?? '')
+    if (isRecorded === (tx.kind === 'redacted')) continue
     const at = `${place}, transaction ${nameOf(tx)}`
-    if (tx.kind === 'redacted' && !isRecorded) note(at, 'its body, or a record that it was redacted', 'a hash alone')
-    if (tx.kind !== 'redacted' && isRecorded) note(at, 'its hash alone: it was redacted', 'its body (redact it again)')
-  }
-}
-
-/** What LevelDB finds a block, its transactions and its part of history proofs by. */
-async function auditIndexes(auditor: Auditor, row: BlockRow, transactions: readonly ShownTransaction[]): Promise<void> {
-  const { chainStore, walker, note } = auditor
-  const height = String((await readOrNote(note, () => chainStore.heightOf(hashHeader(row.sealed.header)))) ?? 'nothing')
-  if (height !== String(row.height)) note(`LevelDB, block ${row.height}, height by hash`, String(row.height), height)
-  for (const [index, transaction] of transactions.entries()) {
-    const place = `LevelDB, block ${row.height}, transaction ${nameOf(transaction)}`
-    const expected = `block ${row.height}, position ${index}`
-    const keys = {
-      ...(transaction.kind !== 'redacted' && { id: { tx_id: transaction.id } }),
-      hash: { tx_hash: leafOf(transaction) },
-    }
-    for (const [name, by] of Object.entries(keys)) {
-      const at = await readOrNote(note, () => chainStore.locate(by))
-      const found = at === undefined ? 'nothing' : `block ${at.height}, position ${at.index}`
-      if (found !== expected) note(`${place}, place by ${name}`, expected, found)
-    }
-  }
-  await auditCorrections(auditor, row.height, transactions)
-  for (const node of walker.newNodes()) {
-    const [found] = (await readOrNote(note, () => chainStore.historyNodes([node]))) ?? []
-    if (found !== undefined && found !== node.hash) {
-      note(`LevelDB, history node ${node.level}/${node.index}`, node.hash, found)
-    }
-  }
-}
-
-/** What LevelDB finds the corrections of a trade by. */
-async function auditCorrections(
-  { chainStore, note }: Auditor,
-  height: number,
-  transactions: readonly ShownTransaction[],
-): Promise<void> {
-  for (const [index, tx] of transactions.entries()) {
-    if (tx.kind !== 'correction') continue
-    const places = await readOrNote(note, () => chainStore.correctionsOf(tx.corrects))
-    if (places === undefined || places.some((at) => at.height === height && at.index === index)) continue
-    const place = `LevelDB, block ${height}, transaction ${tx.id}, among the corrections of ${tx.corrects}`
-    note(place, `block ${height}, position ${index}`, 'nothing')
+    if (isRecorded) note(at, 'its hash alone: it was redacted', 'its body (redact it again)')
+    else note(at, 'its body, or a record that it was redacted', 'a hash alone')
   }
 }
 

@@ -14,9 +14,11 @@ import {
   signatureHex,
   timestampMs,
 } from '../protocol/shape.ts'
-import { redactionShape } from '../protocol/redaction.ts'
+import { redactionShape, type Redaction } from '../protocol/redaction.ts'
 import { shownTransactionShape } from '../protocol/transaction.ts'
 import { voteShape } from '../protocol/vote.ts'
+import type { OnProgress } from './progress.ts'
+import { sealedPages } from './sealed-pages.ts'
 
 /**
  * A whole chain in one file (docs/operations.md): JSON lines, the genesis first, then every block with its votes, and an end that
@@ -45,30 +47,39 @@ export const blockLineShape = object(
 )
 export const endLineShape = object({ end: object({ blocks: integer(), final_height: nullable(blockHeight) }) })
 
-const PAGE = 100
-
-/** The lines of a chain file, without line breaks, from the source of record; one block in memory at a time. */
-export async function* exportChain(genesis: Genesis, store: MarketStore): AsyncGenerator<string> {
+/** The lines of a chain file, without line breaks, from the source of record; some blocks in memory at a time. */
+export async function* exportChain(
+  genesis: Genesis,
+  store: MarketStore,
+  onProgress: OnProgress,
+): AsyncGenerator<string> {
   yield canonicalText({ format: 'solar-node chain', version: 1, chain_id: chainIdOf(genesis), genesis })
   const final = await store.finalHeight()
-  const all = await store.redactions()
-  let height = 0
-  for (;;) {
-    const rows = await store.blocks(height, PAGE)
-    for (const { sealed, tick_id, block_hash, finalized_at } of rows) {
-      const transactions = await store.transactionsOfTick(tick_id)
+  const all = byHeight(await store.redactions())
+  const total = ((await store.lastBlock())?.height ?? -1) + 1
+  let blocks = 0
+  let count = 0
+  for await (const page of sealedPages(store, 0)) {
+    for (const { row, tick } of page) {
+      const { sealed, block_hash, finalized_at } = row
+      const { transactions } = tick
       const votes = await store.votesOf(block_hash)
-      const redactions = all.filter(({ height: at }) => at === sealed.header.height)
-      yield canonicalText({
-        ...sealed,
-        transactions,
-        votes,
-        finalized_at,
-        ...(redactions.length > 0 && { redactions }),
-      })
+      const redactions = all.get(row.height)
+      yield canonicalText({ ...sealed, transactions, votes, finalized_at, ...(redactions && { redactions }) })
+      count += transactions.length
     }
-    height += rows.length
-    if (rows.length < PAGE) break
+    blocks += page.length
+    onProgress({ blocks, transactions: count, total })
   }
-  yield canonicalText({ end: { blocks: height, final_height: final < 0 ? null : final } })
+  yield canonicalText({ end: { blocks, final_height: final < 0 ? null : final } })
+}
+
+function byHeight(redactions: readonly Redaction[]): ReadonlyMap<number, readonly Redaction[]> {
+  const heights = new Map<number, Redaction[]>()
+  for (const redaction of redactions) {
+    const known = heights.get(redaction.height)
+    if (known === undefined) heights.set(redaction.height, [redaction])
+    else known.push(redaction)
+  }
+  return heights
 }

@@ -92,8 +92,15 @@ export function stateAfter(state: ChainState, block: ShownBlock, hash: Hash, cha
 /**
  * Checks a block as the next one, by every rule that does not need the transactions of earlier blocks: link, roots, sealer
  * and seal, transactions.
+ *
+ * @param txHashes the hashes of the transactions, from who has hashed them just now
  */
-export function verifyBlock(state: ChainState, block: ShownBlock, { genesis, chainId }: ChainRules): Verdict {
+export function verifyBlock(
+  state: ChainState,
+  block: ShownBlock,
+  { genesis, chainId }: ChainRules,
+  txHashes?: readonly Hash[],
+): Verdict {
   const { header } = block
   const verdict = verifyHeaderLink(header, state.tip, genesis, chainId)
   if (!verdict.ok) return verdict
@@ -108,7 +115,7 @@ export function verifyBlock(state: ChainState, block: ShownBlock, { genesis, cha
   }
   const sealer = sealerOf(block, registryOf(state), after.value)
   if (sealer === undefined) return invalid('unknown_sealer', `${header.miner_id} is no active authority`)
-  const body = verifyBlockBody(header, block.transactions, genesis)
+  const body = verifyBlockBody(header, block.transactions, genesis, txHashes)
   return body.ok ? verifySeal(block, sealer.public_key) : body
 }
 

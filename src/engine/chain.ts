@@ -137,9 +137,9 @@ export class Chain {
     return foldSubtrees(this.#state.frontier)
   }
 
-  /** Checks a block as the next one: link, roots, sealer and seal, transactions. */
-  verify(block: ShownBlock): Verdict {
-    return verifyBlock(this.#state, block, this)
+  /** Checks a block as the next one: link, roots, sealer and seal, transactions; see `verifyBlock`. */
+  verify(block: ShownBlock, txHashes?: readonly Hash[]): Verdict {
+    return verifyBlock(this.#state, block, this, txHashes)
   }
 
   /** Stores the next block, of which `verify` is known to hold. */

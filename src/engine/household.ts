@@ -24,6 +24,8 @@ export interface HouseholdParts extends OwnTradesParts {
 export interface Household {
   /** Checks the block and votes on it, in the background. */
   consider(sealed: SealedHeader): void
+  /** Peers answer: the head is considered once more if it could not be decided on, or if this node was stopped at it. */
+  considerAgain(): void
   /** Whatever becomes of the chain: keeps its own trades of the block of this height that it holds, by the whole block. */
   dispute(height: number): Promise<void>
   /** Sends its last vote again to a peer that may have missed it. */
@@ -46,10 +48,20 @@ export function createHousehold(parts: HouseholdParts): Household {
     return follower.window.find((held) => held.header.height === header.height - 1)?.header
   }
 
+  /** The head may still lack a vote. */
+  let isOpen = true
+
+  async function consider(sealed: SealedHeader): Promise<void> {
+    const parent = parentOf(sealed)
+    if (parent === undefined) return
+    isOpen = !(await voter.consider(sealed, () => findIdentity(key, parent)))
+  }
+
   return {
-    consider(sealed) {
-      const parent = parentOf(sealed)
-      if (parent !== undefined) void voter.consider(sealed, () => findIdentity(key, parent))
+    consider: (sealed) => void consider(sealed),
+    considerAgain() {
+      const head = follower.window.at(-1)
+      if (isOpen && head !== undefined) void consider(head)
     },
     async dispute(height) {
       const held = follower.window.find(({ header }) => header.height === height)

@@ -149,6 +149,7 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
     evidence,
     async onSynced(peer, isNewest) {
       if (isNewest) lastNewsAt = clock.now()
+      household?.considerAgain()
       await household?.resend(peer)
     },
   })

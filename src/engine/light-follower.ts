@@ -187,7 +187,7 @@ export class LightFollower {
   #unsealed({ header }: SealedHeader): Offer {
     const root = this.#head.anchor?.header.registry_root
     const parent = this.#window.find((held) => hashHeader(held.header) === header.prev_hash)
-    const isKnown = parent?.header.registry_root === root && !this.needsProof
+    const isKnown = [parent?.header, header].every((one) => one?.registry_root === root) && !this.needsProof
     const reason = `a conflicting header of height ${header.height} without a seal that is known here`
     return { refused: isKnown ? 'bad_seal' : 'wrong_parent', reason }
   }

@@ -10,20 +10,22 @@ import type { AckView } from './voter.ts'
 
 /**
  * What a light node knows of the chain of its head, on which a header that it follows is, and its last final one as well: the
- * headers of its window, and for what is older a proof from a peer that leads to the head.
+ * headers of its window, and for what is older a proof from a peer that leads to the head. All of one moment: the head that it
+ * has when it is asked, although it may move on while peers answer.
  */
 export async function lightAckView(
-  follower: LightFollower,
+  follower: Pick<LightFollower, 'head' | 'window' | 'trusted'>,
   requests: PeerRequests,
   header: BlockPoint,
   lastAck: BlockPoint | null,
 ): Promise<AckView> {
-  const { anchor, anchor_hash } = follower.trusted
+  const { head, window, trusted } = follower
+  const { anchor, anchor_hash } = trusted
   const lastFinal = anchor === null ? null : { hash: anchor_hash, height: anchor.header.height }
   const onChain = new Map<number, Hash>()
   for (const point of [header, lastAck, lastFinal]) {
     if (point === null || onChain.has(point.height)) continue
-    const hash = await hashOnChain(follower, requests, point.height)
+    const hash = await hashOnChain(head, window, requests, point.height)
     if (hash !== undefined) onChain.set(point.height, hash)
   }
   return {
@@ -38,9 +40,13 @@ export async function lightAckView(
 }
 
 /** The hash of the header at a height of the head's chain; `undefined` above the head and where nobody proves it. */
-async function hashOnChain(follower: LightFollower, requests: PeerRequests, height: number): Promise<Hash | undefined> {
-  const { anchor: head } = follower.head
-  const held = follower.window.find((sealed) => sealed.header.height === height)
+async function hashOnChain(
+  { anchor: head }: LightFollower['head'],
+  window: LightFollower['window'],
+  requests: PeerRequests,
+  height: number,
+): Promise<Hash | undefined> {
+  const held = window.find((sealed) => sealed.header.height === height)
   if (held !== undefined) return hashHeader(held.header)
   if (head === null || height >= head.header.height) return undefined
   for (const peer of requests.peers()) {

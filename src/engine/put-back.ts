@@ -11,6 +11,7 @@ import { leafOf } from '../protocol/transaction.ts'
 import type { Chain } from './chain.ts'
 import { sizeOf, stateAfter, verifyBlock } from './chain-state.ts'
 import type { Finalizer } from './finalizer.ts'
+import { createPace } from './progress.ts'
 import { restoredContent } from './tick-content.ts'
 
 export interface PutBackParts {
@@ -34,8 +35,6 @@ export interface PutBack {
   /** Puts the next block, which a peer has given, into SQL and then on the chain. Throws as the above. */
   add(block: ShownBlock, from: string): Promise<void>
 }
-
-const PROGRESS_EVERY = 1_000
 
 export function createPutBack(parts: PutBackParts): PutBack {
   const { chain, store, finalizer, clock, logger } = parts
@@ -62,6 +61,7 @@ export function createPutBack(parts: PutBackParts): PutBack {
       if (size >= chain.size) return
       const missing = chain.size - size
       logger.warn({ missing, from_height: size }, `SQL is older than LevelDB: ${missing} blocks are put back`)
+      const isDue = createPace(clock)
       let state = await chain.stateAt(size)
       while (sizeOf(state) < chain.size) {
         const height = sizeOf(state)
@@ -69,7 +69,7 @@ export function createPutBack(parts: PutBackParts): PutBack {
         const place = `LevelDB, block ${height}`
         await intoSql(block, checked(block, verifyBlock(state, block, chain), place))
         state = stateAfter(state, block, hashHeader(block.header), chain.chainId)
-        if (height % PROGRESS_EVERY === 0) logger.info({ height }, `${place} put back into SQL`)
+        if (isDue()) logger.info({ height }, `SQL: ${height + 1} of ${chain.size} blocks put back from LevelDB`)
       }
       logger.warn({ height: chain.size - 1 }, `SQL has block ${chain.size - 1} again, as LevelDB`)
     },
@@ -89,6 +89,10 @@ function checked(block: ShownBlock, verdict: Verdict, place: string): readonly H
   throw ledgerError('corrupt', { place, expected: 'a valid block', found: `${verdict.code}: ${verdict.reason}` })
 }
 
+const ADVICE =
+  'solar-node audit names what differs; where SQL is right, solar-node rebuild makes level/ anew from it, ' +
+  'where SQL is an older backup that has gone on otherwise, put the newer SQL back'
+
 /** A block of this height must be the same in both stores, and with it all before: else neither may be sealed upon. */
 async function compareBlock(chain: Chain, store: MarketStore, height: number): Promise<void> {
   if (height < 0) return
@@ -97,7 +101,7 @@ async function compareBlock(chain: Chain, store: MarketStore, height: number): P
   throw ledgerError('corrupt', {
     place: `SQL, block ${height} (another chain than the blocks in level/)`,
     expected: stored === undefined ? 'none' : `header ${stored.hash} as in LevelDB`,
-    found: row?.height === height ? `header ${row.block_hash}` : 'nothing',
+    found: `${row?.height === height ? `header ${row.block_hash}` : 'nothing'} (${ADVICE})`,
   })
 }
 

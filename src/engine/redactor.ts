@@ -1,5 +1,7 @@
 import type { Clock } from '../ports/clock.ts'
+import type { ChainStore } from '../ports/chain-store.ts'
 import { ledgerError } from '../ports/errors.ts'
+import type { Leadership } from '../ports/leadership.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
 import type { BodyRedaction, RedactionRequest, Redactor } from '../ports/retention.ts'
@@ -10,30 +12,55 @@ import type { Finalizer } from './finalizer.ts'
 import { createSerial } from './serial.ts'
 
 export interface AuthorityRedactorParts {
-  readonly store: Pick<MarketStore, 'redact' | 'redactions'>
-  readonly blocks: BodyRedaction
+  readonly store: Pick<MarketStore, 'redact' | 'redactions' | 'redactionCount'>
+  readonly blocks: BodyRedaction & Pick<ChainStore, 'size'>
+  readonly leadership: Pick<Leadership, 'term'>
   readonly clock: Clock
   readonly logger: Logger
 }
 
-/**
- * Removes bodies from SQL, the source of record, then from the blocks. `catchUp` removes from the blocks what SQL says is gone and
- * they do not know of: after a crash in between, with an older LevelDB put back, and where another authority has removed it.
- */
-export function createAuthorityRedactor(parts: AuthorityRedactorParts): Redactor & { catchUp(): Promise<void> } {
-  const { store, blocks, clock, logger } = parts
-  const lane = createSerial()
+export interface AuthorityRedactor extends Redactor {
+  /**
+   * Removes from the blocks what SQL says is gone and they do not know of: after a crash in between, with an older LevelDB put
+   * back, and where another authority has removed it. Cheap where SQL has no other records than at the last call. A body that
+   * cannot be reached (a file of the archive is missing) is logged and keeps nobody from the rest; it is tried again with the next
+   * record, when this node comes to lead, and at its next start.
+   */
+  keepUp(): Promise<void>
+}
 
-  async function catchUp(): Promise<void> {
+/** Removes bodies from SQL, the source of record, then from the blocks. */
+export function createAuthorityRedactor(parts: AuthorityRedactorParts): AuthorityRedactor {
+  const { store, blocks, leadership, clock, logger } = parts
+  const lane = createSerial()
+  /** Number of records in SQL, and the term, of which everything was tried. */
+  let tried: { readonly count: number; readonly term: number } | undefined
+
+  /** False if there are records of blocks that are not here yet: they will come without the body, unless it was read before. */
+  async function catchUp(): Promise<boolean> {
     const known = new Set((await blocks.redactions(0)).map(({ tx_hash }) => tx_hash))
     const missing = (await store.redactions()).filter(({ tx_hash }) => !known.has(tx_hash))
-    if (missing.length === 0) return
-    await blocks.redact(missing)
-    logRedactions(missing, logger)
+    if (missing.length === 0) return true
+    const size = await blocks.size()
+    const here = missing.filter(({ height }) => height < size)
+    if (here.length > 0) await blocks.redact(here)
+    logRedactions(here, logger)
+    return here.length === missing.length
+  }
+
+  async function keepUp(): Promise<void> {
+    const now = { count: await store.redactionCount(), term: leadership.term }
+    if (tried?.count === now.count && tried.term === now.term) return
+    tried = now
+    try {
+      if (!(await catchUp())) tried = undefined
+    } catch (error) {
+      logger.error({ error }, 'NOT REDACTED: bodies that SQL says are gone are still in the blocks')
+    }
   }
 
   return {
-    catchUp: () => lane(catchUp),
+    keepUp: () => lane(keepUp),
     redact: (request) =>
       lane(async () => {
         const redactions = await store.redact({ ...request, redacted_at: clock.now() })

@@ -20,15 +20,24 @@ export interface ReplicaViewParts {
 }
 
 /**
- * What a validator knows of the chains that an ack of `header` is about. Throws `not_ready` if `header` has left the chain, and if
- * the ack would count for a block that is not final and of which a body is missing here: nobody can have checked it.
+ * What a validator knows of the chains that an ack of `header` is about, all of one moment. Throws `not_ready` if `header` has
+ * left the chain, and if the ack would count for a block that is not final and of which a body is missing here: nobody can have
+ * checked it.
  */
-export async function replicaAckView(
+export function replicaAckView(
   parts: ReplicaViewParts,
   header: BlockPoint,
   lastAck: BlockPoint | null,
 ): Promise<AckView> {
+  return parts.replica.look(() => ackView(parts, header, lastAck))
+}
+
+async function ackView(parts: ReplicaViewParts, header: BlockPoint, lastAck: BlockPoint | null): Promise<AckView> {
   const { chain, replica, finalizer } = parts
+  // The changes below are those of the chain: they are below this header only if it is still on it.
+  if ((await chain.hashAt(header.height)) !== header.hash) {
+    throw ledgerError('not_ready', { reason: `another branch has become the chain, without block ${header.height}` })
+  }
   const height = finalizer.finalHeight
   const [unchecked] = await parts.store.redactions(height + 1)
   if (unchecked !== undefined && unchecked.height <= header.height) {
@@ -45,25 +54,19 @@ export async function replicaAckView(
       if (hash !== undefined) known.set(`${point.hash} ${other.height}`, hash)
     }
   }
-  const unallowedChange = await firstUnallowedChange(parts, header)
+  const unallowedChange = await firstUnallowedChange(parts, header, height)
   return { lastFinal, unallowedChange, hashAt: (point, at) => known.get(`${point.hash} ${at}`) }
 }
 
 /** A change that is final was acked by a quorum in force before it: those who were trusted have allowed it. */
 async function firstUnallowedChange(
-  { chain, finalizer, logger, allowedChanges }: ReplicaViewParts,
+  { chain, logger, allowedChanges }: ReplicaViewParts,
   header: BlockPoint,
+  finalHeight: number,
 ): Promise<BlockPoint | null> {
   if (allowedChanges === 'all') return null
-  const blocks = await Promise.all(
-    chain.guardedHeights(finalizer.finalHeight, header.height).map((height) => chain.blockAt(height)),
-  )
-  // The blocks are those of the chain: they are below this header only if it is still on it.
-  if ((await chain.hashAt(header.height)) !== header.hash) {
-    throw ledgerError('not_ready', { reason: `another branch has become the chain, without block ${header.height}` })
-  }
-  for (const { header: changed, transactions } of blocks) {
-    const { height } = changed
+  for (const height of chain.guardedHeights(finalHeight, header.height)) {
+    const { header: changed, transactions } = await chain.blockAt(height)
     const ids = transactions.flatMap((tx) => (tx.kind === 'redacted' ? [] : [tx.id]))
     if (ids.every((id) => allowedChanges.includes(id))) continue
     logger.warn({ height, ids }, `block ${height} changes who decides: allow it with --allow-changes ${ids.join(' ')}`)

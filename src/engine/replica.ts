@@ -92,9 +92,28 @@ export class Replica {
     return hash
   }
 
+  /** Looks at several things while neither the chain nor a branch changes. Never from within `accept` or another look. */
+  look<T>(task: () => Promise<T>): Promise<T> {
+    return this.#lane(task)
+  }
+
   /** Checks a block and takes it into the chain or beside it; then the chain is chosen anew. */
   accept(block: ShownBlock): Promise<Accepted> {
     return this.#lane(() => this.#accept(block))
+  }
+
+  /** Takes up again the branch that ends in this block and was kept before a restart, if it may still become the chain. */
+  recall(hash: Hash): Promise<void> {
+    const { store, finalizer } = this.#parts
+    return this.#lane(async () => {
+      const blocks: ShownBlock[] = []
+      for (let block = await store.besideChain(hash); block !== undefined;) {
+        if (block.header.height <= finalizer.finalHeight) return
+        blocks.unshift(block)
+        block = await store.besideChain(block.header.prev_hash)
+      }
+      for (const block of blocks) await this.#accept(block)
+    })
   }
 
   /** Votes have been counted: another branch may weigh more now. */
@@ -121,11 +140,13 @@ export class Replica {
     if (!verdict.ok) return { refused: verdict.code, reason: verdict.reason }
     await this.watch(block)
     if (place.isTip) {
+      const { finalHeight } = finalizer
       const tip = await chain.append(block, block.transactions.map(leafOf))
       // Votes came before their block if this node knew it beside an earlier chain.
       await finalizer.count(await votes.votesOf(hash))
       await finalizer.evaluate()
       onTip(tip)
+      if (this.#forks.size > 0 && finalizer.finalHeight > finalHeight) await this.#choose()
       return 'on_chain'
     }
     if (block.transactions.some(({ kind }) => kind === 'redacted')) {
@@ -167,7 +188,7 @@ export class Replica {
     return await verifyTransactions(block, historyOf(store, baseHeight + 1, await this.#forks.bodiesOf(branch)))
   }
 
-  /** Fork choice among the chain as it is and every branch. */
+  /** Fork choice among the chain as it is and every branch; once more when something became final, since acks up to it weigh no more. */
   async #choose(): Promise<void> {
     const { chain, finalizer, onAlarm } = this.#parts
     const { finalHeight } = finalizer
@@ -197,7 +218,9 @@ export class Replica {
     const { finality } = registryBefore(state, finalHeight + 1)
     const chosen = chooseFork([main, ...others.map(({ candidate }) => candidate)], finality)
     const winner = others.find(({ candidate }) => candidate === chosen)
-    if (winner !== undefined) await this.#reorganize(winner.branch)
+    if (winner === undefined) return
+    await this.#reorganize(winner.branch)
+    if (finalizer.finalHeight > finalHeight) await this.#choose()
   }
 
   async #chainAbove(height: number): Promise<readonly BlockPoint[]> {
@@ -213,10 +236,13 @@ export class Replica {
     const base = await chain.stateAt(baseHeight + 1)
     const bodies = await this.#forks.bodiesOf(blocks)
     const tip = await finalizer.during(async () => {
+      // Acks that came while branches were weighed may have made more of the chain final.
+      if (finalizer.finalHeight > baseHeight) return undefined
       await chain.rewind(baseHeight + 1)
       for (const body of bodies) await chain.append(body, body.transactions.map(leafOf))
       return chain.tip
     })
+    if (tip === undefined) return
     await this.#forks.swap(blocks, removed, base)
     const from = baseHeight + 1
     logger.warn(

@@ -19,7 +19,7 @@ export interface RestorerParts {
   readonly guard: SealGuard
   readonly peerHeaders: PeerHeaders
   readonly requests: PeerRequests
-  readonly runner: Pick<TickRunner, 'restore' | 'recover'>
+  readonly runner: Pick<TickRunner, 'follow' | 'restore' | 'recover'>
   readonly clock: Clock
   readonly randomBytes: RandomBytes
   readonly logger: Logger
@@ -60,6 +60,8 @@ export function createRestorer(parts: RestorerParts): Restorer {
   /** Considers a peer's tip. */
   async function compare(peer: string, { tip, chain_id }: StatusAnswer): Promise<void> {
     if (tip === null || chain_id !== chain.chainId) return
+    // Another authority may have put it into the database that both share.
+    if (tip.height >= chain.size) await runner.follow()
     const [ours] = tip.height < chain.size ? await chain.headers(tip.height, 1) : []
     if (ours?.hash === tip.header_hash) return
     const [sealed] = await headersFrom(peer, tip.height, 1)
@@ -196,6 +198,7 @@ export function createRestorer(parts: RestorerParts): Restorer {
       conclude()
     },
     async heard(sealed, peer) {
+      if (sealed.header.height >= chain.size && peerHeaders.isSealed(sealed)) await runner.follow()
       // Gossip alone does not stop an authority: the peer that passed it on may have nothing but the header.
       if (sealed.header.height < chain.size) await peerHeaders.consider(sealed, peer)
       else void meet(peer, () => undefined, 'blocks')

@@ -2,6 +2,7 @@ import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Gossip } from '../ports/gossip.ts'
 import type { HighWater } from '../ports/high-water.ts'
+import type { Leadership } from '../ports/leadership.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { BlockRow, MarketStore } from '../ports/market-store.ts'
 import type { Miner } from '../ports/miner.ts'
@@ -11,12 +12,15 @@ import { canonicalBytes } from '../protocol/canonical-json.ts'
 import { hashHeader, sealHeader, type SealedHeader } from '../protocol/header.ts'
 import type { Registry } from '../protocol/registry.ts'
 import type { SigningKey } from '../protocol/signature.ts'
-import { hashTransaction, leafOf, type Transaction } from '../protocol/transaction.ts'
+import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
 import type { EventHub } from './events.ts'
 import type { Finalizer } from './finalizer.ts'
+import type { Follower } from './follower.ts'
+import { checkLeads } from './leading.ts'
 import type { PutBack } from './put-back.ts'
 import type { SealGuard } from './seal-guard.ts'
+import type { SharedFinality } from './shared-finality.ts'
 
 export interface SealerParts {
   readonly chain: Chain
@@ -26,8 +30,11 @@ export interface SealerParts {
   readonly clock: Clock
   readonly logger: Logger
   readonly finalizer: Finalizer
+  readonly finality: SharedFinality
+  readonly follower: Follower
   readonly putBack: PutBack
   readonly guard: SealGuard
+  readonly leadership: Leadership
   readonly highWater: HighWater
   /** Works under seal `work`. */
   readonly miner: Miner
@@ -44,14 +51,11 @@ export interface SealerParts {
  * Whoever calls does so one at a time (the tick runner's lane).
  */
 export interface Sealer {
-  /**
-   * Brings the stores to one height: what SQL, an older backup, lacks is put back, what the chain store lacks is applied
-   * from the fence. Seals and speaks of nothing. Throws `corrupt` if the stores contradict each other.
-   */
-  align(): Promise<void>
+  /** Applies what the leader has sealed since, and speaks of it; for an authority that stands by. Throws as `Follower.follow`. */
+  follow(): Promise<void>
   /**
    * Aligns the stores, then seals every committed tick that is not sealed, oldest first. This is the whole of recovery,
-   * and also what runs after any failure. Throws as `align`, and `not_ready` while there is one and nothing may be sealed.
+   * and also what runs after any failure. Throws as `Follower.align`, and as `checkAllowed` while there is such a tick.
    */
   catchUp(): Promise<void>
   /**
@@ -64,7 +68,10 @@ export interface Sealer {
    * registry does not allow, `not_ready` without the key.
    */
   checkSealable(transactions: readonly Transaction[]): Promise<void>
-  /** Throws `not_ready` while nothing may be sealed: a tick that could not be sealed is not to be committed. */
+  /**
+   * Throws `not_ready` while nothing may be sealed, `not_leading` where another authority does it: a tick that could not be
+   * sealed is not to be committed.
+   */
   checkAllowed(): void
   /** Puts a block on top that was sealed before, unless it is there. Throws as `PutBack.add`. */
   restore(block: ShownBlock, from: string): Promise<void>
@@ -72,41 +79,11 @@ export interface Sealer {
   proposeNext(): Promise<{ readonly tick: CommittedTick; readonly tip: Tip } | undefined>
 }
 
-const PAGE = 100
-
 export function createSealer(parts: SealerParts): Sealer {
-  const { chain, store, gossip, events, clock, logger, finalizer, miner, minerId, putBack, guard, highWater } = parts
+  const { chain, store, gossip, events, clock, logger, finalizer, miner, minerId, follower, putBack, guard } = parts
+  const { leadership, highWater, finality } = parts
   // What an earlier life has sealed peers find by asking, as they connect anew.
   let spokenHeight = chain.tip?.header.height ?? -1
-
-  async function align(): Promise<void> {
-    await chain.reload()
-    await putBack.fromChainStore()
-    for (;;) {
-      const rows = await store.blocks(chain.size, PAGE)
-      for (const row of rows) await apply(row)
-      if (rows.length < PAGE) break
-    }
-    await guard.reached()
-    await raiseToTip()
-  }
-
-  async function raiseToTip(): Promise<void> {
-    if (chain.tip !== null) await highWater.raise({ height: chain.tip.header.height, hash: chain.tip.hash })
-  }
-
-  /** Takes a fenced row into the chain store as it is stored, after checking it by every rule. */
-  async function apply(row: BlockRow): Promise<void> {
-    const transactions = await store.transactionsOfTick(row.tick_id)
-    const block: ShownBlock = { ...row.sealed, transactions }
-    const verdict = chain.verify(block)
-    if (!verdict.ok) {
-      const place = `SQL, block ${row.height} (tick ${row.tick_id})`
-      throw ledgerError('corrupt', { place, expected: 'a valid block', found: `${verdict.code}: ${verdict.reason}` })
-    }
-    await chain.append(block, transactions.map(leafOf))
-    logger.info({ height: row.height, hash: row.block_hash }, `block ${row.height} applied from the fence`)
-  }
 
   /** The key that seals a block with these transactions. Throws `not_ready` if this node does not have it. */
   async function keyFor(transactions: readonly Transaction[], after: Registry): Promise<SigningKey> {
@@ -121,14 +98,15 @@ export function createSealer(parts: SealerParts): Sealer {
 
   async function seal(tick: CommittedTick, txHashes: readonly Hash[]): Promise<Tip> {
     // Mining, or asking for the key, would be for nothing.
-    guard.check()
+    checkAllowed()
     const after = chain.registryAfter(tick.transactions)
     const key = await keyFor(tick.transactions, after)
     const at = { parent: chain.tip, historyRoot: chain.historyRoot }
     const draft = assembleHeader(chain.genesis, chain.chainId, at, tick, txHashes, after.root, minerId)
     const header = chain.genesis.seal === 'work' ? await miner.mine(draft) : draft
-    // The last moment to hear that the height is taken: nothing is awaited between this and the fence.
-    guard.check()
+    // The last moment to hear that the height is taken: nothing is awaited between this and the fence. A node that stood
+    // still here may be refused by it, and what it has signed is then never spoken of.
+    checkAllowed()
     const sealed = sealHeader(header, key)
     const block_hash = hashHeader(header)
     const finalized_at = finalizer.isFinalWhenSealed(header.height) ? clock.now() : null
@@ -143,6 +121,11 @@ export function createSealer(parts: SealerParts): Sealer {
     return tip
   }
 
+  function checkAllowed(): void {
+    checkLeads(leadership)
+    guard.check()
+  }
+
   async function checkSealable(transactions: readonly Transaction[]): Promise<void> {
     const after = chain.registryAfter(transactions)
     await keyFor(transactions, after)
@@ -152,19 +135,32 @@ export function createSealer(parts: SealerParts): Sealer {
     throw ledgerError('not_ready', { reason })
   }
 
-  /** A block whose sealing failed half-way was not spoken of. Who hears of the newest asks for those before it. */
-  async function speakOfTip(): Promise<void> {
+  /**
+   * Tells of blocks that were applied from the fence, or whose sealing failed half-way. Peers hear of the newest alone: who
+   * does asks for those before it.
+   */
+  async function speakOf(applied: readonly BlockRow[]): Promise<void> {
+    for (const { block_hash, sealed, finalized_at } of applied) tell(sealed, block_hash, finalized_at !== null)
     const { tip } = chain
-    if (tip === null || tip.header.height <= spokenHeight) return
-    const [row] = await store.blocks(tip.header.height, 1)
-    speak(tip, row?.finalized_at ?? null)
+    if (tip !== null && tip.header.height > spokenHeight) {
+      if (applied.length === 0) {
+        const [row] = await store.blocks(tip.header.height, 1)
+        tell(tip.sealed, tip.hash, row !== undefined && row.finalized_at !== null)
+      }
+      spokenHeight = tip.header.height
+      void publish(tip.sealed)
+    }
+    await finality.refresh()
   }
+
+  const tell = (sealed: SealedHeader, header_hash: Hash, isFinal: boolean): void =>
+    events.emit({ type: 'header', header_hash, sealed, status: isFinal ? 'final' : 'proposed' })
 
   /** Tells everybody. The tick does not wait for the network: a publish that hangs must not hold up the next tick. */
   function speak({ header, hash, sealed }: Tip, finalizedAt: number | null): void {
     const { height } = header
     spokenHeight = height
-    events.emit({ type: 'header', header_hash: hash, sealed, status: finalizedAt === null ? 'proposed' : 'final' })
+    tell(sealed, hash, finalizedAt !== null)
     if (finalizedAt !== null) events.emit({ type: 'final', header_hash: hash, height, finalized_at: finalizedAt })
     void publish(sealed)
   }
@@ -186,21 +182,21 @@ export function createSealer(parts: SealerParts): Sealer {
   }
 
   async function applyFenced(): Promise<void> {
-    await align()
-    await speakOfTip()
+    await speakOf(await follower.align())
   }
 
   return {
-    align,
     seal,
     checkSealable,
-    checkAllowed: () => guard.check(),
+    checkAllowed,
+    async follow() {
+      await speakOf(await follower.follow())
+    },
     async restore(block, from) {
-      await align()
+      await follower.align()
       if (block.header.height < chain.size) return
       await putBack.add(block, from)
-      await guard.reached()
-      await raiseToTip()
+      await follower.grown()
       await finalizer.evaluate()
     },
     async proposeNext() {

@@ -1,3 +1,4 @@
+import type { TickDifference } from '../ports/errors.ts'
 import type { PlatformRow, PlatformTick } from '../ports/ledger.ts'
 import type { StoredTick } from '../ports/market-store.ts'
 import type { Hash } from '../protocol/bytes.ts'
@@ -27,29 +28,37 @@ export const restoredContent = (tickId: string, rows: readonly (PlatformRow | Sh
 const isRedacted = ({ transactions }: StoredTick): boolean => transactions.some(({ kind }) => kind === 'redacted')
 
 /** True if a platform's tick is the one that is stored; of a row that was redacted its id alone can be compared. */
-export const isSameContent = (stored: StoredTick, tick: PlatformTick, content: Hash): boolean =>
-  isRedacted(stored) && stored.source !== 'market'
-    ? differenceOfShown(stored, tick) === undefined
-    : stored.content_hash ===
-      (stored.source === 'restored' ? restoredContent(tick.tick_id, tick.transactions) : content)
-
-/** Says what differs between a committed tick and one that claims its id. */
-export function differenceOf(stored: StoredTick, tick: PlatformTick): string {
-  if (stored.source === 'market') return 'it was run by the built-in market'
-  if (stored.source === 'registry') return 'it is a change of the registry'
-  if (stored.source === 'platform' && stored.timestamp !== tick.timestamp) {
-    return `timestamp ${tick.timestamp}, committed is ${stored.timestamp}`
+export function isSameContent(stored: StoredTick, tick: PlatformTick, content: Hash): boolean {
+  if (stored.source !== 'market' && isRedacted(stored)) {
+    const isOfItsTime = stored.source !== 'platform' || stored.timestamp === tick.timestamp
+    return isOfItsTime && differenceOfShown(stored, tick) === undefined
   }
-  return differenceOfShown(stored, tick) ?? 'the order of fields or rows'
+  return (
+    stored.content_hash === (stored.source === 'restored' ? restoredContent(tick.tick_id, tick.transactions) : content)
+  )
+}
+
+/** What differs between a committed tick and one that claims its id, as the fields of `tick_conflict`. */
+export function differenceOf(stored: StoredTick, tick: PlatformTick): TickDifference {
+  if (stored.source === 'market') return { difference: 'it was run by the built-in market' }
+  if (stored.source === 'registry') return { difference: 'it is a change of the registry' }
+  const rows = differenceOfShown(stored, tick)
+  if (rows !== undefined) return rows
+  const [committed, sent] = [stored.timestamp, tick.timestamp]
+  return { difference: `timestamp is ${sent}, committed is ${committed}`, field: 'timestamp', stored: committed, sent }
 }
 
 /** What differs between the rows that are still there and those that claim to be the same; `undefined`: nothing. */
-function differenceOfShown({ transactions, tx_ids }: StoredTick, tick: PlatformTick): string | undefined {
+function differenceOfShown({ transactions, tx_ids }: StoredTick, tick: PlatformTick): TickDifference | undefined {
   const isGone = (index: number): boolean => transactions[index]?.kind === 'redacted'
-  const hidden = tick.transactions.findIndex(({ id }, index) => isGone(index) && !isIdOf(tx_ids[index], id))
-  if (hidden >= 0)
-    return `transaction ${tick.transactions[hidden]?.id ?? ''}: another one was committed, and redacted since`
-  const committed = transactions.map((tx, index) => (isGone(index) ? (tick.transactions[index] ?? tx) : tx))
+  const hidden = tick.transactions.find(({ id }, index) => isGone(index) && !isIdOf(tx_ids[index], id))
+  if (hidden !== undefined) {
+    const difference = `transaction ${hidden.id}: another one was committed in its place, and redacted since`
+    return { difference, transaction_id: hidden.id }
+  }
+  const committed = transactions.map((tx, index) =>
+    tx.kind === 'redacted' ? (tick.transactions[index] ?? { id: tx_ids[index] ?? tx.tx_hash }) : tx,
+  )
   return differenceOfRows(committed, tick.transactions, ['tick_id', 'nonce'])
 }
 

@@ -3,14 +3,17 @@ import { tradesOf } from '../market/trades.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { PlatformTick, TickAnswer } from '../ports/ledger.ts'
+import type { Leadership } from '../ports/leadership.ts'
 import type { MarketStore, OpenOrder, StoredTick, TickCommit } from '../ports/market-store.ts'
 import type { CommittedTick, ShownBlock } from '../protocol/block.ts'
 import { bytesToHex } from '../protocol/bytes.ts'
 import { parseQuantity } from '../protocol/decimal.ts'
+import { isSolarError } from '../protocol/errors.ts'
 import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
 import { MAX_FUTURE_MS, MAX_TRANSACTIONS_PER_BLOCK } from '../protocol/limits.ts'
 import { checkTransaction, hashTransaction, type Transaction } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
+import { checkLeads } from './leading.ts'
 import { createSerial } from './serial.ts'
 import type { Sealer } from './sealer.ts'
 import { differenceOf, isSameContent, MARKET_CONTENT, platformContent } from './tick-content.ts'
@@ -19,6 +22,7 @@ export interface TickRunnerParts {
   readonly chain: Chain
   readonly store: MarketStore
   readonly sealer: Sealer
+  readonly leadership: Leadership
   readonly clock: Clock
   readonly randomBytes: RandomBytes
   readonly priceBand?: { readonly floorMicro: bigint; readonly ceilingMicro: bigint }
@@ -29,9 +33,9 @@ export interface TickRunnerParts {
  * after the commit is made good by `Sealer.catchUp` before the next tick.
  */
 export interface TickRunner {
-  /** Brings the stores to one height and seals nothing; see `Sealer.align`. */
-  align(): Promise<void>
-  /** Makes good what a crash left; afterwards ticks are taken. */
+  /** Applies what another authority has sealed on the same database; see `Sealer.follow`. */
+  follow(): Promise<void>
+  /** Makes good what a crash left, or the leader before; afterwards ticks are taken. Does nothing while another one leads. */
   recover(): Promise<void>
   /** Puts a block on top that was sealed before; see `Sealer.restore`. */
   restore(block: ShownBlock, from: string): Promise<void>
@@ -47,14 +51,20 @@ export interface TickRunner {
 }
 
 export function createTickRunner(parts: TickRunnerParts): TickRunner {
-  const { chain, store, sealer, clock, randomBytes, priceBand } = parts
+  const { chain, store, sealer, leadership, clock, randomBytes, priceBand } = parts
   const lane = createSerial()
   // Set while a commit or a seal is under way: if it fails, the stores are asked what happened before anything else runs.
   let uncertain = true
+  // Between two terms of this node others have led: then the stores are asked as well.
+  let settledTerm = leadership.term
 
   async function settle(): Promise<void> {
-    if (!uncertain) return
+    checkLeads(leadership)
+    const { term } = leadership
+    if (!uncertain && term === settledTerm) return
+    uncertain = true
     await sealer.catchUp()
+    settledTerm = term
     uncertain = false
   }
 
@@ -69,7 +79,41 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
 
   async function known(tickId: string): Promise<StoredTick | undefined> {
     await settle()
+    const stored = await store.tick(tickId)
+    const isUnsealed = stored?.block === null && stored.transactions.length > 0
+    if (!isUnsealed) return stored
+    // Committed by somebody else who writes into the same database, and not sealed yet.
+    uncertain = true
+    await settle()
     return await store.tick(tickId)
+  }
+
+  /**
+   * The answer of a tick that is committed already, or else of what `prepare` gives.
+   *
+   * @param judge throws if what is committed under the id is not what is asked for
+   */
+  async function once(
+    tickId: string,
+    judge: (stored: StoredTick) => void,
+    prepare: () => TickCommit | Promise<TickCommit>,
+  ): Promise<TickAnswer> {
+    const answerStored = (stored: StoredTick): TickAnswer => {
+      judge(stored)
+      return answerOf(stored, stored.block)
+    }
+    const stored = await known(tickId)
+    if (stored !== undefined) return answerStored(stored)
+    try {
+      return await commitAndSeal(await prepare())
+    } catch (error) {
+      // Another authority on this database has sealed the height, or has committed the tick in the meantime.
+      if (isSolarError(error, 'fenced')) await leadership.confirm()
+      else if (!isSolarError(error, 'tick_conflict')) throw error
+      const theirs = await known(tickId)
+      if (theirs === undefined) throw error
+      return answerStored(theirs)
+    }
   }
 
   async function accept(tick: PlatformTick): Promise<TickAnswer> {
@@ -78,93 +122,86 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
       throw ledgerError('tick_too_large', { count: rows.length, limit: MAX_TRANSACTIONS_PER_BLOCK })
     }
     const content_hash = platformContent(tick)
-    const stored = await known(tick_id)
-    if (stored !== undefined) {
-      if (isSameContent(stored, tick, content_hash)) return answerOf(stored, stored.block)
-      throw ledgerError('tick_conflict', { tick_id, difference: differenceOf(stored, tick) })
+    const judge = (stored: StoredTick): void => {
+      if (isSameContent(stored, tick, content_hash)) return
+      throw ledgerError('tick_conflict', { tick_id, ...differenceOf(stored, tick) })
     }
-    refuseFuture(`tick ${tick_id}`, timestamp, clock.now())
-    const nonceOf = noncesFor(rows.length, randomBytes)
-    // Not `{ ...row, tick_id }`: V8 makes such objects dictionaries, and everything after reads them four times slower.
-    const transactions = rows.map((row, index): Transaction =>
-      Object.assign({}, row, { tick_id, nonce: nonceOf(index) }),
-    )
-    checkRows(transactions, chain.genesis.amount_decimals, clock.now())
-    const tx_hashes = transactions.map(hashTransaction)
-    return await commitAndSeal({
-      tick_id,
-      timestamp,
-      transactions,
-      source: 'platform',
-      content_hash,
-      tx_hashes,
-      fills: [],
+    return await once(tick_id, judge, () => {
+      refuseFuture(`tick ${tick_id}`, timestamp, clock.now())
+      const nonceOf = noncesFor(rows.length, randomBytes)
+      // Not `{ ...row, tick_id }`: V8 makes such objects dictionaries, and everything after reads them four times slower.
+      const transactions = rows.map((row, index): Transaction =>
+        Object.assign({}, row, { tick_id, nonce: nonceOf(index) }),
+      )
+      checkRows(transactions, chain.genesis.amount_decimals, clock.now())
+      const tx_hashes = transactions.map(hashTransaction)
+      return { tick_id, timestamp, transactions, source: 'platform', content_hash, tx_hashes, fills: [] }
     })
   }
 
   async function run(request: { readonly tick_id?: string; readonly timestamp?: number }): Promise<TickAnswer> {
     const timestamp = request.timestamp ?? clock.now()
     const tick_id = request.tick_id ?? `tick-${timestamp}`
-    const stored = await known(tick_id)
-    if (stored !== undefined) {
+    const judge = ({ source }: StoredTick): void => {
       // Whether the market ran a tick that was put back is not known any more: whoever names its id gets its answer.
-      if (stored.source === 'market' || stored.source === 'restored') return answerOf(stored, stored.block)
-      throw ledgerError('tick_conflict', {
-        tick_id,
-        difference: 'it came from the platform, not from the built-in market',
-      })
+      if (source === 'market' || source === 'restored') return
+      const difference = 'it came from the platform, not from the built-in market'
+      throw ledgerError('tick_conflict', { tick_id, difference })
     }
-    refuseFuture(`tick ${tick_id}`, timestamp, clock.now())
-    // A clearing has fewer trades than orders, so the tick fits a block; later arrivals wait for the next one.
-    const orders = (await store.openOrders(timestamp)).slice(0, MAX_TRANSACTIONS_PER_BLOCK)
-    const clearing = clear(orders.map(toBookOrder), priceBand === undefined ? {} : { priceBand })
-    const { trades, fills } = tradesOf(clearing, {
-      tick_id,
-      timestamp,
-      amountDecimals: chain.genesis.amount_decimals,
-      nonces: () => bytesToHex(randomBytes(16)),
-    })
-    const tx_hashes = trades.map(hashTransaction)
-    const content_hash = MARKET_CONTENT
-    return await commitAndSeal({
-      tick_id,
-      timestamp,
-      transactions: trades,
-      source: 'market',
-      content_hash,
-      tx_hashes,
-      fills,
+    return await once(tick_id, judge, async () => {
+      refuseFuture(`tick ${tick_id}`, timestamp, clock.now())
+      // A clearing has fewer trades than orders, so the tick fits a block; later arrivals wait for the next one.
+      const orders = (await store.openOrders(timestamp)).slice(0, MAX_TRANSACTIONS_PER_BLOCK)
+      const clearing = clear(orders.map(toBookOrder), priceBand === undefined ? {} : { priceBand })
+      const { trades, fills } = tradesOf(clearing, {
+        tick_id,
+        timestamp,
+        amountDecimals: chain.genesis.amount_decimals,
+        nonces: () => bytesToHex(randomBytes(16)),
+      })
+      const tx_hashes = trades.map(hashTransaction)
+      const content_hash = MARKET_CONTENT
+      return { tick_id, timestamp, transactions: trades, source: 'market', content_hash, tx_hashes, fills }
     })
   }
 
   async function register(transaction: RegistryTransaction, userId: string | undefined): Promise<TickAnswer> {
     const { id, tick_id, timestamp, subject_id } = transaction
     const tx_hash = hashTransaction(transaction)
-    const stored = await known(tick_id)
-    if (stored !== undefined) {
-      if (stored.content_hash === tx_hash) return answerOf(stored, stored.block)
-      throw ledgerError('tick_conflict', {
-        tick_id,
-        difference: `the nonce of ${id} was used by another registry transaction`,
-      })
+    const judge = (stored: StoredTick): void => {
+      if (stored.content_hash === tx_hash) return
+      const difference = `the nonce of ${id} was used by another registry transaction`
+      throw ledgerError('tick_conflict', { tick_id, difference })
     }
-    refuseFuture(`transaction ${id}`, timestamp, clock.now())
-    await sealer.checkSealable([transaction])
-    return await commitAndSeal({
-      tick_id,
-      timestamp,
-      transactions: [transaction],
-      source: 'registry',
-      content_hash: tx_hash,
-      tx_hashes: [tx_hash],
-      fills: [],
-      ...(userId !== undefined && { user: { voter_id: subject_id, user_id: userId } }),
+    return await once(tick_id, judge, async () => {
+      refuseFuture(`transaction ${id}`, timestamp, clock.now())
+      await sealer.checkSealable([transaction])
+      return {
+        tick_id,
+        timestamp,
+        transactions: [transaction],
+        source: 'registry',
+        content_hash: tx_hash,
+        tx_hashes: [tx_hash],
+        fills: [],
+        ...(userId !== undefined && { user: { voter_id: subject_id, user_id: userId } }),
+      }
     })
   }
 
   return {
-    align: () => lane(() => sealer.align()),
-    recover: () => lane(settle),
+    follow: () =>
+      lane(async () => {
+        uncertain = true
+        await sealer.follow()
+      }),
+    recover: () =>
+      lane(async () => {
+        if (!leadership.leads()) return
+        // Who led before may have committed it after this node began to lead, and cannot seal it any more.
+        if (!uncertain && (await store.nextUnsealedTick()) !== undefined) uncertain = true
+        await settle()
+      }),
     restore: (block, from) =>
       lane(async () => {
         uncertain = true
@@ -175,6 +212,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     run: (request) => lane(() => run(request)),
     proposeNext: () =>
       lane(async () => {
+        checkLeads(leadership)
         // One tick alone is sealed, or it fails half-way: the next tick asks the stores what is left.
         uncertain = true
         const sealed = await sealer.proposeNext()

@@ -126,6 +126,13 @@ export function createValidator(parts: ValidatorParts): Validator {
     return sealer !== undefined && verifySeal(sealed, sealer.public_key).ok
   }
 
+  /** On another branch another key may seal, and a block that changes the registry may bring the key that seals it. */
+  async function mayHaveOtherKey({ header }: SealedHeader): Promise<boolean> {
+    const { height, prev_hash, registry_root } = header
+    const parent = height === 0 ? chain.chainId : await chain.hashAt(height - 1)
+    return prev_hash !== parent || registry_root !== chain.registryBefore(height).root
+  }
+
   function identityAt(height: number): Identity | undefined {
     const entries = chain.registryBefore(height).entries
     const entry = entries.find(({ public_key, status }) => public_key === key.publicKey && status === 'active')
@@ -147,6 +154,12 @@ export function createValidator(parts: ValidatorParts): Validator {
       }
     }
     knowsOwnAcks = true
+  }
+
+  /** What this node acked binds it: it may be the only one that still has the branch, and others who acked it resend their acks. */
+  async function recallOwnBranch(): Promise<void> {
+    const last = await parts.voterStore.lastVote()
+    if (last !== undefined) await replica.recall(last.header_hash)
   }
 
   async function syncWith(peer: string): Promise<void> {
@@ -184,6 +197,7 @@ export function createValidator(parts: ValidatorParts): Validator {
         stopSyncing()
         stopAsking()
       }
+      background(recallOwnBranch())
       background(syncAll())
       poll()
     },
@@ -200,7 +214,7 @@ export function createValidator(parts: ValidatorParts): Validator {
       if (await replica.knows(hash)) return chain.tip?.hash === hash ? 'accept' : 'ignore'
       const isSealed = hasKnownSeal(sealed)
       await replica.watch(sealed)
-      if (height <= finalizer.finalHeight) return isSealed ? 'ignore' : 'reject'
+      if (height <= finalizer.finalHeight) return isSealed || (await mayHaveOtherKey(sealed)) ? 'ignore' : 'reject'
       // Passed on once the whole block is checked. The peer may have no blocks, or was asked just before it had this one.
       await settledWithin(clock, PATIENCE_MS, syncWith(from))
       // Others are asked for it only if a known key sealed it: anybody can make up headers.

@@ -1,6 +1,6 @@
 import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
-import type { FinalityStore, VoteCount } from '../ports/finality-store.ts'
+import type { FinalityStore, VoteCount, VoteOutcome } from '../ports/finality-store.ts'
 import type { VoteAnswer } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Hash } from '../protocol/bytes.ts'
@@ -43,7 +43,7 @@ export interface CountedVote {
 export interface VoteCounter {
   /**
    * Durable once it returns. Throws `wrong_chain`, `unknown_block`, `wrong_header`, `unknown_voter`, `bad_signature`,
-   * `vote_conflict`; nothing is stored then. The same vote again is `same`.
+   * `vote_conflict`; nothing is stored then, but a second ack of a height where branches are kept. The same vote again is `same`.
    */
   cast(vote: Vote): Promise<CountedVote>
 }
@@ -98,7 +98,7 @@ export function createVoteCounter(parts: VoteCounterParts): VoteCounter {
 async function count(batch: readonly Waiting[], parts: VoteCounterParts): Promise<void> {
   const { store, finalizer } = parts
   const outcomes = await store.putVotes(batch.map(({ vote }) => vote))
-  const stored = batch.flatMap(({ vote }, index) => (outcomes[index]?.outcome === 'conflict' ? [] : [vote]))
+  const stored = batch.flatMap(({ vote }, index) => (isStored(outcomes[index]) ? [vote] : []))
   // First: what is stored counts, even if the questions after it fail.
   await finalizer.count(stored)
   const counts = await store.voteCounts([...new Set(stored.map(({ header_hash }) => header_hash))])
@@ -108,6 +108,7 @@ async function count(batch: readonly Waiting[], parts: VoteCounterParts): Promis
       reject(new Error(`the store has ${outcomes.length} outcomes for ${batch.length} votes`))
     } else if (result.outcome === 'conflict') {
       const { voter_id, height } = vote
+      if (result.kept) announce(vote, answerOf(vote, target, counts, finalizer), parts)
       reject(ledgerError('vote_conflict', { voter_id, height, header_hash: result.stored.header_hash }))
       void reportDoubleVote(result.stored, vote, parts)
     } else {
@@ -117,6 +118,8 @@ async function count(batch: readonly Waiting[], parts: VoteCounterParts): Promis
     }
   })
 }
+
+const isStored = (result: VoteOutcome | undefined): boolean => result?.outcome !== 'conflict' || result.kept
 
 function answerOf(
   { header_hash, height }: Vote,

@@ -40,9 +40,10 @@ export interface VoterParts {
 export interface Voter {
   /**
    * Checks and votes, if `findIdentity` finds that the key is registered before this block; blocks are taken in the order
-   * of the calls. Never throws: what went wrong is logged or alarmed.
+   * of the calls. Never throws: what went wrong is logged or alarmed. Resolves to false if it may be otherwise another time:
+   * nobody answered, or the last ack forbids it by what is known now.
    */
-  consider(sealed: SealedHeader, findIdentity: () => Promise<Identity | undefined>): Promise<void>
+  consider(sealed: SealedHeader, findIdentity: () => Promise<Identity | undefined>): Promise<boolean>
   /** Sends the last vote again, the same bytes, to a peer that may have missed it. */
   resend(peer: string): Promise<void>
   /** Waits for the block in hand. */
@@ -57,7 +58,7 @@ export function createVoter(parts: VoterParts): Voter {
     const header_hash = hashHeader(sealed.header)
     const signed = signVote({ chain_id: chainId, header_hash, height: sealed.header.height, voter_id, decision }, key)
     if (decision === 'ack') await store.putVote(signed)
-    else await store.putRejected([...(await store.rejected()), sealed])
+    else await store.putRejected([...(await store.rejected()).filter((one) => !isSame(one, sealed)), sealed])
     await send(signed)
     parts.onVote(signed)
   }
@@ -111,17 +112,18 @@ export function createVoter(parts: VoterParts): Voter {
     return VALID
   }
 
-  async function consider(sealed: SealedHeader, findIdentity: () => Promise<Identity | undefined>): Promise<void> {
+  async function consider(sealed: SealedHeader, findIdentity: () => Promise<Identity | undefined>): Promise<boolean> {
     const { height, miner_id } = sealed.header
     const refuse = (reason: string): void => logger.warn({ height }, `not voting on block ${height}: ${reason}`)
     if (parts.isAccused(miner_id)) {
       refuse(`there is evidence against ${miner_id}`)
-      return
+      return true
     }
     const rule = await mayAckNow(sealed)
     if (!rule.ok) {
-      if (rule.code !== 'already_acked') refuse(rule.reason)
-      return
+      if (rule.code === 'already_acked') return true
+      refuse(rule.reason)
+      return false
     }
     const identity = await findIdentity()
     if (identity === undefined) {
@@ -129,27 +131,29 @@ export function createVoter(parts: VoterParts): Voter {
         { public_key: key.publicKey, height },
         `this key is not registered before block ${height}: not voting`,
       )
-      return
+      return true
     }
     const own = await parts.check(sealed, identity)
     if (!own.ok) {
       onAlarm(own.code, `block ${height}: ${own.reason}`)
       await vote(sealed, identity.id, 'reject')
-      return
+      return true
     }
     const earlier = await checkRejected(sealed, identity)
     if (earlier.ok) await vote(sealed, identity.id, 'ack')
     else refuse(earlier.reason)
+    return true
   }
 
   return {
     consider: (sealed, findIdentity) =>
       lane(async () => {
         try {
-          await consider(sealed, findIdentity)
+          return await consider(sealed, findIdentity)
         } catch (error) {
           const { height } = sealed.header
           logger.warn({ error, height }, `not voting on block ${height}: it could not be checked`)
+          return false
         }
       }),
     resend: (peer) =>
@@ -163,5 +167,7 @@ export function createVoter(parts: VoterParts): Voter {
 
 /** A header by its hash and height. */
 export const pointOf = ({ header }: SealedHeader): BlockPoint => ({ hash: hashHeader(header), height: header.height })
+
+const isSame = (a: SealedHeader, b: SealedHeader): boolean => hashHeader(a.header) === hashHeader(b.header)
 
 const otherThan = (hash: Hash, other: Hash | undefined): boolean => other !== undefined && other !== hash

@@ -1,7 +1,9 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { LedgerEvent } from '../ports/ledger.ts'
+import type { OutboxCounts } from '../ports/outbox.ts'
 
 export type TickOutcome = 'sealed' | 'empty' | 'failed'
+export type OutboxOutcome = 'sealed' | 'parked'
 
 /** What an operator watches. One registry a server; the composition root feeds it from the ledger's events. */
 export interface Metrics {
@@ -10,6 +12,7 @@ export interface Metrics {
   /** Sets the heights found at start; events move them on. `null`: none yet. */
   setHeights(height: number | null, finalHeight: number | null): void
   recordTick(outcome: TickOutcome): void
+  recordOutboxRow(outcome: OutboxOutcome): void
   /** How long a Merkle proof took to make, over HTTP or libp2p. */
   recordProof(seconds: number): void
   recordRequest(method: string, route: string, status: number, seconds: number): void
@@ -17,6 +20,10 @@ export interface Metrics {
   setArchived(blocks: number): void
   /** Asks for the number of connected peers whenever metrics are read. */
   watchPeers(count: () => number): void
+  /** Asks for the rows of the outbox that wait and are parked whenever metrics are read. */
+  watchOutbox(counts: () => Promise<OutboxCounts>): void
+  /** Shows from now on whether this authority leads. */
+  watchLeading(leads: () => boolean): void
   /** Prometheus text format 0.0.4. */
   text(): Promise<string>
 }
@@ -59,6 +66,22 @@ function createFinalityTimer(observe: (seconds: number) => void) {
   }
 }
 
+function registerOutboxGauge(registry: Registry, counts: () => Promise<OutboxCounts>): void {
+  new Gauge({
+    name: 'solar_outbox_rows',
+    help: 'Rows of the outbox that are not sealed, as SQL last said',
+    labelNames: ['state'],
+    registers: [registry],
+    async collect() {
+      // Without SQL the other metrics are what an operator needs most.
+      const found = await counts().catch(() => undefined)
+      if (found === undefined) return
+      this.set({ state: 'waiting' }, found.waiting)
+      this.set({ state: 'parked' }, found.parked)
+    },
+  })
+}
+
 export function createMetrics(): Metrics {
   const registry = new Registry()
   const counter = counterIn(registry)
@@ -70,6 +93,7 @@ export function createMetrics(): Metrics {
   const votes = counter('solar_votes_total', 'Votes counted since start', ['decision'])
   const evidence = counter('solar_evidence_total', 'Pieces of evidence of misbehaviour since start', ['kind'])
   const ticks = counter('solar_ticks_total', 'Ticks since start', ['outcome'])
+  const outboxRows = counter('solar_outbox_rows_total', 'Rows of the outbox taken since start', ['outcome'])
   const tip = gauge('solar_height', 'Height of the tip; -1 on an empty chain')
   const final = gauge('solar_final_height', 'Height of the last final block; -1 before the first')
   const archived = gauge('solar_archived_blocks', 'Blocks whose bodies are in archive files')
@@ -127,8 +151,13 @@ export function createMetrics(): Metrics {
     recordTick: (outcome) => ticks.inc({ outcome }),
     recordProof: (seconds) => proofs.observe(seconds),
     recordRequest: (method, route, status, seconds) => requests.observe({ method, route, status }, seconds),
+    recordOutboxRow: (outcome) => outboxRows.inc({ outcome }),
+    watchOutbox: (counts) => registerOutboxGauge(registry, counts),
     watchPeers(count) {
       peers = count
+    },
+    watchLeading(leads) {
+      gauge('solar_leading', '1 while this authority leads, 0 while it stands by', () => (leads() ? 1 : 0))
     },
     text: () => registry.metrics(),
   }

@@ -97,6 +97,7 @@ export const problems: Readonly<Record<ProblemCode, ProblemRow>> = {
   peer_refused: { status: 502, title: 'A peer refused', hidden: true },
   store_failed: { status: 503, title: 'A store failed', hidden: true },
   not_ready: { status: 503, title: 'Not ready' },
+  not_leading: { status: 503, title: 'Another authority leads' },
   too_many_streams: { status: 503, title: 'Too many event streams' },
   peer_unreachable: { status: 503, title: 'A peer cannot be reached', hidden: true },
 }
@@ -116,6 +117,8 @@ const isProblemCode = (code: string): code is ProblemCode => Object.hasOwn(probl
 function retryAfterSeconds(code: ProblemCode, fields: object): number | undefined {
   if (code === 'too_many_requests') return 'retry_after_s' in fields ? Number(fields.retry_after_s) : 1
   if (code === 'store_failed') return 'retryable' in fields && fields.retryable === true ? 1 : undefined
+  // Whoever leads answers at once, and where nobody does somebody takes over within seconds.
+  if (code === 'not_leading') return 1
   return problems[code].status === 503 ? 5 : undefined
 }
 

@@ -18,7 +18,7 @@ import { blockCalls } from './routes/blocks.ts'
 import { checkpointCalls } from './routes/checkpoint.ts'
 import { evidenceCalls } from './routes/evidence.ts'
 import { eventCalls } from './routes/events.ts'
-import { operationCalls, type NodeInfo } from './routes/operations.ts'
+import { leaderCall, operationCalls, type NodeInfo, type Readiness } from './routes/operations.ts'
 import { orderCalls } from './routes/orders.ts'
 import { redactionCalls } from './routes/redactions.ts'
 import { registryCall, registryCalls } from './routes/registry.ts'
@@ -31,8 +31,7 @@ interface ServerParts {
   readonly redactor: Redactor
   /** The answer of `GET /node`. */
   readonly node: () => NodeInfo
-  /** Why the node is not ready; empty if it is. */
-  readonly readiness: () => readonly string[]
+  readonly readiness: () => Readiness
   readonly tokens: TokenTable
   readonly metrics: Metrics
   readonly clock: Clock
@@ -66,6 +65,7 @@ export function createHttpServer(parts: HttpParts, options: HttpOptions): Promis
     ...transactionCalls(ledger),
     ...checkpointCalls(ledger),
     ...registryCalls(ledger, limits.subject),
+    leaderCall(parts.readiness),
   ])
 }
 

@@ -1,45 +1,23 @@
-import { access } from 'node:fs/promises'
+import type { DatabaseConfig } from '../config/types.ts'
 import { auditStores, type AuditReport } from '../engine/audit.ts'
-import { openSqlite } from '../storage/sql/sqlite.ts'
 import { openChainFiles } from './chain-files.ts'
-import { openDataDirectory } from './data-directory.ts'
-import { nodeError } from './errors.ts'
-import { readGenesisFile } from './genesis-file.ts'
+import type { OnProgress } from './progress.ts'
+import { withStoppedStores } from './stopped-stores.ts'
 
 export type { AuditReport, Finding } from '../engine/audit.ts'
 
-/**
- * Audits a data directory whose node is stopped. Throws `data_directory_in_use`, `data_directory_incomplete`.
- *
- * @param databasePath the SQLite file
- */
+/** Audits a data directory whose node is stopped. Throws as `withStoppedStores`. */
 export async function auditDirectory(
   data: string,
-  databasePath: string,
-  onProgress: (blocks: number, transactions: number) => void,
+  database: DatabaseConfig,
+  onProgress: OnProgress,
 ): Promise<AuditReport> {
-  await access(databasePath).catch(() => {
-    throw nodeError('data_directory_incomplete', {
-      directory: data,
-      file: databasePath,
-      advice: 'audit needs a chain that was started',
-    })
-  })
-  const directory = await openDataDirectory(data)
-  try {
-    const { genesis } = await readGenesisFile(directory.file('genesis'))
-    const store = await openSqlite(databasePath)
+  return await withStoppedStores('audit', data, database, async ({ directory, genesis, store }) => {
+    const chainStore = await openChainFiles(directory)
     try {
-      const chainStore = await openChainFiles(directory)
-      try {
-        return await auditStores({ genesis, store, chainStore, onProgress })
-      } finally {
-        await chainStore.close()
-      }
+      return await auditStores({ genesis, store, chainStore, onProgress })
     } finally {
-      await store.close()
+      await chainStore.close()
     }
-  } finally {
-    directory.close()
-  }
+  })
 }

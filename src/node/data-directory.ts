@@ -2,6 +2,7 @@ import { access, mkdir, readdir, stat, unlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { TEMPORARY_SUFFIX } from '../keys/durable-file.ts'
 import { nodeError } from './errors.ts'
+import { settleLevelFolders } from './level-folders.ts'
 import { takeProcessLock, type ProcessLock } from './process-lock.ts'
 
 /** What lies in a data directory. LevelDB has `level/` to itself, `archive/` the bodies of blocks that were moved out of it. */
@@ -42,6 +43,7 @@ export async function openDataDirectory(directory: string): Promise<DataDirector
   const file = (name: keyof typeof DATA_FILES): string => join(path, DATA_FILES[name])
   try {
     await removeLeftovers(path)
+    await settleLevelFolders(file('level'))
   } catch (cause) {
     lock.release()
     throw nodeError('data_directory_unusable', { directory: path, reason: (cause as Error).message }, cause)

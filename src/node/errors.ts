@@ -7,6 +7,10 @@ const nodeErrors = {
   data_directory_unusable: (f: { directory: string; reason: string }) => `data directory ${f.directory}: ${f.reason}`,
   data_directory_incomplete: (f: { directory: string; file: string; advice: string }) =>
     `data directory ${f.directory} has a chain but no ${f.file}: ${f.advice}`,
+  /** `reason`: where SQL ends, and what goes on beyond it. */
+  rebuild_would_lose: (f: { directory: string; reason: string }) =>
+    `${f.reason}: what SQL does not have would be lost. Start the node on ${f.directory}: it puts these blocks back into SQL ` +
+    'from level/ or from peers; or put the newer SQL back',
   /** A file that this node wrote cannot be read as what it is. */
   file_damaged: (f: { file: string; reason: string }) => `${f.file} is damaged: ${f.reason}`,
 } satisfies ErrorTable

@@ -4,6 +4,7 @@ import { createAuthorityKeys, type AuthorityKeys } from './authority-keys.ts'
 import { createKeyFile, readKeyFile } from '../keys/key-file.ts'
 import { readPassphraseFile } from '../keys/passphrase.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
+import type { Hash } from '../protocol/bytes.ts'
 import { signingKeyFromSecret, type SigningKey } from '../protocol/signature.ts'
 import { DATA_FILES, type DataDirectory } from './data-directory.ts'
 import { nodeError } from './errors.ts'
@@ -28,6 +29,13 @@ export interface LightFiles {
 /** The id of the authority in a genesis that the first start makes. */
 const AUTHORITY_ID = 'authority'
 
+export interface AuthorityFilesParts {
+  readonly randomBytes: RandomBytes
+  readonly clock: Clock
+  /** The chain that is in a database which others share: this authority joins it. */
+  readonly chainOfDatabase?: Hash | undefined
+}
+
 /**
  * Everything that an authority keeps in files, made where it is not there. Each file appears whole or not at all, and
  * genesis.json last: whatever a kill leaves behind, the next start finds its keys and goes on to the same end. Throws
@@ -36,12 +44,12 @@ const AUTHORITY_ID = 'authority'
 export async function ensureAuthorityFiles(
   directory: DataDirectory,
   config: AuthorityConfig,
-  parts: { readonly randomBytes: RandomBytes; readonly clock: Clock },
+  parts: AuthorityFilesParts,
 ): Promise<AuthorityFiles> {
   await refuseOtherMode(directory, 'authorityKey')
   const firstStart = !(await directory.has('genesis'))
   const given = config.genesisFile === undefined ? undefined : await readGenesisFile(config.genesisFile)
-  if (firstStart) await checkFirstStart(directory, config, given)
+  if (firstStart) await checkFirstStart(directory, config, given, parts.chainOfDatabase)
   else if (!(await directory.has('authorityKey'))) {
     throw nodeError('data_directory_incomplete', {
       directory: directory.path,
@@ -122,8 +130,19 @@ async function refuseOtherMode(directory: DataDirectory, own: keyof typeof MODE_
 }
 
 /** Says everything that would stop the first start, before it has made anything. */
-async function checkFirstStart(directory: DataDirectory, config: AuthorityConfig, given: LoadedGenesis | undefined) {
+async function checkFirstStart(
+  directory: DataDirectory,
+  config: AuthorityConfig,
+  given: LoadedGenesis | undefined,
+  chainOfDatabase: Hash | undefined,
+) {
   const { finality, validators } = config.genesis
+  if (chainOfDatabase !== undefined && given?.chainId !== chainOfDatabase) {
+    const got = given === undefined ? 'there is none' : `${config.genesisFile} is chain ${given.chainId}`
+    throw configError('config_conflict', {
+      reason: `genesis: the database holds chain ${chainOfDatabase}, give the genesis of that chain with --genesis; ${got}`,
+    })
+  }
   if (given === undefined) {
     if (finality?.policy === 'validators' && validators.length < finality.threshold) {
       throw configError('config_conflict', {
@@ -141,6 +160,8 @@ async function checkFirstStart(directory: DataDirectory, config: AuthorityConfig
       reason: `genesis: it names its authority's key, so put that key file at ${file} before the first start`,
     })
   }
+  // On a chain that is there already its registry decides, which may have got the key since.
+  if (chainOfDatabase !== undefined) return
   const { publicKey } = await readKeyFile(file, await passphraseOf(config))
   if (given.genesis.registry.some((entry) => entry.role === 'authority' && entry.public_key === publicKey)) return
   throw configError('config_conflict', {

@@ -23,6 +23,7 @@ import type { ChainLedger } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { cosignerName } from '../protocol/checkpoint.ts'
+import { formatVerifierKey } from '../protocol/note.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import type { ReplicaStore } from '../storage/level/replica-store.ts'
 import { openReplicaFiles } from './chain-files.ts'
@@ -53,6 +54,8 @@ export interface JoinedValidator {
   readonly chainId: Hash
   readonly httpUrl: string | null
   readonly multiaddrs: readonly string[]
+  /** What verifiers of checkpoints know its cosignatures by, as C2SP tools take it; null while its key is not registered. */
+  readonly verifierKey: string | null
   readonly ledger: ChainLedger
 }
 
@@ -199,7 +202,16 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     }
     const redactor = createReplicaRedactor({ chain, blocks: store.chain, finalizer, clock, logger })
     const httpUrl = await serveHttp({ ledger, redactor, witness, metrics }, peers, chain, files)
-    return { chainId, httpUrl, multiaddrs: peers.multiaddrs(), ledger }
+    const id = registeredId()
+    const verifierKey =
+      id === undefined
+        ? null
+        : formatVerifierKey({
+            name: cosignerName(genesis.origin, id),
+            public_key: key.publicKey,
+            type: 'cosignature',
+          })
+    return { chainId, httpUrl, multiaddrs: peers.multiaddrs(), verifierKey, ledger }
   }
 
   async function serveHttp(
@@ -218,9 +230,10 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       multiaddrs: peers.multiaddrs(),
       version: VERSION,
     })
+    const readiness = () => ({ role: 'validator' as const, reasons: [] })
     const http = await startHttp(config, (address) =>
       createValidatorHttpServer(
-        { ...parts, node, readiness: () => [], tokens: files.tokens.hashes, clock, logger },
+        { ...parts, node, readiness, tokens: files.tokens.hashes, clock, logger },
         { ...address, rateLimitPerSecond: config.rateLimitPerSecond },
       ),
     )
@@ -237,9 +250,15 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     })
     failed.promise.catch((error: unknown) => logger.error({ error }, 'could not join the chain'))
     joined.promise.then(
-      ({ chainId, httpUrl, multiaddrs }) =>
+      ({ chainId, httpUrl, multiaddrs, verifierKey }) =>
         logger.info(
-          { chain_id: chainId, http: httpUrl, multiaddrs, public_key: files.validatorKey.publicKey },
+          {
+            chain_id: chainId,
+            http: httpUrl,
+            multiaddrs,
+            public_key: files.validatorKey.publicKey,
+            ...(verifierKey !== null && { verifier_key: verifierKey }),
+          },
           'validator has joined its chain',
         ),
       () => undefined,

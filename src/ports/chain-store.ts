@@ -20,13 +20,21 @@ export interface ChainStore {
   /** Heights of the blocks that hold registry transactions, ascending. */
   registryHeights(): Promise<readonly number[]>
   heightOf(blockHash: Hash): Promise<number | undefined>
+  /** The heights of the blocks with these hashes, in the order asked for. */
+  heightsOf(blockHashes: readonly Hash[]): Promise<readonly (number | undefined)[]>
   block(height: number): Promise<ShownBlock | undefined>
+  /** Blocks of [from, from + count), ascending; fewer at the end. Who asks keeps the range to what fits into memory. */
+  blocks(from: number, count: number): Promise<readonly ShownBlock[]>
   /** Where a transaction is, by id or by hash. */
   locate(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<TransactionLocation | undefined>
   /** Where the transactions with these ids are, in the order asked for. */
   places(ids: readonly string[]): Promise<readonly (TransactionLocation | undefined)[]>
+  /** Where the transactions with these hashes are, in the order asked for. */
+  placesByHash(txHashes: readonly Hash[]): Promise<readonly (TransactionLocation | undefined)[]>
   /** The height of the block that sealed this tick. */
   heightOfTick(tickId: string): Promise<number | undefined>
+  /** The heights of the blocks that sealed these ticks, in the order asked for. */
+  heightsOfTicks(tickIds: readonly string[]): Promise<readonly (number | undefined)[]>
   /** Where the corrections of this trade are, oldest first. */
   correctionsOf(tradeId: string): Promise<readonly TransactionLocation[]>
   /**

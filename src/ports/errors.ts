@@ -1,4 +1,11 @@
 import { errorFactory, type ErrorTable } from '../protocol/errors.ts'
+import type { RowDifference } from '../protocol/transaction-difference.ts'
+
+/** The first thing in which two ticks of one id differ. */
+export interface TickDifference extends Partial<Omit<RowDifference, 'difference'>> {
+  /** For people. The other fields are there where one value of the tick, or of the transaction that is named, differs. */
+  readonly difference: string
+}
 
 /**
  * What a ledger answers when it cannot do what was asked. Stores, engine, HTTP and libp2p share these codes; HTTP maps
@@ -18,8 +25,8 @@ const ledgerErrors = {
   /** The voter acked another header of the same height before. */
   vote_conflict: (f: { voter_id: string; height: number; header_hash: string }) =>
     `${f.voter_id} has acked another header of height ${f.height}: ${f.header_hash}`,
-  /** The tick_id was committed before with other content; `difference` says which row or field differs. */
-  tick_conflict: (f: { tick_id: string; difference: string }) =>
+  /** The tick_id was committed before with other content. */
+  tick_conflict: (f: { tick_id: string } & TickDifference) =>
     `tick ${f.tick_id} was committed before with other content: ${f.difference}`,
   duplicate_transaction: (f: { id: string }) => `transaction ${f.id} is on the chain already, in another tick`,
   order_conflict: (f: { order_id: string }) => `order ${f.order_id} was placed before with other content`,
@@ -46,6 +53,8 @@ const ledgerErrors = {
   corrupt: (f: { place: string; expected: string; found: string }) =>
     `${f.place}: expected ${f.expected}, found ${f.found}`,
   not_ready: (f: { reason: string }) => `not ready: ${f.reason}`,
+  /** Asked of an authority that stands by; the one that leads on the same database does it. */
+  not_leading: (f: { reason: string }) => f.reason,
   /** A peer answered with an error, or not as the protocol says. */
   peer_refused: (f: { peer: string; request: string; code: string; reason: string }) =>
     `${f.peer} refused ${f.request}: ${f.code}, ${f.reason}`,

@@ -8,14 +8,15 @@ import type { Vote } from '../protocol/vote.ts'
  */
 export interface FinalityStore {
   /**
-   * Stores votes in one transaction, each `stored`, `same` (known before) or `conflict` (an ack of this voter for another
-   * header of that height is stored; the new one is not).
+   * Stores votes in one transaction, each `stored`, `same` (known before) or `conflict`: an ack of this voter for another
+   * header of that height is stored. The new one is `kept` beside it where branches are: it counts on its own, and what is final
+   * must not depend on which of the two came first. A store of one chain has no block for it.
    */
   putVotes(votes: readonly Vote[]): Promise<readonly VoteOutcome[]>
   votesOf(headerHash: Hash): Promise<readonly Vote[]>
   /** Counts by header. */
   voteCounts(headerHashes: readonly Hash[]): Promise<ReadonlyMap<Hash, VoteCount>>
-  /** The stored ack of a voter at a height, on whatever chain. */
+  /** A stored ack of a voter at a height, on whatever chain. */
   ackAt(voterId: string, height: number): Promise<Vote | undefined>
 
   /** For each voter the greatest height that it acked on this chain. */
@@ -30,7 +31,8 @@ export interface FinalityStore {
 }
 
 export type VoteOutcome =
-  { readonly outcome: 'stored' | 'same' } | { readonly outcome: 'conflict'; readonly stored: Vote }
+  | { readonly outcome: 'stored' | 'same' }
+  | { readonly outcome: 'conflict'; readonly stored: Vote; readonly kept: boolean }
 
 export interface VoteCount {
   readonly ack: number

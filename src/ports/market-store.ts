@@ -6,12 +6,13 @@ import type { ShownTransaction } from '../protocol/transaction.ts'
 import type { Redaction } from '../protocol/redaction.ts'
 import type { RedactionRequest } from './retention.ts'
 import type { EvidenceStore, FinalityStore } from './finality-store.ts'
+import type { OutboxStore } from './outbox.ts'
 
 /**
  * The source of record (SQL). What a promise of this interface has returned is durable and visible to every later call;
  * what it has rejected is either not there or, after a lost connection, found by the idempotent retry.
  */
-export interface MarketStore extends FinalityStore, EvidenceStore {
+export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
   /** The genesis this store belongs to; `undefined` in a new store. */
   chainId(): Promise<Hash | undefined>
   /** Ties a new store to its chain, for ever. Throws `wrong_chain` if it belongs to another. */
@@ -35,6 +36,11 @@ export interface MarketStore extends FinalityStore, EvidenceStore {
   tick(tickId: string): Promise<StoredTick | undefined>
   /** The oldest committed tick that has transactions and no block; `undefined` if there is none. */
   nextUnsealedTick(): Promise<CommittedTick | undefined>
+  /**
+   * The ticks of the blocks of [fromHeight, toHeight), by height: as `tick` gives each, in as many queries as for one. A block
+   * whose tick is not there has no entry. Who asks keeps the range to what fits into memory.
+   */
+  sealedTicks(fromHeight: number, toHeight: number): Promise<ReadonlyMap<number, SealedTick>>
   /** Transactions of a tick, in stored order. */
   transactionsOfTick(tickId: string): Promise<readonly ShownTransaction[]>
 
@@ -75,9 +81,19 @@ export interface MarketStore extends FinalityStore, EvidenceStore {
   redact(request: RedactionRequest & { readonly redacted_at: number }): Promise<readonly Redaction[]>
   /** Every record, by height. */
   redactions(): Promise<readonly Redaction[]>
+  /** How many there are: records never go. */
+  redactionCount(): Promise<number>
 
   /** Remembers a signed request's id until `expiresAt`; false if it was seen before. */
   rememberRequest(id: string, expiresAt: number): Promise<boolean>
+
+  /**
+   * Waits for writes that are under way, also those of a connection that broke: once this has returned, reads tell how
+   * they ended.
+   */
+  settleWrites(): Promise<void>
+  /** Makes a small write durable that means nothing. Rejects while the store cannot be written to. */
+  checkWritable(): Promise<void>
 
   close(): Promise<void>
 }
@@ -129,6 +145,9 @@ export interface StoredTick extends Omit<CommittedTick, 'transactions'> {
   /** The block that sealed it; null if it is not sealed yet or has no transactions. */
   readonly block: BlockRow | null
 }
+
+/** The tick of a block, without the block. */
+export type SealedTick = Omit<StoredTick, 'block'>
 
 export interface BlockRow {
   readonly height: number

@@ -90,11 +90,14 @@ export type BlockBodyCode =
  * Checks the transactions of a block against its header; of a redacted one there is but its leaf. It guarantees
  * a) the count (`wrong_tx_count`), b) one tick (`mixed_ticks`), c) each transaction by itself (`bad_transaction`),
  * d) no two equal leaves (`equal_transactions`), e) the Merkle root (`wrong_merkle_root`).
+ *
+ * @param txHashes the hashes of the transactions, from who has hashed them just now
  */
 export function verifyBlockBody(
   header: Header,
   transactions: readonly ShownTransaction[],
   genesis: Genesis,
+  txHashes: readonly Hash[] = transactions.map(leafOf),
 ): Verdict<BlockBodyCode> {
   if (transactions.length !== header.tx_count) {
     return invalid('wrong_tx_count', `${transactions.length} transactions, the header counts ${header.tx_count}`)
@@ -110,9 +113,8 @@ export function verifyBlockBody(
       return invalid('bad_transaction', error instanceof Error ? error.message : String(error))
     }
   }
-  const hashes = transactions.map(leafOf)
-  if (new Set(hashes).size !== hashes.length) return invalid('equal_transactions', 'two transactions are equal')
-  const root = merkleRoot(hashes)
+  if (new Set(txHashes).size !== txHashes.length) return invalid('equal_transactions', 'two transactions are equal')
+  const root = merkleRoot(txHashes)
   if (root === header.merkle_root) return VALID
   return invalid('wrong_merkle_root', `the transactions lead to ${root}, the header has ${header.merkle_root}`)
 }

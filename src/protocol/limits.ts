@@ -2,6 +2,8 @@
 
 /** A larger tick is refused at intake: a block stays within one database transaction and a few MiB per page. */
 export const MAX_TRANSACTIONS_PER_BLOCK = 100_000
+/** A tick of a platform as JSON, over HTTP or in the outbox: room for 100,000 rows. */
+export const MAX_TICK_BYTES = 32 * 1024 * 1024
 /** Rows and ticks further in the future are refused: clocks of honest servers differ by seconds. */
 export const MAX_FUTURE_MS = 2 * 60 * 1000
 /** One message above the transport's limit would silently end a peer's inbound gossip: sizes are checked before publishing. */

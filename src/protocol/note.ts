@@ -35,6 +35,8 @@ export interface NoteKey {
 }
 
 const TYPE_BYTES: Readonly<Record<NoteKeyType, number>> = { ed25519: 0x01, cosignature: 0x04 }
+const KEY_TYPES = ['ed25519', 'cosignature'] as const satisfies readonly NoteKeyType[]
+const PUBLIC_KEY_BYTES = 32
 const ED25519_BYTES = 64
 const TIME_BYTES = 8
 /** More lines than any log has witnesses; 16 must be taken. */
@@ -50,6 +52,25 @@ export const isKeyName = (name: string): boolean => KEY_NAME.test(name)
 export function noteKeyId({ name, public_key, type }: NoteKey): Hex {
   const bytes = concatBytes(utf8ToBytes(`${name}\n`), Uint8Array.of(TYPE_BYTES[type]), hexToBytes(public_key))
   return bytesToHex(sha256(bytes).subarray(0, 4))
+}
+
+/** A key as C2SP tools print and take it (signed-note, "verifier keys"): NAME+KEYID+BASE64 of type and public key. */
+export function formatVerifierKey(key: NoteKey): string {
+  const bytes = concatBytes(Uint8Array.of(TYPE_BYTES[key.type]), hexToBytes(key.public_key))
+  return `${key.name}+${noteKeyId(key)}+${bytesToBase64(bytes)}`
+}
+
+/** Reads a verifier key of a log or a witness. Throws `malformed`. */
+export function parseVerifierKey(text: string): NoteKey {
+  // Base64 may have a plus as well; a name has none.
+  const [name = '', keyId = '', ...encoded] = text.split('+')
+  const bytes = base64ToBytes(encoded.join('+'), 'verifier key')
+  const type = KEY_TYPES.find((known) => TYPE_BYTES[known] === bytes[0])
+  if (!isKeyName(name) || type === undefined || bytes.length !== 1 + PUBLIC_KEY_BYTES) {
+    return refuse('verifier key', 'NAME+KEYID+BASE64 of an Ed25519 or cosignature/v1 key', text)
+  }
+  const key: NoteKey = { name, public_key: bytesToHex(bytes.subarray(1)), type }
+  return noteKeyId(key) === keyId ? key : refuse('verifier key', `the key id ${noteKeyId(key)}`, keyId)
 }
 
 /** Reads a note. Throws `malformed`. */

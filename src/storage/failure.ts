@@ -27,8 +27,14 @@ export function storeGuard(store: 'sql' | 'level' | 'archive', isRetryable: (err
     }
 }
 
-/** Drivers put the useful half of the story into the cause ("not open" because of "lock held"). */
+/**
+ * Drivers put the useful half of the story into the cause ("not open" because of "lock held"), or into the errors of each
+ * address that was tried.
+ */
 function reasonOf(error: Error): string {
+  if (error instanceof AggregateError) {
+    return error.errors.map((one) => (one instanceof Error ? one.message : String(one))).join('; ')
+  }
   return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message
 }
 

@@ -11,8 +11,10 @@ export interface BenchRow {
 /** What the command line may set; what it leaves out each benchmark chooses. */
 export interface BenchOptions {
   readonly rounds?: number
-  /** Transactions of a tick, leaves of a tree. */
+  /** Transactions of a tick or a block, leaves of a tree. */
   readonly sizes?: readonly number[]
+  /** Trades of the whole store. */
+  readonly trades?: number
 }
 
 /** Does one round and gives what it measured. What the round needs is made before the clock starts. */

@@ -1,6 +1,7 @@
 /** `npm run bench <name>`: see docs/benchmarks.md. */
 import { parseArgs } from 'node:util'
 import type { BenchOptions, BenchRow } from './compare.ts'
+import { benchAudit, benchRebuild } from './full-store-bench.ts'
 import { benchMemory } from './memory.ts'
 import { benchProof } from './proof.ts'
 import { benchReceipt } from './receipt.ts'
@@ -16,10 +17,12 @@ const benches: ReadonlyMap<string, { readonly run: Bench; readonly measures: str
   ['proof', { run: benchProof, measures: 'proofs, hashes and signatures, against bare hashing and node:crypto' }],
   ['work', { run: benchWork, measures: 'nonces tried for seal work, against bare hashing' }],
   ['receipt', { run: benchReceipt, measures: 'size and check of the receipt of an old trade, against the bare work' }],
+  ['audit', { run: benchAudit, measures: 'audit of a full store, against reading and hashing every row alone' }],
+  ['rebuild', { run: benchRebuild, measures: 'LevelDB anew from SQL, against reading and hashing every row alone' }],
   ['memory', { run: benchMemory, measures: 'resident memory of idle nodes, against a bare Node process' }],
 ])
 
-const USAGE = `usage: npm run bench <name> [-- --json] [--rounds N] [--sizes N,N,...]
+const USAGE = `usage: npm run bench <name> [-- --json] [--rounds N] [--sizes N,N,...] [--trades N]
 ${[...benches].map(([name, { measures }]) => `  ${name.padEnd(8)}${measures}`).join('\n')}
 `
 
@@ -27,15 +30,21 @@ ${[...benches].map(([name, { measures }]) => `  ${name.padEnd(8)}${measures}`).j
 function readCommandLine() {
   try {
     const { values, positionals } = parseArgs({
-      options: { json: { type: 'boolean', default: false }, rounds: { type: 'string' }, sizes: { type: 'string' } },
+      options: {
+        json: { type: 'boolean', default: false },
+        rounds: { type: 'string' },
+        sizes: { type: 'string' },
+        trades: { type: 'string' },
+      },
       allowPositionals: true,
     })
-    const counts = [values.rounds, ...(values.sizes?.split(',') ?? [])]
-    const isPlain = counts.every((count) => count === undefined || /^[1-9][0-9]{0,5}$/.test(count))
+    const counts = [values.rounds, values.trades, ...(values.sizes?.split(',') ?? [])]
+    const isPlain = counts.every((count) => count === undefined || /^[1-9][0-9]{0,6}$/.test(count))
     const bench = benches.get(positionals[0] ?? '')
     if (!isPlain || positionals.length > 1 || bench === undefined) return undefined
     const options: BenchOptions = {
       ...(values.rounds !== undefined && { rounds: Number(values.rounds) }),
+      ...(values.trades !== undefined && { trades: Number(values.trades) }),
       ...(values.sizes !== undefined && { sizes: values.sizes.split(',').map(Number) }),
     }
     return { bench, options, json: values.json }

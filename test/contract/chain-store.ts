@@ -43,6 +43,10 @@ export function chainStoreContract(name: string, open: () => Promise<OpenedStore
       store = await opened.reopen()
       assert.equal(await store.size(), 20)
       for (const height of [0, 7, 19]) assert.deepEqual(await store.block(height), made(height).block)
+      const blocks = [15, 16, 17, 18, 19].map((height) => made(height).block)
+      assert.deepEqual(await store.blocks(15, 3), blocks.slice(0, 3))
+      assert.deepEqual(await store.blocks(15, 100), blocks)
+      assert.deepEqual([await store.blocks(20, 5), await store.blocks(3, 0)], [[], []])
       assert.equal(await store.block(20), undefined)
       await grow(store, 21)
       assert.deepEqual(await store.block(20), made(20).block)
@@ -107,6 +111,19 @@ export function chainStoreContract(name: string, open: () => Promise<OpenedStore
       assert.deepEqual(await store.locate({ tx_hash: txHashes[1]! }), { height: 3, index: 1 })
       assert.equal(await store.locate({ tx_id: '3:' }), undefined)
       assert.equal(await store.locate({ tx_hash: CHAIN }), undefined)
+    })
+
+    it('finds many at once, in the order asked for', async () => {
+      await grow(store, 5)
+      const [third, first] = [made(3), made(1)]
+      assert.deepEqual(await store.heightsOf([third.hash, CHAIN, first.hash]), [3, undefined, 1])
+      assert.deepEqual(await store.heightsOfTicks(['tick-3', 'tick-5', 'tick-1']), [3, undefined, 1])
+      assert.deepEqual(await store.placesByHash([third.txHashes[2]!, CHAIN, first.txHashes[0]!]), [
+        { height: 3, index: 2 },
+        undefined,
+        { height: 1, index: 0 },
+      ])
+      assert.deepEqual([await store.heightsOf([]), await store.placesByHash([])], [[], []])
     })
 
     it('finds the corrections of a trade in the order of the chain', async () => {

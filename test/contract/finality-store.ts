@@ -9,7 +9,11 @@ const MAX = Number.MAX_SAFE_INTEGER
 const outcomesOf = (votes: readonly unknown[], outcome: string) => votes.map(() => ({ outcome }))
 
 /** What every implementation of `FinalityStore` must do. `open` gives a new, empty store each time. */
-export function finalityStoreContract(name: string, open: () => Promise<OpenedFinality>): void {
+export function finalityStoreContract(
+  name: string,
+  open: () => Promise<OpenedFinality>,
+  { keepsBranches }: { readonly keepsBranches: boolean },
+): void {
   describe(`finality store contract: ${name}`, () => {
     let opened: OpenedFinality
     let store: FinalityStore
@@ -35,7 +39,7 @@ export function finalityStoreContract(name: string, open: () => Promise<OpenedFi
         assert.deepEqual(await store.putVotes([]), [])
       })
 
-      it('hold one ack a voter a height, and rejects of any number of headers', async () => {
+      it('hold one ack a voter a height, more only where branches are kept, and rejects of any number of headers', async () => {
         const first = vote(ours, 3, 'ann')
         await store.putVotes([first])
         const outcomes = await store.putVotes([
@@ -47,14 +51,14 @@ export function finalityStoreContract(name: string, open: () => Promise<OpenedFi
           vote(theirs, 3, 'bob'),
         ])
         assert.deepEqual(outcomes, [
-          { outcome: 'conflict', stored: first },
+          { outcome: 'conflict', stored: first, kept: keepsBranches },
           { outcome: 'stored' },
           { outcome: 'stored' },
           { outcome: 'stored' },
-          { outcome: 'conflict', stored: vote(theirs, 3, 'bob') },
+          { outcome: 'conflict', stored: vote(theirs, 3, 'bob'), kept: keepsBranches },
           { outcome: 'same' },
         ])
-        assert.deepEqual(await store.votesOf(ours), [first])
+        assert.deepEqual(await store.votesOf(ours), keepsBranches ? [first, vote(ours, 3, 'bob')] : [first])
       })
 
       it('are found by voter and height: the ack, on whatever chain, and never a reject', async () => {
@@ -86,13 +90,13 @@ export function finalityStoreContract(name: string, open: () => Promise<OpenedFi
         assert.deepEqual(await store.voteCounts([]), new Map())
       })
 
-      it('that arrive at the same time in many batches: each voter has one ack', async () => {
+      it('that arrive at the same time in many batches: the first ack of each voter is the one', async () => {
         const voters = Array.from({ length: 300 }, (_, index) => `voter-${index}`)
         const batches = [ours, theirs, ours, theirs].map((hash) => voters.map((voter) => vote(hash, 7, voter)))
         const outcomes = (await Promise.all(batches.map((batch) => store.putVotes(batch)))).flat()
         assert.equal(outcomes.filter(({ outcome }) => outcome === 'stored').length, voters.length)
         const counts = await store.voteCounts([ours, theirs])
-        assert.equal(counts.get(ours)!.ack + counts.get(theirs)!.ack, voters.length)
+        assert.equal(counts.get(ours)!.ack + counts.get(theirs)!.ack, voters.length * (keepsBranches ? 2 : 1))
       })
 
       it('come in batches of any size', async () => {
@@ -217,7 +221,7 @@ export function rewoundFinalityContract(name: string, open: () => Promise<Opened
     })
     afterEach(() => opened.cleanup())
 
-    it('counts acks of the blocks that the chain has now, and those of others once they are back', async () => {
+    it('counts acks of the blocks that the chain has now, and those of others once they are back; of a double voter too', async () => {
       for (const height of [0, 1, 2, 3]) await opened.seal(height)
       const old = [0, 1, 2, 3].map((height) => vote(opened.hashOf(height), height, 'ann'))
       await store.putVotes([...old, vote(opened.hashOf(3), 3, 'bob')])
@@ -229,17 +233,17 @@ export function rewoundFinalityContract(name: string, open: () => Promise<Opened
 
       const other = await opened.sealOther(2)
       const [conflict, stored] = await store.putVotes([vote(other, 2, 'ann'), vote(other, 2, 'bob')])
-      assert.deepEqual(conflict, { outcome: 'conflict', stored: old[2] })
+      assert.deepEqual(conflict, { outcome: 'conflict', stored: old[2], kept: true })
       assert.deepEqual(stored, { outcome: 'stored' })
       store = await opened.reopen()
       assert.deepEqual(
         await store.ackHeights(),
         new Map([
-          ['ann', 1],
+          ['ann', 2],
           ['bob', 2],
         ]),
       )
-      assert.deepEqual(await store.acksFrom(2), [vote(other, 2, 'bob')])
+      assert.deepEqual(await store.acksFrom(2), [vote(other, 2, 'ann'), vote(other, 2, 'bob')])
 
       await opened.rewind(2)
       for (const height of [2, 3]) await opened.seal(height)

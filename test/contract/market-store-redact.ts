@@ -52,9 +52,18 @@ export function marketStoreRedactContract(name: string, open: () => Promise<Open
       assert.deepEqual(records, expected)
       store = await opened.reopen()
       assert.deepEqual(await store.redactions(), expected)
+      assert.equal(await store.redactionCount(), 2)
       const hole = { kind: 'redacted', tx_hash: hashTransaction(a) }
       assert.deepEqual(await store.transactionsOfTick('t0'), [hole, b])
       assert.deepEqual((await store.tick('t0'))?.tx_ids, ['a', 'b'])
+      const sealed = (await store.sealedTicks(0, 1)).get(0)
+      assert.deepEqual(
+        [sealed?.transactions, sealed?.tx_ids],
+        [
+          [hole, b],
+          ['a', 'b'],
+        ],
+      )
       assert.deepEqual((await store.tick('t0'))?.tx_hashes, [a, b].map(hashTransaction))
       assert.notEqual((await store.tick('t0'))?.content_hash, tick('t0', [a, b]).content_hash)
       assert.deepEqual((await store.transaction('a'))?.transaction, hole)

@@ -44,6 +44,35 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
       })
     })
 
+    describe('ticks of a range of blocks', () => {
+      it('are given by height as each alone, with their rows in order, and those without a block are not', async () => {
+        const ticks = [
+          tick(
+            'z',
+            ['c', 'a', 'b'].map((id) => trade('z', id)),
+            { source: 'market' },
+          ),
+          tick('y', [trade('y', 'd')]),
+          tick('x', [correction('x', 'e', 'a'), trade('x', 'f')], { timestamp: MAX }),
+        ]
+        for (const [height, each] of ticks.entries()) {
+          await store.commitTick(each)
+          await store.fence(blockRow(height, each.tick_id))
+        }
+        await store.commitTick(tick('unsealed', [trade('unsealed', 'g')]))
+        const expected = ticks.map(({ fills, ...sealedTick }, height) => {
+          assert.deepEqual(fills, [])
+          return [height, { ...sealedTick, tx_ids: sealedTick.transactions.map(idOf) }] as const
+        })
+        assert.deepEqual(
+          [...(await store.sealedTicks(0, 9))].sort(([a], [b]) => a - b),
+          expected,
+        )
+        assert.deepEqual([...(await store.sealedTicks(1, 2))], expected.slice(1, 2))
+        assert.deepEqual([...(await store.sealedTicks(3, 9))], [])
+      })
+    })
+
     describe('ticks', () => {
       it('come back exactly as they were committed, also after reopening', async () => {
         const transactions = [

@@ -4,7 +4,7 @@ import type { MarketStore } from '../../src/ports/market-store.ts'
 import type { VoterStore } from '../../src/ports/voter-store.ts'
 import type { Hash } from '../../src/protocol/bytes.ts'
 import type { ReplicaStore } from '../../src/storage/level/replica-store.ts'
-import { tempReplicaStore, tempSqlite, type OpenedStore } from '../helpers/stores.ts'
+import { tempPostgres, tempReplicaStore, tempSqlite, type OpenedStore } from '../helpers/stores.ts'
 import { block, blockRow, tick, trade } from './fixtures.ts'
 
 /** A store of votes and finality, with the chain that they are on. */
@@ -42,8 +42,8 @@ async function partOf<Whole, Part>(
 }
 
 /** Votes and finality in SQL, beside the fence. */
-export async function sqliteFinality(): Promise<OpenedFinality> {
-  const opened = await partOf(tempSqlite, (market: MarketStore) => market)
+async function sqlFinality(open: () => Promise<OpenedStore<MarketStore>>): Promise<OpenedFinality> {
+  const opened = await partOf(open, (market: MarketStore) => market)
   return {
     ...opened,
     hashOf: (height) => blockRow(height, `t${height}`).block_hash,
@@ -54,6 +54,9 @@ export async function sqliteFinality(): Promise<OpenedFinality> {
     finalizedAt: async (height) => (await opened.current().blocks(height, 1))[0]?.finalized_at ?? null,
   }
 }
+
+export const sqliteFinality = (): Promise<OpenedFinality> => sqlFinality(tempSqlite)
+export const postgresFinality = (): Promise<OpenedFinality> => sqlFinality(tempPostgres)
 
 /** Votes and finality in LevelDB, beside the blocks. */
 export async function replicaFinality(): Promise<OpenedRewindable> {

@@ -94,7 +94,7 @@ describe('the command line', () => {
     })
 
     it('names the variable, the value and what was expected, but never a secret', async () => {
-      const { code, err } = await cli(['--mode=authority'], { SOLAR_DATABASE: 'postgres://ada:hunter2@db/solar' })
+      const { code, err } = await cli(['--mode=authority'], { SOLAR_DATABASE: 'mysql://ada:hunter2@db/solar' })
       assert.equal(code, 2)
       assert.match(err, /database: expected sqlite:PATH.*\(from SOLAR_DATABASE\)/)
       assert.doesNotMatch(err, /hunter2/)

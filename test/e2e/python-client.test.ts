@@ -36,6 +36,7 @@ function withPython(): void {
           listen: ['/ip4/127.0.0.1/tcp/0'],
           database: { kind: 'sqlite', path: join(dataDirectory, 'market.sqlite') },
           tickIntervalMs: 'off',
+          outboxPollMs: 1_000,
           genesisFile: undefined,
           genesis: {
             name: undefined,

@@ -32,6 +32,8 @@ export interface CommunityOptions {
   readonly seed?: string
   /** As on the command line; by the authority alone if it is left out. */
   readonly seal?: string
+  /** More of the authority's settings, as on the command line. */
+  readonly flags?: Readonly<Record<string, unknown>>
   readonly parts?: AuthorityParts
 }
 
@@ -88,7 +90,7 @@ export interface Community {
 }
 
 /** Starts an authority whose genesis registers the voters; no household runs yet. */
-export async function startCommunity({ voters, seed, seal, parts }: CommunityOptions): Promise<Community> {
+export async function startCommunity({ voters, seed, seal, flags, parts }: CommunityOptions): Promise<Community> {
   const temporary = await tempDir()
   const folder = temporary.path
   const randomBytes = seed === undefined ? systemRandomBytes : seededBytes(seed)
@@ -98,7 +100,7 @@ export async function startCommunity({ voters, seed, seal, parts }: CommunityOpt
   const directory = join(folder, 'authority')
   const { genesis, genesisFile, keys } = await prepare(folder, directory, voters, randomBytes, seal)
   const runner = authorityRunner(
-    { data: directory, genesis: genesisFile, tick: 'off' },
+    { data: directory, genesis: genesisFile, tick: 'off', ...flags },
     { randomBytes, ...parts },
     (event) => {
       events.push(event)

@@ -57,9 +57,13 @@ export function createMemoryChainStore(): ChainStore {
         ),
       ),
     heightOf: (hash) => Promise.resolve(heights.get(hash)),
+    heightsOf: (hashes) => Promise.resolve(hashes.map((hash) => heights.get(hash))),
     block: (height) => Promise.resolve(blocks[height]?.block),
+    blocks: (from, count) => Promise.resolve(blocks.slice(from, from + count).map(({ block }) => block)),
     locate: (by) => Promise.resolve('tx_id' in by ? byId.get(by.tx_id) : byHash.get(by.tx_hash)),
     places: (ids) => Promise.resolve(ids.map((id) => byId.get(id))),
+    placesByHash: (hashes) => Promise.resolve(hashes.map((hash) => byHash.get(hash))),
+    heightsOfTicks: (ids) => Promise.resolve(ids.map((id) => ticks.get(id))),
     heightOfTick: (tickId) => Promise.resolve(ticks.get(tickId)),
     rewind: (size) => {
       const removed = blocks.slice(size)

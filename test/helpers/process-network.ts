@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { DATA_FILES } from '../../src/node/data-directory.ts'
 import type { Genesis } from '../../src/protocol/genesis.ts'
 import { bundleForNode } from '../e2e/crash/bundle.ts'
 import { freePorts, processGroup, type Ended, type NodeProcess } from './processes.ts'
@@ -34,8 +36,8 @@ export interface ProcessNetwork {
   run(...args: readonly string[]): Promise<CommandEnd>
   /** Starts one command line. */
   spawn(...args: readonly string[]): NodeProcess
-  /** An authority; another name than `authority` is another data directory with the same key. */
-  startAuthority(name?: string): Promise<ProcessNode>
+  /** An authority; another name than `authority` is another data directory, with the same key unless it has one. */
+  startAuthority(name?: string, ...flags: readonly string[]): Promise<ProcessNode>
   /** Resolves once it has joined the chain. */
   startValidator(id: string, peers: readonly string[], ...flags: readonly string[]): Promise<ProcessNode>
   startLight(id: string, peers: readonly string[], ...flags: readonly string[]): Promise<ProcessNode>
@@ -81,10 +83,11 @@ export async function createProcessNetwork(options: LayOut): Promise<ProcessNetw
       return { ...ended, stdout: process.output(), stderr: process.errors() }
     },
 
-    async startAuthority(name = 'authority') {
-      if (name !== 'authority' && !ports.has(name)) await copyAuthority(folder, name)
-      const flags = ['--genesis', genesisFile, '--tick', 'off', ...(await addressFlags(name))]
-      return await nodeOf(spawn('--mode=authority', ...dataFlags(name), ...flags), 'authority is running')
+    async startAuthority(name = 'authority', ...flags) {
+      const hasKey = existsSync(join(folder, name, DATA_FILES.authorityKey))
+      if (!hasKey) await copyAuthority(folder, name)
+      const own = ['--genesis', genesisFile, '--tick', 'off', ...(await addressFlags(name))]
+      return await nodeOf(spawn('--mode=authority', ...dataFlags(name), ...own, ...flags), 'authority is running')
     },
 
     async startValidator(id, peers, ...flags) {

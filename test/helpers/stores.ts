@@ -6,7 +6,9 @@ import { openArchiveFiles } from '../../src/storage/archive/archive-files.ts'
 import { openChainStore, type LevelChainStore } from '../../src/storage/level/chain-store.ts'
 import { openLightStore } from '../../src/storage/level/light-store.ts'
 import { openReplicaStore, type ReplicaStore } from '../../src/storage/level/replica-store.ts'
+import { openPostgres } from '../../src/storage/sql/postgres.ts'
 import { openSqlite } from '../../src/storage/sql/sqlite.ts'
+import { tempDatabase } from './postgres.ts'
 import { tempDir } from './temp.ts'
 
 /** A store in a place of its own that goes away with `cleanup`. */
@@ -22,30 +24,42 @@ interface Closable {
   close(): Promise<void>
 }
 
-async function openInTempDir<Store extends Closable>(
-  name: string,
-  open: (path: string) => Promise<Store>,
+async function openAt<Store extends Closable>(
+  place: string,
+  open: (place: string) => Promise<Store>,
+  removePlace: () => Promise<void>,
 ): Promise<OpenedStore<Store>> {
-  const folder = await tempDir()
-  const path = join(folder.path, name)
-  const store = await open(path)
+  const store = await open(place)
   let current = store
   return {
     store,
     async reopen() {
       await current.close()
-      current = await open(path)
+      current = await open(place)
       return current
     },
     async cleanup() {
       await current.close()
-      await folder.remove()
+      await removePlace()
     },
   }
 }
 
+async function openInTempDir<Store extends Closable>(
+  name: string,
+  open: (path: string) => Promise<Store>,
+): Promise<OpenedStore<Store>> {
+  const folder = await tempDir()
+  return await openAt(join(folder.path, name), open, () => folder.remove())
+}
+
 /** A real SQLite file in a temporary folder. */
 export const tempSqlite = (): Promise<OpenedStore<MarketStore>> => openInTempDir('market.sqlite', openSqlite)
+/** A database of its own on a real PostgreSQL. */
+export async function tempPostgres(): Promise<OpenedStore<MarketStore>> {
+  const database = await tempDatabase()
+  return await openAt(database.url, openPostgres, () => database.drop())
+}
 /** A real LevelDB with blocks in a temporary folder. */
 export const tempChainStore = (): Promise<OpenedStore<LevelChainStore>> => openInTempDir('level', openChainStore)
 /** The same with an archive, into which each append moves all that fills a file. */

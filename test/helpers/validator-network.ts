@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { chmod, copyFile, mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadAuthorityConfig, loadLightConfig, loadValidatorConfig } from '../../src/config/load.ts'
@@ -41,13 +42,15 @@ export interface LayOut {
   readonly finality: string
   readonly validators: readonly string[]
   readonly voters?: readonly string[]
+  /** Further authorities, each with a key of its own. */
+  readonly authorities?: readonly string[]
 }
 
 /**
  * A data directory with a key for everybody, the authority's is called `authority`, and a genesis that registers them, as an
  * operator lays a community out.
  */
-export async function layOut({ finality, validators, voters = [] }: LayOut) {
+export async function layOut({ finality, validators, voters = [], authorities = [] }: LayOut) {
   const temporary = await tempDir()
   const folder = temporary.path
   const registry: GenesisEntry[] = []
@@ -56,7 +59,7 @@ export async function layOut({ finality, validators, voters = [] }: LayOut) {
     const { publicKey } = await createKeyFile(join(folder, id, file), { randomBytes: systemRandomBytes })
     registry.push({ id, role, public_key: publicKey, recovery_key: null })
   }
-  await register('authority', 'authority', DATA_FILES.authorityKey)
+  for (const id of ['authority', ...authorities]) await register(id, 'authority', DATA_FILES.authorityKey)
   for (const id of validators) await register(id, 'validator', DATA_FILES.validatorKey)
   for (const id of voters) await register(id, 'voter', DATA_FILES.voterKey)
   const settings = loadAuthorityConfig({ flags: { name: 'Test street', finality }, env: {} }).genesis
@@ -93,7 +96,7 @@ export async function createValidatorNetwork(options: LayOut): Promise<Validator
     chainId,
     async startAuthority(name = 'authority', parts = {}, more = {}) {
       const data = join(folder, name)
-      if (name !== 'authority') await copyAuthority(folder, name)
+      if (!existsSync(join(data, DATA_FILES.authorityKey))) await copyAuthority(folder, name)
       const flags = { data, genesis: genesisFile, http: '127.0.0.1:0', tick: 'off', listen: LOOPBACK, ...more }
       const node = createAuthority(loadAuthorityConfig({ flags, env: {} }), { logger: silentLogger, ...parts })
       const report = await node.start()

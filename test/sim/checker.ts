@@ -1,9 +1,10 @@
 import type { Evidence } from '../../src/protocol/evidence.ts'
-import { DiskReader, Violation, type FullState, type LightState } from './disk-state.ts'
+import { DiskReader, type FullState, type LightState } from './disk-state.ts'
 import type { Disk } from './disk.ts'
 import type { KnownBlock, Model } from './model.ts'
 import type { Vote } from '../../src/protocol/vote.ts'
 import { hashHeader } from '../../src/protocol/header.ts'
+import { Violation, type Invariant } from './violation.ts'
 
 /** A node whose state must be right at any moment; `votes`, `finalHeight` and `evidence` where SQL has them. */
 export interface Checked {
@@ -31,6 +32,10 @@ export interface CheckerOptions {
   readonly honest: ReadonlySet<string>
   /** Under policy `authority` a sealer with two faces makes two final blocks of a height: nothing is promised there. */
   readonly oneFinalBlock: boolean
+  /** True if validators' operators have allowed the registry transaction of this id. */
+  readonly isAllowed: (id: string) => boolean
+  /** Not looked at: to show what else a broken rule leads to. */
+  readonly ignored: ReadonlySet<Invariant>
   readonly isCalm: (a: string, b: string) => boolean
   readonly now: () => number
 }
@@ -41,7 +46,19 @@ interface Remembered {
   final: KnownBlock[]
   seals: ReadonlyMap<string, string>
   accused: ReadonlySet<string>
+  /** The ack that it put last, and the heights of all that it put. */
+  ack: KnownBlock | undefined
+  readonly ackHeights: Set<number>
 }
+
+const newMemory = (): Remembered => ({
+  version: '',
+  final: [],
+  seals: new Map(),
+  accused: new Set(),
+  ack: undefined,
+  ackHeights: new Set(),
+})
 
 /** How long two nodes that reach each other may take to find evidence: two rounds of asking, and what they take. */
 export const EVIDENCE_WITHIN_MS = 45_000
@@ -74,7 +91,9 @@ export class Checker {
 
   stateOf({ id, disk, ledger }: Checked): FullState {
     const state = this.reader.full(id, disk)
-    return ledger === undefined ? state : { ...state, ...ledger }
+    if (ledger === undefined) return state
+    // Under policy `authority` the fence says that a block is final before LevelDB has it.
+    return { ...state, ...ledger, finalHeight: Math.min(ledger.finalHeight, state.chain.length - 1) }
   }
 
   /** A dishonest sealer may have made what no honest node takes: its blocks need not be valid, its votes are known. */
@@ -95,7 +114,7 @@ export class Checker {
   }
 
   #memoryOf(id: string): Remembered {
-    const known = this.#remembered.get(id) ?? { version: '', final: [], seals: new Map(), accused: new Set() }
+    const known = this.#remembered.get(id) ?? newMemory()
     this.#remembered.set(id, known)
     return known
   }
@@ -125,10 +144,11 @@ export class Checker {
       const counted = Math.max(...sharing.map((other) => model.finalHeight(other, votes)))
       if (finalHeight > counted) {
         const reason = `${id} has block ${finalHeight} as final, its votes make ${counted} final`
-        throw new Violation('no vote of an unknown or revoked key counts', reason)
+        throw new Violation('what is final has its votes', reason)
       }
     }
     this.#checkFinal(id, chain.slice(0, finalHeight + 1), chain)
+    this.#checkOwnAck(id, state.ownVote, true)
     this.#checkEvidence(id, evidence)
     memory.seals = sealsOf([...chain, ...beside].map(({ block, hash }) => ({ ...block.header, hash })))
   }
@@ -162,12 +182,43 @@ export class Checker {
       const counted = isNew ? model.finalHeightAbove(block) : block.height
       if (block.height > counted) {
         const reason = `${id} trusts block ${block.height}, all votes that there are make ${counted} final`
-        throw new Violation('no vote of an unknown or revoked key counts', reason)
+        throw new Violation('what is final has its votes', reason)
       }
       this.#checkFinal(id, block.chain, block.chain)
     }
+    this.#checkOwnAck(id, state.ownVote, false)
     this.#checkEvidence(id, evidence)
     this.#memoryOf(id).seals = sealsOf(window.map(({ header }) => ({ ...header, hash: hashHeader(header) })))
+  }
+
+  /**
+   * One ack a height; each extends the one before, unless a final block contradicts that; a validator's has no change below it
+   * that is neither allowed nor final.
+   */
+  #checkOwnAck(id: string, vote: Vote | undefined, isValidator: boolean): void {
+    const memory = this.#memoryOf(id)
+    const block = vote && this.#options.model.blocks.get(vote.header_hash)
+    const { ack: before, final } = memory
+    if (block === undefined || block === before) return
+    const refuse = (reason: string): void => {
+      if (this.#options.ignored.has('acks follow the rules')) return
+      throw new Violation(
+        'acks follow the rules',
+        `${id} acks block ${block.height} ${block.hash.slice(0, 8)}: ${reason}`,
+      )
+    }
+    if (memory.ackHeights.has(block.height)) refuse('it acked one of this height before')
+    memory.ackHeights.add(block.height)
+    memory.ack = block
+    const isBound = before !== undefined && block.chain[before.height] !== before
+    const isFree = final.some((one) => before?.chain[one.height] !== undefined && before.chain[one.height] !== one)
+    if (isBound && !isFree) refuse(`it does not extend block ${before.height} ${before.hash.slice(0, 8)}`)
+    const change = block.chain.find((one) => one.isGuarded && final[one.height] !== one && !this.#isAllowed(one))
+    if (isValidator && change !== undefined) refuse(`the change of block ${change.height} is not allowed`)
+  }
+
+  #isAllowed({ block }: KnownBlock): boolean {
+    return block.transactions.every(({ id }) => this.#options.isAllowed(id))
   }
 
   #checkEvidence(id: string, evidence: readonly Evidence[]): void {

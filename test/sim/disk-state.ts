@@ -6,6 +6,7 @@ import type { Vote } from '../../src/protocol/vote.ts'
 import { keyOf, type Keyspace } from '../../src/storage/level/keyspaces.ts'
 import type { Disk } from './disk.ts'
 import type { KnownBlock, Model } from './model.ts'
+import { Violation } from './violation.ts'
 
 /** What the disk of a full node says, read key by key. */
 export interface FullState {
@@ -25,17 +26,6 @@ export interface LightState {
   readonly head: SealedHeader | null
   readonly evidence: readonly Evidence[]
   readonly ownVote: Vote | undefined
-}
-
-/** Something that must never be the case. */
-export class Violation extends Error {
-  readonly invariant: string
-
-  constructor(invariant: string, detail: string) {
-    super(`${invariant}: ${detail}`)
-    this.name = 'Violation'
-    this.invariant = invariant
-  }
 }
 
 const prefixOf = (space: Keyspace): string => keyOf(space)

@@ -1,5 +1,6 @@
 import { MemoryLevel } from 'memory-level'
 import type { TextLevel } from '../../src/storage/level/level.ts'
+import type { Loop } from './loop.ts'
 import type { Random } from './random.ts'
 
 type Operation =
@@ -7,34 +8,72 @@ type Operation =
   | { readonly type: 'del'; readonly key: string }
 
 /** What `abstract-level` asks of a database, which its types do not say. */
-interface Writes {
+interface Driver {
   _put(key: string, value: string, options: WriteOptions): Promise<void>
   _del(key: string, options: WriteOptions): Promise<void>
   _batch(operations: readonly Operation[], options: WriteOptions): Promise<void>
+  _get(key: string, options: object): Promise<string | undefined>
+  _getMany(keys: readonly string[], options: object): Promise<(string | undefined)[]>
 }
 interface WriteOptions {
   readonly sync?: boolean
 }
-const Base = MemoryLevel as unknown as new (options: { storeEncoding: 'utf8' }) => MemoryLevel & Writes
+const Base = MemoryLevel as unknown as new (options: { storeEncoding: 'utf8' }) => MemoryLevel & Driver
 
-class WatchedLevel extends Base {
+/** Takes its time, and tells what it has written. Writes are done one after the other, as in LevelDB. */
+class SlowLevel extends Base {
   onWrite: (operations: readonly Operation[], isSynced: boolean) => void = () => undefined
+  /** Resolves when the disk has turned, or at once; never once the node is gone. */
+  wait: (chance: number) => Promise<void> | undefined = () => undefined
+  #writing: Promise<void> | undefined
 
-  override async _put(key: string, value: string, options: WriteOptions): Promise<void> {
-    await super._put(key, value, options)
-    this.onWrite([{ type: 'put', key, value }], options.sync === true)
+  override _put(key: string, value: string, options: WriteOptions): Promise<void> {
+    return this.#write([{ type: 'put', key, value }], options)
   }
 
-  override async _del(key: string, options: WriteOptions): Promise<void> {
-    await super._del(key, options)
-    this.onWrite([{ type: 'del', key }], options.sync === true)
+  override _del(key: string, options: WriteOptions): Promise<void> {
+    return this.#write([{ type: 'del', key }], options)
   }
 
-  override async _batch(operations: readonly Operation[], options: WriteOptions): Promise<void> {
+  override _batch(operations: readonly Operation[], options: WriteOptions): Promise<void> {
+    return this.#write(operations, options)
+  }
+
+  override async _get(key: string, options: object): Promise<string | undefined> {
+    await this.wait(READS_THAT_WAIT)
+    return await super._get(key, options)
+  }
+
+  override async _getMany(keys: readonly string[], options: object): Promise<(string | undefined)[]> {
+    await this.wait(READS_THAT_WAIT)
+    return await super._getMany(keys, options)
+  }
+
+  async #write(operations: readonly Operation[], options: WriteOptions): Promise<void> {
+    const before = this.#writing
+    const written = this.#writeAfter(before, operations, options)
+    this.#writing = written
+    await written
+    if (this.#writing === written) this.#writing = undefined
+  }
+
+  /** A crash may come before the write, or after it and before who asked for it hears so. */
+  async #writeAfter(
+    before: Promise<void> | undefined,
+    operations: readonly Operation[],
+    options: WriteOptions,
+  ): Promise<void> {
+    if (before !== undefined) await before
+    await this.wait(WRITES_THAT_WAIT)
     await super._batch(operations, options)
     this.onWrite(operations, options.sync === true)
+    await this.wait(WRITES_THAT_WAIT)
   }
 }
+
+const WRITES_THAT_WAIT = 0.1
+const READS_THAT_WAIT = 0.01
+const SLOWEST_MS = 30
 
 /**
  * The disk of one node: what LevelDB has on it, which outlives the node. A write without `sync` is lost in a power cut, if no
@@ -48,15 +87,15 @@ export interface Disk {
   /** A database over this disk; the one before writes to it no more. */
   open(): Promise<TextLevel>
   /** The node's process is gone; in a power cut the last writes that were not synced may be gone too. */
-  crash(isPowerCut: boolean, random: Random): void
+  crash(isPowerCut: boolean): void
   /** Everything of another disk instead of what is here. */
   copyFrom(other: Disk): void
 }
 
-export function createDisk(): Disk {
+export function createDisk(loop: Loop, random: Random): Disk {
   let entries = new Map<string, string>()
   let version = 0
-  let current: WatchedLevel | undefined
+  let current: SlowLevel | undefined
   /** How to undo each write since the last synced one, the newest last. */
   let undo: ReadonlyMap<string, string | undefined>[] = []
 
@@ -87,18 +126,26 @@ export function createDisk(): Disk {
       return version
     },
     async open() {
-      const level = new WatchedLevel({ storeEncoding: 'utf8' })
+      const level = new SlowLevel({ storeEncoding: 'utf8' })
       await level.open()
       const operations = [...entries].map(([key, value]) => ({ type: 'put', key, value }) as const)
       await level._batch(operations, {})
       level.onWrite = (written, isSynced) => {
         if (level === current) record(written, isSynced)
       }
+      level.wait = (chance) => {
+        if (level === current && !random.chance(chance)) return undefined
+        return new Promise((resolve) => {
+          loop.schedule(random.between(1, SLOWEST_MS), () => {
+            if (level === current) resolve()
+          })
+        })
+      }
       current = level
       undo = []
       return level as unknown as TextLevel
     },
-    crash(isPowerCut, random) {
+    crash(isPowerCut) {
       current = undefined
       for (let lost = isPowerCut ? random.between(0, undo.length) : 0; lost > 0; lost--) undoLast()
       undo = []

@@ -15,6 +15,7 @@ import type { NodeParts } from './nodes.ts'
 
 /** One of the faces of a dishonest authority: a chain, sealed with the same key as that of the other face. */
 export interface Face {
+  readonly id: string
   readonly tip: Tip | null
   /** Seals a tick on its chain and tells whom it has links with. */
   seal(tick: CommittedTick): Promise<Block>
@@ -88,6 +89,7 @@ export async function startFace(
   }
 
   return {
+    id: port.id,
     get tip() {
       return chain.tip
     },

@@ -77,7 +77,7 @@ export function createFaults(world: World): Faults {
     async heal() {
       isOver = true
       for (const [a, b] of network.links) mend(a, b)
-      for (const node of crashed) await restart(node)
+      await world.until(Promise.all([...crashed].map(restart)))
     },
   }
 }

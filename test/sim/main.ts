@@ -1,40 +1,46 @@
 import { parseArgs } from 'node:util'
 import { runSeed } from './simulation.ts'
+import { INVARIANTS, Violation } from './violation.ts'
 
+/** Runs seeds one after the other. Says which failed, how to run it again, and ends with 1 if any did. */
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '1000' },
     from: { type: 'string', default: '0' },
     seed: { type: 'string' },
+    // Every report, and what nodes log.
     verbose: { type: 'boolean', default: false },
+    log: { type: 'boolean', default: false },
+    // Ends at the first failure.
+    stop: { type: 'boolean', default: false },
+    // Invariants that are not looked at.
+    without: { type: 'string', multiple: true, default: [] },
   },
 })
 const from = Number(values.seed ?? values.from)
 const count = values.seed === undefined ? Number(values.seeds) : 1
+const ignored = new Set(INVARIANTS.filter((invariant) => values.without.includes(invariant)))
+const onLog = (node: string, message: string, fields: object): void => {
+  if (values.log) console.log(node, message, 'error' in fields ? String(fields.error).slice(0, 300) : '')
+}
 const begun = performance.now()
+let done = 0
 let failed = 0
 let live = 0
-let unsettled = 0
-for (let seed = from; seed < from + count; seed++) {
+for (let seed = from; seed < from + count && !(values.stop && failed > 0); seed++) {
+  done += 1
   try {
     const at = performance.now()
-    const report = await runSeed(seed)
+    const report = await runSeed(seed, { ignored, onLog })
     if (report.isLive) live += 1
-    if (report.unsettled !== null) {
-      unsettled += 1
-      console.log(`seed ${seed}: safe, and not settled in the end: ${report.unsettled}`)
-    }
     if (values.verbose) console.log(JSON.stringify({ ...report, ms: Math.round(performance.now() - at) }))
   } catch (error) {
     failed += 1
-    console.log(
-      `seed ${seed}: ${error instanceof Error ? (values.verbose ? error.stack : error.message) : String(error)}`,
-    )
-    console.log(`  again: npm run sim -- --seed ${seed} --verbose`)
+    const told = !(error instanceof Error) ? String(error) : values.verbose ? error.stack : error.message
+    console.log(`seed ${seed}: ${error instanceof Violation ? '' : 'not a violation: '}${told?.slice(0, 2_000) ?? ''}`)
+    console.log(`  again: npm run sim -- --seed ${seed} --verbose --log`)
   }
 }
 const seconds = (performance.now() - begun) / 1000
-console.log(
-  `${count} seeds in ${seconds.toFixed(1)} s, ${failed} failed, ${live} had to move on at the end, ${unsettled} not settled`,
-)
+console.log(`${done} seeds in ${seconds.toFixed(1)} s, ${failed} failed, ${live} had to move on at the end and did`)
 process.exitCode = failed === 0 ? 0 : 1

@@ -9,15 +9,18 @@ import type { Miner } from '../../src/ports/miner.ts'
 import { createEventHub } from '../../src/engine/events.ts'
 import { openEvidencePool } from '../../src/engine/evidence-pool.ts'
 import { openFinalizer } from '../../src/engine/finalizer.ts'
+import { createFollower } from '../../src/engine/follower.ts'
 import { fullSignerBefore, reportDoubleSeal } from '../../src/engine/full-node-evidence.ts'
 import { serveFullNodePeers } from '../../src/engine/full-node-peers.ts'
 import { createLightClient, type LightClient } from '../../src/engine/light-client.ts'
 import { createSealer } from '../../src/engine/sealer.ts'
+import { createSharedFinality } from '../../src/engine/shared-finality.ts'
 import { createTickRunner } from '../../src/engine/tick-runner.ts'
 import { createValidatorLedger } from '../../src/engine/validator-ledger.ts'
 import { createValidator, type Validator } from '../../src/engine/validator.ts'
 import { createVoteCounter, findOnChain } from '../../src/engine/vote-counter.ts'
 import type { RandomBytes } from '../../src/ports/clock.ts'
+import { SOLE_LEADERSHIP } from '../../src/ports/leadership.ts'
 import type { Ledger } from '../../src/ports/ledger.ts'
 import type { Logger } from '../../src/ports/logger.ts'
 import type { MarketStore } from '../../src/ports/market-store.ts'
@@ -156,9 +159,12 @@ export async function startAuthority(
   const putBack = createPutBack({ chain, store, finalizer, clock, logger })
   const guard = createSealGuard(chain, highWater)
   const miner: Miner = { mine: (header) => Promise.resolve(header), stop: () => Promise.resolve() }
-  const sealing = { putBack, guard, highWater, miner, minerId, keyOf }
+  const follower = createFollower({ chain, store, putBack, guard, highWater, clock, logger })
+  const finality = createSharedFinality({ chain, store, finalizer, events })
+  const leadership = SOLE_LEADERSHIP
+  const sealing = { putBack, guard, highWater, miner, minerId, keyOf, follower, finality, leadership }
   const sealer = createSealer({ ...sealing, chain, store, gossip, events, finalizer, clock, logger })
-  const runner = createTickRunner({ chain, store, sealer, clock, randomBytes })
+  const runner = createTickRunner({ chain, store, sealer, leadership, clock, randomBytes })
   const evidence = await openEvidencePool({
     genesis,
     chainId,

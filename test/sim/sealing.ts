@@ -1,7 +1,8 @@
 import type { PlatformTick } from '../../src/ports/ledger.ts'
-import type { CommittedTick } from '../../src/protocol/block.ts'
+import type { Block, CommittedTick } from '../../src/protocol/block.ts'
 import { isSolarError } from '../../src/protocol/errors.ts'
 import type { Transaction } from '../../src/protocol/transaction.ts'
+import type { Face } from './face.ts'
 import type { KnownBlock } from './model.ts'
 import type { World } from './world.ts'
 
@@ -20,6 +21,12 @@ export function createSealing(world: World): Sealing {
   let count = 0
   let isHonest = false
   let uniting = Promise.resolve()
+
+  /** What is asked of a node that crashes meanwhile is not answered. */
+  const unlessGone = async <T>(id: string, task: Promise<T>): Promise<T | undefined> => {
+    const node = world.nodes.find((one) => one.id === id)
+    return await Promise.race([task, node?.gone.then(() => undefined)])
+  }
 
   const background = (task: Promise<unknown>): void => {
     task.catch((error: unknown) => {
@@ -68,27 +75,30 @@ export function createSealing(world: World): Sealing {
   async function sealHonestly(): Promise<void> {
     const ledger = world.ledgers.get('authority')
     if (ledger === undefined) return
-    const { tip_height } = await ledger.latestHeaders(1)
-    const [latest] = (await ledger.latestHeaders(1)).headers
-    const tick = tip_height === null ? tradeTick() : nextTick(model.blocks.get(latest?.header_hash ?? ''))
+    const [latest] = (await unlessGone('authority', ledger.latestHeaders(1)))?.headers ?? []
+    const tick = nextTick(model.blocks.get(latest?.header_hash ?? ''))
     const [first] = tick.transactions
-    if (first?.kind === 'registry') await ledger.register(first, undefined)
-    else await ledger.acceptTick({ ...tick, transactions: tick.transactions.map(withoutTick) })
+    if (first?.kind === 'registry') await unlessGone('authority', ledger.register(first, undefined))
+    else {
+      const posted = { ...tick, transactions: tick.transactions.map(withoutTick) }
+      await unlessGone('authority', ledger.acceptTick(posted))
+    }
   }
 
   async function sealWithTwoFaces(): Promise<void> {
     const [one, other] = plan.authorities.map((id) => world.faces.get(id))
     const isUnited = one?.tip?.hash === other?.tip?.hash
     if (one !== undefined && other !== undefined && isUnited && (isHonest || random.chance(0.5))) {
-      await other.take(await one.seal(nextTick(model.blocks.get(one.tip?.hash ?? ''))))
+      const block = await seal(one)
+      if (block !== undefined) await unlessGone(other.id, other.take(block))
       return
     }
-    for (const face of [one, other]) {
-      if (face === undefined || !(isHonest || random.chance(0.65))) continue
-      await face.seal(nextTick(model.blocks.get(face.tip?.hash ?? '')))
-    }
+    for (const face of [one, other]) if (face !== undefined && (isHonest || random.chance(0.65))) await seal(face)
     if (!isHonest && !isUnited && random.chance(0.12)) await adopt()
   }
+
+  const seal = (face: Face): Promise<Block | undefined> =>
+    unlessGone(face.id, face.seal(nextTick(model.blocks.get(face.tip?.hash ?? ''))))
 
   /** One face gives its chain up for that of the other, or both for that of a validator. */
   async function adopt(): Promise<void> {

@@ -1,9 +1,11 @@
-import { Violation, type FullState } from './disk-state.ts'
+import type { Vote } from '../../src/protocol/vote.ts'
+import type { FullState } from './disk-state.ts'
 import { isEvil } from './changes.ts'
 import { createFaults } from './faults.ts'
 import type { KnownBlock } from './model.ts'
 import { createSealing, type Sealing } from './sealing.ts'
-import { createWorld, type SimNode, type World } from './world.ts'
+import { createWorld, type SimNode, type World, type WorldOptions } from './world.ts'
+import { Violation } from './violation.ts'
 
 /** What a run tells when nothing was wrong. */
 export interface RunReport {
@@ -18,17 +20,16 @@ export interface RunReport {
   readonly votes: number
   /** At the end the chain had to move on, and did; else its voters were locked on two branches, as the rules have it. */
   readonly isLive: boolean
-  /** What nodes did not agree on when faults were over; null if all is settled. No breach of safety. */
-  readonly unsettled: string | null
 }
 
 const FAULTS_MS = 140_000
 const HEALED_MS = 65_000
+/** At least; and on until the chain is higher than every honest ack: nobody acks two blocks of a height. */
 const LAST_TICKS = 3
 
-/** Runs one seed: faults and an adversary, then peace. Throws the first `Violation` of safety, which is looked for after each step. */
-export async function runSeed(seed: number): Promise<RunReport> {
-  const world = await createWorld(seed)
+/** Runs one seed: faults and an adversary, then peace. Throws the first `Violation`, which is looked for after each step. */
+export async function runSeed(seed: number, options: Partial<WorldOptions> = {}): Promise<RunReport> {
+  const world = await createWorld(seed, { ignored: new Set(), onLog: () => undefined, ...options })
   try {
     const sealing = await disturb(world)
     return await recover(seed, world, sealing)
@@ -40,7 +41,7 @@ export async function runSeed(seed: number): Promise<RunReport> {
 /** Ticks, faults, and an adversary. */
 async function disturb(world: World): Promise<Sealing> {
   const { loop, random, nodes } = world
-  for (const node of nodes) await world.start(node)
+  await world.until(Promise.all(nodes.map((node) => world.start(node))))
   const sealing = createSealing(world)
   const faults = createFaults(world)
   const end = loop.now + FAULTS_MS
@@ -67,35 +68,28 @@ async function recover(seed: number, world: World, sealing: Sealing): Promise<Ru
   world.allowAll()
   for (const node of world.nodes.filter(({ kind }) => kind === 'validator')) {
     world.crash(node)
-    await world.start(node)
+    await world.until(world.start(node))
   }
   await world.run(HEALED_MS)
   checker.checkEvidenceFound()
   const isSplit = plan.isTwoFaced && plan.finality.policy === 'authority'
   let isLive = false
-  let unsettled: string | null = null
-  const settle = (check: () => void): void => {
-    try {
-      check()
-    } catch (error) {
-      if (!(error instanceof Violation)) throw error
-      unsettled ??= error.message
-    }
-  }
+  let ticksLeft = LAST_TICKS
   if (!isSplit) {
-    settle(() => agreed(world))
-    const [state] = fullNodes(world).map((node) => stateOf(world, node))
+    const [state] = agreed(world)
     if (state === undefined) throw new Error('there is an honest full node')
+    checkHeaviest(world, state)
     isLive = mustMoveOn(world, state)
-    await sealing.unite(state.chain)
+    ticksLeft = Math.max(LAST_TICKS, highestAck(world) + 2 - state.chain.length)
+    await world.until(sealing.unite(state.chain))
   }
-  for (let ticks = 0; ticks < LAST_TICKS; ticks++) {
+  for (; ticksLeft > 0; ticksLeft--) {
     sealing.tick()
     await world.run(8_000)
   }
   await world.run(HEALED_MS)
   checker.checkEvidenceFound()
-  if (!isSplit) settle(() => checkEnd(world, isLive))
+  if (!isSplit) checkEnd(world, isLive)
   const [any] = fullNodes(world)
   const last = any && stateOf(world, any)
   return {
@@ -107,7 +101,6 @@ async function recover(seed: number, world: World, sealing: Sealing): Promise<Ru
     blocks: model.blocks.size,
     votes: model.votes.size,
     isLive,
-    unsettled,
   }
 }
 
@@ -119,9 +112,9 @@ const stateOf = (world: World, node: SimNode): FullState => {
 /** Honest full nodes that peers show blocks to: a validator that is revoked gets none. */
 function fullNodes(world: World): SimNode[] {
   const nodes = world.nodes.filter(({ kind }) => kind === 'validator')
-  const chains = nodes.map((node) => stateOf(world, node).chain)
-  const longest = chains.reduce((best, next) => (next.length > best.length ? next : best), chains[0] ?? [])
-  const members = longest.at(-1)?.after
+  const states = nodes.map((node) => stateOf(world, node))
+  states.sort((a, b) => b.finalHeight - a.finalHeight || b.chain.length - a.chain.length)
+  const members = states[0]?.chain.at(-1)?.after
   return nodes.filter(({ id }) => members === undefined || members.byId.get(id)?.active === true)
 }
 
@@ -146,7 +139,7 @@ const nameOf = (block: KnownBlock | undefined): string =>
 
 /** True if the honest voters that are free to extend this chain are enough, together with the acks that there are. */
 function mustMoveOn(world: World, { chain, finalHeight }: FullState): boolean {
-  const { plan, model, checker } = world
+  const { plan, model } = world
   const tip = chain.at(-1)
   if (tip === undefined || plan.finality.policy === 'authority') return true
   // No operator allows what the adversary changed, and the chain with the change stays the longest.
@@ -155,8 +148,8 @@ function mustMoveOn(world: World, { chain, finalHeight }: FullState): boolean {
   const isForked = [...model.blocks.values()].some((block) => chain[block.height] !== block)
   if (plan.finality.policy === 'votes' && isForked) return false
   const voters = world.nodes.filter(({ kind }) => kind === (plan.finality.policy === 'votes' ? 'light' : 'validator'))
-  const free = voters.filter(({ disk, kind, id }) => {
-    const { ownVote } = kind === 'light' ? checker.reader.light(disk) : checker.reader.full(id, disk)
+  const free = voters.filter((node) => {
+    const ownVote = ownVoteOf(world, node)
     if (ownVote === undefined || chain[ownVote.height]?.hash === ownVote.header_hash) return true
     const acked = model.blocks.get(ownVote.header_hash)
     return acked?.chain[finalHeight] !== undefined && acked.chain[finalHeight] !== chain[finalHeight]
@@ -168,6 +161,41 @@ function mustMoveOn(world: World, { chain, finalHeight }: FullState): boolean {
   return final === tip.height
 }
 
+/** No branch that honest validators are bound to has more of their acks than the chain has of all. */
+function checkHeaviest(world: World, { chain, finalHeight }: FullState): void {
+  const { plan, model, nodes } = world
+  const members = chain[finalHeight + 1]?.before.byId
+  if (plan.finality.policy !== 'validators' || members === undefined) return
+  const isCounted = (id: string): boolean => members.get(id)?.active === true && members.get(id)?.role === 'validator'
+  const isOpen = (block: KnownBlock): boolean =>
+    block.height > finalHeight && block.chain[finalHeight] === chain[finalHeight]
+  const acked = nodes
+    .filter(({ kind, id }) => kind === 'validator' && isCounted(id))
+    .flatMap((node) => model.blocks.get(ownVoteOf(world, node)?.header_hash ?? '') ?? [])
+    .filter(isOpen)
+  const ackers = [...model.votes.values()].filter(
+    ({ decision, voter_id, height, header_hash }) =>
+      decision === 'ack' && height > finalHeight && chain[height]?.hash === header_hash && isCounted(voter_id),
+  )
+  const weight = new Set(ackers.map(({ voter_id }) => voter_id)).size
+  for (const tip of acked) {
+    const bound = acked.filter((block) => tip.chain[block.height] === block).length
+    if (bound <= weight) continue
+    const reason = `${bound} validators are bound to ${nameOf(tip)}, ${weight} have acked the chain of ${nameOf(chain.at(-1))}`
+    throw new Violation('the branch with most acks is the chain', reason)
+  }
+}
+
+const ownVoteOf = ({ checker }: World, { id, kind, disk }: SimNode): Vote | undefined =>
+  kind === 'light' ? checker.reader.light(disk).ownVote : checker.reader.full(id, disk).ownVote
+
+/** The greatest height that an honest voter has acked, on whatever branch. */
+function highestAck({ plan, model }: World): number {
+  const honest = [...plan.validators, ...plan.lights]
+  const acks = [...model.votes.values()].filter(({ voter_id }) => honest.includes(voter_id))
+  return Math.max(-1, ...acks.map(({ height }) => height))
+}
+
 function checkEnd(world: World, isLive: boolean): void {
   const { model } = world
   const states = agreed(world)
@@ -176,17 +204,20 @@ function checkEnd(world: World, isLive: boolean): void {
   if (state === undefined || tip === undefined) throw new Violation('the chain moves on', 'no block at all')
   for (const { chain, votes, finalHeight } of states) {
     const counted = model.finalHeight(chain, votes)
-    if (counted !== finalHeight) {
+    // More may be final, by acks on a branch that was left; the checker looked at them when it became so.
+    if (counted > finalHeight) {
       throw new Violation('what has its votes is final', `block ${counted} has them, final is ${finalHeight}`)
     }
   }
+  checkHeaviest(world, state)
   if (isLive && state.finalHeight !== tip.height) {
     throw new Violation('the chain moves on', `tip ${nameOf(tip)}, final ${state.finalHeight}`)
   }
   for (const { id, disk } of world.nodes.filter(({ kind }) => kind === 'light')) {
-    const { trusted } = world.checker.reader.light(disk)
-    if ((trusted?.header.height ?? -1) !== state.finalHeight) {
-      const reason = `${id} trusts ${trusted?.header.height ?? -1}, final is ${state.finalHeight}`
+    const trusted = world.checker.reader.light(disk).trusted?.header.height ?? -1
+    // More than full nodes know of, if a face of the authority that has gone since showed it acks that nobody else has.
+    if (trusted < state.finalHeight) {
+      const reason = `${id} trusts ${trusted}, final is ${state.finalHeight}`
       throw new Violation('light nodes follow', reason)
     }
   }

@@ -8,7 +8,6 @@ import { openSqlite } from '../../src/storage/sql/sqlite.ts'
 import { createAdversary, MALLORY, type Adversary } from './adversary.ts'
 import { ALLOWED, ALLOWED_AT_END, AUTHORITY_KEYS, createChanges, type Changes } from './changes.ts'
 import { Checker, type Checked, type SqlMirror } from './checker.ts'
-import { Violation } from './disk-state.ts'
 import { createDisk, type Disk } from './disk.ts'
 import { startFace, type Face } from './face.ts'
 import { createLoop, settled, type Loop } from './loop.ts'
@@ -17,6 +16,7 @@ import { createNetwork, type Port, type SimNetwork } from './network.ts'
 import { startAuthority, startLight, startValidator } from './nodes.ts'
 import { keyOf, MINER, planOf, START, type Plan } from './plan.ts'
 import { createRandom, type Random } from './random.ts'
+import { Violation, type Invariant } from './violation.ts'
 
 /** A node that can crash and come again; its disk stays. */
 export interface SimNode {
@@ -24,6 +24,8 @@ export interface SimNode {
   readonly disk: Disk
   readonly kind: Checked['kind'] | 'face'
   port: Port | undefined
+  /** Resolves when the life that it has now ends in a crash. */
+  gone: Promise<void>
 }
 
 /** Everything of one run. */
@@ -44,14 +46,27 @@ export interface World {
   failure: Error | undefined
   /** Operators have allowed what they had not allowed before: known to those who start from now on. */
   allowAll(): void
+  /** Resolves when the node runs, or has crashed while it was starting. */
   start(node: SimNode): Promise<void>
   crash(node: SimNode): void
+  /** Runs, and checks after every step, until this is done: whatever it waits for needs time to pass. */
+  until<T>(task: Promise<T>): Promise<T>
   /** Runs for this long, and checks after every step. */
   run(durationMs: number): Promise<void>
   close(): Promise<void>
 }
 
-export async function createWorld(seed: number): Promise<World> {
+const UNTIL_STEP_MS = 10
+const UNTIL_LIMIT_MS = 60_000
+
+export interface WorldOptions {
+  /** Invariants that are not looked at. */
+  readonly ignored: ReadonlySet<Invariant>
+  /** Hears what nodes log. */
+  readonly onLog: (node: string, message: string, fields: object) => void
+}
+
+export async function createWorld(seed: number, { ignored, onLog }: WorldOptions): Promise<World> {
   const random = createRandom(seed)
   const plan = planOf(seed, random)
   const loop = createLoop(START + 60_000)
@@ -61,7 +76,7 @@ export async function createWorld(seed: number): Promise<World> {
     const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
     fail(new Violation('no node has a fault', `${node}, ${what}: ${detail}`))
   }
-  const nodes = nodesOf(plan)
+  const nodes = nodesOf(plan, loop, random)
   const kindOf = new Map(nodes.map(({ id, kind }) => [id, kind]))
   const isHonest = (id: string): boolean => id !== MALLORY && kindOf.get(id) !== 'face'
   const network = createNetwork(loop, random, {
@@ -74,6 +89,7 @@ export async function createWorld(seed: number): Promise<World> {
       if (isHonest(node)) fault(node, what, error)
     },
   })
+  let allowedChanges = ALLOWED
   const sql = plan.isTwoFaced ? undefined : await openMirroredSql()
   const honest = nodes.filter(({ kind }) => kind !== 'face')
   const checker = new Checker({
@@ -87,6 +103,8 @@ export async function createWorld(seed: number): Promise<World> {
     faces: nodes.filter(({ kind }) => kind === 'face'),
     honest: new Set([...plan.validators, ...plan.lights, ...(plan.isTwoFaced ? [] : [MINER])]),
     oneFinalBlock: !(plan.isTwoFaced && plan.finality.policy === 'authority'),
+    isAllowed: (id) => allowedChanges.includes(id),
+    ignored,
     isCalm: (a, b) => network.isCalm(a, b),
     now: () => loop.now,
   })
@@ -94,31 +112,50 @@ export async function createWorld(seed: number): Promise<World> {
   const skews = new Map(nodes.map(({ id }) => [id, random.between(-2_000, 2_000)]))
   const ledgers = new Map<string, Ledger>()
   const faces = new Map<string, Face>()
-  let allowedChanges = ALLOWED
+  const ends = new Map<Port, () => void>()
 
   async function start(node: SimNode): Promise<void> {
-    const { id, disk, kind } = node
+    const { id } = node
     const port = network.join(id, skews.get(id) ?? 0)
+    const gone = new Promise<undefined>((resolve) => ends.set(port, () => resolve(undefined)))
+    node.gone = gone
     node.port = port
+    const started = await Promise.race([startEngine(node, port), gone])
+    if (node.port !== port) return
+    if (started?.face !== undefined) faces.set(id, started.face)
+    if (started?.ledger !== undefined) ledgers.set(id, started.ledger)
+  }
+
+  async function startEngine(
+    { id, disk, kind }: SimNode,
+    port: Port,
+  ): Promise<{ readonly face?: Face; readonly ledger?: Ledger }> {
     const randomBytes = (length: number): Uint8Array => random.bytes(length)
-    const parts = { genesis: plan.genesis, port, disk, logger: loggerOf(id, fault), randomBytes }
+    const parts = { genesis: plan.genesis, port, disk, logger: loggerOf(id, fault, onLog), randomBytes }
     switch (kind) {
       case 'validator':
         await startValidator({ ...parts, key: keyOf(id), allowedChanges })
-        return
+        return {}
       case 'light':
         await startLight({ ...parts, key: keyOf(id) })
-        return
+        return {}
       case 'face':
-        faces.set(
-          id,
-          await startFace({ ...parts, minerId: MINER, keys: AUTHORITY_KEYS, liesAboutFinality: id === 'face-1' }),
-        )
-        return
+        return {
+          face: await startFace({ ...parts, minerId: MINER, keys: AUTHORITY_KEYS, liesAboutFinality: id === 'face-1' }),
+        }
       case 'authority':
         if (sql === undefined) throw new Error('an honest authority has SQL')
-        ledgers.set(id, await startAuthority({ ...parts, sql: sql.store, minerId: MINER, keys: AUTHORITY_KEYS }))
+        return { ledger: await startAuthority({ ...parts, sql: sql.store, minerId: MINER, keys: AUTHORITY_KEYS }) }
     }
+  }
+
+  async function run(durationMs: number): Promise<void> {
+    await settled()
+    await loop.run(loop.now + durationMs, () => {
+      checker.check()
+      adversary.act()
+      if (world.failure !== undefined) throw world.failure
+    })
   }
 
   const targets = nodes.filter(({ kind }) => kind !== 'light').map(({ id }) => id)
@@ -143,19 +180,25 @@ export async function createWorld(seed: number): Promise<World> {
     start,
     crash(node) {
       node.port?.kill()
+      if (node.port !== undefined) ends.get(node.port)?.()
       node.port = undefined
       ledgers.delete(node.id)
       faces.delete(node.id)
       // LevelDB of an authority is made again from SQL; here it is read as what it has.
-      node.disk.crash(node.kind !== 'authority' && random.chance(0.5), random)
+      node.disk.crash(node.kind !== 'authority' && random.chance(0.5))
     },
-    async run(durationMs) {
-      await settled()
-      await loop.run(loop.now + durationMs, () => {
-        checker.check()
-        adversary.act()
-        if (world.failure !== undefined) throw world.failure
-      })
+    run,
+    async until(task) {
+      const done = Symbol('done')
+      const ended = task.then(
+        () => done,
+        () => done,
+      )
+      for (let waited = 0; (await Promise.race([ended, settled()])) !== done; waited += UNTIL_STEP_MS) {
+        if (waited > UNTIL_LIMIT_MS) throw new Violation('no node has a fault', 'something waits for ever')
+        await run(UNTIL_STEP_MS)
+      }
+      return await task
     },
     async close() {
       for (const { port: open } of nodes) open?.kill()
@@ -166,8 +209,14 @@ export async function createWorld(seed: number): Promise<World> {
   return world
 }
 
-function nodesOf(plan: Plan): SimNode[] {
-  const node = (id: string, kind: SimNode['kind']): SimNode => ({ id, kind, disk: createDisk(), port: undefined })
+function nodesOf(plan: Plan, loop: Loop, random: Random): SimNode[] {
+  const node = (id: string, kind: SimNode['kind']): SimNode => ({
+    id,
+    kind,
+    disk: createDisk(loop, random),
+    port: undefined,
+    gone: Promise.resolve(),
+  })
   return [
     ...plan.authorities.map((id) => node(id, plan.isTwoFaced ? 'face' : 'authority')),
     ...plan.validators.map((id) => node(id, 'validator')),
@@ -187,10 +236,14 @@ function linkAll(plan: Plan, nodes: readonly SimNode[], network: SimNetwork, ran
 }
 
 /** Nodes are silent; what they could not help but log is a fault. */
-function loggerOf(id: string, fault: (node: string, what: string, error: unknown) => void): Logger {
+function loggerOf(
+  id: string,
+  fault: (node: string, what: string, error: unknown) => void,
+  onLog: WorldOptions['onLog'],
+): Logger {
   const watch = (fields: object, message: string): void => {
     if ('error' in fields && isFault(fields.error)) fault(id, message, fields.error)
-    if (process.env.SIMLOG) console.log(id, message, 'error' in fields ? String(fields.error).slice(0, 300) : '')
+    onLog(id, message, fields)
   }
   return { debug: watch, info: watch, warn: watch, error: watch }
 }

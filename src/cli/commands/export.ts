@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
-import { loadAuthorityConfig } from '../../config/load.ts'
 import { printResult } from '../output.ts'
+import { createProgressReport } from '../progress.ts'
+import { storesConfig } from '../stores-config.ts'
 
 const EXAMPLES = `
 Examples:
@@ -22,14 +23,19 @@ export function registerExport(program: Command): void {
     .command('export')
     .description('write the whole chain to one file, for an auditor without a node')
     .requiredOption('--data <dir>', 'the data directory of a stopped authority')
-    .option('--database <url>', 'sqlite:PATH (default: ledger.db in the data directory)')
+    .option(
+      '--database <url>',
+      'sqlite:PATH or postgres://USER@HOST/DATABASE (default: ledger.db in the data directory)',
+    )
     .requiredOption('--out <file>', 'where to write it: JSON lines')
     .addHelpText('after', EXAMPLES)
     .action(async (_options, command: Command) => {
       const { data, database, out, json } = command.optsWithGlobals<ExportOptions>()
-      const config = loadAuthorityConfig({ flags: { data, database }, env: {} })
+      const config = storesConfig(data, database)
       const { exportDirectory } = await import('../../node/export.ts')
-      const blocks = await exportDirectory(config.dataDirectory, config.database.path, out)
+      const progress = createProgressReport('exporting', process.stderr, json === true)
+      const exporting = exportDirectory(config.dataDirectory, config.database, out, progress.onProgress)
+      const blocks = await exporting.finally(() => progress.close())
       printResult(json === true, [`${blocks} blocks written to ${out}`], { blocks, out })
     })
 }

@@ -79,8 +79,9 @@ function refuseContradictions(key: string | undefined, tokenFile: string | undef
   if (tokenFile !== undefined && out === undefined) throw new UsageError('--token-file goes with --out')
 }
 
-function describe(asked: string, chainId: string, { answer, trusted, peer, transaction }: Proved): string[] {
+function describe(asked: string, chainId: string, { answer, trusted, peer, transaction, receipt }: Proved): string[] {
   const { header, merkle_proof, history_proof, tx_hash } = answer
+  const body = transaction ?? receipt?.receipt.transaction ?? null
   const lines = [
     `chain      ${chainId}: the genesis of ${peer} hashes to the pinned chain_id`,
     `anchor     block ${trusted.height} ${trusted.header_hash}: sealed by a registered authority`,
@@ -91,9 +92,9 @@ function describe(asked: string, chainId: string, { answer, trusted, peer, trans
     }`,
     `leaf       ${tx_hash}: transaction ${merkle_proof.index} of ${merkle_proof.tx_count} under merkle_root ${header.merkle_root}`,
   ]
-  if (transaction === null)
+  if (body === null)
     lines.push(`body       not asked for: that ${asked} has this hash is the peer's word; --key checks it`)
-  else lines.push(`body       ${JSON.stringify(transaction)}: hashes to the leaf`)
+  else lines.push(`body       ${JSON.stringify(body)}: hashes to the leaf`)
   lines.push(`proved     ${asked} is on the chain`)
   return lines
 }

@@ -38,7 +38,10 @@ export function registerRun(program: Command): void {
     .option('--peer <multiaddr...>', 'a node to stay connected with')
     .option('--passphrase-file <file>', 'opens encrypted key files in the data directory')
     .option('--listen <multiaddr...>', 'authority, validator: libp2p addresses (default: TCP 4001 and WebSocket 4002)')
-    .option('--database <url>', 'authority: sqlite:PATH (default: ledger.db in the data directory)')
+    .option(
+      '--database <url>',
+      'authority: sqlite:PATH or postgres://USER@HOST/DATABASE (default: ledger.db in the data directory)',
+    )
     .option('--tick <seconds|off>', 'authority: trading interval (default: 300)')
     .option('--finality <policy>', 'authority, on the first start: authority, votes:K or validators:M')
     .option('--seal <rule>', 'authority, on the first start: authority or work:D')

@@ -1,5 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import type { Command } from 'commander'
+import { isSolarError } from '../../protocol/errors.ts'
+import { parseVerifierKey, type NoteKey } from '../../protocol/note.ts'
 import { verifyReceipt, type ReceiptVerdict } from '../../protocol/receipt-verify.ts'
 import { chainIdOption, EXIT, printResult, UsageError } from '../output.ts'
 
@@ -7,6 +9,7 @@ const EXAMPLES = `
 Examples:
   solar-node verify receipt.json --chain <chain_id>
   solar-node verify receipt.json --chain <chain_id> --json
+  solar-node verify receipt.json --chain <chain_id> --witness example.org/street/v1+5e1c9d0b+BO...=
 
 It needs no network. Exit 0: valid, final or at least sealed; 1: not, or no receipt; each with the reason.`
 
@@ -15,6 +18,7 @@ const MAX_BYTES = 64 * 1024 * 1024
 
 interface VerifyOptions {
   readonly chain: string
+  readonly witness?: readonly string[]
   readonly json?: true
 }
 
@@ -25,13 +29,27 @@ export function registerVerify(program: Command): void {
     .description('check a receipt against a pinned chain, without any network')
     .argument('<receipt.json>', 'a receipt, as prove --out or the platform gave it')
     .requiredOption('--chain <chain_id>', 'the chain to trust')
+    .option(
+      '--witness <verifier_key...>',
+      'witnesses to trust, as C2SP verifier keys: their cosignatures must hold, and are named',
+    )
     .addHelpText('after', EXAMPLES)
     .action(async (file: string, _options, command: Command) => {
-      const { chain, json } = command.optsWithGlobals<VerifyOptions>()
-      const verdict = verifyReceipt(await readJson(file), chainIdOption(chain))
+      const { chain, witness = [], json } = command.optsWithGlobals<VerifyOptions>()
+      const witnesses = witness.map(witnessOption)
+      const verdict = verifyReceipt(await readJson(file), chainIdOption(chain), { witnesses })
       printResult(json === true, describe(verdict), resultOf(verdict))
       if (!verdict.ok) process.exitCode = EXIT.failed
     })
+}
+
+function witnessOption(text: string): NoteKey {
+  try {
+    return parseVerifierKey(text)
+  } catch (error) {
+    if (isSolarError(error, 'malformed')) throw new UsageError(`--witness: ${error.message}`)
+    throw error
+  }
 }
 
 /** The parsed file; `undefined` for what is not JSON, which is no receipt. */

@@ -49,20 +49,56 @@ export const healthCall = (): Call =>
     handle: () => ({ status: 200, body: { status: 'alive' } }),
   })
 
-const readyCall = (readiness: () => readonly string[]): Call =>
+/** What a node does among those of its chain: of several authorities on one database one leads, the others stand by. */
+export type NodeRole = 'leader' | 'standby' | 'validator'
+
+export interface Readiness {
+  readonly role: NodeRole
+  /** Why the node is not ready; empty if it is. */
+  readonly reasons: readonly string[]
+}
+
+const ready = named(
+  'Ready',
+  objectOf({ status: choiceOf('ready'), role: choiceOf<NodeRole>('leader', 'standby', 'validator') }),
+)
+
+/** Throws `not_ready`. */
+function answerOf({ role, reasons }: Readiness) {
+  const fields = { reason: reasons.join('; '), reasons, role }
+  if (reasons.length > 0) throw ledgerError('not_ready', fields)
+  return { status: 200, body: { status: 'ready', role } } as const
+}
+
+const readyCall = (readiness: () => Readiness): Call =>
   defineCall({
     method: 'GET',
     path: '/ready',
     access: ANYONE,
     summary: 'Are the stores open and recovered, and is everything listening?',
-    description: '503 with `reasons` if not. An authority needs no peer to be ready.',
-    answer: objectOf({ status: choiceOf('ready') }),
+    description:
+      '503 with `reasons` if not. An authority needs no peer to be ready. One that stands by is ready for reads, orders and votes; `role` says so.',
+    answer: ready,
     statuses: { 200: 'It may be sent work' },
+    handle: () => answerOf(readiness()),
+  })
+
+/** Only an authority has it. */
+export const leaderCall = (readiness: () => Readiness): Call =>
+  defineCall({
+    method: 'GET',
+    path: '/ready/leader',
+    access: ANYONE,
+    summary: 'Is this the authority that takes ticks and registry changes?',
+    description: 'For load balancers: of several authorities on one database one alone answers 200.',
+    answer: ready,
+    statuses: { 200: 'It leads' },
     handle: () => {
-      const reasons = readiness()
-      const fields = { reason: reasons.join('; '), reasons }
-      if (reasons.length > 0) throw ledgerError('not_ready', fields)
-      return { status: 200, body: { status: 'ready' } }
+      const answer = answerOf(readiness())
+      const { role } = answer.body
+      const fields = { reason: 'this node does not lead', role }
+      if (role !== 'leader') throw ledgerError('not_leading', fields)
+      return answer
     },
   })
 
@@ -88,6 +124,6 @@ export const metricsCall = (metrics: Metrics): Call =>
 
 export const operationCalls = (parts: {
   readonly node: () => NodeInfo
-  readonly readiness: () => readonly string[]
+  readonly readiness: () => Readiness
   readonly metrics: Metrics
 }): readonly Call[] => [nodeCall(parts.node), healthCall(), readyCall(parts.readiness), metricsCall(parts.metrics)]

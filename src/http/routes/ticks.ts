@@ -1,4 +1,4 @@
-import { MAX_TRANSACTIONS_PER_BLOCK } from '../../protocol/limits.ts'
+import { MAX_TICK_BYTES, MAX_TRANSACTIONS_PER_BLOCK } from '../../protocol/limits.ts'
 import { isJsonObject, type Shape } from '../../protocol/shape.ts'
 import { ledgerError } from '../../ports/errors.ts'
 import type { Ledger, PlatformRow, PlatformTick, TickAnswer } from '../../ports/ledger.ts'
@@ -6,8 +6,6 @@ import { rolesOnly } from '../access.ts'
 import { defineCall, type Call } from '../call.ts'
 import { arrayOf, documented, named, nullableOf, objectOf, orEmpty, type Schema } from '../schema.ts'
 import { constant, decimalIn, hash, height, id, idIn, reason, signedDecimalIn, time } from '../schemas.ts'
-
-const TICK_BODY_LIMIT = 32 * 1024 * 1024
 
 const tradeRow = objectOf(
   {
@@ -51,7 +49,8 @@ const rowsShape: Shape<readonly PlatformRow[]> = (value, path) => {
   }
   return rows.shape(value, path)
 }
-const platformTick: Schema<PlatformTick> = objectOf({
+/** A tick as a platform writes it, whichever way it comes. */
+export const platformTick: Schema<PlatformTick> = objectOf({
   tick_id: idIn('2025-10-09T09:00'),
   timestamp: time,
   transactions: { ...rows, shape: rowsShape },
@@ -79,7 +78,7 @@ const acceptCall = (ledger: Ledger): Call =>
     description:
       'Idempotent by tick_id: the same tick again answers the same, other content is 409. Rows are trades unless `kind` says otherwise; tick_id and nonce of a row are added here. Without transactions it is recorded and makes no block.',
     body: platformTick,
-    bodyLimit: TICK_BODY_LIMIT,
+    bodyLimit: MAX_TICK_BYTES,
     answer: tickAnswer,
     statuses: { 200: SEALED },
     handle: async ({ body }) => ({ status: 200, body: await ledger.acceptTick(body) }),

@@ -1,4 +1,5 @@
 import type { StoredHeader } from '../../ports/chain-store.ts'
+import type { ShownBlock } from '../../protocol/block.ts'
 import { headerShape } from '../../protocol/header.ts'
 import { MAX_TRANSACTIONS_PER_BLOCK } from '../../protocol/limits.ts'
 import { array, hash32, object, signatureHex } from '../../protocol/shape.ts'
@@ -19,6 +20,15 @@ export function decodeHeader(text: string, height: number): StoredHeader {
   const stored = decodeText(place, text, storedHeaderShape)
   if (stored.header.height !== height) throw corrupt(place, `height ${height}`, `height ${stored.header.height}`)
   return stored
+}
+
+export function decodeBlock(height: number, head: string, body: string | undefined): ShownBlock {
+  const place = `level body of height ${height}`
+  if (body === undefined) throw corrupt(place, 'the transactions of the block', 'nothing')
+  const { header, signature } = decodeHeader(head, height)
+  const transactions = decodeBody(place, body)
+  if (transactions.length === header.tx_count) return { header, signature, transactions }
+  throw corrupt(place, `${header.tx_count} transactions`, `${transactions.length}`)
 }
 
 /** The height of a `heightKey`. */

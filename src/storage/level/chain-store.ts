@@ -12,7 +12,7 @@ import type { BodyArchive, BodyRedaction } from '../../ports/retention.ts'
 import { corrupt, decodeText, decodeValue } from '../decode.ts'
 import { serialTasks } from '../serial.ts'
 import { ArchivedBodies, type ArchivePlace } from './archived-bodies.ts'
-import { decodeBody, decodeHeader, decodeHeightKey, decodeInteger } from './block-values.ts'
+import { decodeBlock, decodeHeader, decodeHeightKey, decodeInteger } from './block-values.ts'
 import { heightKey, keyOf, nodeKey, sortable } from './keyspaces.ts'
 import { guardLevel, openLevel, readText, type TextLevel } from './level.ts'
 import { readRedactions, redactBodies, redactionKey } from './redacted-bodies.ts'
@@ -56,10 +56,14 @@ export async function chainStore(db: TextLevel, archive?: ArchivePlace): Promise
     headers: guardLevel('headers', (from, count) => chain.headers(from, count)),
     registryHeights: guardLevel('registryHeights', () => chain.registryHeights()),
     heightOf: guardLevel('heightOf', (blockHash) => chain.heightOf(blockHash)),
+    heightsOf: guardLevel('heightsOf', (blockHashes) => chain.heightsOf(blockHashes)),
     block: guardLevel('block', (height) => chain.block(height)),
+    blocks: guardLevel('blocks', (from, count) => chain.blocks(from, count)),
     locate: guardLevel('locate', (by) => chain.locate(by)),
-    places: guardLevel('places', (ids) => chain.places(ids)),
+    places: guardLevel('places', (ids) => chain.places('placeById', ids)),
+    placesByHash: guardLevel('placesByHash', (txHashes) => chain.places('placeByHash', txHashes)),
     heightOfTick: guardLevel('heightOfTick', (tickId) => chain.heightOfTick(tickId)),
+    heightsOfTicks: guardLevel('heightsOfTicks', (tickIds) => chain.heightsOfTicks(tickIds)),
     correctionsOf: guardLevel('correctionsOf', (tradeId) => chain.correctionsOf(tradeId)),
     rewind: guardLevel('rewind', (size) => inTurn(() => chain.rewind(size))),
     putBeside: guardLevel('putBeside', (block, hash) => inTurn(() => chain.putBeside(block, hash))),
@@ -152,22 +156,35 @@ class LevelChain {
   }
 
   async heightOf(blockHash: Hash): Promise<number | undefined> {
-    const text = await readText(this.#db, keyOf('heightByHash', blockHash))
-    return text === undefined ? undefined : decodeInteger(`level height of ${blockHash}`, text)
+    return (await this.heightsOf([blockHash]))[0]
+  }
+
+  async heightsOf(blockHashes: readonly Hash[]): Promise<readonly (number | undefined)[]> {
+    const texts = await this.#db.getMany(blockHashes.map((hash) => keyOf('heightByHash', hash)))
+    return texts.map((text, at) => decodeHeight(`level height of ${blockHashes[at] ?? ''}`, text))
   }
 
   async block(height: number): Promise<ShownBlock | undefined> {
-    const [head, stored] = await this.#db.getMany([heightKey('header', height), heightKey('body', height)])
-    if (head === undefined) return undefined
-    const place = `level body of height ${height}`
-    const body = stored ?? (await this.#archived?.body(height))
-    if (body === undefined) throw corrupt(place, 'the transactions of the block', 'nothing')
-    const { header, signature } = decodeHeader(head, height)
-    const transactions = decodeBody(place, body)
-    if (transactions.length !== header.tx_count) {
-      throw corrupt(place, `${header.tx_count} transactions`, `${transactions.length}`)
+    const [head, body] = await this.#db.getMany([heightKey('header', height), heightKey('body', height)])
+    return head === undefined ? undefined : await this.#decode(height, head, body)
+  }
+
+  async blocks(from: number, count: number): Promise<readonly ShownBlock[]> {
+    if (count <= 0) return []
+    const range = { gte: heightKey('header', from), lt: heightKey('header', from + count) }
+    const bodyRange = { gte: heightKey('body', from), lt: heightKey('body', from + count) }
+    const [heads, bodies] = await Promise.all([this.#db.values(range).all(), this.#db.iterator(bodyRange).all()])
+    const bodyAt = new Map(bodies)
+    const blocks: ShownBlock[] = []
+    for (const [offset, head] of heads.entries()) {
+      blocks.push(await this.#decode(from + offset, head, bodyAt.get(heightKey('body', from + offset))))
     }
-    return { header, signature, transactions }
+    return blocks
+  }
+
+  /** @param stored the body as LevelDB has it; `undefined`: it may have been archived */
+  async #decode(height: number, head: string, stored: string | undefined): Promise<ShownBlock> {
+    return decodeBlock(height, head, stored ?? (await this.#archived?.body(height)))
   }
 
   async locate(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<TransactionLocation | undefined> {
@@ -175,15 +192,22 @@ class LevelChain {
     return decodePlace(key, await readText(this.#db, key))
   }
 
-  async places(ids: readonly string[]): Promise<readonly (TransactionLocation | undefined)[]> {
-    const keys = ids.map((id) => keyOf('placeById', id))
+  async places(
+    space: 'placeById' | 'placeByHash',
+    ids: readonly string[],
+  ): Promise<readonly (TransactionLocation | undefined)[]> {
+    const keys = ids.map((id) => keyOf(space, id))
     const texts = await this.#db.getMany(keys)
     return keys.map((key, at) => decodePlace(key, texts[at]))
   }
 
   async heightOfTick(tickId: string): Promise<number | undefined> {
-    const text = await readText(this.#db, keyOf('heightByTick', tickId))
-    return text === undefined ? undefined : decodeInteger(`level height of tick ${tickId}`, text)
+    return (await this.heightsOfTicks([tickId]))[0]
+  }
+
+  async heightsOfTicks(tickIds: readonly string[]): Promise<readonly (number | undefined)[]> {
+    const texts = await this.#db.getMany(tickIds.map((id) => keyOf('heightByTick', id)))
+    return texts.map((text, at) => decodeHeight(`level height of tick ${tickIds[at] ?? ''}`, text))
   }
 
   /** The blocks come out from the top down in one batch: the size is where the keys end, so there is no half of it. */
@@ -290,3 +314,6 @@ function readPeak(peaks: ReadonlyMap<number, Hash>, level: number): Hash {
   if (hash === undefined) throw corrupt(`level history peak ${level}`, 'a complete subtree', 'nothing')
   return hash
 }
+
+const decodeHeight = (place: string, text: string | undefined): number | undefined =>
+  text === undefined ? undefined : decodeInteger(place, text)

@@ -1,11 +1,12 @@
 import type { FinalityStore, VoteCount, VoteOutcome } from '../../ports/finality-store.ts'
 import type { Hash } from '../../protocol/bytes.ts'
 import { canonicalText } from '../../protocol/canonical-json.ts'
+import type { BlockPoint } from '../../protocol/finality.ts'
 import { voteShape, type Vote } from '../../protocol/vote.ts'
 import { decodeText } from '../decode.ts'
 import { serialTasks } from '../serial.ts'
 import { heightKey, keyOf, sortable } from './keyspaces.ts'
-import { DURABLE, guardLevel, readText, readValue, type TextLevel } from './level.ts'
+import { DURABLE, guardLevel, readValue, type TextLevel } from './level.ts'
 
 /** Votes of everybody and what they made final, beside the chain whose blocks `isOnChain` knows. */
 export function finalityStore(db: TextLevel, isOnChain: (hash: Hash) => Promise<boolean>): FinalityStore {
@@ -35,7 +36,7 @@ export function finalityStore(db: TextLevel, isOnChain: (hash: Hash) => Promise<
     acksFrom: guardLevel('acksFrom', async (height) => {
       const acks: Vote[] = []
       for await (const voterId of voters(db)) {
-        const from = { ...underPrefix(acksOf(voterId)), gte: ackKey(voterId, height) }
+        const from = { ...underPrefix(acksOf(voterId)), gte: acksAt(voterId, height) }
         const ack = await firstOnChain(db, isOnChain, from)
         const vote = ack && (await readVote(db, voteId(ack.hash, voterId, ACK)))
         if (vote !== undefined) acks.push(vote)
@@ -64,26 +65,30 @@ const REJECT = 'r'
 /** Identifiers have no slash, so a key says where its parts end. */
 const voteId = (hash: Hash, voterId: string, decision: string): string => `${hash}/${voterId}/${decision}`
 const acksOf = (voterId: string): string => keyOf('ack', `${voterId}/`)
-const ackKey = (voterId: string, height: number): string => `${acksOf(voterId)}${sortable(height)}`
+const acksAt = (voterId: string, height: number): string => `${acksOf(voterId)}${sortable(height)}/`
 const underPrefix = (prefix: string) => ({ gte: prefix, lt: `${prefix}~` })
 
 async function putVotes(db: TextLevel, votes: readonly Vote[]): Promise<VoteOutcome[]> {
   const batch = db.batch()
-  const fresh = new Map<string, Vote>()
+  const fresh = new Set<string>()
+  const freshAcks = new Map<string, Vote>()
   const outcomes: VoteOutcome[] = []
   for (const vote of votes) {
     const { header_hash, voter_id, height, decision } = vote
     const id = voteId(header_hash, voter_id, decision === 'ack' ? ACK : REJECT)
-    const key = decision === 'ack' ? ackKey(voter_id, height) : id
-    const stored = fresh.get(key) ?? (decision === 'ack' ? await ackAt(db, voter_id, height) : await readVote(db, id))
-    if (stored !== undefined) {
-      outcomes.push(stored.header_hash === header_hash ? { outcome: 'same' } : { outcome: 'conflict', stored })
+    if (fresh.has(id) || (await readVote(db, id)) !== undefined) {
+      outcomes.push({ outcome: 'same' })
       continue
     }
-    fresh.set(key, vote)
+    fresh.add(id)
     batch.put(keyOf('anyVote', id), canonicalText(vote))
-    if (decision === 'ack') batch.put(key, header_hash)
-    outcomes.push({ outcome: 'stored' })
+    const place = acksAt(voter_id, height)
+    const other = decision === 'ack' ? (freshAcks.get(place) ?? (await ackAt(db, voter_id, height))) : undefined
+    if (decision === 'ack') {
+      batch.put(place + header_hash, '')
+      freshAcks.set(place, vote)
+    }
+    outcomes.push(other === undefined ? { outcome: 'stored' } : { outcome: 'conflict', stored: other, kept: true })
   }
   await batch.write(DURABLE)
   return outcomes
@@ -92,8 +97,8 @@ async function putVotes(db: TextLevel, votes: readonly Vote[]): Promise<VoteOutc
 const readVote = (db: TextLevel, id: string): Promise<Vote | undefined> => readValue(db, 'anyVote', id, voteShape)
 
 async function ackAt(db: TextLevel, voterId: string, height: number): Promise<Vote | undefined> {
-  const hash = await readText(db, ackKey(voterId, height))
-  return hash === undefined ? undefined : await readVote(db, voteId(hash, voterId, ACK))
+  const [key] = await db.keys({ ...underPrefix(acksAt(voterId, height)), limit: 1 }).all()
+  return key === undefined ? undefined : await readVote(db, voteId(placeOfAck(key).hash, voterId, ACK))
 }
 
 async function votesOf(db: TextLevel, hash: Hash): Promise<Vote[]> {
@@ -107,7 +112,7 @@ async function* voters(db: TextLevel): AsyncGenerator<string> {
   for (;;) {
     const [key] = await db.keys({ gte: after, lt: keyOf('ack', '~'), limit: 1 }).all()
     if (key === undefined) return
-    const voterId = key.slice(1, key.lastIndexOf('/'))
+    const voterId = key.slice(1, key.indexOf('/'))
     yield voterId
     after = `${acksOf(voterId)}~`
   }
@@ -117,11 +122,18 @@ async function firstOnChain(
   db: TextLevel,
   isOnChain: (hash: Hash) => Promise<boolean>,
   range: { readonly gte: string; readonly lt: string; readonly reverse?: boolean },
-): Promise<{ readonly hash: Hash; readonly height: number } | undefined> {
-  for await (const [key, hash] of db.iterator(range)) {
-    if (await isOnChain(hash)) return { hash, height: Number.parseInt(key.slice(key.lastIndexOf('/') + 1), 16) }
+): Promise<BlockPoint | undefined> {
+  for await (const key of db.keys(range)) {
+    const place = placeOfAck(key)
+    if (await isOnChain(place.hash)) return place
   }
   return undefined
+}
+
+/** The header that the ack of this key is on. */
+function placeOfAck(key: string): BlockPoint {
+  const [, height = '', hash = ''] = key.split('/')
+  return { hash, height: Number.parseInt(height, 16) }
 }
 
 async function finalHeight(db: TextLevel): Promise<number> {

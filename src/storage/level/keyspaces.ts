@@ -41,8 +41,9 @@ export const keyspaces = {
   rejected: 'j',
   /** header hash, voter id, decision -> vote of anybody */
   anyVote: 'a',
-  /** voter id, height -> header hash of the ack */
-  ack: 'l',
+  // 'l' was: voter id, height -> header hash of the ack, one for each height
+  /** voter id, height, header hash of an ack -> nothing, the key says it */
+  ack: 'u',
   /** height -> when everything up to it became final */
   final: 'f',
   /** sequence -> evidence */

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { ledgerError } from '../../ports/errors.ts'
 import type { MarketStore } from '../../ports/market-store.ts'
 import { REQUEST_VALIDITY_MS } from '../../protocol/limits.ts'
@@ -5,6 +6,8 @@ import type { SqlDialect } from './dialect.ts'
 import type { Database } from './schema.ts'
 
 const CHAIN_ID = 'chain_id'
+/** Counts the writes that were made to see whether the database can be written to. */
+const WRITE_CHECKS = 'write_checks'
 
 /**
  * A request is accepted within REQUEST_VALIDITY_MS before or after this clock. So when a request arrives, one whose
@@ -17,7 +20,7 @@ const PRUNE_BEHIND_MS = 2 * REQUEST_VALIDITY_MS
 export function metaTable(
   db: Database,
   dialect: SqlDialect,
-): Pick<MarketStore, 'chainId' | 'bindChain' | 'rememberRequest'> {
+): Pick<MarketStore, 'chainId' | 'bindChain' | 'rememberRequest' | 'checkWritable'> {
   async function chainId() {
     const row = await db.selectFrom('meta').select('value').where('key', '=', CHAIN_ID).executeTakeFirst()
     return row?.value
@@ -34,6 +37,16 @@ export function metaTable(
         .execute()
       const bound = await chainId()
       if (bound !== chain_id) throw ledgerError('wrong_chain', { chain_id, expected: bound ?? 'none' })
+    },
+
+    async checkWritable() {
+      // Another value each time: SQLite does not write what is there already.
+      const value = sql<string>`cast(cast(meta.value as bigint) + 1 as text)`
+      await db
+        .insertInto('meta')
+        .values({ key: WRITE_CHECKS, value: '1' })
+        .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
+        .execute()
     },
 
     rememberRequest: (id, expiresAt) =>

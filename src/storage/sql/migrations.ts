@@ -2,6 +2,7 @@ import { Migrator, sql, type Kysely, type Migration } from 'kysely'
 import type { SqlDialect } from './dialect.ts'
 import { HOUR_OF_TIMESTAMP } from './hours.ts'
 import { END_OF_ORDER } from './orders.ts'
+import { OUTBOX_CHANNEL, PARKED, WAITS } from './outbox.ts'
 import type { Database } from './schema.ts'
 
 type Db = Kysely<unknown>
@@ -11,9 +12,15 @@ export async function migrateToLatest(db: Database, dialect: SqlDialect): Promis
   const migrations: Record<string, Migration> = {
     '0001-ledger': { up: (schema: Db) => createLedger(schema, dialect) },
     '0002-evidence': { up: (schema: Db) => createEvidence(schema, dialect) },
+    '0003-outbox': { up: (schema: Db) => createOutbox(schema, dialect) },
     '0004-redactions': { up: (schema: Db) => createRedactions(schema, dialect) },
   }
-  const migrator = new Migrator({ db, provider: { getMigrations: () => Promise.resolve(migrations) } })
+  const { migrationSchema } = dialect
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: () => Promise.resolve(migrations) },
+    ...(migrationSchema !== undefined && { migrationTableSchema: migrationSchema }),
+  })
   const { error } = await migrator.migrateToLatest()
   if (error !== undefined) throw error as Error
 }
@@ -185,6 +192,24 @@ async function createEvidence(db: Db, { sequenceType, textType }: SqlDialect): P
     .addColumn('evidence', textType, (c) => c.notNull())
     .addUniqueConstraint('evidence_about', ['kind', 'height', 'signer_id'])
     .execute()
+}
+
+/** The one table that others write into: what they may set is `tick` (docs/integration.md has the grants). */
+async function createOutbox(db: Db, dialect: SqlDialect): Promise<void> {
+  await db.schema
+    .createTable('ledger_outbox')
+    .addColumn('id', dialect.sequenceType)
+    .addColumn('tick', dialect.textType)
+    .addColumn('tick_id', dialect.textType)
+    .addColumn('block_hash', dialect.textType)
+    .addColumn('done_at', 'bigint')
+    .addColumn('error_code', dialect.textType)
+    .addColumn('error_reason', dialect.textType)
+    .addCheckConstraint('ledger_outbox_tick', sql`tick is not null or done_at is not null`)
+    .execute()
+  await db.schema.createIndex('ledger_outbox_waiting').on('ledger_outbox').column('id').where(WAITS).execute()
+  await db.schema.createIndex('ledger_outbox_parked').on('ledger_outbox').column('id').where(PARKED).execute()
+  await dialect.notifyOfInserts(db, 'ledger_outbox', OUTBOX_CHANNEL)
 }
 
 async function createRedactions(db: Db, { textType }: SqlDialect): Promise<void> {

@@ -15,7 +15,10 @@ const REDACTED_CONTENT = sha256Hex('redacted')
 type Request = Parameters<MarketStore['redact']>[0]
 
 /** Bodies that are removed for good. */
-export function redactionsTable(db: Database, dialect: SqlDialect): Pick<MarketStore, 'redact' | 'redactions'> {
+export function redactionsTable(
+  db: Database,
+  dialect: SqlDialect,
+): Pick<MarketStore, 'redact' | 'redactions' | 'redactionCount'> {
   return {
     async redact(request) {
       const redactions = await dialect.write(db, (trx) => redact(trx, request))
@@ -26,6 +29,14 @@ export function redactionsTable(db: Database, dialect: SqlDialect): Pick<MarketS
     async redactions() {
       const rows = await db.selectFrom('redactions').selectAll().orderBy('height').orderBy('tx_hash').execute()
       return rows.map(decodeRedaction)
+    },
+
+    async redactionCount() {
+      const { count } = await db
+        .selectFrom('redactions')
+        .select((select) => select.fn.countAll<bigint>().as('count'))
+        .executeTakeFirstOrThrow()
+      return toSafeInteger(count, 'redactions count')
     },
   }
 }

@@ -3,7 +3,8 @@ import { ledgerError } from '../../ports/errors.ts'
 import type { BlockRow, MarketStore, RestoredTick } from '../../ports/market-store.ts'
 import { unknownId, unknownRedaction, type Redaction } from '../../protocol/redaction.ts'
 import { refuse } from '../../protocol/shape.ts'
-import { differenceOfRows } from '../../protocol/transaction-difference.ts'
+import { differenceOfRows, type RowDifference } from '../../protocol/transaction-difference.ts'
+import type { ShownTransaction } from '../../protocol/transaction.ts'
 import { corrupt } from '../decode.ts'
 import { insertBlock } from './blocks.ts'
 import { chunks, IN_LIST } from './chunks.ts'
@@ -42,7 +43,7 @@ async function restore(trx: WriteTransaction, dialect: SqlDialect, row: BlockRow
   const difference = await differenceToStored(trx, tick)
   if (difference === NO_SUCH_TICK) await insertTick(trx, dialect, tick)
   else if (difference === undefined) await takeSealedNonces(trx, tick)
-  else throw ledgerError('tick_conflict', { tick_id: tick.tick_id, difference })
+  else throw ledgerError('tick_conflict', { tick_id: tick.tick_id, ...difference })
   await insertBlock(trx, row)
   await recordRedactions(trx, holesOf(row, tick))
 }
@@ -95,7 +96,10 @@ async function refuseForeignIds(trx: WriteTransaction, { height }: BlockRow, tic
 }
 
 /** What differs between a tick and the one of its id that is committed here, but for the nonces; `undefined`: nothing. */
-async function differenceToStored(trx: WriteTransaction, tick: RestoredTick): Promise<string | undefined> {
+async function differenceToStored(
+  trx: WriteTransaction,
+  tick: RestoredTick,
+): Promise<RowDifference | typeof NO_SUCH_TICK | undefined> {
   const { tick_id, transactions } = tick
   const stored = await trx.selectFrom('ticks').select('tick_id').where('tick_id', '=', tick_id).executeTakeFirst()
   if (stored === undefined) return NO_SUCH_TICK
@@ -106,11 +110,14 @@ async function differenceToStored(trx: WriteTransaction, tick: RestoredTick): Pr
     .orderBy('position')
     .execute()
   return differenceOfRows(
-    rows.map(decodeShown),
-    transactions.map((tx) => (tx.kind === 'redacted' ? { ...tx, id: unknownId(tx.tx_hash) } : tx)),
+    rows.map((row) => named(decodeShown(row))),
+    transactions.map(named),
     ['nonce'],
   )
 }
+
+/** A redacted transaction with the name that it gets in SQL. */
+const named = (tx: ShownTransaction) => (tx.kind === 'redacted' ? { ...tx, id: unknownId(tx.tx_hash) } : tx)
 
 async function insertTick(trx: WriteTransaction, dialect: SqlDialect, tick: RestoredTick): Promise<void> {
   const { tick_id, source, content_hash } = tick

@@ -15,6 +15,7 @@ export interface Schema {
   voter_users: VoterUsersTable
   requests: RequestsTable
   evidence: EvidenceTable
+  ledger_outbox: OutboxTable
   redactions: RedactionsTable
 }
 
@@ -121,6 +122,22 @@ interface EvidenceTable {
   signer_id: string
   /** The whole evidence, canonical JSON. */
   evidence: string
+}
+
+/** A row waits while `done_at` and `error_code` are null. */
+interface OutboxTable {
+  /** In the order in which the platform's statements ran, which need not be that of its commits. */
+  id: Generated<bigint>
+  /** The body of POST /ticks/, as the platform wrote it; null once it is sealed. */
+  tick: string | null
+  tick_id: string | null
+  /** null for a tick that made no block. */
+  block_hash: string | null
+  /** Unix milliseconds. */
+  done_at: bigint | null
+  /** Why it is parked. */
+  error_code: string | null
+  error_reason: string | null
 }
 
 /** Bodies that were removed; nothing of what they said. */

@@ -69,6 +69,13 @@ class ImmediateDriver extends SqliteDriver {
   override async beginTransaction(connection: DatabaseConnection): Promise<void> {
     await connection.executeQuery(CompiledQuery.raw('begin immediate'))
   }
+
+  /** SQLite itself has taken the transaction back where the disk is full or broken; the caller is told that, not this. */
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    await super.rollbackTransaction(connection).catch((error: unknown) => {
+      if (!String(error).includes('no transaction is active')) throw error
+    })
+  }
 }
 
 /** Schema changes are part of transactions in SQLite, so a migration is there as a whole or not at all. */
@@ -111,6 +118,11 @@ export const sqliteDialect: SqlDialect = {
   isUniqueViolation: (error) =>
     driverCodes(error).some((code) => code === 'SQLITE_CONSTRAINT_PRIMARYKEY' || code === 'SQLITE_CONSTRAINT_UNIQUE'),
   isRetryable,
+  // The driver ends the process at text that is not UTF-8.
+  bytesOf: (column) => sql`cast(${sql.ref(column)} as blob)`,
+  // SQLite tells nobody: who wants to know of rows asks again and again.
+  notifyOfInserts: () => Promise.resolve(),
+  listen: () => () => Promise.resolve(),
   erase: truncateLog,
   // So that the file alone is whole while the node is down.
   beforeClose: truncateLog,
@@ -121,9 +133,9 @@ async function truncateLog(db: Database): Promise<void> {
   await sql`PRAGMA wal_checkpoint(TRUNCATE)`.execute(db)
 }
 
-/** A lock passes; a full or broken disk, or a file that is no database, does not. */
+/** A lock passes, and a full disk when there is room again; a broken disk, or a file that is no database, does not. */
 function isRetryable(error: unknown): boolean {
-  return driverCodes(error).some((code) => /^SQLITE_(BUSY|LOCKED|PROTOCOL)(_|$)/.test(code))
+  return driverCodes(error).some((code) => /^SQLITE_(BUSY|LOCKED|PROTOCOL|FULL)(_|$)/.test(code))
 }
 
 /**

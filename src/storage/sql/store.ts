@@ -6,10 +6,12 @@ import type { SqlDialect } from './dialect.ts'
 import { metaTable } from './meta.ts'
 import { migrateToLatest } from './migrations.ts'
 import { ordersTable } from './orders.ts'
+import { outboxTable } from './outbox.ts'
 import { restoredBlocks } from './restored-blocks.ts'
 import { evidenceTable } from './evidence.ts'
 import type { Database } from './schema.ts'
 import { redactionsTable } from './redactions.ts'
+import { sealedTicks } from './sealed-ticks.ts'
 import { ticksTable } from './ticks.ts'
 import { transactionsTable } from './transactions.ts'
 import { usersTable } from './users.ts'
@@ -32,6 +34,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
   const meta = metaTable(db, dialect)
   const orders = ordersTable(db)
   const ticks = ticksTable(db, dialect)
+  const sealed = sealedTicks(db)
   const blocks = blocksTable(db, dialect)
   const restored = restoredBlocks(db, dialect)
   const votes = votesTable(db, dialect)
@@ -40,6 +43,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
   const evidence = evidenceTable(db)
   const transactions = transactionsTable(db)
   const redactions = redactionsTable(db, dialect)
+  const outbox = outboxTable(db, dialect)
   return {
     chainId: guard('chainId', meta.chainId),
     bindChain: guard('bindChain', meta.bindChain),
@@ -50,6 +54,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     commitTick: guard('commitTick', ticks.commitTick),
     tick: guard('tick', ticks.tick),
     nextUnsealedTick: guard('nextUnsealedTick', ticks.nextUnsealedTick),
+    sealedTicks: guard('sealedTicks', sealed.sealedTicks),
     transactionsOfTick: guard('transactionsOfTick', ticks.transactionsOfTick),
     fence: guard('fence', blocks.fence),
     restoreBlock: guard('restoreBlock', restored.restoreBlock),
@@ -71,6 +76,15 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     transactions: guard('transactions', transactions.transactions),
     redact: guard('redact', redactions.redact),
     redactions: guard('redactions', redactions.redactions),
+    redactionCount: guard('redactionCount', redactions.redactionCount),
+    checkWritable: guard('checkWritable', meta.checkWritable),
+    outboxRows: guard('outboxRows', outbox.outboxRows),
+    outboxTick: guard('outboxTick', outbox.outboxTick),
+    finishOutboxRow: guard('finishOutboxRow', outbox.finishOutboxRow),
+    parkOutboxRow: guard('parkOutboxRow', outbox.parkOutboxRow),
+    outboxCounts: guard('outboxCounts', outbox.outboxCounts),
+    onOutbox: outbox.onOutbox,
+    settleWrites: guard('settleWrites', () => dialect.write(db, () => Promise.resolve())),
     close,
   }
 }

@@ -2,17 +2,15 @@ import { sql } from 'kysely'
 import { ledgerError } from '../../ports/errors.ts'
 import type { MarketStore, TickCommit } from '../../ports/market-store.ts'
 import { isSolarError } from '../../protocol/errors.ts'
-import { oneOf } from '../../protocol/shape.ts'
 import { decodeValue } from '../decode.ts'
 import { correctedParties } from './corrections.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
 import { applyFills } from './fills.ts'
 import { decodeBlock, decodeShown, decodeTransaction, toSafeInteger } from './rows.ts'
 import type { Database } from './schema.ts'
+import { sourceShape } from './sealed-ticks.ts'
 import { insertTransactions, repeatedId } from './transaction-rows.ts'
 import { putUser } from './users.ts'
-
-const sourceShape = oneOf('market', 'platform', 'registry', 'restored')
 
 /** Committed ticks with their transactions. */
 export function ticksTable(

@@ -77,7 +77,7 @@ async function insert(trx: WriteTransaction, dialect: SqlDialect, votes: readonl
     if (vote.decision === 'reject') return { outcome: 'same' }
     const stored = acks.get(ackKey(vote))
     if (stored === undefined) throw corrupt(`votes ${vote.voter_id}`, `an ack of height ${vote.height}`, 'none')
-    return stored.header_hash === vote.header_hash ? { outcome: 'same' } : { outcome: 'conflict', stored }
+    return stored.header_hash === vote.header_hash ? { outcome: 'same' } : { outcome: 'conflict', stored, kept: false }
   })
 }
 

@@ -39,6 +39,8 @@ const killingStore = (store: MarketStore, reach: Reach): MarketStore => ({
   ...store,
   commitTick: (tick) => between(reach, 'before commit', () => store.commitTick(tick), 'after commit'),
   fence: (row) => between(reach, 'before fence', () => store.fence(row), 'after fence'),
+  finishOutboxRow: (...row) =>
+    between(reach, 'before row is done', () => store.finishOutboxRow(...row), 'after row is done'),
   restoreBlock: (...block) => between(reach, 'before restore', () => store.restoreBlock(...block), 'after restore'),
 })
 

@@ -5,14 +5,17 @@ import { auditStores } from '../../../src/engine/audit.ts'
 import { Chain } from '../../../src/engine/chain.ts'
 import { createEventHub } from '../../../src/engine/events.ts'
 import { openFinalizer } from '../../../src/engine/finalizer.ts'
+import { createFollower } from '../../../src/engine/follower.ts'
 import { createPutBack } from '../../../src/engine/put-back.ts'
 import { createSealGuard } from '../../../src/engine/seal-guard.ts'
 import { createSealer } from '../../../src/engine/sealer.ts'
+import { createSharedFinality } from '../../../src/engine/shared-finality.ts'
 import { createTickRunner, type TickRunner } from '../../../src/engine/tick-runner.ts'
 import { openHighWaterFile } from '../../../src/keys/high-water-file.ts'
 import { systemRandomBytes } from '../../../src/node/clock.ts'
 import { createWorkMiner } from '../../../src/node/work-miner.ts'
 import type { Gossip } from '../../../src/ports/gossip.ts'
+import { SOLE_LEADERSHIP } from '../../../src/ports/leadership.ts'
 import type { LedgerEvent, PlatformTick, TickAnswer } from '../../../src/ports/ledger.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
 import type { MarketStore } from '../../../src/ports/market-store.ts'
@@ -58,7 +61,7 @@ export const tickOf = (tick_id: string): PlatformTick => ({
   })),
 })
 
-/** What seals ticks, over a real SQLite file and a real LevelDB, without network and HTTP. */
+/** What seals ticks, over a real SQL database and a real LevelDB, without network and HTTP. */
 export interface BareLedger {
   readonly runner: TickRunner
   readonly store: MarketStore
@@ -75,7 +78,12 @@ export interface BareLedger {
   close(): Promise<void>
 }
 
-export async function openBareLedger(folder: string, publish: Gossip['publish']): Promise<BareLedger> {
+/** @param database the SQL of this ledger alone; opened again with each restart */
+export async function openBareLedger(
+  folder: string,
+  publish: Gossip['publish'],
+  database: () => Promise<MarketStore> = () => openSqlite(join(folder, 'ledger.db')),
+): Promise<BareLedger> {
   await mkdir(folder, { recursive: true })
   const faults = createFaults()
   const events: LedgerEvent[] = []
@@ -95,7 +103,7 @@ export async function openBareLedger(folder: string, publish: Gossip['publish'])
   }
 
   async function open() {
-    const store = await openSqlite(join(folder, 'ledger.db'))
+    const store = await database()
     await store.bindChain(chainIdOf(genesis))
     const chainStore = await openChainStore(join(folder, 'level'))
     const chain = await Chain.open(genesis, faults.wrapChainStore(chainStore))
@@ -112,8 +120,10 @@ export async function openBareLedger(folder: string, publish: Gossip['publish'])
     const shared = { chain, store: faulty, finalizer, clock, logger: silentLogger }
     const putBack = createPutBack(shared)
     const guard = createSealGuard(chain, highWater)
-    const sealing = { guard, highWater, putBack, minerId: 'authority', keyOf }
-    const parts = { ...shared, ...sealing, miner: createWorkMiner(), gossip, events: hub }
+    const follower = createFollower({ ...shared, putBack, guard, highWater })
+    const finality = createSharedFinality({ ...shared, events: hub })
+    const sealing = { guard, highWater, putBack, follower, finality, minerId: 'authority', keyOf }
+    const parts = { ...shared, ...sealing, leadership: SOLE_LEADERSHIP, miner: createWorkMiner(), gossip, events: hub }
     const runner = createTickRunner({ ...parts, sealer: createSealer(parts), randomBytes: systemRandomBytes })
     return { runner, store, chainStore, file }
   }

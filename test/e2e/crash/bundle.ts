@@ -6,7 +6,7 @@ import { build } from 'esbuild'
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 
 /** Native modules, and packages that find files of their own by where they lie. */
-const EXTERNAL = ['libsql', 'classic-level', 'pino', 'pino-pretty', '@fastify/swagger-ui', '@fastify/static']
+const EXTERNAL = ['libsql', 'pg', 'classic-level', 'pino', 'pino-pretty', '@fastify/swagger-ui', '@fastify/static']
 
 /**
  * Bundles an entry into one file below `folder`, laid out as the package is. Reading one file instead of a thousand starts

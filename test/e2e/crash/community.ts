@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadAuthorityConfig, loadLightConfig } from '../../../src/config/load.ts'
+import type { DatabaseConfig } from '../../../src/config/types.ts'
 import { createKeyFile } from '../../../src/keys/index.ts'
 import { systemRandomBytes } from '../../../src/node/clock.ts'
 import { DATA_FILES } from '../../../src/node/data-directory.ts'
@@ -20,7 +21,7 @@ export type Household = keyof typeof HOUSEHOLDS
 export interface Community {
   readonly chainId: string
   readonly directory: string
-  readonly database: string
+  readonly database: DatabaseConfig
   readonly url: string
   readonly addresses: Readonly<Record<'tcp' | 'ws', string>>
   /** The authority's configuration, as on the command line. */
@@ -28,7 +29,8 @@ export interface Community {
   folderOf(household: Household): string
 }
 
-export async function prepareCommunity(folder: string): Promise<Community> {
+/** @param url of the authority's own PostgreSQL database; SQLite in its directory if it is left out */
+export async function prepareCommunity(folder: string, url?: string): Promise<Community> {
   const directory = join(folder, 'authority')
   const newKey = async (home: string, file: string): Promise<string> => {
     await mkdir(home, { recursive: true, mode: 0o700 })
@@ -53,7 +55,7 @@ export async function prepareCommunity(folder: string): Promise<Community> {
   return {
     chainId: chainIdOf(genesis),
     directory,
-    database: join(directory, 'ledger.db'),
+    database: url === undefined ? { kind: 'sqlite', path: join(directory, 'ledger.db') } : { kind: 'postgres', url },
     url: `http://127.0.0.1:${http}`,
     addresses,
     flags: {
@@ -62,6 +64,7 @@ export async function prepareCommunity(folder: string): Promise<Community> {
       http: `127.0.0.1:${http}`,
       listen: [addresses.tcp, addresses.ws],
       tick: 'off',
+      ...(url !== undefined && { database: url }),
     },
     folderOf: (household) => join(folder, household),
   }

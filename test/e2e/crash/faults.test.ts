@@ -5,10 +5,13 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import type { Gossip } from '../../../src/ports/gossip.ts'
 import type { TickAnswer } from '../../../src/ports/ledger.ts'
-import type { TickCommit } from '../../../src/ports/market-store.ts'
+import type { MarketStore, TickCommit } from '../../../src/ports/market-store.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { sha256Hex } from '../../../src/protocol/hash.ts'
 import { hashTransaction, type Transaction } from '../../../src/protocol/transaction.ts'
+import { openPostgres } from '../../../src/storage/sql/postgres.ts'
+import { openSqlite } from '../../../src/storage/sql/sqlite.ts'
+import { tempDatabase, type TempDatabase } from '../../helpers/postgres.ts'
 import { NOW, openBareLedger, tickOf, type BareLedger } from './bare-ledger.ts'
 import { FAULT_MESSAGE, WRITES, type Fault } from './faults.ts'
 
@@ -27,14 +30,27 @@ function commitOf(tickId: string): TickCommit {
 }
 const isFault = (error: unknown): boolean => error instanceof Error && error.message === FAULT_MESSAGE
 
-describe('a write that fails in the middle of a tick', function () {
-  this.timeout(60_000)
+for (const database of ['SQLite', 'PostgreSQL'] as const) {
+  describe(`a write to ${database} that fails in the middle of a tick`, function () {
+    this.timeout(60_000)
+    failingWrites(database)
+  })
+}
+
+function failingWrites(database: 'SQLite' | 'PostgreSQL'): void {
   let folder: string
   let opened: BareLedger[] = []
+  let databases: TempDatabase[] = []
   const openLedger = async (name = 'ledger', publish: Gossip['publish'] = () => Promise.resolve(0)) => {
-    const ledger = await openBareLedger(join(folder, name), publish)
+    const ledger = await openBareLedger(join(folder, name), publish, await databaseOf(name))
     opened.push(ledger)
     return ledger
+  }
+  async function databaseOf(name: string): Promise<() => Promise<MarketStore>> {
+    if (database === 'SQLite') return () => openSqlite(join(folder, `${name}.db`))
+    const temporary = await tempDatabase()
+    databases.push(temporary)
+    return () => openPostgres(temporary.url)
   }
   const answersOf = (...answers: readonly TickAnswer[]) => new Map(answers.map((answer) => [answer.tick_id, answer]))
   const heightsTold = ({ events }: BareLedger) =>
@@ -45,7 +61,8 @@ describe('a write that fails in the middle of a tick', function () {
   })
   afterEach(async () => {
     await Promise.all(opened.map((ledger) => ledger.close()))
-    opened = []
+    await Promise.all(databases.map((temporary) => temporary.drop()))
+    ;[opened, databases] = [[], []]
     await rm(folder, { recursive: true })
   })
 
@@ -219,4 +236,4 @@ describe('a write that fails in the middle of a tick', function () {
       })
     }
   })
-})
+}

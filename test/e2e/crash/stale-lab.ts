@@ -119,7 +119,7 @@ export async function openStaleLab(): Promise<StaleLab> {
       if (answers.length > 0) await ledger.historyConsistency(1, answers.length)
     },
     async audit() {
-      const report = await auditDirectory(data, database, () => undefined)
+      const report = await auditDirectory(data, { kind: 'sqlite', path: database }, () => undefined)
       assert.deepEqual([report.findings, report.blocks], [[], answers.length])
     },
     async blocksInSql() {

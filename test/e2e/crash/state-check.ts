@@ -3,8 +3,10 @@ import Database from 'libsql'
 import type { LatestHeaders, TickAnswer } from '../../../src/ports/ledger.ts'
 import { hashHeader } from '../../../src/protocol/header.ts'
 import { hashTransaction, type Transaction } from '../../../src/protocol/transaction.ts'
-import { auditDirectory } from '../../../src/node/audit.ts'
+import type { DatabaseConfig } from '../../../src/config/types.ts'
+import { auditDirectory, type AuditReport } from '../../../src/node/audit.ts'
 import { openChainStore } from '../../../src/storage/level/chain-store.ts'
+import { query } from '../../helpers/postgres.ts'
 import type { Community } from './community.ts'
 import { TRADES_A_TICK, type Load, type Platform } from './platform.ts'
 import type { Witness } from './witness.ts'
@@ -29,7 +31,7 @@ interface SqlState {
  */
 export async function checkRunning(checked: Checked): Promise<void> {
   const { community, platform, witness } = checked
-  const sql = readSql(community.database)
+  const sql = await readSql(community.database)
   checkSql(sql, checked)
   const latest = (await platform.call('GET', '/blocks/latest-headers/?n=100')) as LatestHeaders
   assert.equal(latest.tip_height, sql.blocks.at(-1)?.height ?? null)
@@ -57,15 +59,26 @@ async function checkNewestBlocks(sql: SqlState, platform: Platform): Promise<voi
   }
 }
 
+const BLOCKS = 'select height, block_hash, tick_id from blocks order by height'
+const TRANSACTIONS = 'select id, tick_id, tx_hash from transactions order by tick_id, position'
+
 /** Read by a connection of its own, beside the authority's. */
-function readSql(path: string): SqlState {
-  const database = new Database(path, { timeout: 5_000 })
+async function readSql(database: DatabaseConfig): Promise<SqlState> {
+  if (database.kind === 'postgres') {
+    const rowsOf = <Row extends object>(text: string) =>
+      query<Row>(database.url, `set search_path = solar_node; ${text}`)
+    const blocks = await rowsOf<{ height: string; block_hash: string; tick_id: string }>(BLOCKS)
+    return {
+      blocks: blocks.map((block) => ({ ...block, height: Number(block.height) })),
+      transactions: await rowsOf<SqlState['transactions'][number]>(TRANSACTIONS),
+    }
+  }
+  const file = new Database(database.path, { timeout: 5_000 })
   try {
-    const blocks = database.prepare('select height, block_hash, tick_id from blocks order by height').all()
-    const rows = database.prepare('select id, tick_id, tx_hash from transactions order by tick_id, position').all()
-    return { blocks, transactions: rows } as unknown as SqlState
+    const [blocks, transactions] = [BLOCKS, TRANSACTIONS].map((text) => file.prepare(text).all())
+    return { blocks, transactions } as unknown as SqlState
   } finally {
-    database.close()
+    file.close()
   }
 }
 
@@ -138,10 +151,16 @@ async function checkOrders(n: number, platform: Platform, witness: Witness): Pro
   }
 }
 
+/** A clean audit of a stopped authority. */
+export async function auditCommunity({ directory, database }: Community): Promise<AuditReport> {
+  const report = await auditDirectory(directory, database, () => undefined)
+  assert.deepEqual(report.findings, [])
+  return report
+}
+
 /** A stopped authority's directory: the audit is clean, and LevelDB alone has every trade in its place, once. */
 export async function checkStopped({ community, witness }: Checked): Promise<void> {
-  const report = await auditDirectory(community.directory, community.database, () => undefined)
-  assert.deepEqual(report.findings, [])
+  const report = await auditCommunity(community)
   const chainStore = await openChainStore(`${community.directory}/level`)
   try {
     const size = await chainStore.size()

@@ -10,7 +10,9 @@ export const STEPS = [
 ] as const
 /** Those of a block that is put back into SQL, before it is appended where LevelDB does not have it. */
 type RestoreStep = 'before restore' | 'after restore'
-export type Step = (typeof STEPS)[number] | RestoreStep
+/** Those of the outbox, after its tick is sealed. */
+type OutboxStep = 'before row is done' | 'after row is done'
+export type Step = (typeof STEPS)[number] | RestoreStep | OutboxStep
 
 /** Kills the process when it comes to `step` for the `occurrence`-th time in its life, recovery included. */
 export interface PlannedKill {

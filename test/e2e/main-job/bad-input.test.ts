@@ -130,10 +130,10 @@ describe('bad input over HTTP', function () {
     ],
     [
       'a sealed tick with a trade less',
-      () => postTick(tickOf(0, ...OTHER_CONTENT.slice(0, 2))),
+      () => postTick(tickOf(0, ...OTHER_CONTENT.filter(({ id }) => id !== 'tick-0.1'))),
       409,
       'tick_conflict',
-      /2 transactions, committed are 3$/,
+      /transaction tick-0\.1 is missing, committed is it at position 1$/,
     ],
     [
       'too many trades',

@@ -49,6 +49,8 @@ describe('a receipt from a running authority', function () {
     }
     const asAuditor = await withToken(community.tokens.auditor)
     assert.equal(asAuditor.code, 0, asAuditor.stderr)
+    const { receipt } = JSON.parse(asAuditor.stdout) as { receipt: { status: string } }
+    assert.equal(receipt.status, 'final')
     const answer = JSON.parse((await verify(file, '--json')).stdout) as Record<string, unknown>
     assert.deepEqual([answer.valid, answer.status], [true, 'final'])
     for (const token of [community.tokens.operator, 'a-token-of-nobody']) {

@@ -63,7 +63,7 @@ describe('a community whose stores are changed behind its back', function () {
     return folder
   }
   const audit = (folder: string): Promise<AuditReport> =>
-    auditDirectory(folder, join(folder, 'ledger.db'), () => undefined)
+    auditDirectory(folder, { kind: 'sqlite', path: join(folder, 'ledger.db') }, () => undefined)
 
   it('is clean before, and the command says so with exit code 0', async () => {
     const { code, stdout, stderr } = await clis.run('audit', '--data', await copy())
@@ -81,6 +81,7 @@ describe('a community whose stores are changed behind its back', function () {
       'LevelDB, block 2, transaction tick-2.0, kwh: expected "1.5", found "1"',
       'LevelDB, block 2, transaction tick-2.0, total_amount: expected "0.3", found "0.2"',
       '5 blocks, 15 transactions: 3 differences',
+      `SQL is right, LevelDB is not: solar-node rebuild --data ${folder} makes it anew, a start what is missing at its end`,
     ])
   })
 
@@ -135,6 +136,7 @@ describe('a community whose stores are changed behind its back', function () {
       `update blocks set sealed = (select b.sealed from blocks b where b.height = 1) where height = 2`,
       /^blocks 2 sealed$/,
     ],
+    ['another source of a tick', `update ticks set source = 'x' where tick_id = 'tick-1'`, /^ticks tick-1 source$/],
     ['a removed block', `delete from blocks where height = 2`, /^SQL, block 2$/],
   ]
   for (const [what, sql, place] of sqlChanges) {
@@ -176,6 +178,13 @@ describe('a community whose stores are changed behind its back', function () {
       () => nodeKey({ level: 1, index: 0 }),
       () => '5a'.repeat(32),
       /^LevelDB, history node 1\/0$/,
+    ],
+    ['a header in the middle gone', () => heightKey('header', 2), () => undefined, /^LevelDB, block 2$/],
+    [
+      'another height for a tick',
+      () => keyOf('heightByTick', 'tick-2'),
+      () => '3',
+      /^LevelDB, block 2, height by tick$/,
     ],
     [
       'another height for a block hash',

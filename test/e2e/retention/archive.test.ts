@@ -60,7 +60,7 @@ describe('an authority whose old blocks are archived', function () {
   }
   const audit = () => {
     const data = join(network.folder, 'authority')
-    return auditDirectory(data, join(data, 'ledger.db'), () => undefined)
+    return auditDirectory(data, { kind: 'sqlite', path: join(data, 'ledger.db') }, () => undefined)
   }
 
   it('proves a trade of the first block to a household with five headers', async () => {

@@ -30,6 +30,7 @@ const row = (id: string, from = 'ann', to = 'ben') => ({
   total_amount: '0.3',
   timestamp: START,
 })
+const sqliteIn = (folder: string) => ({ kind: 'sqlite', path: join(folder, 'ledger.db') }) as const
 type Row = Parameters<RunningAuthority['node']['ledger']['acceptTick']>[0]['transactions'][number]
 
 describe('redaction', function () {
@@ -115,7 +116,7 @@ describe('redaction', function () {
     )
   }
   const redactHere = (id: string) => redact(id, authority.url, authority.token('operator'))
-  const audit = () => auditDirectory(data(), join(data(), 'ledger.db'), () => undefined)
+  const audit = () => auditDirectory(data(), sqliteIn(data()), () => undefined)
 
   it('is refused for what it cannot be meant for, and to others than the operator', async () => {
     for (const [id, reason] of [
@@ -200,7 +201,7 @@ describe('redaction', function () {
     await restored.node.stop()
     await validator.node.stop()
     const folder = join(network.folder, 'restored')
-    assert.deepEqual((await auditDirectory(folder, join(folder, 'ledger.db'), () => undefined)).findings, [])
+    assert.deepEqual((await auditDirectory(folder, sqliteIn(folder), () => undefined)).findings, [])
     authority = await network.startAuthority()
   })
 
@@ -242,7 +243,7 @@ describe('redaction', function () {
 
   it('is in an export, which an auditor checks without a node; a hole without a record is a finding', async () => {
     const file = join(network.folder, 'chain.jsonl')
-    await exportDirectory(data(), join(data(), 'ledger.db'), file)
+    await exportDirectory(data(), sqliteIn(data()), file, () => undefined)
     const report = await auditFile(file, network.chainId, () => undefined)
     assert.deepEqual([report.findings, report.redacted], [[], 4])
     const text = await readFile(file, 'utf8')

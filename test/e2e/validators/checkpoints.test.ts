@@ -1,7 +1,10 @@
 import { strict as assert } from 'node:assert'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { cosignerName } from '../../../src/protocol/checkpoint.ts'
 import { eventually } from '../../helpers/network.ts'
 import { createValidatorNetwork, sealTick, type ValidatorNetwork } from '../../helpers/validator-network.ts'
+import { cliGroup } from '../main-job/cli.ts'
 import { hasPython, runPython } from '../../unit/protocol/python.ts'
 
 if (hasPython)
@@ -11,7 +14,11 @@ if (hasPython)
     beforeEach(async () => {
       network = await createValidatorNetwork({ finality: 'validators:2', validators: ['v1', 'v2'] })
     })
-    afterEach(() => network.stop())
+    const clis = cliGroup()
+    afterEach(async () => {
+      await clis.killAll()
+      await network.stop()
+    })
 
     it('has the cosignatures of two validators, which a program that follows the C2SP text alone accepts', async () => {
       const { genesis } = network
@@ -42,6 +49,24 @@ if (hasPython)
       // In the order in which they answered.
       assert.deepEqual(new Set(cosigners), new Set(witnesses.map(({ name }) => name)))
       assert.equal(cosigners.length, witnesses.length)
+
+      // A household or an auditor who trusts these witnesses finds them in the receipt as well.
+      const receipt = await fetch(`${authority.url}/transactions/t0.1/receipt`, {
+        headers: { authorization: `Bearer ${authority.token('platform')}` },
+      })
+      const file = join(network.folder, 'receipt.json')
+      await writeFile(file, await receipt.text())
+      const trusted = validators.map(({ verifierKey }) => verifierKey ?? '')
+      const verify = (...keys: readonly string[]) =>
+        clis.run('verify', file, '--chain', network.chainId, '--witness', ...keys)
+      const verified = await verify(...trusted)
+      assert.equal(verified.code, 0, verified.stdout + verified.stderr)
+      for (const { name } of witnesses)
+        assert.match(verified.stdout, new RegExp(`^checkpoint .* cosigned by .*${name}`, 'm'))
+      const [, , encoded = ''] = trusted[0]?.split('+') ?? []
+      const mistyped = await verify(`someone+00000000+${encoded}`)
+      assert.equal(mistyped.code, 2)
+      assert.match(mistyped.stderr, /--witness: .*key id/)
 
       const forged = await runPython('checkpoint.py', args, (await checkpoint()).replace('\n3\n', '\n2\n'))
       assert.notEqual(forged.code, 0)

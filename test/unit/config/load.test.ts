@@ -56,6 +56,7 @@ describe('config/load', () => {
         voters: [],
         validators: [],
       },
+      outboxPollMs: 1_000,
       minTradeMicro: 10_000n,
       priceBand: undefined,
       witnesses: [],
@@ -161,6 +162,7 @@ amount_decimals: 2
 min_trade_kwh: 0.25
 feed_in_price: 0.08
 retail_price: "0.3"
+outbox_poll: 0.5
 rate_limit: 500
 log_level: debug
 voters:
@@ -171,9 +173,10 @@ voters:
     assert.equal(config.dataDirectory, join(folder, 'd'))
     assert.deepEqual(config.http, { host: '::1', port: 0 })
     assert.deepEqual(config.listen, ['/ip4/127.0.0.1/tcp/0'])
-    assert.equal(config.database.path, join(folder, 'other.db'))
+    assert.deepEqual(config.database, { kind: 'sqlite', path: join(folder, 'other.db') })
     assert.equal(config.tickIntervalMs, 500)
     assert.equal(config.minTradeMicro, 250_000n)
+    assert.equal(config.outboxPollMs, 500)
     assert.deepEqual(config.priceBand, { feedInMicro: 80_000n, retailMicro: 300_000n })
     assert.deepEqual(config.genesis, {
       name: 'Sun street',
@@ -220,6 +223,9 @@ voters:
     ['tick', '0'],
     ['tick', '1e3'],
     ['tick', '86401'],
+    ['outbox_poll', 'off'],
+    ['outbox_poll', '0.09'],
+    ['outbox_poll', '3601'],
     ['http', '8080'],
     ['http', 'localhost:65536'],
     ['http', '[zz]:80'],
@@ -236,6 +242,11 @@ voters:
     ['rate_limit', '0'],
     ['log_level', 'loud'],
     ['database', 'sqlite:'],
+    ['database', 'ledger.db'],
+    ['database', 'mysql://ada@db/solar'],
+    ['database', 'postgres:solar'],
+    ['database', 'postgres://ada@db:port/solar'],
+    ['database', 'postgres://ada@db/so lar'],
     ['archive_after', '90'],
     ['archive_after', '1.5d'],
     ['archive_after', '-1d'],
@@ -301,9 +312,29 @@ voters:
     assert.match(refusal({ flags: { tick: '5', peer: [PEER] } }, loadLightConfig), /^tick: .*--mode=light/)
   })
 
-  it('refuses PostgreSQL for now and never shows what a database URL carries', () => {
-    const line = refusal({ env: { SOLAR_DATABASE: 'postgres://ada:hunter2@db.example/solar?password=hunter3' } })
-    assert.match(line, /^database: expected sqlite:PATH, .* got "postgres:\.\.\." \(from SOLAR_DATABASE\)$/)
+  it('takes a PostgreSQL URL from every source, as it is', () => {
+    const url = 'postgresql://ada:h%40nter2@db.example:5433/solar?sslmode=verify-full'
+    const expected = { kind: 'postgres', url }
+    const file = yaml(`database: ${url}\n`)
+    for (const given of [{ flags: { database: url } }, { env: { SOLAR_DATABASE: url } }, { file }]) {
+      assert.deepEqual(loadAuthorityConfig(sources(given)).database, expected)
+    }
+    for (const short of [
+      'postgres://db/solar',
+      'postgres:///solar',
+      'postgres://ada@/solar',
+      'postgres://[::1]/solar',
+    ]) {
+      assert.deepEqual(loadAuthorityConfig(sources({ flags: { database: short } })).database, {
+        kind: 'postgres',
+        url: short,
+      })
+    }
+  })
+
+  it('never shows what a database URL carries', () => {
+    const line = refusal({ env: { SOLAR_DATABASE: 'postgres://ada:hunter2@db example/solar?password=hunter3' } })
+    assert.match(line, /^database: expected sqlite:PATH or .* got "postgres:\.\.\." \(from SOLAR_DATABASE\)$/)
     assert.doesNotMatch(refusal({ env: { SOLAR_DATABASE: 'host=db password=hunter2' } }), /hunter/)
     // Pasted into the wrong variable it stays hidden too.
     assert.doesNotMatch(refusal({ env: { SOLAR_HTTP: 'postgres://ada:hunter2@db/x' } }), /hunter|ada/)

@@ -1,4 +1,6 @@
 import { strict as assert } from 'node:assert'
+// Promise.withResolvers on Node 20.
+import '../../../src/network/node-shims.ts'
 import { startArchiver, type Archiver } from '../../../src/engine/archiver.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
 import { block, T0 } from '../../contract/fixtures.ts'

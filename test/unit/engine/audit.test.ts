@@ -110,6 +110,26 @@ describe('the audit of a chain whose registry changes', () => {
     assert.deepEqual(await places(), ['SQL, block 2'])
   })
 
+  it('names a tick that is gone', async () => {
+    await fill()
+    const { store } = sql
+    const sealedTicks = async (from: number, to: number) =>
+      new Map([...(await store.sealedTicks(from, to))].filter(([height]) => height !== 3))
+    const parts = { genesis: street.genesis, chainStore: level.store, onProgress: () => undefined }
+    const { findings } = await auditStores({ ...parts, store: { ...store, sealedTicks } })
+    assert.deepEqual(findings, [{ place: 'SQL, block 3 (tick t3)', expected: 'a tick', found: 'nothing' }])
+  })
+
+  it('names a change of the registry that LevelDB does not know as one', async () => {
+    await fill()
+    const { store } = level
+    const registryHeights = async () => (await store.registryHeights()).filter((height) => height !== 5)
+    const parts = { genesis: street.genesis, store: sql.store, onProgress: () => undefined }
+    const { findings } = await auditStores({ ...parts, chainStore: { ...store, registryHeights } })
+    const place = 'LevelDB, block 5, among the changes of the registry'
+    assert.deepEqual(findings, [{ place, expected: 'block 5', found: 'nothing' }])
+  })
+
   it('judges no seal by a registry that nobody can tell', async () => {
     await fill(new Map(), [2])
     await level.store.rewind(2)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createLightClient, type LightClient, type LightEvent } from '../../../src/engine/light-client.ts'
 import type { LightStore } from '../../../src/ports/light-store.ts'
+import { ledgerError } from '../../../src/ports/errors.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
 import type { Block } from '../../../src/protocol/block.ts'
 import { canonicalBytes } from '../../../src/protocol/canonical-json.ts'
@@ -184,6 +185,34 @@ describe('a light client', () => {
     assert.deepEqual(kept?.transaction, chain.blocks[1]!.transactions[0])
     assert.ok(peers.asked.some(({ asker, name }) => asker === 'me' && name === 'block'))
   })
+
+  for (const [when, isRestarted] of [
+    ['', false],
+    [', after a restart too', true],
+  ] as const) {
+    it(`votes on its head once peers show what its check needs, and then asks no more${when}`, async () => {
+      const chain = byAuthority.start.grow('t0')
+      await prepare(byAuthority, chain)
+      peers.of('full').serve('trades', () => Promise.reject(ledgerError('not_ready', { reason: 'restarting' })))
+      peers.connect('me', 'full')
+      await client.sync()
+      await client.stop()
+      assert.deepEqual([votes(), client.status().tip?.height], [[], 0])
+      if (isRestarted) await openClient(byAuthority, await opened.reopen())
+      serveReplica(node, peers.of('full'))
+      await client.sync()
+      await until(() => votes().length > 0)
+      assert.deepEqual(
+        votes().map(({ header_hash, decision }) => [header_hash, decision]),
+        [[chain.tip.hash, 'ack']],
+      )
+      const asked = () => peers.asked.filter(({ asker, name }) => asker === 'me' && name === 'trades').length
+      const before = asked()
+      await client.sync()
+      await client.stop()
+      assert.equal(asked(), before)
+    })
+  }
 
   it('leaves no timer behind when it stops, whomever it was connected with', async () => {
     await prepare(byAuthority, byAuthority.start.grow('t0'))

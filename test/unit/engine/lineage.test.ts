@@ -13,12 +13,19 @@ import { tempLightStore, type OpenedStore } from '../../helpers/stores.ts'
 import { NOW, replicaFolder, serveReplica, type TestReplica } from './replica-harness.ts'
 
 const street = createStreet({ voters: ['ann'] })
-const chain = street.start.grow('t0', 't1', 't2', 't3', 't4', 't5', 't6', 't7')
+const base = street.start.grow('t0', 't1', 't2', 't3')
+const shared = base.grow('t4', 't5', 't6')
+const chain = shared.grow('t7')
 const enrol = street.change('enrol-ben', namedKey('ben'), {
   action: 'enrol',
   subject_id: 'ben',
   role: 'voter',
   public_key: namedKey('ben').publicKey,
+})
+const recover = street.change('recover', namedKey('authority recovery'), {
+  action: 'recover',
+  subject_id: 'authority',
+  public_key: namedKey('authority 2').publicKey,
 })
 const rotate = street.change('rotate', namedKey('authority'), {
   action: 'rotate',
@@ -77,6 +84,10 @@ describe('what a light node knows', () => {
     for (const name of peers.of('me').peers()) peers.disconnect('me', name)
   }
   const view = (lastAck: ReturnType<Branch['at']>) => lightAckView(follower, peers.of('me'), chain.at(7), lastAck)
+  const headerAt = (branch: Branch, height: number) => {
+    const { header, signature } = branch.blocks[height]!
+    return { header, signature }
+  }
 
   describe('of the chain that an ack is about', () => {
     it('are the headers that it holds, without asking', async () => {
@@ -107,6 +118,38 @@ describe('what a light node knows', () => {
       assert.equal(hashAt(beside.tip, 1), beside.tip.hash)
     })
 
+    it('is that of the head when it was asked, also if the head moves to another branch while a peer answers', async () => {
+      await follow(chain)
+      const other = base.grow('x4', 'x5', 'x6', 'x7')
+      const anchorOn = (branch: Branch, height: number) => ({
+        ...follower.head,
+        anchor: headerAt(branch, height),
+        anchor_hash: branch.at(height).hash,
+      })
+      const trusted = anchorOn(chain, 5)
+      let moving = { head: follower.head, window: follower.window, trusted }
+      const moved = { head: anchorOn(other, 7), window: [5, 6, 7].map((height) => headerAt(other, height)), trusted }
+      askNobody()
+      addLiar('slow', {
+        headers: () => {
+          moving = moved
+          return { headers: [headerAt(chain, 1)] }
+        },
+      })
+      const moves = {
+        get head() {
+          return moving.head
+        },
+        get window() {
+          return moving.window
+        },
+        trusted,
+      }
+      const { hashAt } = await lightAckView(moves, peers.of('me'), chain.at(7), chain.at(1))
+      assert.equal(moving, moved)
+      for (const height of [1, 5]) assert.equal(hashAt(chain.at(7), height), chain.at(height).hash)
+    })
+
     it('is nothing that nobody can prove: no peer, another header, a proof of something else', async () => {
       await follow(chain)
       askNobody()
@@ -120,14 +163,31 @@ describe('what a light node knows', () => {
     })
   })
 
+  describe('of a header of another branch', () => {
+    const offered = async (branch: Branch) => {
+      const offer = await follower.offer(headerAt(branch, 7))
+      return typeof offer === 'object' ? offer.refused : offer
+    }
+
+    it('is that nobody sealed it, where the key that seals is known: no honest peer passes it on', async () => {
+      await follow(chain)
+      const { header } = headerAt(shared.grow('x7'), 7)
+      assert.equal(await follower.offer(headerAt(chain, 7)), 'known')
+      const forged = await follower.offer(sealHeader(header, namedKey('forger')))
+      assert.equal(typeof forged === 'object' && forged.refused, 'bad_seal')
+    })
+
+    it('is no such thing where its branch may have brought another key', async () => {
+      await follow(chain)
+      assert.equal(await offered(shared.add([recover])), 'wrong_parent', 'it brings the key itself')
+      const rotated = base.grow('x4', 'x5').add([rotate]).grow('x7')
+      assert.equal(await offered(rotated), 'wrong_parent', 'it goes on from a block that is not here')
+    })
+  })
+
   describe('of a signer', () => {
     const signer = (id: string, height: number) =>
       lightSignerBefore({ genesis: street.genesis, follower, requests: peers.of('me') }, id, height)
-    const headerAt = (branch: Branch, height: number) => {
-      const { header, signature } = branch.blocks[height]!
-      return { header, signature }
-    }
-
     /** That two seals of this height by the authority are evidence with that proof. */
     function assertProves(known: Awaited<ReturnType<typeof signer>>, height: number, key: string, by: string): void {
       assert.ok(known !== undefined, 'known')

@@ -9,10 +9,12 @@ import { Replica } from '../../../src/engine/replica.ts'
 import { createValidatorLedger } from '../../../src/engine/validator-ledger.ts'
 import { createVoteCounter, type VoteCounter } from '../../../src/engine/vote-counter.ts'
 import type { Clock } from '../../../src/ports/clock.ts'
+import type { FinalityStore } from '../../../src/ports/finality-store.ts'
 import type { ChainLedger, LedgerEvent } from '../../../src/ports/ledger.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
 import type { PeerRequests } from '../../../src/ports/peer-requests.ts'
 import type { Block } from '../../../src/protocol/block.ts'
+import type { Hash } from '../../../src/protocol/bytes.ts'
 import type { BlockPoint } from '../../../src/protocol/finality.ts'
 import type { Vote } from '../../../src/protocol/vote.ts'
 import { openReplicaStore, type ReplicaStore } from '../../../src/storage/level/replica-store.ts'
@@ -82,12 +84,22 @@ export function serveReplica(node: TestReplica, requests: PeerRequests): void {
   })
 }
 
+const watched = (votes: FinalityStore, onRead: (hash: Hash) => Promise<void>): FinalityStore => ({
+  ...votes,
+  async votesOf(hash) {
+    const found = await votes.votesOf(hash)
+    await onRead(hash)
+    return found
+  },
+})
+
 /** What opens replicas of one street in one folder, one at a time. */
 export async function replicaFolder({ genesis, chainId }: Street) {
   const folder = await tempDir()
   let current: ReplicaStore | undefined
 
-  async function open(): Promise<TestReplica> {
+  /** @param onVotesRead awaited after each look of the fork choice at the votes on a header */
+  async function open(onVotesRead?: (hash: Hash) => Promise<void>): Promise<TestReplica> {
     await current?.close()
     const store = (current = await openReplicaStore(join(folder.path, 'level')))
     const clock = { ...realClock(), now: () => NOW }
@@ -111,7 +123,7 @@ export async function replicaFolder({ genesis, chainId }: Street) {
     const replica = new Replica({
       ...shared,
       store: store.chain,
-      votes: store.finality,
+      votes: onVotesRead === undefined ? store.finality : watched(store.finality, onVotesRead),
       onTip: ({ hash, header }) => tips.push({ hash, height: header.height }),
       onAlarm: (code) => alarms.push(code),
     })

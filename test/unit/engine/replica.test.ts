@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { isSolarError } from '../../../src/protocol/errors.ts'
 import { hashHeader, sealHeader } from '../../../src/protocol/header.ts'
 import { MemoryTree, historyLeaf } from '../../../src/protocol/history.ts'
 import type { Vote } from '../../../src/protocol/vote.ts'
@@ -232,6 +233,84 @@ describe('a replica', () => {
     assert.deepEqual(node.alarms, ['conflicting_final'])
   })
 
+  it('counts both acks of a double voter, each on its own branch, and has evidence of them', async () => {
+    await start()
+    const { low, high } = rivals(street.start.grow('t0'))
+    await node.acceptAll(low)
+    await node.acceptAll(high)
+    const accused = new Promise<string>((resolve) =>
+      node.hub.subscribe((event) => {
+        if (event.type === 'evidence' && event.evidence.kind === 'double-vote') resolve(event.evidence.proof.entry.id)
+      }),
+    )
+    await node.cast(street.vote('v1', high.tip))
+    await node.cast(street.vote('v2', low.tip), street.vote('v3', low.tip))
+    await assertChainIs(low)
+    await assert.rejects(node.cast(street.vote('v1', low.tip)), (error) => isSolarError(error, 'vote_conflict'))
+    assert.equal(node.finalizer.finalHeight, 1, 'whichever of the two acks came first')
+    const heard = node.events.flatMap((event) => (event.type === 'vote' ? [event.vote] : []))
+    assert.deepEqual(heard.at(-1), street.vote('v1', low.tip))
+    assert.equal(await accused, 'v1')
+  })
+
+  it('chooses anew when its move has made a block final: acks up to that block weigh no more', async () => {
+    await start()
+    const base = street.start.grow('t0')
+    const { low, high } = rivals(base)
+    await node.acceptAll(low)
+    await node.acceptAll(high)
+    // Each of the four is on one side; v2 and v4 had acked what both sides share.
+    const acks = [
+      ...['v2', 'v4'].map((id) => street.vote(id, base.tip)),
+      ...['v1', 'v3'].map((id) => street.vote(id, high.tip)),
+    ]
+    await Promise.all(
+      [...acks, ...['v2', 'v4'].map((id) => street.vote(id, low.tip))].map((vote) => node.votes.cast(vote)),
+    )
+    await node.replica.reconsider()
+    assert.equal(node.finalizer.finalHeight, 0)
+    await assertChainIs(low)
+  })
+
+  it('leaves no block that became final while it weighed another branch', async () => {
+    const { low, high } = rivals(street.start.grow('t0'))
+    folder = await replicaFolder(street)
+    // v1 has two faces. Its other ack and that of v4 come when the acks of the chain have been looked at.
+    let late: readonly Vote[] = []
+    node = await folder.open(async (hash) => {
+      const cast = hash === high.tip.hash ? late : []
+      late = late.slice(cast.length)
+      await Promise.allSettled(cast.map((vote) => node.votes.cast(vote)))
+    })
+    await node.acceptAll(low)
+    await node.acceptAll(high)
+    await Promise.all(['v1', 'v2'].map((id) => node.votes.cast(street.vote(id, high.tip))))
+    await node.votes.cast(street.vote('v3', low.tip))
+    late = ['v1', 'v4'].map((id) => street.vote(id, low.tip))
+    await node.replica.reconsider()
+    assert.deepEqual(late, [])
+    assert.equal(node.finalizer.finalHeight, 1)
+    await assertChainIs(low)
+    await node.acceptAll(low.grow('t2'))
+    await assertChainIs(low.grow('t2'))
+  })
+
+  it('changes nothing while somebody looks at several things', async () => {
+    await start()
+    const base = street.start.grow('t0')
+    const [short, long] = [base.grow('a1'), base.grow('b1', 'b2')]
+    await node.acceptAll(short)
+    const looking = node.replica.look(async () => {
+      const seen = new Set<string>()
+      for (let times = 0; times < 200; times++) seen.add((await node.chain.headers(1, 1))[0]!.hash)
+      return [...seen]
+    })
+    const accepting = node.acceptAll(long)
+    assert.deepEqual(await looking, [short.tip.hash])
+    await accepting
+    await assertChainIs(long)
+  })
+
   it('finds evidence in two seals of one height, wherever the blocks are', async () => {
     await start()
     const base = street.start.grow('t0')
@@ -295,6 +374,25 @@ describe('a replica', () => {
     assert.deepEqual(await node.store.chain.besideChain(low.at(1).hash), low.blocks[1]!)
     assert.equal(await node.acceptAll(low), 'beside')
     await node.cast(street.vote('v2', low.at(1)), street.vote('v3', low.at(1)))
+    await assertChainIs(low)
+  })
+
+  it('takes up a branch again that it kept before a restart, whole, unless a block beside it is final', async () => {
+    await start()
+    const base = street.start.grow('t0')
+    const { low, high } = rivals(base, 2)
+    await node.acceptAll(low)
+    await node.acceptAll(high)
+    node = await folder.open()
+    await node.replica.recall(high.tip.hash)
+    for (const height of [1, 2]) assert.ok(await node.replica.knows(high.at(height).hash))
+    await assertChainIs(low)
+    await node.replica.recall(low.tip.hash)
+    await node.replica.recall('f'.repeat(64))
+    await node.cast(...['v1', 'v2', 'v3'].map((id) => street.vote(id, low.at(1))))
+    node = await folder.open()
+    await node.replica.recall(high.tip.hash)
+    assert.equal(await node.replica.knows(high.at(1).hash), false)
     await assertChainIs(low)
   })
 

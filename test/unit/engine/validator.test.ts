@@ -188,6 +188,29 @@ describe('a validator', () => {
     assert.deepEqual(ackedHashes(), [mine.tip.hash, next.tip.hash], 'the final block has set it free')
   })
 
+  it('takes up again, after a restart, the branch that it acked: acks of others may yet make it the heavier one', async () => {
+    const base = street.start.grow('t0')
+    const mine = base.grow('a1', 'a2')
+    const theirs = base.grow('b1', 'b2', 'b3')
+    await addPeer('first', mine)
+    await sync()
+    assert.deepEqual(ackedHashes(), [mine.tip.hash])
+    peers.disconnect('me', 'first')
+    const second = await addPeer('second', theirs)
+    await castAt(second, theirs.at(1), 'v2')
+    await sync()
+    assert.deepEqual(node.tip(), theirs.tip)
+    await validator.stop()
+    await start()
+    validator.start()
+    await settled()
+    assert.deepEqual(node.tip(), theirs.tip)
+    await Promise.all(['v3', 'v4'].map((id) => validator.votes.cast(street.vote(id, mine.tip))))
+    await settled()
+    assert.deepEqual(node.tip(), mine.tip)
+    assert.equal(node.finalizer.finalHeight, 2)
+  })
+
   it('moves to a branch however long it has become meanwhile', async function () {
     this.timeout(30_000)
     const base = street.start.grow('t0')
@@ -231,6 +254,28 @@ describe('a validator', () => {
     const asked = peers.asked.length
     assert.equal(await validator.onHeader(old, 'sender'), 'reject')
     assert.equal(peers.asked.length, asked)
+  })
+
+  it('scores nobody down for a header of a branch on which another key may seal, below the final block neither', async () => {
+    const base = street.start.grow('t0')
+    const chain = base.grow('t1', 't2')
+    const peer = await addPeer('authority', chain)
+    await castAt(peer, chain.tip, 'v2', 'v3', 'v4')
+    await sync()
+    assert.equal(node.finalizer.finalHeight, 2)
+    const rotate = street.change('rotate', namedKey('authority'), {
+      action: 'rotate',
+      subject_id: 'authority',
+      public_key: namedKey('authority 2').publicKey,
+    })
+    const recover = street.change('recover', namedKey('authority recovery'), {
+      action: 'recover',
+      subject_id: 'authority',
+      public_key: namedKey('authority 2').publicKey,
+    })
+    for (const branch of [base.add([rotate]).grow('x2'), base.grow('t1').add([recover])]) {
+      assert.equal(await validator.onHeader(sealedAt(branch, 2), 'authority'), 'ignore')
+    }
   })
 
   it('does not take a peer without blocks for one that it has caught up with', async () => {

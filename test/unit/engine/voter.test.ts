@@ -279,6 +279,20 @@ describe('a voter', () => {
     assert.deepEqual(acked(), [0])
   })
 
+  it('says whether it has decided, or may decide otherwise another time', async () => {
+    const find = () => Promise.resolve(identity)
+    const failing = makeVoter(opened.store, { check: () => Promise.reject(new Error('nobody answers')) })
+    assert.equal(await failing.consider(sealed(chain, 0), find), false)
+    assert.equal(await voter.consider(sealed(chain, 0), () => Promise.resolve(undefined)), true)
+    for (const again of ['at first', 'again']) assert.equal(await voter.consider(sealed(chain, 4), find), true, again)
+    assert.equal(await voter.consider(sealed(other, 5), find), false, 'a final block may set it free')
+    reject(chain, 5)
+    for (const again of ['at first', 'again']) assert.equal(await voter.consider(sealed(chain, 5), find), true, again)
+    assert.deepEqual(await opened.store.rejected(), [sealed(chain, 5)])
+    accused = 'authority'
+    assert.equal(await voter.consider(sealed(chain, 5), find), true)
+  })
+
   it('acks no height that is so far below its last that it may have forgotten what it acked there', async () => {
     const high = { ...street.vote('ann', { hash: 'f'.repeat(64), height: OWN_VOTES_KEPT + 3 }) }
     await opened.store.putVote(high)

@@ -98,7 +98,7 @@ export async function startServer(
       version: '0.1.0',
     }),
     redactor: { redact: () => Promise.resolve([]), redactions: () => Promise.resolve([]) },
-    readiness: () => [],
+    readiness: () => ({ role: 'leader', reasons: [] }),
     tokens: {
       operator: hashToken(TOKENS.operator),
       platform: hashToken(TOKENS.platform),

@@ -8,7 +8,7 @@ import { blockCalls } from '../../../src/http/routes/blocks.ts'
 import { checkpointCalls } from '../../../src/http/routes/checkpoint.ts'
 import { evidenceCalls } from '../../../src/http/routes/evidence.ts'
 import { eventCalls } from '../../../src/http/routes/events.ts'
-import { operationCalls } from '../../../src/http/routes/operations.ts'
+import { leaderCall, operationCalls } from '../../../src/http/routes/operations.ts'
 import { orderCalls } from '../../../src/http/routes/orders.ts'
 import { redactionCalls } from '../../../src/http/routes/redactions.ts'
 import { registryCalls } from '../../../src/http/routes/registry.ts'
@@ -36,6 +36,7 @@ function everyCall(): readonly Call[] {
   const metrics = createMetrics()
   const keyLimit = { within: async <T>(_request: unknown, _key: string, work: () => T | Promise<T>) => work() }
   const node = () => ({ mode: 'authority' as const, chain_id: '', peer_id: '', multiaddrs: [], version: '' })
+  const readiness = () => ({ role: 'leader', reasons: [] }) as const
   return [
     ...blockCalls(ledger, metrics, keyLimit),
     ...tickCalls(ledger),
@@ -46,7 +47,8 @@ function everyCall(): readonly Call[] {
     ...redactionCalls({ redact: () => Promise.resolve([]), redactions: () => Promise.resolve([]) }),
     ...registryCalls(ledger, keyLimit),
     ...eventCalls(createEventStream(ledger, createTestClock())),
-    ...operationCalls({ node, readiness: () => [], metrics }),
+    ...operationCalls({ node, readiness, metrics }),
+    leaderCall(readiness),
   ]
 }
 
@@ -83,6 +85,7 @@ describe('API document', () => {
       'GET /node',
       'GET /orders/{order_id}',
       'GET /ready',
+      'GET /ready/leader',
       'GET /redactions',
       'GET /registry',
       'GET /transactions',
@@ -229,6 +232,7 @@ describe('API document', () => {
         'GET /registry': ['/registry'],
         'GET /health': ['/health'],
         'GET /ready': ['/ready'],
+        'GET /ready/leader': ['/ready/leader'],
       }
       for (const call of calls) {
         const [path, body] = requests[`${call.method} ${call.path}`] ?? []

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { ledgerError } from '../../../src/ports/errors.ts'
+import type { NodeRole } from '../../../src/http/routes/operations.ts'
 import type { Ledger } from '../../../src/ports/ledger.ts'
 import type { Logger } from '../../../src/ports/logger.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
@@ -139,13 +140,34 @@ describe('HTTP problems', () => {
 
   it('/ready gives its reasons', async () => {
     const reasons: string[] = ['SQL is recovering', 'libp2p does not listen']
-    const server = await start({ readiness: () => reasons })
+    const server = await start({ readiness: () => ({ role: 'leader', reasons }) })
     const answer = await server.request('GET', '/ready')
     isProblem(answer, 503, 'not_ready')
     assert.deepEqual(answer.json.reasons, reasons)
     assert.equal((await server.request('GET', '/health')).status, 200)
     reasons.length = 0
     assert.equal((await server.request('GET', '/ready')).status, 200)
+  })
+
+  it('/ready says who leads, and /ready/leader is answered by the leader alone', async () => {
+    let role: NodeRole = 'leader'
+    const server = await start({ readiness: () => ({ role, reasons: [] }) })
+    const asked = async (path: string) => {
+      const { status, json } = await server.request('GET', path)
+      return [status, json.role]
+    }
+    assert.deepEqual(
+      [await asked('/ready'), await asked('/ready/leader')],
+      [
+        [200, 'leader'],
+        [200, 'leader'],
+      ],
+    )
+    role = 'standby'
+    assert.deepEqual(await asked('/ready'), [200, 'standby'])
+    const answer = await server.request('GET', '/ready/leader')
+    isProblem(answer, 503, 'not_leading')
+    assert.deepEqual([answer.json.role, answer.headers.get('retry-after')], ['standby', '1'])
   })
 
   describe('of limits', () => {

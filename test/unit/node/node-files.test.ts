@@ -206,6 +206,32 @@ describe('node/node-files', () => {
     await assert.rejects(start({ genesis }), refusal(/given\.json: genesis\.name: expected/))
   })
 
+  describe('of an authority that joins a database which holds a chain', () => {
+    const joining = (chainOfDatabase: string, flags: Record<string, unknown> = {}): Promise<AuthorityFiles> => {
+      const config = loadAuthorityConfig({ flags: { data, ...flags }, env: {} })
+      return ensureAuthorityFiles(directory, config, { randomBytes, clock, chainOfDatabase })
+    }
+
+    it('are not made without the genesis of that chain', async () => {
+      const before = readdirSync(data)
+      await assert.rejects(
+        joining('ab'.repeat(32)),
+        refusal(/database holds chain (ab){32}, give the genesis of that chain with --genesis; there is none$/),
+      )
+      const genesis = genesisFile({}, KEY)
+      await assert.rejects(joining('ab'.repeat(32), { genesis }), refusal(/given\.json is chain [0-9a-f]{64}$/))
+      assert.deepEqual(readdirSync(data), before)
+    })
+
+    it('may hold a key that the genesis does not name: the registry may have it by now', async () => {
+      await createKeyFile(path('authority.key'), { randomBytes })
+      const genesis = genesisFile({}, KEY)
+      const chainId = chainIdOf(decodeGenesis(JSON.parse(readFileSync(genesis, 'utf8'))))
+      const files = await joining(chainId, { genesis })
+      assert.deepEqual([files.chainId, files.firstStart], [chainId, true])
+    })
+  })
+
   it('refuses validators:M on a first start without M validators, before it has made anything', async () => {
     await assert.rejects(
       start({ finality: 'validators:2' }),

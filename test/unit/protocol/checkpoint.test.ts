@@ -11,9 +11,11 @@ import {
 import {
   cosignNote,
   formatNote,
+  formatVerifierKey,
   isKeyName,
   noteKeyId,
   parseNote,
+  parseVerifierKey,
   verifyNote,
   type NoteKey,
 } from '../../../src/protocol/note.ts'
@@ -73,6 +75,36 @@ describe('a checkpoint', () => {
       const verdict = verifyNote({ text, signatures: [cosignNote(text, signer.name, seconds, key)] }, [signer])
       assert.ok(verdict.ok && verdict.signers[0]?.timestamp === BigInt(seconds))
     }
+  })
+})
+
+describe('a verifier key', () => {
+  // The published example of signed-note.
+  const PUBLISHED = 'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW'
+
+  it('is read as C2SP tools write it, and written the same', () => {
+    const peter = parseVerifierKey(PUBLISHED)
+    assert.deepEqual([peter.name, peter.type], ['PeterNeumann', 'ed25519'])
+    assert.equal(noteKeyId(peter), 'c74f20a3')
+    for (const type of ['ed25519', 'cosignature'] as const) {
+      const own: NoteKey = { name: 'witness.example/w1', public_key: key.publicKey, type }
+      assert.deepEqual(parseVerifierKey(formatVerifierKey(own)), own)
+    }
+    assert.equal(formatVerifierKey(peter), PUBLISHED)
+  })
+
+  it('is refused when its parts do not belong together', () => {
+    const [name, id, encoded] = PUBLISHED.split('+') as [string, string, string]
+    const wrong = [
+      `${name}+${id}`,
+      `${name}+c74f20a4+${encoded}`,
+      `Peter Neumann+${id}+${encoded}`,
+      `+${id}+${encoded}`,
+      `${name}+${id}+${encoded.slice(0, -4)}`,
+      `${name}+${id}+Ah${encoded.slice(2)}`,
+      '',
+    ]
+    for (const text of wrong) assert.throws(() => parseVerifierKey(text), { code: 'malformed' }, text)
   })
 })
 

@@ -5,10 +5,8 @@ import { copyFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import fc from 'fast-check'
 import Libsql from 'libsql'
 import type { MarketStore } from '../../../src/ports/market-store.ts'
-import { formatDelta, formatQuantity } from '../../../src/protocol/decimal.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { openSqlite, sqliteDialect } from '../../../src/storage/sql/sqlite.ts'
 import {
@@ -25,7 +23,6 @@ import {
 } from '../../contract/fixtures.ts'
 import { tempDir } from '../../helpers/temp.ts'
 
-const MAX_MICRO = 10n ** 18n - 1n
 /** A step that reads a table from end to end. Walks along an index stop at a limit or are over a partial index. */
 const WHOLE_TABLE = /SCAN (?!(?:taken|voters)\b)\w+\b(?! USING)/
 
@@ -75,28 +72,6 @@ describe('the SQLite file', () => {
     }
     return queries
   }
-
-  it('gives any quantity, delta, price and timestamp back digit for digit', async () => {
-    const micro = fc.bigInt({ min: 0n, max: MAX_MICRO })
-    const signedMicro = fc.bigInt({ min: -MAX_MICRO, max: MAX_MICRO })
-    const time = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
-    await store.commitTick(tick('first', [trade('first', 'corrected', { kwh: '999999999999', total_amount: '0' })]))
-    await store.fence(blockRow(0, 'first'))
-    let count = 0
-    await fc.assert(
-      fc.asyncProperty(micro, micro, signedMicro, time, async (kwh, price, change, timestamp) => {
-        const id = `t${++count}`
-        const quantities = { kwh: formatQuantity(kwh), price_per_kwh: formatQuantity(price), timestamp }
-        const down = correction(id, `${id}-down`, 'corrected', { kwh_delta: '0', amount_delta: '0' })
-        const up = { ...down, id: `${id}-up`, amount_delta: formatDelta(change < 0n ? -change : change) }
-        const rows = [trade(id, id, quantities), down, up]
-        await store.commitTick(tick(id, rows, { timestamp }))
-        assert.deepEqual(await store.transactionsOfTick(id), rows)
-        assert.equal((await store.tick(id))?.timestamp, timestamp)
-      }),
-      { numRuns: 60 },
-    )
-  })
 
   it('names the place of a value that cannot be right', async () => {
     await store.commitTick(tick('t1', [trade('t1', 'a')]))

@@ -1,0 +1,44 @@
+import type { Command } from 'commander'
+import { printResult } from '../output.ts'
+import { createProgressReport } from '../progress.ts'
+import { storesConfig } from '../stores-config.ts'
+
+const EXAMPLES = `
+Examples:
+  solar-node rebuild --data ./solar-data
+
+The old level/ stays until the new one is whole; broken off at any moment, run it again. Blocks that only level/ has are never
+thrown away: where SQL is older, start the node, which puts them back into SQL. A validator has no SQL: it syncs from its peers.`
+
+interface RebuildOptions {
+  readonly data: string
+  readonly database?: string
+  readonly json?: true
+}
+
+/** `solar-node rebuild`: LevelDB anew from SQL, each block checked by every rule, while the node is stopped. */
+export function registerRebuild(program: Command): void {
+  program
+    .command('rebuild')
+    .description('make LevelDB (level/) anew from SQL, checking every block')
+    .requiredOption('--data <dir>', 'the data directory of a stopped authority')
+    .option(
+      '--database <url>',
+      'sqlite:PATH or postgres://USER@HOST/DATABASE (default: ledger.db in the data directory)',
+    )
+    .addHelpText('after', EXAMPLES)
+    .action(async (_options, command: Command) => {
+      const { data, database, json } = command.optsWithGlobals<RebuildOptions>()
+      const config = storesConfig(data, database)
+      const { rebuildDirectory } = await import('../../node/rebuild.ts')
+      const progress = createProgressReport('rebuilding', process.stderr, json === true)
+      const rebuilding = rebuildDirectory(config.dataDirectory, config.database, progress.onProgress)
+      const report = await rebuilding.finally(() => progress.close())
+      const { blocks, transactions } = report
+      printResult(
+        json === true,
+        [`${blocks} blocks, ${transactions} transactions: level/ is made anew from SQL`],
+        report,
+      )
+    })
+}

@@ -1,0 +1,68 @@
+import type { AuthorityConfig } from '../config/types.ts'
+import { Chain } from '../engine/chain.ts'
+import { openHighWaterFile } from '../keys/high-water-file.ts'
+import type { ChainStore } from '../ports/chain-store.ts'
+import type { Clock, RandomBytes } from '../ports/clock.ts'
+import type { HighWater } from '../ports/high-water.ts'
+import type { Logger } from '../ports/logger.ts'
+import type { MarketStore } from '../ports/market-store.ts'
+import type { LevelChainStore } from '../storage/level/chain-store.ts'
+import { openChainFiles } from './chain-files.ts'
+import { openDataDirectory, type DataDirectory } from './data-directory.ts'
+import { openMarketStore } from './market-store.ts'
+import { ensureAuthorityFiles, type AuthorityFiles } from './node-files.ts'
+import type { Shutdown } from './shutdown.ts'
+import { createStoreWatch, type StoreWatch } from './store-watch.ts'
+
+/** What opening the stores takes. A test wraps one to make a fault happen at one step. */
+export interface AuthorityStoresParts {
+  readonly clock: Clock
+  readonly randomBytes: RandomBytes
+  readonly logger: Logger
+  readonly shutdown: Shutdown
+  readonly wrapMarketStore: ((store: MarketStore) => MarketStore) | undefined
+  readonly wrapChainStore: ((store: ChainStore) => ChainStore) | undefined
+}
+
+/** Where everything of an authority lies, open. */
+export interface AuthorityStores {
+  readonly directory: DataDirectory
+  readonly files: AuthorityFiles
+  /** The source of record. */
+  readonly store: MarketStore
+  readonly chain: Chain
+  /** What `chain` is over. */
+  readonly level: LevelChainStore
+  readonly highWater: HighWater
+  /** Watches both stores. */
+  readonly storeWatch: StoreWatch
+}
+
+/** Opens the data directory and the database of an authority, and makes in them what a first start lacks. */
+export async function openAuthorityStores(
+  config: AuthorityConfig,
+  { clock, randomBytes, logger, shutdown, wrapMarketStore, wrapChainStore }: AuthorityStoresParts,
+): Promise<AuthorityStores> {
+  const directory = await openDataDirectory(config.dataDirectory)
+  shutdown.opened('data directory', () => directory.close())
+  const openSql = async (): Promise<MarketStore> => {
+    const opened = await openMarketStore(config.database)
+    shutdown.opened('SQL', () => opened.close())
+    return opened
+  }
+  // Files for another chain than a shared database has are not made at all.
+  const sharedSql = config.database.kind === 'postgres' ? await openSql() : undefined
+  const chainOfDatabase = await sharedSql?.chainId()
+  const files = await ensureAuthorityFiles(directory, config, { randomBytes, clock, chainOfDatabase })
+
+  const sql = sharedSql ?? (await openSql())
+  await sql.bindChain(files.chainId)
+  const storeWatch = createStoreWatch(clock, logger)
+  const store = storeWatch.watched(wrapMarketStore?.(sql) ?? sql)
+  const level = await openChainFiles(directory)
+  shutdown.opened('LevelDB', () => level.close())
+  const chain = await Chain.open(files.genesis, storeWatch.watched(wrapChainStore?.(level) ?? level))
+  const highWater = await openHighWaterFile(directory.file('highWater'))
+  shutdown.opened('high-water file', () => highWater.close())
+  return { directory, files, store, chain, level, highWater, storeWatch }
+}

@@ -1,0 +1,15 @@
+import type { DatabaseConfig } from '../config/types.ts'
+import type { Logger } from '../ports/logger.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import type { PostgresLeadership } from '../storage/sql/postgres-leadership.ts'
+
+/** Who leads, on a database that several authorities may share; `undefined` for one that is this node's alone. */
+export async function createSharedLeadership(
+  database: DatabaseConfig,
+  chainId: Hash,
+  logger: Logger,
+): Promise<PostgresLeadership | undefined> {
+  if (database.kind === 'sqlite') return undefined
+  const { createPostgresLeadership } = await import('../storage/sql/postgres-leadership.ts')
+  return createPostgresLeadership(database.url, chainId, logger)
+}

@@ -1,0 +1,1 @@
+export type { ChainProgress, OnProgress } from '../engine/progress.ts'

@@ -1,0 +1,180 @@
+import pg from 'pg'
+import type { Leadership } from '../../ports/leadership.ts'
+import type { Logger } from '../../ports/logger.ts'
+import type { Hash } from '../../protocol/bytes.ts'
+import { sha256 } from '../../protocol/hash.ts'
+import { connectionConfig } from './postgres-pool.ts'
+
+/** Leadership by a session of its own, from `start` to `stop`. */
+export interface PostgresLeadership extends Leadership {
+  /** Tries for the first time; resolves also if another leads or the server is not there, and goes on trying. */
+  start(): Promise<void>
+  /** Gives the lead back. Call it when nothing is sealed any more. */
+  stop(): Promise<void>
+}
+
+/**
+ * The server ends the session of a leader that it has not heard of for so long, whatever has happened to it (stopped, cut
+ * off, its machine gone), and with the session the lock is free.
+ */
+const LEASE_MS = 4_000
+/** How long a leader trusts what it has heard: less than the lease, so that it stops before another one begins. */
+const TRUST_MS = 3_000
+/** A question that is not answered by then has lost its connection. */
+const ANSWER_LIMIT_MS = 2_000
+/** Between two questions: of the leader, whether it still is; of the others, whether the lock is free. */
+const PERIOD_MS = 500
+
+const SESSION = `set idle_session_timeout = ${LEASE_MS}; set statement_timeout = ${ANSWER_LIMIT_MS}`
+/** The process on the server: a pooler between that changes it would break the lock's tie to this session. */
+const STILL_THERE = 'select pg_backend_pid() as pid, true as leads'
+const TRY_TO_LEAD = 'select pg_backend_pid() as pid, pg_try_advisory_lock($1) as leads'
+
+interface Answer {
+  readonly pid: number
+  readonly leads: boolean
+}
+
+/** A connection, and the process on the server that serves it. */
+interface Session {
+  readonly client: pg.Client
+  readonly pid: number
+  holds: boolean
+}
+
+/** Names the lock of the leader of a chain: the first 8 bytes of SHA-256("solar-node leader <chain id>"), signed. */
+const lockOf = (chainId: Hash): string => String(Buffer.from(sha256(`solar-node leader ${chainId}`)).readBigInt64BE())
+
+/**
+ * One of the authorities on a PostgreSQL database leads: the one whose session holds the chain's advisory lock. The session
+ * must reach the server itself or a pooler in session mode. Needs PostgreSQL 14 (idle_session_timeout).
+ */
+export function createPostgresLeadership(url: string, chainId: Hash, logger: Logger): PostgresLeadership {
+  const lock = lockOf(chainId)
+  const listeners = new Set<() => void>()
+  let session: Session | undefined
+  /** When the last question was asked that the server has answered with yes; performance.now(). */
+  let provenAt = 0
+  let term = 0
+  let timer: NodeJS.Timeout | undefined
+  let stopped = false
+  let asking = Promise.resolve()
+  let complaint: string | undefined
+
+  const leads = (): boolean => session?.holds === true && performance.now() - provenAt < TRUST_MS
+
+  function tell(): void {
+    for (const listener of listeners) listener()
+  }
+
+  /** Also where the connection breaks by itself. */
+  function drop(lost: Session): void {
+    if (session !== lost) return
+    session = undefined
+    if (lost.holds) tell()
+  }
+
+  async function connect(): Promise<Session> {
+    const client = new pg.Client({ ...connectionConfig(url), application_name: 'solar-node leadership' })
+    let opened: Session | undefined
+    // Without a listener the process would end; a question under way fails too.
+    client.on('error', () => undefined)
+    client.on('end', () => opened !== undefined && drop(opened))
+    try {
+      await client.connect()
+      await withinLimit(client, () => client.query(SESSION))
+      const { pid } = await ask(client, STILL_THERE)
+      opened = { client, pid, holds: false }
+      return opened
+    } catch (error) {
+      void client.end().catch(() => undefined)
+      throw error
+    }
+  }
+
+  async function question(): Promise<void> {
+    const current = (session ??= await connect())
+    const askedAt = performance.now()
+    try {
+      const { client, holds } = current
+      const answer = await (holds ? ask(client, STILL_THERE) : ask(client, TRY_TO_LEAD, lock))
+      if (answer.pid !== current.pid) {
+        throw new Error(
+          'the server process changes between queries: connect to PostgreSQL without a transaction pooler',
+        )
+      }
+      if (session !== current || !answer.leads) return
+      const didLead = leads()
+      provenAt = askedAt
+      if (!holds) term++
+      current.holds = true
+      if (!didLead) tell()
+    } catch (error) {
+      drop(current)
+      void current.client.end().catch(() => undefined)
+      throw error
+    }
+  }
+
+  async function questionSafely(): Promise<void> {
+    if (stopped) return
+    try {
+      await question()
+      complaint = undefined
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      if (complaint !== message) logger.warn({ error }, `cannot ask who leads: ${message}`)
+      complaint = message
+    }
+  }
+
+  function askNow(): Promise<void> {
+    clearTimeout(timer)
+    asking = asking.then(questionSafely).then(() => {
+      clearTimeout(timer)
+      if (!stopped) timer = setTimeout(() => void askNow(), PERIOD_MS)
+    })
+    return asking
+  }
+
+  return {
+    leads,
+    get term() {
+      return term
+    },
+    async confirm() {
+      await askNow()
+      return leads()
+    },
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    start: askNow,
+    async stop() {
+      stopped = true
+      clearTimeout(timer)
+      await asking
+      const last = session
+      if (last === undefined) return
+      drop(last)
+      await last.client.end()
+    },
+  }
+}
+
+async function ask(client: pg.Client, text: string, ...values: readonly string[]): Promise<Answer> {
+  const { rows } = await withinLimit(client, () => client.query<Answer>(text, [...values]))
+  const [answer] = rows
+  if (answer === undefined) throw new Error('the server gives no answer')
+  return answer
+}
+
+async function withinLimit<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
+  const timer = setTimeout(() => void client.end().catch(() => undefined), ANSWER_LIMIT_MS)
+  try {
+    return await work()
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,274 @@
+import type { Invariant } from './violation.ts'
+
+/** What the source is without a rule. */
+export interface Patch {
+  readonly file: string
+  /** A text that the file has exactly once. */
+  readonly from: string
+  readonly to: string
+}
+
+/** One rule, and every place that upholds it. */
+export interface Mutation {
+  readonly rule: string
+  readonly patches: readonly Patch[]
+  /** At which it was found last time: tried before all others. */
+  readonly seed: number
+  /** Not looked at: what the broken rule leads to tells more than that it is broken. */
+  readonly without?: readonly Invariant[]
+}
+
+const ACKS: readonly Invariant[] = ['acks follow the rules']
+
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    rule: 'an ack extends the one before',
+    patches: [
+      {
+        file: 'src/protocol/finality.ts',
+        from: 'if (extendsAck || (lastFinal',
+        to: 'if (true || extendsAck || (lastFinal',
+      },
+    ],
+    seed: 24,
+    without: ACKS,
+  },
+  {
+    rule: 'one ack a height',
+    patches: [
+      {
+        file: 'src/protocol/finality.ts',
+        from: 'if (ackedAtHeight !== null)',
+        to: 'if (ackedAtHeight === header.hash)',
+      },
+    ],
+    seed: 18,
+  },
+  {
+    rule: 'no ack above a change that the operator has not allowed',
+    patches: [
+      {
+        file: 'src/protocol/finality.ts',
+        from: 'if (unallowedChange !== null)',
+        to: 'if (unallowedChange !== null && unallowedChange.height < 0)',
+      },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'the change is looked for on the chain of the header',
+    patches: [
+      {
+        file: 'src/engine/replica-view.ts',
+        from: 'if ((await chain.hashAt(header.height)) !== header.hash) {',
+        to: "if (header.hash === '') {",
+      },
+    ],
+    seed: 0,
+    without: ACKS,
+  },
+  {
+    rule: 'a guarded change first reaches the quorum in force at it',
+    patches: [
+      {
+        file: 'src/protocol/finality.ts',
+        from: 'height > highestAck || view.isGuarded(height)',
+        to: 'height > highestAck',
+      },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'nothing final is given up',
+    patches: [
+      {
+        file: 'src/engine/replica.ts',
+        from: 'if (branch.baseHeight >= finalHeight) branches.push(branch)',
+        to: 'if (branch.baseHeight >= -1) branches.push(branch)',
+      },
+      { file: 'src/engine/replica.ts', from: 'if (finalizer.finalHeight > baseHeight) return undefined', to: '' },
+    ],
+    seed: 8,
+  },
+  {
+    rule: 'what is final is on the disk, not in a cache',
+    patches: [{ file: 'src/storage/level/finality-store.ts', from: 'String(at), DURABLE)', to: 'String(at))' }],
+    seed: 4,
+  },
+  {
+    rule: 'a vote counts for active voters only',
+    patches: [
+      {
+        file: 'src/engine/vote-counter.ts',
+        from: 'registryBefore.active(voter_id))',
+        to: 'registryBefore.entry(voter_id))',
+      },
+      {
+        file: 'src/protocol/vote.ts',
+        from: "if (entry?.id !== vote.voter_id || entry.status !== 'active')",
+        to: 'if (entry?.id !== vote.voter_id)',
+      },
+    ],
+    seed: 3,
+  },
+  {
+    rule: 'a vote is signed by the key of its voter',
+    patches: [
+      {
+        file: 'src/protocol/vote.ts',
+        from: "if (!verifyObject('vote', chainId, body, signature, entry.public_key))",
+        to: "if (!verifyObject('vote', chainId, body, signature, entry.public_key) && signature === '')",
+      },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'a quorum counts the role of the policy only',
+    patches: [
+      {
+        file: 'src/protocol/finality.ts',
+        from: 'before.active(voterId, role) === undefined) continue',
+        to: 'before.active(voterId) === undefined) continue',
+      },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'acks of other branches do not count',
+    patches: [{ file: 'src/engine/finalizer.ts', from: '!headers.has(header_hash) || (ackHeights', to: '(ackHeights' }],
+    seed: 8,
+  },
+  {
+    rule: 'acks are counted anew after another branch became the chain',
+    patches: [
+      {
+        file: 'src/engine/finalizer.ts',
+        from: '          ackHeights = new Map(await store.ackHeights())\n          await evaluate()',
+        to: '          await evaluate()',
+      },
+    ],
+    seed: 16,
+  },
+  {
+    rule: 'both acks of a double voter count, each on its branch',
+    patches: [
+      {
+        file: 'src/storage/level/finality-store.ts',
+        from: "outcome: 'conflict', stored: other, kept: true",
+        to: "outcome: 'conflict', stored: other, kept: false",
+      },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'a double seal is reported',
+    patches: [
+      {
+        file: 'src/engine/full-node-evidence.ts',
+        from: 'for (const { header, signature } of rivals) await',
+        to: 'for (const { header, signature } of rivals.slice(rivals.length)) await',
+      },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'evidence is gossiped',
+    patches: [
+      {
+        file: 'src/engine/evidence-pool.ts',
+        from: "if (outcome === 'new') await gossip.publish('evidence', canonicalBytes(evidence))",
+        to: '',
+      },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'peers are asked for evidence',
+    patches: [
+      {
+        file: 'src/engine/evidence-pool.ts',
+        from: 'for (const piece of answer.evidence) await evidence.add(piece)',
+        to: 'for (const piece of answer.evidence.slice(100)) await evidence.add(piece)',
+      },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'evidence carries the signatures of its signer',
+    patches: [
+      {
+        file: 'src/protocol/evidence.ts',
+        from: "return verdict.ok ? VALID : invalid('bad_signature', verdict.reason)",
+        to: 'return verdict.ok ? VALID : VALID',
+      },
+    ],
+    seed: 8,
+  },
+  {
+    rule: 'the most acks choose the branch',
+    patches: [
+      {
+        file: 'src/protocol/fork-choice.ts',
+        from: 'return b.weight - a.weight || b.height - a.height',
+        to: 'return b.height - a.height',
+      },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'a block carries the seal of an authority',
+    patches: [
+      {
+        file: 'src/engine/chain-state.ts',
+        from: 'return body.ok ? verifySeal(block, sealer.public_key) : body',
+        to: 'return body',
+      },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'a light node asks for the quorum of what it trusts',
+    patches: [
+      {
+        file: 'src/protocol/light-verify.ts',
+        from: 'if (!counted.ok || counted.acks >= counted.required) return counted.ok ? VALID : counted',
+        to: 'if (counted.ok || !counted.ok) return VALID',
+      },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'a vote is durable before it is sent',
+    patches: [
+      {
+        file: 'src/engine/voter.ts',
+        from: "    if (decision === 'ack') await store.putVote(signed)\n",
+        to: "    if (decision === 'ack') await send(signed).then(() => store.putVote(signed))\n",
+      },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'what a voter acked is on the disk, not in a cache',
+    patches: [
+      { file: 'src/storage/level/voter-store.ts', from: 'await batch.write(DURABLE)', to: 'await batch.write()' },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'a final block sets a voter free, also of a branch that was left long ago',
+    patches: [
+      {
+        file: 'src/engine/replica.ts',
+        from: 'const block = await store.besideChain(hash)\n      if (block?',
+        to: 'const block = (await store.besideChain(hash)) && undefined\n      if (block?',
+      },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'a validator takes up the branch of its last ack after a restart',
+    patches: [{ file: 'src/engine/validator.ts', from: 'background(recallOwnBranch())', to: '' }],
+    seed: 696,
+  },
+]
