@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import Libsql from 'libsql'
 import { auditDirectory } from '../../../src/node/audit.ts'
 import { auditFile, exportDirectory } from '../../../src/node/export.ts'
+import { rebuildDirectory } from '../../../src/node/rebuild.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import type { Receipt } from '../../../src/protocol/receipt.ts'
 import { verifyReceipt } from '../../../src/protocol/receipt-verify.ts'
@@ -215,6 +216,17 @@ describe('redaction', function () {
     assert.equal((await redact('secret-3', validator.httpUrl ?? '', tokens.operator)).code, 0)
     await validator.node.stop()
     assert.deepEqual(await filesWith(join(network.folder, 'v2'), [SECRET]), [])
+  })
+
+  it('stays so in a LevelDB that is made anew from SQL, and the archive files of the old one go', async () => {
+    await authority.node.stop()
+    const archived = async () => (await readdir(join(data(), 'archive'))).filter((name) => name.endsWith('.bodies'))
+    assert.ok((await archived()).length > 0)
+    await rebuildDirectory(data(), sqliteIn(data()), () => undefined)
+    assert.deepEqual([await archived(), (await audit()).findings], [[], []])
+    assert.deepEqual(await filesWith(data(), nonces), [])
+    authority = await network.startAuthority()
+    assert.equal(verifyReceipt(await authority.node.ledger.receipt('many-3'), network.chainId).ok, true)
   })
 
   it('is finished by the next start where a crash, or an older LevelDB, left the bodies in the blocks', async () => {
