@@ -219,7 +219,9 @@ export class LightFollower {
     const from = this.#head.anchor === null ? null : this.height
     const tip = status.tip?.height ?? -1
     if (this.#contradicts(status.tip)) await this.#compareWith(peer)
-    const near = tip - this.height <= windowSize && this.#isByAuthority
+    // Headers that go on from one that is not trusted never make it so.
+    const isLinked = this.#head === this.#trusted && this.#isByAuthority
+    const near = tip - this.height <= windowSize && isLinked
     let bytes = 0
     // By proofs, if the way is long, or if only a proven quorum or handover makes the head trusted.
     if (!near && (status.final_height ?? -1) > heightOf(this.#trusted)) bytes += await this.#moveByProof(peer)

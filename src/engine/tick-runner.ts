@@ -2,7 +2,7 @@ import { clear, type BookOrder } from '../market/clearing.ts'
 import { tradesOf } from '../market/trades.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
-import type { PlatformTick, TickAnswer } from '../ports/ledger.ts'
+import type { PlatformTick, TickAnswer, TickOutcome } from '../ports/ledger.ts'
 import type { Leadership } from '../ports/leadership.ts'
 import type { MarketStore, OpenOrder, StoredTick, TickCommit } from '../ports/market-store.ts'
 import type { CommittedTick, ShownBlock } from '../protocol/block.ts'
@@ -25,6 +25,8 @@ export interface TickRunnerParts {
   readonly leadership: Leadership
   readonly clock: Clock
   readonly randomBytes: RandomBytes
+  /** Hears of each tick that was not committed before. */
+  readonly onTick?: (outcome: TickOutcome) => void
   readonly priceBand?: { readonly floorMicro: bigint; readonly ceilingMicro: bigint }
 }
 
@@ -51,7 +53,7 @@ export interface TickRunner {
 }
 
 export function createTickRunner(parts: TickRunnerParts): TickRunner {
-  const { chain, store, sealer, leadership, clock, randomBytes, priceBand } = parts
+  const { chain, store, sealer, leadership, clock, randomBytes, onTick, priceBand } = parts
   const lane = createSerial()
   // Set while a commit or a seal is under way: if it fails, the stores are asked what happened before anything else runs.
   let uncertain = true
@@ -105,15 +107,22 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     const stored = await known(tickId)
     if (stored !== undefined) return answerStored(stored)
     try {
-      return await commitAndSeal(await prepare())
+      const answer = await commitAndSeal(await prepare())
+      onTick?.(answer.height === null ? 'empty' : 'sealed')
+      return answer
     } catch (error) {
-      // Another authority on this database has sealed the height, or has committed the tick in the meantime.
-      if (isSolarError(error, 'fenced')) await leadership.confirm()
-      else if (!isSolarError(error, 'tick_conflict')) throw error
-      const theirs = await known(tickId)
-      if (theirs === undefined) throw error
-      return answerStored(theirs)
+      const theirs = await committedElsewhere(tickId, error)
+      if (theirs !== undefined) return answerStored(theirs)
+      onTick?.('failed')
+      throw error
     }
+  }
+
+  /** Another authority on this database may have sealed the height, or have committed the tick in the meantime. */
+  async function committedElsewhere(tickId: string, error: unknown): Promise<StoredTick | undefined> {
+    if (isSolarError(error, 'fenced')) await leadership.confirm()
+    else if (!isSolarError(error, 'tick_conflict')) return undefined
+    return await known(tickId)
   }
 
   async function accept(tick: PlatformTick): Promise<TickAnswer> {

@@ -1,8 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { LedgerEvent } from '../ports/ledger.ts'
+import type { LedgerEvent, TickOutcome } from '../ports/ledger.ts'
 import type { OutboxCounts } from '../ports/outbox.ts'
 
-export type TickOutcome = 'sealed' | 'empty' | 'failed'
 export type OutboxOutcome = 'sealed' | 'parked'
 
 /** What an operator watches. One registry a server; the composition root feeds it from the ledger's events. */

@@ -24,7 +24,7 @@ import type { Clock, RandomBytes } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Gossip } from '../ports/gossip.ts'
 import { SOLE_LEADERSHIP, type Leadership } from '../ports/leadership.ts'
-import type { Ledger } from '../ports/ledger.ts'
+import type { Ledger, TickOutcome } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Miner } from '../ports/miner.ts'
 import { hashHeader } from '../protocol/header.ts'
@@ -40,6 +40,7 @@ export interface AuthorityEngineParts extends AuthorityStores {
   readonly clock: Clock
   readonly randomBytes: RandomBytes
   readonly logger: Logger
+  readonly onTick: (outcome: TickOutcome) => void
 }
 
 /** What decides, over stores that are open; nothing of it has begun. */
@@ -65,7 +66,7 @@ export async function assembleAuthority(
   config: AuthorityConfig,
   parts: AuthorityEngineParts,
 ): Promise<AuthorityEngine> {
-  const { files, store, chain, level, highWater, network, gossip, miner, clock, randomBytes, logger } = parts
+  const { files, store, chain, level, highWater, network, gossip, miner, clock, randomBytes, logger, onTick } = parts
   const { chainId } = files
   const { keyOf } = files.authorityKeys
   const events = createEventHub(logger)
@@ -91,7 +92,7 @@ export async function assembleAuthority(
   const sealing = { chain, guard, leadership, clock, logger, minerId, keyOf }
   const stores = { store, follower, finality, putBack, highWater }
   const sealer = createSealer({ ...sealing, ...stores, gossip, events, finalizer, miner })
-  const runner = createTickRunner({ chain, store, sealer, leadership, clock, randomBytes, ...bandOf(config) })
+  const runner = createTickRunner({ chain, store, sealer, leadership, clock, randomBytes, onTick, ...bandOf(config) })
   const find = findWhileFollowing(findOnChain(chain), leadership, () => runner.follow())
   const votes = createVoteCounter({ chainId, find, store, evidence, events, finalizer, clock, logger })
   const checkpoints = createCheckpoints({ chain, finalHeight: () => finalizer.finalHeight, minerId, keyOf })

@@ -91,9 +91,17 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const gossip = parts.wrapGossip?.(network.gossip) ?? network.gossip
     const threadMiner = createWorkMiner()
     const miner = parts.wrapMiner?.(threadMiner) ?? threadMiner
-    const engine = await assembleAuthority(config, { ...stores, ...tools, network, gossip, miner })
+    const metrics = createMetrics()
+    const engine = await assembleAuthority(config, {
+      ...stores,
+      ...tools,
+      network,
+      gossip,
+      miner,
+      onTick: (outcome) => metrics.recordTick(outcome),
+    })
     engine.events.subscribe((event) => logLedgerEvent(event, logger))
-    const running: Running = { ...stores, ...engine, network, metrics: createMetrics() }
+    const running: Running = { ...stores, ...engine, network, metrics }
 
     await network.start()
     shutdown.opened('network', () => network.stop())
@@ -242,8 +250,9 @@ interface Running extends AuthorityStores, AuthorityEngine {
   readonly metrics: Metrics
 }
 
-const reasonsOf = (...reasons: readonly (string | undefined)[]): readonly string[] =>
-  reasons.filter((reason) => reason !== undefined)
+const reasonsOf = (...reasons: readonly (string | undefined)[]): readonly string[] => [
+  ...new Set(reasons.filter((reason) => reason !== undefined)),
+]
 
 /** How many peers tell their tip before the first seal, if they come in time: those that the operator names, or a validator. */
 function peersToAwait(config: AuthorityConfig, chain: Chain, firstStart: boolean): number {

@@ -40,8 +40,9 @@ export function runEvery(
       const { height } = await run({ tick_id, timestamp: end })
       if (height === null) logger.info({ tick_id }, `tick ${tick_id}: nothing to trade`)
     } catch (error) {
-      if (isSolarError(error, 'not_leading')) missed = end
-      else logger.error({ error, tick_id }, `tick ${tick_id} failed; what it committed is sealed before the next one`)
+      if (!leadership.leads()) missed = end
+      if (isSolarError(error, 'not_leading')) return
+      logger.error({ error, tick_id }, `tick ${tick_id} failed; what it committed is sealed before the next one`)
     }
   }
 

@@ -6,6 +6,8 @@
 export interface Leadership {
   /** True while this node leads, as far as it can know. */
   leads(): boolean
+  /** Why the database cannot say who leads; `undefined` where it has. */
+  trouble(): string | undefined
   /** How often this node has come to lead. What it knew of the stores in an earlier term may have changed since. */
   readonly term: number
   /** Asks the database, and gives what `leads` says then. */
@@ -17,6 +19,7 @@ export interface Leadership {
 /** Of an authority that has its database to itself. */
 export const SOLE_LEADERSHIP: Leadership = {
   leads: () => true,
+  trouble: () => undefined,
   term: 0,
   confirm: () => Promise.resolve(true),
   onChange: () => () => undefined,

@@ -153,6 +153,9 @@ export type PlatformRow =
     }
 
 /** Height and hashes are null for a tick that made no block. */
+/** What became of a tick that was not there before; `failed`: it was refused, or what is left of it is made good later. */
+export type TickOutcome = 'sealed' | 'empty' | 'failed'
+
 export interface TickAnswer {
   readonly tick_id: string
   readonly height: number | null

@@ -59,7 +59,7 @@ export function createPostgresLeadership(url: string, chainId: Hash, logger: Log
   let timer: NodeJS.Timeout | undefined
   let stopped = false
   let asking = Promise.resolve()
-  let complaint: string | undefined
+  let trouble: string | undefined = 'the database was not asked yet who leads'
 
   const leads = (): boolean => session?.holds === true && performance.now() - provenAt < TRUST_MS
 
@@ -71,6 +71,7 @@ export function createPostgresLeadership(url: string, chainId: Hash, logger: Log
   function drop(lost: Session): void {
     if (session !== lost) return
     session = undefined
+    trouble = 'the session that led, or asked to, has ended'
     if (lost.holds) tell()
   }
 
@@ -120,11 +121,11 @@ export function createPostgresLeadership(url: string, chainId: Hash, logger: Log
     if (stopped) return
     try {
       await question()
-      complaint = undefined
+      if (session !== undefined) trouble = undefined
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error)
-      if (complaint !== message) logger.warn({ error }, `cannot ask who leads: ${message}`)
-      complaint = message
+      if (trouble !== message) logger.warn({ error }, `cannot ask who leads: ${message}`)
+      trouble = message
     }
   }
 
@@ -139,6 +140,7 @@ export function createPostgresLeadership(url: string, chainId: Hash, logger: Log
 
   return {
     leads,
+    trouble: () => trouble,
     get term() {
       return term
     },

@@ -9,7 +9,7 @@ import { bundleForNode } from './bundle.ts'
 import { prepareCommunity, type Community } from './community.ts'
 import { createLives, type Life, type Lives } from './lives.ts'
 import { createPlatform, createValve, startLoad, type Load, type Platform, type Valve } from './platform.ts'
-import { auditCommunity, checkRunning, checkServed, checkStopped } from './state-check.ts'
+import { auditCommunity, checkRunning, checkServed, checkStopped, untilSettled } from './state-check.ts'
 import { createWitness, type Witness } from './witness.ts'
 
 /** What became of one kill. */
@@ -66,6 +66,7 @@ export async function runKillRounds({ database, kills, random, onRound }: KillOp
       const begun = performance.now()
       const next = await begin(lives)
       startMs = performance.now() - begun
+      await untilSettled(checked)
       await checkRunning(checked)
       await stop(next)
       const { blocks, transactions } = await auditCommunity(community)
@@ -74,6 +75,7 @@ export async function runKillRounds({ database, kills, random, onRound }: KillOp
     const last = await begin(lives)
     valve.open()
     await load.stop()
+    await untilSettled(checked)
     await checkRunning(checked)
     await checkServed(checked)
     await stop(last)

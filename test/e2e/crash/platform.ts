@@ -67,6 +67,11 @@ export function createPlatform({ url, tokens, valve, signal }: PlatformParts): P
           await pause(RETRY_MS)
           continue
         }
+        if (text.includes('"code":"not_leading"')) {
+          // It has not got the lead of its shared database yet, as after its last life was killed.
+          await pause(RETRY_MS)
+          continue
+        }
         if (!response.ok) throw new Refused(`${method} ${path}: ${response.status} ${text}`)
         return JSON.parse(text) as unknown
       }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { setTimeout as pause } from 'node:timers/promises'
 import Database from 'libsql'
 import type { LatestHeaders, TickAnswer } from '../../../src/ports/ledger.ts'
 import { hashHeader } from '../../../src/protocol/header.ts'
@@ -11,6 +12,8 @@ import type { Community } from './community.ts'
 import { TRADES_A_TICK, type Load, type Platform } from './platform.ts'
 import type { Witness } from './witness.ts'
 import { idOf } from '../../helpers/shown.ts'
+
+const LOOK_AGAIN_MS = 20
 
 export interface Checked {
   readonly community: Community
@@ -43,6 +46,20 @@ export async function checkRunning(checked: Checked): Promise<void> {
   }
   await checkNewestBlocks(sql, platform)
   assert.deepEqual(witness.complaints, [])
+}
+
+/** Waits until an authority on a shared database leads and has sealed what was committed. */
+export async function untilSettled({ community, platform }: Pick<Checked, 'community' | 'platform'>): Promise<void> {
+  for (;;) {
+    const role = await fetch(`${community.url}/ready/leader`)
+    await role.arrayBuffer()
+    const sql = await readSql(community.database)
+    const { tip_height } = (await platform.call('GET', '/blocks/latest-headers/?n=1')) as LatestHeaders
+    const ticks = new Set(sql.transactions.map(({ tick_id }) => tick_id))
+    const isSealed = ticks.size === sql.blocks.length && tip_height === (sql.blocks.at(-1)?.height ?? null)
+    if (role.ok && isSealed) return
+    await pause(LOOK_AGAIN_MS)
+  }
 }
 
 /** After a kill the newest blocks are those in question; all of them are looked at in the end. */

@@ -114,4 +114,22 @@ describe('a tick that a platform posts again', function () {
     assert.deepEqual([status, body.transaction_id], [409, 'd'])
     assert.equal(await tipHeight(), 0)
   })
+
+  it('is counted once in the metrics, beside what was empty and what was refused', async () => {
+    const counted = async (outcome: string): Promise<number> => {
+      const metrics = await (await fetch(`${community.url}/metrics`)).text()
+      return Number(new RegExp(`^solar_ticks_total\\{outcome="${outcome}"\\} (\\d+)$`, 'm').exec(metrics)?.[1] ?? 0)
+    }
+    const outcomes = ['sealed', 'empty', 'failed']
+    const before = await Promise.all(outcomes.map(counted))
+    const again = tickOf(8, tradeRow('counted', 'ann', 'ben'))
+    for (const status of [200, 200]) assert.equal((await post(again)).status, status)
+    assert.equal((await post(tickOf(9))).status, 200)
+    assert.equal((await post(tickOf(10, tradeRow('counted', 'ann', 'ben')))).status, 409)
+    const after = await Promise.all(outcomes.map(counted))
+    assert.deepEqual(
+      after.map((count, index) => count - (before[index] ?? 0)),
+      [1, 1, 1],
+    )
+  })
 })

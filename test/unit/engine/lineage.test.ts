@@ -163,6 +163,29 @@ describe('what a light node knows', () => {
     })
   })
 
+  it('is trusted up to the tip, also if the peer that proved a change of the registry was behind', async () => {
+    await follow(chain)
+    const behindFolder = await replicaFolder(street)
+    try {
+      const behind = await behindFolder.open()
+      const changed = chain.add([enrol]).grow('t9')
+      await behind.acceptAll(changed)
+      serveReplica(behind, peers.of('behind'))
+      peers.connect('me', 'behind')
+      const next = changed.grow('t10')
+      for (const height of [8, 9, 10]) assert.equal(await follower.offer(headerAt(next, height)), 'followed')
+      await follower.syncWith('behind')
+      assert.equal(follower.trusted.anchor_hash, next.at(9).hash)
+      const newest = next.grow('t11')
+      await node.acceptAll(newest)
+      await follower.syncWith('full')
+      assert.equal(follower.height, 11)
+      assert.equal(follower.trusted.anchor_hash, newest.tip.hash)
+    } finally {
+      await behindFolder.remove()
+    }
+  })
+
   describe('of a header of another branch', () => {
     const offered = async (branch: Branch) => {
       const offer = await follower.offer(headerAt(branch, 7))

@@ -17,6 +17,7 @@ function switchableLeadership() {
   let leads = false
   const leadership: Leadership = {
     leads: () => leads,
+    trouble: () => undefined,
     term: 0,
     confirm: () => Promise.resolve(leads),
     onChange: (listener) => {

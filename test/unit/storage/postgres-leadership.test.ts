@@ -52,7 +52,7 @@ describe('leadership on one PostgreSQL', function () {
     await first.stop()
     assert.equal(first.leads(), false)
     await taken
-    assert.deepEqual([second.leads(), second.term], [true, 1])
+    assert.deepEqual([second.leads(), second.term, second.trouble()], [true, 1, undefined])
   })
 
   it('is taken from a leader whose session ends, which knows at once and may lead again later', async () => {
@@ -95,5 +95,6 @@ describe('leadership on one PostgreSQL', function () {
     running.push(gone)
     await gone.start()
     assert.deepEqual([gone.leads(), await gone.confirm()], [false, false])
+    assert.match(gone.trouble() ?? '', /ECONNREFUSED/)
   })
 })

@@ -85,6 +85,28 @@ describe('the PostgreSQL database', () => {
     }
   })
 
+  it('needs the right to create in the database for its first start, and none after', async () => {
+    const fresh = await tempDatabase()
+    const role = `plain_${Date.now()}`
+    const name = new URL(fresh.url).pathname.slice(1)
+    const url = new URL(fresh.url)
+    url.username = role
+    await query(fresh.url, `create role ${role} login password '${url.password}'`)
+    try {
+      await assert.rejects(openPostgres(url.href), /permission denied/)
+      await query(fresh.url, `grant connect, create on database ${name} to ${role}`)
+      await (await openPostgres(url.href)).close()
+      await query(fresh.url, `revoke create on database ${name} from ${role}`)
+      const plain = await openPostgres(url.href)
+      await plain.commitTick(tick('t1', [trade('t1', 'a')]))
+      await plain.fence(blockRow(0, 't1'))
+      await plain.close()
+    } finally {
+      await fresh.drop()
+      await query(database.url, `drop role ${role}`)
+    }
+  })
+
   it('is not opened by a version that does not know its schema', async () => {
     await behind(`insert into kysely_migration (name, timestamp) values ('9999-from-the-future', '2099-01-01')`)
     await assert.rejects(
