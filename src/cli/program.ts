@@ -7,6 +7,7 @@ import { registerGenesis } from './commands/genesis.ts'
 import { registerKeys } from './commands/keys.ts'
 import { registerProve } from './commands/prove.ts'
 import { registerRebuild } from './commands/rebuild.ts'
+import { registerRedact } from './commands/redact.ts'
 import { registerReplay } from './commands/replay.ts'
 import { registerRun } from './commands/run.ts'
 import { registerVerify } from './commands/verify.ts'
@@ -26,6 +27,7 @@ const commands: readonly RegisterCommand[] = [
   registerAudit,
   registerRebuild,
   registerExport,
+  registerRedact,
   registerKeys,
   registerGenesis,
 ]

@@ -82,6 +82,7 @@ function authorityConfig(settings: Settings): AuthorityConfig {
     outboxPollMs: values.outbox_poll,
     witnesses: values.witnesses,
     rateLimitPerSecond: values.rate_limit,
+    archiveAfterMs: values.archive_after,
     passphraseFile: optionalPath(values.passphrase_file),
     logLevel: values.log_level,
   }
@@ -118,6 +119,7 @@ function validatorConfig(settings: Settings): ValidatorConfig {
     chainId: values.chain,
     allowedChanges: values.allow_changes,
     rateLimitPerSecond: values.rate_limit,
+    archiveAfterMs: values.archive_after,
     passphraseFile: optionalPath(values.passphrase_file),
     logLevel: values.log_level,
   }

@@ -6,6 +6,7 @@ import { multiaddrText } from './multiaddr.ts'
 import {
   allowedChanges,
   databaseUrl,
+  durationOrOff,
   finalityPolicy,
   fromShape,
   httpAddress,
@@ -66,6 +67,7 @@ const listen = setting('multiaddrs such as /ip4/0.0.0.0/tcp/4001', listOf(multia
 ])
 const chain = setting('a chain_id, 64 lower-case hex characters', fromShape(hash32)).optional()
 const rateLimit = setting('requests a second from 1 to 1000000', wholeNumber(1, 1_000_000)).default(200)
+const archiveAfter = setting('a time such as 90d, 12h, 30m or 10s, or off', durationOrOff).default('off')
 const witness = z.strictObject(
   {
     url: setting('an http or https URL', webUrl),
@@ -103,6 +105,7 @@ export const authoritySchema = z.strictObject({
   retail_price: setting(PRICE, quantityMicro).optional(),
   outbox_poll: setting('seconds from 0.1 to 3600', pollSeconds).default(1_000),
   rate_limit: rateLimit,
+  archive_after: archiveAfter,
 })
 export type AuthoritySettings = z.output<typeof authoritySchema>
 
@@ -126,6 +129,7 @@ export const validatorSchema = z.strictObject({
   chain,
   allow_changes: setting('all, or ids of registry transactions', allowedChanges).default([]),
   rate_limit: rateLimit,
+  archive_after: archiveAfter,
 })
 export type ValidatorSettings = z.output<typeof validatorSchema>
 

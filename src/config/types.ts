@@ -85,6 +85,8 @@ export interface AuthorityConfig extends CommonConfig {
   readonly witnesses: readonly WitnessConfig[]
   /** HTTP requests per second and address, without a role token. */
   readonly rateLimitPerSecond: number
+  /** Bodies of final blocks that are this old move into archive files. */
+  readonly archiveAfterMs: number | 'off'
 }
 
 export interface LightConfig extends CommonConfig {
@@ -108,6 +110,8 @@ export interface ValidatorConfig extends CommonConfig {
   readonly allowedChanges: readonly string[] | 'all'
   /** HTTP requests per second and address, without a role token. */
   readonly rateLimitPerSecond: number
+  /** Bodies of final blocks that are this old move into archive files. */
+  readonly archiveAfterMs: number | 'off'
 }
 
 export type NodeConfig = AuthorityConfig | LightConfig | ValidatorConfig

@@ -110,6 +110,15 @@ export const tickSeconds: Reader<number | 'off'> = (value) =>
 /** Seconds, as milliseconds. */
 export const pollSeconds: Reader<number> = secondsBetween(100, 60 * 60 * 1000)
 
+const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/** A whole number of seconds, minutes, hours or days (90d), as milliseconds; or off. */
+export const durationOrOff: Reader<number | 'off'> = (value) => {
+  if (value === 'off') return 'off'
+  const [, count, unit] = /^([0-9]{1,6})([smhd])$/.exec(typeof value === 'string' ? value : '') ?? []
+  return count === undefined ? undefined : Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS]
+}
+
 /** authority, votes:K or validators:M. */
 export const finalityPolicy: Reader<Finality> = (value) => {
   if (value === 'authority') return { policy: 'authority' }

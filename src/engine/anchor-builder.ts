@@ -6,7 +6,7 @@ import { merkleProof } from '../protocol/merkle.ts'
 import type { AnchorAnswer, Handover, ProvenVote } from '../protocol/messages.ts'
 import type { Registry, RegistryEntry } from '../protocol/registry.ts'
 import type { Target } from '../protocol/target.ts'
-import { hashTransaction } from '../protocol/transaction.ts'
+import { leafOf } from '../protocol/transaction.ts'
 import type { Vote } from '../protocol/vote.ts'
 import type { Chain } from './chain.ts'
 
@@ -105,8 +105,8 @@ async function buildHandover(
     history_proof: height === target.height ? null : await chain.inclusion(height, target.height),
   }
   const [first] = transactions
-  if (first === undefined || !recoversSealer(transactions, header.miner_id)) return handover
-  const merkle_proof = merkleProof(transactions.map(hashTransaction), 0)
+  if (first?.kind !== 'registry' || !recoversSealer(transactions, header.miner_id)) return handover
+  const merkle_proof = merkleProof(transactions.map(leafOf), 0)
   return { ...handover, recovery: { transaction: first, merkle_proof, ...provenSealer(trusted, header) } }
 }
 

@@ -1,10 +1,10 @@
 import { ledgerError } from '../ports/errors.ts'
-import type { Block } from '../protocol/block.ts'
+import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { Verdict } from '../protocol/errors.ts'
 import { hashHeader } from '../protocol/header.ts'
 import { merkleRoot } from '../protocol/merkle.ts'
-import { hashTransaction } from '../protocol/transaction.ts'
+import { leafOf, type ShownTransaction } from '../protocol/transaction.ts'
 import type { Chain } from './chain.ts'
 import type { SealedBlock } from './sealed-pages.ts'
 
@@ -14,10 +14,10 @@ import type { SealedBlock } from './sealed-pages.ts'
  */
 export async function applySealed(chain: Chain, sealed: SealedBlock): Promise<void> {
   const { row, tick } = sealed
-  const block: Block = { ...row.sealed, transactions: tick.transactions }
+  const block: ShownBlock = { ...row.sealed, transactions: tick.transactions }
   const hash = hashHeader(block.header)
   if (row.block_hash !== hash) throw corrupt(`SQL, block ${row.height}, block_hash`, hash, row.block_hash)
-  const txHashes = tick.transactions.map(hashTransaction)
+  const txHashes = tick.transactions.map(leafOf)
   const verdict = chain.verify(block, txHashes)
   if (!verdict.ok) throw refusal(sealed, txHashes, verdict)
   refuseOtherHash(sealed, txHashes)
@@ -30,7 +30,7 @@ function refusal(sealed: SealedBlock, txHashes: readonly Hash[], verdict: Verdic
   const { header } = row.sealed
   const at = txHashes.findIndex((hash, index) => hash !== tick.tx_hashes[index])
   if (at >= 0 && merkleRoot(tick.tx_hashes) === header.merkle_root) {
-    const id = tick.transactions[at]?.id ?? ''
+    const id = nameOf(tick.transactions[at])
     const expected = `values that hash to ${tick.tx_hashes[at] ?? ''}, which is sealed`
     return corrupt(`SQL, block ${row.height}, transaction ${id}`, expected, `values that hash to ${txHashes[at] ?? ''}`)
   }
@@ -42,9 +42,12 @@ function refuseOtherHash({ row, tick }: SealedBlock, txHashes: readonly Hash[]):
   for (const [index, expected] of txHashes.entries()) {
     const found = tick.tx_hashes[index]
     if (found === expected) continue
-    const id = tick.transactions[index]?.id ?? ''
+    const id = nameOf(tick.transactions[index])
     throw corrupt(`SQL, block ${row.height}, transaction ${id}, tx_hash`, expected, found ?? 'nothing')
   }
 }
+
+/** A redacted transaction is known by its hash. */
+const nameOf = (tx: ShownTransaction | undefined): string => (tx?.kind === 'redacted' ? tx.tx_hash : (tx?.id ?? ''))
 
 const corrupt = (place: string, expected: string, found: string) => ledgerError('corrupt', { place, expected, found })

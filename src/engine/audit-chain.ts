@@ -12,7 +12,7 @@ import {
   type HistoryNode,
 } from '../protocol/history.ts'
 import { Registry } from '../protocol/registry.ts'
-import type { Transaction } from '../protocol/transaction.ts'
+import type { ShownTransaction } from '../protocol/transaction.ts'
 
 /** Notes one value that is not what it should be. */
 export type Note = (place: string, expected: string, found: string) => void
@@ -27,13 +27,13 @@ export interface HeaderWalker {
    * @param place what holds it, for findings
    * @param transactions those that its Merkle root is of, for what they change of the registry; `undefined` if nobody has them
    */
-  check(sealed: SealedHeader, place: string, transactions: readonly Transaction[] | undefined): void
+  check(sealed: SealedHeader, place: string, transactions: readonly ShownTransaction[] | undefined): void
   /**
    * Goes on with a header that could not be checked; `undefined`: nobody has it, and what leads through it cannot be checked.
    *
    * @param transactions those of its block, where another store has them
    */
-  skip(header: Header | undefined, transactions?: readonly Transaction[]): void
+  skip(header: Header | undefined, transactions?: readonly ShownTransaction[]): void
   /** Nodes of the history tree that the header checked last completed; empty where they cannot be known. */
   newNodes(): readonly HistoryNode[]
 }
@@ -58,7 +58,7 @@ export function createHeaderWalker(genesis: Genesis, note: Note): HeaderWalker {
   }
 
   /** The registry after a block; as it was, if it does not allow what the block asks for. */
-  function registryAfter(place: string, height: number, transactions: readonly Transaction[]): Registry {
+  function registryAfter(place: string, height: number, transactions: readonly ShownTransaction[]): Registry {
     const changes = registryTransactionsOf(transactions)
     if (changes.length === 0) return registry
     try {
@@ -71,7 +71,7 @@ export function createHeaderWalker(genesis: Genesis, note: Note): HeaderWalker {
   }
 
   /** The registry after a block, as far as anybody can tell, and the seal under it. */
-  function checkSeal(sealed: SealedHeader, place: string, transactions: readonly Transaction[] | undefined): void {
+  function checkSeal(sealed: SealedHeader, place: string, transactions: readonly ShownTransaction[] | undefined): void {
     const { header } = sealed
     knowsRegistry &&= transactions !== undefined || header.registry_root === registry.root
     if (!knowsRegistry) return

@@ -26,6 +26,8 @@ export interface FileAuditReport {
   readonly blocks: number
   readonly transactions: number
   readonly votes: number
+  /** Transactions whose bodies were removed, with a record of it. */
+  readonly redacted: number
   /** By the votes in the file and the policies in force; -1 if no block is final. */
   readonly final_height: number
   readonly findings: readonly Finding[]
@@ -51,6 +53,7 @@ interface State {
   blocks: number
   transactions: number
   votes: number
+  redacted: number
   /** The highest block that the file calls final; -1 before the first. */
   claimedFinal: number
   ended: boolean
@@ -78,9 +81,11 @@ export async function auditChainFile({ lines, chainId, onProgress }: FileAuditPa
     }
   }
   if (number === 0) note('line 1', 'the genesis of a chain', 'nothing')
-  if (state === undefined) return { chain_id: null, blocks: 0, transactions: 0, votes: 0, final_height: -1, findings }
+  if (state === undefined) {
+    return { chain_id: null, blocks: 0, transactions: 0, votes: 0, redacted: 0, final_height: -1, findings }
+  }
   if (!state.ended) note(`line ${number + 1}`, 'the end of the chain', 'the end of the file')
-  const { blocks, transactions, votes } = state
+  const { blocks, transactions, votes, redacted } = state
   onProgress(progressOf(state))
   const final_height = finalHeightOf(state)
   if (state.claimedFinal > final_height) {
@@ -90,7 +95,7 @@ export async function auditChainFile({ lines, chainId, onProgress }: FileAuditPa
       `up to height ${state.claimedFinal}`,
     )
   }
-  return { chain_id: state.chainId, blocks, transactions, votes, final_height, findings }
+  return { chain_id: state.chainId, blocks, transactions, votes, redacted, final_height, findings }
 }
 
 /** The file does not say before its end how many blocks there are. */
@@ -133,6 +138,7 @@ function begin(line: string, pinned: Hash | undefined, note: Note): State | unde
     blocks: 0,
     transactions: 0,
     votes: 0,
+    redacted: 0,
     claimedFinal: -1,
     ended: false,
   }
@@ -164,7 +170,7 @@ function headerIn(line: string): Header | undefined {
 }
 function takeBlock(state: State, block: TypeOf<typeof blockLineShape>, place: string): void {
   const { walker, note, genesis } = state
-  const { header, signature, transactions, votes, finalized_at } = block
+  const { header, signature, transactions, votes, finalized_at, redactions = [] } = block
   const before = walker.registry
   walker.check({ header, signature }, place, transactions)
   const body = verifyBlockBody(header, transactions, genesis)
@@ -185,6 +191,11 @@ function takeBlock(state: State, block: TypeOf<typeof blockLineShape>, place: st
       note(`${place}, finalized_at`, 'null, as the block before is not final', String(finalized_at))
     state.claimedFinal = header.height
   }
+  for (const tx of transactions) {
+    if (tx.kind !== 'redacted' || redactions.some(({ tx_hash }) => tx_hash === tx.tx_hash)) continue
+    note(`${place}, transaction ${tx.tx_hash}`, 'its body, or a record that it was redacted', 'a hash alone')
+  }
+  state.redacted += redactions.length
   state.transactions += transactions.length
   state.votes += votes.length
 }

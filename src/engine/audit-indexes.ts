@@ -1,7 +1,8 @@
 import type { ChainStore, TransactionLocation } from '../ports/chain-store.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { HistoryNode } from '../protocol/history.ts'
-import type { Transaction } from '../protocol/transaction.ts'
+import { tickIdOf } from '../protocol/block.ts'
+import type { ShownTransaction } from '../protocol/transaction.ts'
 import type { Note } from './audit-chain.ts'
 import { readOrNote, unlessCorrupt } from './audit-pages.ts'
 
@@ -10,7 +11,7 @@ export interface IndexedBlock {
   readonly height: number
   readonly hash: Hash
   /** Those that its Merkle root is of, and their hashes; none where no store has them. */
-  readonly transactions: readonly Transaction[]
+  readonly transactions: readonly ShownTransaction[]
   readonly txHashes: readonly Hash[]
   /** Nodes of the history tree that its header completes. */
   readonly nodes: readonly HistoryNode[]
@@ -18,24 +19,19 @@ export interface IndexedBlock {
 
 /** Notes where LevelDB does not find blocks, their transactions and their part of history proofs. */
 export async function auditIndexes(chainStore: ChainStore, blocks: readonly IndexedBlock[], note: Note): Promise<void> {
-  const transactions = blocks.flatMap((block) => block.transactions)
-  const sealing = blocks.filter((block) => block.transactions.length > 0)
+  // Of a redacted transaction only its hash is known, and a tick of which no body is left by nothing.
+  const ids = blocks.flatMap(({ transactions }) =>
+    transactions.flatMap((tx) => (tx.kind === 'redacted' ? [] : [tx.id])),
+  )
+  const tickIds = blocks.flatMap(({ transactions }) => tickIdOf(transactions) ?? [])
   const [heights, tickHeights, byId, byHash, nodes] = await Promise.all([
     readAll(
       blocks.map(({ hash }) => hash),
       (hashes) => chainStore.heightsOf(hashes),
       note,
     ),
-    readAll(
-      sealing.map((block) => block.transactions[0]?.tick_id ?? ''),
-      (ids) => chainStore.heightsOfTicks(ids),
-      note,
-    ),
-    readAll(
-      transactions.map(({ id }) => id),
-      (ids) => chainStore.places(ids),
-      note,
-    ),
+    readAll(tickIds, (keys) => chainStore.heightsOfTicks(keys), note),
+    readAll(ids, (keys) => chainStore.places(keys), note),
     readAll(
       blocks.flatMap(({ txHashes }) => txHashes),
       (hashes) => chainStore.placesByHash(hashes),
@@ -49,14 +45,14 @@ export async function auditIndexes(chainStore: ChainStore, blocks: readonly Inde
   ])
   for (const { height, transactions: own } of blocks) {
     compareHeight(height, 'hash', heights.shift(), note)
-    if (own.length > 0) compareHeight(height, 'tick', tickHeights.shift(), note)
+    if (tickIdOf(own) !== undefined) compareHeight(height, 'tick', tickHeights.shift(), note)
   }
-  let at = 0
+  let [atId, atHash] = [0, 0]
   for (const { height, transactions: own } of blocks) {
-    for (const [index, { id }] of own.entries()) {
-      comparePlace({ height, index }, id, 'id', byId[at], note)
-      comparePlace({ height, index }, id, 'hash', byHash[at], note)
-      at += 1
+    for (const [index, tx] of own.entries()) {
+      const name = tx.kind === 'redacted' ? tx.tx_hash : tx.id
+      if (tx.kind !== 'redacted') comparePlace({ height, index }, name, 'id', byId[atId++], note)
+      comparePlace({ height, index }, name, 'hash', byHash[atHash++], note)
     }
   }
   for (const { level, index, hash } of blocks.flatMap((block) => block.nodes)) {

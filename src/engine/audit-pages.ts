@@ -1,6 +1,6 @@
 import type { ChainStore } from '../ports/chain-store.ts'
 import type { BlockRow, MarketStore, SealedTick } from '../ports/market-store.ts'
-import type { Block } from '../protocol/block.ts'
+import type { ShownBlock } from '../protocol/block.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import type { Note } from './audit-chain.ts'
 import { BLOCKS_AT_ONCE, partsOf } from './sealed-pages.ts'
@@ -12,7 +12,7 @@ export interface Held {
   readonly height: number
   readonly row: BlockRow | undefined
   readonly tick: SealedTick | undefined
-  readonly block: Block | undefined
+  readonly block: ShownBlock | undefined
   /** Stores in which it cannot be read: that is noted already. */
   readonly damaged: readonly Damaged[]
 }

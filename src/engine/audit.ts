@@ -6,10 +6,10 @@ import { canonicalText } from '../protocol/canonical-json.ts'
 import type { Verdict } from '../protocol/errors.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import { hashHeader, type Header } from '../protocol/header.ts'
-import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
+import { leafOf, type ShownTransaction } from '../protocol/transaction.ts'
 import { createHeaderWalker, type HeaderWalker, type Note } from './audit-chain.ts'
 import { auditIndexes, auditRegistryHeights, type IndexedBlock } from './audit-indexes.ts'
-import { heldPages, unlessCorrupt, type Held } from './audit-pages.ts'
+import { heldPages, readOrNote, unlessCorrupt, type Held } from './audit-pages.ts'
 import type { OnProgress } from './progress.ts'
 
 /** One value that is not what it should be. */
@@ -40,6 +40,8 @@ const MAX_FINDINGS = 1_000
 interface Auditor extends AuditParts {
   readonly walker: HeaderWalker
   readonly note: Note
+  /** tx_hash of each transaction whose body was removed, as SQL has recorded it. */
+  readonly redacted: ReadonlySet<Hash>
 }
 
 /**
@@ -49,13 +51,19 @@ interface Auditor extends AuditParts {
  */
 export async function auditStores(parts: AuditParts): Promise<AuditReport> {
   const findings: Finding[] = []
+  // A file of many blocks that cannot be read is one finding.
+  const noted = new Set<string>()
   const note: Note = (place, expected, found) => {
-    if (findings.length < MAX_FINDINGS) findings.push({ place, expected, found })
+    const key = [place, expected, found].join('\n')
+    if (findings.length < MAX_FINDINGS && !noted.has(key)) findings.push({ place, expected, found })
+    noted.add(key)
   }
   const { store, chainStore, onProgress } = parts
   const levelSize = await chainStore.size()
   const total = ((await unlessCorrupt(() => store.lastBlock()))?.height ?? -1) + 1
-  const auditor = { ...parts, walker: createHeaderWalker(parts.genesis, note), note }
+  const recorded = await readOrNote(note, () => store.redactions())
+  const redacted = new Set(recorded?.map(({ tx_hash }) => tx_hash))
+  const auditor = { ...parts, redacted, walker: createHeaderWalker(parts.genesis, note), note }
   const changes: number[] = []
   let transactions = 0
   let blocks = 0
@@ -94,6 +102,8 @@ function auditBlock(auditor: Auditor, { height, row, tick, block, damaged }: Hel
   const sqlHolds = noteBody(sqlPlace, header, inSql, note)
   if (sqlHolds && tick !== undefined) compareHashes(height, inSql, tick, note)
   if (tick === undefined && !damaged.includes('SQL')) note(sqlPlace, 'a tick', 'nothing')
+  compareRedactions(auditor, `SQL, block ${height}`, inSql)
+  compareRedactions(auditor, `LevelDB, block ${height}`, inLevel)
   if (block === undefined) {
     if (!damaged.includes('LevelDB')) note(`LevelDB, block ${height}`, 'a block', 'nothing')
     return []
@@ -111,13 +121,13 @@ function auditBlock(auditor: Auditor, { height, row, tick, block, damaged }: Hel
 
 /** Transactions that a store has for a block, and whether they are those of its header. */
 interface Body {
-  readonly transactions: readonly Transaction[]
+  readonly transactions: readonly ShownTransaction[]
   readonly txHashes: readonly Hash[]
   readonly verdict: Verdict
 }
 
-function bodyOf(header: Header, transactions: readonly Transaction[], genesis: Genesis): Body {
-  const txHashes = transactions.map(hashTransaction)
+function bodyOf(header: Header, transactions: readonly ShownTransaction[], genesis: Genesis): Body {
+  const txHashes = transactions.map(leafOf)
   return { transactions, txHashes, verdict: verifyBlockBody(header, transactions, genesis, txHashes) }
 }
 
@@ -129,10 +139,10 @@ function noteBody(place: string, header: Header, body: Body | undefined, note: N
 }
 
 /** True if both are the same, field by field; the fields are those of their shapes. */
-const sameTransactions = (a: readonly Transaction[], b: readonly Transaction[]): boolean =>
+const sameTransactions = (a: readonly ShownTransaction[], b: readonly ShownTransaction[]): boolean =>
   a.length === b.length && a.every((tx, index) => sameTransaction(tx, b[index]))
 
-function sameTransaction(a: Transaction, b: Transaction | undefined): boolean {
+function sameTransaction(a: ShownTransaction, b: ShownTransaction | undefined): boolean {
   if (a.kind !== 'trade' || b?.kind !== 'trade') return b !== undefined && canonicalText(a) === canonicalText(b)
   return (
     a.id === b.id &&
@@ -149,17 +159,31 @@ function sameTransaction(a: Transaction, b: Transaction | undefined): boolean {
 
 /** SQL finds a transaction by its hash as well, and answers with it. */
 function compareHashes(height: number, { transactions, txHashes }: Body, { tx_hashes }: SealedTick, note: Note): void {
-  for (const [index, { id }] of transactions.entries()) {
+  for (const [index, transaction] of transactions.entries()) {
     const [expected, found] = [txHashes[index] ?? 'nothing', tx_hashes[index] ?? 'nothing']
-    if (found !== expected) note(`SQL, block ${height}, transaction ${id}, tx_hash`, expected, found)
+    if (found !== expected) note(`SQL, block ${height}, transaction ${nameOf(transaction)}, tx_hash`, expected, found)
+  }
+}
+
+/** A redacted transaction is known by its hash. */
+const nameOf = (tx: ShownTransaction): string => (tx.kind === 'redacted' ? tx.tx_hash : tx.id)
+
+/** Every hole has a record, and what has a record is a hole. */
+function compareRedactions({ redacted, note }: Auditor, place: string, body: Body | undefined): void {
+  for (const [index, tx] of (body?.transactions ?? []).entries()) {
+    const isRecorded = redacted.size > 0 && redacted.has(body?.txHashes[index] ?? '')
+    if (isRecorded === (tx.kind === 'redacted')) continue
+    const at = `${place}, transaction ${nameOf(tx)}`
+    if (isRecorded) note(at, 'its hash alone: it was redacted', 'its body (redact it again)')
+    else note(at, 'its body, or a record that it was redacted', 'a hash alone')
   }
 }
 
 /** Says which transaction and which field differ; the side that leads to the Merkle root is what is expected. */
 function compareTransactions(
   height: number,
-  inSql: readonly Transaction[],
-  inLevel: readonly Transaction[],
+  inSql: readonly ShownTransaction[],
+  inLevel: readonly ShownTransaction[],
   sqlHolds: boolean,
   note: Note,
 ): void {
@@ -167,9 +191,10 @@ function compareTransactions(
   for (let index = 0; index < Math.max(right.length, wrong.length); index++) {
     const expected = right[index]
     const found = wrong[index]
-    const place = `${side}, block ${height}, transaction ${expected?.id ?? found?.id ?? index}`
-    if (expected === undefined) note(place, 'nothing', found === undefined ? 'nothing' : hashTransaction(found))
-    else if (found === undefined) note(place, hashTransaction(expected), 'nothing')
+    const either = expected ?? found
+    const place = `${side}, block ${height}, transaction ${either === undefined ? index : nameOf(either)}`
+    if (expected === undefined) note(place, 'nothing', found === undefined ? 'nothing' : leafOf(found))
+    else if (found === undefined) note(place, leafOf(expected), 'nothing')
     else compareFields(place, expected, found, note)
   }
 }

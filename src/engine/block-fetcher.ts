@@ -1,7 +1,7 @@
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
-import type { Block } from '../protocol/block.ts'
+import type { ShownBlock } from '../protocol/block.ts'
 import { bytesToHex, type Hash } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { hashHeader, type SealedHeader } from '../protocol/header.ts'
@@ -9,7 +9,7 @@ import { merkleRoot } from '../protocol/merkle.ts'
 import { blockAnswer, blockPath } from '../protocol/messages.ts'
 import { signRequest, type Credential } from '../protocol/request.ts'
 import type { SigningKey } from '../protocol/signature.ts'
-import { leafOf, type ShownTransaction } from '../protocol/transaction.ts'
+import { leafOf, type Redacted, type ShownTransaction } from '../protocol/transaction.ts'
 
 /** Signs what is asked for over libp2p, as a registered key: `path` is that of `blockPath`. */
 export type CredentialSigner = (path: string) => Promise<Credential>
@@ -40,31 +40,43 @@ export function createCredentialSigner(parts: {
  */
 const MAX_PAGES = 512
 
-/** A block with transactions that may be redacted. */
-export interface ShownBlock extends SealedHeader {
-  readonly transactions: readonly ShownTransaction[]
-}
-
 /**
- * `fetchShownBlock` for who may see all of it. Throws `peer_refused` with the code `redacted` if the peer does not show
- * whole blocks to this key.
+ * `fetchShownBlock` for who may see all of it. A body that this peer does not show is looked for at the others. If nobody has it
+ * it was redacted, which is taken of a block that is final at the peer: who seals a new one cannot keep from those who co-sign it
+ * what is in it. Throws `peer_refused` with the code `redacted` for any other block, and if the peer does not show whole blocks to this key.
+ *
+ * @param finalHeight at the peer, as it says; without it no body may be missing
  */
 export async function fetchBlock(
   requests: PeerRequests,
   peer: string,
   sealed: SealedHeader,
   sign: CredentialSigner,
-): Promise<Block> {
-  const { header, signature, transactions } = await fetchShownBlock(requests, peer, sealed, sign)
-  return {
-    header,
-    signature,
-    transactions: transactions.map((shown) => {
-      if (shown.kind !== 'redacted') return shown
-      const reason = `block ${header.height}: the transaction ${shown.tx_hash} is redacted`
-      throw ledgerError('peer_refused', { peer, request: 'block', code: 'redacted', reason })
-    }),
+  finalHeight = -1,
+): Promise<ShownBlock> {
+  const { header, signature, transactions, isWhole } = await fetchShownBlock(requests, peer, sealed, sign)
+  let shown = transactions
+  for (const other of requests.peers()) {
+    if (other === peer || !isWhole || firstHole(shown) === undefined) continue
+    const others = await fetchShownBlock(requests, other, sealed, sign).catch(() => undefined)
+    if (others !== undefined)
+      shown = shown.map((tx, index) => (tx.kind === 'redacted' ? (others.transactions[index] ?? tx) : tx))
   }
+  const hole = firstHole(shown)
+  if (hole !== undefined && !(isWhole && header.height <= finalHeight)) {
+    const reason = `block ${header.height}: the transaction ${hole.tx_hash} is redacted`
+    throw ledgerError('peer_refused', { peer, request: 'block', code: 'redacted', reason })
+  }
+  return { header, signature, transactions: shown }
+}
+
+const firstHole = (transactions: readonly ShownTransaction[]): Redacted | undefined =>
+  transactions.find((tx) => tx.kind === 'redacted')
+
+/** A block as a peer shows it. */
+export interface FetchedBlock extends ShownBlock {
+  /** False if the peer hides from this key what is of others. */
+  readonly isWhole: boolean
 }
 
 /**
@@ -80,11 +92,12 @@ export async function fetchShownBlock(
   peer: string,
   { header, signature }: SealedHeader,
   sign: CredentialSigner,
-): Promise<ShownBlock> {
+): Promise<FetchedBlock> {
   const block_hash = hashHeader(header)
   const refused = (code: string, reason: string) =>
     ledgerError('peer_refused', { peer, request: 'block', code, reason: `block ${header.height}: ${reason}` })
   const transactions: ShownTransaction[] = []
+  let isWhole = true
   for (let pages = 0, next: number | null = 0; next !== null; pages++) {
     const from_index: number = next
     if (pages === MAX_PAGES) throw refused('malformed', `more than ${MAX_PAGES} pages`)
@@ -92,6 +105,7 @@ export async function fetchShownBlock(
     const page = readPage(peer, await requests.request(peer, 'block', { block_hash, from_index, credential }))
     if (hashHeader(page.header) !== block_hash) throw refused('wrong_header', `asked for ${block_hash}`)
     transactions.push(...page.transactions)
+    isWhole &&= page.shown === undefined
     if (transactions.length > header.tx_count) {
       throw refused('wrong_tx_count', `more than the ${header.tx_count} transactions that the header counts`)
     }
@@ -108,7 +122,7 @@ export async function fetchShownBlock(
   if (root !== header.merkle_root) {
     throw refused('wrong_merkle_root', `the transactions lead to ${root}, the header has ${header.merkle_root}`)
   }
-  return { header, signature, transactions }
+  return { header, signature, transactions, isWhole }
 }
 
 /** Throws `peer_refused` for what is no page. */

@@ -2,7 +2,7 @@ import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { ChainLedger } from '../ports/ledger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
-import type { Block } from '../protocol/block.ts'
+import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { REQUEST_VALIDITY_MS } from '../protocol/limits.ts'
 import { merkleProof } from '../protocol/merkle.ts'
@@ -17,7 +17,7 @@ import {
 } from '../protocol/messages.ts'
 import type { RegistryEntry } from '../protocol/registry.ts'
 import { verifyCredential, type Credential } from '../protocol/request.ts'
-import { canonicalTransaction, hashTransaction, type ShownTransaction } from '../protocol/transaction.ts'
+import { canonicalTransaction, leafOf, type ShownTransaction } from '../protocol/transaction.ts'
 import type { Chain } from './chain.ts'
 import { isParty } from './parties.ts'
 
@@ -34,6 +34,8 @@ export interface BlockServerParts {
 const REMEMBER_PEER_MS = 10 * 60_000
 /** A page holds at least one transaction and ends after this many bytes: half of what an answer may have. */
 const PAGE_BYTES = 2 * 1024 * 1024
+/** `{"kind":"redacted","tx_hash":"..."}` */
+const REDACTED_BYTES = 101
 
 /** Answers `block` and `trades` (docs/protocol.md 8): to who shows a credential, and no more than it may see. */
 export function serveBlocks(parts: BlockServerParts): void {
@@ -63,10 +65,12 @@ export function serveBlocks(parts: BlockServerParts): void {
     await checkCredential(credential, tradesPath(height), parts)
     const user = ledger.userOf(credential.voter_id)
     const { transactions } = await chain.blockAt(height)
-    const hashes = transactions.map(hashTransaction)
+    const hashes = transactions.map(leafOf)
     const own = await Promise.all(transactions.map((transaction) => isParty(chain, transaction, user)))
     const trades = transactions.flatMap((transaction, index) =>
-      own[index] === true ? [{ transaction, merkle_proof: merkleProof(hashes, index) }] : [],
+      own[index] === true && transaction.kind !== 'redacted'
+        ? [{ transaction, merkle_proof: merkleProof(hashes, index) }]
+        : [],
     )
     return { trades }
   })
@@ -103,7 +107,7 @@ async function provenReader(
 
 /** @param user whose transactions are shown, `undefined` for all; a change of the registry is nobody's secret */
 async function pageOf(
-  { header, signature, transactions }: Block,
+  { header, signature, transactions }: ShownBlock,
   from: number,
   chain: Chain,
   user: string | undefined,
@@ -115,13 +119,13 @@ async function pageOf(
   let bytes = 0
   for (const tx of transactions.slice(from)) {
     const isShown = user === undefined || tx.kind === 'registry' || (await isParty(chain, tx, user))
-    const next: ShownTransaction = isShown ? tx : { kind: 'redacted', tx_hash: hashTransaction(tx) }
-    bytes += canonicalTransaction(tx).length
+    const next: ShownTransaction = isShown ? tx : { kind: 'redacted', tx_hash: leafOf(tx) }
+    bytes += next.kind === 'redacted' ? REDACTED_BYTES : canonicalTransaction(next).length
     if (shown.length > 0 && bytes > PAGE_BYTES) break
     shown.push(next)
   }
   const next_index = from + shown.length < transactions.length ? from + shown.length : null
-  return { header, signature, transactions: shown, next_index }
+  return { header, signature, transactions: shown, next_index, ...(user !== undefined && { shown: 'own' }) }
 }
 
 /** A signed request: the path that is asked for, a registered key, fresh, and never used before. Throws `forbidden`, `unknown_voter`. */
@@ -150,9 +154,9 @@ async function checkCredential(
 /** The whole block of a hash, on the chain or kept beside it. Throws `unknown_block`. */
 export async function blockAnywhere(
   chain: Chain,
-  beside: (hash: Hash) => Promise<Block | undefined>,
+  beside: (hash: Hash) => Promise<ShownBlock | undefined>,
   hash: Hash,
-): Promise<Block> {
+): Promise<ShownBlock> {
   const block = (await chain.heightOf(hash)) === undefined ? await beside(hash) : await chain.block(hash)
   if (block === undefined) throw ledgerError('unknown_block', { block_hash: hash })
   return block

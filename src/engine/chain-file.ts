@@ -14,7 +14,8 @@ import {
   signatureHex,
   timestampMs,
 } from '../protocol/shape.ts'
-import { transactionShape } from '../protocol/transaction.ts'
+import { redactionShape, type Redaction } from '../protocol/redaction.ts'
+import { shownTransactionShape } from '../protocol/transaction.ts'
 import { voteShape } from '../protocol/vote.ts'
 import type { OnProgress } from './progress.ts'
 import { sealedPages } from './sealed-pages.ts'
@@ -29,14 +30,21 @@ export const firstLineShape = object({
   chain_id: hash32,
   genesis: genesisAsIs,
 })
-export const blockLineShape = object({
-  header: headerShape,
-  signature: signatureHex,
-  transactions: array(transactionShape, MAX_TRANSACTIONS_PER_BLOCK),
-  votes: array(voteShape, 1_000_000),
-  /** null while only proposed. */
-  finalized_at: nullable(timestampMs),
-})
+const redactionList = array(redactionShape, MAX_TRANSACTIONS_PER_BLOCK)
+export const blockLineShape = object(
+  {
+    header: headerShape,
+    signature: signatureHex,
+    transactions: array(shownTransactionShape, MAX_TRANSACTIONS_PER_BLOCK),
+    votes: array(voteShape, 1_000_000),
+    /** null while only proposed. */
+    finalized_at: nullable(timestampMs),
+  },
+  {
+    /** The records of the transactions whose bodies were removed, if there are any. */
+    redactions: redactionList,
+  },
+)
 export const endLineShape = object({ end: object({ blocks: integer(), final_height: nullable(blockHeight) }) })
 
 /** The lines of a chain file, without line breaks, from the source of record; some blocks in memory at a time. */
@@ -47,18 +55,31 @@ export async function* exportChain(
 ): AsyncGenerator<string> {
   yield canonicalText({ format: 'solar-node chain', version: 1, chain_id: chainIdOf(genesis), genesis })
   const final = await store.finalHeight()
+  const all = byHeight(await store.redactions())
   const total = ((await store.lastBlock())?.height ?? -1) + 1
   let blocks = 0
   let count = 0
   for await (const page of sealedPages(store, 0)) {
     for (const { row, tick } of page) {
       const { sealed, block_hash, finalized_at } = row
+      const { transactions } = tick
       const votes = await store.votesOf(block_hash)
-      yield canonicalText({ ...sealed, transactions: tick.transactions, votes, finalized_at })
-      count += tick.transactions.length
+      const redactions = all.get(row.height)
+      yield canonicalText({ ...sealed, transactions, votes, finalized_at, ...(redactions && { redactions }) })
+      count += transactions.length
     }
     blocks += page.length
     onProgress({ blocks, transactions: count, total })
   }
   yield canonicalText({ end: { blocks, final_height: final < 0 ? null : final } })
+}
+
+function byHeight(redactions: readonly Redaction[]): ReadonlyMap<number, readonly Redaction[]> {
+  const heights = new Map<number, Redaction[]>()
+  for (const redaction of redactions) {
+    const known = heights.get(redaction.height)
+    if (known === undefined) heights.set(redaction.height, [redaction])
+    else known.push(redaction)
+  }
+  return heights
 }

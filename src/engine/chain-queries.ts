@@ -1,7 +1,7 @@
 import { ledgerError } from '../ports/errors.ts'
 import type { FinalityStore } from '../ports/finality-store.ts'
 import type { BlockStatus, BlockStatusAnswer, LatestHeaders } from '../ports/ledger.ts'
-import type { Block } from '../protocol/block.ts'
+import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { requiredVotes } from '../protocol/finality.ts'
 import { hashHeader } from '../protocol/header.ts'
@@ -14,7 +14,7 @@ export interface ChainQueriesParts {
   readonly store: Pick<FinalityStore, 'voteCounts' | 'votesOf'>
   readonly finalizer: Finalizer
   /** A block that is kept beside the chain. */
-  readonly beside: (hash: Hash) => Promise<Block | undefined>
+  readonly beside: (hash: Hash) => Promise<ShownBlock | undefined>
   /** When the block of this height became final, Unix milliseconds; null while it is not. */
   readonly finalizedAt: (height: number) => Promise<number | null>
 }

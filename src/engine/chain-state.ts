@@ -1,4 +1,4 @@
-import { registryTransactionsOf, sealerOf, verifyBlockBody, type Block } from '../protocol/block.ts'
+import { registryTransactionsOf, sealerOf, verifyBlockBody, type ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { invalid, isSolarError, type Verdict } from '../protocol/errors.ts'
 import { changesGuard } from '../protocol/finality.ts'
@@ -6,7 +6,7 @@ import type { Genesis } from '../protocol/genesis.ts'
 import { hashHeader, verifyHeaderLink, verifySeal, type Header, type SealedHeader } from '../protocol/header.ts'
 import { appendToFrontier, foldSubtrees, historyLeaf } from '../protocol/history.ts'
 import { Registry } from '../protocol/registry.ts'
-import type { Transaction } from '../protocol/transaction.ts'
+import type { ShownTransaction } from '../protocol/transaction.ts'
 
 /** The block on top, with its hash. */
 export interface Tip {
@@ -59,7 +59,7 @@ export const isGuarded = ({ registries }: ChainState, height: number): boolean =
   registries.some((change) => change.height === height && change.guarded)
 
 /** The registry after a block with these transactions. Throws `registry_refused`, `bad_public_key`. */
-export function registryAfter(state: ChainState, transactions: readonly Transaction[], chainId: Hash): Registry {
+export function registryAfter(state: ChainState, transactions: readonly ShownTransaction[], chainId: Hash): Registry {
   const changes = registryTransactionsOf(transactions)
   const before = registryOf(state)
   return changes.length === 0 ? before : before.after(changes, chainId, sizeOf(state))
@@ -69,7 +69,7 @@ export function registryAfter(state: ChainState, transactions: readonly Transact
 export function withRegistryOf(
   registries: ChainState['registries'],
   height: number,
-  transactions: readonly Transaction[],
+  transactions: readonly ShownTransaction[],
   chainId: Hash,
 ): ChainState['registries'] {
   const changes = registryTransactionsOf(transactions)
@@ -80,7 +80,7 @@ export function withRegistryOf(
 }
 
 /** The state after a block of which `verifyBlock` is known to hold. */
-export function stateAfter(state: ChainState, block: Block, hash: Hash, chainId: Hash): ChainState {
+export function stateAfter(state: ChainState, block: ShownBlock, hash: Hash, chainId: Hash): ChainState {
   const { header, signature, transactions } = block
   return {
     tip: { sealed: { header, signature }, header, hash },
@@ -97,7 +97,7 @@ export function stateAfter(state: ChainState, block: Block, hash: Hash, chainId:
  */
 export function verifyBlock(
   state: ChainState,
-  block: Block,
+  block: ShownBlock,
   { genesis, chainId }: ChainRules,
   txHashes?: readonly Hash[],
 ): Verdict {

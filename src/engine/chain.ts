@@ -1,6 +1,6 @@
 import { ledgerError } from '../ports/errors.ts'
 import type { ChainStore } from '../ports/chain-store.ts'
-import type { Block } from '../protocol/block.ts'
+import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { Verdict } from '../protocol/errors.ts'
 import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
@@ -17,7 +17,7 @@ import {
 import { merkleProof } from '../protocol/merkle.ts'
 import type { ProofAnswer } from '../protocol/messages.ts'
 import type { Registry } from '../protocol/registry.ts'
-import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
+import { leafOf, type Transaction } from '../protocol/transaction.ts'
 import {
   genesisState,
   isGuarded,
@@ -138,12 +138,12 @@ export class Chain {
   }
 
   /** Checks a block as the next one: link, roots, sealer and seal, transactions; see `verifyBlock`. */
-  verify(block: Block, txHashes?: readonly Hash[]): Verdict {
+  verify(block: ShownBlock, txHashes?: readonly Hash[]): Verdict {
     return verifyBlock(this.#state, block, this, txHashes)
   }
 
   /** Stores the next block, of which `verify` is known to hold. */
-  async append(block: Block, txHashes: readonly Hash[]): Promise<Tip> {
+  async append(block: ShownBlock, txHashes: readonly Hash[]): Promise<Tip> {
     const { header, signature } = block
     const tip = tipOf({ header, signature })
     await this.#store.append(block, tip.hash, txHashes)
@@ -182,18 +182,18 @@ export class Chain {
   }
 
   /** Throws `unknown_block`. */
-  async block(blockHash: Hash): Promise<Block> {
+  async block(blockHash: Hash): Promise<ShownBlock> {
     const height = await this.#store.heightOf(blockHash)
     const block = height === undefined ? undefined : await this.#store.block(height)
     if (block === undefined) throw ledgerError('unknown_block', { block_hash: blockHash })
     return block
   }
 
-  /** A transaction by its id. Throws `unknown_transaction`. */
+  /** A transaction by its id. Throws `unknown_transaction`, also for one that was redacted. */
   async transaction(id: string): Promise<Transaction> {
     const place = await this.#store.locate({ tx_id: id })
     const found = place && (await this.blockAt(place.height)).transactions[place.index]
-    if (found === undefined) throw ledgerError('unknown_transaction', { id })
+    if (found === undefined || found.kind === 'redacted') throw ledgerError('unknown_transaction', { id })
     return found
   }
 
@@ -203,17 +203,17 @@ export class Chain {
     return await Promise.all(
       places.map(async ({ height, index }) => {
         const found = (await this.blockAt(height)).transactions[index]
-        if (found !== undefined) return found.id
+        if (found?.kind === 'correction') return found.id
         throw ledgerError('corrupt', {
           place: `chain store, corrections of ${tradeId}`,
-          expected: `transaction ${index} of block ${height}`,
-          found: 'nothing',
+          expected: `a correction, transaction ${index} of block ${height}`,
+          found: found?.kind ?? 'nothing',
         })
       }),
     )
   }
 
-  async blockAt(height: number): Promise<Block> {
+  async blockAt(height: number): Promise<ShownBlock> {
     const block = await this.#store.block(height)
     if (block === undefined) throw ledgerError('out_of_range', { what: 'height', value: height, limit: this.size })
     return block
@@ -227,7 +227,7 @@ export class Chain {
     const place = await this.#store.locate(by)
     if (place === undefined) throw ledgerError('unknown_transaction', { id: 'tx_id' in by ? by.tx_id : by.tx_hash })
     const { header, signature, transactions } = await this.blockAt(place.height)
-    const hashes = transactions.map(hashTransaction)
+    const hashes = transactions.map(leafOf)
     const tx_hash = hashes[place.index]
     if (tx_hash === undefined || ('tx_hash' in by && tx_hash !== by.tx_hash)) {
       throw ledgerError('corrupt', {

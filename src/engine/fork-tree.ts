@@ -1,6 +1,6 @@
 import { ledgerError } from '../ports/errors.ts'
 import type { ChainStore } from '../ports/chain-store.ts'
-import type { Block } from '../protocol/block.ts'
+import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { BlockPoint } from '../protocol/finality.ts'
 import type { SealedHeader } from '../protocol/header.ts'
@@ -59,7 +59,7 @@ export class ForkTree {
   }
 
   /** Keeps a valid block that goes on from `parent`, the state before it. Durable once it returns. */
-  async add(block: Block, parent: ChainState): Promise<BranchBlock> {
+  async add(block: ShownBlock, parent: ChainState): Promise<BranchBlock> {
     const { header, signature } = block
     const { hash, sealed } = tipOf({ header, signature })
     await this.#store.putBeside(block, hash)
@@ -97,7 +97,7 @@ export class ForkTree {
   }
 
   /** The bodies of a branch, ascending. Throws `corrupt`. */
-  async bodiesOf(blocks: readonly Pick<BranchBlock, 'hash' | 'height'>[]): Promise<readonly Block[]> {
+  async bodiesOf(blocks: readonly Pick<BranchBlock, 'hash' | 'height'>[]): Promise<readonly ShownBlock[]> {
     return await Promise.all(
       blocks.map(async ({ hash, height }) => {
         const block = await this.#store.besideChain(hash)

@@ -1,8 +1,8 @@
 import type { ChainStore } from '../ports/chain-store.ts'
-import type { Block } from '../protocol/block.ts'
+import { tickIdOf, type ShownBlock } from '../protocol/block.ts'
 import { parseDelta, parseQuantity } from '../protocol/decimal.ts'
 import { invalid, VALID, type Verdict } from '../protocol/errors.ts'
-import type { Correction, Transaction } from '../protocol/transaction.ts'
+import type { Correction, ShownTransaction, Transaction } from '../protocol/transaction.ts'
 
 /** What the transactions of a new block are checked against: all earlier ones of its chain. */
 export interface TransactionHistory {
@@ -18,19 +18,19 @@ export interface TransactionHistory {
 export type HistoryCode = 'duplicate_transaction' | 'tick_sealed_twice' | 'bad_correction'
 
 /**
- * Checks what needs the transactions of earlier blocks (docs/protocol.md 3). It guarantees
+ * Checks what needs the transactions of earlier blocks (docs/protocol.md 3); of redacted ones nothing can be checked. It guarantees
  * a) that a tick is sealed once (`tick_sealed_twice`), b) that ids are unique on the chain (`duplicate_transaction`),
  * c) that a correction names a trade of an earlier block, whose running sums stay >= 0 (`bad_correction`).
  */
 export async function verifyTransactions(
-  { transactions }: Pick<Block, 'transactions'>,
+  { transactions }: Pick<ShownBlock, 'transactions'>,
   history: TransactionHistory,
 ): Promise<Verdict<HistoryCode>> {
-  const [first] = transactions
-  if (first !== undefined && (await history.hasTick(first.tick_id))) {
-    return invalid('tick_sealed_twice', `an earlier block has sealed the tick ${first.tick_id}`)
+  const tickId = tickIdOf(transactions)
+  if (tickId !== undefined && (await history.hasTick(tickId))) {
+    return invalid('tick_sealed_twice', `an earlier block has sealed the tick ${tickId}`)
   }
-  const ids = transactions.map(({ id }) => id)
+  const ids = transactions.flatMap((tx) => (tx.kind === 'redacted' ? [] : [tx.id]))
   const known = await history.known(ids)
   const seen = new Set<string>()
   const repeated = ids.find((id, index) => known[index] === true || seen.size === seen.add(id).size)
@@ -39,7 +39,7 @@ export async function verifyTransactions(
 }
 
 async function verifyCorrections(
-  transactions: readonly Transaction[],
+  transactions: readonly ShownTransaction[],
   history: TransactionHistory,
 ): Promise<Verdict<HistoryCode>> {
   const sums = new Map<string, { kwh: bigint; amount: bigint }>()
@@ -75,13 +75,14 @@ function addCorrection(sum: { kwh: bigint; amount: bigint }, { kwh_delta, amount
  * The transactions of a branch: those of the chain below `size` blocks, then those of `blocks`. With `size` that of the
  * chain and no blocks, it is the chain itself.
  */
-export function historyOf(store: ChainStore, size: number, blocks: readonly Block[]): TransactionHistory {
-  const branch = blocks.flatMap(({ transactions }) => transactions)
+export function historyOf(store: ChainStore, size: number, blocks: readonly ShownBlock[]): TransactionHistory {
+  const branch = blocks.flatMap(({ transactions }) => transactions.filter((tx) => tx.kind !== 'redacted'))
   const ids = new Set(branch.map(({ id }) => id))
 
   async function at(place: { readonly height: number; readonly index: number } | undefined) {
     if (place === undefined || place.height >= size) return undefined
-    return (await store.block(place.height))?.transactions[place.index]
+    const found = (await store.block(place.height))?.transactions[place.index]
+    return found?.kind === 'redacted' ? undefined : found
   }
 
   return {

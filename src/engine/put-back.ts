@@ -2,11 +2,12 @@ import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { MarketStore, RestoredTick } from '../ports/market-store.ts'
-import type { Block } from '../protocol/block.ts'
+import { tickIdOf, type ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { Verdict } from '../protocol/errors.ts'
 import { hashHeader } from '../protocol/header.ts'
-import { hashTransaction } from '../protocol/transaction.ts'
+import { unknownId } from '../protocol/redaction.ts'
+import { leafOf } from '../protocol/transaction.ts'
 import type { Chain } from './chain.ts'
 import { sizeOf, stateAfter, verifyBlock } from './chain-state.ts'
 import type { Finalizer } from './finalizer.ts'
@@ -32,13 +33,13 @@ export interface PutBack {
    */
   fromChainStore(): Promise<void>
   /** Puts the next block, which a peer has given, into SQL and then on the chain. Throws as the above. */
-  add(block: Block, from: string): Promise<void>
+  add(block: ShownBlock, from: string): Promise<void>
 }
 
 export function createPutBack(parts: PutBackParts): PutBack {
   const { chain, store, finalizer, clock, logger } = parts
 
-  async function intoSql(block: Block, txHashes: readonly Hash[]): Promise<void> {
+  async function intoSql(block: ShownBlock, txHashes: readonly Hash[]): Promise<void> {
     const { header, signature } = block
     const { height } = header
     const tick = tickOf(block, txHashes)
@@ -83,8 +84,8 @@ export function createPutBack(parts: PutBackParts): PutBack {
 }
 
 /** Gives the hashes of a block's transactions. Throws `corrupt` if it is not valid as the next block. */
-function checked(block: Block, verdict: Verdict, place: string): readonly Hash[] {
-  if (verdict.ok) return block.transactions.map(hashTransaction)
+function checked(block: ShownBlock, verdict: Verdict, place: string): readonly Hash[] {
+  if (verdict.ok) return block.transactions.map(leafOf)
   throw ledgerError('corrupt', { place, expected: 'a valid block', found: `${verdict.code}: ${verdict.reason}` })
 }
 
@@ -108,13 +109,14 @@ async function compareBlock(chain: Chain, store: MarketStore, height: number): P
  * The tick of a block. Its own time is not in the block: the header's stands in for it, which is that of the parent where
  * the tick was late. Throws `corrupt` for a block without transactions, which no tick makes.
  */
-function tickOf({ header, transactions }: Block, tx_hashes: readonly Hash[]): RestoredTick {
+function tickOf({ header, transactions }: ShownBlock, tx_hashes: readonly Hash[]): RestoredTick {
   const [first] = transactions
   const [firstHash] = tx_hashes
   if (first === undefined || firstHash === undefined) {
     throw ledgerError('corrupt', { place: `block ${header.height}`, expected: 'a transaction', found: 'none' })
   }
-  const { tick_id } = first
+  // Where no body is left nothing says which tick it was: it gets a name by which no platform can have called it.
+  const tick_id = tickIdOf(transactions) ?? unknownId(firstHash)
   const common = { tick_id, timestamp: header.timestamp, transactions, tx_hashes }
   // A change of the registry is a tick of its own and is recognised by its hash.
   return first.kind === 'registry' && transactions.length === 1

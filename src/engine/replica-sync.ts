@@ -76,10 +76,10 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
     return refused(peer, 'conflicts_with_final', reason)
   }
 
-  async function takeBlock(peer: string, sealed: SealedHeader): Promise<void> {
+  async function takeBlock(peer: string, sealed: SealedHeader, finalHeight: number): Promise<void> {
     const hash = hashHeader(sealed.header)
     if (await replica.knows(hash)) return
-    const block = (await store.besideChain(hash)) ?? (await fetchBlock(requests, peer, sealed, sign))
+    const block = (await store.besideChain(hash)) ?? (await fetchBlock(requests, peer, sealed, sign, finalHeight))
     const accepted = await replica.accept(block)
     if (typeof accepted === 'object') throw refused(peer, accepted.refused, accepted.reason)
     if (accepted === 'unknown_parent')
@@ -115,7 +115,7 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
       const headers = await askForHeaders(peer, from, Math.min(MAX_HEADERS_PER_REQUEST, tip.height - from + 1))
       if (headers.length === 0)
         throw refused(peer, 'wrong_height', `no header of height ${from}, its tip is ${tip.height}`)
-      for (const sealed of headers) await takeBlock(peer, sealed)
+      for (const sealed of headers) await takeBlock(peer, sealed, final_height ?? -1)
       from += headers.length
       if (from > tip.height)
         logger.info({ peer, from: first, to: tip.height }, `${from - first} blocks taken from ${peer}`)

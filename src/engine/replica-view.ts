@@ -1,5 +1,6 @@
 import { ledgerError } from '../ports/errors.ts'
 import type { Logger } from '../ports/logger.ts'
+import type { BodyRedaction } from '../ports/retention.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { BlockPoint } from '../protocol/finality.ts'
 import { hashHeader } from '../protocol/header.ts'
@@ -15,11 +16,13 @@ export interface ReplicaViewParts {
   readonly logger: Logger
   /** Registry transactions whose change of the policy, an authority or a validator the operator has allowed, by id. */
   readonly allowedChanges: readonly string[] | 'all'
+  readonly store: Pick<BodyRedaction, 'redactions'>
 }
 
 /**
  * What a validator knows of the chains that an ack of `header` is about, all of one moment. Throws `not_ready` if `header` has
- * left the chain.
+ * left the chain, and if the ack would count for a block that is not final and of which a body is missing here: nobody can have
+ * checked it.
  */
 export function replicaAckView(
   parts: ReplicaViewParts,
@@ -36,6 +39,11 @@ async function ackView(parts: ReplicaViewParts, header: BlockPoint, lastAck: Blo
     throw ledgerError('not_ready', { reason: `another branch has become the chain, without block ${header.height}` })
   }
   const height = finalizer.finalHeight
+  const [unchecked] = await parts.store.redactions(height + 1)
+  if (unchecked !== undefined && unchecked.height <= header.height) {
+    const reason = `block ${unchecked.height} is not final, and nobody shows its transaction ${unchecked.tx_hash}`
+    throw ledgerError('not_ready', { reason })
+  }
   const finalHash = await chain.hashAt(height)
   const lastFinal = finalHash === undefined ? null : { hash: finalHash, height }
   const points = [header, lastAck, lastFinal].filter((point) => point !== null)
@@ -59,7 +67,7 @@ async function firstUnallowedChange(
   if (allowedChanges === 'all') return null
   for (const height of chain.guardedHeights(finalHeight, header.height)) {
     const { header: changed, transactions } = await chain.blockAt(height)
-    const ids = transactions.map(({ id }) => id)
+    const ids = transactions.flatMap((tx) => (tx.kind === 'redacted' ? [] : [tx.id]))
     if (ids.every((id) => allowedChanges.includes(id))) continue
     logger.warn({ height, ids }, `block ${height} changes who decides: allow it with --allow-changes ${ids.join(' ')}`)
     return { hash: hashHeader(changed), height }

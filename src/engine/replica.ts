@@ -2,13 +2,13 @@ import type { ChainStore } from '../ports/chain-store.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { FinalityStore } from '../ports/finality-store.ts'
 import type { Logger } from '../ports/logger.ts'
-import type { Block } from '../protocol/block.ts'
+import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { firstFailure, invalid, VALID, type Verdict } from '../protocol/errors.ts'
 import { newFinalHeight, type BlockPoint, type ChainView } from '../protocol/finality.ts'
 import { chooseFork, forkWeight, type Candidate } from '../protocol/fork-choice.ts'
 import { hashHeader, verifyNotFromFuture, type SealedHeader } from '../protocol/header.ts'
-import { hashTransaction } from '../protocol/transaction.ts'
+import { leafOf } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
 import { isGuarded, registryBefore, registryOf, sizeOf, verifyBlock, type ChainState } from './chain-state.ts'
 import type { EvidencePool } from './evidence-pool.ts'
@@ -98,7 +98,7 @@ export class Replica {
   }
 
   /** Checks a block and takes it into the chain or beside it; then the chain is chosen anew. */
-  accept(block: Block): Promise<Accepted> {
+  accept(block: ShownBlock): Promise<Accepted> {
     return this.#lane(() => this.#accept(block))
   }
 
@@ -106,7 +106,7 @@ export class Replica {
   recall(hash: Hash): Promise<void> {
     const { store, finalizer } = this.#parts
     return this.#lane(async () => {
-      const blocks: Block[] = []
+      const blocks: ShownBlock[] = []
       for (let block = await store.besideChain(hash); block !== undefined;) {
         if (block.header.height <= finalizer.finalHeight) return
         blocks.unshift(block)
@@ -129,7 +129,7 @@ export class Replica {
     await reportDoubleSeal(this.#parts.chain, this.#parts.evidence, sealed, beside)
   }
 
-  async #accept(block: Block): Promise<Accepted> {
+  async #accept(block: ShownBlock): Promise<Accepted> {
     const { chain, store, votes, finalizer, logger, onTip } = this.#parts
     const { header } = block
     const hash = hashHeader(header)
@@ -141,13 +141,16 @@ export class Replica {
     await this.watch(block)
     if (place.isTip) {
       const { finalHeight } = finalizer
-      const tip = await chain.append(block, block.transactions.map(hashTransaction))
+      const tip = await chain.append(block, block.transactions.map(leafOf))
       // Votes came before their block if this node knew it beside an earlier chain.
       await finalizer.count(await votes.votesOf(hash))
       await finalizer.evaluate()
       onTip(tip)
       if (this.#forks.size > 0 && finalizer.finalHeight > finalHeight) await this.#choose()
       return 'on_chain'
+    }
+    if (block.transactions.some(({ kind }) => kind === 'redacted')) {
+      return { refused: 'redacted', reason: 'only what is on the chain, and final, is redacted' }
     }
     if (place.baseHeight < finalizer.finalHeight) {
       await store.putBeside(block, hash)
@@ -174,7 +177,7 @@ export class Replica {
     return { isTip: size === chain.size, baseHeight: parentHeight, state: await chain.stateAt(size), branch: [] }
   }
 
-  async #verify(block: Block, { baseHeight, state, branch }: Place): Promise<Verdict> {
+  async #verify(block: ShownBlock, { baseHeight, state, branch }: Place): Promise<Verdict> {
     const { chain, store, clock } = this.#parts
     const verdict = firstFailure<string>(
       () => (sizeOf(state) === block.header.height ? VALID : invalid('wrong_height', 'the parent has another height')),
@@ -236,7 +239,7 @@ export class Replica {
       // Acks that came while branches were weighed may have made more of the chain final.
       if (finalizer.finalHeight > baseHeight) return undefined
       await chain.rewind(baseHeight + 1)
-      for (const body of bodies) await chain.append(body, body.transactions.map(hashTransaction))
+      for (const body of bodies) await chain.append(body, body.transactions.map(leafOf))
       return chain.tip
     })
     if (tip === undefined) return

@@ -73,19 +73,24 @@ export function createRestorer(parts: RestorerParts): Restorer {
   }
 
   /** Fetches from a peer what follows this tip, block by block, until the peer has no more. */
-  async function fetchFrom(peer: string): Promise<void> {
+  async function fetchFrom(peer: string, finalHeight: number): Promise<void> {
     const sign = await signerFor(peer)
     for (;;) {
       const headers = await headersFrom(peer, chain.size, HEADERS_AT_ONCE)
       for (const sealed of headers) {
         if (isStopped()) return
-        await fetchNext(peer, sealed, sign)
+        await fetchNext(peer, sealed, sign, finalHeight)
       }
       if (headers.length === 0) return
     }
   }
 
-  async function fetchNext(peer: string, sealed: SealedHeader, sign: CredentialSigner): Promise<void> {
+  async function fetchNext(
+    peer: string,
+    sealed: SealedHeader,
+    sign: CredentialSigner,
+    finalHeight: number,
+  ): Promise<void> {
     const { height, tx_count } = sealed.header
     const link = verifyHeaderLink(sealed.header, chain.tip, chain.genesis, chain.chainId)
     if (!link.ok) throw refused(peer, link.code, `block ${height}: ${link.reason}`)
@@ -94,7 +99,7 @@ export function createRestorer(parts: RestorerParts): Restorer {
       throw refused(peer, 'bad_seal', `block ${height} is not sealed by an authority of this chain`)
     }
     await peerHeaders.consider(sealed, peer)
-    const block = await fetchBlock(requests, peer, sealed, sign)
+    const block = await fetchBlock(requests, peer, sealed, sign, finalHeight)
     if (isStopped()) return
     await runner.restore(block, peer)
     hasNews = true
@@ -124,7 +129,7 @@ export function createRestorer(parts: RestorerParts): Restorer {
       await compare(peer, status)
       onTold()
       if (mode !== 'light' && chain_id === chain.chainId && tip !== null && tip.height >= chain.size) {
-        await fetching(() => fetchFrom(peer))
+        await fetching(() => fetchFrom(peer, status.final_height ?? -1))
       }
     } catch (error) {
       noteFailure(peer, error)

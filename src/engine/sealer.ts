@@ -6,7 +6,7 @@ import type { Leadership } from '../ports/leadership.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { BlockRow, MarketStore } from '../ports/market-store.ts'
 import type { Miner } from '../ports/miner.ts'
-import { assembleHeader, sealerOf, type Block, type CommittedTick } from '../protocol/block.ts'
+import { assembleHeader, sealerOf, type ShownBlock, type CommittedTick } from '../protocol/block.ts'
 import type { Hash, Hex } from '../protocol/bytes.ts'
 import { canonicalBytes } from '../protocol/canonical-json.ts'
 import { hashHeader, sealHeader, type SealedHeader } from '../protocol/header.ts'
@@ -74,7 +74,7 @@ export interface Sealer {
    */
   checkAllowed(): void
   /** Puts a block on top that was sealed before, unless it is there. Throws as `PutBack.add`. */
-  restore(block: Block, from: string): Promise<void>
+  restore(block: ShownBlock, from: string): Promise<void>
   /** Seals the oldest unsealed tick; `undefined` if there is none. */
   proposeNext(): Promise<{ readonly tick: CommittedTick; readonly tip: Tip } | undefined>
 }

@@ -2,6 +2,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Leadership } from '../ports/leadership.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Chain } from './chain.ts'
+import type { AuthorityRedactor } from './redactor.ts'
 import type { SealGuard } from './seal-guard.ts'
 import type { SharedFinality } from './shared-finality.ts'
 import type { TickRunner } from './tick-runner.ts'
@@ -14,6 +15,7 @@ export interface SuccessionParts {
   readonly finality: SharedFinality
   /** Reads again what enrolments have said about whose device a voter is. */
   readonly readUsers: () => Promise<void>
+  readonly redactor: Pick<AuthorityRedactor, 'keepUp'>
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -55,6 +57,7 @@ export function createSuccession(parts: SuccessionParts): Succession {
       await parts.readUsers()
       registryRoot = chain.registry.root
     }
+    await parts.redactor.keepUp()
   }
 
   async function lookSafely(): Promise<void> {

@@ -5,7 +5,7 @@ import { ledgerError } from '../ports/errors.ts'
 import type { PlatformTick, TickAnswer, TickOutcome } from '../ports/ledger.ts'
 import type { Leadership } from '../ports/leadership.ts'
 import type { MarketStore, OpenOrder, StoredTick, TickCommit } from '../ports/market-store.ts'
-import type { Block } from '../protocol/block.ts'
+import type { CommittedTick, ShownBlock } from '../protocol/block.ts'
 import { bytesToHex } from '../protocol/bytes.ts'
 import { parseQuantity } from '../protocol/decimal.ts'
 import { isSolarError } from '../protocol/errors.ts'
@@ -40,7 +40,7 @@ export interface TickRunner {
   /** Makes good what a crash left, or the leader before; afterwards ticks are taken. Does nothing while another one leads. */
   recover(): Promise<void>
   /** Puts a block on top that was sealed before; see `Sealer.restore`. */
-  restore(block: Block, from: string): Promise<void>
+  restore(block: ShownBlock, from: string): Promise<void>
   /** An outside engine's tick. Throws `tick_conflict`, `duplicate_transaction`, `bad_transaction`, ... */
   accept(tick: PlatformTick): Promise<TickAnswer>
   /** The built-in market's tick. */
@@ -76,7 +76,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     await store.commitTick(tick)
     const tip = tick.transactions.length === 0 ? null : await sealer.seal(tick, tick.tx_hashes)
     uncertain = false
-    return answerOf(tick, tip)
+    return answerOf({ ...tick, tx_ids: idsOf(tick) }, tip)
   }
 
   async function known(tickId: string): Promise<StoredTick | undefined> {
@@ -226,7 +226,11 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
         uncertain = true
         const sealed = await sealer.proposeNext()
         return (
-          sealed && answerOf({ ...sealed.tick, tx_hashes: sealed.tick.transactions.map(hashTransaction) }, sealed.tip)
+          sealed &&
+          answerOf(
+            { ...sealed.tick, tx_ids: idsOf(sealed.tick), tx_hashes: sealed.tick.transactions.map(hashTransaction) },
+            sealed.tip,
+          )
         )
       }),
     idle: () => lane(() => Promise.resolve()),
@@ -269,7 +273,9 @@ function toBookOrder(order: OpenOrder): BookOrder {
   }
 }
 
-type Answerable = Pick<StoredTick, 'tick_id' | 'transactions' | 'tx_hashes'>
+const idsOf = ({ transactions }: CommittedTick): readonly string[] => transactions.map(({ id }) => id)
+
+type Answerable = Pick<StoredTick, 'tick_id' | 'tx_ids' | 'tx_hashes'>
 
 function answerOf(tick: Answerable, sealed: Tip | StoredTick['block']): TickAnswer {
   const header = sealed?.sealed.header
@@ -280,9 +286,6 @@ function answerOf(tick: Answerable, sealed: Tip | StoredTick['block']): TickAnsw
     block_hash: hash,
     header_hash: hash,
     merkle_root: header?.merkle_root ?? null,
-    transactions: tick.transactions.map((tx, index) => ({
-      id: tx.id,
-      tx_hash: tick.tx_hashes[index] ?? hashTransaction(tx),
-    })),
+    transactions: tick.tx_ids.map((id, index) => ({ id, tx_hash: tick.tx_hashes[index] ?? '' })),
   }
 }

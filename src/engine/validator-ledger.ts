@@ -1,5 +1,5 @@
 import type { ChainLedger } from '../ports/ledger.ts'
-import type { Block } from '../protocol/block.ts'
+import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { REQUEST_VALIDITY_MS } from '../protocol/limits.ts'
 import { chainQueries, registryQueries } from './chain-queries.ts'
@@ -18,7 +18,7 @@ export interface ValidatorLedgerParts {
   readonly finalizer: Finalizer
   readonly evidence: EvidencePool
   readonly events: EventHub
-  readonly beside: (hash: Hash) => Promise<Block | undefined>
+  readonly beside: (hash: Hash) => Promise<ShownBlock | undefined>
   readonly finalizedAt: (height: number) => Promise<number | null>
 }
 

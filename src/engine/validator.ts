@@ -5,6 +5,7 @@ import type { Gossip, GossipVerdict } from '../ports/gossip.ts'
 import type { LedgerEvent } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
+import type { BodyRedaction } from '../ports/retention.ts'
 import type { VoterStore } from '../ports/voter-store.ts'
 import { isSolarError, VALID } from '../protocol/errors.ts'
 import { hashHeader, verifySeal, type SealedHeader } from '../protocol/header.ts'
@@ -27,7 +28,7 @@ import { createVoter } from './voter.ts'
 
 export interface ValidatorParts {
   readonly chain: Chain
-  readonly store: ChainStore
+  readonly store: ChainStore & Pick<BodyRedaction, 'redactions'>
   readonly finalityStore: FinalityStore
   readonly voterStore: VoterStore
   readonly finalizer: Finalizer

@@ -15,6 +15,8 @@ export interface Metrics {
   /** How long a Merkle proof took to make, over HTTP or libp2p. */
   recordProof(seconds: number): void
   recordRequest(method: string, route: string, status: number, seconds: number): void
+  /** Blocks whose bodies are in archive files. */
+  setArchived(blocks: number): void
   /** Asks for the number of connected peers whenever metrics are read. */
   watchPeers(count: () => number): void
   /** Asks for the rows of the outbox that wait and are parked whenever metrics are read. */
@@ -93,6 +95,7 @@ export function createMetrics(): Metrics {
   const outboxRows = counter('solar_outbox_rows_total', 'Rows of the outbox taken since start', ['outcome'])
   const tip = gauge('solar_height', 'Height of the tip; -1 on an empty chain')
   const final = gauge('solar_final_height', 'Height of the last final block; -1 before the first')
+  const archived = gauge('solar_archived_blocks', 'Blocks whose bodies are in archive files')
   const proofs = histogram('solar_proof_duration_seconds', 'Making a Merkle proof', FAST_SECONDS)
   const finality = histogram('solar_finalization_seconds', 'From a header to its finality', SLOW_SECONDS)
   const requests = histogram('solar_http_request_duration_seconds', 'HTTP requests', FAST_SECONDS, [
@@ -143,6 +146,7 @@ export function createMetrics(): Metrics {
       reach(height ?? -1)
       reachFinal(finalHeight ?? -1)
     },
+    setArchived: (count) => archived.set(count),
     recordTick: (outcome) => ticks.inc({ outcome }),
     recordProof: (seconds) => proofs.observe(seconds),
     recordRequest: (method, route, status, seconds) => requests.observe({ method, route, status }, seconds),

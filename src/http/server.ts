@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Clock } from '../ports/clock.ts'
 import type { ChainLedger, Ledger } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
+import type { Redactor } from '../ports/retention.ts'
 import type { Witness } from '../ports/witness.ts'
 import type { TokenTable } from './access.ts'
 import { createApp } from './app.ts'
@@ -19,6 +20,7 @@ import { evidenceCalls } from './routes/evidence.ts'
 import { eventCalls } from './routes/events.ts'
 import { leaderCall, operationCalls, type NodeInfo, type Readiness } from './routes/operations.ts'
 import { orderCalls } from './routes/orders.ts'
+import { redactionCalls } from './routes/redactions.ts'
 import { registryCall, registryCalls } from './routes/registry.ts'
 import type { RateLimits } from './rate-limits.ts'
 import { tickCalls } from './routes/ticks.ts'
@@ -26,6 +28,7 @@ import { receiptCall, transactionCalls } from './routes/transactions.ts'
 import { witnessCalls } from './routes/witness.ts'
 
 interface ServerParts {
+  readonly redactor: Redactor
   /** The answer of `GET /node`. */
   readonly node: () => NodeInfo
   readonly readiness: () => Readiness
@@ -86,7 +89,7 @@ async function serve(
   const { ledger, clock } = parts
   const { app, limits, addCalls } = await createApp({ ...parts, devices: ledger }, options.rateLimitPerSecond)
   const events = createEventStream(ledger, clock)
-  const calls = [...callsOf(limits), ...eventCalls(events), ...operationCalls(parts)]
+  const calls = [...callsOf(limits), ...redactionCalls(parts.redactor), ...eventCalls(events), ...operationCalls(parts)]
   addCalls(calls)
   await addDocs(app, calls, parts.node().version)
   if (options.webRoot !== undefined) await app.register(fastifyStatic, { root: options.webRoot, dotfiles: 'ignore' })

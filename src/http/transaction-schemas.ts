@@ -4,7 +4,15 @@ import {
   type RegistryAction,
 } from '../protocol/registry-transaction.ts'
 import { isJsonObject, refuse, type Shape } from '../protocol/shape.ts'
-import { transactionShape, type Correction, type Trade, type Transaction } from '../protocol/transaction.ts'
+import {
+  shownTransactionShape,
+  transactionShape,
+  type Correction,
+  type Redacted,
+  type ShownTransaction,
+  type Trade,
+  type Transaction,
+} from '../protocol/transaction.ts'
 import { arrayOf, documented, named, nullableOf, objectOf, type JsonSchema, type Schema } from './schema.ts'
 import {
   constant,
@@ -85,10 +93,21 @@ export const transaction: Schema<Transaction> = named(
   ),
 )
 
+const redacted: Schema<Redacted> = objectOf({ kind: constant('redacted'), tx_hash: hash })
+/** A transaction, or what is left of it. */
+export const shownTransaction: Schema<ShownTransaction> = named(
+  'ShownTransaction',
+  documented<ShownTransaction>(
+    shownTransactionShape,
+    { oneOf: [transaction.json, redacted.json] },
+    transaction.example,
+  ),
+)
+
 /** The whole block with its name. */
 export const block = named(
   'Block',
-  objectOf({ block_hash: hash, header, signature, transactions: arrayOf(transaction) }),
+  objectOf({ block_hash: hash, header, signature, transactions: arrayOf(shownTransaction) }),
 )
 
 /** Checked, and left as it came: the tick is the node's to add. */

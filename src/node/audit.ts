@@ -1,6 +1,6 @@
 import type { DatabaseConfig } from '../config/types.ts'
 import { auditStores, type AuditReport } from '../engine/audit.ts'
-import { openChainStore } from '../storage/level/chain-store.ts'
+import { openChainFiles } from './chain-files.ts'
 import type { OnProgress } from './progress.ts'
 import { withStoppedStores } from './stopped-stores.ts'
 
@@ -13,7 +13,7 @@ export async function auditDirectory(
   onProgress: OnProgress,
 ): Promise<AuditReport> {
   return await withStoppedStores('audit', data, database, async ({ directory, genesis, store }) => {
-    const chainStore = await openChainStore(directory.file('level'))
+    const chainStore = await openChainFiles(directory)
     try {
       return await auditStores({ genesis, store, chainStore, onProgress })
     } finally {

@@ -10,6 +10,7 @@ import { fullSignerBefore } from '../engine/full-node-evidence.ts'
 import { serveFullNodePeers } from '../engine/full-node-peers.ts'
 import { createPeerHeaders } from '../engine/peer-headers.ts'
 import { createPutBack } from '../engine/put-back.ts'
+import { createAuthorityRedactor, type AuthorityRedactor } from '../engine/redactor.ts'
 import { createRestorer, type Restorer } from '../engine/restorer.ts'
 import { createSealGuard, type SealGuard } from '../engine/seal-guard.ts'
 import { createSealer } from '../engine/sealer.ts'
@@ -50,6 +51,7 @@ export interface AuthorityEngine {
   readonly runner: TickRunner
   readonly checkpoints: Checkpoints
   readonly ledger: Ledger
+  readonly redactor: AuthorityRedactor
   readonly restorer: Restorer
   readonly leadership: Leadership
   /** On a database that other authorities share: who leads, and what comes of it. */
@@ -64,7 +66,7 @@ export async function assembleAuthority(
   config: AuthorityConfig,
   parts: AuthorityEngineParts,
 ): Promise<AuthorityEngine> {
-  const { files, store, chain, highWater, network, gossip, miner, clock, randomBytes, logger, onTick } = parts
+  const { files, store, chain, level, highWater, network, gossip, miner, clock, randomBytes, logger, onTick } = parts
   const { chainId } = files
   const { keyOf } = files.authorityKeys
   const events = createEventHub(logger)
@@ -118,8 +120,9 @@ export async function assembleAuthority(
     },
   })
   const readUsers = async () => (await store.users()).forEach((user, voter) => users.set(voter, user))
-  const standby = lead && { lead, succession: createSuccession({ ...sealing, runner, finality, readUsers }) }
-  return { events, finalizer, guard, runner, checkpoints, ledger, restorer, leadership, standby }
+  const redactor = createAuthorityRedactor({ store, blocks: level, leadership, clock, logger })
+  const standby = lead && { lead, succession: createSuccession({ ...sealing, runner, finality, readUsers, redactor }) }
+  return { events, finalizer, guard, runner, checkpoints, ledger, redactor, restorer, leadership, standby }
 }
 
 const bandOf = ({ priceBand }: AuthorityConfig) =>

@@ -6,7 +6,8 @@ import type { Clock, RandomBytes } from '../ports/clock.ts'
 import type { HighWater } from '../ports/high-water.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
-import { openChainStore } from '../storage/level/chain-store.ts'
+import type { LevelChainStore } from '../storage/level/chain-store.ts'
+import { openChainFiles } from './chain-files.ts'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { openMarketStore } from './market-store.ts'
 import { ensureAuthorityFiles, type AuthorityFiles } from './node-files.ts'
@@ -30,6 +31,8 @@ export interface AuthorityStores {
   /** The source of record. */
   readonly store: MarketStore
   readonly chain: Chain
+  /** What `chain` is over. */
+  readonly level: LevelChainStore
   readonly highWater: HighWater
   /** Watches both stores. */
   readonly storeWatch: StoreWatch
@@ -56,10 +59,10 @@ export async function openAuthorityStores(
   await sql.bindChain(files.chainId)
   const storeWatch = createStoreWatch(clock, logger)
   const store = storeWatch.watched(wrapMarketStore?.(sql) ?? sql)
-  const level = await openChainStore(directory.file('level'))
+  const level = await openChainFiles(directory)
   shutdown.opened('LevelDB', () => level.close())
   const chain = await Chain.open(files.genesis, storeWatch.watched(wrapChainStore?.(level) ?? level))
   const highWater = await openHighWaterFile(directory.file('highWater'))
   shutdown.opened('high-water file', () => highWater.close())
-  return { directory, files, store, chain, highWater, storeWatch }
+  return { directory, files, store, chain, level, highWater, storeWatch }
 }

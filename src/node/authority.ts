@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { AuthorityConfig } from '../config/types.ts'
+import { startArchiver } from '../engine/archiver.ts'
 import type { Chain } from '../engine/chain.ts'
 import { whileLeading } from '../engine/leading.ts'
 import { createOutboxReader } from '../engine/outbox.ts'
@@ -105,8 +106,10 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     await network.start()
     shutdown.opened('network', () => network.stop())
     await recover(running)
+    await engine.redactor.keepUp()
     watchStores(running)
     measure(running)
+    archiveOldBodies(running)
     const httpUrl = await serveHttp(running)
     startTimer(running)
     startOutbox(running)
@@ -163,9 +166,18 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     events.subscribe((event) => metrics.recordEvent(event, clock.now()))
   }
 
+  function archiveOldBodies({ chain, level, finalizer, metrics }: Running): void {
+    const onArchived = (blocks: number) => metrics.setArchived(blocks)
+    onArchived(level.archivedSize())
+    if (config.archiveAfterMs === 'off') return
+    const aging = { afterMs: config.archiveAfterMs, onArchived }
+    const archiver = startArchiver({ chain, archive: level, finalizer, clock, logger, ...aging })
+    shutdown.opened('archiver', () => archiver.stop())
+  }
+
   /** Gives its address; null if HTTP is off. */
   async function serveHttp(running: Running): Promise<string | null> {
-    const { files, network, ledger, metrics, guard, storeWatch, leadership, standby } = running
+    const { files, network, ledger, redactor, metrics, guard, storeWatch, leadership, standby } = running
     const node = () => ({
       mode: 'authority' as const,
       chain_id: files.chainId,
@@ -179,7 +191,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     })
     const http = await startHttp(config, (address) =>
       createHttpServer(
-        { ledger, node, readiness, tokens: files.tokens.hashes, metrics, clock, logger },
+        { ledger, redactor, node, readiness, tokens: files.tokens.hashes, metrics, clock, logger },
         { ...address, rateLimitPerSecond: config.rateLimitPerSecond, webRoot: webRoot() },
       ),
     )

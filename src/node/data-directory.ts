@@ -5,7 +5,7 @@ import { nodeError } from './errors.ts'
 import { settleLevelFolders } from './level-folders.ts'
 import { takeProcessLock, type ProcessLock } from './process-lock.ts'
 
-/** What lies in a data directory. LevelDB has `level/` to itself. */
+/** What lies in a data directory. LevelDB has `level/` to itself, `archive/` the bodies of blocks that were moved out of it. */
 export const DATA_FILES = {
   authorityKey: 'authority.key',
   validatorKey: 'validator.key',
@@ -15,6 +15,7 @@ export const DATA_FILES = {
   tokens: 'tokens.json',
   tokenHashes: 'token-hashes.json',
   level: 'level',
+  archive: 'archive',
   highWater: 'high-water',
 } as const
 

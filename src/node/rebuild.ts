@@ -9,6 +9,7 @@ import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { hashHeader, verifySeal } from '../protocol/header.ts'
 import { openChainStore } from '../storage/level/chain-store.ts'
+import { openChainFiles } from './chain-files.ts'
 import { DATA_FILES, type DataDirectory } from './data-directory.ts'
 import { nodeError } from './errors.ts'
 import { buildingFolder, isThere, takeRebuilt } from './level-folders.ts'
@@ -35,6 +36,7 @@ export async function rebuildDirectory(
     await refuseLoss(stores)
     const report = await build(stores, onProgress)
     await takeRebuilt(stores.directory.file('level'))
+    await removeOldArchive(stores.directory)
     return report
   })
 }
@@ -48,6 +50,15 @@ async function refuseWithoutSql(directory: string): Promise<void> {
       `and ${DATA_FILES.level}/ as long as it can be read, as the votes of this node are in it`
     throw nodeError('data_directory_unusable', { directory, reason })
   }
+}
+
+/**
+ * The new LevelDB has every body itself. Opened with the archive of the old one it removes the files whose bodies it has, as the
+ * next start would after a crash before this.
+ */
+async function removeOldArchive(directory: DataDirectory): Promise<void> {
+  const level = await openChainFiles(directory)
+  await level.close()
 }
 
 /** SQL may be an older backup: then blocks that only LevelDB has are not to be thrown away. */
@@ -77,7 +88,7 @@ interface OldLevel {
   readonly tip: StoredHeader | undefined
 }
 
-/** `undefined` if it cannot be read: that is what a rebuild is for. */
+/** Without its archive, as no body is asked for. `undefined` if it cannot be read: that is what a rebuild is for. */
 async function lookInto(directory: DataDirectory): Promise<OldLevel | undefined> {
   try {
     const old = await openChainStore(directory.file('level'))

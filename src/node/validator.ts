@@ -1,4 +1,5 @@
 import type { ValidatorConfig } from '../config/types.ts'
+import { startArchiver } from '../engine/archiver.ts'
 import { Chain } from '../engine/chain.ts'
 import { createCredentialSigner } from '../engine/block-fetcher.ts'
 import { openEvidencePool } from '../engine/evidence-pool.ts'
@@ -9,22 +10,23 @@ import { serveFullNodePeers } from '../engine/full-node-peers.ts'
 import { askForOwnId } from '../engine/identity.ts'
 import { findGenesis } from '../engine/join-chain.ts'
 import { createValidatorLedger } from '../engine/validator-ledger.ts'
+import { createReplicaRedactor } from '../engine/redactor.ts'
 import { createValidator } from '../engine/validator.ts'
 import { createWitness } from '../engine/witness.ts'
 import { roleOfToken } from '../http/access.ts'
 import { createMetrics } from '../http/metrics.ts'
-import { createValidatorHttpServer } from '../http/server.ts'
+import { createValidatorHttpServer, type ValidatorHttpParts } from '../http/server.ts'
 import { createNodeNetwork } from '../network/node-network.ts'
 import type { PeerNetwork } from '../network/peer-network.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import type { ChainLedger } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
-import type { Witness } from '../ports/witness.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { cosignerName } from '../protocol/checkpoint.ts'
 import { formatVerifierKey } from '../protocol/note.ts'
 import type { Genesis } from '../protocol/genesis.ts'
-import { openReplicaStore, type ReplicaStore } from '../storage/level/replica-store.ts'
+import type { ReplicaStore } from '../storage/level/replica-store.ts'
+import { openReplicaFiles } from './chain-files.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
 import { openDataDirectory } from './data-directory.ts'
 import { logLedgerEvent } from './event-log.ts'
@@ -189,7 +191,17 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     shutdown.opened('network', () => peers.stop())
     validator.start()
     await finalizer.evaluate()
-    const httpUrl = await serveHttp(ledger, witness, peers, finalizer.finalHeight, chain, files)
+    const metrics = createMetrics()
+    metrics.setHeights(chain.tip?.header.height ?? null, finalizer.finalHeight < 0 ? null : finalizer.finalHeight)
+    const onArchived = (blocks: number) => metrics.setArchived(blocks)
+    onArchived(store.chain.archivedSize())
+    if (config.archiveAfterMs !== 'off') {
+      const aging = { afterMs: config.archiveAfterMs, onArchived }
+      const archiver = startArchiver({ chain, archive: store.chain, finalizer, clock, logger, ...aging })
+      shutdown.opened('archiver', () => archiver.stop())
+    }
+    const redactor = createReplicaRedactor({ chain, blocks: store.chain, finalizer, clock, logger })
+    const httpUrl = await serveHttp({ ledger, redactor, witness, metrics }, peers, chain, files)
     const id = registeredId()
     const verifierKey =
       id === undefined
@@ -203,15 +215,12 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
   }
 
   async function serveHttp(
-    ledger: ChainLedger,
-    witness: Witness,
+    parts: Pick<ValidatorHttpParts, 'ledger' | 'redactor' | 'witness' | 'metrics'>,
     peers: PeerNetwork,
-    finalHeight: number,
     chain: Chain,
     files: ValidatorFiles,
   ): Promise<string | null> {
-    const metrics = createMetrics()
-    metrics.setHeights(chain.tip?.header.height ?? null, finalHeight < 0 ? null : finalHeight)
+    const { ledger, metrics } = parts
     metrics.watchPeers(() => peers.requests.peers().length)
     ledger.subscribe((event) => metrics.recordEvent(event, clock.now()))
     const node = () => ({
@@ -224,7 +233,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     const readiness = () => ({ role: 'validator' as const, reasons: [] })
     const http = await startHttp(config, (address) =>
       createValidatorHttpServer(
-        { ledger, witness, node, readiness, tokens: files.tokens.hashes, metrics, clock, logger },
+        { ...parts, node, readiness, tokens: files.tokens.hashes, clock, logger },
         { ...address, rateLimitPerSecond: config.rateLimitPerSecond },
       ),
     )
@@ -260,7 +269,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     const directory = await openDataDirectory(config.dataDirectory)
     shutdown.opened('data directory', () => directory.close())
     const files = await ensureValidatorFiles(directory, config, { randomBytes })
-    const store = await openReplicaStore(directory.file('level'))
+    const store = await openReplicaFiles(directory)
     shutdown.opened('LevelDB', () => store.close())
     joinInBackground(store, files)
     return { dataDirectory: directory.path, publicKey: files.validatorKey.publicKey }

@@ -1,4 +1,4 @@
-import type { Block } from '../protocol/block.ts'
+import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { SealedHeader } from '../protocol/header.ts'
 import type { Subtree } from '../protocol/history.ts'
@@ -14,7 +14,7 @@ export interface ChainStore {
    * Appends the block of height `size()`. In one batch: the block, its index entries and the history nodes that its
    * header completes. Throws `corrupt` if the height is not the next.
    */
-  append(block: Block, hash: Hash, txHashes: readonly Hash[]): Promise<void>
+  append(block: ShownBlock, hash: Hash, txHashes: readonly Hash[]): Promise<void>
   /** Sealed headers of [from, from + count), ascending; fewer at the end. */
   headers(from: number, count: number): Promise<readonly StoredHeader[]>
   /** Heights of the blocks that hold registry transactions, ascending. */
@@ -22,9 +22,9 @@ export interface ChainStore {
   heightOf(blockHash: Hash): Promise<number | undefined>
   /** The heights of the blocks with these hashes, in the order asked for. */
   heightsOf(blockHashes: readonly Hash[]): Promise<readonly (number | undefined)[]>
-  block(height: number): Promise<Block | undefined>
+  block(height: number): Promise<ShownBlock | undefined>
   /** Blocks of [from, from + count), ascending; fewer at the end. Who asks keeps the range to what fits into memory. */
-  blocks(from: number, count: number): Promise<readonly Block[]>
+  blocks(from: number, count: number): Promise<readonly ShownBlock[]>
   /** Where a transaction is, by id or by hash. */
   locate(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<TransactionLocation | undefined>
   /** Where the transactions with these ids are, in the order asked for. */
@@ -43,9 +43,9 @@ export interface ChainStore {
    */
   rewind(size: number): Promise<void>
   /** Keeps a block that is valid and not on the chain; the same again changes nothing. */
-  putBeside(block: Block, hash: Hash): Promise<void>
+  putBeside(block: ShownBlock, hash: Hash): Promise<void>
   /** A block that is kept beside the chain. */
-  besideChain(hash: Hash): Promise<Block | undefined>
+  besideChain(hash: Hash): Promise<ShownBlock | undefined>
   /** Nodes of complete subtrees of the history tree, in the order asked for. Throws `out_of_range`. */
   historyNodes(subtrees: readonly Subtree[]): Promise<readonly Hash[]>
   close(): Promise<void>

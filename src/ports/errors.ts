@@ -43,8 +43,12 @@ const ledgerErrors = {
   fenced: (f: { height: number; tick_id: string; sealed: string }) =>
     `height ${f.height} (tick ${f.tick_id}) is sealed already by header ${f.sealed}`,
   /** A store failed; `retryable` says whether trying again can help. */
-  store_failed: (f: { store: 'sql' | 'level' | 'high-water'; operation: string; retryable: boolean; reason: string }) =>
-    `${f.store} ${f.operation} failed${f.retryable ? ', try again' : ''}: ${f.reason}`,
+  store_failed: (f: {
+    store: 'sql' | 'level' | 'archive' | 'high-water'
+    operation: string
+    retryable: boolean
+    reason: string
+  }) => `${f.store} ${f.operation} failed${f.retryable ? ', try again' : ''}: ${f.reason}`,
   /** What the store holds cannot be right: names the place, the expected and the found value. */
   corrupt: (f: { place: string; expected: string; found: string }) =>
     `${f.place}: expected ${f.expected}, found ${f.found}`,

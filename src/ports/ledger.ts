@@ -1,4 +1,4 @@
-import type { Block } from '../protocol/block.ts'
+import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { Evidence } from '../protocol/evidence.ts'
 import type { Genesis } from '../protocol/genesis.ts'
@@ -20,7 +20,7 @@ export interface ChainLedger {
 
   /** The last `n` headers, ascending. */
   latestHeaders(n: number): Promise<LatestHeaders>
-  block(blockHash: Hash): Promise<Block>
+  block(blockHash: Hash): Promise<ShownBlock>
   /** By tx_hash or tx_id. Throws `unknown_block`, `unknown_transaction`. */
   blockProof(blockHash: Hash, by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<BlockProof>
   blockStatus(blockHash: Hash): Promise<BlockStatusAnswer>

@@ -2,7 +2,9 @@ import type { CommittedTick } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { SealedHeader } from '../protocol/header.ts'
 import type { Order } from '../protocol/order.ts'
-import type { Transaction } from '../protocol/transaction.ts'
+import type { ShownTransaction } from '../protocol/transaction.ts'
+import type { Redaction } from '../protocol/redaction.ts'
+import type { RedactionRequest } from './retention.ts'
 import type { EvidenceStore, FinalityStore } from './finality-store.ts'
 import type { OutboxStore } from './outbox.ts'
 
@@ -40,7 +42,7 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
    */
   sealedTicks(fromHeight: number, toHeight: number): Promise<ReadonlyMap<number, SealedTick>>
   /** Transactions of a tick, in stored order. */
-  transactionsOfTick(tickId: string): Promise<readonly Transaction[]>
+  transactionsOfTick(tickId: string): Promise<readonly ShownTransaction[]>
 
   /**
    * The fence. Inserts the block row with the whole sealed header: unique height, unique tick, the compare-and-swap that
@@ -70,6 +72,17 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
   transaction(id: string): Promise<TransactionPlace | undefined>
   /** By time, then id; `after` is the cursor that the last page gave. */
   transactions(query: TransactionQuery): Promise<TransactionPage>
+
+  /**
+   * Removes the bodies of a final trade and of its corrections, and what orders and fills tell of them, in ONE SQL transaction, and
+   * records it. Asked again it gives the record of that transaction. Throws `unknown_transaction`, or `refused_row` for what is
+   * not final yet, for a correction alone and for a change of the registry. Nothing is removed then.
+   */
+  redact(request: RedactionRequest & { readonly redacted_at: number }): Promise<readonly Redaction[]>
+  /** Every record, by height. */
+  redactions(): Promise<readonly Redaction[]>
+  /** How many there are: records never go. */
+  redactionCount(): Promise<number>
 
   /** Remembers a signed request's id until `expiresAt`; false if it was seen before. */
   rememberRequest(id: string, expiresAt: number): Promise<boolean>
@@ -118,9 +131,14 @@ export interface TickCommit extends CommittedTick {
 }
 
 /** A tick as it is known from its block. */
-export type RestoredTick = Omit<TickCommit, 'fills' | 'user'>
+export interface RestoredTick extends Omit<TickCommit, 'fills' | 'user' | 'transactions'> {
+  readonly transactions: readonly ShownTransaction[]
+}
 
-export interface StoredTick extends CommittedTick {
+export interface StoredTick extends Omit<CommittedTick, 'transactions'> {
+  readonly transactions: readonly ShownTransaction[]
+  /** In the order of `transactions`, those of redacted ones as well. */
+  readonly tx_ids: readonly string[]
   readonly source: TickSource
   readonly content_hash: Hash
   readonly tx_hashes: readonly Hash[]
@@ -141,7 +159,7 @@ export interface BlockRow {
 }
 
 export interface TransactionPlace {
-  readonly transaction: Transaction
+  readonly transaction: ShownTransaction
   readonly tx_hash: Hash
   readonly tick_id: string
   /** null until sealed. */

@@ -1,21 +1,35 @@
 import type { Hash } from './bytes.ts'
 import { invalid, protocolError, VALID, type Verdict } from './errors.ts'
 import type { Genesis } from './genesis.ts'
-import { headerShape, type Header } from './header.ts'
+import { headerShape, type Header, type SealedHeader } from './header.ts'
 import { MAX_TRANSACTIONS_PER_BLOCK } from './limits.ts'
 import { merkleRoot } from './merkle.ts'
 import type { Registry, RegistryEntry } from './registry.ts'
 import type { RegistryTransaction } from './registry-transaction.ts'
 import { array, object, signatureHex, type TypeOf } from './shape.ts'
-import { checkTransaction, hashTransaction, transactionShape, type Transaction } from './transaction.ts'
+import {
+  checkTransaction,
+  leafOf,
+  shownTransactionShape,
+  type ShownTransaction,
+  type Transaction,
+} from './transaction.ts'
 
 /** A sealed header with the transactions of its tick, in their stored order. */
-export const blockShape = object({
+export interface Block extends SealedHeader {
+  readonly transactions: readonly Transaction[]
+}
+
+/**
+ * A block as it is kept and shown: where a body was removed, or is not for the asker, its hash stands for it. The root, and every
+ * proof of the other transactions, stay what they were.
+ */
+export const shownBlockShape = object({
   header: headerShape,
   signature: signatureHex,
-  transactions: array(transactionShape, MAX_TRANSACTIONS_PER_BLOCK),
+  transactions: array(shownTransactionShape, MAX_TRANSACTIONS_PER_BLOCK),
 })
-export type Block = TypeOf<typeof blockShape>
+export type ShownBlock = TypeOf<typeof shownBlockShape>
 
 /** A tick as SQL committed it: what a block is made of. */
 export interface CommittedTick {
@@ -73,7 +87,7 @@ export type BlockBodyCode =
   'wrong_tx_count' | 'equal_transactions' | 'mixed_ticks' | 'bad_transaction' | 'wrong_merkle_root'
 
 /**
- * Checks the transactions of a block against its header. It guarantees
+ * Checks the transactions of a block against its header; of a redacted one there is but its leaf. It guarantees
  * a) the count (`wrong_tx_count`), b) one tick (`mixed_ticks`), c) each transaction by itself (`bad_transaction`),
  * d) no two equal leaves (`equal_transactions`), e) the Merkle root (`wrong_merkle_root`).
  *
@@ -81,15 +95,16 @@ export type BlockBodyCode =
  */
 export function verifyBlockBody(
   header: Header,
-  transactions: readonly Transaction[],
+  transactions: readonly ShownTransaction[],
   genesis: Genesis,
-  txHashes: readonly Hash[] = transactions.map(hashTransaction),
+  txHashes: readonly Hash[] = transactions.map(leafOf),
 ): Verdict<BlockBodyCode> {
   if (transactions.length !== header.tx_count) {
     return invalid('wrong_tx_count', `${transactions.length} transactions, the header counts ${header.tx_count}`)
   }
-  const tickId = transactions[0]?.tick_id
+  const tickId = tickIdOf(transactions)
   for (const tx of transactions) {
+    if (tx.kind === 'redacted') continue
     if (tx.tick_id !== tickId)
       return invalid('mixed_ticks', `transaction ${tx.id} is of tick ${tx.tick_id}, not ${tickId ?? '-'}`)
     try {
@@ -104,8 +119,14 @@ export function verifyBlockBody(
   return invalid('wrong_merkle_root', `the transactions lead to ${root}, the header has ${header.merkle_root}`)
 }
 
+/** The tick that a block seals; `undefined` if no body is there to say it. */
+export function tickIdOf(transactions: readonly ShownTransaction[]): string | undefined {
+  for (const tx of transactions) if (tx.kind !== 'redacted') return tx.tick_id
+  return undefined
+}
+
 /** The registry transactions among these, in order. */
-export function registryTransactionsOf(transactions: readonly Transaction[]): readonly RegistryTransaction[] {
+export function registryTransactionsOf(transactions: readonly ShownTransaction[]): readonly RegistryTransaction[] {
   // Almost every block has none: no array is made for it.
   return transactions.some((tx) => tx.kind === 'registry') ? transactions.filter((tx) => tx.kind === 'registry') : []
 }
@@ -115,7 +136,7 @@ export function registryTransactionsOf(transactions: readonly Transaction[]): re
  * exception (docs/protocol.md 4): a block that begins with the recovery of its own miner_id is sealed by the new key.
  */
 export function sealerOf(
-  block: { readonly header: Pick<Header, 'miner_id'>; readonly transactions: readonly Transaction[] },
+  block: { readonly header: Pick<Header, 'miner_id'>; readonly transactions: readonly ShownTransaction[] },
   before: Registry,
   after: Registry,
 ): RegistryEntry | undefined {
@@ -124,7 +145,7 @@ export function sealerOf(
 }
 
 /** True if the first of these transactions recovers `minerId`. */
-export function recoversSealer(transactions: readonly Transaction[], minerId: string): boolean {
+export function recoversSealer(transactions: readonly ShownTransaction[], minerId: string): boolean {
   const first = transactions[0]
   return first?.kind === 'registry' && first.action === 'recover' && first.subject_id === minerId
 }

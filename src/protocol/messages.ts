@@ -170,14 +170,21 @@ export const blockParams = object(
   { credential: credentialShape, token: text(/^[\x21-\x7e]{1,512}$/, 'a bearer token') },
 )
 export type BlockParams = TypeOf<typeof blockParams>
+const own = literal('own')
 /** To a voter the transactions of others are `redacted`: it sees its own and can compute the root. */
-export const blockAnswer = object({
-  header: headerShape,
-  signature: signatureHex,
-  transactions: array(shownTransactionShape, MAX_TRANSACTIONS_PER_BLOCK),
-  /** Where the next page begins; null after the last. */
-  next_index: nullable(integer(1, MAX_TRANSACTIONS_PER_BLOCK)),
-})
+export const blockAnswer = object(
+  {
+    header: headerShape,
+    signature: signatureHex,
+    transactions: array(shownTransactionShape, MAX_TRANSACTIONS_PER_BLOCK),
+    /** Where the next page begins; null after the last. */
+    next_index: nullable(integer(1, MAX_TRANSACTIONS_PER_BLOCK)),
+  },
+  {
+    /** Only the asker's own transactions are shown; without it, what is redacted is not there at all. */
+    shown: own,
+  },
+)
 export const blockPath = (blockHash: string, fromIndex: number): string =>
   `block?block_hash=${blockHash}&from_index=${fromIndex}`
 

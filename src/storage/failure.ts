@@ -14,7 +14,7 @@ export type Guard = <Args extends unknown[], Result>(
  *
  * @param isRetryable whether doing the same again can help after this driver error (a lock), or not (a full or broken disk)
  */
-export function storeGuard(store: 'sql' | 'level', isRetryable: (error: unknown) => boolean): Guard {
+export function storeGuard(store: 'sql' | 'level' | 'archive', isRetryable: (error: unknown) => boolean): Guard {
   return (operation, work) =>
     async (...args) => {
       try {

@@ -7,7 +7,14 @@ import { hashHeader, type SealedHeader } from '../../src/protocol/header.ts'
 import { merkleRoot } from '../../src/protocol/merkle.ts'
 import type { Order } from '../../src/protocol/order.ts'
 import { registryTickId, type RegistryTransaction } from '../../src/protocol/registry-transaction.ts'
-import { hashTransaction, type Correction, type Trade, type Transaction } from '../../src/protocol/transaction.ts'
+import {
+  hashTransaction,
+  type Correction,
+  type ShownTransaction,
+  type Trade,
+  type Transaction,
+} from '../../src/protocol/transaction.ts'
+import { idOf } from '../helpers/shown.ts'
 import type { Vote } from '../../src/protocol/vote.ts'
 
 /** Values of the right shape for stores, which do not judge seals or signatures. */
@@ -114,6 +121,16 @@ export function tick(
     ...fields,
   }
 }
+
+/** How a tick comes back. */
+export const storedAs = <T extends { readonly transactions: readonly ShownTransaction[] }>(
+  given: T,
+  block: BlockRow | null,
+) => ({
+  ...given,
+  tx_ids: given.transactions.map(idOf),
+  block,
+})
 
 /** A sealed header of this height; `variant` gives another of the same height. */
 export function sealed(height: number, transactions: readonly Transaction[] = [], variant = ''): SealedHeader {

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import type { MarketStore } from '../../src/ports/market-store.ts'
 import { formatDelta, formatQuantity, parseQuantity } from '../../src/protocol/decimal.ts'
 import { identifier } from '../../src/protocol/shape.ts'
+import { idOf } from '../helpers/shown.ts'
 import type { OpenedStore } from '../helpers/stores.ts'
 import { blockRow, correction, order, T0, tick, trade, vote } from './fixtures.ts'
 
@@ -84,7 +85,7 @@ export function marketStoreExactContract(name: string, open: () => Promise<Opene
       const found: string[] = []
       for (let after: string | null = ''; after !== null;) {
         const page = await store.transactions({ from: 0, to: T0 + 1, limit: 5, ...(after !== '' && { after }) })
-        found.push(...page.transactions.map(({ transaction }) => transaction.id))
+        found.push(...page.transactions.map(({ transaction }) => idOf(transaction)))
         after = page.next
       }
       const sorted = ids.toSorted(byBytes)

@@ -12,7 +12,9 @@ import {
   T0,
   tick,
   trade,
+  storedAs,
 } from './fixtures.ts'
+import { idOf } from '../helpers/shown.ts'
 
 const coded = (code: string) => (error: unknown) => isSolarError(error, code)
 
@@ -41,7 +43,7 @@ export function marketStoreRegistryContract(name: string, open: () => Promise<Op
           for (const { fills, ...expected } of ticks) {
             assert.deepEqual(fills, [])
             const [transaction] = expected.transactions
-            assert.deepEqual(await store.tick(expected.tick_id), { ...expected, block: null })
+            assert.deepEqual(await store.tick(expected.tick_id), storedAs(expected, null))
             assert.deepEqual(await store.transactionsOfTick(expected.tick_id), [transaction])
             assert.deepEqual((await store.transaction(transaction!.id))?.transaction, transaction)
           }
@@ -85,7 +87,7 @@ export function marketStoreRegistryContract(name: string, open: () => Promise<Op
           const range = { from: 0, to: T0 + 10, limit: 10 }
           const all = await store.transactions(range)
           assert.deepEqual(
-            all.transactions.map(({ transaction, height }) => [transaction.id, height]),
+            all.transactions.map(({ transaction, height }) => [idOf(transaction), height]),
             [
               ['a', null],
               ['r', 0],
@@ -106,7 +108,7 @@ export function marketStoreRegistryContract(name: string, open: () => Promise<Op
           ] as const) {
             const page = await store.transactions({ ...range, user_id })
             assert.deepEqual(
-              page.transactions.map(({ transaction }) => transaction.id),
+              page.transactions.map(({ transaction }) => idOf(transaction)),
               expected,
             )
           }

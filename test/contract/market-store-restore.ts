@@ -4,7 +4,7 @@ import { isSolarError } from '../../src/protocol/errors.ts'
 import { hashHeader } from '../../src/protocol/header.ts'
 import { hashTransaction, type Transaction } from '../../src/protocol/transaction.ts'
 import type { OpenedStore } from '../helpers/stores.ts'
-import { correction, enrolment, order, registryTick, sealed, T0, tick, trade, blockRow } from './fixtures.ts'
+import { correction, enrolment, order, registryTick, sealed, T0, tick, trade, blockRow, storedAs } from './fixtures.ts'
 
 const failing = (code: string, message: RegExp) => (error: unknown) => {
   assert.ok(isSolarError(error, code), String(error))
@@ -59,7 +59,7 @@ export function marketStoreRestoreContract(name: string, open: () => Promise<Ope
         await restore({ ...second, tick: { ...second.tick, source: 'registry' } })
         await restore({ ...third, row: { ...third.row, finalized_at: T0 + 7 } })
         store = await opened.reopen()
-        assert.deepEqual(await store.tick('t1'), { ...first.tick, block: first.row })
+        assert.deepEqual(await store.tick('t1'), storedAs(first.tick, first.row))
         assert.equal((await store.tick(enrolled.tick_id))?.source, 'registry')
         assert.deepEqual(await store.transactionsOfTick('t3'), third.tick.transactions)
         assert.deepEqual(
@@ -112,7 +112,7 @@ export function marketStoreRestoreContract(name: string, open: () => Promise<Ope
           const block = restored(0, rows)
           await restore(block)
           store = await opened.reopen()
-          assert.deepEqual(await store.tick('t1'), { ...block.tick, block: block.row })
+          assert.deepEqual(await store.tick('t1'), storedAs(block.tick, block.row))
           assert.equal(await store.nextUnsealedTick(), undefined)
         })
 
@@ -138,7 +138,7 @@ export function marketStoreRestoreContract(name: string, open: () => Promise<Ope
             const block = restored(0, [trade('t1', 'a'), trade('t1', 'b')])
             await assert.rejects(restore(block), failing('tick_conflict', message))
             const { fills, ...expected } = committed
-            assert.deepEqual([fills, await store.tick('t1')], [[], { ...expected, block: null }])
+            assert.deepEqual([fills, await store.tick('t1')], [[], storedAs(expected, null)])
             assert.deepEqual(await store.blocks(0, 10), [])
             assert.deepEqual(await openIds(T0), ['o'])
           })

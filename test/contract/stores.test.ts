@@ -1,5 +1,5 @@
 import { postgresOutbox, sqliteOutbox } from '../helpers/platform-database.ts'
-import { tempChainStore, tempLightStore, tempPostgres, tempSqlite } from '../helpers/stores.ts'
+import { tempArchivedChainStore, tempChainStore, tempLightStore, tempPostgres, tempSqlite } from '../helpers/stores.ts'
 import { chainStoreContract } from './chain-store.ts'
 import { rewindContract } from './chain-store-rewind.ts'
 import { evidenceStoreContract } from './evidence-store.ts'
@@ -7,6 +7,7 @@ import { finalityStoreContract, rewoundFinalityContract } from './finality-store
 import { lightStoreContract } from './light-store.ts'
 import { marketStoreContract } from './market-store.ts'
 import { marketStoreExactContract } from './market-store-exact.ts'
+import { marketStoreRedactContract } from './market-store-redact.ts'
 import { marketStoreRegistryContract } from './market-store-registry.ts'
 import { marketStoreRestoreContract } from './market-store-restore.ts'
 import {
@@ -28,10 +29,12 @@ for (const [name, open] of [
   marketStoreExactContract(name, open)
   marketStoreRegistryContract(name, open)
   marketStoreRestoreContract(name, open)
+  marketStoreRedactContract(name, open)
 }
 outboxStoreContract('SQLite', sqliteOutbox)
 outboxStoreContract('PostgreSQL', postgresOutbox)
 chainStoreContract('LevelDB', tempChainStore)
+chainStoreContract('LevelDB with old bodies in an archive', tempArchivedChainStore)
 chainStoreContract('LevelDB of a validator', replicaChain)
 rewindContract('LevelDB', tempChainStore)
 lightStoreContract('LevelDB', tempLightStore)

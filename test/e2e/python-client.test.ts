@@ -52,6 +52,7 @@ function withPython(): void {
           priceBand: undefined,
           witnesses: [],
           rateLimitPerSecond: 200,
+          archiveAfterMs: 'off',
         },
         { logger: silentLogger },
       )

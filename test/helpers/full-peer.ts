@@ -1,7 +1,7 @@
 import { Chain } from '../../src/engine/chain.ts'
 import { readGenesisFile } from '../../src/node/genesis-file.ts'
 import { ledgerError } from '../../src/ports/errors.ts'
-import type { Block } from '../../src/protocol/block.ts'
+import type { ShownBlock } from '../../src/protocol/block.ts'
 import { blockParams, blockPath, headersParams, registryParams } from '../../src/protocol/messages.ts'
 import { verifyCredential } from '../../src/protocol/request.ts'
 import { openChainStore } from '../../src/storage/level/chain-store.ts'
@@ -12,7 +12,7 @@ export interface FullPeerOptions {
   /** Whom it dials. */
   readonly peers?: readonly string[]
   /** What it shows in place of a block; undefined: it refuses to show it. */
-  readonly show?: (block: Block) => Block | undefined
+  readonly show?: (block: ShownBlock) => ShownBlock | undefined
 }
 
 export interface FullPeer {
@@ -32,7 +32,7 @@ const PAGE = 15
  */
 export async function startFullPeer(name: string, data: string, options: FullPeerOptions = {}): Promise<FullPeer> {
   const { peers = [] } = options
-  const show = options.show ?? ((block: Block): Block | undefined => block)
+  const show = options.show ?? ((block: ShownBlock): ShownBlock | undefined => block)
   const { genesis, chainId } = await readGenesisFile(`${data}/genesis.json`)
   const store = await openChainStore(`${data}/level`)
   const chain = await Chain.open(genesis, store)

@@ -1,35 +1,36 @@
 import type { ChainStore, StoredHeader, TransactionLocation } from '../../src/ports/chain-store.ts'
-import type { Block } from '../../src/protocol/block.ts'
+import { tickIdOf, type ShownBlock } from '../../src/protocol/block.ts'
 import type { Hash } from '../../src/protocol/bytes.ts'
-import { hashTransaction } from '../../src/protocol/transaction.ts'
+import { leafOf } from '../../src/protocol/transaction.ts'
 import { appendedNodes, historyLeaf, type Subtree } from '../../src/protocol/history.ts'
 
 const nameOf = ({ level, index }: Subtree): string => `${level}/${index}`
 
 /** A chain store in memory, for long chains that are made in a moment: it passes the contract but for durability. */
 export function createMemoryChainStore(): ChainStore {
-  const blocks: { readonly block: Block; readonly hash: Hash }[] = []
+  const blocks: { readonly block: ShownBlock; readonly hash: Hash }[] = []
   const heights = new Map<Hash, number>()
   const byId = new Map<string, TransactionLocation>()
   const byHash = new Map<Hash, TransactionLocation>()
   const corrections = new Map<string, TransactionLocation[]>()
   const nodes = new Map<string, Hash>()
   const ticks = new Map<string, number>()
-  const beside = new Map<Hash, Block>()
+  const beside = new Map<Hash, ShownBlock>()
   const clear = (): void => {
     blocks.length = 0
     for (const map of [heights, byId, byHash, corrections, nodes, ticks]) map.clear()
   }
   const read = (subtree: Subtree): Hash => nodes.get(nameOf(subtree))!
 
-  function append(block: Block, hash: Hash, txHashes: readonly Hash[]): void {
+  function append(block: ShownBlock, hash: Hash, txHashes: readonly Hash[]): void {
     const height = blocks.length
     blocks.push({ block, hash })
     heights.set(hash, height)
     beside.delete(hash)
-    if (block.transactions[0] !== undefined) ticks.set(block.transactions[0].tick_id, height)
+    const tickId = tickIdOf(block.transactions)
+    if (tickId !== undefined) ticks.set(tickId, height)
     block.transactions.forEach((tx, index) => {
-      byId.set(tx.id, { height, index })
+      if (tx.kind !== 'redacted') byId.set(tx.id, { height, index })
       byHash.set(txHashes[index]!, { height, index })
       if (tx.kind !== 'correction') return
       corrections.set(tx.corrects, [...(corrections.get(tx.corrects) ?? []), { height, index }])
@@ -68,7 +69,7 @@ export function createMemoryChainStore(): ChainStore {
       const removed = blocks.slice(size)
       const kept = blocks.slice(0, size)
       clear()
-      for (const { block, hash } of kept) append(block, hash, block.transactions.map(hashTransaction))
+      for (const { block, hash } of kept) append(block, hash, block.transactions.map(leafOf))
       for (const { block, hash } of removed) beside.set(hash, block)
       return Promise.resolve()
     },

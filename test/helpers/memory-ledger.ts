@@ -291,6 +291,7 @@ export function createMemoryLedger(): MemoryLedger {
       const all = places().filter(({ transaction: tx }) => {
         const isParty = tx.kind === 'trade' && [tx.from_user_id, tx.to_user_id].includes(user_id ?? '')
         if (corrects !== undefined && !(tx.kind === 'correction' && tx.corrects === corrects)) return false
+        if (tx.kind === 'redacted') return false
         return tx.timestamp >= from && tx.timestamp < to && (user_id === undefined || isParty)
       })
       const start = after === undefined ? 0 : Number(after)

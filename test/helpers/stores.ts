@@ -2,7 +2,8 @@ import { join } from 'node:path'
 import type { ChainStore } from '../../src/ports/chain-store.ts'
 import type { LightStore } from '../../src/ports/light-store.ts'
 import type { MarketStore } from '../../src/ports/market-store.ts'
-import { openChainStore } from '../../src/storage/level/chain-store.ts'
+import { openArchiveFiles } from '../../src/storage/archive/archive-files.ts'
+import { openChainStore, type LevelChainStore } from '../../src/storage/level/chain-store.ts'
 import { openLightStore } from '../../src/storage/level/light-store.ts'
 import { openReplicaStore, type ReplicaStore } from '../../src/storage/level/replica-store.ts'
 import { openPostgres } from '../../src/storage/sql/postgres.ts'
@@ -60,7 +61,20 @@ export async function tempPostgres(): Promise<OpenedStore<MarketStore>> {
   return await openAt(database.url, openPostgres, () => database.drop())
 }
 /** A real LevelDB with blocks in a temporary folder. */
-export const tempChainStore = (): Promise<OpenedStore<ChainStore>> => openInTempDir('level', openChainStore)
+export const tempChainStore = (): Promise<OpenedStore<LevelChainStore>> => openInTempDir('level', openChainStore)
+/** The same with an archive, into which each append moves all that fills a file. */
+export const tempArchivedChainStore = (): Promise<OpenedStore<ChainStore>> =>
+  openInTempDir('level', async (path) => {
+    const files = await openArchiveFiles(`${path}-archive`)
+    const store = await openChainStore(path, { files, limits: { maxBlocks: 3, maxText: 10_000 } })
+    return {
+      ...store,
+      async append(...block) {
+        await store.append(...block)
+        await store.archive(await store.size())
+      },
+    }
+  })
 /** A real LevelDB of a light node in a temporary folder. */
 export const tempLightStore = (): Promise<OpenedStore<LightStore>> => openInTempDir('level', openLightStore)
 /** A real LevelDB of a validator in a temporary folder. */

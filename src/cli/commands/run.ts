@@ -46,6 +46,7 @@ export function registerRun(program: Command): void {
     .option('--finality <policy>', 'authority, on the first start: authority, votes:K or validators:M')
     .option('--seal <rule>', 'authority, on the first start: authority or work:D')
     .option('--genesis <file>', 'authority: the genesis to start from (default: a new one)')
+    .option('--archive-after <age|off>', 'authority, validator: move bodies of older blocks, such as 90d, to archive/')
     .option('--chain <chain_id>', 'light, validator: the chain to trust (default: trust on first use)')
     .option('--headers <n>', 'light: headers to keep (default: 5)')
     .option('--no-vote', 'light: verify only')

@@ -86,7 +86,8 @@ async function heightOf(fields: ChangeFields, client: RegistryClient): Promise<n
   }
 }
 
-function authorityUrl(to: string): URL {
+/** The value of --to, to which calls are relative. Throws UsageError. */
+export function authorityUrl(to: string): URL {
   const url = URL.canParse(to) ? new URL(to) : undefined
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
     throw new UsageError(`--to: expected a URL such as http://127.0.0.1:8080, got ${JSON.stringify(to)}`)

@@ -4,7 +4,7 @@ import { parseDelta, parseQuantity } from '../../protocol/decimal.ts'
 import { genesisAsIs } from '../../protocol/genesis.ts'
 import { isSolarError } from '../../protocol/errors.ts'
 import { array, isJsonObject, type Shape } from '../../protocol/shape.ts'
-import { transactionShape, type Trade, type Transaction } from '../../protocol/transaction.ts'
+import { shownTransactionShape, transactionShape, type Trade, type Transaction } from '../../protocol/transaction.ts'
 import { okBody, type Authority } from './authority.ts'
 import { replayError } from './errors.ts'
 import type { HttpClient } from './http-client.ts'
@@ -77,8 +77,9 @@ async function amountDecimalsOf(platform: HttpClient): Promise<number> {
 async function tradesNow(platform: HttpClient, blockHash: string): Promise<TradeState[]> {
   const what = `GET blocks/${blockHash}`
   const { transactions } = okBody(what, await platform.get(`blocks/${blockHash}`))
-  const trades = shaped(what, transactions, array(transactionShape, Number.MAX_SAFE_INTEGER))
+  const trades = shaped(what, transactions, array(shownTransactionShape, Number.MAX_SAFE_INTEGER))
   const states: TradeState[] = []
+  // What was redacted stays as it is: nobody may correct it any more.
   for (const trade of trades) if (trade.kind === 'trade') states.push(await tradeNow(platform, trade))
   return states
 }

@@ -1,5 +1,5 @@
 import { isJsonObject, refuse, type Shape } from '../../protocol/shape.ts'
-import type { Transaction } from '../../protocol/transaction.ts'
+import type { ShownTransaction } from '../../protocol/transaction.ts'
 import { ledgerError } from '../../ports/errors.ts'
 import type { ChainLedger, Ledger } from '../../ports/ledger.ts'
 import type { TransactionPlace } from '../../ports/market-store.ts'
@@ -8,7 +8,7 @@ import { defineCall, type Call } from '../call.ts'
 import { arrayOf, documented, integerInQuery, named, nullableOf, objectOf, textOf, type Schema } from '../schema.ts'
 import { receipt } from '../receipt-schema.ts'
 import { hash, height, idIn } from '../schemas.ts'
-import { transaction } from '../transaction-schemas.ts'
+import { shownTransaction } from '../transaction-schemas.ts'
 
 const DEFAULT_PAGE = 100
 const MAX_PAGE = 1_000
@@ -27,12 +27,13 @@ const query = objectOf(
 )
 
 /** A transaction with the place where it is; hash and height are null until it is sealed. */
-type Placed = Transaction & Pick<TransactionPlace, 'tx_hash' | 'block_hash' | 'height'>
+type Placed = ShownTransaction & Pick<TransactionPlace, 'tx_hash' | 'block_hash' | 'height'>
 const place = objectOf({ tx_hash: hash, block_hash: nullableOf(hash), height: nullableOf(height) })
 const placedShape: Shape<Placed> = (value, path) => {
   if (!isJsonObject(value)) refuse(path, 'an object', value)
   const { tx_hash, block_hash, height: at, ...rest } = value
-  return { ...transaction.shape(rest, path), ...place.shape({ tx_hash, block_hash, height: at }, path) }
+  const own = rest.kind === 'redacted' ? { ...rest, tx_hash } : rest
+  return { ...shownTransaction.shape(own, path), ...place.shape({ tx_hash, block_hash, height: at }, path) }
 }
 const placed: Schema<Placed> = named(
   'PlacedTransaction',
@@ -42,9 +43,9 @@ const placed: Schema<Placed> = named(
       type: 'object',
       properties: place.json.properties,
       required: place.json.required,
-      description: 'and the fields of a Transaction',
+      description: 'and the fields of a Transaction, or of a redacted one',
     },
-    { ...transaction.example, ...place.example },
+    { ...shownTransaction.example, ...place.example },
   ),
 )
 const placedOf = ({ transaction: tx, tx_hash, block_hash, height: at }: TransactionPlace): Placed => ({

@@ -1,20 +1,21 @@
 import type { ChainStore, StoredHeader, TransactionLocation } from '../../ports/chain-store.ts'
 import { ledgerError } from '../../ports/errors.ts'
-import { blockShape, type Block } from '../../protocol/block.ts'
+import { shownBlockShape, tickIdOf, type ShownBlock } from '../../protocol/block.ts'
 import type { Hash } from '../../protocol/bytes.ts'
 import { canonicalText } from '../../protocol/canonical-json.ts'
-import { hashHeader, headerShape } from '../../protocol/header.ts'
+import { hashHeader } from '../../protocol/header.ts'
 import { appendedNodes, historyLeaf, rootSubtrees, type Subtree } from '../../protocol/history.ts'
-import { MAX_TRANSACTIONS_PER_BLOCK } from '../../protocol/limits.ts'
-import { array, hash32, object, refuse, signatureHex } from '../../protocol/shape.ts'
-import { hashTransaction, transactionShape, type Transaction } from '../../protocol/transaction.ts'
+import { hash32, refuse } from '../../protocol/shape.ts'
+import { unknownRedaction } from '../../protocol/redaction.ts'
+import { leafOf } from '../../protocol/transaction.ts'
+import type { BodyArchive, BodyRedaction } from '../../ports/retention.ts'
 import { corrupt, decodeText, decodeValue } from '../decode.ts'
 import { serialTasks } from '../serial.ts'
+import { ArchivedBodies, type ArchivePlace } from './archived-bodies.ts'
+import { decodeBlock, decodeHeader, decodeHeightKey, decodeInteger } from './block-values.ts'
 import { heightKey, keyOf, nodeKey, sortable } from './keyspaces.ts'
 import { guardLevel, openLevel, readText, type TextLevel } from './level.ts'
-
-const storedHeaderShape = object({ header: headerShape, signature: signatureHex, hash: hash32 })
-const bodyShape = array(transactionShape, MAX_TRANSACTIONS_PER_BLOCK)
+import { readRedactions, redactBodies, redactionKey } from './redacted-bodies.ts'
 
 /** What an append needs of the chain before it: kept in memory, found again in the database whenever in doubt. */
 interface Tip {
@@ -23,14 +24,19 @@ interface Tip {
   readonly peaks: ReadonlyMap<number, Hash>
 }
 
+/** The blocks of one chain, the old ones in files if there is a place for them. */
+export type LevelChainStore = ChainStore & BodyArchive & BodyRedaction
+
 /**
  * Opens the blocks of one chain at a folder (Node) or under a database name (browsers). An append is one batch without
  * sync: after a power cut the last blocks may be missing, never half there. Throws `store_failed` or `corrupt`.
+ *
+ * @param archive without it nothing is archived, and bodies that were are missed
  */
-export async function openChainStore(location: string): Promise<ChainStore> {
+export async function openChainStore(location: string, archive?: ArchivePlace): Promise<LevelChainStore> {
   const db = await openLevel(location)
   try {
-    return await chainStore(db)
+    return await chainStore(db, archive)
   } catch (error) {
     await db.close()
     throw error
@@ -38,8 +44,10 @@ export async function openChainStore(location: string): Promise<ChainStore> {
 }
 
 /** The blocks in a database that is open; the store closes it. */
-export async function chainStore(db: TextLevel): Promise<ChainStore> {
-  const chain = new LevelChain(db)
+export async function chainStore(db: TextLevel, archive?: ArchivePlace): Promise<LevelChainStore> {
+  const open = guardLevel('open', async () => archive && (await ArchivedBodies.open(db, archive)))
+  const archived = await open()
+  const chain = new LevelChain(db, archived)
   await guardLevel('open', () => chain.tip())()
   const inTurn = serialTasks()
   return {
@@ -61,17 +69,27 @@ export async function chainStore(db: TextLevel): Promise<ChainStore> {
     putBeside: guardLevel('putBeside', (block, hash) => inTurn(() => chain.putBeside(block, hash))),
     besideChain: guardLevel('besideChain', (hash) => chain.besideChain(hash)),
     historyNodes: guardLevel('historyNodes', (subtrees) => chain.historyNodes(subtrees)),
+    archivedSize: () => archived?.size ?? 0,
+    archive: guardLevel('archive', async (end) => await archived?.archive(end)),
+    // Never while bodies move: what is written into a file would be what was just removed.
+    redact: guardLevel('redact', (redactions) => {
+      const redact = () => inTurn(() => redactBodies(db, archived, redactions))
+      return archived === undefined ? redact() : archived.alone(redact)
+    }),
+    redactions: guardLevel('redactions', (fromHeight) => readRedactions(db, fromHeight)),
     close: guardLevel('close', () => inTurn(() => db.close())),
   }
 }
 
 class LevelChain {
   readonly #db: TextLevel
+  readonly #archived: Pick<ArchivedBodies, 'body'> | undefined
   /** `undefined` before the first look and after a failed append, which may have been written all the same. */
   #tip: Promise<Tip> | undefined
 
-  constructor(db: TextLevel) {
+  constructor(db: TextLevel, archived: Pick<ArchivedBodies, 'body'> | undefined) {
     this.#db = db
+    this.#archived = archived
   }
 
   tip(): Promise<Tip> {
@@ -92,7 +110,7 @@ class LevelChain {
     return { size, peaks: new Map(subtrees.map(({ level }, index) => [level, hashes[index] ?? ''])) }
   }
 
-  async append(block: Block, hash: Hash, txHashes: readonly Hash[]): Promise<void> {
+  async append(block: ShownBlock, hash: Hash, txHashes: readonly Hash[]): Promise<void> {
     const { header, signature, transactions } = block
     const { size, peaks } = await this.tip()
     if (header.height !== size) throw corrupt('level append', `the block of height ${size}`, `height ${header.height}`)
@@ -102,7 +120,9 @@ class LevelChain {
     batch.put(heightKey('body', size), JSON.stringify(transactions))
     batch.put(keyOf('heightByHash', hash), String(size))
     for (const [index, txHash] of txHashes.entries()) batch.put(keyOf('placeByHash', txHash), `${size}/${index}`)
-    for (const [index, { id }] of transactions.entries()) batch.put(keyOf('placeById', id), `${size}/${index}`)
+    for (const [index, tx] of transactions.entries()) {
+      if (tx.kind !== 'redacted') batch.put(keyOf('placeById', tx.id), `${size}/${index}`)
+    }
     for (const key of ownKeys(block)) batch.put(key.key, key.value)
     batch.del(keyOf('beside', hash))
     const nodes = appendedNodes(size, historyLeaf(hash), ({ level }) => readPeak(peaks, level))
@@ -144,18 +164,27 @@ class LevelChain {
     return texts.map((text, at) => decodeHeight(`level height of ${blockHashes[at] ?? ''}`, text))
   }
 
-  async block(height: number): Promise<Block | undefined> {
+  async block(height: number): Promise<ShownBlock | undefined> {
     const [head, body] = await this.#db.getMany([heightKey('header', height), heightKey('body', height)])
-    return head === undefined ? undefined : decodeBlock(height, head, body)
+    return head === undefined ? undefined : await this.#decode(height, head, body)
   }
 
-  async blocks(from: number, count: number): Promise<readonly Block[]> {
+  async blocks(from: number, count: number): Promise<readonly ShownBlock[]> {
     if (count <= 0) return []
     const range = { gte: heightKey('header', from), lt: heightKey('header', from + count) }
     const bodyRange = { gte: heightKey('body', from), lt: heightKey('body', from + count) }
     const [heads, bodies] = await Promise.all([this.#db.values(range).all(), this.#db.iterator(bodyRange).all()])
     const bodyAt = new Map(bodies)
-    return heads.map((head, offset) => decodeBlock(from + offset, head, bodyAt.get(heightKey('body', from + offset))))
+    const blocks: ShownBlock[] = []
+    for (const [offset, head] of heads.entries()) {
+      blocks.push(await this.#decode(from + offset, head, bodyAt.get(heightKey('body', from + offset))))
+    }
+    return blocks
+  }
+
+  /** @param stored the body as LevelDB has it; `undefined`: it may have been archived */
+  async #decode(height: number, head: string, stored: string | undefined): Promise<ShownBlock> {
+    return decodeBlock(height, head, stored ?? (await this.#archived?.body(height)))
   }
 
   async locate(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<TransactionLocation | undefined> {
@@ -193,7 +222,8 @@ class LevelChain {
       batch.put(keyOf('beside', hash), canonicalText(block))
       batch.del(heightKey('header', height)).del(heightKey('body', height)).del(keyOf('heightByHash', hash))
       for (const tx of block.transactions) {
-        batch.del(keyOf('placeByHash', hashTransaction(tx))).del(keyOf('placeById', tx.id))
+        batch.del(keyOf('placeByHash', leafOf(tx)))
+        if (tx.kind !== 'redacted') batch.del(keyOf('placeById', tx.id))
       }
       for (const { key } of ownKeys(block)) batch.del(key)
     }
@@ -206,13 +236,13 @@ class LevelChain {
     }
   }
 
-  async putBeside(block: Block, hash: Hash): Promise<void> {
+  async putBeside(block: ShownBlock, hash: Hash): Promise<void> {
     await this.#db.put(keyOf('beside', hash), canonicalText(block))
   }
 
-  async besideChain(hash: Hash): Promise<Block | undefined> {
+  async besideChain(hash: Hash): Promise<ShownBlock | undefined> {
     const text = await readText(this.#db, keyOf('beside', hash))
-    return text === undefined ? undefined : decodeText(`level block ${hash} beside the chain`, text, blockShape)
+    return text === undefined ? undefined : decodeText(`level block ${hash} beside the chain`, text, shownBlockShape)
   }
 
   /** Below the tip only, as for registryHeights. */
@@ -242,17 +272,22 @@ class LevelChain {
 }
 
 /** Index entries that blocks have for themselves, and not for each transaction. */
-function ownKeys({ header, transactions }: Block): readonly { readonly key: string; readonly value: string }[] {
+function ownKeys({ header, transactions }: ShownBlock): readonly { readonly key: string; readonly value: string }[] {
   const { height } = header
-  const [first] = transactions
+  const tickId = tickIdOf(transactions)
   return [
-    ...(first === undefined ? [] : [{ key: keyOf('heightByTick', first.tick_id), value: String(height) }]),
+    ...(tickId === undefined ? [] : [{ key: keyOf('heightByTick', tickId), value: String(height) }]),
     ...(transactions.some(({ kind }) => kind === 'registry')
       ? [{ key: heightKey('registryHeight', height), value: '' }]
       : []),
     ...transactions.flatMap((tx, index) =>
       tx.kind === 'correction' ? [{ key: correctionKey(tx.corrects, height, index), value: '' }] : [],
     ),
+    ...transactions.flatMap((tx) => {
+      if (tx.kind !== 'redacted') return []
+      const redaction = unknownRedaction(tx.tx_hash, height)
+      return [{ key: redactionKey(redaction), value: canonicalText(redaction) }]
+    }),
   ]
 }
 
@@ -280,36 +315,5 @@ function readPeak(peaks: ReadonlyMap<number, Hash>, level: number): Hash {
   return hash
 }
 
-function decodeHeader(text: string, height: number): StoredHeader {
-  const place = `level header of height ${height}`
-  const stored = decodeText(place, text, storedHeaderShape)
-  if (stored.header.height !== height) throw corrupt(place, `height ${height}`, `height ${stored.header.height}`)
-  return stored
-}
-
-function decodeBlock(height: number, head: string, body: string | undefined): Block {
-  const place = `level body of height ${height}`
-  if (body === undefined) throw corrupt(place, 'the transactions of the block', 'nothing')
-  const { header, signature } = decodeHeader(head, height)
-  const transactions: readonly Transaction[] = decodeText(place, body, bodyShape)
-  if (transactions.length === header.tx_count) return { header, signature, transactions }
-  throw corrupt(place, `${header.tx_count} transactions`, `${transactions.length}`)
-}
-
 const decodeHeight = (place: string, text: string | undefined): number | undefined =>
   text === undefined ? undefined : decodeInteger(place, text)
-
-/** The height of a `heightKey`. */
-function decodeHeightKey(key: string): number {
-  const height = Number.parseInt(key.slice(1), 16)
-  if (!Number.isSafeInteger(height) || key.slice(1) !== sortable(height)) {
-    throw corrupt(`level ${key}`, 'the key of a height', key)
-  }
-  return height
-}
-
-function decodeInteger(place: string, text: string): number {
-  const value = Number(text)
-  if (!/^[0-9]+$/.test(text) || !Number.isSafeInteger(value)) throw corrupt(place, 'an integer', JSON.stringify(text))
-  return value
-}

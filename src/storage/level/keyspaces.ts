@@ -21,6 +21,10 @@ export const keyspaces = {
   heightByTick: 'k',
   /** trade id, height, index of a correction of it -> nothing, the key says it */
   correction: 'q',
+  /** height, tx_hash of a transaction whose body was removed -> the record of it */
+  redaction: 's',
+  /** first height of an archive file -> the height that follows its last */
+  archived: 'z',
   /** header hash of a block that is not on the chain -> the block */
   beside: 'o',
   /** origin of a log -> the tree that a witness cosigned last */
@@ -62,7 +66,7 @@ export const sortable = (value: number): string => value.toString(16).padStart(1
 
 /** The key of a height in a keyspace. */
 export const heightKey = (
-  space: 'header' | 'body' | 'registryHeight' | 'ownVote' | 'final' | 'evidence',
+  space: 'header' | 'body' | 'registryHeight' | 'archived' | 'ownVote' | 'final' | 'evidence',
   height: number,
 ): string => keyOf(space, sortable(height))
 

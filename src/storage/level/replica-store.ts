@@ -1,8 +1,8 @@
-import type { ChainStore } from '../../ports/chain-store.ts'
 import type { EvidenceStore, FinalityStore } from '../../ports/finality-store.ts'
 import type { WitnessStore } from '../../ports/witness.ts'
 import type { VoterStore } from '../../ports/voter-store.ts'
-import { chainStore } from './chain-store.ts'
+import type { ArchivePlace } from './archived-bodies.ts'
+import { chainStore, type LevelChainStore } from './chain-store.ts'
 import { evidenceStore } from './evidence-store.ts'
 import { finalityStore, finalizedAt } from './finality-store.ts'
 import { keyOf } from './keyspaces.ts'
@@ -12,7 +12,7 @@ import { witnessStore } from './witness-store.ts'
 
 /** Everything that a validator keeps, in one database. */
 export interface ReplicaStore {
-  readonly chain: ChainStore
+  readonly chain: LevelChainStore
   readonly finality: FinalityStore
   readonly evidence: EvidenceStore
   readonly voter: VoterStore
@@ -26,10 +26,10 @@ export interface ReplicaStore {
 }
 
 /** Opens a validator's store at a folder. Throws `store_failed` or `corrupt`. */
-export async function openReplicaStore(location: string): Promise<ReplicaStore> {
+export async function openReplicaStore(location: string, archive?: ArchivePlace): Promise<ReplicaStore> {
   const db = await openLevel(location)
   try {
-    return await replicaStore(db)
+    return await replicaStore(db, archive)
   } catch (error) {
     await db.close()
     throw error
@@ -37,8 +37,8 @@ export async function openReplicaStore(location: string): Promise<ReplicaStore> 
 }
 
 /** A validator's store in a database that is open; the store closes it. Throws `store_failed` or `corrupt`. */
-export async function replicaStore(db: TextLevel): Promise<ReplicaStore> {
-  const chain = await chainStore(db)
+export async function replicaStore(db: TextLevel, archive?: ArchivePlace): Promise<ReplicaStore> {
+  const chain = await chainStore(db, archive)
   return {
     chain,
     finality: finalityStore(db, async (hash) => (await chain.heightOf(hash)) !== undefined),

@@ -1,7 +1,7 @@
 import type { NotNull } from 'kysely'
 import { ledgerError } from '../../ports/errors.ts'
 import { parseDelta, parseQuantity } from '../../protocol/decimal.ts'
-import type { Correction, Transaction } from '../../protocol/transaction.ts'
+import type { Correction, ShownTransaction } from '../../protocol/transaction.ts'
 import { corrupt } from '../decode.ts'
 import { chunks, IN_LIST } from './chunks.ts'
 import type { WriteTransaction } from './dialect.ts'
@@ -24,7 +24,7 @@ interface RunningSum extends Parties {
  */
 export async function correctedParties(
   trx: WriteTransaction,
-  transactions: readonly Transaction[],
+  transactions: readonly ShownTransaction[],
 ): Promise<ReadonlyMap<string, Parties>> {
   const corrections = transactions.filter((tx) => tx.kind === 'correction')
   const sums = new Map<string, RunningSum>()

@@ -42,6 +42,8 @@ export interface SqlDialect {
   notifyOfInserts(db: Kysely<unknown>, table: keyof Schema, channel: string): Promise<void>
   /** Calls `wake` when somebody has told `channel`, and when that may have been missed. Gives what ends it. */
   listen(channel: string, wake: () => void): () => Promise<void>
+  /** What was overwritten or deleted leaves the database's files, as far as it is the database that writes them. */
+  erase(db: Database): Promise<void>
   /** What must happen before the last connection goes. */
   beforeClose(db: Database): Promise<void>
 }

@@ -13,6 +13,7 @@ export async function migrateToLatest(db: Database, dialect: SqlDialect): Promis
     '0001-ledger': { up: (schema: Db) => createLedger(schema, dialect) },
     '0002-evidence': { up: (schema: Db) => createEvidence(schema, dialect) },
     '0003-outbox': { up: (schema: Db) => createOutbox(schema, dialect) },
+    '0004-redactions': { up: (schema: Db) => createRedactions(schema, dialect) },
   }
   const { migrationSchema } = dialect
   const migrator = new Migrator({
@@ -209,4 +210,16 @@ async function createOutbox(db: Db, dialect: SqlDialect): Promise<void> {
   await db.schema.createIndex('ledger_outbox_waiting').on('ledger_outbox').column('id').where(WAITS).execute()
   await db.schema.createIndex('ledger_outbox_parked').on('ledger_outbox').column('id').where(PARKED).execute()
   await dialect.notifyOfInserts(db, 'ledger_outbox', OUTBOX_CHANNEL)
+}
+
+async function createRedactions(db: Db, { textType }: SqlDialect): Promise<void> {
+  await db.schema
+    .createTable('redactions')
+    .addColumn('tx_hash', textType, (c) => c.primaryKey())
+    .addColumn('tx_id', textType)
+    .addColumn('height', 'bigint', (c) => c.notNull())
+    .addColumn('redacted_by', textType)
+    .addColumn('redacted_at', 'bigint')
+    .addColumn('reason', textType, (c) => c.notNull())
+    .execute()
 }

@@ -36,7 +36,7 @@ export function ordersTable(db: Database): Pick<MarketStore, 'putOrder' | 'order
         .selectAll()
         .where('order_id', '=', order_id)
         .executeTakeFirstOrThrow()
-      return isSameOrder(decodeOrder(stored), order) ? 'same' : 'different'
+      return !isRedacted(stored) && isSameOrder(decodeOrder(stored), order) ? 'same' : 'different'
     },
 
     order: (orderId) => orderState(db, orderId),
@@ -58,6 +58,9 @@ export function ordersTable(db: Database): Pick<MarketStore, 'putOrder' | 'order
     },
   }
 }
+
+/** Of such an order nothing is left but its id, by which it is known when it is placed again. */
+const isRedacted = ({ user_id }: Pick<Selectable<Schema['orders']>, 'user_id'>): boolean => user_id === ''
 
 /** Compares the order's own fields; a signature that came along is not stored. */
 function isSameOrder(stored: Order, { order_id, user_id, side, kwh, price_per_kwh, timestamp, valid_until }: Order) {
@@ -90,7 +93,7 @@ async function orderState(db: Database, orderId: string): Promise<OrderState | u
     .orderBy('transactions.position')
     .execute()
   const [order] = rows
-  if (order === undefined) return undefined
+  if (order === undefined || isRedacted(order)) return undefined
   const transactions = rows.flatMap(({ id, tx_hash, block_hash }) =>
     id === null || tx_hash === null ? [] : [{ id, tx_hash, block_hash }],
   )

@@ -13,7 +13,7 @@ import { serialTasks } from '../serial.ts'
 import type { RowBatch, SqlDialect, SqlValue, WriteTransaction } from './dialect.ts'
 import { listenTo } from './postgres-listen.ts'
 import { createPool, SCHEMA } from './postgres-pool.ts'
-import type { Schema } from './schema.ts'
+import type { Database, Schema } from './schema.ts'
 import { createSqlStore } from './store.ts'
 
 /**
@@ -88,6 +88,7 @@ export function postgresDialect(url: string): SqlDialect {
     bytesOf: (column) => sql`convert_to(${sql.ref(column)}, 'UTF8')`,
     notifyOfInserts,
     listen: (channel, wake) => listenTo(url, channel, wake),
+    erase,
     beforeClose: () => Promise.resolve(),
   }
 }
@@ -126,6 +127,14 @@ async function insertMany<Returned>(
   const parameters = [JSON.stringify(records), ...Object.values(shared)]
   const query = CompiledQuery.raw(statement, parameters) as CompiledQuery<Returned>
   return (await trx.executeQuery(query)).rows
+}
+
+/**
+ * Old versions of rows leave the tables, as far as no transaction can see them any more; not within one. FULL, which writes the
+ * tables anew, would keep everybody out for as long as that takes (docs/security.md).
+ */
+async function erase(db: Database): Promise<void> {
+  await sql`vacuum transactions, orders, order_trades, ticks, ledger_outbox`.execute(db)
 }
 
 /** Once for each statement, whatever the number of its rows; the server tells when, and only if, its transaction has committed. */

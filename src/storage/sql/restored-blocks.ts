@@ -1,8 +1,10 @@
 import { sql } from 'kysely'
 import { ledgerError } from '../../ports/errors.ts'
 import type { BlockRow, MarketStore, RestoredTick } from '../../ports/market-store.ts'
+import { unknownId, unknownRedaction, type Redaction } from '../../protocol/redaction.ts'
 import { refuse } from '../../protocol/shape.ts'
 import { differenceOfRows, type RowDifference } from '../../protocol/transaction-difference.ts'
+import type { ShownTransaction } from '../../protocol/transaction.ts'
 import { corrupt } from '../decode.ts'
 import { insertBlock } from './blocks.ts'
 import { chunks, IN_LIST } from './chunks.ts'
@@ -10,7 +12,8 @@ import { closeOrdersUntil } from './closed-orders.ts'
 import { correctedParties } from './corrections.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
 import { takeBackFills } from './fills.ts'
-import { decodeTransaction, toSafeInteger } from './rows.ts'
+import { recordRedactions } from './redactions.ts'
+import { decodeShown, toSafeInteger } from './rows.ts'
 import type { Database } from './schema.ts'
 import { insertTransactions } from './transaction-rows.ts'
 
@@ -42,7 +45,14 @@ async function restore(trx: WriteTransaction, dialect: SqlDialect, row: BlockRow
   else if (difference === undefined) await takeSealedNonces(trx, tick)
   else throw ledgerError('tick_conflict', { tick_id: tick.tick_id, ...difference })
   await insertBlock(trx, row)
+  await recordRedactions(trx, holesOf(row, tick))
 }
+
+const holesOf = ({ height }: BlockRow, { transactions }: RestoredTick): readonly Redaction[] =>
+  transactions.flatMap((tx) => (tx.kind === 'redacted' ? [unknownRedaction(tx.tx_hash, height)] : []))
+
+const idsOf = ({ transactions }: RestoredTick): readonly string[] =>
+  transactions.flatMap((tx) => (tx.kind === 'redacted' ? [] : [tx.id]))
 
 async function numberOfBlocks(trx: WriteTransaction): Promise<number> {
   const last = await trx.selectFrom('blocks').select('height').orderBy('height', 'desc').limit(1).executeTakeFirst()
@@ -70,7 +80,7 @@ async function takeBackMarketTicks(trx: WriteTransaction, sealed: RestoredTick):
 
 /** An id is unique on the chain: in any other tick it stands for something that must not be sealed as well. */
 async function refuseForeignIds(trx: WriteTransaction, { height }: BlockRow, tick: RestoredTick): Promise<void> {
-  const ids = tick.transactions.map(({ id }) => id)
+  const ids = idsOf(tick)
   for (const part of chunks(ids, IN_LIST)) {
     const foreign = await trx
       .selectFrom('transactions')
@@ -99,8 +109,15 @@ async function differenceToStored(
     .where('tick_id', '=', tick_id)
     .orderBy('position')
     .execute()
-  return differenceOfRows(rows.map(decodeTransaction), transactions, ['nonce'])
+  return differenceOfRows(
+    rows.map((row) => named(decodeShown(row))),
+    transactions.map(named),
+    ['nonce'],
+  )
 }
+
+/** A redacted transaction with the name that it gets in SQL. */
+const named = (tx: ShownTransaction) => (tx.kind === 'redacted' ? { ...tx, id: unknownId(tx.tx_hash) } : tx)
 
 async function insertTick(trx: WriteTransaction, dialect: SqlDialect, tick: RestoredTick): Promise<void> {
   const { tick_id, source, content_hash } = tick
@@ -113,7 +130,9 @@ async function insertTick(trx: WriteTransaction, dialect: SqlDialect, tick: Rest
 /** The sealed nonces take the place of those that were drawn when the tick was committed here. */
 async function takeSealedNonces(trx: WriteTransaction, tick: RestoredTick): Promise<void> {
   const { tick_id, source, content_hash, transactions, tx_hashes } = tick
-  for (const [position, { id, nonce }] of transactions.entries()) {
+  for (const [position, tx] of transactions.entries()) {
+    if (tx.kind === 'redacted') continue
+    const { id, nonce } = tx
     const tx_hash = tx_hashes[position] ?? refuse('tick.tx_hashes', `${transactions.length} hashes`, tx_hashes)
     await trx.updateTable('transactions').set({ nonce, tx_hash }).where('id', '=', id).execute()
   }

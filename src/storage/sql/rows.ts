@@ -5,7 +5,7 @@ import { sealedHeaderShape, type SealedHeader } from '../../protocol/header.ts'
 import { orderShape, type Order } from '../../protocol/order.ts'
 import { registryTransactionShape, type RegistryTransaction } from '../../protocol/registry-transaction.ts'
 import { isJsonObject, refuse } from '../../protocol/shape.ts'
-import { transactionShape, type Transaction } from '../../protocol/transaction.ts'
+import { redactedShape, transactionShape, type ShownTransaction, type Transaction } from '../../protocol/transaction.ts'
 import { voteShape, type Vote } from '../../protocol/vote.ts'
 import { corrupt, decodeText, decodeValue } from '../decode.ts'
 import type { BlocksTable, Schema, TransactionsTable, VotesTable } from './schema.ts'
@@ -19,7 +19,15 @@ export function toSafeInteger(value: bigint, place: string): number {
 
 /** The transaction of a row, with exactly the fields that were hashed. Throws `corrupt`. */
 export function decodeTransaction(row: Selectable<TransactionsTable>): Transaction {
+  const shown = decodeShown(row)
+  if (shown.kind !== 'redacted') return shown
+  throw corrupt(`transactions ${row.id}`, 'its body', 'a redacted one')
+}
+
+/** The same, or the hash that is left of it. */
+export function decodeShown(row: Selectable<TransactionsTable>): ShownTransaction {
   const place = `transactions ${row.id}`
+  if (row.kind === 'redacted') return decodeValue(place, { kind: row.kind, tx_hash: row.tx_hash }, redactedShape)
   const timestamp = toSafeInteger(row.timestamp, `${place} timestamp`)
   const { kind, id, tick_id, nonce } = row
   if (kind === 'correction') {
@@ -58,12 +66,15 @@ function decodeRegistry(place: string, text: string | null, columns: RegistryCol
   return transaction
 }
 
-type PlacedRow = Selectable<TransactionsTable> & { readonly block_hash: string | null; readonly height: bigint | null }
+export type PlacedRow = Selectable<TransactionsTable> & {
+  readonly block_hash: string | null
+  readonly height: bigint | null
+}
 
 /** A transaction joined with the block that sealed it, if one did. */
 export function decodePlace(row: PlacedRow): TransactionPlace {
   return {
-    transaction: decodeTransaction(row),
+    transaction: decodeShown(row),
     tx_hash: row.tx_hash,
     tick_id: row.tick_id,
     block_hash: row.block_hash,

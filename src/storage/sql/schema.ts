@@ -16,6 +16,7 @@ export interface Schema {
   requests: RequestsTable
   evidence: EvidenceTable
   ledger_outbox: OutboxTable
+  redactions: RedactionsTable
 }
 
 export type Database = Kysely<Schema>
@@ -59,6 +60,7 @@ interface TicksTable {
 
 export interface TransactionsTable {
   id: string
+  /** `redacted`: of the body only the hash is left; what cannot be null is empty, and the time is the tick's. */
   kind: string
   /**
    * Parties of the trade. A correction carries those of its trade, so that one index finds both; they are not hashed.
@@ -136,4 +138,14 @@ interface OutboxTable {
   /** Why it is parked. */
   error_code: string | null
   error_reason: string | null
+}
+
+/** Bodies that were removed; nothing of what they said. */
+export interface RedactionsTable {
+  tx_hash: string
+  tx_id: string | null
+  height: bigint
+  redacted_by: string | null
+  redacted_at: bigint | null
+  reason: string
 }

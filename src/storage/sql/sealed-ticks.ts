@@ -2,7 +2,7 @@ import type { Selectable } from 'kysely'
 import type { MarketStore } from '../../ports/market-store.ts'
 import { oneOf } from '../../protocol/shape.ts'
 import { decodeValue } from '../decode.ts'
-import { decodeTransaction, toSafeInteger } from './rows.ts'
+import { decodeShown, toSafeInteger } from './rows.ts'
 import type { Database, TransactionsTable } from './schema.ts'
 
 export const sourceShape = oneOf('market', 'platform', 'registry', 'restored')
@@ -34,7 +34,8 @@ export function sealedTicks(db: Database): Pick<MarketStore, 'sealedTicks'> {
           const tick = {
             tick_id,
             timestamp: toSafeInteger(timestamp, `ticks ${tick_id} timestamp`),
-            transactions: own.map(decodeTransaction),
+            transactions: own.map(decodeShown),
+            tx_ids: own.map(({ id }) => id),
             source: decodeValue(`ticks ${tick_id} source`, source, sourceShape),
             content_hash,
             tx_hashes: own.map(({ tx_hash }) => tx_hash),

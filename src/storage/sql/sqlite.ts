@@ -13,7 +13,7 @@ import type { MarketStore } from '../../ports/market-store.ts'
 import { driverCodes, storeGuard } from '../failure.ts'
 import { chunks } from './chunks.ts'
 import type { RowBatch, SqlDialect, SqlValue, WriteTransaction } from './dialect.ts'
-import type { Schema } from './schema.ts'
+import type { Database, Schema } from './schema.ts'
 import { createSqlStore } from './store.ts'
 
 /** Another process may hold the file for a moment (a backup); beyond this the caller is told to try again. */
@@ -38,7 +38,8 @@ function openDatabase(path: string): Libsql.Database {
   database.defaultSafeIntegers(true)
   database.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`)
   database.pragma('journal_mode = WAL')
-  database.exec('PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
+  // secure_delete: what is overwritten is zeroes in the file, not a free page with the old text.
+  database.exec('PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON')
   return database
 }
 
@@ -122,10 +123,14 @@ export const sqliteDialect: SqlDialect = {
   // SQLite tells nobody: who wants to know of rows asks again and again.
   notifyOfInserts: () => Promise.resolve(),
   listen: () => () => Promise.resolve(),
-  // Moves the log into the file, so that the file alone is whole while the node is down.
-  beforeClose: async (db) => {
-    await sql`PRAGMA wal_checkpoint(TRUNCATE)`.execute(db)
-  },
+  erase: truncateLog,
+  // So that the file alone is whole while the node is down.
+  beforeClose: truncateLog,
+}
+
+/** Moves the log into the file, and empties it. */
+async function truncateLog(db: Database): Promise<void> {
+  await sql`PRAGMA wal_checkpoint(TRUNCATE)`.execute(db)
 }
 
 /** A lock passes, and a full disk when there is room again; a broken disk, or a file that is no database, does not. */

@@ -10,6 +10,7 @@ import { outboxTable } from './outbox.ts'
 import { restoredBlocks } from './restored-blocks.ts'
 import { evidenceTable } from './evidence.ts'
 import type { Database } from './schema.ts'
+import { redactionsTable } from './redactions.ts'
 import { sealedTicks } from './sealed-ticks.ts'
 import { ticksTable } from './ticks.ts'
 import { transactionsTable } from './transactions.ts'
@@ -41,6 +42,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
   const users = usersTable(db)
   const evidence = evidenceTable(db)
   const transactions = transactionsTable(db)
+  const redactions = redactionsTable(db, dialect)
   const outbox = outboxTable(db, dialect)
   return {
     chainId: guard('chainId', meta.chainId),
@@ -72,6 +74,9 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     users: guard('users', users.users),
     transaction: guard('transaction', transactions.transaction),
     transactions: guard('transactions', transactions.transactions),
+    redact: guard('redact', redactions.redact),
+    redactions: guard('redactions', redactions.redactions),
+    redactionCount: guard('redactionCount', redactions.redactionCount),
     checkWritable: guard('checkWritable', meta.checkWritable),
     outboxRows: guard('outboxRows', outbox.outboxRows),
     outboxTick: guard('outboxTick', outbox.outboxTick),

@@ -6,7 +6,7 @@ import { decodeValue } from '../decode.ts'
 import { correctedParties } from './corrections.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
 import { applyFills } from './fills.ts'
-import { decodeBlock, decodeTransaction, toSafeInteger } from './rows.ts'
+import { decodeBlock, decodeShown, decodeTransaction, toSafeInteger } from './rows.ts'
 import type { Database } from './schema.ts'
 import { sourceShape } from './sealed-ticks.ts'
 import { insertTransactions, repeatedId } from './transaction-rows.ts'
@@ -48,7 +48,8 @@ export function ticksTable(
       return {
         tick_id: tickId,
         timestamp: toSafeInteger(row.timestamp, `ticks ${tickId} timestamp`),
-        transactions: transactions.map(decodeTransaction),
+        transactions: transactions.map(decodeShown),
+        tx_ids: transactions.map(({ id }) => id),
         source: decodeValue(`ticks ${tickId} source`, row.source, sourceShape),
         content_hash: row.content_hash,
         tx_hashes: transactions.map(({ tx_hash }) => tx_hash),
@@ -71,7 +72,7 @@ export function ticksTable(
     },
 
     async transactionsOfTick(tickId) {
-      return (await rowsOf(tickId)).map(decodeTransaction)
+      return (await rowsOf(tickId)).map(decodeShown)
     },
   }
 }

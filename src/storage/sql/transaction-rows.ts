@@ -1,7 +1,8 @@
-import type { TickCommit } from '../../ports/market-store.ts'
+import type { RestoredTick } from '../../ports/market-store.ts'
 import { ledgerError } from '../../ports/errors.ts'
 import { refuse } from '../../protocol/shape.ts'
-import type { Transaction } from '../../protocol/transaction.ts'
+import { unknownId } from '../../protocol/redaction.ts'
+import type { ShownTransaction, Transaction } from '../../protocol/transaction.ts'
 import { chunks, IN_LIST } from './chunks.ts'
 import type { Parties } from './corrections.ts'
 import type { SqlDialect, SqlValue, WriteTransaction } from './dialect.ts'
@@ -14,8 +15,9 @@ const COLUMNS = {
   trade: [...PARTIES, 'kwh', 'price_per_kwh', 'total_amount'],
   correction: [...PARTIES, 'corrects', 'kwh_delta', 'amount_delta', 'reason'],
   registry: [...PLACE, 'registry'],
+  redacted: PARTIES,
 } as const
-const KINDS = ['trade', 'correction', 'registry'] as const
+const KINDS = ['trade', 'correction', 'registry', 'redacted'] as const
 
 /**
  * Writes the transactions of a tick: one batch for each kind, so that trades, the many, bind no empty columns.
@@ -25,12 +27,16 @@ const KINDS = ['trade', 'correction', 'registry'] as const
 export async function insertTransactions(
   trx: WriteTransaction,
   dialect: SqlDialect,
-  { tick_id, transactions, tx_hashes }: Pick<TickCommit, 'tick_id' | 'transactions' | 'tx_hashes'>,
+  { tick_id, timestamp, transactions, tx_hashes }: Omit<RestoredTick, 'source' | 'content_hash'>,
   parties: ReadonlyMap<string, Parties>,
 ): Promise<void> {
-  const rows: Record<Transaction['kind'], SqlValue[][]> = { trade: [], correction: [], registry: [] }
+  const rows: Record<ShownTransaction['kind'], SqlValue[][]> = { trade: [], correction: [], registry: [], redacted: [] }
   for (const [position, tx] of transactions.entries()) {
     const tx_hash = tx_hashes[position] ?? refuse('tick.tx_hashes', `${transactions.length} hashes`, tx_hashes)
+    if (tx.kind === 'redacted') {
+      rows.redacted.push([unknownId(tx_hash), timestamp, position, '', tx_hash, '', ''])
+      continue
+    }
     if (tx.tick_id !== tick_id) {
       throw ledgerError('refused_row', { id: tx.id, reason: `it is of tick ${tx.tick_id}, not of ${tick_id}` })
     }

@@ -1,7 +1,7 @@
-import type { MarketStore, TransactionPage, TransactionPlace, TransactionQuery } from '../../ports/market-store.ts'
+import type { MarketStore, TransactionPage, TransactionQuery } from '../../ports/market-store.ts'
 import { identifier, refuse } from '../../protocol/shape.ts'
 import { HOUR_OF_TIMESTAMP, hourWindows } from './hours.ts'
-import { decodePlace, toSafeInteger } from './rows.ts'
+import { decodePlace, toSafeInteger, type PlacedRow } from './rows.ts'
 import type { Database } from './schema.ts'
 
 /** Committed transactions with the block that sealed them. */
@@ -16,8 +16,8 @@ export function transactionsTable(db: Database): Pick<MarketStore, 'transaction'
       const { user_id, limit } = query
       // One row more than asked for tells whether there is a next page.
       const rows = user_id === undefined ? await allOf(db, query) : await partyOf(db, query, user_id)
-      const transactions = rows.slice(0, limit)
-      return { transactions, next: rows.length > limit ? cursorOf(transactions) : null }
+      const page = rows.slice(0, limit)
+      return { transactions: page.map(decodePlace), next: rows.length > limit ? cursorOf(page) : null }
     },
   }
 }
@@ -29,14 +29,14 @@ const placed = (db: Database) =>
     .selectAll('transactions')
     .select(['blocks.block_hash', 'blocks.height'])
 
-async function allOf(db: Database, query: TransactionQuery): Promise<TransactionPlace[]> {
-  return (await inOrder(placed(db), query, query.limit + 1).execute()).map(decodePlace)
+async function allOf(db: Database, query: TransactionQuery): Promise<PlacedRow[]> {
+  return await inOrder(placed(db), query, query.limit + 1).execute()
 }
 
 /** Goes through the hours of the range until the page is full (see hours.ts). */
-async function partyOf(db: Database, query: TransactionQuery, userId: string): Promise<TransactionPlace[]> {
+async function partyOf(db: Database, query: TransactionQuery, userId: string): Promise<PlacedRow[]> {
   const { from, to } = await occupied(db, query)
-  const found: TransactionPlace[] = []
+  const found: PlacedRow[] = []
   for (const hours of hourWindows(from, to)) {
     const missing = query.limit + 1 - found.length
     const rows = await inOrder(
@@ -50,7 +50,7 @@ async function partyOf(db: Database, query: TransactionQuery, userId: string): P
       query,
       missing,
     ).execute()
-    found.push(...rows.map(decodePlace))
+    found.push(...rows)
     if (rows.length === missing) break
   }
   return found
@@ -92,8 +92,8 @@ function inOrder(builder: Placed, { from, to, after, corrects }: TransactionQuer
 }
 
 /** A cursor is the place of the last transaction of a page, `<timestamp>:<id>`. */
-function cursorOf(transactions: readonly TransactionPlace[]): TransactionPage['next'] {
-  const last = transactions.at(-1)?.transaction
+function cursorOf(rows: readonly PlacedRow[]): TransactionPage['next'] {
+  const last = rows.at(-1)
   return last === undefined ? null : `${last.timestamp}:${last.id}`
 }
 

@@ -28,6 +28,7 @@ import { openChainStore } from '../../../src/storage/level/chain-store.ts'
 import { openSqlite } from '../../../src/storage/sql/sqlite.ts'
 import { realClock } from '../../helpers/network.ts'
 import { createFaults, type Faults } from './faults.ts'
+import { idOf } from '../../helpers/shown.ts'
 
 export const NOW = 1_760_000_000_000
 const key = signingKeyFromSecret(sha256('the authority of the fault tests'))
@@ -171,7 +172,7 @@ export async function openBareLedger(
         }
       }
       const { transactions } = await store.transactions({ from: 0, to: NOW * 2, limit: 10_000 })
-      const ids = transactions.map(({ transaction }) => transaction.id).sort()
+      const ids = transactions.map(({ transaction }) => idOf(transaction)).sort()
       assert.deepEqual(ids, [...answers.values()].flatMap((answer) => answer.transactions.map(({ id }) => id)).sort())
     },
   }

@@ -11,6 +11,7 @@ import { query } from '../../helpers/postgres.ts'
 import type { Community } from './community.ts'
 import { TRADES_A_TICK, type Load, type Platform } from './platform.ts'
 import type { Witness } from './witness.ts'
+import { idOf } from '../../helpers/shown.ts'
 
 const LOOK_AGAIN_MS = 20
 
@@ -186,7 +187,7 @@ export async function checkStopped({ community, witness }: Checked): Promise<voi
       const block = await chainStore.block(height)
       assert.ok(block !== undefined)
       assert.equal(hashHeader(block.header), witness.hashAt(height))
-      for (const [index, { id }] of block.transactions.entries()) {
+      for (const [index, id] of block.transactions.map(idOf).entries()) {
         found.push(id)
         assert.deepEqual(await chainStore.locate({ tx_id: id }), { height, index })
       }

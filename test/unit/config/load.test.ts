@@ -61,6 +61,7 @@ describe('config/load', () => {
       priceBand: undefined,
       witnesses: [],
       rateLimitPerSecond: 200,
+      archiveAfterMs: 'off',
       passphraseFile: undefined,
       logLevel: 'info',
     })
@@ -91,6 +92,7 @@ describe('config/load', () => {
       chainId: undefined,
       allowedChanges: [],
       rateLimitPerSecond: 200,
+      archiveAfterMs: 'off',
       passphraseFile: undefined,
       logLevel: 'info',
     })
@@ -195,10 +197,23 @@ voters:
     assert.equal(config.tickIntervalMs, 300_000)
   })
 
+  it('reads how old a block is when it is archived, in days, hours, minutes or seconds', () => {
+    const ages = ['90d', '12h', '30m', '0s'].map((age) => {
+      const { archiveAfterMs } = loadAuthorityConfig(sources({ flags: { archiveAfter: age } }))
+      assert.equal(
+        loadValidatorConfig(sources({ flags: { peer: [PEER], archiveAfter: age } })).archiveAfterMs,
+        archiveAfterMs,
+      )
+      return archiveAfterMs
+    })
+    assert.deepEqual(ages, [90 * 86_400_000, 12 * 3_600_000, 30 * 60_000, 0])
+  })
+
   it('turns off what can be off', () => {
     const config = loadAuthorityConfig(sources({ file: yaml('http: off\ntick: off\n') }))
     assert.equal(config.http, 'off')
     assert.equal(config.tickIntervalMs, 'off')
+    assert.equal(config.archiveAfterMs, 'off')
     assert.equal(loadLightConfig(sources({ flags: { peer: [PEER], vote: false } })).vote, false)
     assert.deepEqual(loadAuthorityConfig(sources({ flags: { http: ':0' } })).http, { host: '127.0.0.1', port: 0 })
   })
@@ -232,6 +247,9 @@ voters:
     ['database', 'postgres:solar'],
     ['database', 'postgres://ada@db:port/solar'],
     ['database', 'postgres://ada@db/so lar'],
+    ['archive_after', '90'],
+    ['archive_after', '1.5d'],
+    ['archive_after', '-1d'],
   ]
   for (const [key, value] of BAD) {
     it(`refuses ${key}=${value} with a line that names the key, the variable and what was expected`, () => {

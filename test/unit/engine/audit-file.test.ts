@@ -52,6 +52,7 @@ describe('an exported chain', () => {
       blocks: 5,
       transactions: 9,
       votes: 6,
+      redacted: 0,
       final_height: 3,
       findings: [],
     })

@@ -97,6 +97,7 @@ export async function startServer(
       multiaddrs: ['/ip4/127.0.0.1/tcp/4001/p2p/12D3KooW'],
       version: '0.1.0',
     }),
+    redactor: { redact: () => Promise.resolve([]), redactions: () => Promise.resolve([]) },
     readiness: () => ({ role: 'leader', reasons: [] }),
     tokens: {
       operator: hashToken(TOKENS.operator),

@@ -10,6 +10,7 @@ import { evidenceCalls } from '../../../src/http/routes/evidence.ts'
 import { eventCalls } from '../../../src/http/routes/events.ts'
 import { leaderCall, operationCalls } from '../../../src/http/routes/operations.ts'
 import { orderCalls } from '../../../src/http/routes/orders.ts'
+import { redactionCalls } from '../../../src/http/routes/redactions.ts'
 import { registryCalls } from '../../../src/http/routes/registry.ts'
 import { tickCalls } from '../../../src/http/routes/ticks.ts'
 import { transactionCalls } from '../../../src/http/routes/transactions.ts'
@@ -43,6 +44,7 @@ function everyCall(): readonly Call[] {
     ...transactionCalls(ledger),
     ...checkpointCalls(ledger),
     ...evidenceCalls(ledger),
+    ...redactionCalls({ redact: () => Promise.resolve([]), redactions: () => Promise.resolve([]) }),
     ...registryCalls(ledger, keyLimit),
     ...eventCalls(createEventStream(ledger, createTestClock())),
     ...operationCalls({ node, readiness, metrics }),
@@ -84,6 +86,7 @@ describe('API document', () => {
       'GET /orders/{order_id}',
       'GET /ready',
       'GET /ready/leader',
+      'GET /redactions',
       'GET /registry',
       'GET /transactions',
       'GET /transactions/{id}/receipt',
@@ -93,6 +96,7 @@ describe('API document', () => {
       'POST /registry/',
       'POST /ticks/',
       'POST /ticks/run/',
+      'POST /transactions/{id}/redact',
     ])
   })
 

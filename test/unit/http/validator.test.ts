@@ -38,10 +38,12 @@ describe('HTTP of a validator', () => {
       'GET /metrics',
       'GET /node',
       'GET /ready',
+      'GET /redactions',
       'GET /registry',
       'GET /transactions/{id}/receipt',
       'POST /add-checkpoint',
       'POST /blocks/{header_hash}/vote/',
+      'POST /transactions/{id}/redact',
     ])
     for (const path of [
       '/genesis',

@@ -1,0 +1,129 @@
+import { strict as assert } from 'node:assert'
+import type { MarketStore, TickCommit } from '../../src/ports/market-store.ts'
+import { isSolarError } from '../../src/protocol/errors.ts'
+import { hashTransaction } from '../../src/protocol/transaction.ts'
+import type { OpenedStore } from '../helpers/stores.ts'
+import { blockRow, correction, enrolment, order, registryTick, T0, tick, trade } from './fixtures.ts'
+
+const coded = (code: string) => (error: unknown) => isSolarError(error, code)
+const ALL = { from: 0, to: Number.MAX_SAFE_INTEGER, limit: 100 }
+const asked = (tx_id: string) => ({ tx_id, redacted_by: 'mia', reason: 'erasure asked for', redacted_at: T0 + 99 })
+
+/** What every implementation of `MarketStore` must do when a body is removed. */
+export function marketStoreRedactContract(name: string, open: () => Promise<OpenedStore<MarketStore>>): void {
+  describe(`market store contract, redaction: ${name}`, () => {
+    let opened: OpenedStore<MarketStore>
+    let store: MarketStore
+
+    beforeEach(async () => {
+      opened = await open()
+      store = opened.store
+    })
+    afterEach(() => opened.cleanup())
+
+    const a = trade('t0', 'a', { timestamp: T0 + 5 })
+    const b = trade('t0', 'b', { from_user_id: 'roof-2' })
+    const fix = correction('t1', 'fix', 'a')
+
+    async function seal(height: number, committed: TickCommit, finalized_at: number | null = T0): Promise<void> {
+      await store.commitTick(committed)
+      await store.fence({ ...blockRow(height, committed.tick_id), finalized_at })
+    }
+
+    async function sealAll(): Promise<void> {
+      await store.putOrder(order('buy-a', { kwh: '4' }))
+      await store.putOrder(order('buy-b', { user_id: 'flat-2' }))
+      const fills = [
+        { order_id: 'buy-a', transaction_id: 'a', kwh_micro: 2_500_000n },
+        { order_id: 'buy-b', transaction_id: 'b', kwh_micro: 2_500_000n },
+      ]
+      await seal(0, tick('t0', [a, b], { fills }))
+      await seal(1, tick('t1', [fix]))
+    }
+
+    it('leaves the hash and the record, of the trade and its corrections, also after reopening', async () => {
+      await sealAll()
+      const records = await store.redact(asked('a'))
+      const common = { redacted_by: 'mia', redacted_at: T0 + 99, reason: 'erasure asked for' }
+      const expected = [
+        { tx_hash: hashTransaction(a), tx_id: 'a', height: 0, ...common },
+        { tx_hash: hashTransaction(fix), tx_id: 'fix', height: 1, ...common },
+      ]
+      assert.deepEqual(records, expected)
+      store = await opened.reopen()
+      assert.deepEqual(await store.redactions(), expected)
+      assert.equal(await store.redactionCount(), 2)
+      const hole = { kind: 'redacted', tx_hash: hashTransaction(a) }
+      assert.deepEqual(await store.transactionsOfTick('t0'), [hole, b])
+      assert.deepEqual((await store.tick('t0'))?.tx_ids, ['a', 'b'])
+      const sealed = (await store.sealedTicks(0, 1)).get(0)
+      assert.deepEqual(
+        [sealed?.transactions, sealed?.tx_ids],
+        [
+          [hole, b],
+          ['a', 'b'],
+        ],
+      )
+      assert.deepEqual((await store.tick('t0'))?.tx_hashes, [a, b].map(hashTransaction))
+      assert.notEqual((await store.tick('t0'))?.content_hash, tick('t0', [a, b]).content_hash)
+      assert.deepEqual((await store.transaction('a'))?.transaction, hole)
+      assert.equal((await store.transaction('fix'))?.height, 1)
+    })
+
+    it('shows it to nobody but who may see all, and then as a hash', async () => {
+      await sealAll()
+      await store.redact(asked('a'))
+      const kinds = async (user_id?: string) =>
+        (await store.transactions({ ...ALL, ...(user_id !== undefined && { user_id }) })).transactions.map(
+          ({ transaction }) => transaction.kind,
+        )
+      assert.deepEqual(await kinds(), ['redacted', 'trade', 'redacted'])
+      assert.deepEqual([await kinds('roof-1'), await kinds('roof-2')], [[], ['trade']])
+      assert.deepEqual((await store.transactions({ ...ALL, corrects: 'a' })).transactions, [])
+    })
+
+    it('takes what its orders tell, closes them, and knows their ids when they are placed again', async () => {
+      await sealAll()
+      await store.redact(asked('a'))
+      assert.equal(await store.order('buy-a'), undefined)
+      assert.deepEqual(await store.openOrders(T0 + 1), [])
+      assert.equal(await store.putOrder(order('buy-a', { kwh: '4' })), 'different')
+      const other = await store.order('buy-b')
+      assert.deepEqual([other?.status, other?.transactions.map(({ id }) => id)], ['filled', ['b']])
+    })
+
+    it('is done once: again it gives the first record', async () => {
+      await sealAll()
+      const [first] = await store.redact(asked('a'))
+      assert.deepEqual(await store.redact({ ...asked('a'), reason: 'another', redacted_at: T0 + 500 }), [first])
+      assert.equal((await store.redactions()).length, 2)
+      await assert.rejects(store.commitTick(tick('t2', [correction('t2', 'fix-2', 'a')])), coded('refused_row'))
+      await assert.rejects(store.commitTick(tick('t3', [trade('t3', 'a')])), coded('duplicate_transaction'))
+    })
+
+    it('is refused, and nothing removed, while the trade or a correction of it is not final', async () => {
+      await seal(0, tick('t0', [a]))
+      await seal(1, tick('t1', [fix]), null)
+      await store.commitTick(tick('t2', [trade('t2', 'c')]))
+      for (const id of ['a', 'c']) await assert.rejects(store.redact(asked(id)), coded('refused_row'))
+      assert.deepEqual([await store.transactionsOfTick('t0'), await store.redactions()], [[a], []])
+    })
+
+    it('is refused for a correction alone, a change of the registry and what is not there', async () => {
+      await sealAll()
+      await seal(2, registryTick(enrolment('r')))
+      for (const id of ['fix', 'r']) await assert.rejects(store.redact(asked(id)), coded('refused_row'))
+      await assert.rejects(store.redact(asked('nobody')), coded('unknown_transaction'))
+      assert.deepEqual(await store.redactions(), [])
+    })
+
+    it('is part of a block that is put back without its body', async () => {
+      const hole = { kind: 'redacted', tx_hash: hashTransaction(a) } as const
+      const committed = { ...tick('t0', [a, b]), transactions: [hole, b] }
+      await store.restoreBlock(blockRow(0, 't0'), committed)
+      assert.deepEqual(await store.transactionsOfTick('t0'), [hole, b])
+      const [record] = await store.redactions()
+      assert.deepEqual([record?.tx_hash, record?.tx_id, record?.redacted_at], [hole.tx_hash, null, null])
+    })
+  })
+}
