@@ -112,8 +112,14 @@ export class ArchivedBodies {
     const batch = this.#db.batch()
     batch.put(heightKey('archived', from), String(range.to))
     for (const [index, body] of bodies.entries()) if (body !== null) batch.del(heightKey('body', from + index))
-    await batch.write()
+    // Before the bodies leave LevelDB: who misses one there must be told of the file at once.
     this.#ranges.push(range)
+    try {
+      await batch.write()
+    } catch (error) {
+      this.#ranges.pop()
+      throw error
+    }
     this.#next = { blocks: 0, text: 0 }
     return { ...range, file: this.#files.nameOf(range), bytes }
   }
