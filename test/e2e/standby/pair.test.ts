@@ -72,8 +72,8 @@ describe('two authorities on one PostgreSQL', function () {
     const tick = sealed?.json as TickAnswer
     assert.deepEqual([sealed?.status, tick.transactions.length], [200, 1])
     await has(pair.node(standby), tick.height)
-    const { status } = await blockStatus(pair.node(standby), tick.block_hash ?? '')
-    assert.equal(status, 'final')
+    const isFinal = async () => (await blockStatus(pair.node(standby), tick.block_hash ?? '')).status === 'final'
+    await eventually('the standby calls it final too', isFinal)
     for (const [name, leading] of [
       [leader, 1],
       [standby, 0],
