@@ -1,6 +1,7 @@
 import { ledgerError } from '../ports/errors.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { recoversSealer } from '../protocol/block.ts'
+import type { BlockPoint } from '../protocol/finality.ts'
 import { hashHeader, type Header } from '../protocol/header.ts'
 import { merkleProof } from '../protocol/merkle.ts'
 import type { AnchorAnswer, Handover, ProvenVote } from '../protocol/messages.ts'
@@ -14,7 +15,12 @@ import type { Chain } from './chain.ts'
 export interface AckSource {
   /** For each voter its ack of the smallest height >= `height` on this chain. */
   acksFrom(height: number): Promise<readonly Vote[]>
+  /** Acks of later headers on branches that this block is part of, and the chain has left. An authority has no branches. */
+  acksBeside?(point: BlockPoint): Promise<readonly LaterAck[]>
 }
+
+/** An ack of a later header, and the proof that the earlier one is in its history. */
+export type LaterAck = Required<Pick<ProvenVote, 'vote' | 'header' | 'history_proof'>>
 
 export interface AnchorBuilderParts {
   readonly chain: Chain
@@ -137,18 +143,20 @@ async function provenQuorum(
   if (finality.policy === 'authority') return []
   const role = finality.policy === 'votes' ? 'voter' : 'validator'
   const hash = hashHeader(header)
-  const votes: ProvenVote[] = []
-  for (const vote of await acks.acksFrom(header.height)) {
+  const votes = new Map<string, ProvenVote>()
+  const isEnough = () => votes.size >= finality.threshold
+
+  async function take({ vote, ...later }: Pick<ProvenVote, 'vote'> & Partial<LaterAck>): Promise<void> {
     const entry = registry.active(vote.voter_id, role)
-    if (entry === undefined || votes.length >= finality.threshold) continue
-    const proven = { vote, ...provenEntry(registry, entry) }
-    votes.push(
-      vote.header_hash === hash
-        ? proven
-        : { ...proven, ...(await laterHeader(chain, vote.header_hash, header.height)) },
-    )
+    if (entry === undefined || isEnough() || votes.has(vote.voter_id)) return
+    const isLater = later.header === undefined && vote.header_hash !== hash
+    const shown = isLater ? await laterHeader(chain, vote.header_hash, header.height) : later
+    votes.set(vote.voter_id, { vote, ...provenEntry(registry, entry), ...shown })
   }
-  return votes
+
+  for (const vote of await acks.acksFrom(header.height)) await take({ vote })
+  if (!isEnough()) for (const ack of (await acks.acksBeside?.({ hash, height: header.height })) ?? []) await take(ack)
+  return [...votes.values()]
 }
 
 /** A later header that was voted on, and the earlier one in its history. */

@@ -2,6 +2,7 @@ import type { ChainLedger } from '../ports/ledger.ts'
 import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { REQUEST_VALIDITY_MS } from '../protocol/limits.ts'
+import type { AckSource } from './anchor-builder.ts'
 import { chainQueries, registryQueries } from './chain-queries.ts'
 import type { Chain } from './chain.ts'
 import type { EventHub } from './events.ts'
@@ -14,6 +15,7 @@ import type { VoteCounter } from './vote-counter.ts'
 export interface ValidatorLedgerParts {
   readonly chain: Chain
   readonly store: FinalityStore
+  readonly acks: AckSource
   readonly votes: VoteCounter
   readonly finalizer: Finalizer
   readonly evidence: EvidencePool
@@ -31,7 +33,7 @@ export function createValidatorLedger(parts: ValidatorLedgerParts): ChainLedger 
     ...chainQueries(parts),
     ...registryQueries(chain, new Map()),
     castVote: async (vote) => (await votes.cast(vote)).answer,
-    receipt: receiptsOf({ chain, acks: parts.store, anchorHeight: () => parts.finalizer.finalHeight }),
+    receipt: receiptsOf({ chain, acks: parts.acks, anchorHeight: () => parts.finalizer.finalHeight }),
     evidence: (limit) => evidence.list(limit),
     rememberRequest: createRequestMemory(),
     subscribe: (listener) => events.subscribe(listener),

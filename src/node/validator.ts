@@ -1,6 +1,7 @@
 import type { ValidatorConfig } from '../config/types.ts'
 import { startArchiver } from '../engine/archiver.ts'
 import { Chain } from '../engine/chain.ts'
+import { replicaAcks } from '../engine/branch-acks.ts'
 import { createCredentialSigner } from '../engine/block-fetcher.ts'
 import { openEvidencePool } from '../engine/evidence-pool.ts'
 import { createEventHub } from '../engine/events.ts'
@@ -159,9 +160,11 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       allowedChanges: config.allowedChanges,
       pollMs: POLL_MS,
     })
+    const acks = replicaAcks(store.chain, store.finality)
     const ledger = createValidatorLedger({
       chain,
       store: store.finality,
+      acks,
       votes: validator.votes,
       finalizer,
       evidence,
@@ -175,7 +178,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       ledger,
       votes: validator.votes,
       finalizer,
-      acks: store.finality,
+      acks,
       evidence,
       gossip,
       requests,

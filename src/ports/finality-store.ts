@@ -30,6 +30,12 @@ export interface FinalityStore {
   finalHeight(): Promise<number>
 }
 
+/** The votes of a replica, which keeps branches beside its chain. */
+export interface BranchVotes extends FinalityStore {
+  /** Every ack of a height >= `height` on whatever chain, by voter, then by height. */
+  everyAckFrom(height: number): Promise<readonly Vote[]>
+}
+
 export type VoteOutcome =
   | { readonly outcome: 'stored' | 'same' }
   | { readonly outcome: 'conflict'; readonly stored: Vote; readonly kept: boolean }

@@ -52,6 +52,7 @@ export async function startFace(
   const ledger = createValidatorLedger({
     chain,
     store: store.finality,
+    acks: store.finality,
     votes,
     finalizer,
     evidence,

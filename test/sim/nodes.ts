@@ -1,5 +1,6 @@
 import { createAuthorityLedger } from '../../src/engine/authority-ledger.ts'
 import { createCredentialSigner } from '../../src/engine/block-fetcher.ts'
+import { replicaAcks } from '../../src/engine/branch-acks.ts'
 import { Chain } from '../../src/engine/chain.ts'
 import { createCheckpoints } from '../../src/engine/checkpoints.ts'
 import { createPutBack } from '../../src/engine/put-back.ts'
@@ -88,9 +89,11 @@ export async function startValidator(
     pollMs: POLL_MS,
   })
   const { votes } = validator
+  const acks = replicaAcks(store.chain, store.finality)
   const ledger = createValidatorLedger({
     chain,
     store: store.finality,
+    acks,
     votes,
     finalizer,
     evidence,
@@ -104,7 +107,7 @@ export async function startValidator(
     ledger,
     votes,
     finalizer,
-    acks: store.finality,
+    acks,
     evidence,
     gossip,
     requests,

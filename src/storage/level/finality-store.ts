@@ -1,4 +1,4 @@
-import type { FinalityStore, VoteCount, VoteOutcome } from '../../ports/finality-store.ts'
+import type { BranchVotes, VoteCount, VoteOutcome } from '../../ports/finality-store.ts'
 import type { Hash } from '../../protocol/bytes.ts'
 import { canonicalText } from '../../protocol/canonical-json.ts'
 import type { BlockPoint } from '../../protocol/finality.ts'
@@ -9,7 +9,7 @@ import { heightKey, keyOf, sortable } from './keyspaces.ts'
 import { DURABLE, guardLevel, readValue, type TextLevel } from './level.ts'
 
 /** Votes of everybody and what they made final, beside the chain whose blocks `isOnChain` knows. */
-export function finalityStore(db: TextLevel, isOnChain: (hash: Hash) => Promise<boolean>): FinalityStore {
+export function finalityStore(db: TextLevel, isOnChain: (hash: Hash) => Promise<boolean>): BranchVotes {
   const inTurn = serialTasks()
   return {
     putVotes: guardLevel('putVotes', (votes) => inTurn(() => putVotes(db, votes))),
@@ -40,6 +40,16 @@ export function finalityStore(db: TextLevel, isOnChain: (hash: Hash) => Promise<
         const ack = await firstOnChain(db, isOnChain, from)
         const vote = ack && (await readVote(db, voteId(ack.hash, voterId, ACK)))
         if (vote !== undefined) acks.push(vote)
+      }
+      return acks
+    }),
+    everyAckFrom: guardLevel('everyAckFrom', async (height) => {
+      const acks: Vote[] = []
+      for await (const voterId of voters(db)) {
+        for await (const key of db.keys({ ...underPrefix(acksOf(voterId)), gte: acksAt(voterId, height) })) {
+          const vote = await readVote(db, voteId(placeOfAck(key).hash, voterId, ACK))
+          if (vote !== undefined) acks.push(vote)
+        }
       }
       return acks
     }),

@@ -1,4 +1,4 @@
-import type { EvidenceStore, FinalityStore } from '../../ports/finality-store.ts'
+import type { BranchVotes, EvidenceStore } from '../../ports/finality-store.ts'
 import type { WitnessStore } from '../../ports/witness.ts'
 import type { VoterStore } from '../../ports/voter-store.ts'
 import type { ArchivePlace } from './archived-bodies.ts'
@@ -13,7 +13,7 @@ import { witnessStore } from './witness-store.ts'
 /** Everything that a validator keeps, in one database. */
 export interface ReplicaStore {
   readonly chain: LevelChainStore
-  readonly finality: FinalityStore
+  readonly finality: BranchVotes
   readonly evidence: EvidenceStore
   readonly voter: VoterStore
   readonly witness: WitnessStore

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { replicaAcks } from '../../../src/engine/branch-acks.ts'
 import { Chain } from '../../../src/engine/chain.ts'
 import { openEvidencePool, type EvidencePool } from '../../../src/engine/evidence-pool.ts'
 import { createEventHub, type EventHub } from '../../../src/engine/events.ts'
@@ -55,6 +56,7 @@ export function ledgerOf({ chain, store, votes, finalizer, evidence, hub }: Test
   return createValidatorLedger({
     chain,
     store: store.finality,
+    acks: replicaAcks(store.chain, store.finality),
     votes,
     finalizer,
     evidence,
@@ -73,7 +75,7 @@ export function serveReplica(node: TestReplica, requests: PeerRequests): void {
     ledger: ledgerOf(node),
     votes,
     finalizer,
-    acks: store.finality,
+    acks: replicaAcks(store.chain, store.finality),
     evidence,
     gossip: createTestGossip(),
     requests,
