@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert'
-import type { FinalityStore } from '../../src/ports/finality-store.ts'
+import type { BranchVotes, FinalityStore } from '../../src/ports/finality-store.ts'
 import { sha256Hex } from '../../src/protocol/hash.ts'
 import type { Vote } from '../../src/protocol/vote.ts'
 import { T0, vote } from './fixtures.ts'
@@ -213,7 +213,7 @@ export function finalityStoreContract(
 export function rewoundFinalityContract(name: string, open: () => Promise<OpenedRewindable>): void {
   describe(`finality store contract, after a rewind: ${name}`, () => {
     let opened: OpenedRewindable
-    let store: FinalityStore
+    let store: BranchVotes
 
     beforeEach(async () => {
       opened = await open()
@@ -244,6 +244,10 @@ export function rewoundFinalityContract(name: string, open: () => Promise<Opened
         ]),
       )
       assert.deepEqual(await store.acksFrom(2), [vote(other, 2, 'ann'), vote(other, 2, 'bob')])
+      const sorted = (votes: readonly Vote[]) => votes.map((one) => JSON.stringify(one)).sort()
+      const every = [old[2]!, old[3]!, vote(opened.hashOf(3), 3, 'bob'), ...(await store.acksFrom(2))]
+      assert.deepEqual(sorted(await store.everyAckFrom(2)), sorted(every))
+      assert.deepEqual(await store.everyAckFrom(4), [])
 
       await opened.rewind(2)
       for (const height of [2, 3]) await opened.seal(height)

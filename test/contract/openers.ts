@@ -1,5 +1,5 @@
 import type { ChainStore } from '../../src/ports/chain-store.ts'
-import type { EvidenceStore, FinalityStore } from '../../src/ports/finality-store.ts'
+import type { BranchVotes, EvidenceStore, FinalityStore } from '../../src/ports/finality-store.ts'
 import type { MarketStore } from '../../src/ports/market-store.ts'
 import type { VoterStore } from '../../src/ports/voter-store.ts'
 import type { Hash } from '../../src/protocol/bytes.ts'
@@ -17,7 +17,7 @@ export interface OpenedFinality extends OpenedStore<FinalityStore> {
 }
 
 /** One whose chain can give up blocks. */
-export interface OpenedRewindable extends OpenedFinality {
+export interface OpenedRewindable extends OpenedStore<BranchVotes>, Omit<OpenedFinality, 'store' | 'reopen'> {
   rewind(size: number): Promise<void>
   /** Puts another block than that of `seal` at this height, and gives its hash. */
   sealOther(height: number): Promise<Hash>

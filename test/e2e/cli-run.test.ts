@@ -4,9 +4,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, watch } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startChild, type Child } from '../unit/node/child.ts'
+import { cliFile } from '../helpers/bundle.ts'
+import { startNode, type Child } from '../unit/node/child.ts'
 
-const MAIN = '../../../src/cli/main.ts'
 const PEER = '/ip4/127.0.0.1/tcp/1/p2p/12D3KooWCjUC8X3Sf7iosuiMi7cMP5YJe6pwmxBKYbkQbsoZLwyA'
 
 describe('solar-node as a process', () => {
@@ -25,7 +25,7 @@ describe('solar-node as a process', () => {
   })
 
   const start = (...args: readonly string[]): Child => {
-    const child = startChild(MAIN, '--data', data, ...args)
+    const child = startNode(cliFile(), '--data', data, ...args)
     children.push(child)
     return child
   }

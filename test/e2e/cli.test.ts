@@ -15,9 +15,9 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { cliFile } from '../helpers/bundle.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const TSX = import.meta.resolve('tsx')
 
 interface Ended {
   readonly code: number | null
@@ -44,7 +44,7 @@ describe('the command line', () => {
     return { code, out, err }
   }
   const cli = (args: readonly string[], env?: Record<string, string>): Promise<Ended> =>
-    runNode([`--import=${TSX}`, join(root, 'src/cli/main.ts'), ...args], env)
+    runNode([cliFile(), ...args], env)
   const json = (ended: Ended): Record<string, unknown> => JSON.parse(ended.out) as Record<string, unknown>
   const succeeds = async (args: readonly string[]): Promise<Record<string, unknown>> => {
     const ended = await cli([...args, '--json'])

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DATA_FILES } from '../../src/node/data-directory.ts'
 import type { Genesis } from '../../src/protocol/genesis.ts'
-import { bundleForNode } from '../e2e/crash/bundle.ts'
+import { cliFile } from './bundle.ts'
 import { freePorts, processGroup, type Ended, type NodeProcess } from './processes.ts'
 import { copyAuthority, layOut, type LayOut } from './validator-network.ts'
 
@@ -49,10 +49,9 @@ export interface ProcessNetwork {
 
 export async function createProcessNetwork(options: LayOut): Promise<ProcessNetwork> {
   const { folder, genesis, genesisFile, chainId, remove } = await layOut(options)
-  const main = await bundleForNode(new URL('../../src/cli/main.ts', import.meta.url), join(folder, 'package'))
   const processes = processGroup()
   const ports = new Map<string, readonly number[]>()
-  const spawn = (...args: readonly string[]): NodeProcess => processes.start([main, ...args])
+  const spawn = (...args: readonly string[]): NodeProcess => processes.start([cliFile(), ...args])
 
   async function addressFlags(id: string): Promise<readonly string[]> {
     const [http = 0, tcp = 0] = ports.get(id) ?? (await freePorts(2))

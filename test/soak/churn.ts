@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { bundleForNode } from '../e2e/crash/bundle.ts'
+import { bundleForNode } from '../helpers/bundle.ts'
 import { eventually } from '../helpers/network.ts'
 import {
   blockStatus,
@@ -89,7 +89,7 @@ async function createHosts(
   voters: readonly string[],
   start: (args: readonly string[]) => NodeProcess,
 ): Promise<Hosts> {
-  const main = await bundleForNode(new URL('light-host.ts', import.meta.url), join(network.folder, 'light-host'))
+  const main = bundleForNode(new URL('light-host.ts', import.meta.url), join(network.folder, 'light-host'))
   const perHost = HOUSEHOLDS / HOSTS
   const flagsOf = (id: string) => ({
     data: join(network.folder, id),

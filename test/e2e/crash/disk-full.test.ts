@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { PlatformTick, TickAnswer } from '../../../src/ports/ledger.ts'
 import { tempDir } from '../../helpers/temp.ts'
-import { bundleForNode } from './bundle.ts'
+import { bundleForNode } from '../../helpers/bundle.ts'
 import { prepareCommunity, type Community } from './community.ts'
 import { diskLimits, type DiskLimit } from '../../helpers/disk-limits.ts'
 import { createLives, type Life, type Lives } from './lives.ts'
@@ -34,7 +34,7 @@ function sufferingFrom(limit: DiskLimit): void {
     undo = await limit.prepare(place)
     community = await prepareCommunity(place)
     const entry = new URL('authority-process.ts', import.meta.url)
-    lives = createLives(await bundleForNode(entry, join(folder.path, 'package')), community.flags)
+    lives = createLives(bundleForNode(entry, join(folder.path, 'package')), community.flags)
     answers = []
     ticks = []
   })

@@ -5,7 +5,7 @@ import { performance } from 'node:perf_hooks'
 import { setTimeout as pause } from 'node:timers/promises'
 import { tempDatabase } from '../../helpers/postgres.ts'
 import { tempDir } from '../../helpers/temp.ts'
-import { bundleForNode } from './bundle.ts'
+import { bundleForNode } from '../../helpers/bundle.ts'
 import { prepareCommunity, type Community } from './community.ts'
 import { createLives, type Life, type Lives } from './lives.ts'
 import { createPlatform, createValve, startLoad, type Load, type Platform, type Valve } from './platform.ts'
@@ -54,7 +54,7 @@ export async function runKillRounds({ database, kills, random, onRound }: KillOp
   const postgres = database === 'PostgreSQL' ? await tempDatabase() : undefined
   const community = await prepareCommunity(folder.path, postgres?.url)
   const entry = new URL('authority-process.ts', import.meta.url)
-  const lives = createLives(await bundleForNode(entry, join(folder.path, 'package')), community.flags)
+  const lives = createLives(bundleForNode(entry, join(folder.path, 'package')), community.flags)
   const traffic = startTraffic(community)
   const { valve, load, checked, witness } = traffic
   let startMs = FIRST_START_MS

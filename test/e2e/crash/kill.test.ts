@@ -12,7 +12,7 @@ import { parseCanonicalBytes } from '../../../src/protocol/canonical-json.ts'
 import { sha256 } from '../../../src/protocol/hash.ts'
 import { hashHeader, sealedHeaderShape } from '../../../src/protocol/header.ts'
 import { eventually, realClock } from '../../helpers/network.ts'
-import { bundleForNode } from './bundle.ts'
+import { bundleForNode } from '../../helpers/bundle.ts'
 import { HOUSEHOLDS, prepareCommunity, startHousehold, type Community, type Household } from './community.ts'
 import { createLives, type Life, type Lives } from './lives.ts'
 import { createPlatform, createValve, platformTick, startLoad, type Load, type Platform } from './platform.ts'
@@ -58,7 +58,7 @@ describe('an authority that is killed again and again while it trades', function
     folder = await mkdtemp(join(tmpdir(), 'solar-crash-'))
     community = await prepareCommunity(folder)
     const entry = new URL('authority-process.ts', import.meta.url)
-    lives = createLives(await bundleForNode(entry, join(folder, 'package')), community.flags)
+    lives = createLives(bundleForNode(entry, join(folder, 'package')), community.flags)
     households = new Map()
     for (const id of Object.keys(HOUSEHOLDS) as Household[]) {
       households.set(id, await startHousehold(community, id, witness))

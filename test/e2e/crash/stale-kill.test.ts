@@ -3,7 +3,7 @@ import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startFullPeer, type FullPeer } from '../../helpers/full-peer.ts'
 import { eventually } from '../../helpers/network.ts'
-import { bundleForNode } from './bundle.ts'
+import { bundleForNode } from '../../helpers/bundle.ts'
 import { createLives, type Lives } from './lives.ts'
 import { openStaleLab, type StaleLab } from './stale-lab.ts'
 import type { PlannedKill } from './steps.ts'
@@ -31,7 +31,7 @@ describe('an authority that is killed while its blocks are put back', function (
     peer = await startFullPeer('full', join(lab.folder, 'full'))
     const entry = new URL('authority-process.ts', import.meta.url)
     const common = { data: lab.data, http: 'off', listen: ['/ip4/127.0.0.1/tcp/0'], tick: 'off', peer: [peer.address] }
-    lives = createLives(await bundleForNode(entry, join(lab.folder, 'package')), common)
+    lives = createLives(bundleForNode(entry, join(lab.folder, 'package')), common)
     await lab.putBack(backup, 'ledger.db')
   })
   after(async () => {

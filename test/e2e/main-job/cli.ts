@@ -1,11 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir, symlink } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-
-const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url))
+import { mkdir, readdir } from 'node:fs/promises'
+import { cliFile } from '../../helpers/bundle.ts'
 
 export interface CliEnd {
   readonly code: number | null
@@ -45,7 +41,7 @@ export function cliGroup() {
 }
 
 function startCli(args: readonly string[], env: Readonly<Record<string, string>>): Cli {
-  const child = spawn(process.execPath, ['--import=tsx', MAIN, ...args], {
+  const child = spawn(process.execPath, [cliFile(), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
     detached: true,
@@ -102,16 +98,8 @@ export const jsonLines = (text: string): Readonly<Record<string, unknown>>[] =>
     .filter((line) => line.startsWith('{'))
     .map((line) => JSON.parse(line) as Record<string, unknown>)
 
-/** What tsx keeps below the folder for temporary files: what it compiled. */
-const TSX_CACHE = `tsx-${process.getuid?.() ?? ''}`
-
 /** A folder for temporary files of processes alone (`env`), in which a test sees what they leave behind (`left`). */
 export async function temporaryFiles(path: string) {
   await mkdir(path, { recursive: true })
-  // Without it each process would compile everything anew.
-  await symlink(join(tmpdir(), TSX_CACHE), join(path, TSX_CACHE))
-  return {
-    env: { TMPDIR: path },
-    left: async (): Promise<string[]> => (await readdir(path)).filter((name) => name !== TSX_CACHE),
-  }
+  return { env: { TMPDIR: path }, left: (): Promise<string[]> => readdir(path) }
 }

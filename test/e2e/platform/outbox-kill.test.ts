@@ -13,7 +13,7 @@ import {
 } from '../../helpers/platform-database.ts'
 import { tempDatabase } from '../../helpers/postgres.ts'
 import { tempDir } from '../../helpers/temp.ts'
-import { bundleForNode } from '../crash/bundle.ts'
+import { bundleForNode } from '../../helpers/bundle.ts'
 import { createLives, type Lives } from '../crash/lives.ts'
 import { STEPS, type PlannedKill } from '../crash/steps.ts'
 import { checkOrder, startWriters, tickOf, type WriterConnection, type Writers } from './writers.ts'
@@ -115,7 +115,7 @@ function killedBeside(
       place = await open(folder.path)
       const flags = { data: join(folder.path, 'data'), http: 'off', listen: ['/ip4/127.0.0.1/tcp/0'], tick: 'off' }
       const entry = new URL('../crash/authority-process.ts', import.meta.url)
-      const file = await bundleForNode(entry, join(folder.path, 'package'))
+      const file = bundleForNode(entry, join(folder.path, 'package'))
       lives = createLives(file, { ...flags, database: place.flag, outbox_poll: 0.5 })
     })
     after(async () => {

@@ -3,7 +3,6 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { RegistryChange } from '../../../src/cli/keys/change.ts'
 import { enrolment, policyChange, recovery, revocation, rotation } from '../../../src/cli/keys/changes.ts'
 import { createProgram } from '../../../src/cli/program.ts'
@@ -13,6 +12,7 @@ import { createKeyFile, readKeyFile } from '../../../src/keys/key-file.ts'
 import type { Ledger } from '../../../src/ports/ledger.ts'
 import { ledgerError } from '../../../src/ports/errors.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
+import { cliFile } from '../../helpers/bundle.ts'
 import { RECOVERY_KEY, TEST_GENESIS, type MemoryLedger } from '../../helpers/memory-ledger.ts'
 import { tempDir } from '../../helpers/temp.ts'
 import { sealOne, startServer, TOKENS, type TestServer } from '../http/harness.ts'
@@ -21,8 +21,6 @@ import { sealOne, startServer, TOKENS, type TestServer } from '../http/harness.t
 const AUTHORITY = 1
 const PHONE = 7
 const RECOVERY = 77
-const main = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url))
-const TSX = import.meta.resolve('tsx')
 
 describe('solar-node keys', () => {
   let folder: Awaited<ReturnType<typeof tempDir>>
@@ -245,7 +243,7 @@ describe('solar-node keys', () => {
 
     describe('as a process', () => {
       async function run(...args: readonly string[]) {
-        const child = spawn(process.execPath, [`--import=${TSX}`, main, 'keys', ...args], {
+        const child = spawn(process.execPath, [cliFile(), 'keys', ...args], {
           cwd: folder.path,
           stdio: ['ignore', 'pipe', 'pipe'],
         })

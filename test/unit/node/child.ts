@@ -2,7 +2,7 @@ import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-/** A TypeScript file as a real process. */
+/** A real process. */
 export interface Child {
   readonly process: ChildProcessWithoutNullStreams
   /** Everything on standard output and error so far. */
@@ -13,9 +13,13 @@ export interface Child {
   readonly ended: Promise<{ readonly code: number | null; readonly signal: string | null }>
 }
 
-export function startChild(name: string, ...args: readonly string[]): Child {
-  const file = fileURLToPath(new URL(name, import.meta.url))
-  const child = spawn(process.execPath, ['--import=tsx', file, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
+/** Runs a TypeScript file of this folder. */
+export const startChild = (name: string, ...args: readonly string[]): Child =>
+  startNode('--import=tsx', fileURLToPath(new URL(name, import.meta.url)), ...args)
+
+/** Runs node with these arguments. */
+export function startNode(...args: readonly string[]): Child {
+  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
   const ended = once(child, 'close').then(([code, signal]) => ({
