@@ -15,7 +15,7 @@ import { ArchivedBodies, type ArchivePlace } from './archived-bodies.ts'
 import { decodeBlock, decodeHeader, decodeHeightKey, decodeInteger } from './block-values.ts'
 import { heightKey, keyOf, nodeKey, sortable } from './keyspaces.ts'
 import { guardLevel, openLevel, readText, type TextLevel } from './level.ts'
-import { readRedactions, redactBodies, redactionKey } from './redacted-bodies.ts'
+import { finishForgetting, readRedactions, redactBodies, redactionKey } from './redacted-bodies.ts'
 
 /** What an append needs of the chain before it: kept in memory, found again in the database whenever in doubt. */
 interface Tip {
@@ -45,7 +45,10 @@ export async function openChainStore(location: string, archive?: ArchivePlace): 
 
 /** The blocks in a database that is open; the store closes it. */
 export async function chainStore(db: TextLevel, archive?: ArchivePlace): Promise<LevelChainStore> {
-  const open = guardLevel('open', async () => archive && (await ArchivedBodies.open(db, archive)))
+  const open = guardLevel('open', async () => {
+    await finishForgetting(db)
+    return archive && (await ArchivedBodies.open(db, archive))
+  })
   const archived = await open()
   const chain = new LevelChain(db, archived)
   await guardLevel('open', () => chain.tip())()

@@ -22,7 +22,7 @@ export async function readRedactions(db: TextLevel, fromHeight: number): Promise
 
 /**
  * See `BodyRedaction.redact`. Files first, then LevelDB in one batch with the records: without the record it is done again, and
- * finds the bodies that are gone already as hashes.
+ * finds the bodies that are gone already as hashes. What is to be forgotten is in that batch too (`finishForgetting`).
  */
 export async function redactBodies(
   db: TextLevel,
@@ -53,8 +53,22 @@ export async function redactBodies(
     batch.put(redactionKey(redaction), canonicalText(redaction))
     for (const key of await indexKeys(db, redaction)) batch.del(key)
   }
+  for (const key of touched) batch.put(keyOf('forgetting', key), '')
   await batch.write(DURABLE)
-  await forget(db, touched)
+  await finishForgetting(db)
+}
+
+/** Takes out of LevelDB's files what a redaction has overwritten: after a kill in between, the next start does. */
+export async function finishForgetting(db: TextLevel): Promise<void> {
+  const marks = await db.keys({ gte: keyOf('forgetting'), lt: keyOf('forgetting', '~') }).all()
+  if (marks.length === 0) return
+  await forget(
+    db,
+    marks.map((mark) => mark.slice(keyOf('forgetting').length)),
+  )
+  const done = db.batch()
+  for (const mark of marks) done.del(mark)
+  await done.write(DURABLE)
 }
 
 /** What finds a transaction by its id, and its corrections by it: they go with it. */

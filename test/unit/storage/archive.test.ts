@@ -5,18 +5,19 @@ import { readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/prom
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { isDeepStrictEqual } from 'node:util'
 import { gunzipSync } from 'node:zlib'
 import { hashHeader } from '../../../src/protocol/header.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { hashTransaction } from '../../../src/protocol/transaction.ts'
 import { openArchiveFiles, type ArchiveFiles } from '../../../src/storage/archive/archive-files.ts'
 import { openChainStore, type LevelChainStore } from '../../../src/storage/level/chain-store.ts'
-import { heightKey } from '../../../src/storage/level/keyspaces.ts'
+import { heightKey, keyOf } from '../../../src/storage/level/keyspaces.ts'
 import { openLevel } from '../../../src/storage/level/level.ts'
 import { block, enrolment, sealed } from '../../contract/fixtures.ts'
 import { tempDir } from '../../helpers/temp.ts'
+import { made, removalAt } from './archive-fixtures.ts'
 
-const made = (height: number) => block(height, [`${height}-a`, `${height}-b`])
 const LIMITS = { maxBlocks: 4, maxText: 1_000_000 }
 const FIRST = '000000000000-000000000003.bodies'
 const SECOND = '000000000004-000000000007.bodies'
@@ -58,6 +59,25 @@ describe('archive of old bodies', () => {
 
   async function checkAll(to: number): Promise<void> {
     for (let height = 0; height < to; height++) assert.deepEqual(await store.block(height), made(height).block)
+  }
+
+  /** The heights that a script tells of this folder until it is killed: after the one that `isLast` names, and a moment. */
+  async function linesUntilKilled(
+    script: string,
+    isLast: (height: number) => boolean,
+    momentMs = 0,
+  ): Promise<number[]> {
+    const child = spawn(process.execPath, ['--import=tsx', script, folder.path], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const exited = once(child, 'exit')
+    const heights: number[] = []
+    for await (const line of createInterface({ input: child.stdout })) {
+      heights.push(Number(line))
+      if (isLast(Number(line))) setTimeout(() => child.kill('SIGKILL'), momentMs)
+    }
+    await exited
+    return heights
   }
 
   beforeEach(async () => {
@@ -200,13 +220,23 @@ describe('archive of old bodies', () => {
   }
 
   describe('a body that is removed', () => {
-    const gone = () => {
-      const { block: whole, txHashes } = made(1)
-      const tx_hash = txHashes[0]!
-      const record = { tx_hash, tx_id: '1-a', height: 1, redacted_by: 'mia', redacted_at: 5, reason: 'asked for' }
-      return { record, block: { ...whole, transactions: [{ kind: 'redacted', tx_hash }, whole.transactions[1]] } }
+    const gone = (height = 1) => {
+      const { block: whole, txHashes } = made(height)
+      const hole = { kind: 'redacted', tx_hash: txHashes[0]! }
+      return { record: removalAt(height), block: { ...whole, transactions: [hole, whole.transactions[1]] } }
     }
-    const nonce = (): string => (made(1).block.transactions[0] as { nonce: string }).nonce
+    const nonce = (height = 1): string => (made(height).block.transactions[0] as { nonce: string }).nonce
+
+    /** A file may have a text compressed, which breaks it up: any eight characters of it tell. */
+    async function assertNowhere(...texts: readonly string[]): Promise<void> {
+      const parts = texts.flatMap((text) => Array.from({ length: text.length - 7 }, (_, at) => text.slice(at, at + 8)))
+      const read = async (path: string) => (await readdir(path)).map((name) => readFile(join(path, name)))
+      const packed = await Promise.all(await read(archive))
+      const unpacked = packed.map((bytes) => gunzipSync(bytes.subarray(bytes.indexOf('\n') + 1)))
+      for (const content of [...(await Promise.all(await read(level))), ...unpacked]) {
+        assert.ok(parts.every((part) => !content.includes(part)))
+      }
+    }
 
     for (const where of ['LevelDB', 'a file']) {
       it(`is gone from ${where}, found by its hash alone, and what is beside it is as it was`, async () => {
@@ -225,11 +255,7 @@ describe('archive of old bodies', () => {
         for (const height of [0, 2, 3, 5]) assert.deepEqual(await store.block(height), made(height).block)
         await archiveAll(6)
         assert.deepEqual(await store.block(1), left)
-        const files = await readdir(level)
-        const bytes = await Promise.all(files.map((name) => readFile(join(level, name))))
-        assert.ok(bytes.every((content) => !content.includes(nonce())))
-        const packed = await readFile(join(archive, FIRST))
-        assert.ok(!gunzipSync(packed.subarray(packed.indexOf('\n') + 1)).includes(nonce()))
+        await assertNowhere(nonce())
       })
     }
 
@@ -257,6 +283,57 @@ describe('archive of old bodies', () => {
       })
     }
 
+    it("is out of LevelDB's files after the next start, where a kill came before that", async () => {
+      await grow(10)
+      await archiveAll(4)
+      await store.close()
+      const key = heightKey('body', 5)
+      const db = await openLevel(level)
+      await db
+        .batch()
+        .put(key, JSON.stringify(gone(5).block.transactions))
+        .put(keyOf('forgetting', key), '')
+        .write()
+      await db.close()
+      await assert.rejects(assertNowhere(nonce(5)), assert.AssertionError)
+      await open()
+      await assertNowhere(nonce(5))
+      assert.deepEqual(await store.block(5), gone(5).block)
+    })
+
+    it('is in its place or gone for good, whenever the process is killed', async () => {
+      const blocks = 40
+      await grow(blocks)
+      await archiveAll(blocks / 2)
+      await store.close()
+      const script = fileURLToPath(new URL('./redact-until-killed.ts', import.meta.url))
+      let removed = 0
+      for (let round = 1; removed < blocks; round++) {
+        const last = Math.min(removed + 6, blocks - 1)
+        const told = await linesUntilKilled(script, (height) => height === last, Math.random() * 20)
+        await open()
+        const records = await store.redactions(0)
+        assert.ok(records.length >= (told.at(-1) ?? -1) + 1, 'what was told is recorded')
+        for (let height = 0; height < blocks; height++) {
+          const isGone = height < records.length
+          // The file comes first, its record after it.
+          const may = height === records.length ? [gone(height).block, made(height).block] : []
+          const found = await store.block(height)
+          if (may.some((one) => isDeepStrictEqual(one, found))) continue
+          assert.deepEqual(found, isGone ? gone(height).block : made(height).block)
+        }
+        assert.deepEqual(
+          records,
+          Array.from({ length: records.length }, (_, height) => removalAt(height)),
+        )
+        removed = records.length
+        await store.close()
+        assert.ok(round <= blocks, 'each round removes at least one')
+      }
+      await open()
+      await assertNowhere(...Array.from({ length: blocks }, (_, height) => nonce(height)))
+    })
+
     it('that the block does not have is an error, and nothing is recorded', async () => {
       await grow(3)
       await assert.rejects(store.redact([{ ...gone().record, height: 2 }]), corruptIn('height 2'))
@@ -282,16 +359,8 @@ describe('archive of old bodies', () => {
     let returned = -1
     for (let round = 1; round <= 5; round++) {
       const last = returned + 20 + round
-      const child = spawn(process.execPath, ['--import=tsx', script, folder.path], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      })
-      const exited = once(child, 'exit')
-      for await (const line of createInterface({ input: child.stdout })) {
-        returned = Number(line)
-        if (returned === last) child.kill('SIGKILL')
-      }
-      await exited
-      store = await openChainStore(level, { files: await openArchiveFiles(archive), limits: LIMITS })
+      returned = (await linesUntilKilled(script, (height) => height === last)).at(-1) ?? returned
+      await open()
       const size = await store.size()
       assert.ok(size > returned)
       await checkAll(size)

@@ -17,7 +17,7 @@ describe('keyspaces', () => {
   it('have one character each, none twice', () => {
     const prefixes = Object.values(keyspaces)
     assert.equal(new Set(prefixes).size, prefixes.length)
-    for (const prefix of prefixes) assert.match(prefix, /^[a-z]$/)
+    for (const prefix of prefixes) assert.match(prefix, /^[a-zA-Z]$/)
   })
 
   it('sort heights and nodes as numbers', () => {
