@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert'
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import Libsql from 'libsql'
 import { auditDirectory } from '../../../src/node/audit.ts'
@@ -222,10 +222,15 @@ describe('redaction', function () {
     await authority.node.stop()
     const archived = async () => (await readdir(join(data(), 'archive'))).filter((name) => name.endsWith('.bodies'))
     assert.ok((await archived()).length > 0)
+    await cp(join(data(), 'archive'), join(network.folder, 'old-archive'), { recursive: true })
     await rebuildDirectory(data(), sqliteIn(data()), () => undefined)
     assert.deepEqual([await archived(), (await audit()).findings], [[], []])
     assert.deepEqual(await filesWith(data(), nonces), [])
+    // As after a kill when the new LevelDB was in its place, and the files of the old one were not gone yet.
+    await cp(join(network.folder, 'old-archive'), join(data(), 'archive'), { recursive: true })
+    assert.deepEqual((await audit()).findings, [])
     authority = await network.startAuthority()
+    assert.deepEqual(await archived(), [])
     assert.equal(verifyReceipt(await authority.node.ledger.receipt('many-3'), network.chainId).ok, true)
   })
 

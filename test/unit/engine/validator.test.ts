@@ -6,6 +6,8 @@ import { canonicalBytes, parseCanonicalBytes } from '../../../src/protocol/canon
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import type { BlockPoint } from '../../../src/protocol/finality.ts'
 import { sealHeader, type SealedHeader } from '../../../src/protocol/header.ts'
+import { unknownRedaction } from '../../../src/protocol/redaction.ts'
+import { hashTransaction } from '../../../src/protocol/transaction.ts'
 import { voteShape, type Vote } from '../../../src/protocol/vote.ts'
 import { createStreet, namedKey, type Branch } from '../../helpers/branches.ts'
 import { createPeers, createTestGossip, type Peers, type TestGossip } from '../../helpers/peers.ts'
@@ -356,6 +358,26 @@ describe('a validator', () => {
       assert.deepEqual(unallowed, [])
       assert.equal((await store.voter.lastVote())?.header_hash, plain.tip.hash)
     })
+  })
+
+  it('acks nothing from a block on of which nobody shows it a body, until the others have made that final', async () => {
+    const chain = street.start.grow('t0', 't1', 't2')
+    const peer = await addPeer('authority', chain)
+    const [hidden] = chain.blocks[1]!.transactions
+    await peer.store.chain.redact([unknownRedaction(hashTransaction(hidden!), 1)])
+    // It says that this is final, and has no votes to show for it.
+    const status = { mode: 'authority', chain_id: street.chainId, final_height: 1 }
+    const tip = { height: 2, header_hash: chain.tip.hash }
+    peers.of('authority').serve('status', () => Promise.resolve({ ...status, tip }))
+    await sync()
+    assert.deepEqual(node.tip(), chain.tip)
+    assert.deepEqual(acks(), [])
+    await castAt(peer, chain.at(0), 'v2', 'v3', 'v4')
+    await sync()
+    assert.deepEqual([node.finalizer.finalHeight, acks()], [0, []])
+    await castAt(peer, chain.at(1), 'v2', 'v3', 'v4')
+    await sync()
+    assert.deepEqual([node.finalizer.finalHeight, ackedHashes()], [1, [chain.tip.hash]])
   })
 
   describe('that has lost what it acked', () => {
