@@ -91,7 +91,7 @@ describe('an authority that is interrupted while it mines', function () {
 
   it('answers meanwhile, loses nothing, and seals the same bytes as one that was left alone', async () => {
     const twinData = join(folder.path, 'twin')
-    await cp(data, twinData, { recursive: true, filter: (source) => !source.endsWith('-shm') })
+    await cp(data, twinData, { recursive: true, filter: (source) => !/-(wal|shm)$/.test(source) })
     const [expected] = await inProcess(twinData, (twin) => twin.ledger.acceptTick(TICK))
     assert.ok(expected)
 
