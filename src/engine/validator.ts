@@ -57,6 +57,8 @@ export interface Validator {
   onHeader(sealed: SealedHeader, from: string): Promise<GossipVerdict>
   /** Syncs with every connected peer; rejects if none could be followed. */
   sync(): Promise<void>
+  /** Waits until everything that was set off is done: syncs, its vote, and what that vote brings about. */
+  idle(): Promise<void>
 }
 
 /** Who tells of a block has it at hand; one that keeps it back for longer holds nobody up. */
@@ -96,15 +98,26 @@ export function createValidator(parts: ValidatorParts): Validator {
     find: (hash) => replica.find(hash),
   })
   const sync = createReplicaSync({ ...parts, votes: parts.finalityStore, replica, counter: votes, onAlarm })
-  const background = (task: Promise<unknown>): void => {
-    task.catch((error: unknown) => {
-      if (stopped) return
-      const refusal = isSolarError(error, 'peer_refused') ? error.message : undefined
-      // Each poll is refused for the same reason again: once is enough to say so.
-      if (refusal === undefined || refusal === lastRefusal) logger.debug({ error }, 'could not sync')
-      else logger.warn({ error }, `could not sync: ${refusal}`)
-      lastRefusal = refusal ?? lastRefusal
-    })
+  const running = new Set<Promise<void>>()
+  function background(task: Promise<unknown>): void {
+    const done = task.then(() => undefined, noteFailure).finally(() => running.delete(done))
+    running.add(done)
+  }
+
+  function noteFailure(error: unknown): void {
+    if (stopped) return
+    const refusal = isSolarError(error, 'peer_refused') ? error.message : undefined
+    // Each poll is refused for the same reason again: once is enough to say so.
+    if (refusal === undefined || refusal === lastRefusal) logger.debug({ error }, 'could not sync')
+    else logger.warn({ error }, `could not sync: ${refusal}`)
+    lastRefusal = refusal ?? lastRefusal
+  }
+
+  async function idle(): Promise<void> {
+    do {
+      await Promise.all(running)
+      await voter.idle()
+    } while (running.size > 0)
   }
 
   function announce({ sealed, hash, header }: Tip): void {
@@ -222,5 +235,6 @@ export function createValidator(parts: ValidatorParts): Validator {
       return (await replica.knows(hash)) ? 'accept' : 'ignore'
     },
     sync: syncAll,
+    idle,
   }
 }

@@ -101,13 +101,9 @@ describe('a validator', () => {
 
   async function sync() {
     await validator.sync()
-    await settled()
+    await validator.idle()
   }
 
-  /** Waits until what a sync has set off in the background is over. */
-  async function settled() {
-    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 2))
-  }
   const acks = (): Vote[] =>
     gossip.published
       .filter(({ topic }) => topic === 'votes')
@@ -163,7 +159,7 @@ describe('a validator', () => {
     peers.disconnect('me', 'ahead')
     await castAt(behind, chain.at(0), 'v2', 'v3')
     await validator.sync()
-    await settled()
+    await validator.idle()
     assert.equal(node.finalizer.finalHeight, 0, 'it took the votes that the peer has, and counts its own for them')
   })
 
@@ -205,10 +201,10 @@ describe('a validator', () => {
     await validator.stop()
     await start()
     validator.start()
-    await settled()
+    await validator.idle()
     assert.deepEqual(node.tip(), theirs.tip)
     await Promise.all(['v3', 'v4'].map((id) => validator.votes.cast(street.vote(id, mine.tip))))
-    await settled()
+    await validator.idle()
     assert.deepEqual(node.tip(), mine.tip)
     assert.equal(node.finalizer.finalHeight, 2)
   })
@@ -352,7 +348,7 @@ describe('a validator', () => {
       const two = await addPeer('two', plain)
       await castAt(two, plain.at(1), 'v2', 'v3')
       await validator.sync()
-      await settled()
+      await validator.idle()
       assert.deepEqual(node.tip(), plain.tip)
       const unallowed = acks().filter(({ header_hash }) => header_hash === branch.tip.hash)
       assert.deepEqual(unallowed, [])
@@ -446,7 +442,7 @@ describe('a validator', () => {
     await addPeer('authority', street.start.grow('t0'))
     await assert.rejects(validator.sync(), (error) => isSolarError(error, 'peer_refused'))
     validator.start()
-    await settled()
+    await validator.idle()
     assert.ok(
       log.some((line) => line.includes('unknown_voter')),
       log.join('\n'),
