@@ -258,4 +258,37 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
     seed: 50,
   },
+  {
+    rule: 'what acks on a branch made final is proved by them after the chain has left it',
+    patches: [
+      {
+        file: 'src/engine/anchor-builder.ts',
+        from: 'if (!isEnough()) for (const ack of',
+        to: 'if (false) for (const ack of',
+      },
+    ],
+    seed: 846,
+  },
+  {
+    rule: 'a validator takes up the branch that it acked again after a restart',
+    patches: [
+      {
+        file: 'src/engine/validator.ts',
+        from: 'if (last !== undefined) await replica.recall(last.header_hash)',
+        to: 'if (last === undefined) await replica.recall(chain.chainId)',
+      },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'changes are looked for on the chain of the header that is acked',
+    patches: [
+      {
+        file: 'src/engine/replica-view.ts',
+        from: 'if ((await chain.hashAt(header.height)) !== header.hash) {',
+        to: 'if (header.height < 0) {',
+      },
+    ],
+    seed: 0,
+  },
 ]
