@@ -57,7 +57,7 @@ export async function openAuthorityStores(
 
   const sql = sharedSql ?? (await openSql())
   await sql.bindChain(files.chainId)
-  const storeWatch = createStoreWatch(clock, logger)
+  const storeWatch = createStoreWatch(clock, logger, { failing: 'NOT TAKING TICKS', working: 'ticks are taken' })
   const store = storeWatch.watched(wrapMarketStore?.(sql) ?? sql)
   const level = await openChainFiles(directory)
   shutdown.opened('LevelDB', () => level.close())

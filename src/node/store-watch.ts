@@ -29,7 +29,13 @@ export interface StoreWatch {
   stop(): Promise<void>
 }
 
-export function createStoreWatch(clock: Clock, logger: Logger): StoreWatch {
+/** What the log says that the node does not do while a store fails, and does again. */
+export interface StoreWatchWords {
+  readonly failing: string
+  readonly working: string
+}
+
+export function createStoreWatch(clock: Clock, logger: Logger, { failing, working }: StoreWatchWords): StoreWatch {
   let reason: string | undefined
   let cancel = (): void => undefined
   let stopped = false
@@ -37,7 +43,7 @@ export function createStoreWatch(clock: Clock, logger: Logger): StoreWatch {
 
   function note(error: unknown): void {
     const message = error instanceof Error ? error.message : String(error)
-    if (reason === undefined) logger.error({ error }, `NOT TAKING TICKS: ${message}`)
+    if (reason === undefined) logger.error({ error }, `${failing}: ${message}`)
     reason = message
   }
 
@@ -53,7 +59,7 @@ export function createStoreWatch(clock: Clock, logger: Logger): StoreWatch {
         if (!isSolarError(error, 'not_ready')) throw error
       })
       reason = undefined
-      logger.info({}, 'the stores work again: ticks are taken')
+      logger.info({}, `the stores work again: ${working}`)
     } catch (error) {
       note(error)
     }

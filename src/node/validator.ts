@@ -36,6 +36,7 @@ import type { OnPart } from './lifecycle.ts'
 import { createLogger } from './logger.ts'
 import { ensureValidatorFiles, type ValidatorFiles } from './node-files.ts'
 import { createShutdown } from './shutdown.ts'
+import { createStoreWatch, type StoreWatch } from './store-watch.ts'
 import { VERSION } from './version.ts'
 
 export interface ValidatorNodeParts {
@@ -106,7 +107,9 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     return await shutdown.orUndo(() => run(genesis, store, files))
   }
 
-  async function run(genesis: Genesis, store: ReplicaStore, files: ValidatorFiles): Promise<JoinedValidator> {
+  async function run(genesis: Genesis, opened: ReplicaStore, files: ValidatorFiles): Promise<JoinedValidator> {
+    const storeWatch = createStoreWatch(clock, logger, { failing: 'NOT CO-SIGNING', working: 'blocks are co-signed' })
+    const store = watchedReplica(opened, storeWatch)
     const chain = await Chain.open(genesis, store.chain)
     const { chainId } = chain
     const peers = await network(chainId, files)
@@ -193,6 +196,16 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     await peers.start()
     shutdown.opened('network', () => peers.stop())
     validator.start()
+    storeWatch.start({
+      read: () => store.chain.size(),
+      write: () => store.checkWritable(),
+      // What was missed meanwhile is fetched in the background: a store that fails at it again is noted as ever.
+      recover() {
+        validator.sync().catch(() => undefined)
+        return Promise.resolve()
+      },
+    })
+    shutdown.opened('store watch', () => storeWatch.stop())
     await finalizer.evaluate()
     const metrics = createMetrics()
     metrics.setHeights(chain.tip?.header.height ?? null, finalizer.finalHeight < 0 ? null : finalizer.finalHeight)
@@ -204,7 +217,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       shutdown.opened('archiver', () => archiver.stop())
     }
     const redactor = createReplicaRedactor({ chain, blocks: store.chain, finalizer, clock, logger })
-    const httpUrl = await serveHttp({ ledger, redactor, witness, metrics }, peers, chain, files)
+    const httpUrl = await serveHttp({ ledger, redactor, witness, metrics }, peers, chain, files, storeWatch)
     const id = registeredId()
     const verifierKey =
       id === undefined
@@ -222,6 +235,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     peers: PeerNetwork,
     chain: Chain,
     files: ValidatorFiles,
+    storeWatch: StoreWatch,
   ): Promise<string | null> {
     const { ledger, metrics } = parts
     metrics.watchPeers(() => peers.requests.peers().length)
@@ -233,7 +247,10 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       multiaddrs: peers.multiaddrs(),
       version: VERSION,
     })
-    const readiness = () => ({ role: 'validator' as const, reasons: [] })
+    const readiness = () => {
+      const reason = storeWatch.reason()
+      return { role: 'validator' as const, reasons: reason === undefined ? [] : [reason] }
+    }
     const http = await startHttp(config, (address) =>
       createValidatorHttpServer(
         { ...parts, node, readiness, tokens: files.tokens.hashes, clock, logger },
@@ -289,3 +306,13 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     },
   }
 }
+
+/** Its parts fail each for itself: each is watched. */
+const watchedReplica = (store: ReplicaStore, watch: StoreWatch): ReplicaStore => ({
+  ...store,
+  chain: watch.watched(store.chain),
+  finality: watch.watched(store.finality),
+  evidence: watch.watched(store.evidence),
+  voter: watch.watched(store.voter),
+  witness: watch.watched(store.witness),
+})

@@ -20,6 +20,8 @@ export interface ReplicaStore {
   /** The genesis that it replicates, canonical JSON text. */
   genesis(): Promise<string | undefined>
   putGenesis(text: string): Promise<void>
+  /** Writes something that is durable when it returns, and changes nothing. Throws `store_failed`. */
+  checkWritable(): Promise<void>
   /** Unix milliseconds; null while the block of this height is only proposed. */
   finalizedAt(height: number): Promise<number | null>
   close(): Promise<void>
@@ -47,6 +49,8 @@ export async function replicaStore(db: TextLevel, archive?: ArchivePlace): Promi
     witness: witnessStore(db),
     genesis: guardLevel('genesis', () => readText(db, keyOf('genesis'))),
     putGenesis: guardLevel('putGenesis', (text) => db.put(keyOf('genesis'), text, DURABLE)),
+    // Removing what is not there is written as well.
+    checkWritable: guardLevel('checkWritable', () => db.batch().del(keyOf('genesis', 'none')).write(DURABLE)),
     finalizedAt: guardLevel('finalizedAt', (height) => finalizedAt(db, height)),
     close: () => chain.close(),
   }
