@@ -1,19 +1,6 @@
 import type { ValidatorConfig } from '../config/types.ts'
 import { startArchiver } from '../engine/archiver.ts'
-import { Chain } from '../engine/chain.ts'
-import { replicaAcks } from '../engine/branch-acks.ts'
-import { createCredentialSigner } from '../engine/block-fetcher.ts'
-import { openEvidencePool } from '../engine/evidence-pool.ts'
-import { createEventHub } from '../engine/events.ts'
-import { openFinalizer } from '../engine/finalizer.ts'
-import { fullSignerBefore } from '../engine/full-node-evidence.ts'
-import { serveFullNodePeers } from '../engine/full-node-peers.ts'
-import { askForOwnId } from '../engine/identity.ts'
 import { findGenesis } from '../engine/join-chain.ts'
-import { createValidatorLedger } from '../engine/validator-ledger.ts'
-import { createReplicaRedactor } from '../engine/redactor.ts'
-import { createValidator } from '../engine/validator.ts'
-import { createWitness } from '../engine/witness.ts'
 import { roleOfToken } from '../http/access.ts'
 import { createMetrics } from '../http/metrics.ts'
 import { createValidatorHttpServer, type ValidatorHttpParts } from '../http/server.ts'
@@ -25,7 +12,7 @@ import type { Logger } from '../ports/logger.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { cosignerName } from '../protocol/checkpoint.ts'
 import { formatVerifierKey } from '../protocol/note.ts'
-import type { Genesis } from '../protocol/genesis.ts'
+import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
 import type { ReplicaStore } from '../storage/level/replica-store.ts'
 import { openReplicaFiles } from './chain-files.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
@@ -37,6 +24,7 @@ import { createLogger } from './logger.ts'
 import { ensureValidatorFiles, type ValidatorFiles } from './node-files.ts'
 import { createShutdown } from './shutdown.ts'
 import { createStoreWatch, type StoreWatch } from './store-watch.ts'
+import { assembleValidator } from './validator-engine.ts'
 import { VERSION } from './version.ts'
 
 export interface ValidatorNodeParts {
@@ -70,11 +58,6 @@ export interface ValidatorNode {
   /** Rejects if it can never join: its data is of another chain than the pinned one, or an address is taken. */
   readonly failed: Promise<never>
 }
-
-/** Names a key that no registry has: it is given nothing. */
-const UNREGISTERED = 'unregistered'
-/** A half-open connection is found by asking. */
-const POLL_MS = 15_000
 
 /** The validator: a full replica in its own LevelDB, which checks every block, co-signs, and serves what it has. */
 export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNodeParts = {}): ValidatorNode {
@@ -110,86 +93,22 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
   async function run(genesis: Genesis, opened: ReplicaStore, files: ValidatorFiles): Promise<JoinedValidator> {
     const storeWatch = createStoreWatch(clock, logger, { failing: 'NOT CO-SIGNING', working: 'blocks are co-signed' })
     const store = watchedReplica(opened, storeWatch)
-    const chain = await Chain.open(genesis, store.chain)
-    const { chainId } = chain
-    const peers = await network(chainId, files)
+    const peers = await network(chainIdOf(genesis), files)
     const { gossip, requests } = peers
-    const events = createEventHub(logger)
-    const finalizer = await openFinalizer({ chain, store: store.finality, events, clock })
-    const evidence = await openEvidencePool({
-      genesis,
-      chainId,
-      store: store.evidence,
-      gossip,
-      logger,
-      signerBefore: (id, height) => fullSignerBefore(chain, id, height),
-      onEvidence: (found) => events.emit({ type: 'evidence', evidence: found }),
-    })
     const key = files.validatorKey
-    const registeredId = (): string | undefined =>
-      chain.registry.entries.find(({ public_key }) => public_key === key.publicKey)?.id
-    const witness = createWitness({
-      name: () => cosignerName(genesis.origin, registeredId() ?? UNREGISTERED),
+    const engine = await assembleValidator({
+      genesis,
+      store,
       key,
-      store: store.witness,
-      logKeys: (origin) =>
-        origin === genesis.origin
-          ? chain.registry.activeOf('authority').map(({ public_key }) => public_key)
-          : undefined,
-      clock,
-      logger,
-    })
-    const validator = createValidator({
-      chain,
-      store: store.chain,
-      finalityStore: store.finality,
-      voterStore: store.voter,
-      finalizer,
-      evidence,
-      events,
-      gossip,
-      requests,
-      clock,
-      logger,
-      key,
-      sign: createCredentialSigner({
-        chainId,
-        // The block that enrolled this key may be one that it has yet to take.
-        voterId: async () => registeredId() ?? (await askForOwnId(requests, key.publicKey)) ?? UNREGISTERED,
-        key: () => Promise.resolve(key),
-        clock,
-        randomBytes,
-      }),
       allowedChanges: config.allowedChanges,
-      pollMs: POLL_MS,
-    })
-    const acks = replicaAcks(store.chain, store.finality)
-    const ledger = createValidatorLedger({
-      chain,
-      store: store.finality,
-      acks,
-      votes: validator.votes,
-      finalizer,
-      evidence,
-      events,
-      beside: (hash) => store.chain.besideChain(hash),
-      finalizedAt: (height) => store.finalizedAt(height),
-    })
-    serveFullNodePeers({
-      mode: 'validator',
-      chain,
-      ledger,
-      votes: validator.votes,
-      finalizer,
-      acks,
-      evidence,
       gossip,
       requests,
-      clock,
-      logger,
       roleOfToken: (token) => roleOfToken(token, files.tokens.hashes),
-      onHeader: (sealed, from) => validator.onHeader(sealed, from),
+      clock,
+      randomBytes,
+      logger,
     })
+    const { chain, events, finalizer, validator, ledger, registeredId } = engine
     events.subscribe((event) => logLedgerEvent(event, logger))
     // It stops after the network, without which no silent peer can make it wait.
     shutdown.opened('validator', () => validator.stop())
@@ -216,24 +135,17 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       const archiver = startArchiver({ chain, archive: store.chain, finalizer, clock, logger, ...aging })
       shutdown.opened('archiver', () => archiver.stop())
     }
-    const redactor = createReplicaRedactor({ chain, blocks: store.chain, finalizer, clock, logger })
-    const httpUrl = await serveHttp({ ledger, redactor, witness, metrics }, peers, chain, files, storeWatch)
+    const httpUrl = await serveHttp({ ...engine, metrics }, peers, files, storeWatch)
     const id = registeredId()
+    const cosigner = { public_key: key.publicKey, type: 'cosignature' } as const
     const verifierKey =
-      id === undefined
-        ? null
-        : formatVerifierKey({
-            name: cosignerName(genesis.origin, id),
-            public_key: key.publicKey,
-            type: 'cosignature',
-          })
-    return { chainId, httpUrl, multiaddrs: peers.multiaddrs(), verifierKey, ledger }
+      id === undefined ? null : formatVerifierKey({ name: cosignerName(genesis.origin, id), ...cosigner })
+    return { chainId: chain.chainId, httpUrl, multiaddrs: peers.multiaddrs(), verifierKey, ledger }
   }
 
   async function serveHttp(
     parts: Pick<ValidatorHttpParts, 'ledger' | 'redactor' | 'witness' | 'metrics'>,
     peers: PeerNetwork,
-    chain: Chain,
     files: ValidatorFiles,
     storeWatch: StoreWatch,
   ): Promise<string | null> {
@@ -242,7 +154,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     ledger.subscribe((event) => metrics.recordEvent(event, clock.now()))
     const node = () => ({
       mode: 'validator' as const,
-      chain_id: chain.chainId,
+      chain_id: ledger.chainId,
       peer_id: peers.peerId,
       multiaddrs: peers.multiaddrs(),
       version: VERSION,

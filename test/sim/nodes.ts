@@ -1,6 +1,4 @@
 import { createAuthorityLedger } from '../../src/engine/authority-ledger.ts'
-import { createCredentialSigner } from '../../src/engine/block-fetcher.ts'
-import { replicaAcks } from '../../src/engine/branch-acks.ts'
 import { Chain } from '../../src/engine/chain.ts'
 import { createCheckpoints } from '../../src/engine/checkpoints.ts'
 import { createPutBack } from '../../src/engine/put-back.ts'
@@ -17,9 +15,9 @@ import { createLightClient, type LightClient } from '../../src/engine/light-clie
 import { createSealer } from '../../src/engine/sealer.ts'
 import { createSharedFinality } from '../../src/engine/shared-finality.ts'
 import { createTickRunner } from '../../src/engine/tick-runner.ts'
-import { createValidatorLedger } from '../../src/engine/validator-ledger.ts'
-import { createValidator, type Validator } from '../../src/engine/validator.ts'
+import type { Validator } from '../../src/engine/validator.ts'
 import { createVoteCounter, findOnChain } from '../../src/engine/vote-counter.ts'
+import { assembleValidator } from '../../src/node/validator-engine.ts'
 import type { RandomBytes } from '../../src/ports/clock.ts'
 import { SOLE_LEADERSHIP } from '../../src/ports/leadership.ts'
 import type { Ledger } from '../../src/ports/ledger.ts'
@@ -45,76 +43,20 @@ export interface NodeParts {
 
 const POLL_MS = 15_000
 
-/** The validator, put together as in src/node/validator.ts. */
+/** A validator, as it is put together everywhere. */
 export async function startValidator(
   parts: NodeParts & { readonly key: SigningKey; readonly allowedChanges: readonly string[] },
 ): Promise<Validator> {
-  const { genesis, port, disk, logger, randomBytes, key } = parts
+  const { port, disk } = parts
   const { gossip, requests, clock } = port
   const store = await replicaStore(await disk.open())
-  const chain = await Chain.open(genesis, store.chain)
-  const { chainId } = chain
-  const events = createEventHub(logger)
-  const finalizer = await openFinalizer({ chain, store: store.finality, events, clock })
-  const evidence = await openEvidencePool({
-    genesis,
-    chainId,
-    store: store.evidence,
-    gossip,
-    logger,
-    signerBefore: (id, height) => fullSignerBefore(chain, id, height),
-    onEvidence: (found) => events.emit({ type: 'evidence', evidence: found }),
-  })
-  const validator = createValidator({
-    chain,
-    store: store.chain,
-    finalityStore: store.finality,
-    voterStore: store.voter,
-    finalizer,
-    evidence,
-    events,
+  const { validator, finalizer } = await assembleValidator({
+    ...parts,
+    store,
     gossip,
     requests,
     clock,
-    logger,
-    key,
-    sign: createCredentialSigner({
-      chainId,
-      voterId: () => chain.registry.entries.find(({ public_key }) => public_key === key.publicKey)?.id ?? 'unknown',
-      key: () => Promise.resolve(key),
-      clock,
-      randomBytes,
-    }),
-    allowedChanges: parts.allowedChanges,
-    pollMs: POLL_MS,
-  })
-  const { votes } = validator
-  const acks = replicaAcks(store.chain, store.finality)
-  const ledger = createValidatorLedger({
-    chain,
-    store: store.finality,
-    acks,
-    votes,
-    finalizer,
-    evidence,
-    events,
-    beside: (hash) => store.chain.besideChain(hash),
-    finalizedAt: (height) => store.finalizedAt(height),
-  })
-  serveFullNodePeers({
-    mode: 'validator',
-    chain,
-    ledger,
-    votes,
-    finalizer,
-    acks,
-    evidence,
-    gossip,
-    requests,
-    clock,
-    logger,
     roleOfToken: () => undefined,
-    onHeader: (sealed, from) => validator.onHeader(sealed, from),
   })
   port.start()
   validator.start()

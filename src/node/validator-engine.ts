@@ -1,0 +1,128 @@
+import { createCredentialSigner } from '../engine/block-fetcher.ts'
+import { replicaAcks } from '../engine/branch-acks.ts'
+import { Chain } from '../engine/chain.ts'
+import { createEventHub, type EventHub } from '../engine/events.ts'
+import { openEvidencePool } from '../engine/evidence-pool.ts'
+import { openFinalizer, type Finalizer } from '../engine/finalizer.ts'
+import { fullSignerBefore } from '../engine/full-node-evidence.ts'
+import { serveFullNodePeers, type FullNodePeersParts } from '../engine/full-node-peers.ts'
+import { askForOwnId } from '../engine/identity.ts'
+import { createReplicaRedactor } from '../engine/redactor.ts'
+import { createValidatorLedger } from '../engine/validator-ledger.ts'
+import { createValidator, type Validator } from '../engine/validator.ts'
+import { createWitness } from '../engine/witness.ts'
+import type { Clock, RandomBytes } from '../ports/clock.ts'
+import type { Gossip } from '../ports/gossip.ts'
+import type { ChainLedger } from '../ports/ledger.ts'
+import type { Logger } from '../ports/logger.ts'
+import type { PeerRequests } from '../ports/peer-requests.ts'
+import type { Redactor } from '../ports/retention.ts'
+import type { Witness } from '../ports/witness.ts'
+import { cosignerName } from '../protocol/checkpoint.ts'
+import type { Genesis } from '../protocol/genesis.ts'
+import type { SigningKey } from '../protocol/signature.ts'
+import type { ReplicaStore } from '../storage/level/replica-store.ts'
+
+export interface ValidatorEngineParts {
+  readonly genesis: Genesis
+  readonly store: ReplicaStore
+  /** The one that a genesis or an enrolment registers with the role validator. */
+  readonly key: SigningKey
+  readonly allowedChanges: readonly string[] | 'all'
+  readonly gossip: Gossip
+  readonly requests: PeerRequests
+  readonly roleOfToken: FullNodePeersParts['roleOfToken']
+  readonly clock: Clock
+  readonly randomBytes: RandomBytes
+  readonly logger: Logger
+}
+
+/** What checks, co-signs and answers, over a store that is open; nothing of it has begun. */
+export interface ValidatorEngine {
+  readonly chain: Chain
+  readonly events: EventHub
+  readonly finalizer: Finalizer
+  readonly validator: Validator
+  readonly ledger: ChainLedger
+  readonly redactor: Redactor
+  readonly witness: Witness
+  /** The id under which the key is registered at the tip. */
+  readonly registeredId: () => string | undefined
+}
+
+/** Names a key that no registry has: it is given nothing. */
+const UNREGISTERED = 'unregistered'
+/** A half-open connection is found by asking. */
+const POLL_MS = 15_000
+
+/** Puts the engine of a validator together. Throws `wrong_chain` if the store holds another chain. */
+export async function assembleValidator(parts: ValidatorEngineParts): Promise<ValidatorEngine> {
+  const { genesis, store, key, allowedChanges, gossip, requests, roleOfToken, clock, randomBytes, logger } = parts
+  const chain = await Chain.open(genesis, store.chain)
+  const { chainId } = chain
+  const events = createEventHub(logger)
+  const finalizer = await openFinalizer({ chain, store: store.finality, events, clock })
+  const evidence = await openEvidencePool({
+    genesis,
+    chainId,
+    store: store.evidence,
+    gossip,
+    logger,
+    signerBefore: (id, height) => fullSignerBefore(chain, id, height),
+    onEvidence: (found) => events.emit({ type: 'evidence', evidence: found }),
+  })
+  const registeredId = (): string | undefined =>
+    chain.registry.entries.find(({ public_key }) => public_key === key.publicKey)?.id
+  const sign = createCredentialSigner({
+    chainId,
+    // The block that enrolled this key may be one that it has yet to take.
+    voterId: async () => registeredId() ?? (await askForOwnId(requests, key.publicKey)) ?? UNREGISTERED,
+    key: () => Promise.resolve(key),
+    clock,
+    randomBytes,
+  })
+  const shared = { chain, finalizer, evidence, events, clock, logger }
+  const validator = createValidator({
+    ...shared,
+    store: store.chain,
+    finalityStore: store.finality,
+    voterStore: store.voter,
+    gossip,
+    requests,
+    key,
+    sign,
+    allowedChanges,
+    pollMs: POLL_MS,
+  })
+  const acks = replicaAcks(store.chain, store.finality)
+  const ledger = createValidatorLedger({
+    ...shared,
+    store: store.finality,
+    acks,
+    votes: validator.votes,
+    beside: (hash) => store.chain.besideChain(hash),
+    finalizedAt: (height) => store.finalizedAt(height),
+  })
+  serveFullNodePeers({
+    ...shared,
+    mode: 'validator',
+    ledger,
+    votes: validator.votes,
+    acks,
+    gossip,
+    requests,
+    roleOfToken,
+    onHeader: (sealed, from) => validator.onHeader(sealed, from),
+  })
+  const redactor = createReplicaRedactor({ ...shared, blocks: store.chain })
+  const witness = createWitness({
+    name: () => cosignerName(genesis.origin, registeredId() ?? UNREGISTERED),
+    key,
+    store: store.witness,
+    logKeys: (origin) =>
+      origin === genesis.origin ? chain.registry.activeOf('authority').map(({ public_key }) => public_key) : undefined,
+    clock,
+    logger,
+  })
+  return { chain, events, finalizer, validator, ledger, redactor, witness, registeredId }
+}
