@@ -83,7 +83,7 @@ export function connected(network: PeerNetwork, peer: PeerNetwork): Promise<void
 export async function eventually(
   what: string,
   check: () => boolean | Promise<boolean>,
-  limitMs = 10_000,
+  limitMs = 20_000,
 ): Promise<void> {
   const until = Date.now() + limitMs
   while (!(await check())) {

@@ -169,7 +169,7 @@ function killedBeside(
       const last = await lives.begin(null)
       assert.ok(await last.started)
       const waiting = async () => (await looks.rows()).filter(({ done_at }) => done_at === null).length
-      await eventually('all that is committed is sealed', async () => (await waiting()) === 0, 60_000)
+      await eventually('all that is committed is sealed', async () => (await waiting()) === 0, 120_000)
       checkOrder(await chain(), committed)
       if (slow !== undefined) {
         // It has the lowest number of all, and commits last.

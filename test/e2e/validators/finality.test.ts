@@ -69,7 +69,9 @@ describe('four validators under validators:3', function () {
     assert.equal(client.status().state, 'live')
     const proof = await client.prove({ tx_id: 't0.1' })
     assert.equal(proof.answer.header.height, 0)
-    assert.ok(ann.events.some((event) => event.type === 'verified' && event.trades.length === 1))
+    await eventually('it has checked its trade', () =>
+      ann.events.some((event) => event.type === 'verified' && event.trades.length === 1),
+    )
     assert.ok(ann.events.every((event) => event.type !== 'alarm'))
   })
 })
