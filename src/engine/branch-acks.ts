@@ -21,7 +21,7 @@ type Later = Pick<LaterAck, 'header' | 'history_proof'>
  * The acks of a replica, also those on branches that it has left: they made final what such a branch and the chain share, and
  * until the next quorum nothing else proves it.
  */
-export function replicaAcks(blocks: Blocks, votes: Pick<BranchVotes, 'acksFrom' | 'everyAckFrom'>): AckSource {
+export function replicaAcks(blocks: Blocks, votes: Pick<BranchVotes, 'acksFrom' | 'acksBesideFrom'>): AckSource {
   async function laterHeader(hash: Hash, point: BlockPoint): Promise<Later | undefined> {
     const branch = await branchOf(blocks, hash, point.height)
     const header = branch?.headers.at(-1)
@@ -37,7 +37,7 @@ export function replicaAcks(blocks: Blocks, votes: Pick<BranchVotes, 'acksFrom' 
     async acksBeside(point) {
       const headers = new Map<Hash, Promise<Later | undefined>>()
       const acks: LaterAck[] = []
-      for (const vote of await votes.everyAckFrom(point.height + 1)) {
+      for (const vote of await votes.acksBesideFrom(point.height + 1)) {
         const { header_hash } = vote
         const later = headers.get(header_hash) ?? laterHeader(header_hash, point)
         headers.set(header_hash, later)

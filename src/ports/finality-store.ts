@@ -32,8 +32,8 @@ export interface FinalityStore {
 
 /** The votes of a replica, which keeps branches beside its chain. */
 export interface BranchVotes extends FinalityStore {
-  /** Every ack of a height >= `height` on whatever chain, by voter, then by height. */
-  everyAckFrom(height: number): Promise<readonly Vote[]>
+  /** The acks of heights >= `height` of each voter that has none of them on this chain: by voter, then by height. */
+  acksBesideFrom(height: number): Promise<readonly Vote[]>
 }
 
 export type VoteOutcome =

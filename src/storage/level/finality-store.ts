@@ -43,11 +43,12 @@ export function finalityStore(db: TextLevel, isOnChain: (hash: Hash) => Promise<
       }
       return acks
     }),
-    everyAckFrom: guardLevel('everyAckFrom', async (height) => {
+    acksBesideFrom: guardLevel('acksBesideFrom', async (height) => {
       const acks: Vote[] = []
       for await (const voterId of voters(db)) {
-        for await (const key of db.keys({ ...underPrefix(acksOf(voterId)), gte: acksAt(voterId, height) })) {
-          const vote = await readVote(db, voteId(placeOfAck(key).hash, voterId, ACK))
+        const from = { ...underPrefix(acksOf(voterId)), gte: acksAt(voterId, height) }
+        for (const hash of await hashesBeside(db, isOnChain, from)) {
+          const vote = await readVote(db, voteId(hash, voterId, ACK))
           if (vote !== undefined) acks.push(vote)
         }
       }
@@ -138,6 +139,21 @@ async function firstOnChain(
     if (await isOnChain(place.hash)) return place
   }
   return undefined
+}
+
+/** The headers of a voter's acks in this range; none if it has one on the chain, which ends the search. */
+async function hashesBeside(
+  db: TextLevel,
+  isOnChain: (hash: Hash) => Promise<boolean>,
+  range: { readonly gte: string; readonly lt: string },
+): Promise<readonly Hash[]> {
+  const hashes: Hash[] = []
+  for await (const key of db.keys(range)) {
+    const { hash } = placeOfAck(key)
+    if (await isOnChain(hash)) return []
+    hashes.push(hash)
+  }
+  return hashes
 }
 
 /** The header that the ack of this key is on. */
