@@ -256,7 +256,7 @@ export const MUTATIONS: readonly Mutation[] = [
         to: 'const block = (await store.besideChain(hash)) && undefined\n      if (block?',
       },
     ],
-    seed: 50,
+    seed: 586,
   },
   {
     rule: 'what acks on a branch made final is proved by them after the chain has left it',
