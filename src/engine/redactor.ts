@@ -65,6 +65,7 @@ export function createAuthorityRedactor(parts: AuthorityRedactorParts): Authorit
       lane(async () => {
         const redactions = await store.redact({ ...request, redacted_at: clock.now() })
         await catchUp()
+        await finish(blocks)
         return redactions
       }),
     redactions: () => store.redactions(),
@@ -88,7 +89,10 @@ export function createReplicaRedactor(parts: ReplicaRedactorParts): Redactor {
       lane(async () => {
         const all = await blocks.redactions(0)
         const before = all.filter(({ tx_id }) => tx_id === request.tx_id)
-        if (before.length > 0) return before
+        if (before.length > 0) {
+          await finish(blocks)
+          return before
+        }
         const redactions = await findRedactable(parts, request)
         await blocks.redact(redactions)
         logRedactions(redactions, logger)
@@ -120,6 +124,9 @@ async function findRedactable(
     }),
   )
 }
+
+/** What a failure has left of an earlier one: it is on record, and its old bytes may still be in the files. */
+const finish = (blocks: BodyRedaction): Promise<void> => blocks.redact([])
 
 function logRedactions(redactions: readonly Redaction[], logger: Logger): void {
   for (const { tx_hash, height, redacted_by, reason } of redactions) {

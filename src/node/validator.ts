@@ -116,7 +116,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     shutdown.opened('network', () => peers.stop())
     validator.start()
     storeWatch.start({
-      read: () => store.chain.size(),
+      read: () => store.finality.finalHeight(),
       write: () => store.checkWritable(),
       // What was missed meanwhile is fetched in the background: a store that fails at it again is noted as ever.
       recover() {

@@ -25,8 +25,8 @@ export interface ArchivedFile {
 export interface BodyRedaction {
   /**
    * Puts the hash in the place of each body and keeps the record; an id finds nothing any more. Durable, and gone from the
-   * files, once it returns; broken off, it is finished by doing it again. What is redacted already stays so. Throws `corrupt`
-   * if a block does not have the transaction.
+   * files, once it returns; broken off, it is finished by doing it again. What is redacted already stays so. Called without any
+   * it finishes what was broken off before. Throws `corrupt` if a block does not have the transaction.
    */
   redact(redactions: readonly Redaction[]): Promise<void>
   /** The records of blocks from this height on, by height. */

@@ -11,7 +11,7 @@ import { hashHeader } from '../../../src/protocol/header.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { hashTransaction } from '../../../src/protocol/transaction.ts'
 import { openArchiveFiles, type ArchiveFiles } from '../../../src/storage/archive/archive-files.ts'
-import { openChainStore, type LevelChainStore } from '../../../src/storage/level/chain-store.ts'
+import { chainStore, openChainStore, type LevelChainStore } from '../../../src/storage/level/chain-store.ts'
 import { heightKey, keyOf } from '../../../src/storage/level/keyspaces.ts'
 import { openLevel } from '../../../src/storage/level/level.ts'
 import { block, enrolment, sealed } from '../../contract/fixtures.ts'
@@ -283,23 +283,32 @@ describe('archive of old bodies', () => {
       })
     }
 
-    it("is out of LevelDB's files after the next start, where a kill came before that", async () => {
-      await grow(10)
-      await archiveAll(4)
-      await store.close()
-      const key = heightKey('body', 5)
-      const db = await openLevel(level)
-      await db
-        .batch()
-        .put(key, JSON.stringify(gone(5).block.transactions))
-        .put(keyOf('forgetting', key), '')
-        .write()
-      await db.close()
-      await assert.rejects(assertNowhere(nonce(5)), assert.AssertionError)
-      await open()
-      await assertNowhere(nonce(5))
-      assert.deepEqual(await store.block(5), gone(5).block)
-    })
+    for (const next of ['start', 'request'] as const) {
+      it(`is out of LevelDB's files after the next ${next}, where something broke off before that`, async () => {
+        await grow(10)
+        await archiveAll(4)
+        await store.close()
+        const key = heightKey('body', 5)
+        const db = await openLevel(level)
+        if (next === 'request') store = await chainStore(db)
+        await db
+          .batch()
+          .put(key, JSON.stringify(gone(5).block.transactions))
+          .put(keyOf('forgetting', key), '')
+          .write()
+        if (next === 'request') {
+          await assert.rejects(assertNowhere(nonce(5)), assert.AssertionError)
+          await store.redact([])
+          await assertNowhere(nonce(5))
+          return
+        }
+        await db.close()
+        await assert.rejects(assertNowhere(nonce(5)), assert.AssertionError)
+        await open()
+        await assertNowhere(nonce(5))
+        assert.deepEqual(await store.block(5), gone(5).block)
+      })
+    }
 
     it('is in its place or gone for good, whenever the process is killed', async () => {
       const blocks = 40
