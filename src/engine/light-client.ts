@@ -73,6 +73,8 @@ export interface LightClient {
   start(): void
   stop(): Promise<void>
   status(): LightStatus
+  /** Resolves once a first peer could be followed: until then `prove` and `sync` throw `not_ready`. Waits as long as that takes. */
+  ready(): Promise<void>
   /** Asks each peer for its tip once; resolves when one could be followed. Throws the last failure if none could. */
   sync(): Promise<void>
   /**
@@ -95,6 +97,8 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
   const { genesis, store, requests, clock, logger, onEvent } = parts
   let votesSent = 0
   let lastNewsAt: number | null = null
+  let becomeReady = (): void => undefined
+  const ready = new Promise<void>((resolve) => (becomeReady = resolve))
 
   const onAlarm = (code: string, reason: string): void => {
     logger.error({ code }, `ALARM ${reason}`)
@@ -148,6 +152,7 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
     follower,
     evidence,
     async onSynced(peer, isNewest) {
+      becomeReady()
       if (isNewest) lastNewsAt = clock.now()
       household?.considerAgain()
       await household?.resend(peer)
@@ -183,6 +188,7 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
         peers: requests.peers().length,
       }
     },
+    ready: () => ready,
     sync: () => following.sync(),
     identityOf: (owner) => findIdentity(owner, follower.head.anchor?.header ?? null),
     receiptOf: ({ peer, answer }, txId, by) => fetchReceipt({ ...parts, chainId }, peer, answer, txId, by),
