@@ -7,6 +7,7 @@ import type { HighWater } from '../ports/high-water.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
 import type { LevelChainStore } from '../storage/level/chain-store.ts'
+import { adviceFor } from './advice.ts'
 import { openChainFiles } from './chain-files.ts'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { openMarketStore } from './market-store.ts'
@@ -57,7 +58,11 @@ export async function openAuthorityStores(
 
   const sql = sharedSql ?? (await openSql())
   await sql.bindChain(files.chainId)
-  const storeWatch = createStoreWatch(clock, logger, { failing: 'NOT TAKING TICKS', working: 'ticks are taken' })
+  const storeWatch = createStoreWatch(clock, logger, {
+    failing: 'NOT TAKING TICKS',
+    working: 'ticks are taken',
+    advice: (error) => adviceFor(error, config),
+  })
   const store = storeWatch.watched(wrapMarketStore?.(sql) ?? sql)
   const level = await openChainFiles(directory)
   shutdown.opened('LevelDB', () => level.close())

@@ -14,6 +14,7 @@ import { cosignerName } from '../protocol/checkpoint.ts'
 import { formatVerifierKey } from '../protocol/note.ts'
 import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
 import type { ReplicaStore } from '../storage/level/replica-store.ts'
+import { adviceFor, advised } from './advice.ts'
 import { openReplicaFiles } from './chain-files.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
 import { openDataDirectory } from './data-directory.ts'
@@ -91,7 +92,11 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
   }
 
   async function run(genesis: Genesis, opened: ReplicaStore, files: ValidatorFiles): Promise<JoinedValidator> {
-    const storeWatch = createStoreWatch(clock, logger, { failing: 'NOT CO-SIGNING', working: 'blocks are co-signed' })
+    const storeWatch = createStoreWatch(clock, logger, {
+      failing: 'NOT CO-SIGNING',
+      working: 'blocks are co-signed',
+      advice: (error) => adviceFor(error, config),
+    })
     const store = watchedReplica(opened, storeWatch)
     const peers = await network(chainIdOf(genesis), files)
     const { gossip, requests } = peers
@@ -210,7 +215,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
   return {
     joined: joined.promise,
     failed: failed.promise,
-    start: () => shutdown.orUndo(open),
+    start: () => advised(config, () => shutdown.orUndo(open)),
     async stop(onPart) {
       stopping.abort(new Error('the node stops'))
       await joined.promise.catch(() => undefined)
