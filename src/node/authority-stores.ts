@@ -9,9 +9,10 @@ import type { MarketStore } from '../ports/market-store.ts'
 import type { LevelChainStore } from '../storage/level/chain-store.ts'
 import { adviceFor } from './advice.ts'
 import { openChainFiles } from './chain-files.ts'
-import { openDataDirectory, type DataDirectory } from './data-directory.ts'
+import type { DataDirectory } from './data-directory.ts'
 import { openMarketStore } from './market-store.ts'
 import { ensureAuthorityFiles, type AuthorityFiles } from './node-files.ts'
+import { openDirectoryForStart } from './start-checks.ts'
 import type { Shutdown } from './shutdown.ts'
 import { createStoreWatch, type StoreWatch } from './store-watch.ts'
 
@@ -44,7 +45,7 @@ export async function openAuthorityStores(
   config: AuthorityConfig,
   { clock, randomBytes, logger, shutdown, wrapMarketStore, wrapChainStore }: AuthorityStoresParts,
 ): Promise<AuthorityStores> {
-  const directory = await openDataDirectory(config.dataDirectory)
+  const directory = await openDirectoryForStart(config)
   shutdown.opened('data directory', () => directory.close())
   const openSql = async (): Promise<MarketStore> => {
     const opened = await openMarketStore(config.database)

@@ -10,12 +10,12 @@ import type { Logger } from '../ports/logger.ts'
 import { advised } from './advice.ts'
 import { openLightFiles } from './chain-files.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
-import { openDataDirectory } from './data-directory.ts'
 import { logLightEvent } from './event-log.ts'
 import type { OnPart } from './lifecycle.ts'
 import { createLogger } from './logger.ts'
 import { ensureLightFiles, type LightFiles } from './node-files.ts'
 import { startHttp } from './http-address.ts'
+import { openDirectoryForStart } from './start-checks.ts'
 import { createShutdown } from './shutdown.ts'
 import { VERSION } from './version.ts'
 
@@ -118,7 +118,7 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
     joined?.client.status() ?? { state: 'syncing', tip: null, headers: [], votes_sent: 0, peers: 0 }
 
   async function open(): Promise<LightReport> {
-    const directory = await openDataDirectory(config.dataDirectory)
+    const directory = await openDirectoryForStart(config)
     shutdown.opened('data directory', () => directory.close())
     const files = await ensureLightFiles(directory, config, { randomBytes })
     const store = await openLightFiles(directory)

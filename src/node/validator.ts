@@ -17,12 +17,12 @@ import type { ReplicaStore } from '../storage/level/replica-store.ts'
 import { adviceFor, advised } from './advice.ts'
 import { openReplicaFiles } from './chain-files.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
-import { openDataDirectory } from './data-directory.ts'
 import { logLedgerEvent } from './event-log.ts'
 import { startHttp } from './http-address.ts'
 import type { OnPart } from './lifecycle.ts'
 import { createLogger } from './logger.ts'
 import { ensureValidatorFiles, type ValidatorFiles } from './node-files.ts'
+import { openDirectoryForStart } from './start-checks.ts'
 import { createShutdown } from './shutdown.ts'
 import { createStoreWatch, type StoreWatch } from './store-watch.ts'
 import { assembleValidator } from './validator-engine.ts'
@@ -203,7 +203,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
   }
 
   async function open(): Promise<ValidatorReport> {
-    const directory = await openDataDirectory(config.dataDirectory)
+    const directory = await openDirectoryForStart(config)
     shutdown.opened('data directory', () => directory.close())
     const files = await ensureValidatorFiles(directory, config, { randomBytes })
     const store = await openReplicaFiles(directory)
