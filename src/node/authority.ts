@@ -20,6 +20,7 @@ import type { Logger } from '../ports/logger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
 import type { Miner } from '../ports/miner.ts'
 import type { Hash } from '../protocol/bytes.ts'
+import { advised } from './advice.ts'
 import { assembleAuthority, type AuthorityEngine } from './authority-engine.ts'
 import { openAuthorityStores, type AuthorityStores } from './authority-stores.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
@@ -187,7 +188,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     })
     const readiness = () => ({
       role: leadership.leads() ? ('leader' as const) : ('standby' as const),
-      reasons: reasonsOf(guard.reason(), storeWatch.reason(), standby?.succession.trouble()),
+      reasons: reasonsOf(storeWatch.reason(), guard.reason(), standby?.succession.trouble()),
     })
     const http = await startHttp(config, (address) =>
       createHttpServer(
@@ -235,7 +236,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
   }
 
   return {
-    start: () => shutdown.orUndo(open),
+    start: () => advised(config, () => shutdown.orUndo(open)),
     stop: (onPart) => shutdown.run(onPart),
     get ledger() {
       if (started === undefined) throw new Error('the authority is not started')

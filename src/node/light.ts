@@ -7,14 +7,15 @@ import type { PeerNetwork } from '../network/peer-network.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import type { LightStore } from '../ports/light-store.ts'
 import type { Logger } from '../ports/logger.ts'
-import { openLightStore } from '../storage/level/light-store.ts'
+import { advised } from './advice.ts'
+import { openLightFiles } from './chain-files.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
-import { openDataDirectory } from './data-directory.ts'
 import { logLightEvent } from './event-log.ts'
 import type { OnPart } from './lifecycle.ts'
 import { createLogger } from './logger.ts'
 import { ensureLightFiles, type LightFiles } from './node-files.ts'
 import { startHttp } from './http-address.ts'
+import { openDirectoryForStart } from './start-checks.ts'
 import { createShutdown } from './shutdown.ts'
 import { VERSION } from './version.ts'
 
@@ -117,10 +118,10 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
     joined?.client.status() ?? { state: 'syncing', tip: null, headers: [], votes_sent: 0, peers: 0 }
 
   async function open(): Promise<LightReport> {
-    const directory = await openDataDirectory(config.dataDirectory)
+    const directory = await openDirectoryForStart(config)
     shutdown.opened('data directory', () => directory.close())
     const files = await ensureLightFiles(directory, config, { randomBytes })
-    const store = await openLightStore(directory.file('level'))
+    const store = await openLightFiles(directory)
     shutdown.opened('LevelDB', () => store.close())
     joinInBackground(store, files)
 
@@ -146,7 +147,7 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
     client: client.promise,
     failed: failed.promise,
     status,
-    start: () => shutdown.orUndo(open),
+    start: () => advised(config, () => shutdown.orUndo(open)),
     stop: (onPart) => shutdown.run(onPart),
   }
 }

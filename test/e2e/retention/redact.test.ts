@@ -259,7 +259,7 @@ describe('redaction', () => {
 
   it('is in an export, which an auditor checks without a node; a hole without a record is a finding', async () => {
     const file = join(network.folder, 'chain.jsonl')
-    await exportDirectory(data(), sqliteIn(data()), file, () => undefined)
+    await exportDirectory(data(), sqliteIn(data()), { path: file, force: false }, () => undefined)
     const report = await auditFile(file, network.chainId, () => undefined)
     assert.deepEqual([report.findings, report.redacted], [[], 4])
     const text = await readFile(file, 'utf8')
