@@ -189,10 +189,11 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       role: leadership.leads() ? ('leader' as const) : ('standby' as const),
       reasons: reasonsOf(guard.reason(), storeWatch.reason(), standby?.succession.trouble()),
     })
+    const { rateLimitPerSecond, trustedProxies } = config
     const http = await startHttp(config, (address) =>
       createHttpServer(
         { ledger, redactor, node, readiness, tokens: files.tokens.hashes, metrics, clock, logger },
-        { ...address, rateLimitPerSecond: config.rateLimitPerSecond, webRoot: webRoot() },
+        { ...address, rateLimitPerSecond, trustedProxies, webRoot: webRoot() },
       ),
     )
     if (http !== null) shutdown.opened('HTTP', () => http.stop())
