@@ -137,7 +137,10 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
     const http = await startHttp(config, async (address) => {
       // Loaded only where it is asked for: the server is 4 MB that most light nodes do without.
       const { createLightHttpServer } = await import('../http/light-server.ts')
-      return await createLightHttpServer({ node, light: status, metrics, clock, logger }, address)
+      return await createLightHttpServer(
+        { node, light: status, metrics, clock, logger },
+        { ...address, trustedProxies: config.trustedProxies },
+      )
     })
     if (http !== null) shutdown.opened('HTTP', () => http.stop())
     return { dataDirectory: directory.path, publicKey: files.voterKey.publicKey, httpUrl: http?.url ?? null }

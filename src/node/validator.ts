@@ -171,7 +171,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     const http = await startHttp(config, (address) =>
       createValidatorHttpServer(
         { ...parts, node, readiness, tokens: files.tokens.hashes, clock, logger },
-        { ...address, rateLimitPerSecond: config.rateLimitPerSecond },
+        { ...address, rateLimitPerSecond: config.rateLimitPerSecond, trustedProxies: config.trustedProxies },
       ),
     )
     if (http !== null) shutdown.opened('HTTP', () => http.stop())
