@@ -1,3 +1,5 @@
+import { formatDelta } from '../protocol/decimal.ts'
+
 /** Values as people read them. The locale and the time zone are the browser's, unless a test names them. */
 export interface Locale {
   readonly locale?: string
@@ -40,6 +42,23 @@ export function formatAgo(at: number, now: number, where: Locale = {}): string {
   if (passed < DAY_MS) return `${Math.floor(passed / (60 * MINUTE_MS))} h ago`
   return dateFormat(where, { dateStyle: 'medium' }).format(at)
 }
+
+/** A decimal string of the ledger as people read it, every digit kept: "1,234.5". */
+export const formatDecimal = (decimal: string, minDigits = 0, { locale }: Locale = {}): string =>
+  new Intl.NumberFormat(locale, { minimumFractionDigits: minDigits, maximumFractionDigits: 6 }).format(
+    decimal as `${number}`,
+  )
+
+/** Millionths as people read them, every digit kept. */
+export const formatMicro = (micro: bigint, minDigits = 0, where: Locale = {}): string =>
+  formatDecimal(formatDelta(micro), minDigits, where)
+
+/** "0.25 EUR". */
+export const formatMoney = (decimal: string, currency: string, where: Locale = {}): string =>
+  `${formatDecimal(decimal, 2, where)} ${currency}`
+
+/** The browser's time zone, in which all times of the page are: "Europe/Berlin". */
+export const zoneName = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone
 
 /** "alice", "alice and bob", "alice, bob and 3 more". */
 export function nameList(names: readonly string[], limit = 3): string {
