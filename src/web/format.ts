@@ -6,7 +6,6 @@ export interface Locale {
   readonly timeZone?: string
 }
 
-const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000
 
 /** "3f9a41c2…8b1e": enough to tell two hashes apart by eye; the whole value is one click away. */
@@ -32,16 +31,6 @@ export function formatTime(at: number, now: number, where: Locale = {}): string 
 /** Date and time with seconds, for details. */
 export const formatExactTime = (at: number, where: Locale = {}): string =>
   dateFormat(where, { dateStyle: 'medium', timeStyle: 'medium' }).format(at)
-
-/** "just now", "40 s ago", "12 min ago", "3 h ago", then the date. */
-export function formatAgo(at: number, now: number, where: Locale = {}): string {
-  const passed = now - at
-  if (passed < 5_000) return 'just now'
-  if (passed < MINUTE_MS) return `${Math.floor(passed / 1000)} s ago`
-  if (passed < 60 * MINUTE_MS) return `${Math.floor(passed / MINUTE_MS)} min ago`
-  if (passed < DAY_MS) return `${Math.floor(passed / (60 * MINUTE_MS))} h ago`
-  return dateFormat(where, { dateStyle: 'medium' }).format(at)
-}
 
 /** A decimal string of the ledger as people read it, every digit kept: "1,234.5". */
 export const formatDecimal = (decimal: string, minDigits = 0, { locale }: Locale = {}): string =>
