@@ -7,7 +7,7 @@ import type { JsonSchema, Schema } from './schema.ts'
 
 type Components = Record<string, JsonSchema>
 
-/** What the calls are for, in the order in which somebody meets them, by how their paths begin. */
+/** What the calls are for, in the order in which somebody meets them, by how their paths begin: the first that fits. */
 const GROUPS = [
   {
     name: 'Trading',
@@ -36,9 +36,11 @@ const GROUPS = [
   },
 ] as const
 
-/** The groups of a call: one. */
+/** The group of a call, as its tags. */
 const groupsOf = (path: string): readonly string[] =>
-  GROUPS.filter(({ paths }) => paths.some((start) => path.startsWith(start))).map(({ name }) => name)
+  GROUPS.filter(({ paths }) => paths.some((start) => path.startsWith(start)))
+    .map(({ name }) => name)
+    .slice(0, 1)
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
