@@ -144,14 +144,19 @@ export const sealRule: Reader<SealConfig> = (value) => {
   return match === null ? undefined : { kind: 'work', difficulty: Number(match[1]) }
 }
 
-/** sqlite:PATH, or postgres://USER:PASSWORD@HOST:PORT/DATABASE (also postgresql://), of which only the scheme must be there. */
+/**
+ * sqlite:PATH, or postgres://USER:PASSWORD@HOST:PORT/DATABASE (also postgresql://), of which only the scheme must be there. Where a
+ * password has characters that are not encoded the URL would name another host, so what cannot be meant otherwise is refused.
+ */
 export const databaseUrl: Reader<DatabaseConfig> = (value) => {
   if (typeof value !== 'string') return undefined
   const path = /^sqlite:(?!\/\/)(.+)$/.exec(value)?.[1]
   if (path !== undefined) return { kind: 'sqlite', path }
   // `user@/database` is libpq's way to leave the host out.
   const isUrl = /^postgres(ql)?:\/\/\S+$/.test(value) && URL.canParse(value.replace('@/', '@localhost/'))
-  return isUrl ? { kind: 'postgres', url: value } : undefined
+  // A fragment means nothing to PostgreSQL, and an @ stands behind user and password alone.
+  const isEncoded = /^[^@#]*$|^[a-z]+:\/\/[^/?#@]*@[^@#]*$/.test(value)
+  return isUrl && isEncoded ? { kind: 'postgres', url: value } : undefined
 }
 
 /** A quantity in micro-units. */

@@ -19,10 +19,10 @@ import { eventCalls } from './routes/events.ts'
 import { leaderCall, operationCalls, type NodeInfo, type Readiness } from './routes/operations.ts'
 import { orderCalls } from './routes/orders.ts'
 import { redactionCalls } from './routes/redactions.ts'
-import { registryCall, registryCalls } from './routes/registry.ts'
+import { registryCall, registryCalls, registryChangesCall } from './routes/registry.ts'
 import type { RateLimits } from './rate-limits.ts'
 import { tickCalls } from './routes/ticks.ts'
-import { receiptCall, transactionCalls } from './routes/transactions.ts'
+import { proofCall, receiptCall, transactionCalls } from './routes/transactions.ts'
 import { witnessCalls } from './routes/witness.ts'
 
 interface ServerParts {
@@ -62,6 +62,7 @@ export function createHttpServer(parts: HttpParts, options: HttpOptions): Promis
     ...evidenceCalls(ledger),
     ...tickCalls(ledger),
     ...orderCalls(ledger, limits.key),
+    proofCall(ledger, parts.redactor),
     ...transactionCalls(ledger),
     ...checkpointCalls(ledger),
     ...registryCalls(ledger, limits.subject),
@@ -75,8 +76,10 @@ export function createValidatorHttpServer(parts: ValidatorHttpParts, options: Ht
   return serve(parts, options, (limits) => [
     ...blockCalls(ledger, parts.metrics, limits.key),
     ...evidenceCalls(ledger),
+    proofCall(ledger, parts.redactor),
     receiptCall(ledger),
     registryCall(ledger),
+    registryChangesCall(ledger),
     ...witnessCalls(parts.witness),
   ])
 }
