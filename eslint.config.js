@@ -77,6 +77,13 @@ export default tseslint.config(
     rules: {
       '@typescript-eslint/no-floating-promises': 'off',
       '@typescript-eslint/no-non-null-assertion': 'off',
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: "CallExpression[callee.property.name='timeout'][callee.object.type!='Identifier']",
+          message: 'all tests have one limit, that of test/helpers/patience.ts',
+        },
+      ],
     },
   },
   {

@@ -13,6 +13,7 @@ import {
   keyName,
   listOf,
   LOG_LEVELS,
+  network,
   nonEmptyText,
   pollSeconds,
   quantityMicro,
@@ -84,6 +85,7 @@ const common = {
   data: setting('a directory', nonEmptyText).default('./solar-data'),
   peer: setting('multiaddrs such as /ip4/192.0.2.1/tcp/4001/p2p/12D3...', listOf(multiaddrText)).default([]),
   passphrase_file: setting('a file', nonEmptyText).optional(),
+  trusted_proxies: setting('IP addresses or networks such as 10.0.0.0/8', listOf(network)).default([]),
   log_level: setting('debug, info, warn or error', word(...LOG_LEVELS)).default('info'),
 }
 

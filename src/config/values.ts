@@ -1,6 +1,6 @@
-import { isIPv6 } from 'node:net'
+import { isIP, isIPv6 } from 'node:net'
 import { parseQuantity } from '../protocol/decimal.ts'
-import { edgeQuantity } from '../protocol/edge.ts'
+import { anyQuantity } from '../protocol/edge.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import type { Finality } from '../protocol/genesis.ts'
 import { isKeyName } from '../protocol/note.ts'
@@ -55,6 +55,16 @@ export function listOf<T>(read: Reader<T>): Reader<readonly T[]> {
     }
     return result
   }
+}
+
+/** IP addresses, or networks such as 10.0.0.0/8. */
+export const network: Reader<string> = (value) => {
+  if (typeof value !== 'string') return undefined
+  const [address = '', bits, ...rest] = value.split('/')
+  const family = isIP(address)
+  if (family === 0 || address.includes('%') || rest.length > 0) return undefined
+  if (bits === undefined) return value
+  return /^[0-9]{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128) ? value : undefined
 }
 
 /** all, or a list of identifiers. */
@@ -152,7 +162,7 @@ export const databaseUrl: Reader<DatabaseConfig> = (value) => {
 /** A quantity in micro-units. */
 export const quantityMicro: Reader<bigint> = (value) => {
   // YAML reads an unquoted 0.08 as a number and flags bring text: both mean the same quantity.
-  const text = fromShape(edgeQuantity)(value)
+  const text = fromShape(anyQuantity)(value)
   return text === undefined ? undefined : parseQuantity(text)
 }
 

@@ -1,6 +1,3 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { AuthorityConfig } from '../config/types.ts'
 import { startArchiver } from '../engine/archiver.ts'
 import type { Chain } from '../engine/chain.ts'
@@ -31,6 +28,7 @@ import { createLogger } from './logger.ts'
 import { createShutdown } from './shutdown.ts'
 import { runEvery } from './tick-timer.ts'
 import { VERSION } from './version.ts'
+import { webRoot } from './web-root.ts'
 import { sendCheckpoint } from './witness-transport.ts'
 import { createWorkMiner } from './work-miner.ts'
 
@@ -190,10 +188,11 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       role: leadership.leads() ? ('leader' as const) : ('standby' as const),
       reasons: reasonsOf(storeWatch.reason(), guard.reason(), standby?.succession.trouble()),
     })
+    const { rateLimitPerSecond, trustedProxies } = config
     const http = await startHttp(config, (address) =>
       createHttpServer(
         { ledger, redactor, node, readiness, tokens: files.tokens.hashes, metrics, clock, logger },
-        { ...address, rateLimitPerSecond: config.rateLimitPerSecond, webRoot: webRoot() },
+        { ...address, rateLimitPerSecond, trustedProxies, webRoot: webRoot() },
       ),
     )
     if (http !== null) shutdown.opened('HTTP', () => http.stop())
@@ -259,10 +258,4 @@ const reasonsOf = (...reasons: readonly (string | undefined)[]): readonly string
 function peersToAwait(config: AuthorityConfig, chain: Chain, firstStart: boolean): number {
   const validators = firstStart ? 0 : chain.registry.activeOf('validator').length
   return Math.max(config.peers.length, Math.min(validators, 1))
-}
-
-/** The built page, where it is built: beside the built code, or in dist/ of a checkout. */
-function webRoot(): string | undefined {
-  const places = ['../web/', '../../dist/web/'].map((path) => fileURLToPath(new URL(path, import.meta.url)))
-  return places.find((path) => existsSync(join(path, 'index.html')))
 }

@@ -27,6 +27,7 @@ import { createShutdown } from './shutdown.ts'
 import { createStoreWatch, type StoreWatch } from './store-watch.ts'
 import { assembleValidator } from './validator-engine.ts'
 import { VERSION } from './version.ts'
+import { webRoot } from './web-root.ts'
 
 export interface ValidatorNodeParts {
   readonly clock?: Clock
@@ -171,7 +172,12 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     const http = await startHttp(config, (address) =>
       createValidatorHttpServer(
         { ...parts, node, readiness, tokens: files.tokens.hashes, clock, logger },
-        { ...address, rateLimitPerSecond: config.rateLimitPerSecond },
+        {
+          ...address,
+          rateLimitPerSecond: config.rateLimitPerSecond,
+          trustedProxies: config.trustedProxies,
+          webRoot: webRoot(),
+        },
       ),
     )
     if (http !== null) shutdown.opened('HTTP', () => http.stop())

@@ -5,7 +5,7 @@ import { trustedStateShape } from '../../protocol/light-verify.ts'
 import { merkleProofShape } from '../../protocol/merkle.ts'
 import { array, hash32, object, type Shape } from '../../protocol/shape.ts'
 import { transactionShape } from '../../protocol/transaction.ts'
-import { corrupt } from '../decode.ts'
+import { corrupt, decodeText } from '../decode.ts'
 import { evidenceStore } from './evidence-store.ts'
 import { keyOf } from './keyspaces.ts'
 import { DURABLE, guardLevel, openLevel, readText, readValue, type CheckRoom, type TextLevel } from './level.ts'
@@ -64,6 +64,11 @@ export function lightStore(db: TextLevel): LightStore {
       if (found === undefined && 'tx_hash' in by)
         throw corrupt(`level checkedTrade ${id}`, 'a checked trade', 'nothing')
       return found
+    }),
+    trades: guardLevel('trades', async (afterId, limit) => {
+      const range = { gt: keyOf('checkedTrade', afterId), lte: keyOf('checkedTrade', '~'), limit }
+      const found = await db.iterator(range).all()
+      return found.map(([key, text]) => decodeText(`level ${key}`, text, checkedTradeShape))
     }),
 
     close: guardLevel('close', () => db.close()),

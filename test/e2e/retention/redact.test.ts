@@ -34,8 +34,7 @@ const row = (id: string, from = 'ann', to = 'ben') => ({
 const sqliteIn = (folder: string) => ({ kind: 'sqlite', path: join(folder, 'ledger.db') }) as const
 type Row = Parameters<RunningAuthority['node']['ledger']['acceptTick']>[0]['transactions'][number]
 
-describe('redaction', function () {
-  this.timeout(90_000)
+describe('redaction', () => {
   const clis = cliGroup()
   let network: ValidatorNetwork
   let authority: RunningAuthority
