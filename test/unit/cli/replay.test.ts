@@ -119,7 +119,7 @@ describe('solar-node replay', () => {
       blocks: 3,
       trades: 3,
       kwh: '6',
-      amount: '0.66',
+      amount: '1.56',
       orders: 9,
       already_there: { blocks: 0, orders: 0 },
       below_minimum: 0,
@@ -127,7 +127,7 @@ describe('solar-node replay', () => {
       repeated: 0,
       closed: 0,
       stopped: false,
-      msg: '3 ticks, 3 blocks, 3 trades, 6 kWh from 9 orders · worth 0.66 · already there: 0 blocks, 0 orders · 0 readings below the minimum',
+      msg: '3 ticks, 3 blocks, 3 trades, 6 kWh from 9 orders · worth 1.56 · already there: 0 blocks, 0 orders · 0 readings below the minimum',
     })
   })
 
@@ -368,6 +368,14 @@ describe('solar-node replay', () => {
     const outcome = await replay('', { files: [file] })
     assert.equal(outcome.code, 0, outcome.stderr)
     assert.equal(authority.orders.get(`${hour(0)}@ann`)?.kwh, '1.5')
+  })
+
+  it('replays the sample of the documentation', async () => {
+    const outcome = await replay('', { files: ['docs/examples/readings.csv'] })
+    assert.equal(outcome.code, 0, outcome.stderr)
+    const { ticks, blocks, trades, bad_rows } = summaryOf(outcome) ?? {}
+    assert.deepEqual([ticks, bad_rows], [96, 0])
+    assert.ok(Number(blocks) > 20 && Number(trades) > 100, `${String(blocks)} blocks, ${String(trades)} trades`)
   })
 
   it('reports readings that come after the tick of their interval, trades the rest, and exits 1', async () => {

@@ -120,7 +120,9 @@ describe('the header line', () => {
   it('may name the start and the price in either way, with other columns between', () => {
     const first = findColumns(['interval_start_local', 'x', ...columns, 'price_usd_per_kwh'])
     assert.deepEqual(
-      Object.values(first).map(({ index, name }: Column) => `${index} ${name}`),
+      [first.start, first.household, first.load, first.pv, first.price].map(
+        ({ index, name }: Column) => `${index} ${name}`,
+      ),
       ['0 interval_start_local', '2 household', '3 load_kwh', '4 pv_kwh', '5 price_usd_per_kwh'],
     )
     assert.deepEqual(findColumns(['timestamp', ...columns, 'price_per_kwh', 'interval_start_local']).start, {
