@@ -17,6 +17,7 @@ import type { Logger } from '../ports/logger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
 import type { Miner } from '../ports/miner.ts'
 import type { Hash } from '../protocol/bytes.ts'
+import { advised } from './advice.ts'
 import { assembleAuthority, type AuthorityEngine } from './authority-engine.ts'
 import { openAuthorityStores, type AuthorityStores } from './authority-stores.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
@@ -185,12 +186,13 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     })
     const readiness = () => ({
       role: leadership.leads() ? ('leader' as const) : ('standby' as const),
-      reasons: reasonsOf(guard.reason(), storeWatch.reason(), standby?.succession.trouble()),
+      reasons: reasonsOf(storeWatch.reason(), guard.reason(), standby?.succession.trouble()),
     })
+    const { rateLimitPerSecond, trustedProxies } = config
     const http = await startHttp(config, (address) =>
       createHttpServer(
         { ledger, redactor, node, readiness, tokens: files.tokens.hashes, metrics, clock, logger },
-        { ...address, rateLimitPerSecond: config.rateLimitPerSecond, webRoot: webRoot() },
+        { ...address, rateLimitPerSecond, trustedProxies, webRoot: webRoot() },
       ),
     )
     if (http !== null) shutdown.opened('HTTP', () => http.stop())
@@ -233,7 +235,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
   }
 
   return {
-    start: () => shutdown.orUndo(open),
+    start: () => advised(config, () => shutdown.orUndo(open)),
     stop: (onPart) => shutdown.run(onPart),
     get ledger() {
       if (started === undefined) throw new Error('the authority is not started')

@@ -1,3 +1,4 @@
+import { edgeTimeBound } from '../../protocol/edge.ts'
 import { isSolarError } from '../../protocol/errors.ts'
 import { isJsonObject, refuse, type Shape } from '../../protocol/shape.ts'
 import type { ShownTransaction } from '../../protocol/transaction.ts'
@@ -27,11 +28,16 @@ const DEFAULT_PAGE = 100
 const MAX_PAGE = 1_000
 
 const cursor = textOf(/^[\x21-\x7e]{1,256}$/, 'the `next` of the page before', '1760000400000.trade-1')
+/** An end of a range of times; one in seconds would find everything, or nothing, without a word. */
+const bound = (description: string, example: number) => {
+  const integer = integerInQuery(description, example)
+  return { ...integer, shape: (value: unknown, path: string) => edgeTimeBound(integer.shape(value, path), path) }
+}
 const query = objectOf(
   {},
   {
-    from: integerInQuery('Unix ms, inclusive; 0 if absent', 1_760_000_000_000),
-    to: integerInQuery('Unix ms, exclusive; no end if absent', 1_760_086_400_000),
+    from: bound('Unix ms, inclusive; 0 if absent', 1_760_000_000_000),
+    to: bound('Unix ms, exclusive; no end if absent', 1_760_086_400_000),
     user_id: idIn('household-7'),
     corrects: idIn('trade-1'),
     after: cursor,
