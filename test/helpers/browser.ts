@@ -12,7 +12,7 @@ const MODULES = fileURLToPath(new URL('../../node_modules/', import.meta.url))
 const EXTRACT = "const { default: chromium } = await import('@sparticuz/chromium'); await chromium.executablePath()"
 const START_MS = 60_000
 /** Busy machines draw slowly; what is awaited is there within this. */
-export const PATIENCE_MS = 60_000
+export const PATIENCE_MS = 120_000
 
 /**
  * A real browser out of an npm package: nothing is installed by hand, and nothing is downloaded. The package unpacks itself, and the

@@ -4,13 +4,10 @@ import { accessibilityProblems, PATIENCE_MS, startBrowser, watchPage } from '../
 import { growStreet, startStreet, type GrownStreet } from '../../helpers/grown-community.ts'
 import { servePageSource } from '../../helpers/page-bundle.ts'
 
-/** Of one test: it opens the page a few times. */
-const TEST_MS = 300_000
 /** More than the page holds at once. */
 const EARLY_BLOCKS = 104
 
-describe('page in a browser', function () {
-  this.timeout(TEST_MS)
+describe('page in a browser', () => {
   let browser: Browser
   let context: BrowserContext
   let street: GrownStreet
