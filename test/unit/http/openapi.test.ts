@@ -13,7 +13,7 @@ import { orderCalls } from '../../../src/http/routes/orders.ts'
 import { redactionCalls } from '../../../src/http/routes/redactions.ts'
 import { registryCalls } from '../../../src/http/routes/registry.ts'
 import { tickCalls } from '../../../src/http/routes/ticks.ts'
-import { transactionCalls } from '../../../src/http/routes/transactions.ts'
+import { proofCall, transactionCalls } from '../../../src/http/routes/transactions.ts'
 import type { Schema } from '../../../src/http/schema.ts'
 import { decimal, decimalIn, hash, id, idIn, reason, signature, signedDecimalIn } from '../../../src/http/schemas.ts'
 import { signVote } from '../../../src/protocol/vote.ts'
@@ -41,6 +41,7 @@ function everyCall(): readonly Call[] {
     ...blockCalls(ledger, metrics, keyLimit),
     ...tickCalls(ledger),
     ...orderCalls(ledger, keyLimit),
+    proofCall(ledger, { redactions: () => Promise.resolve([]) }),
     ...transactionCalls(ledger),
     ...checkpointCalls(ledger),
     ...evidenceCalls(ledger),
@@ -69,6 +70,7 @@ describe('API document', () => {
       Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
     )
     assert.deepEqual(listed.sort(), [
+      'GET /blocks/headers/',
       'GET /blocks/latest-headers/',
       'GET /blocks/{block_hash}',
       'GET /blocks/{block_hash}/merkle-proof/',
@@ -88,7 +90,9 @@ describe('API document', () => {
       'GET /ready/leader',
       'GET /redactions',
       'GET /registry',
+      'GET /registry/changes',
       'GET /transactions',
+      'GET /transactions/proof',
       'GET /transactions/{id}/receipt',
       'POST /blocks/propose/',
       'POST /blocks/{header_hash}/vote/',
@@ -217,6 +221,9 @@ describe('API document', () => {
         'GET /genesis': ['/genesis'],
         'GET /node': ['/node'],
         'GET /blocks/latest-headers/': ['/blocks/latest-headers/'],
+        'GET /blocks/headers/': ['/blocks/headers/?from_height=0&count=2'],
+        'GET /transactions/proof': [`/transactions/proof?tx_hash=${txHash}&at_height=0`],
+        'GET /registry/changes': ['/registry/changes'],
         'POST /blocks/{header_hash}/vote/': [`/blocks/${blockHash}/vote/`, vote],
         'GET /blocks/{block_hash}': [`/blocks/${blockHash}`],
         'GET /blocks/{block_hash}/merkle-proof/': [`/blocks/${blockHash}/merkle-proof/?tx_hash=${txHash}`],
@@ -229,7 +236,7 @@ describe('API document', () => {
         'GET /orders/{order_id}': ['/orders/order-1'],
         'GET /transactions': ['/transactions'],
         'POST /registry/': ['/registry/', { transaction: enrolment, user_id: 'household-8' }],
-        'GET /registry': ['/registry'],
+        'GET /registry': ['/registry?at_height=0'],
         'GET /health': ['/health'],
         'GET /ready': ['/ready'],
         'GET /ready/leader': ['/ready/leader'],
