@@ -15,7 +15,17 @@ import { registryCalls } from '../../../src/http/routes/registry.ts'
 import { tickCalls } from '../../../src/http/routes/ticks.ts'
 import { proofCall, transactionCalls } from '../../../src/http/routes/transactions.ts'
 import type { Schema } from '../../../src/http/schema.ts'
-import { decimal, decimalIn, hash, id, idIn, reason, signature, signedDecimal, signedDecimalIn } from '../../../src/http/schemas.ts'
+import {
+  decimal,
+  decimalIn,
+  hash,
+  id,
+  idIn,
+  reason,
+  signature,
+  signedDecimal,
+  signedDecimalIn,
+} from '../../../src/http/schemas.ts'
 import { signVote } from '../../../src/protocol/vote.ts'
 import { createMemoryLedger, DEVICES } from '../../helpers/memory-ledger.ts'
 import {
