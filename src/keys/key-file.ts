@@ -12,7 +12,7 @@ import { keyError } from './errors.ts'
  * A key file is one JSON object, or the same object encrypted by age (armored, scrypt passphrase), so that `age -d` opens
  * it too. Mode 0600.
  */
-const SECRET_BYTES = 32
+export const SECRET_BYTES = 32
 const KEY_FILE_MODE = 0o600
 const OTHERS = 0o077
 const MAX_FILE_BYTES = 16 * 1024
