@@ -84,6 +84,7 @@ describe('API document', () => {
       Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
     )
     assert.deepEqual(listed.sort(), [
+      'GET /blocks/headers/',
       'GET /blocks/latest-headers/',
       'GET /blocks/{block_hash}',
       'GET /blocks/{block_hash}/merkle-proof/',
