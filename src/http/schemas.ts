@@ -1,12 +1,5 @@
 import { delta, quantity } from '../protocol/decimal.ts'
-import {
-  anyDelta,
-  anyQuantity,
-  EARLIEST_TIME_MS,
-  edgeIdentifier,
-  edgeQuantity,
-  edgeTime,
-} from '../protocol/edge.ts'
+import { anyDelta, anyQuantity, EARLIEST_TIME_MS, edgeIdentifier, edgeQuantity, edgeTime } from '../protocol/edge.ts'
 import { decodeGenesis, finalityShape, roleShape, type Finality, type Genesis, type Role } from '../protocol/genesis.ts'
 import { headerShape, type Header } from '../protocol/header.ts'
 import { registryEntryShape, type RegistryEntry } from '../protocol/registry.ts'

@@ -29,7 +29,7 @@ export function createPage(root: HTMLElement, genesis: Genesis, chainId: string,
   const masthead = createMasthead(genesis, chainId)
   const strip = createStrip(actions)
   const top = [createVerdict(actions), createTiles(), strip]
-  const left = [createBlockPanel(actions.followNewest), proof]
+  const left = [createBlockPanel(actions.followNewest), proof, createAccessPanel(actions)]
   const right = [
     createChart(actions.select),
     createFeedPanel(actions.select),

@@ -150,7 +150,12 @@ export async function growStreet(early: number): Promise<GrownStreet> {
   const corrected = { id: oldest.ids[1] ?? '', hash: oldest.txHashes[1] ?? '' }
   const redacted = { id: oldest.ids[2] ?? '', hash: oldest.txHashes[2] ?? '' }
   const timestamp = MORNING + INTERVAL_MS
-  const correction = { kind: 'correction', id: 'correction-1', corrects: corrected.id, reason: 'late meter reading' } as const
+  const correction = {
+    kind: 'correction',
+    id: 'correction-1',
+    corrects: corrected.id,
+    reason: 'late meter reading',
+  } as const
   await seal(0, [{ ...correction, kwh_delta: '-0.05', amount_delta: '-0.01', timestamp }])
   for (let block = 2; block < early; block += 1) await seal(1 + (block % 4))
   const enrol = (id: string, role: 'voter' | 'validator') => {
