@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises'
+import { decodeText } from '../protocol/text.ts'
 import { UsageError } from './output.ts'
 
 /** The token in a --token-file. Throws UsageError. */
 export async function readTokenFile(file: string): Promise<string> {
   let token: string
   try {
-    token = (await readFile(file, 'utf8')).trim()
+    token = decodeText(await readFile(file)).trim()
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new UsageError(`--token-file: ${file} cannot be read: ${reason}`)

@@ -18,7 +18,10 @@ export function transactionLines(
   const when = `date        ${localTime(transaction.timestamp)}`
   switch (transaction.kind) {
     case 'registry':
-      return [when, `change      ${transaction.action} of ${transaction.subject_id} in the registry (${transaction.id})`]
+      return [
+        when,
+        `change      ${transaction.action} of ${transaction.subject_id} in the registry (${transaction.id})`,
+      ]
     case 'correction':
       return [when, `correction  of ${transaction.corrects}: ${correctionWords(transaction, currency)}`]
     case 'trade': {

@@ -82,6 +82,8 @@ export interface LightClient {
   start(): void
   stop(): Promise<void>
   status(): LightStatus
+  /** Resolves once a first peer could be followed: until then `prove` and `sync` throw `not_ready`. Waits as long as that takes. */
+  ready(): Promise<void>
   /** Asks each peer for its tip once; resolves when one could be followed. Throws the last failure if none could. */
   sync(): Promise<void>
   /**
@@ -106,6 +108,8 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
   const { genesis, store, requests, clock, logger, onEvent } = parts
   let votesSent = 0
   let lastNewsAt: number | null = null
+  let becomeReady = (): void => undefined
+  const ready = new Promise<void>((resolve) => (becomeReady = resolve))
 
   const onAlarm = (code: string, reason: string): void => {
     logger.error({ code }, `ALARM ${reason}`)
@@ -163,6 +167,7 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
     follower,
     evidence,
     async onSynced(peer, isNewest) {
+      becomeReady()
       if (isNewest) lastNewsAt = clock.now()
       household?.considerAgain()
       await household?.resend(peer)
@@ -206,6 +211,7 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
         trusted_height: follower.trusted.anchor?.header.height ?? null,
       }
     },
+    ready: () => ready,
     sync: () => following.sync(),
     identityOf: (owner) => findIdentity(owner, follower.head.anchor?.header ?? null),
     entryOf: (publicKey) => findEntry(publicKey, follower.head.anchor?.header ?? null),

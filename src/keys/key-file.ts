@@ -4,6 +4,7 @@ import { bytesToHex, hexToBytes, type Hex } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { literal, object, text, publicKeyHex } from '../protocol/shape.ts'
 import { signingKeyFromSecret, type SigningKey } from '../protocol/signature.ts'
+import { decodeText } from '../protocol/text.ts'
 import { createFileDurably } from './durable-file.ts'
 import { keyError } from './errors.ts'
 
@@ -11,7 +12,7 @@ import { keyError } from './errors.ts'
  * A key file is one JSON object, or the same object encrypted by age (armored, scrypt passphrase), so that `age -d` opens
  * it too. Mode 0600.
  */
-const SECRET_BYTES = 32
+export const SECRET_BYTES = 32
 const KEY_FILE_MODE = 0o600
 const OTHERS = 0o077
 const MAX_FILE_BYTES = 16 * 1024
@@ -35,7 +36,12 @@ export interface NewKeyOptions {
   readonly randomBytes: RandomBytes
   /** Encrypts the file. */
   readonly passphrase?: string | undefined
+  /** What each try of a passphrase costs, as the log2 of scrypt's N. Only tests ask for less than age's own. */
+  readonly workFactor?: number | undefined
 }
+
+/** About two seconds a try. */
+const AGE_WORK_FACTOR = 18
 
 /** Makes a key and writes it to `path`, durably. Throws `key_exists`, `key_unreadable`. */
 export async function createKeyFile(path: string, options: NewKeyOptions): Promise<KeyMaterial> {
@@ -43,7 +49,7 @@ export async function createKeyFile(path: string, options: NewKeyOptions): Promi
   const { publicKey } = signingKeyFromSecret(secret)
   const record = { version: 1, kind: 'solar-node-key', public_key: publicKey, secret_key: bytesToHex(secret) }
   const plain = `${JSON.stringify(record, null, 2)}\n`
-  const content = options.passphrase === undefined ? plain : await encrypt(plain, options.passphrase)
+  const content = options.passphrase === undefined ? plain : await encrypt(plain, options.passphrase, options.workFactor)
   try {
     await createFileDurably(path, content, KEY_FILE_MODE)
   } catch (cause) {
@@ -79,7 +85,7 @@ async function readPrivateFile(path: string): Promise<string> {
         throw keyError('key_exposed', { file: path, mode: (mode & 0o777).toString(8).padStart(4, '0') })
       }
       if (size > MAX_FILE_BYTES) throw keyError('key_malformed', { file: path, reason: `it has ${size} bytes` })
-      return await file.readFile('utf8')
+      return textOf(path, await file.readFile())
     } finally {
       await file.close()
     }
@@ -87,6 +93,14 @@ async function readPrivateFile(path: string): Promise<string> {
     if (isSolarError(cause)) throw cause
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') throw keyError('key_missing', { file: path }, cause)
     throw keyError('key_unreadable', { file: path, reason: (cause as Error).message }, cause)
+  }
+}
+
+function textOf(file: string, bytes: Uint8Array): string {
+  try {
+    return decodeText(bytes)
+  } catch {
+    throw keyError('key_malformed', { file, reason: 'it is no text' })
   }
 }
 
@@ -120,9 +134,10 @@ function checkShape(file: string, value: unknown) {
 /** Only encrypted files need it, and it takes long to load. */
 const loadAge = () => import('age-encryption')
 
-async function encrypt(content: string, passphrase: string): Promise<string> {
+async function encrypt(content: string, passphrase: string, workFactor = AGE_WORK_FACTOR): Promise<string> {
   const { armor, Encrypter } = await loadAge()
   const encrypter = new Encrypter()
+  encrypter.setScryptWorkFactor(workFactor)
   encrypter.setPassphrase(passphrase)
   return `${armor.encode(await encrypter.encrypt(content)).trimEnd()}\n`
 }

@@ -10,9 +10,9 @@ import type { Logger } from '../ports/logger.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import { isSolarError } from '../protocol/errors.ts'
-import { openLightStore } from '../storage/level/light-store.ts'
+import { advised } from './advice.ts'
+import { openLightFiles } from './chain-files.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
-import { openDataDirectory } from './data-directory.ts'
 import { nodeError } from './errors.ts'
 import { logLightEvent } from './event-log.ts'
 import type { OnPart } from './lifecycle.ts'
@@ -21,6 +21,7 @@ import { createLogger } from './logger.ts'
 import { ensureLightFiles, type LightFiles } from './node-files.ts'
 import { createOwnTradeLog } from './own-trade-log.ts'
 import { startHttp } from './http-address.ts'
+import { openDirectoryForStart } from './start-checks.ts'
 import { createShutdown } from './shutdown.ts'
 import { VERSION } from './version.ts'
 
@@ -160,10 +161,10 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
   }
 
   async function open(): Promise<LightReport> {
-    const directory = await openDataDirectory(config.dataDirectory)
+    const directory = await openDirectoryForStart(config)
     shutdown.opened('data directory', () => directory.close())
     const files = await ensureLightFiles(directory, config, { randomBytes })
-    const store = await openLightStore(directory.file('level'))
+    const store = await openLightFiles(directory)
     shutdown.opened('LevelDB', () => store.close())
     const watch = createLightOutlook({
       addresses: config.peers,
@@ -189,7 +190,10 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
     const http = await startHttp(config, async (address) => {
       // Loaded only where it is asked for: the server is 4 MB that most light nodes do without.
       const { createLightHttpServer } = await import('../http/light-server.ts')
-      return await createLightHttpServer({ node, light: () => watch.status(), metrics, clock, logger }, address)
+      return await createLightHttpServer(
+        { node, light: () => watch.status(), metrics, clock, logger },
+        { ...address, trustedProxies: config.trustedProxies },
+      )
     })
     if (http !== null) shutdown.opened('HTTP', () => http.stop())
     return { dataDirectory: directory.path, publicKey: files.voterKey.publicKey, httpUrl: http?.url ?? null }
@@ -205,7 +209,7 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
       await outlook?.lookAtClocks().catch(() => undefined)
       return outlook?.clockFault()
     },
-    start: () => shutdown.orUndo(open),
+    start: () => advised(config, () => shutdown.orUndo(open)),
     stop: (onPart) => shutdown.run(onPart),
   }
 }

@@ -1,14 +1,23 @@
 import { configError } from '../config/errors.ts'
 import type { AuthorityConfig, LightConfig, ValidatorConfig } from '../config/types.ts'
 import { createAuthorityKeys, type AuthorityKeys } from './authority-keys.ts'
-import { createKeyFile, readKeyFile } from '../keys/key-file.ts'
+import { createKeyFile, readKeyFile, type NewKeyOptions } from '../keys/key-file.ts'
 import { readPassphraseFile } from '../keys/passphrase.ts'
-import type { Clock, RandomBytes } from '../ports/clock.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Logger } from '../ports/logger.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { signingKeyFromSecret, type SigningKey } from '../protocol/signature.ts'
 import { DATA_FILES, type DataDirectory } from './data-directory.ts'
 import { nodeError } from './errors.ts'
-import { buildGenesis, checkAgreement, createGenesisFile, readGenesisFile, type LoadedGenesis } from './genesis-file.ts'
+import {
+  buildGenesis,
+  checkAgreement,
+  checkCurrency,
+  createGenesisFile,
+  GENESIS_DEFAULTS,
+  readGenesisFile,
+  type LoadedGenesis,
+} from './genesis-file.ts'
 import { ensureTokens, type EnsuredTokens } from './token-files.ts'
 
 export interface AuthorityFiles extends LoadedGenesis {
@@ -29,9 +38,13 @@ export interface LightFiles {
 /** The id of the authority in a genesis that the first start makes. */
 const AUTHORITY_ID = 'authority'
 
-export interface AuthorityFilesParts {
-  readonly randomBytes: RandomBytes
+/** With what keys are made. */
+export type NewKeyParts = Omit<NewKeyOptions, 'passphrase'>
+
+export interface AuthorityFilesParts extends NewKeyParts {
   readonly clock: Clock
+  /** Hears what a first start is about to fix for ever. */
+  readonly logger?: Logger | undefined
   /** The chain that is in a database which others share: this authority joins it. */
   readonly chainOfDatabase?: Hash | undefined
 }
@@ -57,9 +70,10 @@ export async function ensureAuthorityFiles(
       advice: 'put it back, a new key could not seal this chain',
     })
   }
+  if (firstStart && given === undefined && parts.logger !== undefined) announceChain(config, parts.logger)
   const passphrase = await passphraseOf(config)
-  const key = await ensureKey(directory, 'authorityKey', parts.randomBytes, passphrase)
-  const peer = await ensureKey(directory, 'peerKey', parts.randomBytes, passphrase)
+  const key = await ensureKey(directory, 'authorityKey', passphrase, parts)
+  const peer = await ensureKey(directory, 'peerKey', passphrase, parts)
   const tokens = await ensureTokens(directory, parts.randomBytes)
   if (firstStart) {
     const genesis = given?.genesis ?? newGenesis(config, key.publicKey, parts.clock.now())
@@ -87,12 +101,12 @@ export async function ensureAuthorityFiles(
 export async function ensureLightFiles(
   directory: DataDirectory,
   config: LightConfig,
-  parts: { readonly randomBytes: RandomBytes },
+  parts: NewKeyParts,
 ): Promise<LightFiles> {
   await refuseOtherMode(directory, 'voterKey')
   const passphrase = await passphraseOf(config)
-  const voter = await ensureKey(directory, 'voterKey', parts.randomBytes, passphrase)
-  const peer = await ensureKey(directory, 'peerKey', parts.randomBytes, passphrase)
+  const voter = await ensureKey(directory, 'voterKey', passphrase, parts)
+  const peer = await ensureKey(directory, 'peerKey', passphrase, parts)
   return { voterKey: signingKeyFromSecret(voter.secret), peerSeed: peer.secret }
 }
 
@@ -107,12 +121,12 @@ export interface ValidatorFiles {
 export async function ensureValidatorFiles(
   directory: DataDirectory,
   config: ValidatorConfig,
-  parts: { readonly randomBytes: RandomBytes },
+  parts: NewKeyParts,
 ): Promise<ValidatorFiles> {
   await refuseOtherMode(directory, 'validatorKey')
   const passphrase = await passphraseOf(config)
-  const validator = await ensureKey(directory, 'validatorKey', parts.randomBytes, passphrase)
-  const peer = await ensureKey(directory, 'peerKey', parts.randomBytes, passphrase)
+  const validator = await ensureKey(directory, 'validatorKey', passphrase, parts)
+  const peer = await ensureKey(directory, 'peerKey', passphrase, parts)
   const tokens = await ensureTokens(directory, parts.randomBytes)
   return { validatorKey: signingKeyFromSecret(validator.secret), peerSeed: peer.secret, tokens }
 }
@@ -144,6 +158,7 @@ async function checkFirstStart(
     })
   }
   if (given === undefined) {
+    checkCurrency(config.genesis)
     if (finality?.policy === 'validators' && validators.length < finality.threshold) {
       throw configError('config_conflict', {
         reason:
@@ -169,6 +184,24 @@ async function checkFirstStart(
   })
 }
 
+/** The last moment at which it can be otherwise. */
+function announceChain({ genesis, dataDirectory }: AuthorityConfig, logger: Logger): void {
+  const { name, currency, amountDecimals } = { ...GENESIS_DEFAULTS, ...definedOf(genesis) }
+  logger.warn(
+    { name, currency, amount_decimals: amountDecimals },
+    `this first start makes the chain "${name}" in ${currency} with ${amountDecimals} decimals of money, for ever; ` +
+      `for another stop it, empty ${dataDirectory} and give --name, --currency and --amount-decimals`,
+  )
+}
+
+function definedOf({ name, currency, amountDecimals }: AuthorityConfig['genesis']) {
+  return {
+    ...(name !== undefined && { name }),
+    ...(currency !== undefined && { currency }),
+    ...(amountDecimals !== undefined && { amountDecimals }),
+  }
+}
+
 function newGenesis(config: AuthorityConfig, publicKey: string, now: number) {
   const authority = { id: AUTHORITY_ID, role: 'authority', public_key: publicKey, recovery_key: null } as const
   return buildGenesis(config.genesis, [authority], now)
@@ -181,9 +214,10 @@ async function passphraseOf(config: Pick<AuthorityConfig, 'passphraseFile'>): Pr
 async function ensureKey(
   directory: DataDirectory,
   name: keyof typeof MODE_KEYS | 'peerKey',
-  randomBytes: RandomBytes,
   passphrase: string | undefined,
+  { randomBytes, workFactor }: NewKeyParts,
 ) {
   const file = directory.file(name)
-  return (await directory.has(name)) ? readKeyFile(file, passphrase) : createKeyFile(file, { randomBytes, passphrase })
+  if (await directory.has(name)) return await readKeyFile(file, passphrase)
+  return await createKeyFile(file, { randomBytes, passphrase, workFactor })
 }

@@ -62,7 +62,7 @@ export async function withStoredTrades<T>(
       }
       const { currency } = decodeGenesis(parseCanonicalText(genesis))
       const all: SourcedTransaction[] = []
-      for (let after: string | undefined = ''; after !== undefined; ) {
+      for (let after: string | undefined = ''; after !== undefined;) {
         const page = await store.trades(after, PAGE)
         all.push(...page.map((one) => ({ ...one, height: one.sealed.header.height })))
         after = page.length < PAGE ? undefined : page.at(-1)?.transaction.id

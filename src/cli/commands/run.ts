@@ -1,12 +1,13 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import type { NodeConfig } from '../../config/types.ts'
+import type { AuthorityConfig, NodeConfig } from '../../config/types.ts'
 import type { AuthorityReport } from '../../node/authority.ts'
 import type { LightReport } from '../../node/light.ts'
 import { runUntilSignal, type Runnable } from '../../node/lifecycle.ts'
 import type { Logger } from '../../ports/logger.ts'
 import type { ValidatorReport } from '../../node/validator.ts'
 import { UsageError } from '../output.ts'
+import { processTerminal } from '../passphrase.ts'
 
 type Report = AuthorityReport | LightReport | ValidatorReport
 
@@ -36,6 +37,7 @@ export function registerRun(program: Command): void {
     .option('--data <dir>', 'where keys and data are kept (default: ./solar-data)')
     .option('--http <host:port|off>', 'HTTP address (default: 127.0.0.1:8080 for an authority, else off)')
     .option('--peer <multiaddr...>', 'a node to stay connected with')
+    .option('--trusted-proxies <address|cidr...>', 'proxies before --http whose X-Forwarded-For is believed')
     .option('--passphrase-file <file>', 'opens encrypted key files in the data directory')
     .option('--listen <multiaddr...>', 'authority, validator: libp2p addresses (default: TCP 4001 and WebSocket 4002)')
     .option(
@@ -46,6 +48,9 @@ export function registerRun(program: Command): void {
     .option('--finality <policy>', 'authority, on the first start: authority, votes:K or validators:M')
     .option('--seal <rule>', 'authority, on the first start: authority or work:D')
     .option('--genesis <file>', 'authority: the genesis to start from (default: a new one)')
+    .option('--name <text>', 'authority, on the first start: the name of the chain, for people')
+    .option('--currency <code>', 'authority, on the first start: ISO 4217 code such as EUR')
+    .option('--amount-decimals <n>', 'authority, on the first start: decimals of money amounts, 0 to 6 (default: 6)')
     .option('--archive-after <age|off>', 'authority, validator: move bodies of older blocks, such as 90d, to archive/')
     .option('--chain <chain_id>', 'light, validator: the chain to trust (default: trust on first use)')
     .option('--headers <n>', 'light: headers to keep (default: 5)')
@@ -69,7 +74,8 @@ async function run(command: Command): Promise<void> {
   const { loadNodeConfig } = await import('../../config/load.ts')
   const { createLogger } = await import('../../node/logger.ts')
   const { config: file, json, ...flags } = givenOptions(command)
-  const config = loadNodeConfig({ flags, env: process.env, file: file as string | undefined })
+  const loaded = loadNodeConfig({ flags, env: process.env, file: file as string | undefined })
+  const config = loaded.mode === 'authority' && json !== true ? await askForChain(loaded) : loaded
   const logger = createLogger({ level: config.logLevel, pretty: process.stdout.isTTY && json !== true })
   const node = await createNode(config, logger)
   const code = await runUntilSignal(node, {
@@ -78,6 +84,13 @@ async function run(command: Command): Promise<void> {
   })
   // Whatever still hangs must not keep a stopped node alive.
   process.exit(code)
+}
+
+async function askForChain(config: AuthorityConfig): Promise<AuthorityConfig> {
+  // Where nobody reads the question nobody answers it.
+  if (!process.stderr.isTTY) return config
+  const { chooseChain } = await import('../first-start.ts')
+  return chooseChain(config, processTerminal)
 }
 
 /** The options that stand on the command line: commander's own defaults (vote: true) are none of the operator's. */

@@ -48,7 +48,7 @@ export function registerTrades(program: Command): void {
     .option('--to <time|url>', 'before this date or time (default: up to now); a URL is taken as --to-url', collect)
     .option('--zone <name>', 'time zone of dates, and of the times that are shown (default: UTC, and this machine)')
     .option('--data <dir>', 'the data directory of a light node or an authority that is stopped')
-    .option('--database <url>', "with --data of an authority: where its SQL is, if it is not there")
+    .option('--database <url>', 'with --data of an authority: where its SQL is, if it is not there')
     .option('--to-url <url>', 'instead: a running authority, such as http://127.0.0.1:8080')
     .option('--token-file <file>', 'with --to-url: file with its platform or auditor token')
     .option('--csv', 'RFC 4180, a line for each trade')

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Interval, Readings } from '../../market/readings.ts'
 import { parseQuantity } from '../../protocol/decimal.ts'
+import { decodeText } from '../../protocol/text.ts'
 import { isSolarError } from '../../protocol/errors.ts'
 import { DEFAULT_MIN_TRADE_MICRO } from '../../protocol/limits.ts'
 import { createAuthorityClient, type Authority } from './authority.ts'
@@ -147,7 +148,7 @@ function feedInMicro(value: string): bigint {
 async function readToken(name: string, role: string, file: string): Promise<string> {
   let token: string
   try {
-    token = (await readFile(file, 'utf8')).trim()
+    token = decodeText(await readFile(file)).trim()
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw replayError('bad_option', { name, value: file, expected: `a readable file (${reason})` }, error)

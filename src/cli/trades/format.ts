@@ -59,7 +59,10 @@ export function jsonFormat(): ListingFormat {
       const { trade, side, net, corrections, tx_hash, height } = listed
       const comma = first ? '' : ','
       first = false
-      return comma + JSON.stringify({ ...trade, side, counterparty: counterpartyOf(listed), net, corrections, tx_hash, height })
+      return (
+        comma +
+        JSON.stringify({ ...trade, side, counterparty: counterpartyOf(listed), net, corrections, tx_hash, height })
+      )
     },
     end: (sums, { caveat }) => `],${JSON.stringify({ redacted, sums, note: caveat }).slice(1)}\n`,
   }

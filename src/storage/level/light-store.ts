@@ -8,7 +8,7 @@ import { transactionShape } from '../../protocol/transaction.ts'
 import { corrupt, decodeText } from '../decode.ts'
 import { evidenceStore } from './evidence-store.ts'
 import { keyOf } from './keyspaces.ts'
-import { DURABLE, guardLevel, openLevel, readText, readValue, type TextLevel } from './level.ts'
+import { DURABLE, guardLevel, openLevel, readText, readValue, type CheckRoom, type TextLevel } from './level.ts'
 import { voterStore } from './voter-store.ts'
 
 /** Far above any window that is configured: it only keeps a broken value from filling the memory. */
@@ -30,8 +30,8 @@ const checkedTradeShape: Shape<CheckedTrade> = object({
  * Opens a light node's store at a folder (Node) or under a database name (browsers). Genesis, window and vote are synced
  * when their call returns. Throws `store_failed`.
  */
-export async function openLightStore(location: string): Promise<LightStore> {
-  return lightStore(await openLevel(location))
+export async function openLightStore(location: string, checkRoom?: CheckRoom): Promise<LightStore> {
+  return lightStore(await openLevel(location, checkRoom))
 }
 
 /** A light node's store in a database that is open; the store closes it. */

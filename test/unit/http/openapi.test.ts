@@ -60,7 +60,10 @@ describe('API document', () => {
   const calls = everyCall()
   const document = openApiDocument(calls, '1.2.3') as unknown as {
     openapi: string
-    paths: Record<string, Record<string, { description: string; security: object[]; responses: object }>>
+    paths: Record<
+      string,
+      Record<string, { description: string; tags: string[]; security: object[]; responses: object }>
+    >
     components: { schemas: Record<string, unknown> }
   }
 
@@ -111,6 +114,12 @@ describe('API document', () => {
       assert.deepEqual(call.query.shape(asText(call.query.example), 'query'), call.query.example)
     })
   }
+
+  it('puts every call into one group', () => {
+    for (const methods of Object.values(document.paths)) {
+      for (const { tags } of Object.values(methods)) assert.equal(tags.length, 1)
+    }
+  })
 
   it('refers only to what it holds', () => {
     for (const [, name] of JSON.stringify(document).matchAll(/#\/components\/schemas\/(\w+)/g)) {
