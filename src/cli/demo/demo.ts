@@ -1,5 +1,6 @@
 import { systemClock } from '../../node/clock.ts'
 import type { Runnable } from '../../node/lifecycle.ts'
+import { createModelClock, type ModelClock } from './model-clock.ts'
 import { createDemoPrinter } from './printer.ts'
 import { openStreet, type Street, type StreetOptions } from './street.ts'
 
@@ -10,17 +11,25 @@ export interface DemoOptions extends StreetOptions {
   readonly verbose: boolean
 }
 
+/** What a test may replace. */
+export interface DemoParts {
+  /** The time of one street, from its beginning to its end. */
+  readonly createClock?: () => ModelClock
+  readonly write?: (text: string) => void
+}
+
 export interface DemoReport {
   readonly chainId: string
   readonly dashboard: string
 }
 
 /** A street that trades; when its time has come to an end, another one at the same address. */
-export function createDemo(options: DemoOptions): Runnable<DemoReport> {
+export function createDemo(options: DemoOptions, parts: DemoParts = {}): Runnable<DemoReport> {
+  const createClock = parts.createClock ?? (() => createModelClock(() => systemClock.now()))
   const printer = createDemoPrinter({
     ...options,
     clock: systemClock,
-    write: (text) => process.stdout.write(text),
+    write: parts.write ?? ((text) => process.stdout.write(text)),
     columns: () => (process.stdout.isTTY ? process.stdout.columns : Infinity),
   })
   const failed = Promise.withResolvers<never>()
@@ -36,14 +45,14 @@ export function createDemo(options: DemoOptions): Runnable<DemoReport> {
       await current.stop()
       // What was asked to stop meanwhile opens nothing any more.
       if (isStopping()) return
-      street = openStreet({ ...options, http: new URL(current.dashboard).host }, printer)
+      street = openStreet({ ...options, http: new URL(current.dashboard).host }, createClock(), printer)
     }
   }
 
   return {
     failed: failed.promise,
     async start() {
-      street = openStreet(options, printer)
+      street = openStreet(options, createClock(), printer)
       const opened = await street
       goOnFrom(opened).catch(failed.reject)
       return { chainId: opened.chainId, dashboard: opened.dashboard }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { loadAuthorityConfig, loadLightConfig, loadValidatorConfig } from '../../config/load.ts'
 import { createKeyFile, type KeyMaterial } from '../../keys/key-file.ts'
 import { createAuthority, type AuthorityNode, type AuthorityReport } from '../../node/authority.ts'
-import { systemClock, systemRandomBytes } from '../../node/clock.ts'
+import { systemRandomBytes } from '../../node/clock.ts'
 import { DATA_FILES } from '../../node/data-directory.ts'
 import { buildGenesis, createGenesisFile } from '../../node/genesis-file.ts'
 import { createLight } from '../../node/light.ts'
@@ -15,7 +15,7 @@ import { createValidatorNode } from '../../node/validator.ts'
 import { silentLogger } from '../../ports/logger.ts'
 import type { GenesisEntry } from '../../protocol/genesis.ts'
 import { signingKeyFromSecret } from '../../protocol/signature.ts'
-import { createModelClock } from './model-clock.ts'
+import type { ModelClock } from './model-clock.ts'
 import { HOUSEHOLDS } from './model.ts'
 import type { DemoPrinter } from './printer.ts'
 import { startTrading, type DemoHousehold } from './trading.ts'
@@ -49,14 +49,18 @@ const STALE_TICKS = 3
 const DEFAULT_STALE_S = 900
 
 /** An authority, a validator and several light households in one process, over real libp2p on loopback, in a temporary folder. */
-export async function openStreet(options: StreetOptions, printer: DemoPrinter): Promise<Street> {
+export async function openStreet(options: StreetOptions, clock: ModelClock, printer: DemoPrinter): Promise<Street> {
   const shutdown = createShutdown(silentLogger)
-  return await shutdown.orUndo(() => open(options, printer, shutdown))
+  return await shutdown.orUndo(() => open(options, clock, printer, shutdown))
 }
 
-async function open({ http, tickMs, seal }: StreetOptions, printer: DemoPrinter, shutdown: Shutdown): Promise<Street> {
+async function open(
+  { http, tickMs, seal }: StreetOptions,
+  clock: ModelClock,
+  printer: DemoPrinter,
+  shutdown: Shutdown,
+): Promise<Street> {
   const folder = await temporaryFolder(shutdown)
-  const clock = createModelClock(() => systemClock.now())
   const { directory, genesisFile, households } = await prepare(folder, clock.startAt, seal)
 
   const { node, report, taken } = await startAuthority(directory, genesisFile, http)
@@ -74,32 +78,11 @@ async function open({ http, tickMs, seal }: StreetOptions, printer: DemoPrinter,
     startAt: clock.startAt,
   })
 
-  await startValidator({ data: join(folder, VALIDATOR_ID), chain: chainId, peer: multiaddrs.slice(0, 1) })
+  const people = { chain: chainId, multiaddrs, printer, shutdown }
+  await startValidator(join(folder, VALIDATOR_ID), people)
   for (const [index, { id }] of households.entries()) {
     const transport = index % 2 === 0 ? 'TCP' : 'WebSocket'
-    const peer = multiaddrs.filter((address) => address.includes('/ws') === (transport === 'WebSocket')).slice(0, 1)
-    await startHousehold(id, transport, { data: join(folder, id), chain: chainId, peer })
-  }
-
-  async function startValidator(flags: { readonly data: string; readonly chain: string; readonly peer: string[] }) {
-    const config = loadValidatorConfig({ flags: { ...flags, listen: LOOPBACK }, env: {} })
-    const validator = createValidatorNode(config, { logger: silentLogger })
-    await validator.start()
-    shutdown.opened('validator', () => validator.stop())
-    const { ledger } = await validator.joined
-    ledger.subscribe((event) => printer.validator(event))
-  }
-
-  async function startHousehold(id: string, transport: string, flags: object): Promise<void> {
-    const staleAfter = Math.max(DEFAULT_STALE_S, Math.ceil((STALE_TICKS * tickMs) / 1_000))
-    const light = createLight(loadLightConfig({ flags: { ...flags, staleAfter }, env: {} }), {
-      logger: silentLogger,
-      onEvent: (event) => printer.household(id, transport, event),
-    })
-    await light.start()
-    shutdown.opened(id, () => light.stop())
-    // The first block is to find everybody there.
-    await light.client
+    await startHousehold(join(folder, id), { id, transport, tickMs }, people)
   }
 
   const tokens = JSON.parse(await readFile(join(directory, DATA_FILES.tokens), 'utf8')) as { readonly operator: string }
@@ -116,6 +99,41 @@ async function open({ http, tickMs, seal }: StreetOptions, printer: DemoPrinter,
   })
   shutdown.opened('trading', () => trading.stop())
   return { chainId, dashboard, over: trading.over, stop: (onPart) => shutdown.run(onPart) }
+}
+
+/** What nodes of the street need to join it. */
+interface Joining {
+  readonly chain: string
+  /** Of the authority. */
+  readonly multiaddrs: readonly string[]
+  readonly printer: DemoPrinter
+  readonly shutdown: Shutdown
+}
+
+async function startValidator(data: string, { chain, multiaddrs, printer, shutdown }: Joining): Promise<void> {
+  const flags = { data, chain, peer: multiaddrs.slice(0, 1), listen: LOOPBACK }
+  const validator = createValidatorNode(loadValidatorConfig({ flags, env: {} }), { logger: silentLogger })
+  await validator.start()
+  shutdown.opened('validator', () => validator.stop())
+  const { ledger } = await validator.joined
+  ledger.subscribe((event) => printer.validator(event))
+}
+
+async function startHousehold(
+  data: string,
+  { id, transport, tickMs }: { readonly id: string; readonly transport: 'TCP' | 'WebSocket'; readonly tickMs: number },
+  { chain, multiaddrs, printer, shutdown }: Joining,
+): Promise<void> {
+  const peer = multiaddrs.filter((address) => address.includes('/ws') === (transport === 'WebSocket')).slice(0, 1)
+  const staleAfter = Math.max(DEFAULT_STALE_S, Math.ceil((STALE_TICKS * tickMs) / 1_000))
+  const light = createLight(loadLightConfig({ flags: { data, chain, peer, staleAfter }, env: {} }), {
+    logger: silentLogger,
+    onEvent: (event) => printer.household(id, transport, event),
+  })
+  await light.start()
+  shutdown.opened(id, () => light.stop())
+  // The first block is to find everybody there.
+  await light.client
 }
 
 /** A folder that is gone when the street is closed, and also when the process ends before that. */

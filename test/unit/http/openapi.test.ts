@@ -15,7 +15,17 @@ import { registryCalls } from '../../../src/http/routes/registry.ts'
 import { tickCalls } from '../../../src/http/routes/ticks.ts'
 import { proofCall, transactionCalls } from '../../../src/http/routes/transactions.ts'
 import type { Schema } from '../../../src/http/schema.ts'
-import { decimal, decimalIn, hash, id, idIn, reason, signature, signedDecimalIn } from '../../../src/http/schemas.ts'
+import {
+  decimal,
+  decimalIn,
+  hash,
+  id,
+  idIn,
+  reason,
+  signature,
+  signedDecimal,
+  signedDecimalIn,
+} from '../../../src/http/schemas.ts'
 import { signVote } from '../../../src/protocol/vote.ts'
 import { createMemoryLedger, DEVICES } from '../../helpers/memory-ledger.ts'
 import {
@@ -36,6 +46,7 @@ function everyCall(): readonly Call[] {
   const metrics = createMetrics()
   const keyLimit = { within: async <T>(_request: unknown, _key: string, work: () => T | Promise<T>) => work() }
   const node = () => ({ mode: 'authority' as const, chain_id: '', peer_id: '', multiaddrs: [], version: '' })
+  const redactor = { redact: () => Promise.resolve([]), redactions: () => Promise.resolve([]) }
   const readiness = () => ({ role: 'leader', reasons: [] }) as const
   return [
     ...blockCalls(ledger, metrics, keyLimit),
@@ -43,9 +54,10 @@ function everyCall(): readonly Call[] {
     ...orderCalls(ledger, keyLimit),
     proofCall(ledger, { redactions: () => Promise.resolve([]) }),
     ...transactionCalls(ledger),
+    proofCall(ledger, redactor),
     ...checkpointCalls(ledger),
     ...evidenceCalls(ledger),
-    ...redactionCalls({ redact: () => Promise.resolve([]), redactions: () => Promise.resolve([]) }),
+    ...redactionCalls(redactor),
     ...registryCalls(ledger, keyLimit),
     ...eventCalls(createEventStream(ledger, createTestClock())),
     ...operationCalls({ node, readiness, metrics }),
@@ -61,7 +73,10 @@ describe('API document', () => {
   const calls = everyCall()
   const document = openApiDocument(calls, '1.2.3') as unknown as {
     openapi: string
-    paths: Record<string, Record<string, { description: string; security: object[]; responses: object }>>
+    paths: Record<
+      string,
+      Record<string, { description: string; tags: string[]; security: object[]; responses: object }>
+    >
     components: { schemas: Record<string, unknown> }
   }
 
@@ -116,6 +131,12 @@ describe('API document', () => {
     })
   }
 
+  it('puts every call into one group', () => {
+    for (const methods of Object.values(document.paths)) {
+      for (const { tags } of Object.values(methods)) assert.equal(tags.length, 1)
+    }
+  })
+
   it('refers only to what it holds', () => {
     for (const [, name] of JSON.stringify(document).matchAll(/#\/components\/schemas\/(\w+)/g)) {
       assert.ok(name !== undefined && name in document.components.schemas, name)
@@ -138,8 +159,7 @@ describe('API document', () => {
       ['id', id('x'), 'aZ09._:@+- \n/é'],
       ['id that comes in', idIn('x'), 'aZ09._:@+- \n/é'],
       ['decimal', decimal('1'), '0123456789.-e'],
-      ['decimal that comes in', decimalIn('1'), '0123456789.-e'],
-      ['signed decimal', signedDecimalIn('1'), '0123456789.-e'],
+      ['signed decimal', signedDecimal('1'), '0123456789.-e'],
       ['reason', reason, 'a ~\u007f\n'],
     ]
     for (const [name, { shape, json }, alphabet] of leaves) {
@@ -161,6 +181,23 @@ describe('API document', () => {
           { numRuns: 1_000 },
         )
       })
+    }
+  })
+
+  it('gives patterns of decimals in any spelling that leave out none that is taken', () => {
+    for (const { shape, json } of [decimalIn('1'), signedDecimalIn('1')]) {
+      const [{ pattern }] = json.anyOf as [{ pattern: string }]
+      const decimals = fc.stringMatching(/^[+-]?[0-9]{0,9}\.?[0-9]{0,9}([eE][+-]?[0-9]{1,2})?$/)
+      fc.assert(
+        fc.property(decimals, (value) => {
+          try {
+            shape(value, 'value')
+          } catch {
+            return
+          }
+          assert.match(value, new RegExp(pattern))
+        }),
+      )
     }
   })
 
