@@ -6,8 +6,7 @@ import { walk } from './walk.ts'
 const WALKS: readonly (readonly string[])[] = [['docs/first-day.md']]
 
 if (hasReadersTools) {
-  describe('a reader who does what the documents say', function () {
-    this.timeout(900_000)
+  describe('a reader who does what the documents say', () => {
     for (const pages of WALKS) {
       it(`gets what they show: ${pages.join(', then ')}`, async () => {
         const terminal = await openTerminal()
