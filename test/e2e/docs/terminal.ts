@@ -3,14 +3,13 @@ import { once } from 'node:events'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { cliFile } from '../../helpers/bundle.ts'
+import { within } from '../../helpers/patience.ts'
 import { freePorts } from '../../helpers/processes.ts'
 import { tempDir } from '../../helpers/temp.ts'
 
 /** Ports that the documents name. Each stands for a free one, in what is run and in what is shown. */
 const SHOWN_PORTS = [8080, 8081, 8082, 4001, 4002, 4011, 4012]
 const PORT = /(?<=:|\/tcp\/)\d{4,5}\b/g
-
-const BLOCK_LIMIT_MS = 120_000
 
 export interface Ended {
   readonly output: string
@@ -169,7 +168,6 @@ function openShell(cwd: string, env: NodeJS.ProcessEnv) {
       const mark = `block ${++blocks} has ended with`
       await writeFile(file, `${text}\n`)
       shell.write(`__failed=0; source '${file}' </dev/null; echo "${mark} $__failed."`)
-      const limit = AbortSignal.timeout(BLOCK_LIMIT_MS)
       const end = new RegExp(`${mark} (\\d+)\\.\n`)
       for (;;) {
         const fresh = shell.output().slice(read)
@@ -178,8 +176,8 @@ function openShell(cwd: string, env: NodeJS.ProcessEnv) {
           read += found.index + found[0].length
           return { output: fresh.slice(0, found.index), code: Number(found[1]) }
         }
-        if (shell.isOver() || limit.aborted) throw new Error(`this does not end:\n${text}\n${fresh}`)
-        await Promise.race([shell.changed(), new Promise((resolve) => limit.addEventListener('abort', resolve))])
+        if (shell.isOver()) throw new Error(`this ends the shell:\n${text}\n${fresh}`)
+        await within(`the end of ${text}`, shell.changed())
       }
     },
     end: () => shell.end('SIGKILL'),

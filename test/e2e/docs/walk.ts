@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
+import { eventually } from '../../helpers/patience.ts'
 import type { Page } from '../../unit/docs/pages.ts'
 import { stepsOf, type Block, type Step } from './markdown.ts'
 import { isAsShown } from './output.ts'
-import type { Terminal } from './terminal.ts'
-
-const SHOWN_WITHIN_MS = 90_000
-const POLL_MS = 100
+import type { Ended, Terminal } from './terminal.ts'
 
 /** What a language takes to be run in a terminal; the others are parsed by the test that has their parser. */
 const COMMANDS: Readonly<Record<string, (file: string) => string>> = {
@@ -44,17 +41,15 @@ async function take(step: Step, terminal: Terminal): Promise<void> {
 }
 
 async function runBlock(block: Block, text: string, terminal: Terminal): Promise<void> {
-  const until = Date.now() + SHOWN_WITHIN_MS
-  for (;;) {
-    const { output, code } = await runText(block.language, inFolder(block, text), terminal)
-    const isRight = code === block.fails && (block.output === undefined || isAsShown(block.output, output))
-    if (isRight) return
-    if (block.again && Date.now() < until) {
-      await pause(POLL_MS)
-      continue
-    }
-    assert.equal(code, block.fails, `the exit code of\n${text}\n${output}`)
-    assert.fail(`what is shown is not what happens. Shown:\n${block.output}\nPrinted:\n${output}`)
+  const { language, fails, output: shown } = block
+  let ended: Ended = { output: '', code: 0 }
+  const isRight = async (): Promise<boolean> => {
+    ended = await runText(language, inFolder(block, text), terminal)
+    return ended.code === fails && (shown === undefined || isAsShown(shown, ended.output))
+  }
+  if (block.again) await eventually(`what is shown: ${shown}`, isRight)
+  else if (!(await isRight())) {
+    assert.fail(`shown, with exit code ${fails}:\n${shown}\nprinted, with exit code ${ended.code}:\n${ended.output}`)
   }
 }
 
@@ -69,12 +64,10 @@ async function runText(language: string, text: string, terminal: Terminal) {
 }
 
 async function awaitShown(name: string, shown: string, terminal: Terminal): Promise<void> {
-  const until = Date.now() + SHOWN_WITHIN_MS
-  while (!isAsShown(shown, terminal.shownBy(name), { anywhere: true })) {
-    const printed = terminal.shownBy(name)
-    if (Date.now() > until) assert.fail(`${name} does not show\n${shown}\nIt printed:\n${printed}`)
-    await pause(POLL_MS)
-  }
+  const isThere = (): boolean => isAsShown(shown, terminal.shownBy(name), { anywhere: true })
+  await eventually('what is shown', isThere).catch((error: unknown) => {
+    throw new Error(`${name} does not show\n${shown}\nIt printed:\n${terminal.shownBy(name)}`, { cause: error })
+  })
 }
 
 const folderOf = async (terminal: Terminal): Promise<string> => (await terminal.run('pwd')).output.trim()
