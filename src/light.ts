@@ -9,6 +9,7 @@
  *   pin: '<chain_id>', key: null, signal: new AbortController().signal,
  *   windowSize: 5, staleAfterMs: 900_000, pollMs: 15_000, onEvent: console.log,
  * })
+ * await client.ready()
  * await client.prove({ tx_id: '2016-08-08T12:00:00.0' })
  */
 import type { Clock, RandomBytes } from './ports/clock.ts'

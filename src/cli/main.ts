@@ -1,3 +1,8 @@
 import { runCommandLine } from './program.ts'
+import { outputWritten, watchOutput } from './streams.ts'
 
+watchOutput()
 process.exitCode = await runCommandLine(process.argv)
+await outputWritten()
+// Whatever still hangs (a connection that is not answered) must not keep a command that is done.
+process.exit()

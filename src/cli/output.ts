@@ -1,8 +1,10 @@
 import { CommanderError } from 'commander'
 import { isConfigError } from '../config/errors.ts'
 import type { Hash } from '../protocol/bytes.ts'
+import { fileTrouble } from '../ports/file-trouble.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { hash32 } from '../protocol/shape.ts'
+import { Interrupted } from './long-work.ts'
 
 /** How a command ended, for shells and supervisors. */
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const
@@ -29,14 +31,23 @@ export function printResult(json: boolean, lines: readonly string[], result: obj
 /** 2 for what the operator wrote, 1 for what went wrong. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+  if (error instanceof Interrupted) return error.exitCode
   return error instanceof UsageError || isConfigError(error) ? EXIT.usage : EXIT.failed
+}
+
+/** An error of the system, which tells a code and a call, in words. */
+function sayError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if (!('syscall' in error)) return error.message
+  const path = 'path' in error && typeof error.path === 'string' ? `${error.path}: ` : ''
+  return `${path}${fileTrouble(error)}`
 }
 
 /** One clear line on standard error, JSON with --json; the stack only for who debugs. */
 export function printError(error: unknown, options: { readonly json: boolean; readonly stack: boolean }): void {
   // Commander has written its line already (see program.ts).
   if (error instanceof CommanderError) return
-  const message = (error instanceof Error ? error.message : String(error)).replace(/\s*\n\s*/g, ' ')
+  const message = sayError(error).replace(/\s*\n\s*/g, ' ')
   const code = isSolarError(error) ? error.code : error instanceof UsageError ? 'usage' : 'failed'
   process.stderr.write(options.json ? `${JSON.stringify({ error: { code, message } })}\n` : `solar-node: ${message}\n`)
   if (options.stack && error instanceof Error) process.stderr.write(`${error.stack}\n`)

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { edgeIdentifier } from '../protocol/edge.ts'
 import { DEFAULT_HEADER_WINDOW, DEFAULT_MIN_TRADE_MICRO, MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
 import { hash32, publicKeyHex } from '../protocol/shape.ts'
-import { multiaddrText } from './multiaddr.ts'
+import { listenText, multiaddrText } from './multiaddr.ts'
 import {
   allowedChanges,
   databaseUrl,
@@ -13,6 +13,7 @@ import {
   keyName,
   listOf,
   LOG_LEVELS,
+  network,
   nonEmptyText,
   pollSeconds,
   quantityMicro,
@@ -42,6 +43,9 @@ function setting<T>(expected: string, read: Reader<T>) {
 const PUBLIC_KEY = 'an Ed25519 public key, 64 lower-case hex characters'
 const IDENTIFIER = 'an identifier [A-Za-z0-9._:@+-]{1,64}'
 const HTTP = 'HOST:PORT or off'
+const DATABASE =
+  'sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE, special characters of user and password percent-encoded ' +
+  '(@ is %40, # is %23, / is %2F, ? is %3F, a space %20)'
 const PRICE = 'a price per kWh such as 0.08'
 
 export const MODES = ['authority', 'light', 'validator'] as const
@@ -61,7 +65,7 @@ export type RegisteredKey = z.output<typeof registeredKey>
 const registeredKeys = z.array(registeredKey, { error: 'a list of {id, public_key}' }).max(1_000).default([])
 
 // A peer-to-peer node has to be reachable; HTTP, which takes tokens, stays on loopback until somebody opens it.
-const listen = setting('multiaddrs such as /ip4/0.0.0.0/tcp/4001', listOf(multiaddrText)).default([
+const listen = setting('multiaddrs such as /ip4/0.0.0.0/tcp/4001 or /ip4/0.0.0.0/tcp/4002/ws', listOf(listenText)).default([
   '/ip4/0.0.0.0/tcp/4001',
   '/ip4/0.0.0.0/tcp/4002/ws',
 ])
@@ -81,6 +85,7 @@ const common = {
   data: setting('a directory', nonEmptyText).default('./solar-data'),
   peer: setting('multiaddrs such as /ip4/192.0.2.1/tcp/4001/p2p/12D3...', listOf(multiaddrText)).default([]),
   passphrase_file: setting('a file', nonEmptyText).optional(),
+  trusted_proxies: setting('IP addresses or networks such as 10.0.0.0/8', listOf(network)).default([]),
   log_level: setting('debug, info, warn or error', word(...LOG_LEVELS)).default('info'),
 }
 
@@ -88,7 +93,7 @@ export const authoritySchema = z.strictObject({
   ...common,
   http: setting(HTTP, httpAddress).default({ host: '127.0.0.1', port: 8080 }),
   listen,
-  database: setting('sqlite:PATH or postgres://USER@HOST/DATABASE', databaseUrl).optional(),
+  database: setting(DATABASE, databaseUrl).optional(),
   tick: setting('seconds from 0.1 to 86400, or off', tickSeconds).default(300_000),
   finality: setting('authority, votes:K or validators:M', finalityPolicy).optional(),
   seal: setting('authority or work:D with D from 1 to 8', sealRule).optional(),

@@ -61,6 +61,8 @@ interface CommonConfig {
   readonly http: HttpAddress | 'off'
   /** Multiaddrs to dial and keep. */
   readonly peers: readonly string[]
+  /** Addresses and CIDR networks of proxies whose X-Forwarded-For is believed. */
+  readonly trustedProxies?: readonly string[]
   /** File with the passphrase of the key files, for key files that are encrypted. Absolute. */
   readonly passphraseFile: string | undefined
   readonly logLevel: LogLevel

@@ -1,6 +1,6 @@
-import { isIPv6 } from 'node:net'
+import { isIP, isIPv6 } from 'node:net'
 import { parseQuantity } from '../protocol/decimal.ts'
-import { edgeQuantity } from '../protocol/edge.ts'
+import { anyQuantity } from '../protocol/edge.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import type { Finality } from '../protocol/genesis.ts'
 import { isKeyName } from '../protocol/note.ts'
@@ -55,6 +55,16 @@ export function listOf<T>(read: Reader<T>): Reader<readonly T[]> {
     }
     return result
   }
+}
+
+/** IP addresses, or networks such as 10.0.0.0/8. */
+export const network: Reader<string> = (value) => {
+  if (typeof value !== 'string') return undefined
+  const [address = '', bits, ...rest] = value.split('/')
+  const family = isIP(address)
+  if (family === 0 || address.includes('%') || rest.length > 0) return undefined
+  if (bits === undefined) return value
+  return /^[0-9]{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128) ? value : undefined
 }
 
 /** all, or a list of identifiers. */
@@ -134,20 +144,25 @@ export const sealRule: Reader<SealConfig> = (value) => {
   return match === null ? undefined : { kind: 'work', difficulty: Number(match[1]) }
 }
 
-/** sqlite:PATH, or postgres://USER:PASSWORD@HOST:PORT/DATABASE (also postgresql://), of which only the scheme must be there. */
+/**
+ * sqlite:PATH, or postgres://USER:PASSWORD@HOST:PORT/DATABASE (also postgresql://), of which only the scheme must be there. Where a
+ * password has characters that are not encoded the URL would name another host, so what cannot be meant otherwise is refused.
+ */
 export const databaseUrl: Reader<DatabaseConfig> = (value) => {
   if (typeof value !== 'string') return undefined
   const path = /^sqlite:(?!\/\/)(.+)$/.exec(value)?.[1]
   if (path !== undefined) return { kind: 'sqlite', path }
   // `user@/database` is libpq's way to leave the host out.
   const isUrl = /^postgres(ql)?:\/\/\S+$/.test(value) && URL.canParse(value.replace('@/', '@localhost/'))
-  return isUrl ? { kind: 'postgres', url: value } : undefined
+  // A fragment means nothing to PostgreSQL, and an @ stands behind user and password alone.
+  const isEncoded = /^[^@#]*$|^[a-z]+:\/\/[^/?#@]*@[^@#]*$/.test(value)
+  return isUrl && isEncoded ? { kind: 'postgres', url: value } : undefined
 }
 
 /** A quantity in micro-units. */
 export const quantityMicro: Reader<bigint> = (value) => {
   // YAML reads an unquoted 0.08 as a number and flags bring text: both mean the same quantity.
-  const text = fromShape(edgeQuantity)(value)
+  const text = fromShape(anyQuantity)(value)
   return text === undefined ? undefined : parseQuantity(text)
 }
 

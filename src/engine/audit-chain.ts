@@ -13,9 +13,7 @@ import {
 } from '../protocol/history.ts'
 import { Registry } from '../protocol/registry.ts'
 import type { ShownTransaction } from '../protocol/transaction.ts'
-
-/** Notes one value that is not what it should be. */
-export type Note = (place: string, expected: string, found: string) => void
+import type { Note } from './findings.ts'
 
 /** Follows the chain of headers from height 0 on and checks each against those before. */
 export interface HeaderWalker {

@@ -3,7 +3,7 @@ import type { Hash } from '../protocol/bytes.ts'
 import type { HistoryNode } from '../protocol/history.ts'
 import { tickIdOf } from '../protocol/block.ts'
 import type { ShownTransaction } from '../protocol/transaction.ts'
-import type { Note } from './audit-chain.ts'
+import type { Note } from './findings.ts'
 import { readOrNote, unlessCorrupt } from './audit-pages.ts'
 
 /** A block that LevelDB has, and what it must be found by. */

@@ -2,7 +2,7 @@ import type { ChainStore } from '../ports/chain-store.ts'
 import type { BlockRow, MarketStore, SealedTick } from '../ports/market-store.ts'
 import type { ShownBlock } from '../protocol/block.ts'
 import { isSolarError } from '../protocol/errors.ts'
-import type { Note } from './audit-chain.ts'
+import type { Note } from './findings.ts'
 import { BLOCKS_AT_ONCE, partsOf } from './sealed-pages.ts'
 
 type Damaged = 'SQL' | 'LevelDB'

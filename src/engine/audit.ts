@@ -7,17 +7,19 @@ import type { Verdict } from '../protocol/errors.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import { hashHeader, type Header } from '../protocol/header.ts'
 import { leafOf, type ShownTransaction } from '../protocol/transaction.ts'
-import { createHeaderWalker, type HeaderWalker, type Note } from './audit-chain.ts'
+import { createHeaderWalker, type HeaderWalker } from './audit-chain.ts'
 import { auditIndexes, auditRegistryHeights, type IndexedBlock } from './audit-indexes.ts'
 import { heldPages, readOrNote, unlessCorrupt, type Held } from './audit-pages.ts'
+import { createFindings, type Finding, type FindingRange, type Note } from './findings.ts'
 import type { OnProgress } from './progress.ts'
 
-/** One value that is not what it should be. */
-export interface Finding {
-  /** Store, block and field, for people. */
-  readonly place: string
-  readonly expected: string
-  readonly found: string
+/** What an audit has found. */
+export interface AuditFindings {
+  /** The first 1,000, one by one. */
+  readonly findings: readonly Finding[]
+  readonly total_findings: number
+  /** All of them, summed up: findings of one kind at blocks that follow each other are one. */
+  readonly ranges: readonly FindingRange[]
 }
 
 export interface AuditParts {
@@ -27,14 +29,10 @@ export interface AuditParts {
   readonly onProgress: OnProgress
 }
 
-export interface AuditReport {
+export interface AuditReport extends AuditFindings {
   readonly blocks: number
   readonly transactions: number
-  readonly findings: readonly Finding[]
 }
-
-/** A broken store differs everywhere: the first differences tell where to look. */
-const MAX_FINDINGS = 1_000
 
 /** What an audit of one block needs. */
 interface Auditor extends AuditParts {
@@ -50,14 +48,8 @@ interface Auditor extends AuditParts {
  * and history proofs by. Names each value that differs; what cannot be read is named too, and the rest is still checked.
  */
 export async function auditStores(parts: AuditParts): Promise<AuditReport> {
-  const findings: Finding[] = []
-  // A file of many blocks that cannot be read is one finding.
-  const noted = new Set<string>()
-  const note: Note = (place, expected, found) => {
-    const key = [place, expected, found].join('\n')
-    if (findings.length < MAX_FINDINGS && !noted.has(key)) findings.push({ place, expected, found })
-    noted.add(key)
-  }
+  const found = createFindings()
+  const { note, findings } = found
   const { store, chainStore, onProgress } = parts
   const levelSize = await chainStore.size()
   const total = ((await unlessCorrupt(() => store.lastBlock()))?.height ?? -1) + 1
@@ -77,7 +69,7 @@ export async function auditStores(parts: AuditParts): Promise<AuditReport> {
   }
   if (levelSize !== blocks) note('LevelDB, number of blocks', String(blocks), String(levelSize))
   await auditRegistryHeights(chainStore, changes, note)
-  return { blocks, transactions, findings }
+  return { blocks, transactions, findings, total_findings: found.total, ranges: found.ranges() }
 }
 
 /** Checks what the stores hold of one height. Gives back what LevelDB must find it by, if it is there. */

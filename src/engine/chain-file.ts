@@ -1,4 +1,3 @@
-import type { MarketStore } from '../ports/market-store.ts'
 import { canonicalText } from '../protocol/canonical-json.ts'
 import { chainIdOf, genesisAsIs, type Genesis } from '../protocol/genesis.ts'
 import { headerShape } from '../protocol/header.ts'
@@ -14,11 +13,11 @@ import {
   signatureHex,
   timestampMs,
 } from '../protocol/shape.ts'
-import { redactionShape, type Redaction } from '../protocol/redaction.ts'
+import { redactionShape } from '../protocol/redaction.ts'
 import { shownTransactionShape } from '../protocol/transaction.ts'
 import { voteShape } from '../protocol/vote.ts'
+import type { ChainSource } from './chain-source.ts'
 import type { OnProgress } from './progress.ts'
-import { sealedPages } from './sealed-pages.ts'
 
 /**
  * A whole chain in one file (docs/operations.md): JSON lines, the genesis first, then every block with its votes, and an end that
@@ -47,39 +46,24 @@ export const blockLineShape = object(
 )
 export const endLineShape = object({ end: object({ blocks: integer(), final_height: nullable(blockHeight) }) })
 
-/** The lines of a chain file, without line breaks, from the source of record; some blocks in memory at a time. */
+const PROGRESS_EVERY = 100
+
+/** The lines of a chain file, without line breaks. Throws as `ChainSource.blocks`. */
 export async function* exportChain(
   genesis: Genesis,
-  store: MarketStore,
+  source: ChainSource,
   onProgress: OnProgress,
 ): AsyncGenerator<string> {
   yield canonicalText({ format: 'solar-node chain', version: 1, chain_id: chainIdOf(genesis), genesis })
-  const final = await store.finalHeight()
-  const all = byHeight(await store.redactions())
-  const total = ((await store.lastBlock())?.height ?? -1) + 1
+  const final = await source.finalHeight()
+  const total = await source.size()
   let blocks = 0
-  let count = 0
-  for await (const page of sealedPages(store, 0)) {
-    for (const { row, tick } of page) {
-      const { sealed, block_hash, finalized_at } = row
-      const { transactions } = tick
-      const votes = await store.votesOf(block_hash)
-      const redactions = all.get(row.height)
-      yield canonicalText({ ...sealed, transactions, votes, finalized_at, ...(redactions && { redactions }) })
-      count += transactions.length
-    }
-    blocks += page.length
-    onProgress({ blocks, transactions: count, total })
+  let transactions = 0
+  for await (const block of source.blocks()) {
+    yield canonicalText(block)
+    blocks += 1
+    transactions += block.transactions.length
+    if (blocks % PROGRESS_EVERY === 0 || blocks === total) onProgress({ blocks, transactions, total })
   }
   yield canonicalText({ end: { blocks, final_height: final < 0 ? null : final } })
-}
-
-function byHeight(redactions: readonly Redaction[]): ReadonlyMap<number, readonly Redaction[]> {
-  const heights = new Map<number, Redaction[]>()
-  for (const redaction of redactions) {
-    const known = heights.get(redaction.height)
-    if (known === undefined) heights.set(redaction.height, [redaction])
-    else known.push(redaction)
-  }
-  return heights
 }

@@ -1,10 +1,18 @@
 import { ledgerError } from '../ports/errors.ts'
 import type { FinalityStore } from '../ports/finality-store.ts'
-import type { BlockStatus, BlockStatusAnswer, LatestHeaders } from '../ports/ledger.ts'
+import type {
+  BlockStatus,
+  BlockStatusAnswer,
+  LatestHeaders,
+  RegistryAnswer,
+  RegistryChanges,
+  TransactionProof,
+} from '../ports/ledger.ts'
 import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { requiredVotes } from '../protocol/finality.ts'
 import { hashHeader } from '../protocol/header.ts'
+import { leafOf } from '../protocol/transaction.ts'
 import { blockAnywhere } from './block-server.ts'
 import type { Chain } from './chain.ts'
 import type { Finalizer } from './finalizer.ts'
@@ -19,25 +27,29 @@ export interface ChainQueriesParts {
   readonly finalizedAt: (height: number) => Promise<number | null>
 }
 
+type TransactionKey = { readonly tx_id: string } | { readonly tx_hash: Hash }
+
 /** What can be asked of the chain itself, on an authority as on a validator. */
 export function chainQueries({ chain, store, finalizer, beside, finalizedAt }: ChainQueriesParts) {
   const statusOf = (height: number): BlockStatus => (height <= finalizer.finalHeight ? 'final' : 'proposed')
+  async function headersFrom(from: number, count: number): Promise<LatestHeaders> {
+    const { tip } = chain
+    const stored = tip === null ? [] : await chain.headers(from, count)
+    const headers = stored.map(({ header, signature, hash }) => ({
+      header,
+      header_hash: hash,
+      signature,
+      status: statusOf(header.height),
+    }))
+    return { chain_id: chain.chainId, tip_height: tip?.header.height ?? null, headers }
+  }
   return {
-    async latestHeaders(n: number): Promise<LatestHeaders> {
-      const { tip } = chain
-      const stored = tip === null ? [] : await chain.headers(Math.max(0, tip.header.height - n + 1), n)
-      const headers = stored.map(({ header, signature, hash }) => ({
-        header,
-        header_hash: hash,
-        signature,
-        status: statusOf(header.height),
-      }))
-      return { chain_id: chain.chainId, tip_height: tip?.header.height ?? null, headers }
-    },
+    latestHeaders: (n: number) => headersFrom(Math.max(0, chain.size - n), n),
+    headers: headersFrom,
 
     block: (blockHash: Hash) => blockAnywhere(chain, beside, blockHash),
 
-    async blockProof(blockHash: Hash, by: { readonly tx_id: string } | { readonly tx_hash: Hash }) {
+    async blockProof(blockHash: Hash, by: TransactionKey) {
       const { header } = await chain.headerOf(blockHash)
       const proof = await chain.transactionProof(by, null)
       if (hashHeader(proof.header) !== blockHash) {
@@ -45,6 +57,14 @@ export function chainQueries({ chain, store, finalizer, beside, finalizedAt }: C
       }
       const { tx_hash, merkle_proof } = proof
       return { block_hash: blockHash, tx_hash, ...merkle_proof, merkle_root: header.merkle_root }
+    },
+
+    async transactionProof(by: TransactionKey, atHeight: number | null): Promise<TransactionProof> {
+      const proof = await chain.transactionProof(by, atHeight)
+      const { header, merkle_proof } = proof
+      const body = (await chain.blockAt(header.height)).transactions[merkle_proof.index]
+      const redacted = body?.kind === 'redacted'
+      return { ...proof, header_hash: hashHeader(header), status: statusOf(header.height), redacted }
     },
 
     async blockStatus(blockHash: Hash): Promise<BlockStatusAnswer> {
@@ -78,16 +98,35 @@ export function chainQueries({ chain, store, finalizer, beside, finalizedAt }: C
   }
 }
 
-/** What can be asked of the registry as of the tip. */
+/** What can be asked of the registry: as of the tip, and how it came to be. */
 export function registryQueries(chain: Chain, users: ReadonlyMap<string, string>) {
   const userOf = (voterId: string): string => users.get(voterId) ?? voterId
   return {
     userOf,
-    registry() {
-      const { policy, root, entries } = chain.registry
-      return { height: chain.tip?.header.height ?? null, registry_root: root, policy, entries }
+    registry(atHeight?: number): RegistryAnswer {
+      if (atHeight !== undefined && atHeight >= chain.size) {
+        throw ledgerError('out_of_range', { what: 'at_height', value: atHeight, limit: chain.size })
+      }
+      const height = atHeight ?? chain.size - 1
+      const { policy, root, entries } = chain.registryBefore(height + 1)
+      return { height: height < 0 ? null : height, registry_root: root, policy, entries }
+    },
+    async registryChanges(from: number, limit: number): Promise<RegistryChanges> {
+      const height = chain.tip?.header.height ?? null
+      const heights = chain.registryHeights(from)
+      const changes = await Promise.all(
+        heights.slice(0, limit).map(async (at) => registryBlock(await chain.blockAt(at))),
+      )
+      return { height, changes, next: heights[limit] ?? null }
     },
     activeEntry: (id: string) => chain.registry.active(id),
     devicesOf: (userId: string) => chain.registry.activeOf('voter').filter((entry) => userOf(entry.id) === userId),
   }
 }
+
+/** A change of the registry is open to everybody; what else its block might hold is not. */
+const registryBlock = ({ header, signature, transactions }: ShownBlock): ShownBlock => ({
+  header,
+  signature,
+  transactions: transactions.map((tx) => (tx.kind === 'registry' ? tx : { kind: 'redacted', tx_hash: leafOf(tx) })),
+})

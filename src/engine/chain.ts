@@ -117,6 +117,11 @@ export class Chain {
       .map((change) => change.height)
   }
 
+  /** Heights from `from` on whose blocks change the registry, ascending. */
+  registryHeights(from: number): readonly number[] {
+    return this.#state.registries.map(({ height }) => height).filter((height) => height >= Math.max(0, from))
+  }
+
   /** The registry after a block with these transactions on the tip. Throws `registry_refused`, `bad_public_key`. */
   registryAfter(transactions: readonly Transaction[]): Registry {
     return registryAfter(this.#state, transactions, this.chainId)

@@ -19,6 +19,7 @@ import { serveBlocks, serveReceipts, type BlockServerParts } from './block-serve
 import { hearEvidence, serveEvidence, type EvidencePool } from './evidence-pool.ts'
 import type { Finalizer } from './finalizer.ts'
 import { judge } from './gossip-rules.ts'
+import { serveTime } from './peer-clocks.ts'
 import type { VoteCounter } from './vote-counter.ts'
 
 export interface FullNodePeersParts extends BlockServerParts {
@@ -37,6 +38,7 @@ export interface FullNodePeersParts extends BlockServerParts {
 /** What an authority and a validator answer and hear over libp2p (docs/protocol.md 8). */
 export function serveFullNodePeers(parts: FullNodePeersParts): void {
   serveChain(parts)
+  serveTime(parts.requests, parts.clock)
   serveVotes(parts)
   serveBlocks(parts)
   serveReceipts(parts)

@@ -9,29 +9,36 @@ import type { SigningKey } from '../protocol/signature.ts'
 import type { Identity } from './own-trades.ts'
 
 /**
- * Finds under which id a key is registered and active after a header (null: in the genesis), proven under that header's
- * registry_root. `undefined` if it is not. The last answer is kept while the root stays the same. Throws `peer_refused` if
- * a peer's proof does not hold, `not_ready` without a peer.
+ * The entry of a key in the registry after a header (null: in the genesis), proven under that header's registry_root; also one
+ * that is revoked. `undefined` if there is none. The last answer is kept while the root stays the same. Throws `peer_refused`
+ * if a peer's proof does not hold, `not_ready` without a peer.
  */
+export type FindEntry = (publicKey: string, after: Header | null) => Promise<RegistryEntry | undefined>
+
+/** Under which id a key is active after a header; `undefined` if it is not. Throws as `FindEntry`. */
 export type FindIdentity = (key: SigningKey, after: Header | null) => Promise<Identity | undefined>
 
-export function createFindIdentity(genesis: Genesis, requests: PeerRequests): FindIdentity {
+export function createFindEntry(genesis: Genesis, requests: PeerRequests): FindEntry {
   const first = Registry.fromGenesis(genesis)
   let known: { readonly root: Hash; readonly entry: RegistryEntry } | undefined
 
-  return async (key, after) => {
+  return async (publicKey, after) => {
     const root = after === null ? first.root : after.registry_root
-    const entry =
-      after === null || root === first.root
-        ? first.entries.find((registered) => registered.public_key === key.publicKey)
-        : known?.root === root && known.entry.public_key === key.publicKey
-          ? known.entry
-          : await ask(requests, key.publicKey, after)
-    if (entry?.status !== 'active') return undefined
-    known = { root, entry }
-    return { id: entry.id, key }
+    if (after === null || root === first.root)
+      return first.entries.find((registered) => registered.public_key === publicKey)
+    if (known?.root === root && known.entry.public_key === publicKey) return known.entry
+    const entry = await ask(requests, publicKey, after)
+    if (entry !== undefined) known = { root, entry }
+    return entry
   }
 }
+
+export const createFindIdentity =
+  (findEntry: FindEntry): FindIdentity =>
+  async (key, after) => {
+    const entry = await findEntry(key.publicKey, after)
+    return entry?.status === 'active' ? { id: entry.id, key } : undefined
+  }
 
 async function ask(requests: PeerRequests, public_key: string, after: Header): Promise<RegistryEntry | undefined> {
   let failure: unknown = ledgerError('not_ready', { reason: 'no peer is connected' })

@@ -32,6 +32,7 @@ export interface JoinParts<Network extends JoinableNetwork> extends Omit<
 export interface Joined<Network> {
   readonly client: LightClient
   readonly network: Network
+  readonly genesis: Genesis
   readonly chainId: Hash
 }
 
@@ -51,13 +52,13 @@ export async function joinChain<Network extends JoinableNetwork>(parts: JoinPart
   client.start()
   await network.start()
   parts.logger.info({ chain_id: chainId }, `on chain ${chainId}`)
-  return { client, network, chainId }
+  return { client, network, genesis, chainId }
 }
 
 /** What it takes to find the genesis of a chain. */
 export type GenesisSearch<Network extends JoinableNetwork> = Pick<
   JoinParts<Network>,
-  'createNetwork' | 'pin' | 'clock' | 'logger' | 'signal' | 'onEvent'
+  'createNetwork' | 'pin' | 'clock' | 'logger' | 'signal' | 'onEvent' | 'onPeer'
 > & { readonly store: Pick<LightStore, 'genesis' | 'putGenesis'> }
 
 /** The stored genesis, or that of the first peer whose genesis the pin allows; it is stored then. Throws `wrong_chain`. */
@@ -102,6 +103,7 @@ async function askForGenesis(
         return genesis
       } catch (error) {
         if (signal.aborted) throw error
+        parts.onPeer?.({ peer, outcome: 'failed', error })
         // It is asked again until another peer answers; once is enough to say so.
         if (!refused.has(peer)) sayRefused(peer, error, parts)
         refused.add(peer)
@@ -115,12 +117,20 @@ async function askForGenesis(
 function sayRefused(
   peer: string,
   error: unknown,
-  { pin, logger, onEvent }: Pick<JoinParts<JoinableNetwork>, 'pin' | 'logger' | 'onEvent'>,
+  { logger, onEvent }: Pick<JoinParts<JoinableNetwork>, 'logger' | 'onEvent'>,
 ): void {
-  logger.warn({ error, peer }, `${peer} gives no usable genesis`)
-  if (!isSolarError(error, 'wrong_chain')) return
-  const { chain_id } = error.fields as { chain_id: Hash }
-  onEvent({ type: 'alarm', code: 'wrong_chain', reason: `${peer} is on chain ${chain_id}, pinned is ${pin ?? ''}` })
+  const reason = genesisFault(peer, error)
+  logger.warn({ error, peer }, reason)
+  if (isSolarError(error, 'wrong_chain')) onEvent({ type: 'alarm', code: 'wrong_chain', reason })
+}
+
+/** Why nothing can be begun with a peer, in one line for people. */
+export function genesisFault(peer: string, error: unknown): string {
+  if (isSolarError(error, 'wrong_chain')) {
+    const { chain_id, expected } = error.fields as { readonly chain_id: Hash; readonly expected: Hash }
+    return `${peer} is on chain ${chain_id}, pinned is ${expected}: check --chain and --peer`
+  }
+  return `${peer} gives no usable genesis: ${error instanceof Error ? error.message : String(error)}`
 }
 
 async function pause(delayMs: number, clock: Clock, signal: AbortSignal): Promise<void> {

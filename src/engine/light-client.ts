@@ -9,17 +9,19 @@ import { misbehaviourOf, type Evidence } from '../protocol/evidence.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import type { SealedHeader } from '../protocol/header.ts'
 import { verifyTransactionProof } from '../protocol/light-verify.ts'
-import { proofAnswer, type ProofAnswer } from '../protocol/messages.ts'
+import { proofAnswer, type ProofAnswer, type StatusAnswer } from '../protocol/messages.ts'
+import type { RegistryEntry } from '../protocol/registry.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import type { Transaction } from '../protocol/transaction.ts'
 import type { Vote } from '../protocol/vote.ts'
 import { openEvidencePool } from './evidence-pool.ts'
 import { createHousehold } from './household.ts'
-import { createFindIdentity } from './identity.ts'
+import { createFindEntry, createFindIdentity } from './identity.ts'
 import { LightFollower } from './light-follower.ts'
 import { serveLightPeers } from './light-peers.ts'
 import { lightSignerBefore } from './light-signers.ts'
 import { createLightSync } from './light-sync.ts'
+import type { OnPeer } from './peer-report.ts'
 import { fetchOwnTrade, type Identity } from './own-trades.ts'
 import { fetchReceipt, type CheckedReceipt, type ReceiptAccess } from './receipt-request.ts'
 
@@ -42,6 +44,8 @@ export interface LightClientParts {
   /** How often a peer is asked for its tip although gossip is quiet: connections can be half open. */
   readonly pollMs: number
   readonly onEvent: (event: LightEvent) => void
+  /** Hears how each peer turned out, each time it was asked. */
+  readonly onPeer?: OnPeer
 }
 
 export type LightEvent =
@@ -52,12 +56,17 @@ export type LightEvent =
   | { readonly type: 'alarm'; readonly code: string; readonly reason: string }
 
 export interface LightStatus {
-  /** `alarm`: it holds evidence against an authority; `stale`: no final header, nor word that there is none, for too long. */
+  /**
+   * `alarm`: it holds evidence against an authority; `live`: what is final is known here, by word of a full node that is
+   * connected; `stale`: there is no such node, or no final header, nor word that there is none, for too long.
+   */
   readonly state: 'syncing' | 'live' | 'stale' | 'alarm'
   readonly tip: { readonly height: number; readonly header_hash: Hash } | null
   readonly headers: readonly SealedHeader[]
   readonly votes_sent: number
   readonly peers: number
+  /** The newest header that is trusted; lower than `tip` while that waits for votes. */
+  readonly trusted_height: number | null
 }
 
 /** A proof that was checked against a trusted header. */
@@ -73,6 +82,8 @@ export interface LightClient {
   start(): void
   stop(): Promise<void>
   status(): LightStatus
+  /** Resolves once a first peer could be followed: until then `prove` and `sync` throw `not_ready`. Waits as long as that takes. */
+  ready(): Promise<void>
   /** Asks each peer for its tip once; resolves when one could be followed. Throws the last failure if none could. */
   sync(): Promise<void>
   /**
@@ -82,6 +93,8 @@ export interface LightClient {
   prove(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<CheckedProof>
   /** Under which id this key is registered as active; `undefined` if it is not. */
   identityOf(key: SigningKey): Promise<Identity | undefined>
+  /** The registry's entry of a key after the tip, also a revoked one; `undefined` if there is none. Throws `not_ready`, `peer_refused`. */
+  entryOf(publicKey: string): Promise<RegistryEntry | undefined>
   /** Proven misbehaviour that this node knows of, the newest first. */
   evidence(limit: number): Promise<readonly Evidence[]>
   /** The body of a proved transaction, found by its hash; for its party. Throws `forbidden`. */
@@ -95,12 +108,18 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
   const { genesis, store, requests, clock, logger, onEvent } = parts
   let votesSent = 0
   let lastNewsAt: number | null = null
+  let becomeReady = (): void => undefined
+  const ready = new Promise<void>((resolve) => (becomeReady = resolve))
 
   const onAlarm = (code: string, reason: string): void => {
     logger.error({ code }, `ALARM ${reason}`)
     onEvent({ type: 'alarm', code, reason })
   }
-  const findIdentity = createFindIdentity(genesis, requests)
+  const findEntry = createFindEntry(genesis, requests)
+  const findIdentity = createFindIdentity(findEntry)
+  /** What the connected peers that could be followed are; one that connects anew has to show it again. */
+  const followed = new Map<string, StatusAnswer['mode']>()
+  const stopListening = requests.onConnect((peer) => followed.delete(peer))
   const follower = await LightFollower.open({
     ...parts,
     onAlarm,
@@ -148,9 +167,15 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
     follower,
     evidence,
     async onSynced(peer, isNewest) {
+      becomeReady()
       if (isNewest) lastNewsAt = clock.now()
       household?.considerAgain()
       await household?.resend(peer)
+    },
+    onPeer(report) {
+      if (report.outcome === 'synced') followed.set(report.peer, report.mode)
+      else followed.delete(report.peer)
+      parts.onPeer?.(report)
     },
   })
 
@@ -162,6 +187,7 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
   function stateNow(): LightStatus['state'] {
     if (follower.head.sealers.some(({ public_key }) => evidence.isAccused(public_key))) return 'alarm'
     if (lastNewsAt === null) return 'syncing'
+    if (!requests.peers().some((peer) => (followed.get(peer) ?? 'light') !== 'light')) return 'stale'
     return clock.now() - lastNewsAt > parts.staleAfterMs ? 'stale' : 'live'
   }
 
@@ -170,6 +196,7 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
   return {
     start: () => following.start(),
     async stop() {
+      stopListening()
       following.stop()
       await household?.idle()
     },
@@ -181,10 +208,13 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
         headers: follower.window,
         votes_sent: votesSent,
         peers: requests.peers().length,
+        trusted_height: follower.trusted.anchor?.header.height ?? null,
       }
     },
+    ready: () => ready,
     sync: () => following.sync(),
     identityOf: (owner) => findIdentity(owner, follower.head.anchor?.header ?? null),
+    entryOf: (publicKey) => findEntry(publicKey, follower.head.anchor?.header ?? null),
     receiptOf: ({ peer, answer }, txId, by) => fetchReceipt({ ...parts, chainId }, peer, answer, txId, by),
     bodyOf: ({ answer }, identity) =>
       fetchOwnTrade({ ...parts, chainId }, identity, answer.header.height, answer.tx_hash),

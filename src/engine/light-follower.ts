@@ -49,6 +49,8 @@ export type Offer =
 
 /** How a sync went: headers skipped over, what it took, and whether the peer has nothing that is newer. */
 export interface SyncReport {
+  /** What the peer says that it is. */
+  readonly mode: StatusAnswer['mode']
   readonly from: number | null
   readonly to: number | null
   /** Size of the answers, canonical bytes. */
@@ -228,7 +230,7 @@ export class LightFollower {
     if (tip > this.height)
       bytes += await this.#downloadHeaders(peer, Math.min(tip - this.height, MAX_HEADERS_PER_REQUEST))
     const isNewest = this.#head === this.#trusted && tip <= this.height && this.#head.anchor_hash === hashOf(status)
-    return { from, to: this.#head.anchor === null ? null : this.height, bytes, isNewest }
+    return { mode: status.mode, from, to: this.#head.anchor === null ? null : this.height, bytes, isNewest }
   }
 
   /** True if the peer's tip is of a height that is held, and another header. */

@@ -8,8 +8,9 @@ import { sealedHeaderShape } from '../protocol/header.ts'
 import { collectAnswers } from './answers.ts'
 import { askForEvidence, hearEvidence, type EvidencePool } from './evidence-pool.ts'
 import { gossipVerdict, judge } from './gossip-rules.ts'
-import type { LightFollower, Offer } from './light-follower.ts'
+import type { LightFollower, Offer, SyncReport } from './light-follower.ts'
 import { syncWithNewPeers } from './new-peers.ts'
+import type { OnPeer } from './peer-report.ts'
 
 export interface LightSyncParts {
   readonly follower: LightFollower
@@ -21,6 +22,8 @@ export interface LightSyncParts {
   readonly pollMs: number
   /** Called after each sync with a peer. `isNewest`: it has nothing that is newer, and the newest here is trusted. */
   readonly onSynced: (peer: string, isNewest: boolean) => Promise<void>
+  /** Hears how each peer turned out. */
+  readonly onPeer: OnPeer
 }
 
 /** When a light node asks whom: by gossip, when a peer connects, and every `pollMs`. */
@@ -40,8 +43,15 @@ export function createLightSync(parts: LightSyncParts): LightSync {
   let stopped = false
 
   async function syncWith(peer: string): Promise<void> {
-    const { isNewest } = await follower.syncWith(peer)
-    await parts.onSynced(peer, isNewest)
+    let report: SyncReport
+    try {
+      report = await follower.syncWith(peer)
+    } catch (error) {
+      parts.onPeer({ peer, outcome: 'failed', error })
+      throw error
+    }
+    parts.onPeer({ peer, outcome: 'synced', mode: report.mode })
+    await parts.onSynced(peer, report.isNewest)
   }
 
   async function sync(): Promise<void> {
@@ -65,6 +75,10 @@ export function createLightSync(parts: LightSyncParts): LightSync {
 
   async function onHeader(payload: Uint8Array, from: string): Promise<GossipVerdict> {
     const offer = await follower.offer(sealedHeaderShape(parseCanonicalBytes(payload), 'header'))
+    if (typeof offer === 'object' && offer.refused === 'from_the_future') {
+      const error = ledgerError('peer_refused', { peer: from, request: 'headers', code: offer.refused, reason: offer.reason })
+      parts.onPeer({ peer: from, outcome: 'failed', error })
+    }
     // Under vote policies the peer may prove that its branch is the final one.
     if (offer === 'fork') background(follower.compareWith(from).then(() => syncWith(from)))
     if (offer === 'gap' || follower.needsProof) background(follower.syncWith(from).then(() => undefined, sync))

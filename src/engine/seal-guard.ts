@@ -25,6 +25,8 @@ export interface SealGuard {
    * tip. Ticks wait meanwhile. Throws `corrupt` if one is another, and nothing may be sealed from then on.
    */
   reached(): Promise<void>
+  /** SQL has fenced this height: where LevelDB ends below it, it is LevelDB that lags behind, and no older backup. */
+  fenced(height: number): void
   /** Why the last try to catch up has failed; `undefined` once it goes on. Shown with the reason. */
   stuck(because: string | undefined): void
 }
@@ -33,6 +35,7 @@ export function createSealGuard(chain: Chain, highWater: HighWater): SealGuard {
   let highest: Sighting | undefined
   let conflicting: string | undefined
   let trouble: string | undefined
+  let fencedHeight = -1
 
   function behind(): string | undefined {
     const { tip } = chain
@@ -43,6 +46,7 @@ export function createSealGuard(chain: Chain, highWater: HighWater): SealGuard {
     }
     const { mark } = highWater
     if (mark === null || mark.height <= height) return undefined
+    if (mark.height <= fencedHeight) return `block ${mark.height} is in SQL and could not be stored in LevelDB yet`
     return `this authority has sealed block ${mark.height} (${mark.hash}) before, ${end}: restoring`
   }
 
@@ -76,6 +80,7 @@ export function createSealGuard(chain: Chain, highWater: HighWater): SealGuard {
       if (mark !== null) await compare(mark, 'which this authority has sealed (high-water file)')
       if (highest !== undefined) await compare(highest, `which a peer has, sealed by ${highest.miner_id}`)
     },
+    fenced: (height) => void (fencedHeight = Math.max(fencedHeight, height)),
     stuck: (because) => void (trouble = because),
   }
 }

@@ -111,6 +111,7 @@ export function createSealer(parts: SealerParts): Sealer {
     const block_hash = hashHeader(header)
     const finalized_at = finalizer.isFinalWhenSealed(header.height) ? clock.now() : null
     await store.fence({ height: header.height, block_hash, tick_id: tick.tick_id, sealed, finalized_at })
+    guard.fenced(header.height)
     const [tip] = await both(
       chain.append({ ...sealed, transactions: tick.transactions }, txHashes),
       highWater.raise({ height: header.height, hash: block_hash }),

@@ -9,6 +9,7 @@ import { ledgerError } from '../ports/errors.ts'
 import type { ChainLedger } from '../ports/ledger.ts'
 import { httpError } from './problem.ts'
 import type { KeyLimit } from './rate-limits.ts'
+import type { Clients } from './client-address.ts'
 
 /** Who may call (docs/protocol.md 9). A role is a bearer token and may call only what its row says. */
 export type AccessRole = 'operator' | 'platform' | 'auditor' | 'validator'
@@ -70,6 +71,7 @@ export interface GuardParts {
   /** Absent on a light node, which knows no devices. */
   readonly devices?: DeviceRegistry
   readonly keyLimit: KeyLimit
+  readonly clients: Clients
   readonly clock: Clock
 }
 
@@ -89,7 +91,8 @@ export async function authorize(
   if (access.others === 'signer') return role === undefined ? { kind: 'anyone' } : { kind: 'role', role }
   const { authorization } = request.headers
   if (authorization === undefined) {
-    if (access.others === 'signed-body' || (access.others === 'loopback' && isLocal(request))) return { kind: 'anyone' }
+    if (access.others === 'signed-body' || (access.others === 'loopback' && parts.clients.isLocal(request)))
+      return { kind: 'anyone' }
     throw httpError('missing_credential', { accepted: challengeOf(access) })
   }
   if (role !== undefined) {
@@ -102,12 +105,6 @@ export async function authorize(
   const device = await authenticateDevice(request, authorization, parts.devices, parts)
   if (access.others === 'signed-request') return device
   throw ledgerError('forbidden', { reason: 'a device may not make this call' })
-}
-
-/** A connection from this machine itself, not one that a proxy on this machine passed on. */
-function isLocal({ ip, headers }: FastifyRequest): boolean {
-  const passedOn = headers.forwarded !== undefined || headers['x-forwarded-for'] !== undefined
-  return !passedOn && (ip === '::1' || /^(::ffff:)?127\./.test(ip))
 }
 
 /** The device that signed this GET: the dear check after the cheap ones, the id is used up last. */

@@ -1,7 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import { protocolError } from '../protocol/errors.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import {
@@ -14,11 +13,14 @@ import {
   type DeviceRegistry,
   type TokenTable,
 } from './access.ts'
+import { readBodies, refuseEncodedBody } from './bodies.ts'
 import { DEFAULT_BODY_LIMIT, EVENT_STREAM, TAKEN, type Call } from './call.ts'
+import { createClients, type Clients } from './client-address.ts'
 import { registerPreflights, setCommonHeaders } from './headers.ts'
 import type { Metrics } from './metrics.ts'
-import { httpError, problemOf, PROBLEM_TYPE } from './problem.ts'
+import { httpError, problemOf, PROBLEM_TYPE, type Problem } from './problem.ts'
 import { createRateLimits, type RateLimits } from './rate-limits.ts'
+import { createRefusalLog, type RefusalLog } from './refusal-log.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -37,6 +39,8 @@ export interface AppParts {
   readonly logger: Logger
   readonly tokens?: TokenTable
   readonly devices?: DeviceRegistry
+  /** Without trusted proxies if absent. */
+  readonly clients?: Clients
 }
 
 /** A whole upload of 32 MiB over a slow line; a client that trickles its request is cut off then. */
@@ -53,8 +57,10 @@ export async function createApp(
   parts: AppParts,
   requestsPerSecond?: number,
 ): Promise<{ app: FastifyInstance; limits: RateLimits; addCalls: (calls: readonly Call[]) => void }> {
+  const clients = parts.clients ?? createClients()
+  const refusals = createRefusalLog(parts.logger, parts.clock)
   const sendError = (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
-    sendProblem(error, request, reply, parts.logger)
+    sendProblem(error, request, reply, { logger: parts.logger, clients, refusals })
   const app = Fastify({
     logger: false,
     trustProxy: false,
@@ -71,7 +77,7 @@ export async function createApp(
   app.decorateRequest('role', undefined)
   app.decorateRequest('caller')
   readBodies(app)
-  const limits = await createRateLimits(app, requestsPerSecond)
+  const limits = await createRateLimits(app, clients, requestsPerSecond)
 
   app.addHook('onRequest', async (request, reply) => {
     setCommonHeaders(reply, request.routeOptions.config.call)
@@ -97,13 +103,18 @@ export async function createApp(
   const calls: Call[] = []
   const addCalls = (added: readonly Call[]): void => {
     calls.push(...added)
-    for (const call of added) registerCall(app, call, parts, limits)
+    for (const call of added) registerCall(app, call, { ...parts, clients }, limits)
     registerPreflights(app, added, toUrl)
   }
   return { app, limits, addCalls }
 }
 
-function registerCall(app: FastifyInstance, call: Call, parts: AppParts, limits: RateLimits): void {
+function registerCall(
+  app: FastifyInstance,
+  call: Call,
+  parts: AppParts & { readonly clients: Clients },
+  limits: RateLimits,
+): void {
   app.route({
     method: call.method,
     url: toUrl(call.path),
@@ -113,6 +124,7 @@ function registerCall(app: FastifyInstance, call: Call, parts: AppParts, limits:
     // Before the body is read, so that 32 MiB are taken only from whom they are taken from.
     preParsing: async (request) => {
       request.caller = await authorize(request, call.access, request.role, { ...parts, keyLimit: limits.key })
+      refuseEncodedBody(request)
     },
     handler: async (request, reply) => {
       const { params, query, body, caller } = request
@@ -127,36 +139,6 @@ function registerCall(app: FastifyInstance, call: Call, parts: AppParts, limits:
     },
   })
 }
-
-/**
- * JSON is all that is read, but for calls that take text of any type. NaN, a half document and an empty one where one is
- * declared are refused here.
- */
-function readBodies(app: FastifyInstance): void {
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'string' }, (request, text: string, done) => {
-    if (takesText(request)) done(null, text)
-    else done(httpError('unsupported_media_type', { expected: 'application/json' }))
-  })
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, text: string, done) => {
-    if (takesText(request)) {
-      done(null, text)
-      return
-    }
-    if (text.trim() === '') {
-      done(null, undefined)
-      return
-    }
-    try {
-      done(null, JSON.parse(text))
-    } catch (error) {
-      const got = error instanceof Error ? error.message : 'something else'
-      done(protocolError('malformed', { path: 'body', expected: 'JSON', got }, error))
-    }
-  })
-}
-
-const takesText = (request: FastifyRequest): boolean => request.routeOptions.config.call?.textBody === true
 
 /** 405 with the methods that the path takes, or 404. */
 function notFound(request: FastifyRequest, calls: readonly Call[]): Error {
@@ -174,12 +156,17 @@ function matches(pattern: string, path: string): boolean {
   return wanted.length === given.length && wanted.every((part, i) => part.startsWith('{') || part === given[i])
 }
 
-function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply, logger: Logger): FastifyReply {
+interface LogParts {
+  readonly logger: Logger
+  readonly clients: Clients
+  readonly refusals: RefusalLog
+}
+
+function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply, parts: LogParts): FastifyReply {
   const call = request.routeOptions.config.call
-  const { status, headers, body } = problemOf(error, call?.bodyLimit ?? DEFAULT_BODY_LIMIT)
-  const route = call?.path ?? 'unknown'
-  if (status >= 500) logger.error({ method: request.method, route, code: body.code, error }, 'request failed')
-  else logger.debug({ method: request.method, route, code: body.code, status }, 'request refused')
+  const problem = problemOf(error, call?.bodyLimit ?? DEFAULT_BODY_LIMIT)
+  const { status, headers, body } = problem
+  logProblem(error, problem, request, parts)
   if (status === 401) reply.header('www-authenticate', challengeOf(call?.access ?? ANYONE))
   if ('allow' in body) reply.header('allow', body.allow)
   // As bytes: to a string Fastify would add a charset, which JSON types do not have (RFC 8259, 11).
@@ -188,6 +175,29 @@ function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyRepl
     .headers(headers)
     .type(PROBLEM_TYPE)
     .send(Buffer.from(JSON.stringify(body)))
+}
+
+/** What a node answers while it waits for its turn, or for room: a state that is asked for, not a failure. */
+const STATES: readonly string[] = ['not_ready', 'not_leading', 'too_many_streams']
+
+function logProblem(
+  error: unknown,
+  { status, body }: Problem,
+  request: FastifyRequest,
+  { logger, clients, refusals }: LogParts,
+): void {
+  const { method } = request
+  const { code } = body
+  const route = request.routeOptions.config.call?.path ?? 'unknown'
+  if (status >= 500 && !STATES.includes(code)) {
+    logger.error({ method, route, code, error }, 'request failed')
+    return
+  }
+  const refusal = { method, route, code, status, client: clients.of(request).address }
+  // Who brings something in, or a wrong credential, is to be found in the log; who only asks for what is not there is not.
+  const isWorthTelling = method === 'POST' || status === 401 || status === 403
+  if (isWorthTelling) refusals.warn(refusal, String(body.detail))
+  else logger.debug(refusal, 'request refused')
 }
 
 /** What is not even HTTP gets one answer in the same form, and no second chance. */

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from '../ports/clock.ts'
 import type { ChainLedger, LedgerEvent } from '../ports/ledger.ts'
 import { EVENT_STREAM } from './call.ts'
+import { createClients, type Clients } from './client-address.ts'
 import { httpError } from './problem.ts'
 
 /** Server-sent events (WHATWG HTML, 9.2): everybody may listen, nobody may make this node remember without bound. */
@@ -40,7 +41,11 @@ function dataOf(event: LedgerEvent): object {
   }
 }
 
-export function createEventStream(ledger: Pick<ChainLedger, 'subscribe'>, clock: Clock): EventStream {
+export function createEventStream(
+  ledger: Pick<ChainLedger, 'subscribe'>,
+  clock: Clock,
+  clients: Clients = createClients(),
+): EventStream {
   const streams = new Map<FastifyReply['raw'], string>()
   let lastId = 0
   let stopListening: (() => void) | undefined
@@ -75,7 +80,7 @@ export function createEventStream(ledger: Pick<ChainLedger, 'subscribe'>, clock:
       beat()
     },
     add(request, reply) {
-      const address = normalizeIP(request.ip)
+      const address = normalizeIP(clients.of(request).address)
       checkRoom(address)
       reply.hijack()
       const stream = reply.raw

@@ -1,9 +1,11 @@
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import { createApp } from './app.ts'
+import { createClients } from './client-address.ts'
 import { createLifecycle, type HttpServer, type ListenOptions } from './lifecycle.ts'
 import type { Metrics } from './metrics.ts'
 import { lightCalls, type LightState } from './routes/light.ts'
+import type { HttpOptions } from './server.ts'
 import { healthCall, metricsCall, nodeCall, type NodeInfo } from './routes/operations.ts'
 
 export interface LightHttpParts {
@@ -15,9 +17,11 @@ export interface LightHttpParts {
   readonly logger: Logger
 }
 
+export type LightHttpOptions = ListenOptions & Pick<HttpOptions, 'trustedProxies'>
+
 /** The HTTP side of a light node: `/health`, `/metrics` (from this machine), `/node` and `/light`. */
-export async function createLightHttpServer(parts: LightHttpParts, options: ListenOptions): Promise<HttpServer> {
-  const { app, addCalls } = await createApp(parts)
+export async function createLightHttpServer(parts: LightHttpParts, options: LightHttpOptions): Promise<HttpServer> {
+  const { app, addCalls } = await createApp({ ...parts, clients: createClients(options.trustedProxies) })
   addCalls([healthCall(), metricsCall(parts.metrics), nodeCall(parts.node), ...lightCalls(parts.light)])
   await app.ready()
   const nothing = (): void => undefined

@@ -18,6 +18,8 @@ const httpErrors = {
   method_not_allowed: (f: { method: string; path: string; allow: string }) =>
     `${f.path} does not take ${f.method}, it takes ${f.allow}`,
   unsupported_media_type: (f: { expected: string }) => `the body must be ${f.expected}`,
+  unsupported_encoding: (f: { encoding: string }) =>
+    `Content-Encoding ${f.encoding} is not taken, send the body as it is`,
   body_too_large: (f: { limit_bytes: number }) => `the body is larger than ${f.limit_bytes} bytes`,
   too_many_requests: (f: { retry_after_s: number }) => `too many requests, try again in ${f.retry_after_s} s`,
   too_many_streams: (f: { limit: number }) => `there are ${f.limit} event streams already`,
@@ -78,6 +80,7 @@ export const problems: Readonly<Record<ProblemCode, ProblemRow>> = {
   tick_too_large: { status: 413, title: 'Tick too large' },
   body_too_large: { status: 413, title: 'Body too large' },
   unsupported_media_type: { status: 415, title: 'Unsupported media type' },
+  unsupported_encoding: { status: 415, title: 'Unsupported content encoding' },
 
   wrong_total: { status: UNPROCESSABLE, title: 'Total is not kwh x price' },
   bad_transaction: { status: UNPROCESSABLE, title: 'Transaction refused' },
@@ -123,12 +126,18 @@ function retryAfterSeconds(code: ProblemCode, fields: object): number | undefine
   return problems[code].status === 503 ? 5 : undefined
 }
 
+/** What a refusal tells in headers; RFC 9110, 12.5.3 for the encoding. */
+function headersOf(code: ProblemCode, fields: object): Readonly<Record<string, string>> {
+  if (code === 'unsupported_encoding') return { 'accept-encoding': 'identity' }
+  const retryAfter = retryAfterSeconds(code, fields)
+  return retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }
+}
+
 function problemOfSolarError(error: SolarError, code: ProblemCode): Problem {
   const { status, title, hidden } = problems[code]
-  const retryAfter = retryAfterSeconds(code, error.fields)
   return {
     status,
-    headers: retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) },
+    headers: headersOf(code, error.fields),
     body: {
       ...(hidden !== true && error.fields),
       type: `urn:solar-node:problem:${code}`,

@@ -1,9 +1,15 @@
-import rateLimit from '@fastify/rate-limit'
+import rateLimit, { normalizeIP } from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { Clients } from './client-address.ts'
 import { httpError } from './problem.ts'
 
 /** Requests a second from one IPv4 address or one IPv6 /64 network. */
 const DEFAULT_PER_ADDRESS = 200
+/**
+ * An address that a proxy on this machine tells, though none is configured, may be invented. So all of them together have
+ * the share of this many.
+ */
+const ASSUMED_ADDRESSES = 10
 /** Requests a second by one registered key or one user, from wherever: a household needs a few. */
 export const PER_KEY = 50
 const WINDOW_MS = 1_000
@@ -43,12 +49,31 @@ async function take(limiter: Limiter, request: FastifyRequest, increment: boolea
 }
 
 /** Counters are kept for the 5,000 addresses, keys and subjects seen last, so their memory is bounded. */
-export async function createRateLimits(app: FastifyInstance, perAddress = DEFAULT_PER_ADDRESS): Promise<RateLimits> {
+export async function createRateLimits(
+  app: FastifyInstance,
+  clients: Clients,
+  perAddress = DEFAULT_PER_ADDRESS,
+): Promise<RateLimits> {
   await app.register(rateLimit, { global: false })
   app.decorateRequest('limitedKey', '')
-  const addresses = app.createRateLimit({ max: perAddress, timeWindow: WINDOW_MS })
+  const addresses = app.createRateLimit({
+    max: perAddress,
+    timeWindow: WINDOW_MS,
+    keyGenerator: (request) => normalizeIP(clients.of(request).address),
+  })
+  const assumed = app.createRateLimit({
+    max: ASSUMED_ADDRESSES * perAddress,
+    timeWindow: WINDOW_MS,
+    keyGenerator: () => 'assumed',
+  })
   return {
-    address: (request) => take(addresses, request, true),
+    async address(request) {
+      const isAssumed = clients.of(request).source === 'assumed'
+      // Looked at first, so that invented addresses push out no counter; counted last, so that who is refused uses up nothing.
+      if (isAssumed) await take(assumed, request, false)
+      await take(addresses, request, true)
+      if (isAssumed) await take(assumed, request, true)
+    },
     key: createKeyLimit(app, PER_KEY, WINDOW_MS),
     subject: oneAfterAnother(createKeyLimit(app, PER_SUBJECT, SUBJECT_WINDOW_MS)),
   }

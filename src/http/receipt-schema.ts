@@ -9,12 +9,12 @@ import { transaction } from './transaction-schemas.ts'
 /** A receipt as the API document shows it. The rules are those of src/protocol/receipt. */
 
 const path = arrayOf(hash)
-const inclusion = objectOf({
+export const inclusion = objectOf({
   leaf_index: integerOf('which leaf', 3),
   tree_size: integerOf('of how many', 17, 1),
   path,
 })
-const merkleProof = objectOf({
+export const merkleProof = objectOf({
   index: integerOf('position in the block', 3),
   tx_count: integerOf('transactions in the block', 12, 1),
   path,

@@ -1,4 +1,4 @@
-import { array, integer, nullable, object, oneOf, text, type Shape } from '../protocol/shape.ts'
+import { array, integer, nullable, object, oneOf, refuse, text, type Shape } from '../protocol/shape.ts'
 
 /** A JSON Schema (2020-12), as OpenAPI 3.1 takes it. */
 export type JsonSchema = Readonly<Record<string, unknown>>
@@ -81,6 +81,11 @@ export const anyText = (example: string): Schema<string> => textOf(/^[^]*$/, 'te
 
 export const integerOf = (description: string, example: number, min = 0, max = Number.MAX_SAFE_INTEGER) =>
   documented(integer(min, max), { type: 'integer', minimum: min, maximum: max, description }, example)
+
+const isFlag: Shape<boolean> = (value, path) =>
+  typeof value === 'boolean' ? value : refuse(path, 'true or false', value)
+export const booleanOf = (description: string): Schema<boolean> =>
+  documented(isFlag, { type: 'boolean', description }, false)
 
 const DIGITS = /^(0|[1-9][0-9]{0,15})$/
 

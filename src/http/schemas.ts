@@ -1,5 +1,12 @@
 import { delta, quantity } from '../protocol/decimal.ts'
-import { edgeDelta, edgeIdentifier, edgeQuantity } from '../protocol/edge.ts'
+import {
+  anyDelta,
+  anyQuantity,
+  EARLIEST_TIME_MS,
+  edgeIdentifier,
+  edgeQuantity,
+  edgeTime,
+} from '../protocol/edge.ts'
 import { decodeGenesis, finalityShape, roleShape, type Finality, type Genesis, type Role } from '../protocol/genesis.ts'
 import { headerShape, type Header } from '../protocol/header.ts'
 import { registryEntryShape, type RegistryEntry } from '../protocol/registry.ts'
@@ -10,6 +17,7 @@ import {
   literal,
   nonceHex,
   publicKeyHex,
+  refuse,
   signatureHex,
   timestampMs,
   type Shape,
@@ -43,20 +51,36 @@ export const idIn = (example: string): Schema<string> =>
 export const decimal = (example: string): Schema<string> => documented(quantity, idJson(QUANTITY), example)
 export const signedDecimal = (example: string): Schema<string> => documented(delta, idJson(DELTA), example)
 
-const numberJson = (pattern: string) => ({
+const numberJson = (text: object) => ({
   anyOf: [
-    { type: 'string', pattern },
+    { type: 'string', ...text },
     { type: 'number', description: 'taken if it converts exactly' },
   ],
 })
-/** What comes in: a decimal string, or a JSON number that converts exactly. */
-export const decimalIn = (example: string): Schema<string> => documented(edgeQuantity, numberJson(QUANTITY), example)
-export const signedDecimalIn = (example: string): Schema<string> => documented(edgeDelta, numberJson(DELTA), example)
+const ANY_SPELLING = 'any exact decimal of at most 6 decimals ("0.750000"); it is written in its one spelling ("0.75")'
+const anyDecimalJson = numberJson({ description: ANY_SPELLING })
+/** What comes in unsigned: an exact decimal in any spelling, or a JSON number that converts exactly. */
+export const decimalIn = (example: string): Schema<string> => documented(anyQuantity, anyDecimalJson, example)
+export const signedDecimalIn = (example: string): Schema<string> => documented(anyDelta, anyDecimalJson, example)
+/** What comes in signed: a decimal in its one spelling, or a JSON number that converts exactly. */
+export const decimalAsSigned = (example: string): Schema<string> =>
+  documented(signedQuantity, numberJson({ pattern: QUANTITY }), example)
+const signedQuantity: Shape<string> = (value, path) => {
+  // The signature covers the text. What no decimal is at all is refused by its own message.
+  if (typeof value !== 'string' || anyQuantity(value, path) === value) return edgeQuantity(value, path)
+  return refuse(path, `"${anyQuantity(value, path)}" in a signed order, whose signature covers that text`, value)
+}
 
 const EXAMPLE_TIME = 1_760_000_400_000
 export const time: Schema<number> = documented(
   timestampMs,
   { type: 'integer', minimum: 0, description: 'Unix milliseconds, UTC' },
+  EXAMPLE_TIME,
+)
+/** What comes in: a time of any age, but none before 2001, which is a time in seconds. */
+export const timeIn: Schema<number> = documented(
+  edgeTime,
+  { type: 'integer', minimum: EARLIEST_TIME_MS, description: 'Unix milliseconds, UTC' },
   EXAMPLE_TIME,
 )
 export const height: Schema<number> = documented(blockHeight, { type: 'integer', minimum: 0 }, 17)

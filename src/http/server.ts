@@ -10,6 +10,7 @@ import type { Witness } from '../ports/witness.ts'
 import type { TokenTable } from './access.ts'
 import { createApp } from './app.ts'
 import type { Call } from './call.ts'
+import { createClients } from './client-address.ts'
 import { createEventStream } from './event-stream.ts'
 import { createLifecycle, type HttpServer, type ListenOptions } from './lifecycle.ts'
 import type { Metrics } from './metrics.ts'
@@ -21,10 +22,10 @@ import { eventCalls } from './routes/events.ts'
 import { leaderCall, operationCalls, type NodeInfo, type Readiness } from './routes/operations.ts'
 import { orderCalls } from './routes/orders.ts'
 import { redactionCalls } from './routes/redactions.ts'
-import { registryCall, registryCalls } from './routes/registry.ts'
+import { registryCall, registryCalls, registryChangesCall } from './routes/registry.ts'
 import type { RateLimits } from './rate-limits.ts'
 import { tickCalls } from './routes/ticks.ts'
-import { receiptCall, transactionCalls } from './routes/transactions.ts'
+import { proofCall, receiptCall, transactionCalls } from './routes/transactions.ts'
 import { witnessCalls } from './routes/witness.ts'
 
 interface ServerParts {
@@ -50,6 +51,8 @@ export interface ValidatorHttpParts extends ServerParts {
 export interface HttpOptions extends ListenOptions {
   /** Requests a second from one address, 200 if absent; valid role tokens are not held back. */
   readonly rateLimitPerSecond?: number | undefined
+  /** Addresses and CIDR networks of the proxies before this node, whose X-Forwarded-For is believed. */
+  readonly trustedProxies?: readonly string[] | undefined
   /** A folder of static files to serve at `/`. */
   readonly webRoot?: string | undefined
 }
@@ -62,6 +65,7 @@ export function createHttpServer(parts: HttpParts, options: HttpOptions): Promis
     ...evidenceCalls(ledger),
     ...tickCalls(ledger),
     ...orderCalls(ledger, limits.key),
+    proofCall(ledger, parts.redactor),
     ...transactionCalls(ledger),
     ...checkpointCalls(ledger),
     ...registryCalls(ledger, limits.subject),
@@ -75,8 +79,10 @@ export function createValidatorHttpServer(parts: ValidatorHttpParts, options: Ht
   return serve(parts, options, (limits) => [
     ...blockCalls(ledger, parts.metrics, limits.key),
     ...evidenceCalls(ledger),
+    proofCall(ledger, parts.redactor),
     receiptCall(ledger),
     registryCall(ledger),
+    registryChangesCall(ledger),
     ...witnessCalls(parts.witness),
   ])
 }
@@ -87,8 +93,9 @@ async function serve(
   callsOf: (limits: RateLimits) => readonly Call[],
 ): Promise<HttpServer> {
   const { ledger, clock } = parts
-  const { app, limits, addCalls } = await createApp({ ...parts, devices: ledger }, options.rateLimitPerSecond)
-  const events = createEventStream(ledger, clock)
+  const clients = createClients(options.trustedProxies)
+  const { app, limits, addCalls } = await createApp({ ...parts, devices: ledger, clients }, options.rateLimitPerSecond)
+  const events = createEventStream(ledger, clock, clients)
   const calls = [...callsOf(limits), ...redactionCalls(parts.redactor), ...eventCalls(events), ...operationCalls(parts)]
   addCalls(calls)
   await addDocs(app, calls, parts.node().version)

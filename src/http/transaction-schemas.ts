@@ -3,6 +3,7 @@ import {
   type PostedRegistryTransaction,
   type RegistryAction,
 } from '../protocol/registry-transaction.ts'
+import { edgeTime } from '../protocol/edge.ts'
 import { isJsonObject, refuse, type Shape } from '../protocol/shape.ts'
 import {
   shownTransactionShape,
@@ -112,7 +113,7 @@ export const block = named(
 
 /** Checked, and left as it came: the tick is the node's to add. */
 const postedShape: Shape<PostedRegistryTransaction> = (value) => {
-  decodePostedRegistryTransaction(value)
+  edgeTime(decodePostedRegistryTransaction(value).timestamp, 'transaction.timestamp')
   return value as PostedRegistryTransaction
 }
 const posted: Schema<PostedRegistryTransaction> = named(

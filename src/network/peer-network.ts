@@ -10,6 +10,7 @@ import { createLibp2p, type Libp2pOptions } from 'libp2p'
 import type { Hash } from '../protocol/bytes.ts'
 import { protocolError } from '../protocol/errors.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { DialEvent } from '../ports/dial.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Gossip, GossipTopic } from '../ports/gossip.ts'
 import type { Logger } from '../ports/logger.ts'
@@ -37,6 +38,8 @@ export interface NetworkOptions {
   readonly hub: boolean
   readonly clock: Clock
   readonly logger: Logger
+  /** Hears what becomes of `peers`: each dial, and each connection that is lost. */
+  readonly onDial?: (event: DialEvent) => void
 }
 
 /** What differs between Node and browsers. */
@@ -70,7 +73,8 @@ export async function createPeerNetwork(options: NetworkOptions, platform: Platf
 
   const stopping = new AbortController()
   setMaxListeners(Infinity, stopping.signal)
-  const context = { node, clock, logger, stopping: stopping.signal }
+  const onDial = options.onDial ?? (() => undefined)
+  const context = { node, clock, logger, stopping: stopping.signal, onDial }
   const requests = createRequests({ ...context, chainId })
   const gossip = chainId === undefined || service === undefined ? noGossip : createGossip(service, chainId, logger)
 

@@ -3,7 +3,9 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { sha256 } from '../protocol/hash.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
-import { deadline, reasonOf, within } from './deadline.ts'
+import type { DialEvent } from '../ports/dial.ts'
+import { deadline, within } from './deadline.ts'
+import { dialReason } from './dial-reason.ts'
 import { DIAL_LIMIT_MS, REDIAL_FIRST_MS, REDIAL_GROWTH, REDIAL_MAX_MS, STABLE_CONNECTION_MS } from './limits.ts'
 
 export interface RedialOptions {
@@ -11,6 +13,8 @@ export interface RedialOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly stopping: AbortSignal
+  /** Hears of each dial, and of each connection that is lost. */
+  readonly onDial: (event: DialEvent) => void
 }
 
 /**
@@ -18,24 +22,32 @@ export interface RedialOptions {
  * failures. Resolves when the node stops; never rejects.
  */
 export async function keepConnected(address: Multiaddr, options: RedialOptions): Promise<void> {
-  const { node, clock, logger, stopping } = options
+  const { node, clock, logger, stopping, onDial } = options
   const target = address.toString()
   const giveUp = () => stopping.aborted
   let failures = 0
+  let lastReason = ''
   while (!giveUp()) {
     const dialledAt = clock.now()
     try {
       const peer = await dial(address, options)
-      logger.info({ address: target, peer: peer.toString() }, 'connected')
+      const fields = { address: target, peer: peer.toString() }
+      logger.info(fields, `connected to ${target}`)
+      onDial({ type: 'connected', ...fields })
+      lastReason = ''
       await disconnected(node, peer, stopping)
       if (giveUp()) return
       if (clock.now() - dialledAt >= STABLE_CONNECTION_MS) failures = 0
-      logger.warn({ address: target, peer: peer.toString() }, 'connection lost, dialling again')
+      logger.warn(fields, `connection to ${target} lost, dialling again`)
+      onDial({ type: 'lost', ...fields })
     } catch (error) {
       if (giveUp()) return
-      const fields = { address: target, reason: reasonOf(error) }
-      if (failures === 0) logger.warn(fields, 'cannot connect, trying again')
-      else logger.debug(fields, 'still cannot connect')
+      const fields = { address: target, reason: dialReason(target, error) }
+      // One line for each reason: what stays the same is no news.
+      const log = fields.reason === lastReason ? logger.debug : logger.warn
+      log(fields, `cannot connect to ${target}: ${fields.reason}; trying again`)
+      lastReason = fields.reason
+      onDial({ type: 'failed', ...fields })
     }
     await pause(redialDelay(failures, `${node.peerId.toString()} ${target}`), options)
     failures++

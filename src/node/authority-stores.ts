@@ -7,10 +7,12 @@ import type { HighWater } from '../ports/high-water.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
 import type { LevelChainStore } from '../storage/level/chain-store.ts'
+import { adviceFor } from './advice.ts'
 import { openChainFiles } from './chain-files.ts'
-import { openDataDirectory, type DataDirectory } from './data-directory.ts'
+import type { DataDirectory } from './data-directory.ts'
 import { openMarketStore } from './market-store.ts'
 import { ensureAuthorityFiles, type AuthorityFiles } from './node-files.ts'
+import { openDirectoryForStart } from './start-checks.ts'
 import type { Shutdown } from './shutdown.ts'
 import { createStoreWatch, type StoreWatch } from './store-watch.ts'
 
@@ -43,7 +45,7 @@ export async function openAuthorityStores(
   config: AuthorityConfig,
   { clock, randomBytes, logger, shutdown, wrapMarketStore, wrapChainStore }: AuthorityStoresParts,
 ): Promise<AuthorityStores> {
-  const directory = await openDataDirectory(config.dataDirectory)
+  const directory = await openDirectoryForStart(config)
   shutdown.opened('data directory', () => directory.close())
   const openSql = async (): Promise<MarketStore> => {
     const opened = await openMarketStore(config.database)
@@ -57,7 +59,11 @@ export async function openAuthorityStores(
 
   const sql = sharedSql ?? (await openSql())
   await sql.bindChain(files.chainId)
-  const storeWatch = createStoreWatch(clock, logger, { failing: 'NOT TAKING TICKS', working: 'ticks are taken' })
+  const storeWatch = createStoreWatch(clock, logger, {
+    failing: 'NOT TAKING TICKS',
+    working: 'ticks are taken',
+    advice: (error) => adviceFor(error, config),
+  })
   const store = storeWatch.watched(wrapMarketStore?.(sql) ?? sql)
   const level = await openChainFiles(directory)
   shutdown.opened('LevelDB', () => level.close())

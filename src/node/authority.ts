@@ -1,6 +1,3 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { AuthorityConfig } from '../config/types.ts'
 import { startArchiver } from '../engine/archiver.ts'
 import type { Chain } from '../engine/chain.ts'
@@ -20,6 +17,7 @@ import type { Logger } from '../ports/logger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
 import type { Miner } from '../ports/miner.ts'
 import type { Hash } from '../protocol/bytes.ts'
+import { advised } from './advice.ts'
 import { assembleAuthority, type AuthorityEngine } from './authority-engine.ts'
 import { openAuthorityStores, type AuthorityStores } from './authority-stores.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
@@ -30,6 +28,7 @@ import { createLogger } from './logger.ts'
 import { createShutdown } from './shutdown.ts'
 import { runEvery } from './tick-timer.ts'
 import { VERSION } from './version.ts'
+import { webRoot } from './web-root.ts'
 import { sendCheckpoint } from './witness-transport.ts'
 import { createWorkMiner } from './work-miner.ts'
 
@@ -187,12 +186,13 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     })
     const readiness = () => ({
       role: leadership.leads() ? ('leader' as const) : ('standby' as const),
-      reasons: reasonsOf(guard.reason(), storeWatch.reason(), standby?.succession.trouble()),
+      reasons: reasonsOf(storeWatch.reason(), guard.reason(), standby?.succession.trouble()),
     })
+    const { rateLimitPerSecond, trustedProxies } = config
     const http = await startHttp(config, (address) =>
       createHttpServer(
         { ledger, redactor, node, readiness, tokens: files.tokens.hashes, metrics, clock, logger },
-        { ...address, rateLimitPerSecond: config.rateLimitPerSecond, webRoot: webRoot() },
+        { ...address, rateLimitPerSecond, trustedProxies, webRoot: webRoot() },
       ),
     )
     if (http !== null) shutdown.opened('HTTP', () => http.stop())
@@ -235,7 +235,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
   }
 
   return {
-    start: () => shutdown.orUndo(open),
+    start: () => advised(config, () => shutdown.orUndo(open)),
     stop: (onPart) => shutdown.run(onPart),
     get ledger() {
       if (started === undefined) throw new Error('the authority is not started')
@@ -258,10 +258,4 @@ const reasonsOf = (...reasons: readonly (string | undefined)[]): readonly string
 function peersToAwait(config: AuthorityConfig, chain: Chain, firstStart: boolean): number {
   const validators = firstStart ? 0 : chain.registry.activeOf('validator').length
   return Math.max(config.peers.length, Math.min(validators, 1))
-}
-
-/** The built page, where it is built: beside the built code, or in dist/ of a checkout. */
-function webRoot(): string | undefined {
-  const places = ['../web/', '../../dist/web/'].map((path) => fileURLToPath(new URL(path, import.meta.url)))
-  return places.find((path) => existsSync(join(path, 'index.html')))
 }

@@ -1,6 +1,8 @@
-import { access, mkdir, readdir, stat, unlink } from 'node:fs/promises'
+import { access, constants, mkdir, readdir, stat, unlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { TEMPORARY_SUFFIX } from '../keys/durable-file.ts'
+import { codeOf, fileTrouble } from '../ports/file-trouble.ts'
+import { isDiskFull } from './disk.ts'
 import { nodeError } from './errors.ts'
 import { settleLevelFolders } from './level-folders.ts'
 import { takeProcessLock, type ProcessLock } from './process-lock.ts'
@@ -19,7 +21,8 @@ export const DATA_FILES = {
   highWater: 'high-water',
 } as const
 
-const LOCK = 'node-lock'
+/** Begins the names of the lock's files. */
+export const LOCK = 'node-lock'
 
 /** A data directory that this process holds. Keep it until `close`: the lock lives as long as this object. */
 export interface DataDirectory {
@@ -46,7 +49,7 @@ export async function openDataDirectory(directory: string): Promise<DataDirector
     await settleLevelFolders(file('level'))
   } catch (cause) {
     lock.release()
-    throw nodeError('data_directory_unusable', { directory: path, reason: (cause as Error).message }, cause)
+    throw nodeError('data_directory_unusable', { directory: path, reason: await reasonOf(cause, path) }, cause)
   }
   return {
     path,
@@ -63,13 +66,24 @@ export async function openDataDirectory(directory: string): Promise<DataDirector
 async function lockDirectory(path: string): Promise<ProcessLock | { readonly holder: string }> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 })
-    if (!(await stat(path)).isDirectory()) throw new Error('not a directory')
+    if (!(await stat(path)).isDirectory()) throw new Error('it is a file, expected a folder')
+    await access(path, constants.R_OK | constants.W_OK | constants.X_OK)
     return await takeProcessLock(join(path, LOCK))
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException
-    const reason = code === 'EEXIST' || code === 'ENOTDIR' ? 'not a directory' : message
-    throw nodeError('data_directory_unusable', { directory: path, reason }, cause)
+    throw nodeError('data_directory_unusable', { directory: path, reason: await reasonOf(cause, path) }, cause)
   }
+}
+
+async function reasonOf(cause: unknown, path: string): Promise<string> {
+  const code = codeOf(cause)
+  if (code === 'EEXIST' || code === 'ENOTDIR') return 'it, or a part of its path, is a file, expected a folder'
+  if (isDiskFull(cause, path)) return fileTrouble(Object.assign(new Error(), { code: 'ENOSPC' }))
+  // SQLite, which keeps the lock, says no more.
+  if (!/^(EACCES|EPERM|SQLITE_(CANTOPEN|READONLY|PERM))/.test(code)) return fileTrouble(cause)
+  const owner = await stat(path).catch(() => undefined)
+  const user = process.getuid?.()
+  const whose = owner === undefined || user === undefined ? '' : `it belongs to user ${owner.uid}, this is user ${user}; `
+  return `nothing can be written into it: ${whose}run as its owner, or chown -R it`
 }
 
 /** What a kill left half written. It may hold a key that was never used; nobody else writes here while the lock is ours. */

@@ -11,6 +11,11 @@ const nodeErrors = {
   rebuild_would_lose: (f: { directory: string; reason: string }) =>
     `${f.reason}: what SQL does not have would be lost. Start the node on ${f.directory}: it puts these blocks back into SQL ` +
     'from level/ or from peers; or put the newer SQL back',
+  /** `advice` says what the operator can do about it. */
+  store_unusable: (f: { reason: string; advice: string }) => `${f.reason}: ${f.advice}`,
+  address_taken: (f: { setting: string; address: string; reason: string; advice: string }) =>
+    `${f.setting}: ${f.address} ${f.reason}: ${f.advice}`,
+  out_file_failed: (f: { file: string; reason: string }) => `${f.file} could not be written, nothing is left of it: ${f.reason}`,
   /** A file that this node wrote cannot be read as what it is. */
   file_damaged: (f: { file: string; reason: string }) => `${f.file} is damaged: ${f.reason}`,
 } satisfies ErrorTable

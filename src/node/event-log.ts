@@ -3,6 +3,7 @@ import type { LedgerEvent } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { hashHeader } from '../protocol/header.ts'
+import type { OwnTradeLog } from './own-trade-log.ts'
 
 const short = (hash: Hash): string => hash.slice(0, 12)
 const count = (n: number, thing: string): string => `${n} ${thing}${n === 1 ? '' : 's'}`
@@ -37,8 +38,8 @@ export function logLedgerEvent(event: LedgerEvent, logger: Logger): void {
   }
 }
 
-/** One line an event of a light node. */
-export function logLightEvent(event: LightEvent, logger: Logger): void {
+/** One line an event of a light node, and one for each trade of its own. */
+export function logLightEvent(event: LightEvent, logger: Logger, trades: OwnTradeLog): void {
   switch (event.type) {
     case 'header': {
       const { height } = event.sealed.header
@@ -52,6 +53,7 @@ export function logLightEvent(event: LightEvent, logger: Logger): void {
         { height: event.height, trades: event.trades.map((trade) => trade.transaction.id) },
         `block ${event.height}: ${count(event.trades.length, 'own trade')} proved`,
       )
+      trades.say(event.height, event.trades)
       return
     case 'vote':
       logger.info(

@@ -16,14 +16,16 @@ export interface Runnable<Report extends object> {
 export interface RunOptions<Report extends object> {
   readonly logger: Logger
   readonly onStarted: (report: Report) => void
+  /** Signals that stop it (default: STOP_SIGNALS). */
+  readonly signals?: readonly NodeJS.Signals[]
 }
 
-const SIGNALS = ['SIGINT', 'SIGTERM'] as const
+export const STOP_SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM']
 /** Below the 5 s that an operator is promised, with room for the exit itself. */
 export const STOP_LIMIT_MS = 4_500
 
 /**
- * Runs a node until SIGINT or SIGTERM and gives the exit code: 0 when it has stopped, 1 if stopping took longer than
+ * Runs a node until one of its signals and gives the exit code: 0 when it has stopped, 1 if stopping took longer than
  * STOP_LIMIT_MS (the log says which part hung), 128 + signal at a second signal, at once. Rejects if the start or the stop
  * fails, on an error that nobody caught, and, stopped, if the node has failed. The caller exits the process: something that hangs would keep it alive.
  */
@@ -31,7 +33,7 @@ export function runUntilSignal<Report extends object>(
   node: Runnable<Report>,
   options: RunOptions<Report>,
 ): Promise<number> {
-  const { logger, onStarted } = options
+  const { logger, onStarted, signals = STOP_SIGNALS } = options
   return new Promise((resolve, reject) => {
     let inHand = 'start'
     let stopping = false
@@ -40,7 +42,7 @@ export function runUntilSignal<Report extends object>(
       await node.stop((part) => (inHand = part))
       return 0
     }
-    const onSignal = (signal: (typeof SIGNALS)[number]): void => {
+    const onSignal = (signal: NodeJS.Signals): void => {
       if (stopping) {
         resolve(128 + constants.signals[signal])
         return
@@ -59,7 +61,7 @@ export function runUntilSignal<Report extends object>(
       reject(error)
     }
     // Before the start: a signal in the middle of it must not leave a half-open node.
-    for (const signal of SIGNALS) process.on(signal, onSignal)
+    for (const signal of signals) process.on(signal, onSignal)
     process.on('uncaughtException', reject)
     process.on('unhandledRejection', reject)
     const starting = node.start().then(onStarted)

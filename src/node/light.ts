@@ -1,20 +1,27 @@
 import type { LightConfig } from '../config/types.ts'
 import { joinChain, type Joined } from '../engine/join-chain.ts'
-import type { LightClient, LightEvent, LightStatus } from '../engine/light-client.ts'
+import type { LightClient, LightEvent } from '../engine/light-client.ts'
 import { createMetrics } from '../http/metrics.ts'
 import { createNodeNetwork } from '../network/node-network.ts'
 import type { PeerNetwork } from '../network/peer-network.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import type { LightStore } from '../ports/light-store.ts'
 import type { Logger } from '../ports/logger.ts'
-import { openLightStore } from '../storage/level/light-store.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import type { Genesis } from '../protocol/genesis.ts'
+import { isSolarError } from '../protocol/errors.ts'
+import { advised } from './advice.ts'
+import { openLightFiles } from './chain-files.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
-import { openDataDirectory } from './data-directory.ts'
+import { nodeError } from './errors.ts'
 import { logLightEvent } from './event-log.ts'
 import type { OnPart } from './lifecycle.ts'
+import { createLightOutlook, NOT_JOINED, type LightOutlook, type LightOutlookStatus } from './light-outlook.ts'
 import { createLogger } from './logger.ts'
 import { ensureLightFiles, type LightFiles } from './node-files.ts'
+import { createOwnTradeLog } from './own-trade-log.ts'
 import { startHttp } from './http-address.ts'
+import { openDirectoryForStart } from './start-checks.ts'
 import { createShutdown } from './shutdown.ts'
 import { VERSION } from './version.ts'
 
@@ -41,9 +48,21 @@ export interface LightNode {
   stop(onPart?: OnPart): Promise<void>
   /** The light client, once the chain is known. */
   readonly client: Promise<LightClient>
+  /** Of the chain, once it is known. */
+  readonly genesis: Promise<Genesis>
   /** Rejects if it can never join: its data is of another chain than the pinned one. */
   readonly failed: Promise<never>
-  status(): LightStatus
+  status(): LightOutlookStatus
+  /** Resolves with what is wrong with each address once all were tried and none leads to a node of this chain. */
+  readonly hopeless: Promise<string>
+  /** What is wrong with the clocks of this device and its peers, by what they say now. Never rejects. */
+  clockFault(): Promise<string | undefined>
+}
+
+const NOT_STARTED: LightOutlookStatus = {
+  ...NOT_JOINED,
+  reason: 'not started',
+  voter: { state: 'unknown', id: null, public_key: '' },
 }
 
 /** A half-open connection is found by asking. */
@@ -57,10 +76,24 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
   const shutdown = createShutdown(logger)
   const stopping = new AbortController()
   const client = Promise.withResolvers<LightClient>()
+  const genesis = Promise.withResolvers<Genesis>()
   const failed = Promise.withResolvers<never>()
+  const hopeless = Promise.withResolvers<string>()
   let joined: Joined<PeerNetwork> | undefined
+  let outlook: LightOutlook | undefined
 
-  function join(store: LightStore, files: LightFiles): Promise<Joined<PeerNetwork>> {
+  function join(store: LightStore, files: LightFiles, watch: LightOutlook): Promise<Joined<PeerNetwork>> {
+    const lookForHope = (): void => {
+      const fault = watch.hopeless()
+      if (fault !== undefined) hopeless.resolve(fault)
+    }
+    const trades = createOwnTradeLog({
+      store,
+      logger,
+      currency: async () => (await genesis.promise).currency,
+      ownId: () => watch.status().voter.id,
+    })
+    shutdown.opened('trade log', () => trades.idle())
     return joinChain({
       store,
       clock,
@@ -75,6 +108,10 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
           hub: false,
           clock,
           logger,
+          onDial(event) {
+            watch.onDial(event)
+            lookForHope()
+          },
         }),
       pin: config.chainId,
       key: config.vote ? files.voterKey : null,
@@ -83,25 +120,35 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
       staleAfterMs: config.staleAfterMs,
       pollMs: POLL_MS,
       onEvent: (event) => {
-        logLightEvent(event, logger)
+        logLightEvent(event, logger, trades)
+        watch.onEvent(event)
         parts.onEvent?.(event)
+      },
+      onPeer(report) {
+        watch.onPeer(report)
+        lookForHope()
       },
     })
   }
 
   /** In the background: peers may come later. */
-  function joinInBackground(store: LightStore, files: LightFiles): void {
-    const joining = join(store, files)
+  function joinInBackground(store: LightStore, files: LightFiles, watch: LightOutlook): void {
+    const joining = join(store, files, watch)
     joining.then(
       (result) => {
         joined = result
+        const { network, chainId } = result
+        watch.joined({ client: result.client, requests: network.requests, chainId })
+        genesis.resolve(result.genesis)
         client.resolve(result.client)
       },
       (error: unknown) => {
+        genesis.reject(error)
         client.reject(error)
-        if (!stopping.signal.aborted) failed.reject(error)
+        if (!stopping.signal.aborted) failed.reject(otherChain(error, config.dataDirectory))
       },
     )
+    genesis.promise.catch(() => undefined)
     client.promise.catch(() => undefined)
     failed.promise.catch((error: unknown) => logger.error({ error }, 'could not join the chain'))
     shutdown.opened('network', async () => {
@@ -113,19 +160,26 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
     })
   }
 
-  const status = (): LightStatus =>
-    joined?.client.status() ?? { state: 'syncing', tip: null, headers: [], votes_sent: 0, peers: 0 }
-
   async function open(): Promise<LightReport> {
-    const directory = await openDataDirectory(config.dataDirectory)
+    const directory = await openDirectoryForStart(config)
     shutdown.opened('data directory', () => directory.close())
     const files = await ensureLightFiles(directory, config, { randomBytes })
-    const store = await openLightStore(directory.file('level'))
+    const store = await openLightFiles(directory)
     shutdown.opened('LevelDB', () => store.close())
-    joinInBackground(store, files)
+    const watch = createLightOutlook({
+      addresses: config.peers,
+      publicKey: files.voterKey.publicKey,
+      votes: config.vote,
+      clock,
+      logger,
+    })
+    outlook = watch
+    joinInBackground(store, files, watch)
+    watch.start()
+    shutdown.opened('outlook', () => watch.stop())
 
     const metrics = createMetrics()
-    metrics.watchPeers(() => status().peers)
+    metrics.watchPeers(() => watch.status().peers)
     const node = () => ({
       mode: 'light' as const,
       chain_id: joined?.chainId ?? config.chainId ?? '',
@@ -136,7 +190,10 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
     const http = await startHttp(config, async (address) => {
       // Loaded only where it is asked for: the server is 4 MB that most light nodes do without.
       const { createLightHttpServer } = await import('../http/light-server.ts')
-      return await createLightHttpServer({ node, light: status, metrics, clock, logger }, address)
+      return await createLightHttpServer(
+        { node, light: () => watch.status(), metrics, clock, logger },
+        { ...address, trustedProxies: config.trustedProxies },
+      )
     })
     if (http !== null) shutdown.opened('HTTP', () => http.stop())
     return { dataDirectory: directory.path, publicKey: files.voterKey.publicKey, httpUrl: http?.url ?? null }
@@ -144,9 +201,23 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
 
   return {
     client: client.promise,
+    genesis: genesis.promise,
     failed: failed.promise,
-    status,
-    start: () => shutdown.orUndo(open),
+    status: () => outlook?.status() ?? NOT_STARTED,
+    hopeless: hopeless.promise,
+    async clockFault() {
+      await outlook?.lookAtClocks().catch(() => undefined)
+      return outlook?.clockFault()
+    },
+    start: () => advised(config, () => shutdown.orUndo(open)),
     stop: (onPart) => shutdown.run(onPart),
   }
+}
+
+/** A data directory of another chain than the pinned one says what to do; any other error stays. */
+function otherChain(error: unknown, directory: string): unknown {
+  if (!isSolarError(error, 'wrong_chain')) return error
+  const { chain_id, expected } = error.fields as { readonly chain_id: Hash; readonly expected: Hash }
+  const reason = `it holds chain ${chain_id}, --chain is ${expected}: correct --chain, or give that chain a --data of its own`
+  return nodeError('data_directory_unusable', { directory, reason }, error)
 }

@@ -1,6 +1,7 @@
 import { pino, type DestinationStream } from 'pino'
 import { prettyFactory } from 'pino-pretty'
 import type { LogLevel } from '../config/types.ts'
+import { codeOf } from '../ports/file-trouble.ts'
 import type { Logger } from '../ports/logger.ts'
 import { isJsonObject } from '../protocol/shape.ts'
 
@@ -31,7 +32,7 @@ export function createLogger(options: LoggerOptions): Logger {
 }
 
 function streamOf({ pretty: forPeople, destination }: LoggerOptions): DestinationStream {
-  const target = destination ?? pino.destination({ fd: 1, sync: true })
+  const target = destination ?? standardOutput()
   if (!forPeople) return target
   // In this process, not a worker: a worker would lose the last lines of a process that is killed.
   const format = prettyFactory({ singleLine: true, colorize: destination === undefined, translateTime: 'SYS:HH:MM:ss' })
@@ -40,6 +41,21 @@ function streamOf({ pretty: forPeople, destination }: LoggerOptions): Destinatio
       target.write(format(line))
     },
   }
+}
+
+/**
+ * Whoever ends the reader of the log (`| head -1`) wants the node to stop, as at SIGTERM. Lines that a full disk does not take are lost,
+ * which is no reason to stop.
+ */
+function standardOutput(): DestinationStream {
+  const target = pino.destination({ fd: 1, sync: true })
+  let isRead = true
+  target.on('error', (error: Error) => {
+    if (codeOf(error) !== 'EPIPE' || !isRead) return
+    isRead = false
+    process.kill(process.pid, 'SIGTERM')
+  })
+  return target
 }
 
 /** A copy without secrets; errors become `{code, message}`, with their stack where that is asked for. */

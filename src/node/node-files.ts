@@ -1,9 +1,9 @@
 import { configError } from '../config/errors.ts'
 import type { AuthorityConfig, LightConfig, ValidatorConfig } from '../config/types.ts'
 import { createAuthorityKeys, type AuthorityKeys } from './authority-keys.ts'
-import { createKeyFile, readKeyFile } from '../keys/key-file.ts'
+import { createKeyFile, readKeyFile, type NewKeyOptions } from '../keys/key-file.ts'
 import { readPassphraseFile } from '../keys/passphrase.ts'
-import type { Clock, RandomBytes } from '../ports/clock.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { signingKeyFromSecret, type SigningKey } from '../protocol/signature.ts'
 import { DATA_FILES, type DataDirectory } from './data-directory.ts'
@@ -29,8 +29,10 @@ export interface LightFiles {
 /** The id of the authority in a genesis that the first start makes. */
 const AUTHORITY_ID = 'authority'
 
-export interface AuthorityFilesParts {
-  readonly randomBytes: RandomBytes
+/** With what keys are made. */
+export type NewKeyParts = Omit<NewKeyOptions, 'passphrase'>
+
+export interface AuthorityFilesParts extends NewKeyParts {
   readonly clock: Clock
   /** The chain that is in a database which others share: this authority joins it. */
   readonly chainOfDatabase?: Hash | undefined
@@ -58,8 +60,8 @@ export async function ensureAuthorityFiles(
     })
   }
   const passphrase = await passphraseOf(config)
-  const key = await ensureKey(directory, 'authorityKey', parts.randomBytes, passphrase)
-  const peer = await ensureKey(directory, 'peerKey', parts.randomBytes, passphrase)
+  const key = await ensureKey(directory, 'authorityKey', passphrase, parts)
+  const peer = await ensureKey(directory, 'peerKey', passphrase, parts)
   const tokens = await ensureTokens(directory, parts.randomBytes)
   if (firstStart) {
     const genesis = given?.genesis ?? newGenesis(config, key.publicKey, parts.clock.now())
@@ -87,12 +89,12 @@ export async function ensureAuthorityFiles(
 export async function ensureLightFiles(
   directory: DataDirectory,
   config: LightConfig,
-  parts: { readonly randomBytes: RandomBytes },
+  parts: NewKeyParts,
 ): Promise<LightFiles> {
   await refuseOtherMode(directory, 'voterKey')
   const passphrase = await passphraseOf(config)
-  const voter = await ensureKey(directory, 'voterKey', parts.randomBytes, passphrase)
-  const peer = await ensureKey(directory, 'peerKey', parts.randomBytes, passphrase)
+  const voter = await ensureKey(directory, 'voterKey', passphrase, parts)
+  const peer = await ensureKey(directory, 'peerKey', passphrase, parts)
   return { voterKey: signingKeyFromSecret(voter.secret), peerSeed: peer.secret }
 }
 
@@ -107,12 +109,12 @@ export interface ValidatorFiles {
 export async function ensureValidatorFiles(
   directory: DataDirectory,
   config: ValidatorConfig,
-  parts: { readonly randomBytes: RandomBytes },
+  parts: NewKeyParts,
 ): Promise<ValidatorFiles> {
   await refuseOtherMode(directory, 'validatorKey')
   const passphrase = await passphraseOf(config)
-  const validator = await ensureKey(directory, 'validatorKey', parts.randomBytes, passphrase)
-  const peer = await ensureKey(directory, 'peerKey', parts.randomBytes, passphrase)
+  const validator = await ensureKey(directory, 'validatorKey', passphrase, parts)
+  const peer = await ensureKey(directory, 'peerKey', passphrase, parts)
   const tokens = await ensureTokens(directory, parts.randomBytes)
   return { validatorKey: signingKeyFromSecret(validator.secret), peerSeed: peer.secret, tokens }
 }
@@ -181,9 +183,10 @@ async function passphraseOf(config: Pick<AuthorityConfig, 'passphraseFile'>): Pr
 async function ensureKey(
   directory: DataDirectory,
   name: keyof typeof MODE_KEYS | 'peerKey',
-  randomBytes: RandomBytes,
   passphrase: string | undefined,
+  { randomBytes, workFactor }: NewKeyParts,
 ) {
   const file = directory.file(name)
-  return (await directory.has(name)) ? readKeyFile(file, passphrase) : createKeyFile(file, { randomBytes, passphrase })
+  if (await directory.has(name)) return await readKeyFile(file, passphrase)
+  return await createKeyFile(file, { randomBytes, passphrase, workFactor })
 }

@@ -4,13 +4,15 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { loadLightConfig } from '../config/load.ts'
 import type { CheckedProof, CheckedReceipt, LightClient } from '../engine/light-client.ts'
+import { ledgerError } from '../ports/errors.ts'
 import { silentLogger } from '../ports/logger.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { hash32 } from '../protocol/shape.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import type { Transaction } from '../protocol/transaction.ts'
-import { createLight } from './light.ts'
+import { createLight, type LightNode } from './light.ts'
+import { registrationWords } from './registration-watch.ts'
 
 export interface ProveRequest {
   /** A transaction's id, or its hash. */
@@ -26,6 +28,10 @@ export interface ProveRequest {
 }
 
 export interface Proved extends CheckedProof {
+  /** Of the genesis. */
+  readonly currency: string
+  /** What is wrong with this device's clock, or that of a peer; the proof does not depend on it. */
+  readonly clockFault: string | null
   /** null without a party's key. */
   readonly transaction: Transaction | null
   /** null if none was asked for. */
@@ -35,35 +41,55 @@ export interface Proved extends CheckedProof {
 const RETRY_MS = 200
 
 /**
- * A light node for once: joins the chain in a temporary folder, fetches the proof of one transaction and checks it. Tries
- * until `signal` ends it while no peer answers. Throws `unknown_transaction`, `peer_refused`, `forbidden`, or the reason as it
- * is told if a peer is on another chain.
+ * A light node for once: joins the chain in a temporary folder, fetches the proof of one transaction and checks it. Goes on
+ * with the other peers where one cannot be reached or is on another chain, and fails at once, with what is wrong with each,
+ * where there is none left; while peers are silent it tries until `signal` ends it. Throws `unknown_transaction`,
+ * `peer_refused`, `forbidden`, `not_ready`; where a clock is wrong the error says so as well.
  */
 export async function proveOnce(request: ProveRequest, signal: AbortSignal): Promise<Proved> {
   const data = await mkdtemp(join(tmpdir(), 'solar-node-prove-'))
   const flags = { data, chain: request.chainId, peer: request.peers, vote: false }
-  const foreign = new AbortController()
-  const light = createLight(loadLightConfig({ flags, env: {} }), {
-    logger: silentLogger,
-    // Peers of another chain do not change: waiting would only hide the reason.
-    onEvent: (event) => {
-      if (event.type === 'alarm' && event.code === 'wrong_chain') foreign.abort(new Error(event.reason))
-    },
-  })
-  const ended = AbortSignal.any([signal, foreign.signal])
+  const light = createLight(loadLightConfig({ flags, env: {} }), { logger: silentLogger })
+  const hopeless = new AbortController()
+  light.hopeless.then(
+    (fault) => hopeless.abort(ledgerError('not_ready', { reason: `no peer can be asked: ${fault}` })),
+    () => undefined,
+  )
+  const ended = AbortSignal.any([signal, hopeless.signal])
   try {
     await light.start()
     const client = await orAborted(light.client, ended)
     const proof = await proveByIdOrHash(client, request.transaction, ended)
     const identity = request.key && (await client.identityOf(request.key))
+    if (request.key !== undefined && identity === undefined) throw await unregistered(client, request.key.publicKey)
     const transaction = identity === undefined ? null : await client.bodyOf(proof, identity)
     const txId = transaction?.id ?? request.transaction
     const by = identity ?? { token: request.token ?? '' }
-    return { ...proof, transaction, receipt: request.wantsReceipt ? await client.receiptOf(proof, txId, by) : null }
+    const receipt = request.wantsReceipt ? await client.receiptOf(proof, txId, by) : null
+    const { currency } = await light.genesis
+    return { ...proof, currency, transaction, receipt, clockFault: (await light.clockFault()) ?? null }
+  } catch (error) {
+    throw await withCause(error, light, signal)
   } finally {
     await light.stop()
     await rm(data, { recursive: true, force: true })
   }
+}
+
+/** What a failure may come from, as far as it is known: a wrong clock; peers that were not there until the time was over. */
+async function withCause(error: unknown, light: LightNode, signal: AbortSignal): Promise<unknown> {
+  const clock = await light.clockFault()
+  const { reason } = light.status()
+  const cause = clock ?? (signal.aborted ? reason : null)
+  if (cause === null || !(error instanceof Error)) return error
+  return new Error(`${error.message}; ${cause}`, { cause: error })
+}
+
+/** A key that may not ask: the registry does not have it, or not any more. */
+async function unregistered(client: LightClient, publicKey: string): Promise<Error> {
+  const entry = await client.entryOf(publicKey)
+  const state = entry === undefined ? 'unregistered' : 'revoked'
+  return ledgerError('forbidden', { reason: registrationWords({ state, id: entry?.id ?? null, public_key: publicKey }) })
 }
 
 async function proveByIdOrHash(client: LightClient, text: string, signal: AbortSignal): Promise<CheckedProof> {

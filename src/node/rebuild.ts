@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import type { DatabaseConfig } from '../config/types.ts'
 import { Chain } from '../engine/chain.ts'
 import { rebuildChain } from '../engine/rebuild.ts'
@@ -10,9 +9,9 @@ import { isSolarError } from '../protocol/errors.ts'
 import { hashHeader, verifySeal } from '../protocol/header.ts'
 import { openChainStore } from '../storage/level/chain-store.ts'
 import { openChainFiles } from './chain-files.ts'
-import { DATA_FILES, type DataDirectory } from './data-directory.ts'
+import type { DataDirectory } from './data-directory.ts'
 import { nodeError } from './errors.ts'
-import { buildingFolder, isThere, takeRebuilt } from './level-folders.ts'
+import { buildingFolder, takeRebuilt } from './level-folders.ts'
 import type { OnProgress } from './progress.ts'
 import { withStoppedStores, type StoppedStores } from './stopped-stores.ts'
 
@@ -31,7 +30,6 @@ export async function rebuildDirectory(
   database: DatabaseConfig,
   onProgress: OnProgress,
 ): Promise<RebuildReport> {
-  await refuseWithoutSql(data)
   return await withStoppedStores('rebuild', data, database, async (stores) => {
     await refuseLoss(stores)
     const report = await build(stores, onProgress)
@@ -39,17 +37,6 @@ export async function rebuildDirectory(
     await removeOldArchive(stores.directory)
     return report
   })
-}
-
-/** A validator's LevelDB is its source of record, with its own votes in it. */
-async function refuseWithoutSql(directory: string): Promise<void> {
-  for (const key of [DATA_FILES.validatorKey, DATA_FILES.voterKey]) {
-    if (!(await isThere(join(directory, key)))) continue
-    const reason =
-      `it belongs to a node without SQL (it has ${key}), which syncs anew from its peers: keep ${key}, ` +
-      `and ${DATA_FILES.level}/ as long as it can be read, as the votes of this node are in it`
-    throw nodeError('data_directory_unusable', { directory, reason })
-  }
 }
 
 /**

@@ -33,16 +33,21 @@ export interface StoreWatch {
 export interface StoreWatchWords {
   readonly failing: string
   readonly working: string
+  /** What to do about an error, for people; `undefined` where nobody knows. */
+  readonly advice: (error: unknown) => string | undefined
 }
 
-export function createStoreWatch(clock: Clock, logger: Logger, { failing, working }: StoreWatchWords): StoreWatch {
+export function createStoreWatch(clock: Clock, logger: Logger, words: StoreWatchWords): StoreWatch {
+  const { failing, working, advice } = words
   let reason: string | undefined
   let cancel = (): void => undefined
   let stopped = false
   let looking = Promise.resolve()
 
   function note(error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error)
+    const what = error instanceof Error ? error.message : String(error)
+    const known = advice(error)
+    const message = known === undefined ? what : `${what}: ${known}`
     if (reason === undefined) logger.error({ error }, `${failing}: ${message}`)
     reason = message
   }

@@ -14,18 +14,20 @@ import { cosignerName } from '../protocol/checkpoint.ts'
 import { formatVerifierKey } from '../protocol/note.ts'
 import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
 import type { ReplicaStore } from '../storage/level/replica-store.ts'
+import { adviceFor, advised } from './advice.ts'
 import { openReplicaFiles } from './chain-files.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
-import { openDataDirectory } from './data-directory.ts'
 import { logLedgerEvent } from './event-log.ts'
 import { startHttp } from './http-address.ts'
 import type { OnPart } from './lifecycle.ts'
 import { createLogger } from './logger.ts'
 import { ensureValidatorFiles, type ValidatorFiles } from './node-files.ts'
+import { openDirectoryForStart } from './start-checks.ts'
 import { createShutdown } from './shutdown.ts'
 import { createStoreWatch, type StoreWatch } from './store-watch.ts'
 import { assembleValidator } from './validator-engine.ts'
 import { VERSION } from './version.ts'
+import { webRoot } from './web-root.ts'
 
 export interface ValidatorNodeParts {
   readonly clock?: Clock
@@ -91,7 +93,11 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
   }
 
   async function run(genesis: Genesis, opened: ReplicaStore, files: ValidatorFiles): Promise<JoinedValidator> {
-    const storeWatch = createStoreWatch(clock, logger, { failing: 'NOT CO-SIGNING', working: 'blocks are co-signed' })
+    const storeWatch = createStoreWatch(clock, logger, {
+      failing: 'NOT CO-SIGNING',
+      working: 'blocks are co-signed',
+      advice: (error) => adviceFor(error, config),
+    })
     const store = watchedReplica(opened, storeWatch)
     const peers = await network(chainIdOf(genesis), files)
     const { gossip, requests } = peers
@@ -166,7 +172,12 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     const http = await startHttp(config, (address) =>
       createValidatorHttpServer(
         { ...parts, node, readiness, tokens: files.tokens.hashes, clock, logger },
-        { ...address, rateLimitPerSecond: config.rateLimitPerSecond },
+        {
+          ...address,
+          rateLimitPerSecond: config.rateLimitPerSecond,
+          trustedProxies: config.trustedProxies,
+          webRoot: webRoot(),
+        },
       ),
     )
     if (http !== null) shutdown.opened('HTTP', () => http.stop())
@@ -198,7 +209,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
   }
 
   async function open(): Promise<ValidatorReport> {
-    const directory = await openDataDirectory(config.dataDirectory)
+    const directory = await openDirectoryForStart(config)
     shutdown.opened('data directory', () => directory.close())
     const files = await ensureValidatorFiles(directory, config, { randomBytes })
     const store = await openReplicaFiles(directory)
@@ -210,7 +221,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
   return {
     joined: joined.promise,
     failed: failed.promise,
-    start: () => shutdown.orUndo(open),
+    start: () => advised(config, () => shutdown.orUndo(open)),
     async stop(onPart) {
       stopping.abort(new Error('the node stops'))
       await joined.promise.catch(() => undefined)

@@ -4,6 +4,7 @@ import type { Evidence } from '../protocol/evidence.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import type { SealedHeader } from '../protocol/header.ts'
 import type { ConsistencyProof, InclusionProof } from '../protocol/history.ts'
+import type { ProofAnswer } from '../protocol/messages.ts'
 import type { Order } from '../protocol/order.ts'
 import type { Receipt } from '../protocol/receipt.ts'
 import type { RegistryEntry, RegistryPolicy } from '../protocol/registry.ts'
@@ -20,9 +21,19 @@ export interface ChainLedger {
 
   /** The last `n` headers, ascending. */
   latestHeaders(n: number): Promise<LatestHeaders>
+  /** Headers of [from, from + count), ascending; fewer at the tip, none above it. */
+  headers(from: number, count: number): Promise<LatestHeaders>
   block(blockHash: Hash): Promise<ShownBlock>
   /** By tx_hash or tx_id. Throws `unknown_block`, `unknown_transaction`. */
   blockProof(blockHash: Hash, by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<BlockProof>
+  /**
+   * Proof of a transaction, wherever on the chain it is and whether or not its body is still there, up to the header of
+   * `atHeight` (null: up to its own block). Throws `unknown_transaction`, `out_of_range`.
+   */
+  transactionProof(
+    by: { readonly tx_id: string } | { readonly tx_hash: Hash },
+    atHeight: number | null,
+  ): Promise<TransactionProof>
   blockStatus(blockHash: Hash): Promise<BlockStatusAnswer>
   votes(blockHash: Hash): Promise<readonly { readonly vote: Vote; readonly entry: RegistryEntry }[]>
   /** Checks, stores and counts a vote. Throws `wrong_chain`, `unknown_block`, `wrong_header`, `unknown_voter`, `bad_signature`, `vote_conflict`. */
@@ -40,8 +51,10 @@ export interface ChainLedger {
   /** Proven misbehaviour, the newest first. */
   evidence(limit: number): Promise<readonly Evidence[]>
 
-  /** The whole registry as of the tip: who may seal and vote, and by which policy. */
-  registry(): RegistryAnswer
+  /** The whole registry after the block of a height, of the tip if none is named. Throws `out_of_range`. */
+  registry(atHeight?: number): RegistryAnswer
+  /** The blocks from height `from` on that change the registry, ascending, at most `limit`. */
+  registryChanges(from: number, limit: number): Promise<RegistryChanges>
   /** The active registry entry of this id as of the tip, for signed requests and orders. */
   activeEntry(id: string): RegistryEntry | undefined
   /** Active voters that belong to this platform user: may sign its orders, may read its trades. */
@@ -98,6 +111,13 @@ export interface BlockProof {
   readonly merkle_root: Hash
 }
 
+export interface TransactionProof extends ProofAnswer {
+  readonly header_hash: Hash
+  readonly status: BlockStatus
+  /** The body was removed; the proof is of its hash. */
+  readonly redacted: boolean
+}
+
 export interface BlockStatusAnswer {
   readonly block_hash: Hash
   readonly height: number
@@ -116,6 +136,15 @@ export interface RegistryAnswer {
   readonly policy: RegistryPolicy
   /** In slot order, the revoked ones too. */
   readonly entries: readonly RegistryEntry[]
+}
+
+export interface RegistryChanges {
+  /** Of the tip; null on an empty chain. */
+  readonly height: number | null
+  /** Whole blocks: a change of the registry is nobody's secret. */
+  readonly changes: readonly ShownBlock[]
+  /** Where to go on; null if these were all up to the tip. */
+  readonly next: number | null
 }
 
 export interface VoteAnswer {

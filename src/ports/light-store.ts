@@ -18,6 +18,8 @@ export interface LightStore extends VoterStore, EvidenceStore {
   /** Checked transactions of this household with the proof that was checked. */
   putTrades(trades: readonly CheckedTrade[]): Promise<void>
   trade(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<CheckedTrade | undefined>
+  /** Checked transactions of this household, by id: at most `limit` of those that follow `afterId` ('' for the first). */
+  trades(afterId: string, limit: number): Promise<readonly CheckedTrade[]>
   close(): Promise<void>
 }
 

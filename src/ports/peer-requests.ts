@@ -2,6 +2,7 @@
 export type RequestName =
   | 'genesis'
   | 'status'
+  | 'time'
   | 'headers'
   | 'proof'
   | 'history'

@@ -57,6 +57,48 @@ function formatMicro(micro: bigint): string {
   return `${sign}${size / MICRO}${fraction === '' ? '' : `.${fraction}`}`
 }
 
+/** Longer texts are refused before they are looked at; numeric(38, 18) and Python's 28 digits stay far below. */
+const MAX_DECIMAL_CHARACTERS = 100
+const DECIMAL = /^([+-]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]{1,4}))?$/
+const DECIMAL_EXPECTED = 'a decimal such as "0.75", with at most 12 digits before and 6 after the point'
+
+/**
+ * The one spelling of a quantity that another program spelled in its own way: "0.750000", "1.", ".5", "+1", "007", "1E-3",
+ * "-0". The value must be exact in micro-units: nothing is rounded. Throws `malformed` with what is wrong and what to send.
+ */
+export function normalizeQuantity(value: string, path = 'quantity'): string {
+  if (QUANTITY.test(value)) return value
+  const micro = microOf(value, path)
+  if (micro < 0n) refuse(path, 'a quantity that is not negative', value)
+  return formatMicro(micro)
+}
+
+/** `normalizeQuantity` of a signed quantity; "-0.000" is "0". Throws `malformed`. */
+export function normalizeDelta(value: string, path = 'delta'): string {
+  return DELTA.test(value) ? value : formatMicro(microOf(value, path))
+}
+
+/** Micro-units of a decimal in any exact spelling. All work is bounded by the length of the text and the size of a quantity. */
+function microOf(value: string, path: string): bigint {
+  if (value.length > MAX_DECIMAL_CHARACTERS)
+    refuse(path, `a decimal of at most ${MAX_DECIMAL_CHARACTERS} characters`, value)
+  const [, sign, whole = '', fraction = '', exponent = '0'] = DECIMAL.exec(value) ?? []
+  const digits = `${whole}${fraction}`
+  if (sign === undefined || digits === '') refuse(path, expectedFor(value), value)
+  const fromFirst = digits.replace(/^0+/, '')
+  const significant = fromFirst.replace(/0+$/, '')
+  if (significant === '') return 0n
+  // The point stands behind this many of the significant digits, before the first of them if it is negative.
+  const point = whole.length + Number(exponent) - (digits.length - fromFirst.length)
+  if (point > 12) refuse(path, 'at most 12 digits before the point', value)
+  if (significant.length - point > 6) refuse(path, 'at most 6 decimals: round it where it is calculated', value)
+  const micro = BigInt(significant) * 10n ** BigInt(6 + point - significant.length)
+  return sign === '-' ? -micro : micro
+}
+
+const expectedFor = (value: string): string =>
+  value.includes(',') ? 'a decimal point and no thousands separator, such as "1.5"' : DECIMAL_EXPECTED
+
 /** Integer division rounded half to even; `divisor` > 0. */
 export function divideHalfEven(dividend: bigint, divisor: bigint): bigint {
   const negative = dividend < 0n
@@ -74,6 +116,23 @@ export function divideHalfEven(dividend: bigint, divisor: bigint): bigint {
 export function multiplyToAmount(kwhMicro: bigint, priceMicro: bigint, amountDecimals: number): bigint {
   const unit = 10n ** BigInt(12 - amountDecimals)
   return divideHalfEven(kwhMicro * priceMicro, unit) * 10n ** BigInt(6 - amountDecimals)
+}
+
+/**
+ * For whoever reads that a total is wrong: the greatest number of decimals, fewer than `amountDecimals`, that it has been
+ * rounded to; `undefined` if it is no rounded kwh x price.
+ */
+export function decimalsOfTotal(
+  totalMicro: bigint,
+  kwhMicro: bigint,
+  priceMicro: bigint,
+  amountDecimals: number,
+): number | undefined {
+  for (let decimals = amountDecimals - 1; decimals >= 0; decimals--) {
+    const hasSoMany = totalMicro % 10n ** BigInt(6 - decimals) === 0n
+    if (hasSoMany && isTotalOf(totalMicro, kwhMicro, priceMicro, decimals)) return decimals
+  }
+  return undefined
 }
 
 /** True if |total - kwh x price| <= 0.5 x 10^-amountDecimals, compared exactly (docs/protocol.md 3). */

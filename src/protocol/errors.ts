@@ -45,9 +45,24 @@ const protocolErrors = {
   not_canonical: (f: { reason: string }) => `not canonical JSON: ${f.reason}`,
   /** A public key that the signature rule refuses, whatever it signs. */
   bad_public_key: (f: { public_key: string; reason: string }) => `public key ${f.public_key}: ${f.reason}`,
-  /** A trade's total is not kwh x price, within half a unit of the last decimal. */
-  wrong_total: (f: { id: string; kwh: string; price_per_kwh: string; total_amount: string; expected: string }) =>
-    `trade ${f.id}: total_amount ${f.total_amount} is not ${f.kwh} x ${f.price_per_kwh} (expected ${f.expected})`,
+  /**
+   * A trade's total is not kwh x price, within half a unit of the last decimal of this chain's amounts. `rounded_to`: the
+   * fewer decimals that it was rounded to, if that is what is wrong with it.
+   */
+  wrong_total: (f: {
+    id: string
+    kwh: string
+    price_per_kwh: string
+    total_amount: string
+    expected: string
+    amount_decimals: number
+    rounded_to?: number
+  }) =>
+    `trade ${f.id}: total_amount ${f.total_amount} is not ${f.kwh} x ${f.price_per_kwh} ` +
+    `(expected ${f.expected}, amount_decimals of this chain is ${f.amount_decimals})` +
+    (f.rounded_to === undefined
+      ? ''
+      : `; it is rounded to ${f.rounded_to} decimals: send more of them, amount_decimals is fixed in the genesis`),
   /** A row that is well formed and still cannot be a transaction. */
   bad_transaction: (f: { id: string; reason: string }) => `transaction ${f.id}: ${f.reason}`,
   /** A genesis that no chain can start from. */

@@ -20,6 +20,7 @@ import {
   refuse,
   signatureHex,
   text,
+  timestampMs,
   type Shape,
   type TypeOf,
 } from './shape.ts'
@@ -43,6 +44,9 @@ export const statusAnswer = object({
   final_height: nullable(blockHeight),
 })
 export type StatusAnswer = TypeOf<typeof statusAnswer>
+
+/** What the clock of a full node says, Unix ms. Nothing is believed for it: two nodes find out that their clocks differ. */
+export const timeAnswer = object({ now: timestampMs })
 
 export const headersParams = object({ from_height: blockHeight, count: integer(1, MAX_HEADERS_PER_REQUEST) })
 export type HeadersParams = TypeOf<typeof headersParams>

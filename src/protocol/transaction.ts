@@ -1,6 +1,7 @@
 import type { Hash } from './bytes.ts'
 import { canonicalText } from './canonical-json.ts'
 import {
+  decimalsOfTotal,
   delta,
   formatQuantity,
   isTotalOf,
@@ -98,14 +99,7 @@ export function checkTransaction(tx: Transaction, amountDecimals: number): void 
       const kwh = parseQuantity(tx.kwh)
       const price = parseQuantity(tx.price_per_kwh)
       if (kwh === 0n) throw badTransaction(tx.id, 'kwh is 0')
-      if (!isTotalOf(parseQuantity(tx.total_amount), kwh, price, amountDecimals)) {
-        const { id, kwh: energy, price_per_kwh, total_amount } = tx
-        const amount = multiplyToAmount(kwh, price, amountDecimals)
-        if (amount > MAX_QUANTITY_MICRO)
-          throw badTransaction(tx.id, 'kwh x price_per_kwh has more than 12 digits before the point')
-        const expected = formatQuantity(amount)
-        throw protocolError('wrong_total', { id, kwh: energy, price_per_kwh, total_amount, expected })
-      }
+      if (!isTotalOf(parseQuantity(tx.total_amount), kwh, price, amountDecimals)) throw wrongTotal(tx, amountDecimals)
       return
     }
     case 'correction':
@@ -119,6 +113,23 @@ export function checkTransaction(tx: Transaction, amountDecimals: number): void 
         throw badTransaction(tx.id, `its tick is ${registryTickId(tx.nonce)}`)
       return
   }
+}
+
+function wrongTotal({ id, kwh, price_per_kwh, total_amount }: Trade, amount_decimals: number) {
+  const [kwhMicro, priceMicro] = [parseQuantity(kwh), parseQuantity(price_per_kwh)]
+  const amount = multiplyToAmount(kwhMicro, priceMicro, amount_decimals)
+  if (amount > MAX_QUANTITY_MICRO)
+    return badTransaction(id, 'kwh x price_per_kwh has more than 12 digits before the point')
+  const rounded_to = decimalsOfTotal(parseQuantity(total_amount), kwhMicro, priceMicro, amount_decimals)
+  return protocolError('wrong_total', {
+    id,
+    kwh,
+    price_per_kwh,
+    total_amount,
+    expected: formatQuantity(amount),
+    amount_decimals,
+    ...(rounded_to !== undefined && { rounded_to }),
+  })
 }
 
 const badTransaction = (id: string, reason: string) => protocolError('bad_transaction', { id, reason })

@@ -1,15 +1,21 @@
+import { shownBlockShape } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { evidenceShape, type Evidence } from '../protocol/evidence.ts'
 import { headerShape } from '../protocol/header.ts'
 import { merkleProofShape } from '../protocol/merkle.ts'
+import { inclusionProofShape } from '../protocol/history.ts'
+import { MAX_TRANSACTIONS_PER_BLOCK } from '../protocol/limits.ts'
 import { registryEntryShape } from '../protocol/registry.ts'
+import { shownTransactionShape } from '../protocol/transaction.ts'
 import {
   array,
+  blockHeight,
   hash32,
-  integer,
   isJsonObject,
+  nullable,
   object,
   oneOf,
+  refuse,
   signatureHex,
   type Shape,
   type TypeOf,
@@ -62,15 +68,39 @@ const votedEntry = answer({ vote: voteShape, entry: registryEntryShape })
 export type ToldVote = TypeOf<typeof votedEntry>
 export const votesAnswer = answer({ votes: array(votedEntry, 10_000) })
 
-/** A Merkle proof with the root that the node says it leads to. */
-export const blockProofAnswer = answer({
-  tx_hash: hash32,
-  index: integer(),
-  tx_count: integer(1),
-  path: (value: unknown, path: string) => merkleProofShape({ index: 0, tx_count: 1, path: value }, path).path,
-  merkle_root: hash32,
+/** The blocks that changed the registry: `height` is that of the tip, `next` where the list goes on. */
+export const registryChangesAnswer = answer({
+  height: nullable(blockHeight),
+  changes: array(shownBlockShape, 100),
+  next: nullable(blockHeight),
 })
-export type BlockProofAnswer = TypeOf<typeof blockProofAnswer>
+export type RegistryChangesAnswer = TypeOf<typeof registryChangesAnswer>
+
+const flag: Shape<boolean> = (value, path) =>
+  typeof value === 'boolean' ? value : refuse(path, 'true or false', value)
+
+/** Where a transaction is: in the block of `header`, and that block in the history of the header that was named. */
+export const proofAnswer = answer({
+  tx_hash: hash32,
+  merkle_proof: merkleProofShape,
+  header: headerShape,
+  signature: signatureHex,
+  history_proof: nullable(inclusionProofShape),
+  status: blockStatus,
+  redacted: flag,
+})
+export type ProofAnswer = TypeOf<typeof proofAnswer>
+
+/** A whole block, for who may see it. */
+export const blockAnswer = answer({
+  header: headerShape,
+  signature: signatureHex,
+  transactions: array(shownTransactionShape, MAX_TRANSACTIONS_PER_BLOCK),
+})
+export type BlockAnswer = TypeOf<typeof blockAnswer>
+
+export const statusAnswer = answer({ block_hash: hash32, height: blockHeight, status: blockStatus })
+export type StatusAnswer = TypeOf<typeof statusAnswer>
 
 export const evidenceAnswer = answer({ evidence: array(evidenceShape, 1_000) })
 

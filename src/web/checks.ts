@@ -3,17 +3,38 @@ import type { Verdict } from '../protocol/errors.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import { hashHeader, verifyHeaderLink, verifyNotFromFuture, verifySeal, type Header } from '../protocol/header.ts'
 import { historyLeaf, verifyInclusion, type InclusionProof } from '../protocol/history.ts'
-import type { RegistryEntry } from '../protocol/registry.ts'
 import { verifyVote, type Vote } from '../protocol/vote.ts'
-import type { Members, RegistryBook } from './registry-book.ts'
-import type { BlockRecord, VoteFinding } from './state.ts'
+import { nameList } from './format.ts'
+import { finalityOf, type BlockFinality } from './finality.ts'
+import {
+  changeAt,
+  changeWords,
+  policyWords,
+  registryAfter,
+  registryBefore,
+  type RegistryBook,
+} from './registry-book.ts'
+import type { BlockRecord, OlderStretch, PageState, VoteFinding } from './state.ts'
 
 /** `open`: this browser does not hold what the check takes. Never shown as passed. */
 export type Outcome = 'pass' | 'fail' | 'open'
 
 /** One check, with the values it compared: what a doubting reader can recompute elsewhere. */
 export interface Check {
-  readonly id: 'hash' | 'link' | 'registry' | 'seal' | 'single' | 'final' | 'history' | 'transaction' | 'path' | 'block'
+  readonly id:
+    | 'hash'
+    | 'link'
+    | 'registry'
+    | 'seal'
+    | 'single'
+    | 'final'
+    | 'history'
+    | 'transaction'
+    | 'name'
+    | 'path'
+    | 'block'
+    | 'body'
+    | 'receipt'
   readonly title: string
   readonly outcome: Outcome
   /** One sentence for people; for a failed check, what is wrong. */
@@ -26,8 +47,12 @@ export interface CheckContext {
   readonly genesis: Genesis
   readonly chainId: Hash
   readonly book: RegistryBook
-  /** Registry entries that the node named; believed only through `book`. */
-  readonly told: readonly RegistryEntry[]
+  /** Up to this height the node has told every change of the registry; -1 if it has told none. */
+  readonly bookHeight: number
+  /** Counts the changes of `book`: what was found with an older one may be found anew. */
+  readonly bookVersion: number
+  readonly finality: ReadonlyMap<Hash, BlockFinality>
+  readonly older: OlderStretch | null
   /** Unix milliseconds. */
   readonly now: number
 }
@@ -63,7 +88,7 @@ export function checkHeader(
   return [
     checkHash(block),
     checkLink(block.header, parent, context),
-    checkRegistry(block.header, context),
+    checkRegistry(block, context),
     checkSeal(block, parent, context),
   ]
 }
@@ -88,7 +113,7 @@ function checkLink(header: Header, parent: BlockRecord | undefined, context: Che
     values: [{ label: 'Parent named in the header', value: header.prev_hash }],
   }
   if (header.height > 0 && parent === undefined) {
-    return { ...part, outcome: 'open', detail: `Block ${header.height - 1} is older than what this page holds.` }
+    return { ...part, outcome: 'open', detail: `Block ${header.height - 1} is not among those that this page holds.` }
   }
   // Hashed again here: the parent's name, too, is only the node's word.
   const named = parent === undefined ? null : { header: parent.header, hash: hashHeader(parent.header) }
@@ -106,55 +131,74 @@ function checkLink(header: Header, parent: BlockRecord | undefined, context: Che
   return toCheck({ ...part, values }, verdict, passed)
 }
 
-function checkRegistry(header: Header, { book, told }: CheckContext): Check {
-  const members = book.find(header.registry_root, header.height, told)
+function checkRegistry(block: BlockRecord, { book, bookHeight }: CheckContext): Check {
+  const { header } = block
+  const { height } = header
+  const after = registryAfter(book, height)
+  const change = changeAt(book, height)
   const part: Part = {
     id: 'registry',
     title: 'Registry',
-    values: [{ label: 'Registry root in the header', value: header.registry_root }],
+    values: [
+      { label: 'Registry root in the header', value: header.registry_root },
+      { label: 'Computed here', value: after.root },
+    ],
   }
-  if (members === undefined) {
-    const detail = 'The registry has changed since the genesis, and this page has not seen every entry of it yet.'
-    return { ...part, outcome: 'open', detail }
+  if (after.root !== header.registry_root) {
+    return bookHeight >= height && block.status !== 'orphaned'
+      ? {
+          ...part,
+          outcome: 'fail',
+          detail: 'The changes of the registry do not lead to the one that this header names.',
+        }
+      : { ...part, outcome: 'open', detail: 'The changes of the registry up to this block are not checked yet.' }
   }
-  const later = members.size - book.genesisMembers.size
-  const detail =
-    later === 0
-      ? `It is the genesis registry of ${members.size}: nobody was slipped in.`
-      : `The genesis registry and ${later} later entries hash to this root.`
-  const values = [...part.values, { label: 'Computed here', value: header.registry_root }]
-  return { ...part, values, outcome: 'pass', detail }
+  if (change !== undefined && change.hash !== block.hash) {
+    return { ...part, outcome: 'fail', detail: 'The node names another block of this height as the change of it.' }
+  }
+  const changes = book.filter((one) => one.height >= 0 && one.height <= height).length
+  const origin =
+    changes === 0
+      ? `It is the registry of the genesis, ${after.entries.length} entries: nobody was slipped in.`
+      : `The genesis and ${changes} signed ${changes === 1 ? 'change' : 'changes'} since lead to it: nobody was slipped in.`
+  const here = change === undefined ? '' : `This block ${nameList(change.transactions.map(changeWords), 4)}. `
+  return { ...part, outcome: 'pass', detail: `${here}${origin}` }
 }
 
-/** Who may act on a block: the registry after the one before it. `undefined` if it cannot be proven. */
-function membersBefore(header: Header, parent: BlockRecord | undefined, context: CheckContext): Members | undefined {
-  const { book, told } = context
-  if (header.height === 0) return book.genesisMembers
-  const decisive = parent?.header ?? header
-  return book.find(decisive.registry_root, decisive.height, told)
+/** True if the registry before a block is proven: by this block's own root, or by that of its parent. */
+function isProven(
+  { header }: BlockRecord,
+  parent: BlockRecord | undefined,
+  { book, bookHeight }: CheckContext,
+): boolean {
+  if (header.height === 0 || bookHeight >= header.height) return true
+  const { height, registry_root } = parent?.header ?? header
+  return registryAfter(book, height).root === registry_root
 }
 
 function checkSeal(block: BlockRecord, parent: BlockRecord | undefined, context: CheckContext): Check {
   const { header, signature } = block
-  const proven = membersBefore(header, parent, context)
-  const sealer = (proven ?? context.book.genesisMembers).get(header.miner_id)
+  const { book } = context
+  const change = changeAt(book, header.height)
+  const recovers = change?.recovers === true && change.hash === block.hash
+  const registry = recovers ? change.registry : registryBefore(book, header.height)
+  const sealer = registry.active(header.miner_id, 'authority')
   const part: Part = {
     id: 'seal',
     title: 'Seal',
     values: [
-      { label: `Registered key of ${header.miner_id}`, value: sealer?.public_key ?? 'none' },
+      { label: `Key of ${header.miner_id} in force at this block`, value: sealer?.public_key ?? 'none' },
       { label: 'Signature', value: signature },
     ],
   }
   const verdict =
-    sealer?.role !== 'authority' || sealer.status !== 'active'
-      ? failed('unknown_sealer', `${header.miner_id} is no active authority of the registry.`)
+    sealer === undefined
+      ? failed('unknown_sealer', `${header.miner_id} was no active authority at this block.`)
       : attempt(() => verifySeal({ header, signature }, sealer.public_key))
-  if (!verdict.ok && proven === undefined) {
-    const detail = 'Not by an authority of the genesis, and this page has not seen the whole registry of that time.'
-    return { ...part, outcome: 'open', detail }
+  if (!verdict.ok && !isProven(block, parent, context)) {
+    return { ...part, outcome: 'open', detail: 'Who may seal at this block is not known here yet.' }
   }
-  return toCheck(part, verdict, `Signed by ${header.miner_id}, a registered authority.`)
+  return toCheck(part, verdict, `Signed by ${header.miner_id}, an authority at this block.`)
 }
 
 /** Checks one vote on a block, by the header's hash as computed here and the registry before that block. */
@@ -165,22 +209,25 @@ export function checkVote(
   context: CheckContext,
 ): VoteFinding {
   const target = { hash: hashHeader(block.header), height: block.header.height }
-  const proven = membersBefore(block.header, parent, context)
-  const entry = (proven ?? context.book.genesisMembers).get(vote.voter_id)
-  const about = { role: entry?.role ?? null, checkedWith: context.told.length }
-  if (proven === undefined && entry === undefined) {
-    return { outcome: 'open', reason: 'this page has not seen the whole registry of that time', ...about }
-  }
+  const entry = registryBefore(context.book, block.header.height).entry(vote.voter_id)
+  const about = { role: entry?.role ?? null, checkedWith: context.bookVersion }
   const verdict = attempt(() => verifyVote(vote, context.chainId, target, entry))
-  return verdict.ok
-    ? { outcome: 'pass', reason: 'signature checked', ...about }
-    : { outcome: 'fail', reason: verdict.reason, ...about }
+  if (verdict.ok) return { outcome: 'pass', reason: 'signature checked', ...about }
+  return isProven(block, parent, context)
+    ? { outcome: 'fail', reason: verdict.reason, ...about }
+    : { outcome: 'open', reason: 'who may vote at this block is not known here yet', ...about }
 }
 
-/** Fails if the node has shown another block of the same height: nobody honest seals two. */
+/**
+ * Fails if the node has shown another block of the same height by the same sealer, which nobody honest makes, or two that are
+ * final. Of two authorities' blocks that are not, one will be left.
+ */
 export function checkSingle(block: BlockRecord, blocks: readonly BlockRecord[]): Check {
-  const other = blocks.find(({ hash, header }) => header.height === block.header.height && hash !== block.hash)
+  const others = blocks.filter(({ hash, header }) => header.height === block.header.height && hash !== block.hash)
   const part: Part = { id: 'single', title: 'One history', values: [] }
+  const isFault = (other: BlockRecord) =>
+    other.header.miner_id === block.header.miner_id || (other.status === 'final' && block.status === 'final')
+  const other = others.find(isFault) ?? others[0]
   if (other === undefined) {
     return { ...part, outcome: 'pass', detail: 'This page was shown no other block of this height.' }
   }
@@ -188,53 +235,58 @@ export function checkSingle(block: BlockRecord, blocks: readonly BlockRecord[]):
     { label: 'This block', value: block.hash },
     { label: 'The other one', value: other.hash },
   ]
-  return { ...part, values, outcome: 'fail', detail: `The node has shown two blocks of height ${block.header.height}.` }
+  return isFault(other)
+    ? {
+        ...part,
+        values,
+        outcome: 'fail',
+        detail: `The node has shown two blocks of height ${block.header.height}.`,
+      }
+    : {
+        ...part,
+        values,
+        outcome: 'pass',
+        detail: `${other.header.miner_id} sealed one of this height as well; only one of the two stays.`,
+      }
 }
 
-/**
- * Checks that a block has the votes that finality takes (docs/protocol.md 5). An ack counts for every ancestor, so acks
- * on later blocks that link to it count as well.
- */
-export function checkFinal(block: BlockRecord, blocks: readonly BlockRecord[], { genesis }: CheckContext): Check {
-  const { finality } = genesis
+/** Checks by what a block is final: by the policy in force at it, or as an ancestor of a block that is (docs/protocol.md 5). */
+export function checkFinal(block: BlockRecord, { book, finality }: CheckContext): Check {
   const part: Part = { id: 'final', title: 'Finality', values: [] }
   if (block.status === 'orphaned') {
     return { ...part, outcome: 'open', detail: 'Another block took its place; it never became final.' }
   }
-  if (finality.policy === 'authority') {
-    return { ...part, outcome: 'pass', detail: 'By this genesis a block is final once an authority has sealed it.' }
+  const { height } = block.header
+  const counted = finality.get(block.hash)
+  if (counted === undefined || counted.by === 'unknown') {
+    return { ...part, outcome: 'open', detail: 'The policy in force at this block is not known here yet.' }
   }
-  const acked = new Set<string>()
-  for (const { vote, finding } of withDescendants(block, blocks).flatMap(({ votes }) => votes)) {
-    const counted = finality.policy === 'votes' || finding?.role === 'validator'
-    if (finding?.outcome === 'pass' && vote.decision === 'ack' && counted) acked.add(vote.voter_id)
-  }
-  const values = [
-    {
-      label: `Signed acks of ${finality.policy === 'votes' ? 'voters' : 'validators'}, checked here`,
-      value: String(acked.size),
-    },
-    { label: 'Needed', value: String(finality.threshold) },
+  const { acks, required, by } = counted
+  const policy = registryBefore(book, height).policy.finality
+  const votes = [
+    { label: 'Confirmations that count, checked here', value: String(acks.length) },
+    { label: 'Needed', value: String(required) },
   ]
-  if (acked.size >= finality.threshold) {
-    return { ...part, values, outcome: 'pass', detail: `Confirmed by ${[...acked].join(', ')}.` }
+  const values = [{ label: 'Policy in force at this block', value: `final by ${policyWords(policy)}` }]
+  const all = { ...part, values: required === 0 ? values : [...values, ...votes] }
+  if (by === 'own') {
+    const detail =
+      required === 0
+        ? 'By the policy in force at this block it is final once an authority has sealed it.'
+        : `Confirmed by ${nameList(acks, 5)}; the policy in force at this block takes ${required}.`
+    return { ...all, outcome: 'pass', detail }
   }
-  const missing = finality.threshold - acked.size
-  const detail =
-    block.status === 'final'
-      ? `The node calls it final; of the votes that takes, this page lacks ${missing}.`
-      : `Waiting for ${missing} more of ${finality.threshold} votes.`
-  return { ...part, values, outcome: 'open', detail }
+  if (by !== 'waiting') {
+    return { ...all, outcome: 'pass', detail: `Final as an ancestor of block ${by.ancestorOf}, which is final.` }
+  }
+  return { ...all, outcome: 'open', detail: lacking(block, acks.length, required) }
 }
 
-/** The block and those that build on it, by the links. */
-function withDescendants(block: BlockRecord, blocks: readonly BlockRecord[]): readonly BlockRecord[] {
-  const chain = new Set([block.hash])
-  return blocks.filter((other) => {
-    const follows = other.hash === block.hash || chain.has(other.header.prev_hash)
-    if (follows) chain.add(other.hash)
-    return follows
-  })
+function lacking({ status }: BlockRecord, acks: number, required: number): string {
+  const missing = Math.max(0, required - acks)
+  if (status === 'final') return `The node calls it final; of the confirmations that takes, this page lacks ${missing}.`
+  if (missing === 0) return 'A change of the rules before it has to become final first.'
+  return `Waiting for ${missing} more of ${required} confirmations.`
 }
 
 /**
@@ -267,5 +319,20 @@ export function checkHistory(
 /** All that this browser has found about a block; empty until it has looked. */
 export function checksOf(block: BlockRecord, blocks: readonly BlockRecord[], context: CheckContext): readonly Check[] {
   if (block.checks === null) return []
-  return [...block.checks, checkSingle(block, blocks), checkFinal(block, blocks, context)]
+  const { older } = context
+  const isOlder = older !== null && block.header.height >= older.from && block.header.height <= older.to
+  const history = isOlder && older.joined !== null ? [older.joined] : []
+  return [...block.checks, ...history, checkSingle(block, blocks), checkFinal(block, context)]
+}
+
+/** What the checks of this state go by. */
+export function contextOf(
+  state: PageState,
+  { genesis, chainId, now }: Pick<CheckContext, 'genesis' | 'chainId' | 'now'>,
+): CheckContext {
+  const { registries: book, registryHeight: bookHeight, registryVersion: bookVersion, older, blocks } = state
+  const joined =
+    older?.joined?.outcome === 'pass' ? blocks.find(({ header }) => header.height === older.to)?.hash : undefined
+  const finality = finalityOf(blocks, book, joined ?? null)
+  return { genesis, chainId, now, book, bookHeight, bookVersion, older, finality }
 }

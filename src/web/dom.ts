@@ -60,19 +60,23 @@ export function showList<T>(
 
 const COPIED_MS = 1_600
 
-/** A button that copies `value`; says so, and falls back to selecting the text where copying is not allowed. */
-export function copyButton(value: string, what: string): HTMLElement {
-  const label = h('span', {}, 'Copy')
+/**
+ * A button that copies a value; says so, and falls back to selecting the text where copying is not allowed.
+ *
+ * @param label for who does not see what stands beside it
+ */
+export function copyButton(value: () => string, label: string, word = 'Copy'): HTMLElement {
+  const shown = h('span', {}, word)
   const copied = (): void => {
-    label.textContent = 'Copied'
-    setTimeout(() => (label.textContent = 'Copy'), COPIED_MS)
+    shown.textContent = 'Copied'
+    setTimeout(() => (shown.textContent = word), COPIED_MS)
   }
   const copy = (): void => {
     // Browsers offer the clipboard on https and localhost only.
     if (!window.isSecureContext) select(button)
-    else navigator.clipboard.writeText(value).then(copied, () => select(button))
+    else navigator.clipboard.writeText(value()).then(copied, () => select(button))
   }
-  const button = h('button', { type: 'button', class: 'copy', 'aria-label': `Copy ${what}`, click: copy }, label)
+  const button = h('button', { type: 'button', class: 'copy', 'aria-label': label, click: copy }, shown)
   return button
 }
 
@@ -83,4 +87,9 @@ function select(button: HTMLElement): void {
 
 /** A value in full, with its button. */
 export const copyable = (value: string, what: string): HTMLElement =>
-  h('span', { class: 'with-copy' }, h('code', { class: 'copyable' }, value), copyButton(value, what))
+  h(
+    'span',
+    { class: 'with-copy' },
+    h('code', { class: 'copyable' }, value),
+    copyButton(() => value, `Copy ${what}`),
+  )

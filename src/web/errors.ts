@@ -1,4 +1,4 @@
-import { errorFactory, type ErrorTable } from '../protocol/errors.ts'
+import { errorFactory, isSolarError, type ErrorTable } from '../protocol/errors.ts'
 
 const webErrors = {
   /** No answer at all, or not in time. */
@@ -9,3 +9,8 @@ const webErrors = {
 
 /** Errors of calls to the node. Answers of a wrong shape throw the protocol's `malformed`. */
 export const webError = errorFactory(webErrors)
+
+/** What the node refused with; `undefined` for any other error. */
+export function refusalOf(error: unknown): Parameters<(typeof webErrors)['refused']>[0] | undefined {
+  return isSolarError(error, 'refused') ? (error.fields as Parameters<(typeof webErrors)['refused']>[0]) : undefined
+}

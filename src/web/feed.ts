@@ -38,6 +38,12 @@ export function feedOf(before: PageState, after: PageState, action: Action): rea
     case 'votes':
     case 'checked':
     case 'select':
+    case 'registry':
+    case 'older':
+    case 'joined':
+    case 'newest':
+    case 'access':
+    case 'body':
       return before.feed
   }
 }

@@ -1,10 +1,11 @@
+import { formatDelta } from '../protocol/decimal.ts'
+
 /** Values as people read them. The locale and the time zone are the browser's, unless a test names them. */
 export interface Locale {
   readonly locale?: string
   readonly timeZone?: string
 }
 
-const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000
 
 /** "3f9a41c2…8b1e": enough to tell two hashes apart by eye; the whole value is one click away. */
@@ -31,15 +32,22 @@ export function formatTime(at: number, now: number, where: Locale = {}): string 
 export const formatExactTime = (at: number, where: Locale = {}): string =>
   dateFormat(where, { dateStyle: 'medium', timeStyle: 'medium' }).format(at)
 
-/** "just now", "40 s ago", "12 min ago", "3 h ago", then the date. */
-export function formatAgo(at: number, now: number, where: Locale = {}): string {
-  const passed = now - at
-  if (passed < 5_000) return 'just now'
-  if (passed < MINUTE_MS) return `${Math.floor(passed / 1000)} s ago`
-  if (passed < 60 * MINUTE_MS) return `${Math.floor(passed / MINUTE_MS)} min ago`
-  if (passed < DAY_MS) return `${Math.floor(passed / (60 * MINUTE_MS))} h ago`
-  return dateFormat(where, { dateStyle: 'medium' }).format(at)
-}
+/** A decimal string of the ledger as people read it, every digit kept: "1,234.5". */
+export const formatDecimal = (decimal: string, minDigits = 0, { locale }: Locale = {}): string =>
+  new Intl.NumberFormat(locale, { minimumFractionDigits: minDigits, maximumFractionDigits: 6 }).format(
+    decimal as `${number}`,
+  )
+
+/** Millionths as people read them, every digit kept. */
+export const formatMicro = (micro: bigint, minDigits = 0, where: Locale = {}): string =>
+  formatDecimal(formatDelta(micro), minDigits, where)
+
+/** "0.25 EUR". */
+export const formatMoney = (decimal: string, currency: string, where: Locale = {}): string =>
+  `${formatDecimal(decimal, 2, where)} ${currency}`
+
+/** The browser's time zone, in which all times of the page are: "Europe/Berlin". */
+export const zoneName = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone
 
 /** "alice", "alice and bob", "alice, bob and 3 more". */
 export function nameList(names: readonly string[], limit = 3): string {

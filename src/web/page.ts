@@ -1,35 +1,41 @@
 import type { Genesis } from '../protocol/genesis.ts'
-import type { Check } from './checks.ts'
 import { h } from './dom.ts'
+import { zoneName } from './format.ts'
+import { createAccessPanel, type AccessActions } from './view/access-panel.ts'
 import { createBlockPanel } from './view/block-panel.ts'
 import { createChart } from './view/chart.ts'
 import { createFeedPanel } from './view/feed-panel.ts'
 import { createMasthead } from './view/masthead.ts'
 import type { Model } from './view/model.ts'
-import { createProofPanel } from './view/proof-panel.ts'
-import { createStrip } from './view/strip.ts'
+import { createProofPanel, type ProofActions } from './view/proof-panel.ts'
+import { createStrip, type StripActions } from './view/strip.ts'
 import { createTiles } from './view/tiles.ts'
 import { createTrustPanel } from './view/trust-panel.ts'
 import { createVerdict, type VerdictActions } from './view/verdict.ts'
 
-export interface PageActions extends VerdictActions {
-  readonly followNewest: () => void
-  readonly verifyTrade: (tx: string, block: string) => Promise<readonly Check[]>
-}
+export interface PageActions extends VerdictActions, StripActions, ProofActions, AccessActions {}
 
 export interface Page {
   show(model: Model): void
   /** Fills and runs the form for a trade. */
-  checkTrade(tx: string, block: string): void
+  checkTrade(text: string): void
+  /** Says why a block cannot be shown. */
+  say(text: string): void
 }
 
 /** Puts the views into `root` and hands every model to each of them. */
 export function createPage(root: HTMLElement, genesis: Genesis, chainId: string, actions: PageActions): Page {
-  const proof = createProofPanel(actions.verifyTrade)
+  const proof = createProofPanel(actions, genesis.currency)
   const masthead = createMasthead(genesis, chainId)
-  const top = [createVerdict(actions), createTiles(), createStrip(actions.select)]
+  const strip = createStrip(actions)
+  const top = [createVerdict(actions), createTiles(), strip]
   const left = [createBlockPanel(actions.followNewest), proof]
-  const right = [createChart(actions.select), createFeedPanel(actions.select), createTrustPanel()]
+  const right = [
+    createChart(actions.select),
+    createFeedPanel(actions.select),
+    createAccessPanel(actions),
+    createTrustPanel(),
+  ]
   const elements = (views: readonly { readonly element: HTMLElement }[]) => views.map(({ element }) => element)
   const footer = h('p', {})
   root.replaceChildren(
@@ -45,10 +51,13 @@ export function createPage(root: HTMLElement, genesis: Genesis, chainId: string,
   return {
     show(model) {
       for (const view of [masthead, ...top, ...left, ...right]) view.update(model)
-      const tip = model.state.blocks.at(-1)?.header.height
+      const { blocks } = model.state
+      const tip = blocks[blocks.length - 1]?.header.height
       document.title = tip === undefined ? genesis.name : `Block ${tip} · ${genesis.name}`
-      footer.textContent = `solar-node ${model.node.version}, ${model.node.mode} ${model.node.peer_id}`
+      const { version, mode, peer_id } = model.node
+      footer.textContent = `Times are in ${zoneName()}, the zone of this browser. solar-node ${version}, ${mode} ${peer_id}`
     },
-    checkTrade: (tx, block) => proof.run(tx, block),
+    checkTrade: (text) => proof.run(text),
+    say: (text) => strip.say(text),
   }
 }

@@ -3,16 +3,21 @@ import { verifyEvidence, type Evidence } from '../protocol/evidence.ts'
 import { chainIdOf, decodeGenesis, type Genesis } from '../protocol/genesis.ts'
 import type { NodeInfo } from './answers.ts'
 import type { Api } from './api.ts'
-import { checkHistory, type Check, type CheckContext } from './checks.ts'
+import { createBodyLoader } from './body-loader.ts'
+import { contextOf, type CheckContext } from './checks.ts'
 import { webError } from './errors.ts'
 import { follow } from './live.ts'
+import { createNavigation, NO_BLOCK } from './navigation.ts'
 import { createPage } from './page.ts'
-import { checkInclusion, readHash, readPasted } from './proof-check.ts'
-import { createRegistryBook } from './registry-book.ts'
-import { initialState, MAX_BLOCKS, reduce, shownBlock, type Action } from './state.ts'
+import { readPasted } from './pasted.ts'
+import { genesisBook } from './registry-book.ts'
+import { createRegistryLoader } from './registry-loader.ts'
+import { initialState, MAX_BLOCKS, reduce, shownBlock, type Action, type BlockRecord } from './state.ts'
 import { outcomeOf, summarize } from './summary.ts'
-import { judgeTrust, readLink, type Memory, type Remembered } from './trust.ts'
+import { lookUp, type HeldBlock, type LookupParts } from './trade-lookup.ts'
+import { judgeTrust, readLink, writeLink, type Memory } from './trust.ts'
 import { createVerifier } from './verifier.ts'
+import { createVisit } from './visit.ts'
 import { createVoteLoader } from './vote-loader.ts'
 
 /** "12 s ago" moves on by itself. */
@@ -28,16 +33,16 @@ export interface SessionParts {
 
 /** Ties state, checks, connection and views together. */
 export function startSession(root: HTMLElement, { api, genesis, chainId, node, memory }: SessionParts): void {
-  const book = createRegistryBook(genesis)
-  const link = readLink(location.hash)
-  let state = initialState(book.genesisRoot)
-  let remembered = memory.recall()
-  let trust = judgeTrust(chainId, link.chain, remembered)
-  let lastVisit: Check | null = null
-  let settled = false
+  const visit = createVisit(memory, chainId, api)
+  let link = readLink(location.hash)
+  let state = initialState(genesisBook(genesis))
+  let trust = judgeTrust(chainId, link.chain, visit.remembered())
+  /** In memory alone: it goes with the page. */
+  let token: string | undefined
+  let opened = false
   let drawing = false
 
-  const context = (): CheckContext => ({ genesis, chainId, book, told: state.told, now: Date.now() })
+  const context = (): CheckContext => contextOf(state, { genesis, chainId, now: Date.now() })
 
   function draw(): void {
     if (drawing) return
@@ -46,6 +51,7 @@ export function startSession(root: HTMLElement, { api, genesis, chainId, node, m
       drawing = false
       const now = context()
       const summary = summarize(state.blocks, now)
+      const lastVisit = visit.compared()
       page.show({ state, context: now, summary, shown: shownBlock(state), trust, node, lastVisit, now: now.now })
     })
   }
@@ -54,10 +60,13 @@ export function startSession(root: HTMLElement, { api, genesis, chainId, node, m
     state = reduce(state, action)
     draw()
     if (action.type === 'select' || action.type === 'connection') return
-    loader.run()
+    votes.run()
+    registry.run()
+    bodies.run()
     void verifier.run().then(settle)
   }
 
+  const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve))
   const verifier = createVerifier({
     state: () => state,
     dispatch: (action) => {
@@ -66,52 +75,42 @@ export function startSession(root: HTMLElement, { api, genesis, chainId, node, m
     },
     context,
     elapsed: () => performance.now(),
-    pause: () => new Promise((resolve) => setTimeout(resolve)),
+    pause,
   })
-  const loader = createVoteLoader({ state: () => state, dispatch, votes: api.votes })
+  const shared = { state: () => state, dispatch }
+  const votes = createVoteLoader({ ...shared, votes: api.votes })
+  const registry = createRegistryLoader({ ...shared, genesis, chainId, changes: api.registryChanges, pause })
+  const bodies = createBodyLoader({ ...shared, token: () => token, block: api.block })
+  const navigation = createNavigation({ ...shared, api })
 
-  /** All is checked. The first time, the last visit is compared and the trade of the link is looked up. */
+  /** All is checked. The first time, what the link names is opened. */
   async function settle(): Promise<void> {
-    const known = remembered?.chain_id === chainId ? remembered.anchor : null
-    if (!settled && state.loaded) {
-      settled = true
-      if (link.tx !== undefined && link.block !== undefined) page.checkTrade(link.tx, link.block)
-      if (known !== null) lastVisit = await compareWithLastVisit(known)
-      draw()
+    if (!opened && state.loaded) {
+      opened = true
+      void openLink()
     }
-    if (trust.kind === 'changed' || trust.kind === 'wrong-pin' || lastVisit?.outcome === 'fail') return
-    const now = context()
-    const best = state.blocks.findLast(
-      (block) => block.status === 'final' && outcomeOf(block, state.blocks, now) === 'pass',
-    )
-    const anchor = best === undefined ? known : { height: best.header.height, hash: best.hash }
-    if (remembered !== undefined && anchor?.hash === known?.hash) return
-    remember({ chain_id: chainId, first_seen: remembered?.first_seen ?? now.now, anchor })
+    await visit.settle(state, context(), trust)
+    draw()
   }
 
-  function remember(value: Remembered): void {
-    remembered = value
-    memory.remember(value)
+  async function openLink(): Promise<void> {
+    if (link.tx !== undefined) page.checkTrade(link.tx)
+    else if (link.block !== undefined) page.say(await openBlock(link.block))
   }
 
-  async function compareWithLastVisit(seen: { readonly height: number; readonly hash: Hash }): Promise<Check> {
-    const part = { id: 'history', title: 'Last visit', values: [] } as const
-    const tip = state.blocks.at(-1)
-    if (tip === undefined || tip.header.height < seen.height) {
-      return { ...part, outcome: 'fail', detail: `Block ${seen.height}, seen before, is not there any more.` }
-    }
-    if (tip.header.height === seen.height) {
-      return tip.hash === seen.hash
-        ? { ...part, outcome: 'pass', detail: `Block ${seen.height} is still the newest.` }
-        : { ...part, outcome: 'fail', detail: `Block ${seen.height} is another one than before.` }
-    }
-    try {
-      const proof = await api.historyInclusion(seen.height, tip.header.height)
-      return { ...checkHistory(seen, tip.header, proof), title: 'Last visit' }
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
-      return { ...part, outcome: 'open', detail: `Could not be compared: ${reason}` }
-    }
+  /** Gives back a sentence for people if the block cannot be shown. */
+  async function openBlock(text: string): Promise<string> {
+    const said = await navigation.open(text)
+    if (said === null) nameShown()
+    const tip = state.blocks[state.blocks.length - 1]?.header.height
+    return said === NO_BLOCK ? `There is no block ${text} here; the newest is ${tip ?? 'still to come'}.` : (said ?? '')
+  }
+
+  /** What is looked at stands in the address, so that it can be passed on. */
+  function nameShown(): void {
+    const pin = link.chain === undefined ? location.pathname : `#chain=${link.chain}`
+    const shown = state.selected === null ? pin : writeLink(chainId, { block: state.selected })
+    history.replaceState(null, '', shown)
   }
 
   async function resync(): Promise<void> {
@@ -134,34 +133,72 @@ export function startSession(root: HTMLElement, { api, genesis, chainId, node, m
 
   async function probe(): Promise<void> {
     const { headers } = await api.latestHeaders(1)
-    const tip = headers.at(-1)
+    const tip = headers[headers.length - 1]
     if (tip !== undefined && !state.blocks.some(({ hash }) => hash === tip.header_hash)) await resync()
   }
 
-  async function verifyTrade(tx: string, blockText: string): Promise<readonly Check[]> {
-    const pasted = readPasted(tx, genesis)
-    const blockHash = readHash(blockText, 'block hash')
-    const proof = await api.merkleProof(blockHash, pasted.txHash)
-    const block = state.blocks.find(({ hash }) => hash === blockHash)
-    return checkInclusion(
-      pasted,
-      proof,
-      block,
-      block === undefined ? 'open' : outcomeOf(block, state.blocks, context()),
-    )
+  const heldOf = (block: BlockRecord): HeldBlock => ({
+    header: block.header,
+    hash: block.hash,
+    outcome: outcomeOf(block, state.blocks, context()),
+  })
+  const lookup: LookupParts = {
+    api,
+    genesis,
+    chainId,
+    token: () => token,
+    anchor: () => {
+      const now = context()
+      const best = state.blocks.findLast((block) => outcomeOf(block, state.blocks, now) === 'pass')
+      const anchor = best ?? state.blocks[state.blocks.length - 1]
+      return anchor && heldOf(anchor)
+    },
+    held: (hash) => {
+      const block = state.blocks.find((one) => one.hash === hash)
+      return block && heldOf(block)
+    },
   }
 
   const page = createPage(root, genesis, chainId, {
-    select: (hash) => dispatch({ type: 'select', hash }),
-    followNewest: () => dispatch({ type: 'select', hash: null }),
+    select: (hash) => {
+      dispatch({ type: 'select', hash })
+      nameShown()
+    },
+    followNewest: () => {
+      dispatch({ type: 'newest' })
+      nameShown()
+    },
+    openBlock,
+    search: async (text) => {
+      const said = await navigation.open(text)
+      if (said === null) nameShown()
+      if (said !== NO_BLOCK) return said ?? ''
+      page.checkTrade(text)
+      return ''
+    },
     acceptChain: () => {
-      remember({ chain_id: chainId, first_seen: Date.now(), anchor: null })
-      trust = judgeTrust(chainId, link.chain, remembered)
+      visit.accept(Date.now())
+      trust = judgeTrust(chainId, link.chain, visit.remembered())
       draw()
     },
-    verifyTrade,
+    lookUp: async (text) => {
+      const pasted = readPasted(text)
+      // What is being checked just now is waited for: the answer would say "not checked yet" for no reason.
+      await verifier.run()
+      return await lookUp(pasted, lookup)
+    },
+    useToken: (typed) => {
+      token = typed
+      dispatch({ type: 'access', access: { kind: typed === undefined ? 'none' : 'asked' } })
+    },
   })
 
+  addEventListener('hashchange', () => {
+    link = readLink(location.hash)
+    trust = judgeTrust(chainId, link.chain, visit.remembered())
+    draw()
+    void openLink()
+  })
   draw()
   setInterval(draw, TICK_MS)
   follow({

@@ -2,11 +2,13 @@ import type { Hash } from '../protocol/bytes.ts'
 import { evidenceId, type Evidence } from '../protocol/evidence.ts'
 import type { Role } from '../protocol/genesis.ts'
 import type { Header } from '../protocol/header.ts'
-import type { RegistryEntry } from '../protocol/registry.ts'
+import type { ShownTransaction } from '../protocol/transaction.ts'
 import type { Vote } from '../protocol/vote.ts'
 import type { BlockStatus, ListedHeader, NodeEvent, ToldVote } from './answers.ts'
 import type { Check, Outcome } from './checks.ts'
 import { feedOf, type FeedItem } from './feed.ts'
+import { bodyOf, type BlockBody } from './bodies.ts'
+import { changeAt, registryAfter, type RegistryBook } from './registry-book.ts'
 
 /** Blocks that the page keeps: as many as one call of latest-headers gives. */
 export const MAX_BLOCKS = 100
@@ -20,7 +22,7 @@ export interface VoteFinding {
   readonly outcome: Outcome
   readonly reason: string
   readonly role: Role | null
-  /** How many registry entries the node had told by then: more may decide what is open. */
+  /** The version of the registry book by then: a newer one may decide otherwise. */
   readonly checkedWith: number
 }
 
@@ -45,11 +47,34 @@ export interface BlockRecord {
   readonly checks: readonly Check[] | null
   /** As in `VoteFinding`, for `checks`. */
   readonly checkedWith: number
+  /** What was traded, for who may see it; null while that is not known here. */
+  readonly body: BlockBody | null
 }
 
+/** An older stretch of the chain that the page looks at, apart from the newest blocks. */
+export interface OlderStretch {
+  readonly from: number
+  readonly to: number
+  /** Whether its last block is in the history of the newest ones; null while it is not checked. */
+  readonly joined: Check | null
+}
+
+/** Whether this page may see what was traded. */
+export type Access =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'asked' }
+  | { readonly kind: 'open' }
+  | { readonly kind: 'refused'; readonly reason: string }
+
 export interface PageState {
-  /** Root of the genesis registry, which is in force before block 0. */
-  readonly genesisRoot: Hash
+  /** The registry of the genesis and each change since that this browser has checked. */
+  readonly registries: RegistryBook
+  /** Up to this height the node has told every change; -1 if it has told none. */
+  readonly registryHeight: number
+  /** Grows with each change of the two. */
+  readonly registryVersion: number
+  /** What is wrong with the changes that the node has told; null if nothing is. */
+  readonly registryProblem: string | null
   readonly connection: Connection
   /** False until the node has told its headers once. */
   readonly loaded: boolean
@@ -57,8 +82,8 @@ export interface PageState {
   readonly blocks: readonly BlockRecord[]
   /** The block that is looked at; null follows the newest. */
   readonly selected: Hash | null
-  /** Registry entries that the node named, each version once: claims, until a registry root proves them. */
-  readonly told: readonly RegistryEntry[]
+  readonly older: OlderStretch | null
+  readonly access: Access
   /** Misbehaviour that this browser has found proven. */
   readonly evidence: readonly Evidence[]
   /** Newest first. */
@@ -73,6 +98,17 @@ export type Action =
   | { readonly type: 'votes'; readonly hash: Hash; readonly votes: readonly ToldVote[] }
   | { readonly type: 'checked'; readonly findings: readonly Finding[] }
   | { readonly type: 'select'; readonly hash: Hash | null }
+  | {
+      readonly type: 'registry'
+      readonly book: RegistryBook
+      readonly upTo: number
+      readonly problem: string | null
+    }
+  | { readonly type: 'older'; readonly headers: readonly ListedHeader[] }
+  | { readonly type: 'joined'; readonly to: number; readonly check: Check }
+  | { readonly type: 'newest' }
+  | { readonly type: 'access'; readonly access: Access }
+  | { readonly type: 'body'; readonly hash: Hash; readonly transactions: readonly ShownTransaction[] }
 
 /** What the browser found out: about a header, or about one vote on it. */
 export type Finding =
@@ -80,13 +116,17 @@ export type Finding =
   | { readonly of: 'vote'; readonly hash: Hash; readonly signature: string; readonly finding: VoteFinding }
 
 /** The page before it has heard from the node. */
-export const initialState = (genesisRoot: Hash): PageState => ({
-  genesisRoot,
+export const initialState = (registries: RegistryBook): PageState => ({
+  registries,
+  registryHeight: -1,
+  registryVersion: 0,
+  registryProblem: null,
   connection: 'connecting',
   loaded: false,
   blocks: [],
   selected: null,
-  told: [],
+  older: null,
+  access: { kind: 'none' },
   evidence: [],
   feed: [],
 })
@@ -105,6 +145,18 @@ function reduceBlocks(state: PageState, action: Action): PageState {
       return { ...state, selected: action.hash }
     case 'snapshot':
       return { ...state, loaded: true, blocks: mergeSnapshot(state, action.headers) }
+    case 'registry':
+      return withRegistry(state, action)
+    case 'older':
+      return withOlder(state, action.headers)
+    case 'joined':
+      return state.older?.to === action.to ? { ...state, older: { ...state.older, joined: action.check } } : state
+    case 'newest':
+      return withOlder({ ...state, selected: null }, [])
+    case 'access':
+      return withAccess(state, action.access)
+    case 'body':
+      return updateBlock(state, action.hash, (block) => ({ ...block, body: bodyOf(block, action.transactions) }))
     case 'evidence':
       return { ...state, evidence: mergeEvidence(state.evidence, action.evidence) }
     case 'votes':
@@ -127,8 +179,6 @@ function reduceEvent(state: PageState, event: NodeEvent): PageState {
       return updateBlock(state, event.vote.header_hash, (block) => ({
         ...block,
         votes: mergeVotes(block.votes, [event.vote]),
-        // An event brings no registry entry; a voter nobody has named yet is asked for.
-        votesLoaded: block.votesLoaded && state.told.some(({ id }) => id === event.vote.voter_id),
       }))
     case 'evidence':
       // Counts once it is checked: then it comes as an action of its own.
@@ -142,19 +192,31 @@ function mergeEvidence(known: readonly Evidence[], told: readonly Evidence[]): r
 }
 
 function mergeToldVotes(state: PageState, hash: Hash, votes: readonly ToldVote[]): PageState {
-  const versionOf = (entry: RegistryEntry) => `${entry.slot} ${entry.since_height} ${entry.public_key} ${entry.status}`
-  const known = new Set(state.told.map(versionOf))
-  const fresh = new Map(votes.map(({ entry }) => [versionOf(entry), entry]))
-  const told = [...state.told, ...[...fresh].flatMap(([version, entry]) => (known.has(version) ? [] : [entry]))]
-  const merged = updateBlock(state, hash, (block) => ({
-    ...block,
-    votes: mergeVotes(
-      block.votes,
-      votes.map(({ vote }) => vote),
-    ),
-    votesLoaded: true,
-  }))
-  return { ...merged, told }
+  const cast = votes.map(({ vote }) => vote)
+  return updateBlock(state, hash, (block) => ({ ...block, votes: mergeVotes(block.votes, cast), votesLoaded: true }))
+}
+
+function withRegistry(state: PageState, { book, upTo, problem }: Action & { type: 'registry' }): PageState {
+  const blocks = state.blocks.map((block) =>
+    changeAt(book, block.header.height)?.hash === block.hash ? { ...block, changesRegistry: true } : block,
+  )
+  const registryVersion = state.registryVersion + 1
+  return { ...state, registries: book, registryHeight: upTo, registryVersion, registryProblem: problem, blocks }
+}
+
+/** Another stretch takes the place of the one before; none brings the page back to the newest blocks. */
+function withOlder(state: PageState, headers: readonly ListedHeader[]): PageState {
+  const from = headers[0]?.header.height
+  const to = headers[headers.length - 1]?.header.height
+  const older = from === undefined || to === undefined ? null : { from, to, joined: null }
+  const next = { ...state, older }
+  return { ...next, blocks: mergeHeaders(next, state.blocks, headers, false) }
+}
+
+/** Without a token nothing stays of what only it showed. */
+function withAccess(state: PageState, access: Access): PageState {
+  const keeps = access.kind === 'open' || access.kind === 'asked'
+  return { ...state, access, blocks: keeps ? state.blocks : state.blocks.map((block) => ({ ...block, body: null })) }
 }
 
 function applyFinding(state: PageState, finding: Finding): PageState {
@@ -188,18 +250,37 @@ function mergeHeaders(
       byHash.set(header_hash, { ...known, status: known.status === 'final' ? 'final' : status })
       continue
     }
-    const rootBefore = header.height === 0 ? state.genesisRoot : byHash.get(header.prev_hash)?.header.registry_root
-    const changesRegistry = rootBefore !== undefined && rootBefore !== header.registry_root
-    const unchecked = { votes: [], votesLoaded, checks: null, checkedWith: 0 }
+    const unchecked = { votes: [], votesLoaded, checks: null, checkedWith: 0, body: null }
+    const changesRegistry = isChange(state.registries, header, header_hash, byHash.get(header.prev_hash))
     byHash.set(header_hash, { hash: header_hash, header, signature, status, changesRegistry, ...unchecked })
   }
-  return [...byHash.values()].sort((a, b) => a.header.height - b.header.height).slice(-MAX_BLOCKS)
+  const sorted = [...byHash.values()].sort((a, b) => a.header.height - b.header.height)
+  const { older } = state
+  const firstNew = sorted.length - MAX_BLOCKS
+  return sorted.filter(
+    ({ header: { height } }, index) =>
+      index >= firstNew || (older !== null && height >= older.from && height <= older.to),
+  )
 }
 
+/** Known from the changes that were checked, or from the parent's root before they are. */
+function isChange(book: RegistryBook, header: Header, hash: Hash, parent: BlockRecord | undefined): boolean {
+  if (changeAt(book, header.height)?.hash === hash) return true
+  const before = header.height === 0 ? registryAfter(book, -1).root : parent?.header.registry_root
+  return before !== undefined && before !== header.registry_root
+}
+
+/** A block that the newest headers pass over has lost its place, unless it was final: then that must show. */
 function mergeSnapshot(state: PageState, headers: readonly ListedHeader[]): readonly BlockRecord[] {
-  const lateFrom = (state.blocks.at(-1)?.header.height ?? 0) - LATE_VOTE_BLOCKS
-  const stale = state.blocks.map((block) => (block.header.height > lateFrom ? { ...block, votesLoaded: false } : block))
-  return mergeHeaders(state, stale, headers, false)
+  const listed = new Set(headers.map(({ header_hash }) => header_hash))
+  const lowest = headers[0]?.header.height ?? Infinity
+  const lateFrom = (state.blocks[state.blocks.length - 1]?.header.height ?? 0) - LATE_VOTE_BLOCKS
+  const known = state.blocks.map((block): BlockRecord => {
+    const isLeft = block.header.height >= lowest && block.status === 'proposed' && !listed.has(block.hash)
+    const votesLoaded = block.votesLoaded && block.header.height <= lateFrom
+    return { ...block, status: isLeft ? 'orphaned' : block.status, votesLoaded }
+  })
+  return mergeHeaders(state, known, headers, false)
 }
 
 function mergeVotes(records: readonly VoteRecord[], votes: readonly Vote[]): readonly VoteRecord[] {
@@ -211,6 +292,18 @@ function mergeVotes(records: readonly VoteRecord[], votes: readonly Vote[]): rea
 /** The block that the page shows in full: the selected one, else the newest. */
 export function shownBlock(state: PageState): BlockRecord | undefined {
   return state.blocks.find((block) => block.hash === state.selected) ?? state.blocks.at(-1)
+}
+
+/** The held blocks that stand in one row, without a gap, around `shown` or up to the newest. */
+export function runOf({ blocks }: Pick<PageState, 'blocks'>, shown: BlockRecord | undefined): readonly BlockRecord[] {
+  const at = shown === undefined ? blocks.length - 1 : blocks.indexOf(shown)
+  const isNext = (index: number) =>
+    (blocks[index]?.header.height ?? Infinity) - (blocks[index - 1]?.header.height ?? -Infinity) <= 1
+  let start = at
+  while (start > 0 && isNext(start)) start -= 1
+  let end = at + 1
+  while (end < blocks.length && isNext(end)) end += 1
+  return blocks.slice(Math.max(0, start), end)
 }
 
 /** Trades in a block; 0 for one that changes the registry. */

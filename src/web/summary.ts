@@ -7,7 +7,7 @@ export interface Summary {
   readonly checkedVotes: number
   /** Blocks and votes that are still to be checked. */
   readonly waiting: number
-  /** Seals, registries and votes that this page cannot decide. */
+  /** Seals, registries, votes and claims of finality that this page cannot decide. */
   readonly undecided: number
   readonly failures: readonly { readonly block: BlockRecord; readonly what: string; readonly detail: string }[]
 }
@@ -21,7 +21,12 @@ export function summarize(blocks: readonly BlockRecord[], context: CheckContext)
     if (block.checks === null) waiting += 1
     for (const { id, outcome, title, detail } of checksOf(block, blocks, context)) {
       if (outcome === 'fail') failures.push({ block, what: title, detail })
-      if (outcome === 'open' && (id === 'seal' || id === 'registry')) undecided += 1
+      if (outcome === 'open' && id === 'final' && block.status === 'final' && block.votesLoaded) undecided += 1
+      if (outcome === 'open' && (id === 'seal' || id === 'registry') && block.status !== 'orphaned') undecided += 1
+    }
+    if (block.body?.matches === false) {
+      const detail = 'The trades that the node shows do not lead to the Merkle root in the header.'
+      failures.push({ block, what: 'Trades', detail })
     }
     for (const { vote, finding } of block.votes) {
       if (finding === null) waiting += 1
@@ -40,6 +45,7 @@ export function summarize(blocks: readonly BlockRecord[], context: CheckContext)
 export function outcomeOf(block: BlockRecord, blocks: readonly BlockRecord[], context: CheckContext): Outcome {
   const checks = checksOf(block, blocks, context)
   const outcomes = [...checks.map(({ outcome }) => outcome), ...block.votes.map(({ finding }) => finding?.outcome)]
+  if (block.body?.matches === false) return 'fail'
   if (outcomes.includes('fail')) return 'fail'
   const decided = checks.every(({ id, outcome }) => outcome === 'pass' || id === 'link' || id === 'final')
   return checks.length > 0 && decided ? 'pass' : 'open'

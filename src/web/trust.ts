@@ -55,7 +55,10 @@ export function judgeTrust(chainId: Hash, pin: Hash | undefined, remembered: Rem
   return expected === chainId ? { kind: 'known', since } : { kind: 'changed', expected, since }
 }
 
-/** What the address of the page asks for: `#chain=<pin>`, `#tx=<tx hash>&block=<block hash>`. */
+/**
+ * What the address of the page asks for: `#chain=<pin>`, `#block=<height or hash>`, `#tx=<id or hash>`. A block beside a trade, as
+ * older links have it, only says where the trade is.
+ */
 export interface LinkRequest {
   readonly chain: Hash | undefined
   readonly tx: string | undefined
@@ -68,3 +71,7 @@ export function readLink(fragment: string): LinkRequest {
   const value = (name: string) => params.get(name)?.trim() ?? undefined
   return { chain: value('chain'), tx: value('tx'), block: value('block') }
 }
+
+/** A fragment that pins the chain and names a block or a trade: whoever follows it sees that or a warning. */
+export const writeLink = (chainId: Hash, target: { readonly block: string } | { readonly tx: string }): string =>
+  `#${new URLSearchParams({ chain: chainId, ...target }).toString()}`

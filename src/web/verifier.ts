@@ -57,7 +57,7 @@ function checkSlice({ state, context, elapsed }: VerifierParts): readonly Findin
 /** What there is to find out, each found when it is asked for: headers first, then votes. */
 function* findingsOf(state: PageState, context: CheckContext): Generator<Finding> {
   const newestFirst = [...state.blocks].reverse()
-  const checkedWith = context.told.length
+  const checkedWith = context.bookVersion
   for (const block of newestFirst) {
     const parent = parentOf(block, state)
     if (isHeaderDue(block, parent, state)) {
@@ -82,11 +82,16 @@ export function parentOf({ header }: BlockRecord, { blocks }: Pick<PageState, 'b
   )
 }
 
-function isHeaderDue(block: BlockRecord, parent: BlockRecord | undefined, { told }: PageState): boolean {
-  const open = block.checks?.filter(({ outcome }) => outcome === 'open') ?? []
-  if (block.checks === null || (parent !== undefined && open.some(({ id }) => id === 'link'))) return true
-  return block.checkedWith < told.length && open.some(({ id }) => id !== 'link')
+function isHeaderDue(
+  block: BlockRecord,
+  parent: BlockRecord | undefined,
+  { registryVersion }: Pick<PageState, 'registryVersion'>,
+): boolean {
+  const undecided = block.checks?.filter(({ outcome }) => outcome !== 'pass') ?? []
+  const isOpenLink = undecided.some(({ id, outcome }) => id === 'link' && outcome === 'open')
+  if (block.checks === null || (parent !== undefined && isOpenLink)) return true
+  return block.checkedWith < registryVersion && undecided.some(({ id }) => id === 'registry' || id === 'seal')
 }
 
-const isVoteDue = ({ finding }: VoteRecord, { told }: PageState): boolean =>
-  finding === null || (finding.outcome === 'open' && finding.checkedWith < told.length)
+const isVoteDue = ({ finding }: VoteRecord, { registryVersion }: Pick<PageState, 'registryVersion'>): boolean =>
+  finding === null || (finding.outcome !== 'pass' && finding.checkedWith < registryVersion)

@@ -117,7 +117,7 @@ describe('the command line', () => {
       assert.equal(code, 0)
       assert.match(out, /\n {2}solar-node .+/, command.join(' '))
     }
-  }).timeout(60_000)
+  })
 
   it('prints the version of the package', async () => {
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
@@ -166,7 +166,7 @@ describe('the command line', () => {
     const silent = await cli(['keys', 'show', 'a.key'])
     assert.equal(silent.code, 2)
     assert.match(silent.err, /no terminal to ask on, give --passphrase-file FILE/)
-  }).timeout(60_000)
+  })
 
   it('makes a genesis from key files and public keys, and shows the same chain_id', async () => {
     const keys = new Map<string, unknown>()
@@ -193,7 +193,7 @@ describe('the command line', () => {
     const again = await cli(['genesis', 'new', '--out', 'g.json', '--authority', 'town=town.key'])
     assert.deepEqual([again.code, again.out], [2, ''])
     assert.match(again.err, /g\.json exists already/)
-  }).timeout(60_000)
+  })
 
   it('refuses a genesis that no chain can start from', async () => {
     await succeeds(['keys', 'new', '--out', 'town.key'])

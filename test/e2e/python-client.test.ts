@@ -14,8 +14,7 @@ interface TickAnswer {
 }
 
 function withPython(): void {
-  describe('a client in Python against a running authority', function () {
-    this.timeout(60_000)
+  describe('a client in Python against a running authority', () => {
     let folder: string
     let authority: AuthorityNode
     let url: string

@@ -14,14 +14,12 @@ import { silentLogger, type Logger } from '../../src/ports/logger.ts'
 import type { Hash } from '../../src/protocol/bytes.ts'
 import { chainIdOf, type Genesis, type GenesisEntry } from '../../src/protocol/genesis.ts'
 import { sha256 } from '../../src/protocol/hash.ts'
-import { eventually } from './network.ts'
+import { eventually, within } from './patience.ts'
 import { tempDir } from './temp.ts'
 
 /** The time at which communities of tests begin, unless they say otherwise: before every reading that is replayed. */
 const CREATED_AT = Date.UTC(2015, 0, 1)
 const LOOPBACK = ['/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.1/tcp/0/ws']
-/** What a test waits for is there within this, also on a machine that is busy with something else. */
-const PATIENCE_MS = 30_000
 
 export type Transport = 'tcp' | 'ws'
 
@@ -248,7 +246,7 @@ async function startLight(flags: Readonly<Record<string, unknown>>, onChange: ()
     events,
     log,
     // An empty chain brings no event.
-    live: () => eventually('the household is live', () => node.status().state === 'live', PATIENCE_MS),
+    live: () => eventually('the household is live', () => node.status().state === 'live'),
     stop: () => node.stop(),
   }
 }
@@ -269,23 +267,16 @@ function createWatch() {
     poke: (): void => {
       for (const check of checks) check()
     },
-    until: (what: string, holds: () => boolean): Promise<void> =>
-      new Promise((resolve, reject) => {
-        const end = (): void => {
-          checks.delete(check)
-          clearTimeout(timer)
+    until: async (what: string, holds: () => boolean): Promise<void> => {
+      let check = (): void => undefined
+      const held = new Promise<void>((resolve) => {
+        check = () => {
+          if (holds()) resolve()
         }
-        const check = (): void => {
-          if (!holds()) return
-          end()
-          resolve()
-        }
-        const timer = setTimeout(() => {
-          end()
-          reject(new Error(`not within ${PATIENCE_MS} ms: ${what}`))
-        }, PATIENCE_MS)
-        checks.add(check)
-        check()
-      }),
+      })
+      checks.add(check)
+      check()
+      await within(what, held).finally(() => checks.delete(check))
+    },
   }
 }

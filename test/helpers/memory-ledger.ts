@@ -4,6 +4,7 @@ import { isParty } from '../../src/engine/parties.ts'
 import { buildReceipt } from '../../src/engine/receipt-builder.ts'
 import { ledgerError } from '../../src/ports/errors.ts'
 import type {
+  BlockStatus,
   BlockStatusAnswer,
   Ledger,
   LedgerEvent,
@@ -98,6 +99,8 @@ export function createMemoryLedger(): MemoryLedger {
   const users = new Map<string, string>(Object.entries(DEVICES).map(([id, { user }]) => [id, user]))
   const history = new MemoryTree()
   const chain: Sealed[] = []
+  /** After each block. */
+  const registries: Registry[] = []
   const ticks = new Map<string, { content: string; answer: TickAnswer }>()
   const orders = new Map<string, Order>()
   const requests = new Set<string>()
@@ -119,7 +122,7 @@ export function createMemoryLedger(): MemoryLedger {
     reject: votes.filter((vote) => vote.decision === 'reject').length,
     required: 2,
   })
-  const statusOf = (sealed: Sealed) => (count(sealed).ack >= 2 ? 'final' : 'proposed')
+  const statusOf = (sealed: Sealed): BlockStatus => (count(sealed).ack >= 2 ? 'final' : 'proposed')
 
   function seal(tick: PlatformTick): TickAnswer {
     return sealTransactions(
@@ -151,6 +154,7 @@ export function createMemoryLedger(): MemoryLedger {
     const sealed = sealHeader(header, AUTHORITY_KEY)
     const hash = hashHeader(header)
     chain.push({ block: { ...sealed, transactions }, hash, txHashes, votes: [] })
+    registries.push(registry)
     history.append(historyLeaf(hash))
     emit({ type: 'header', header_hash: hash, sealed, status: 'proposed' })
     return {
@@ -195,22 +199,25 @@ export function createMemoryLedger(): MemoryLedger {
       })),
     )
 
+  const headersOf = (listed: readonly Sealed[]) => ({
+    chain_id: chainId,
+    tip_height: chain.length === 0 ? null : chain.length - 1,
+    headers: listed.map((sealed) => ({
+      header: sealed.block.header,
+      header_hash: sealed.hash,
+      signature: sealed.block.signature,
+      status: statusOf(sealed),
+    })),
+  })
+
   return {
     genesis: TEST_GENESIS,
     chainId,
     emit,
     waiting,
     listeners: () => listeners.size,
-    latestHeaders: later((n) => ({
-      chain_id: chainId,
-      tip_height: chain.length === 0 ? null : chain.length - 1,
-      headers: chain.slice(-n).map((sealed) => ({
-        header: sealed.block.header,
-        header_hash: sealed.hash,
-        signature: sealed.block.signature,
-        status: statusOf(sealed),
-      })),
-    })),
+    latestHeaders: later((n) => headersOf(chain.slice(-n))),
+    headers: later((from, count) => headersOf(chain.slice(from, from + count))),
     block: later((hash) => find(hash).block),
     blockProof: later((hash, by) => {
       const { block, txHashes } = find(hash)
@@ -220,6 +227,28 @@ export function createMemoryLedger(): MemoryLedger {
       if (index < 0) throw ledgerError('unknown_transaction', { id: 'tx_id' in by ? by.tx_id : by.tx_hash })
       const tx_hash = txHashes[index]!
       return { block_hash: hash, tx_hash, ...merkleProof(txHashes, index), merkle_root: block.header.merkle_root }
+    }),
+    transactionProof: later((by, atHeight) => {
+      const found = chain.find(({ block, txHashes }) =>
+        'tx_id' in by ? block.transactions.some(({ id }) => id === by.tx_id) : txHashes.includes(by.tx_hash),
+      )
+      if (found === undefined) throw ledgerError('unknown_transaction', { id: 'tx_id' in by ? by.tx_id : by.tx_hash })
+      const { block, txHashes, hash } = found
+      const index = block.transactions.findIndex((tx, i) =>
+        'tx_id' in by ? tx.id === by.tx_id : txHashes[i] === by.tx_hash,
+      )
+      const { header, signature } = block
+      const isLater = atHeight !== null && atHeight !== header.height
+      return {
+        tx_hash: txHashes[index]!,
+        merkle_proof: merkleProof(txHashes, index),
+        header,
+        signature,
+        history_proof: isLater ? history.inclusion(header.height, atHeight) : null,
+        header_hash: hash,
+        status: statusOf(found),
+        redacted: false,
+      }
     }),
     blockStatus: later((hash): BlockStatusAnswer => {
       const sealed = find(hash)
@@ -298,11 +327,22 @@ export function createMemoryLedger(): MemoryLedger {
       const next = start + limit < all.length ? String(start + limit) : null
       return { transactions: all.slice(start, start + limit), next }
     }),
-    registry: () => ({
-      height: chain.length === 0 ? null : chain.length - 1,
-      registry_root: registry.root,
-      policy: registry.policy,
-      entries: registry.entries,
+    registry(atHeight) {
+      if (atHeight !== undefined && atHeight >= chain.length) {
+        throw ledgerError('out_of_range', { what: 'at_height', value: atHeight, limit: chain.length })
+      }
+      const at = atHeight === undefined ? registry : (registries[atHeight] ?? registry)
+      const height = atHeight ?? chain.length - 1
+      return { height: height < 0 ? null : height, registry_root: at.root, policy: at.policy, entries: at.entries }
+    },
+    registryChanges: later((from, limit) => {
+      const changes = chain
+        .filter(
+          ({ block }) => block.header.height >= from && block.transactions.some(({ kind }) => kind === 'registry'),
+        )
+        .map(({ block }) => block)
+      const next = changes[limit]?.header.height ?? null
+      return { height: chain.length === 0 ? null : chain.length - 1, changes: changes.slice(0, limit), next }
     }),
     activeEntry: (id) => registry.active(id),
     devicesOf: (user) => registry.activeOf('voter').filter(({ id }) => (users.get(id) ?? id) === user),

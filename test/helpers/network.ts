@@ -16,6 +16,8 @@ import type { Clock } from '../../src/ports/clock.ts'
 import { silentLogger } from '../../src/ports/logger.ts'
 import type { NetworkOptions, PeerNetwork } from '../../src/network/peer-network.ts'
 
+export { eventually } from './patience.ts'
+
 export const CHAIN = 'c0'.repeat(32)
 export const OTHER_CHAIN = '0d'.repeat(32)
 export const TCP = '/ip4/127.0.0.1/tcp/0'
@@ -79,19 +81,6 @@ export function connected(network: PeerNetwork, peer: PeerNetwork): Promise<void
   })
 }
 
-/** Waits, in small steps, until `check` holds: for what libp2p announces by no event. */
-export async function eventually(
-  what: string,
-  check: () => boolean | Promise<boolean>,
-  limitMs = 20_000,
-): Promise<void> {
-  const until = Date.now() + limitMs
-  while (!(await check())) {
-    if (Date.now() > until) throw new Error(`not within ${limitMs} ms: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-}
-
 /** A libp2p node that speaks none of this project's protocols by itself: what a hostile or foreign peer may be. */
 export async function rawPeer(gossip: Partial<GossipsubOpts> = {}) {
   const node = await createLibp2p({
@@ -126,7 +115,7 @@ export function rawStream(stream: Stream) {
     stream,
     send: (text: string) => lp.write(new TextEncoder().encode(text)),
     sendBytes: (...bytes: number[]) => stream.send(Uint8Array.from(bytes)),
-    receive: async () => new TextDecoder().decode((await lp.read({ signal: AbortSignal.timeout(5_000) })).subarray()),
+    receive: async () => new TextDecoder().decode((await lp.read()).subarray()),
     /** Resolves when the other side has ended or reset the stream. */
     ended: () =>
       new Promise<void>((resolve) => {

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
+import { progressed } from './patience.ts'
 
 export interface Ended {
   readonly code: number | null
@@ -84,6 +85,7 @@ function nodeProcess(child: ChildProcessWithoutNullStreams): NodeProcess {
           for (; read < lines.length; read++) {
             const picked = pick(lines[read] ?? '')
             if (picked === undefined) continue
+            progressed()
             listeners.delete(check)
             resolve(picked)
             return

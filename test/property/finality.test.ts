@@ -268,9 +268,7 @@ function firstOutcome(expected: RegExp, settings: readonly Setting[], dropped?: 
   return undefined
 }
 
-describe('finality under a random adversary', function () {
-  this.timeout(120_000)
-
+describe('finality under a random adversary', () => {
   it('never has two conflicting final blocks, never loses one, and leaves the honest without evidence', () => {
     const runs = [...search(SETTINGS)]
     assert.deepEqual(

@@ -80,9 +80,7 @@ const HOSTILE_NODES: readonly unknown[] = [
   {},
 ]
 
-describe('block Merkle tree against its naive definition', function () {
-  this.timeout(60_000)
-
+describe('block Merkle tree against its naive definition', () => {
   it('has the same root for 0..300 leaves', () => {
     for (let size = 0; size <= 300; size++) {
       const leaves = LEAVES.slice(0, size)
@@ -174,8 +172,7 @@ describe('block Merkle tree against its naive definition', function () {
   })
 })
 
-describe('RFC 9162 tree against its recursive definition', function () {
-  this.timeout(60_000)
+describe('RFC 9162 tree against its recursive definition', () => {
   const tree = new MemoryTree(HEADERS.map(historyLeaf))
 
   it('has the same root for 0..300 leaves', () => {

@@ -67,8 +67,7 @@ interface Vector extends protocol.SealedHeader {
   readonly root: string
 }
 
-describe('the protocol in a browser', function () {
-  this.timeout(60_000)
+describe('the protocol in a browser', () => {
   let result: Bundle
   let solar: typeof protocol
   let parse: BareContext['parse']

@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
-import type { AuditReport } from '../../node/audit.ts'
+import type { AuditFindings, AuditReport, FindingRange } from '../../node/audit.ts'
 import type { OnProgress } from '../../node/progress.ts'
+import { longWork } from '../long-work.ts'
 import { chainIdOption, EXIT, printResult, UsageError } from '../output.ts'
-import { createProgressReport } from '../progress.ts'
 import { storesConfig } from '../stores-config.ts'
 
 const EXAMPLES = `
@@ -27,7 +27,7 @@ export function registerAudit(program: Command): void {
   program
     .command('audit')
     .description('check SQL against LevelDB against the chain, or an exported chain; names each value that differs')
-    .option('--data <dir>', 'the data directory of a stopped authority')
+    .option('--data <dir>', 'the data directory of a stopped authority or validator')
     .option('--file <file>', 'instead: a chain that solar-node export has written')
     .option('--chain <chain_id>', 'with --file: the chain that it must be')
     .option(
@@ -39,19 +39,34 @@ export function registerAudit(program: Command): void {
       const { data, file, chain, database, json } = command.optsWithGlobals<AuditOptions>()
       if ((data === undefined) === (file === undefined)) throw new UsageError('expected either --data or --file')
       const pin = chain === undefined ? undefined : chainIdOption(chain)
-      const progress = createProgressReport('auditing', process.stderr, json === true)
-      const { onProgress } = progress
-      const auditing = file === undefined ? ofDirectory(data, database, onProgress) : ofFile(file, pin, onProgress)
-      const report = await auditing.finally(() => progress.close())
-      const { blocks, transactions, findings } = report
-      const lines = findings.map(({ place, expected, found }) => `${place}: expected ${expected}, found ${found}`)
-      const summary = `${blocks} blocks, ${transactions} transactions: ${findings.length === 0 ? 'clean' : `${findings.length} differences`}`
-      printResult(json === true, [...lines, summary, ...adviceFor(findings, data)], {
+      const auditing = (onProgress: OnProgress): Promise<AuditReport> =>
+        file === undefined ? ofDirectory(data, database, onProgress) : ofFile(file, pin, onProgress)
+      const report = await longWork('auditing', json === true, auditing)
+      const { blocks, transactions, findings, total_findings } = report
+      const summary = `${blocks} blocks, ${transactions} transactions: ${findings.length === 0 ? 'clean' : `${total_findings} differences`}`
+      printResult(json === true, [...linesOf(report), summary, ...adviceFor(findings, data)], {
         clean: findings.length === 0,
         ...report,
       })
       if (findings.length > 0) process.exitCode = EXIT.failed
     })
+}
+
+/** A broken store differs everywhere: what a person reads ends. */
+const MAX_LINES = 40
+
+/** Findings of one kind in a row are one line. */
+function linesOf({ ranges, total_findings }: AuditFindings): readonly string[] {
+  const shown = ranges.slice(0, MAX_LINES)
+  const rest = total_findings - shown.reduce((sum, { count }) => sum + count, 0)
+  return [...shown.map(lineOf), ...(rest > 0 ? [`and ${rest} more differences: --json has the first 1,000 in full`] : [])]
+}
+
+function lineOf({ place, count, first, same }: FindingRange): string {
+  const { expected, found } = first
+  if (count === 1) return `${place}: expected ${expected}, found ${found}`
+  const which = same ? '' : `, at ${first.place}`
+  return `${place}: ${count} differences, ${same ? 'each' : 'the first'} expected ${expected}, found ${found}${which}`
 }
 
 /** What to do where LevelDB alone differs. */

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { runUntilSignal } from '../../node/lifecycle.ts'
+import { runUntilSignal, STOP_SIGNALS } from '../../node/lifecycle.ts'
 import { silentLogger } from '../../ports/logger.ts'
 import { UsageError } from '../output.ts'
 import type { GlobalOptions } from '../program.ts'
@@ -7,12 +7,14 @@ import type { GlobalOptions } from '../program.ts'
 const EXAMPLES = `
 Examples:
   solar-node demo
+  solar-node demo --verbose
   solar-node demo --http 127.0.0.1:0 --tick 0.5 --json`
 
 interface DemoFlags extends GlobalOptions {
   readonly http: string
   readonly tick: string
   readonly seal: string
+  readonly verbose?: true
 }
 
 /** `solar-node demo`: everything at once, on this machine, for a look. */
@@ -23,15 +25,30 @@ export function registerDemo(program: Command): void {
     .option('--http <host:port>', 'where the dashboard is served', '127.0.0.1:8080')
     .option('--tick <seconds>', 'seconds that a tick of 15 model minutes takes', '2')
     .option('--seal <rule>', 'authority or work:D', 'authority')
+    .option('--verbose', 'a line for each thing that a household or the validator does')
     .addHelpText('after', EXAMPLES)
     .action(async (_options, command: Command) => {
-      const { http, tick, seal, json } = command.optsWithGlobals<DemoFlags>()
+      const { http, tick, seal, json, verbose } = command.optsWithGlobals<DemoFlags>()
       const seconds = Number(tick)
       if (!(seconds >= 0.1 && seconds <= 3600)) {
         throw new UsageError(`--tick: expected seconds from 0.1 to 3600, got ${JSON.stringify(tick)}`)
       }
+      if (http === 'off') throw new UsageError('--http: expected HOST:PORT, got "off": the demo trades over HTTP')
       const { createDemo } = await import('../demo/demo.ts')
-      const demo = createDemo({ http, tickMs: seconds * 1000, seal, json: json === true })
-      process.exit(await runUntilSignal(demo, { logger: silentLogger, onStarted: () => undefined }))
+      const demo = createDemo({ http, tickMs: seconds * 1000, seal, json: json === true, verbose: verbose === true })
+      stopWithTerminal()
+      const signals = [...STOP_SIGNALS, HANGUP] as const
+      process.exit(await runUntilSignal(demo, { logger: silentLogger, onStarted: () => undefined, signals }))
     })
+}
+
+const HANGUP = 'SIGHUP'
+
+/** Nobody reads what is written any more (EPIPE): that is what a terminal says with a hangup when it is closed. */
+function stopWithTerminal(): void {
+  let isHeard = false
+  process.stdout.on('error', () => {
+    if (!isHeard) process.emit(HANGUP, HANGUP)
+    isHeard = true
+  })
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
+import type { OnProgress } from '../../node/progress.ts'
+import { longWork } from '../long-work.ts'
 import { printResult } from '../output.ts'
-import { createProgressReport } from '../progress.ts'
 import { storesConfig } from '../stores-config.ts'
 
 const EXAMPLES = `
@@ -14,6 +15,7 @@ interface ExportOptions {
   readonly data: string
   readonly database?: string
   readonly out: string
+  readonly force?: true
   readonly json?: true
 }
 
@@ -22,20 +24,22 @@ export function registerExport(program: Command): void {
   program
     .command('export')
     .description('write the whole chain to one file, for an auditor without a node')
-    .requiredOption('--data <dir>', 'the data directory of a stopped authority')
+    .requiredOption('--data <dir>', 'the data directory of a stopped authority or validator')
     .option(
       '--database <url>',
       'sqlite:PATH or postgres://USER@HOST/DATABASE (default: ledger.db in the data directory)',
     )
-    .requiredOption('--out <file>', 'where to write it: JSON lines')
+    .requiredOption('--out <file>', 'where to write it: JSON lines, mode 0600')
+    .option('--force', 'replace a file that is there')
     .addHelpText('after', EXAMPLES)
     .action(async (_options, command: Command) => {
-      const { data, database, out, json } = command.optsWithGlobals<ExportOptions>()
+      const { data, database, out, force, json } = command.optsWithGlobals<ExportOptions>()
       const config = storesConfig(data, database)
       const { exportDirectory } = await import('../../node/export.ts')
-      const progress = createProgressReport('exporting', process.stderr, json === true)
-      const exporting = exportDirectory(config.dataDirectory, config.database, out, progress.onProgress)
-      const blocks = await exporting.finally(() => progress.close())
+      const target = { path: out, force: force === true }
+      const exporting = (onProgress: OnProgress): Promise<number> =>
+        exportDirectory(config.dataDirectory, config.database, target, onProgress)
+      const blocks = await longWork('exporting', json === true, exporting)
       printResult(json === true, [`${blocks} blocks written to ${out}`], { blocks, out })
     })
 }

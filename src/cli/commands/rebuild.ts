@@ -1,6 +1,8 @@
 import type { Command } from 'commander'
+import type { OnProgress } from '../../node/progress.ts'
+import type { RebuildReport } from '../../node/rebuild.ts'
+import { longWork } from '../long-work.ts'
 import { printResult } from '../output.ts'
-import { createProgressReport } from '../progress.ts'
 import { storesConfig } from '../stores-config.ts'
 
 const EXAMPLES = `
@@ -31,9 +33,9 @@ export function registerRebuild(program: Command): void {
       const { data, database, json } = command.optsWithGlobals<RebuildOptions>()
       const config = storesConfig(data, database)
       const { rebuildDirectory } = await import('../../node/rebuild.ts')
-      const progress = createProgressReport('rebuilding', process.stderr, json === true)
-      const rebuilding = rebuildDirectory(config.dataDirectory, config.database, progress.onProgress)
-      const report = await rebuilding.finally(() => progress.close())
+      const rebuilding = (onProgress: OnProgress): Promise<RebuildReport> =>
+        rebuildDirectory(config.dataDirectory, config.database, onProgress)
+      const report = await longWork('rebuilding', json === true, rebuilding)
       const { blocks, transactions } = report
       printResult(
         json === true,

@@ -36,6 +36,7 @@ export function registerRun(program: Command): void {
     .option('--data <dir>', 'where keys and data are kept (default: ./solar-data)')
     .option('--http <host:port|off>', 'HTTP address (default: 127.0.0.1:8080 for an authority, else off)')
     .option('--peer <multiaddr...>', 'a node to stay connected with')
+    .option('--trusted-proxies <address|cidr...>', 'proxies before --http whose X-Forwarded-For is believed')
     .option('--passphrase-file <file>', 'opens encrypted key files in the data directory')
     .option('--listen <multiaddr...>', 'authority, validator: libp2p addresses (default: TCP 4001 and WebSocket 4002)')
     .option(
@@ -46,6 +47,9 @@ export function registerRun(program: Command): void {
     .option('--finality <policy>', 'authority, on the first start: authority, votes:K or validators:M')
     .option('--seal <rule>', 'authority, on the first start: authority or work:D')
     .option('--genesis <file>', 'authority: the genesis to start from (default: a new one)')
+    .option('--name <text>', 'authority, on the first start: the name of the chain, for people')
+    .option('--currency <code>', 'authority, on the first start: ISO 4217 code such as EUR')
+    .option('--amount-decimals <n>', 'authority, on the first start: decimals of money amounts, 0 to 6 (default: 6)')
     .option('--archive-after <age|off>', 'authority, validator: move bodies of older blocks, such as 90d, to archive/')
     .option('--chain <chain_id>', 'light, validator: the chain to trust (default: trust on first use)')
     .option('--headers <n>', 'light: headers to keep (default: 5)')

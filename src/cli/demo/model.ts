@@ -1,12 +1,14 @@
 import { getPosition } from 'suncalc'
 
-/** A place with sun: Fontana, California. Degrees. */
-const LATITUDE = 34.09
-const LONGITUDE = -117.44
+/** Of a place with sun, as far north as Los Angeles, Fez and Osaka. Degrees. */
+const LATITUDE = 34
 /** Minutes of model time that one tick stands for. */
 export const TICK_MINUTES = 15
-const HOUR_MS = 3_600_000
 const HOURS_PER_TICK = TICK_MINUTES / 60
+/** The month as `Date` counts it. */
+const JULY = 6
+/** How far the sun goes. */
+const DEGREES_PER_MINUTE = 360 / (24 * 60)
 
 /** A household of the model. */
 export interface Household {
@@ -29,8 +31,15 @@ export const HOUSEHOLDS: readonly Household[] = [
 const RETAIL_PRICE = 0.28
 const FEED_IN_PRICE = 0.08
 
-/** Altitude of the sun, degrees above the horizon. */
-export const sunAltitude = (timeMs: number): number => getPosition(new Date(timeMs), LATITUDE, LONGITUDE).altitude
+/**
+ * Altitude of the sun, degrees above the horizon. The model street lies in the zone of this machine, which is that of a browser on
+ * it, at the longitude where the clocks of that zone show noon when the sun is highest in summer.
+ */
+export function sunAltitude(timeMs: number): number {
+  const time = new Date(timeMs)
+  const minutesWestOfUtc = new Date(time.getFullYear(), JULY, 1).getTimezoneOffset()
+  return getPosition(time, LATITUDE, -minutesWestOfUtc * DEGREES_PER_MINUTE).altitude
+}
 
 /** What a household meters and offers in one tick. */
 export interface ModelOrder {
@@ -58,8 +67,11 @@ export function modelOrder(household: Household, timeMs: number, random: () => n
   return { side, kwh: Math.abs(net), pricePerKwh: Math.round(price * 1000) / 1000 }
 }
 
-/** Hour of the day in California's winter time, 0..24. */
-export const localHour = (timeMs: number): number => (timeMs / HOUR_MS + 16) % 24
+/** Hour of the day by this machine's zone, 0..24. */
+function localHour(timeMs: number): number {
+  const time = new Date(timeMs)
+  return time.getHours() + time.getMinutes() / 60
+}
 
 /** Load over the day around 1: a morning and an evening peak. */
 function loadShape(hour: number): number {

@@ -20,7 +20,7 @@ import {
 } from '../schemas.ts'
 import { block } from '../transaction-schemas.ts'
 
-const MAX_LATEST_HEADERS = 100
+const MAX_HEADERS = 100
 const DEFAULT_LATEST_HEADERS = 5
 const byBlockHash = objectOf({ block_hash: hash })
 const path = arrayOf(hash)
@@ -36,18 +36,38 @@ const genesisCall = (ledger: ChainLedger): Call =>
     handle: () => ({ status: 200, body: { chain_id: ledger.chainId, genesis: ledger.genesis } }),
   })
 
+const headersAnswer = objectOf({
+  chain_id: hash,
+  tip_height: nullableOf(height),
+  headers: arrayOf(objectOf({ header, header_hash: hash, signature, status: blockStatus })),
+})
+
+const headersCall = (ledger: ChainLedger): Call =>
+  defineCall({
+    method: 'GET',
+    path: '/blocks/headers/',
+    access: ANYONE,
+    summary: 'Headers from a height on',
+    query: objectOf(
+      { from_height: integerInQuery('height of the first', 0) },
+      { count: integerInQuery('how many, 100 if absent', MAX_HEADERS, 1, MAX_HEADERS) },
+    ),
+    answer: headersAnswer,
+    statuses: { 200: 'Ascending; fewer at the tip, none above it' },
+    handle: async ({ query }) => ({
+      status: 200,
+      body: await ledger.headers(query.from_height, query.count ?? MAX_HEADERS),
+    }),
+  })
+
 const latestHeadersCall = (ledger: ChainLedger): Call =>
   defineCall({
     method: 'GET',
     path: '/blocks/latest-headers/',
     access: ANYONE,
     summary: 'The last n headers',
-    query: objectOf({}, { n: integerInQuery('how many', DEFAULT_LATEST_HEADERS, 1, MAX_LATEST_HEADERS) }),
-    answer: objectOf({
-      chain_id: hash,
-      tip_height: nullableOf(height),
-      headers: arrayOf(objectOf({ header, header_hash: hash, signature, status: blockStatus })),
-    }),
+    query: objectOf({}, { n: integerInQuery('how many', DEFAULT_LATEST_HEADERS, 1, MAX_HEADERS) }),
+    answer: headersAnswer,
     statuses: { 200: 'Ascending; tip_height is null and headers empty on an empty chain' },
     handle: async ({ query }) => ({ status: 200, body: await ledger.latestHeaders(query.n ?? DEFAULT_LATEST_HEADERS) }),
   })
@@ -78,7 +98,8 @@ const merkleProofCall = (ledger: ChainLedger, metrics: Metrics): Call =>
     },
   })
 
-function subjectOf({ tx_hash, tx_id }: { readonly tx_hash?: string; readonly tx_id?: string }) {
+/** Throws `malformed` unless exactly one of the two is there. */
+export function subjectOf({ tx_hash, tx_id }: { readonly tx_hash?: string; readonly tx_id?: string }) {
   if (tx_hash !== undefined && tx_id === undefined) return { tx_hash }
   if (tx_id !== undefined && tx_hash === undefined) return { tx_id }
   const got = tx_id === undefined ? 'neither' : 'both'
@@ -190,6 +211,7 @@ const consistencyCall = (ledger: ChainLedger): Call =>
 export const blockCalls = (ledger: ChainLedger, metrics: Metrics, keyLimit: KeyLimit): readonly Call[] => [
   genesisCall(ledger),
   latestHeadersCall(ledger),
+  headersCall(ledger),
   merkleProofCall(ledger, metrics),
   blockCall(ledger),
   statusCall(ledger),

@@ -1,4 +1,5 @@
 import { verifyOrderSignature, type Order } from '../../protocol/order.ts'
+import { isJsonObject } from '../../protocol/shape.ts'
 import { ledgerError } from '../../ports/errors.ts'
 import type { Ledger } from '../../ports/ledger.ts'
 import type { OrderState } from '../../ports/market-store.ts'
@@ -7,19 +8,24 @@ import { defineCall, type Call } from '../call.ts'
 import { httpError } from '../problem.ts'
 import type { KeyLimit } from '../rate-limits.ts'
 import { arrayOf, choiceOf, named, nullableOf, objectOf } from '../schema.ts'
-import { decimalIn, hash, id, idIn, signature, time } from '../schemas.ts'
+import { decimalIn, hash, id, idIn, signature, decimalAsSigned, timeIn } from '../schemas.ts'
 
-const orderBody = objectOf(
-  {
-    order_id: idIn('order-1'),
-    user_id: idIn('household-7'),
-    side: choiceOf('sell', 'buy'),
-    kwh: decimalIn('1.25'),
-    price_per_kwh: decimalIn('0.2'),
-    timestamp: time,
-  },
-  { valid_until: time, signature },
-)
+const orderFields = (decimal: typeof decimalIn) => ({
+  order_id: idIn('order-1'),
+  user_id: idIn('household-7'),
+  side: choiceOf('sell', 'buy'),
+  kwh: decimal('1.25'),
+  price_per_kwh: decimal('0.2'),
+  timestamp: timeIn,
+})
+const orderBody = objectOf(orderFields(decimalIn), { valid_until: timeIn, signature })
+const signedOrderBody = objectOf({ ...orderFields(decimalAsSigned), signature }, { valid_until: timeIn })
+/** What is signed is spelled as it is signed. */
+const orderIn: typeof orderBody = {
+  ...orderBody,
+  shape: (value, path) =>
+    (isJsonObject(value) && Object.hasOwn(value, 'signature') ? signedOrderBody : orderBody).shape(value, path),
+}
 const mayOrder: Access = { roles: ['platform', 'operator'], others: 'signed-body' }
 
 /** Throws unless one of the user's registered devices signed the order. */
@@ -40,8 +46,8 @@ const placeCall = (ledger: Ledger, keyLimit: KeyLimit): Call =>
     access: mayOrder,
     summary: 'Places an order',
     description:
-      'Signed (type `order`) by a device of the user, or without signature with a token. A signature that is there is checked whoever sends it; it is over the order as it is stored (ids and quantities in their one spelling). The same order_id again is 200, with other content 409. An order for one moment only (valid_until = timestamp + 1) is 409 once a market tick has run at that time.',
-    body: orderBody,
+      'Signed (type `order`) by a device of the user, or without signature with a token. A signature that is there is checked whoever sends it; it is over the order as it is stored (ids and quantities in their one spelling), so the quantities of a signed order come in that spelling. The same order_id again is 200, with other content 409. An order for one moment only (valid_until = timestamp + 1) is 409 once a market tick has run at that time.',
+    body: orderIn,
     answer: objectOf({ order_id: id('order-1') }),
     statuses: { 201: 'Placed', 200: 'Placed before' },
     handle: async ({ body, caller, request }) => {

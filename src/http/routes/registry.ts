@@ -5,9 +5,11 @@ import { ANYONE, challengeOf, type Access, type Caller } from '../access.ts'
 import { defineCall, type Call } from '../call.ts'
 import { httpError } from '../problem.ts'
 import type { KeyLimit } from '../rate-limits.ts'
-import { arrayOf, named, nullableOf, objectOf } from '../schema.ts'
-import { finality, hash, height, id, registryEntry } from '../schemas.ts'
-import { registryBody } from '../transaction-schemas.ts'
+import { arrayOf, integerInQuery, named, nullableOf, objectOf } from '../schema.ts'
+import { finality, hash, header, height, id, registryEntry, signature } from '../schemas.ts'
+import { registryBody, shownTransaction } from '../transaction-schemas.ts'
+
+const MAX_CHANGES = 100
 
 const mayChange: Access = { roles: ['platform', 'operator'], others: 'signer' }
 
@@ -57,9 +59,10 @@ export const registryCall = (ledger: Pick<ChainLedger, 'chainId' | 'registry'>):
     method: 'GET',
     path: '/registry',
     access: ANYONE,
-    summary: 'Who may seal and vote as of the tip, and by which policy',
+    summary: 'Who may seal and vote, and by which policy',
     description:
-      'Leaf 0 of the registry tree is {finality, since_height}, leaf slot + 1 each entry: their RFC 9162 root is `registry_root` in the header of `height`. On an empty chain height is null and the registry that of the genesis.',
+      'Leaf 0 of the registry tree is {finality, since_height}, leaf slot + 1 each entry: their RFC 9162 root is `registry_root` in the header of `height`: that of `at_height`, or of the tip. On an empty chain height is null and the registry that of the genesis.',
+    query: objectOf({}, { at_height: integerInQuery('after the block of this height; the tip if absent', 17) }),
     answer: named(
       'Registry',
       objectOf({
@@ -72,14 +75,43 @@ export const registryCall = (ledger: Pick<ChainLedger, 'chainId' | 'registry'>):
       }),
     ),
     statuses: { 200: 'The registry, entries in slot order' },
-    handle: () => {
-      const { height: tip, registry_root, policy, entries } = ledger.registry()
-      return { status: 200, body: { chain_id: ledger.chainId, height: tip, registry_root, ...policy, entries } }
+    handle: ({ query }) => {
+      const { height: at, registry_root, policy, entries } = ledger.registry(query.at_height)
+      return { status: 200, body: { chain_id: ledger.chainId, height: at, registry_root, ...policy, entries } }
     },
+  })
+
+/** `GET /registry/changes`. */
+export const registryChangesCall = (ledger: Pick<ChainLedger, 'registryChanges'>): Call =>
+  defineCall({
+    method: 'GET',
+    path: '/registry/changes',
+    access: ANYONE,
+    summary: 'The blocks that changed the registry',
+    description:
+      'Whoever applies them in order to the registry of the genesis (docs/protocol.md 6) has proven who could seal and vote at each height, and by which policy: each change is signed, and leads to the `registry_root` of its header.',
+    query: objectOf(
+      {},
+      {
+        from_height: integerInQuery('lowest height, 0 if absent', 0),
+        limit: integerInQuery('how many, 100 if absent', MAX_CHANGES, 1, MAX_CHANGES),
+      },
+    ),
+    answer: objectOf({
+      height: nullableOf(height),
+      changes: arrayOf(objectOf({ header, signature, transactions: arrayOf(shownTransaction) })),
+      next: nullableOf(height),
+    }),
+    statuses: { 200: 'Ascending, with the height of the tip; `next` is the from_height to go on with, or null' },
+    handle: async ({ query: { from_height = 0, limit = MAX_CHANGES } }) => ({
+      status: 200,
+      body: await ledger.registryChanges(from_height, limit),
+    }),
   })
 
 /** Keys and policy of the chain. */
 export const registryCalls = (ledger: Ledger, subjectLimit: KeyLimit): readonly Call[] => [
   registryCall(ledger),
+  registryChangesCall(ledger),
   changeCall(ledger, subjectLimit),
 ]

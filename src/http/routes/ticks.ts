@@ -5,7 +5,7 @@ import type { Ledger, PlatformRow, PlatformTick, TickAnswer } from '../../ports/
 import { rolesOnly } from '../access.ts'
 import { defineCall, type Call } from '../call.ts'
 import { arrayOf, documented, named, nullableOf, objectOf, orEmpty, type Schema } from '../schema.ts'
-import { constant, decimalIn, hash, height, id, idIn, reason, signedDecimalIn, time } from '../schemas.ts'
+import { constant, decimalIn, hash, height, id, idIn, reason, signedDecimalIn, timeIn } from '../schemas.ts'
 
 const tradeRow = objectOf(
   {
@@ -15,7 +15,7 @@ const tradeRow = objectOf(
     kwh: decimalIn('1.25'),
     price_per_kwh: decimalIn('0.2'),
     total_amount: decimalIn('0.25'),
-    timestamp: time,
+    timestamp: timeIn,
   },
   { kind: constant('trade') },
 )
@@ -26,7 +26,7 @@ const correctionRow = objectOf({
   kwh_delta: signedDecimalIn('-0.25'),
   amount_delta: signedDecimalIn('-0.05'),
   reason,
-  timestamp: time,
+  timestamp: timeIn,
 })
 
 const tradeOf: Shape<PlatformRow> = (value, path) => {
@@ -52,7 +52,7 @@ const rowsShape: Shape<readonly PlatformRow[]> = (value, path) => {
 /** A tick as a platform writes it, whichever way it comes. */
 export const platformTick: Schema<PlatformTick> = objectOf({
   tick_id: idIn('2025-10-09T09:00'),
-  timestamp: time,
+  timestamp: timeIn,
   transactions: { ...rows, shape: rowsShape },
 })
 
@@ -76,7 +76,7 @@ const acceptCall = (ledger: Ledger): Call =>
     access: rolesOnly('platform'),
     summary: "An outside engine's tick",
     description:
-      'Idempotent by tick_id: the same tick again answers the same, other content is 409. Rows are trades unless `kind` says otherwise; tick_id and nonce of a row are added here. Without transactions it is recorded and makes no block.',
+      'Idempotent by tick_id: the same tick again answers the same, other content is 409. Rows are trades unless `kind` says otherwise; quantities in any exact spelling are written in their one spelling, so a tick spelled otherwise is the same tick; tick_id and nonce of a row are added here. Without transactions it is recorded and makes no block.',
     body: platformTick,
     bodyLimit: MAX_TICK_BYTES,
     answer: tickAnswer,
@@ -91,7 +91,7 @@ const runCall = (ledger: Ledger): Call =>
     access: rolesOnly('operator'),
     summary: 'Runs the built-in market now',
     description: 'A tick_id run before answers the same again.',
-    body: orEmpty(objectOf({}, { tick_id: idIn('2025-10-09T09:00'), timestamp: time })),
+    body: orEmpty(objectOf({}, { tick_id: idIn('2025-10-09T09:00'), timestamp: timeIn })),
     answer: tickAnswer,
     statuses: { 200: SEALED },
     handle: async ({ body }) => ({ status: 200, body: await ledger.runTick(body) }),

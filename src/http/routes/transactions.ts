@@ -1,24 +1,43 @@
+import { edgeTimeBound } from '../../protocol/edge.ts'
+import { isSolarError } from '../../protocol/errors.ts'
 import { isJsonObject, refuse, type Shape } from '../../protocol/shape.ts'
 import type { ShownTransaction } from '../../protocol/transaction.ts'
 import { ledgerError } from '../../ports/errors.ts'
 import type { ChainLedger, Ledger } from '../../ports/ledger.ts'
 import type { TransactionPlace } from '../../ports/market-store.ts'
-import type { Caller } from '../access.ts'
+import type { Redactor } from '../../ports/retention.ts'
+import { ANYONE, type Caller } from '../access.ts'
 import { defineCall, type Call } from '../call.ts'
-import { arrayOf, documented, integerInQuery, named, nullableOf, objectOf, textOf, type Schema } from '../schema.ts'
-import { receipt } from '../receipt-schema.ts'
-import { hash, height, idIn } from '../schemas.ts'
+import {
+  arrayOf,
+  booleanOf,
+  documented,
+  integerInQuery,
+  named,
+  nullableOf,
+  objectOf,
+  textOf,
+  type Schema,
+} from '../schema.ts'
+import { inclusion, merkleProof, receipt } from '../receipt-schema.ts'
+import { blockStatus, hash, header, height, idIn, signature } from '../schemas.ts'
 import { shownTransaction } from '../transaction-schemas.ts'
+import { subjectOf } from './blocks.ts'
 
 const DEFAULT_PAGE = 100
 const MAX_PAGE = 1_000
 
 const cursor = textOf(/^[\x21-\x7e]{1,256}$/, 'the `next` of the page before', '1760000400000.trade-1')
+/** An end of a range of times; one in seconds would find everything, or nothing, without a word. */
+const bound = (description: string, example: number) => {
+  const integer = integerInQuery(description, example)
+  return { ...integer, shape: (value: unknown, path: string) => edgeTimeBound(integer.shape(value, path), path) }
+}
 const query = objectOf(
   {},
   {
-    from: integerInQuery('Unix ms, inclusive; 0 if absent', 1_760_000_000_000),
-    to: integerInQuery('Unix ms, exclusive; no end if absent', 1_760_086_400_000),
+    from: bound('Unix ms, inclusive; 0 if absent', 1_760_000_000_000),
+    to: bound('Unix ms, exclusive; no end if absent', 1_760_086_400_000),
     user_id: idIn('household-7'),
     corrects: idIn('trade-1'),
     after: cursor,
@@ -79,6 +98,59 @@ export const receiptCall = (ledger: Pick<ChainLedger, 'receipt'>): Call =>
       status: 200,
       body: await ledger.receipt(params.id, caller.kind === 'device' ? caller.userId : undefined),
     }),
+  })
+
+const proofAnswer = named(
+  'TransactionProof',
+  objectOf({
+    tx_hash: hash,
+    merkle_proof: merkleProof,
+    header,
+    signature,
+    history_proof: nullableOf(inclusion),
+    header_hash: hash,
+    status: blockStatus,
+    redacted: booleanOf('its body was removed'),
+  }),
+)
+
+/** `GET /transactions/proof`: the libp2p request `proof`, for who knows a trade but not its block. */
+export const proofCall = (
+  ledger: Pick<ChainLedger, 'transactionProof'>,
+  { redactions }: Pick<Redactor, 'redactions'>,
+): Call =>
+  defineCall({
+    method: 'GET',
+    path: '/transactions/proof',
+    access: ANYONE,
+    summary: 'Where a transaction is, with the proof of it',
+    description:
+      'Exactly one of tx_hash and tx_id. Proves the block in the history of the header of at_height as well, where that is a later one. Of a transaction whose body was removed it still proves the hash; `redacted` says so.',
+    query: {
+      ...objectOf(
+        {},
+        {
+          tx_hash: hash,
+          tx_id: idIn('trade-1'),
+          at_height: integerInQuery('height of the header that you trust', 17),
+        },
+      ),
+      example: { tx_id: 'trade-1', at_height: 17 },
+    },
+    answer: proofAnswer,
+    statuses: { 200: 'The proof' },
+    handle: async ({ query: { at_height = null, ...query } }) => {
+      const by = subjectOf(query)
+      try {
+        return { status: 200, body: await ledger.transactionProof(by, at_height) }
+      } catch (error) {
+        if (!('tx_id' in by) || !isSolarError(error, 'unknown_transaction')) throw error
+        // Nothing finds a removed transaction by its id any more, but the record of who removed it.
+        const record = (await redactions()).find(({ tx_id }) => tx_id === by.tx_id)
+        if (record === undefined) throw error
+        return { status: 200, body: await ledger.transactionProof({ tx_hash: record.tx_hash }, at_height) }
+      }
+    },
   })
 
 /** What was traded. */

@@ -14,7 +14,7 @@ import { serialTasks } from '../serial.ts'
 import { ArchivedBodies, type ArchivePlace } from './archived-bodies.ts'
 import { decodeBlock, decodeHeader, decodeHeightKey, decodeInteger } from './block-values.ts'
 import { heightKey, keyOf, nodeKey, sortable } from './keyspaces.ts'
-import { guardLevel, openLevel, readText, type TextLevel } from './level.ts'
+import { guardLevel, openLevel, readText, type CheckRoom, type TextLevel } from './level.ts'
 import { finishForgetting, readRedactions, redactBodies, redactionKey } from './redacted-bodies.ts'
 
 /** What an append needs of the chain before it: kept in memory, found again in the database whenever in doubt. */
@@ -33,8 +33,12 @@ export type LevelChainStore = ChainStore & BodyArchive & BodyRedaction
  *
  * @param archive without it nothing is archived, and bodies that were are missed
  */
-export async function openChainStore(location: string, archive?: ArchivePlace): Promise<LevelChainStore> {
-  const db = await openLevel(location)
+export async function openChainStore(
+  location: string,
+  archive?: ArchivePlace,
+  checkRoom?: CheckRoom,
+): Promise<LevelChainStore> {
+  const db = await openLevel(location, checkRoom)
   try {
     return await chainStore(db, archive)
   } catch (error) {

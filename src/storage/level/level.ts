@@ -1,4 +1,5 @@
 import { Level } from 'level'
+import { saysDiskFull } from '../../ports/file-trouble.ts'
 import type { Shape } from '../../protocol/shape.ts'
 import { decodeText } from '../decode.ts'
 import { driverCodes, storeGuard } from '../failure.ts'
@@ -13,15 +14,21 @@ export const guardLevel = storeGuard('level', (error) => {
   const codes = driverCodes(error)
   if (codes.includes('LEVEL_LOCKED') || error instanceof ReopenedError) return true
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error)
-  return cause.includes('No space left on device')
+  return saysDiskFull(cause)
 })
 
+/** Rejects, with the reason, while the disk has no room for a database to be opened anew. Browsers do not tell. */
+export type CheckRoom = () => Promise<void>
+
 /** Opens a database at a folder (Node) or by name (browsers). Throws `store_failed`. */
-export const openLevel: (location: string) => Promise<TextLevel> = guardLevel('open', async (location: string) => {
-  const db = new Level(location)
-  await db.open()
-  return reopenAfterFailure(db)
-})
+export const openLevel: (location: string, checkRoom?: CheckRoom) => Promise<TextLevel> = guardLevel(
+  'open',
+  async (location, checkRoom = () => Promise.resolve()) => {
+    const db = new Level(location)
+    await db.open()
+    return reopenAfterFailure(db, checkRoom)
+  },
+)
 
 class ReopenedError extends Error {}
 
@@ -29,14 +36,16 @@ class ReopenedError extends Error {}
  * A write that fails (the disk is full) may leave part of a record in LevelDB's log. LevelDB would go on behind it, and
  * whoever opens the database next loses all that follows, although it was synced. So nothing is written any more until the
  * database has been opened anew: that reads the log as far as it is whole, and begins another. The write that finds it so
- * is refused once, since what it was made of may be of before.
+ * is refused once, since what it was made of may be of before. Opening writes as well: while there is no room for that the database
+ * stays open as it is, and everything that it has is read.
  */
-function reopenAfterFailure(db: Level): TextLevel {
+function reopenAfterFailure(db: Level, checkRoom: CheckRoom): TextLevel {
   const inTurn = serialTasks()
   let isTorn = false
   const written = (write: () => Promise<void>): Promise<void> =>
     inTurn(async () => {
       if (isTorn) {
+        await checkRoom()
         await db.close()
         await db.open()
         isTorn = false

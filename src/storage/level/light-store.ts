@@ -5,10 +5,10 @@ import { trustedStateShape } from '../../protocol/light-verify.ts'
 import { merkleProofShape } from '../../protocol/merkle.ts'
 import { array, hash32, object, type Shape } from '../../protocol/shape.ts'
 import { transactionShape } from '../../protocol/transaction.ts'
-import { corrupt } from '../decode.ts'
+import { corrupt, decodeText } from '../decode.ts'
 import { evidenceStore } from './evidence-store.ts'
 import { keyOf } from './keyspaces.ts'
-import { DURABLE, guardLevel, openLevel, readText, readValue, type TextLevel } from './level.ts'
+import { DURABLE, guardLevel, openLevel, readText, readValue, type CheckRoom, type TextLevel } from './level.ts'
 import { voterStore } from './voter-store.ts'
 
 /** Far above any window that is configured: it only keeps a broken value from filling the memory. */
@@ -30,8 +30,8 @@ const checkedTradeShape: Shape<CheckedTrade> = object({
  * Opens a light node's store at a folder (Node) or under a database name (browsers). Genesis, window and vote are synced
  * when their call returns. Throws `store_failed`.
  */
-export async function openLightStore(location: string): Promise<LightStore> {
-  return lightStore(await openLevel(location))
+export async function openLightStore(location: string, checkRoom?: CheckRoom): Promise<LightStore> {
+  return lightStore(await openLevel(location, checkRoom))
 }
 
 /** A light node's store in a database that is open; the store closes it. */
@@ -64,6 +64,11 @@ export function lightStore(db: TextLevel): LightStore {
       if (found === undefined && 'tx_hash' in by)
         throw corrupt(`level checkedTrade ${id}`, 'a checked trade', 'nothing')
       return found
+    }),
+    trades: guardLevel('trades', async (afterId, limit) => {
+      const range = { gt: keyOf('checkedTrade', afterId), lte: keyOf('checkedTrade', '~'), limit }
+      const found = await db.iterator(range).all()
+      return found.map(([key, text]) => decodeText(`level ${key}`, text, checkedTradeShape))
     }),
 
     close: guardLevel('close', () => db.close()),

@@ -6,7 +6,7 @@ import { chainStore, type LevelChainStore } from './chain-store.ts'
 import { evidenceStore } from './evidence-store.ts'
 import { finalityStore, finalizedAt } from './finality-store.ts'
 import { keyOf } from './keyspaces.ts'
-import { DURABLE, guardLevel, openLevel, readText, type TextLevel } from './level.ts'
+import { DURABLE, guardLevel, openLevel, readText, type CheckRoom, type TextLevel } from './level.ts'
 import { voterStore } from './voter-store.ts'
 import { witnessStore } from './witness-store.ts'
 
@@ -28,8 +28,12 @@ export interface ReplicaStore {
 }
 
 /** Opens a validator's store at a folder. Throws `store_failed` or `corrupt`. */
-export async function openReplicaStore(location: string, archive?: ArchivePlace): Promise<ReplicaStore> {
-  const db = await openLevel(location)
+export async function openReplicaStore(
+  location: string,
+  archive?: ArchivePlace,
+  checkRoom?: CheckRoom,
+): Promise<ReplicaStore> {
+  const db = await openLevel(location, checkRoom)
   try {
     return await replicaStore(db, archive)
   } catch (error) {

@@ -3,7 +3,7 @@ import type { Leadership } from '../../ports/leadership.ts'
 import type { Logger } from '../../ports/logger.ts'
 import type { Hash } from '../../protocol/bytes.ts'
 import { sha256 } from '../../protocol/hash.ts'
-import { connectionConfig } from './postgres-pool.ts'
+import { createClient } from './postgres-pool.ts'
 
 /** Leadership by a session of its own, from `start` to `stop`. */
 export interface PostgresLeadership extends Leadership {
@@ -76,7 +76,7 @@ export function createPostgresLeadership(url: string, chainId: Hash, logger: Log
   }
 
   async function connect(): Promise<Session> {
-    const client = new pg.Client({ ...connectionConfig(url), application_name: 'solar-node leadership' })
+    const client = createClient(url, { application_name: 'solar-node leadership' })
     let opened: Session | undefined
     // Without a listener the process would end; a question under way fails too.
     client.on('error', () => undefined)

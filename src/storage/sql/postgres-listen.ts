@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { connectionConfig } from './postgres-pool.ts'
+import { createClient } from './postgres-pool.ts'
 
 const RECONNECT_MS = 1_000
 /** A server that is silent does not hold up the node's stop: it ends the connection by itself. */
@@ -16,7 +16,7 @@ export function listenTo(url: string, channel: string, wake: () => void): () => 
   let timer: NodeJS.Timeout | undefined
 
   function connect(): void {
-    const next = new pg.Client(connectionConfig(url))
+    const next = createClient(url)
     client = next
     next.on('notification', wake)
     // What broke is told by `end`, or by `connect` below; without a listener the process would end.

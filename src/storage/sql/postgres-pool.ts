@@ -46,7 +46,7 @@ const types: pg.CustomTypesConfig = {
  * Where and how to connect; pg itself adds PGPASSWORD and the passfile where the URL has no password. `sslmode` means what it
  * means to libpq, but `prefer`, which an attacker could turn off, is `require`.
  */
-export const connectionConfig = (url: string): pg.ClientConfig => ({
+const connectionConfig = (url: string): pg.ClientConfig => ({
   connectionString: /[?&]sslmode=/.test(url) && !url.includes('uselibpqcompat=') ? `${url}&uselibpqcompat=true` : url,
   application_name: 'solar-node',
   connectionTimeoutMillis: CONNECT_LIMIT_MS,
@@ -56,11 +56,26 @@ export const connectionConfig = (url: string): pg.ClientConfig => ({
 })
 
 /**
+ * Closes its socket when the connection does not come about: pg leaves it open where it has no password to send, and the server would
+ * keep it, and with it this process, for a minute.
+ */
+class TidyClient extends pg.Client {
+  constructor(config?: string | pg.ClientConfig) {
+    super(config)
+    this.connection.on('error', () => this.connection.stream.destroy())
+  }
+}
+
+/** A connection of its own, not of a pool. */
+export const createClient = (url: string, config: pg.ClientConfig = {}): pg.Client =>
+  new TidyClient({ ...connectionConfig(url), ...config })
+
+/**
  * Connections as Kysely takes them. It heals by itself: a connection that broke, hangs or is left inside a transaction is
  * closed and never given out again.
  */
 export function createPool(url: string): PostgresPool {
-  const pool = new pg.Pool({ ...connectionConfig(url), max: MAX_CONNECTIONS })
+  const pool = new pg.Pool({ ...connectionConfig(url), max: MAX_CONNECTIONS, Client: TidyClient })
   const ready = new WeakSet<pg.PoolClient>()
   // A connection that breaks while nobody uses it: the next call gets another.
   pool.on('error', () => undefined)

@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { storeGuard } from '../failure.ts'
 import { isRetryable } from './postgres.ts'
-import { connectionConfig, SESSION, withinLimit } from './postgres-pool.ts'
+import { createClient, SESSION, withinLimit } from './postgres-pool.ts'
 
 /**
  * A connection of its own, for what lives and ends with one: advisory locks and LISTEN. It is not made anew when it breaks:
@@ -26,7 +26,7 @@ export interface PostgresSession {
  */
 export async function openPostgresSession(url: string, queryLimitMs: number): Promise<PostgresSession> {
   const guard = storeGuard('sql', isRetryable)
-  const client = await guard('open', () => Promise.resolve(new pg.Client(connectionConfig(url))))()
+  const client = await guard('open', () => Promise.resolve(createClient(url)))()
   // Without a listener the error of a connection that breaks between two queries would end the process.
   client.on('error', () => undefined)
   const ended = new Promise<void>((resolve) => client.once('end', resolve))

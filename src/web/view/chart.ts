@@ -1,6 +1,6 @@
 import { h, s } from '../dom.ts'
 import { count, formatTime } from '../format.ts'
-import { tally, tradesIn, type BlockRecord } from '../state.ts'
+import { runOf, tally, tradesIn, type BlockRecord } from '../state.ts'
 import type { Model, View } from './model.ts'
 import { barSlots, niceMaximum } from '../scale.ts'
 
@@ -12,6 +12,7 @@ const HEIGHT = 132
 /** Width until the browser has laid the page out. */
 const FIRST_WIDTH = 480
 const LABEL_WIDTH = 92
+const SHOWN_BLOCKS = 100
 
 /** A bar: stacked values, bottom first, each with its class. */
 interface Bar {
@@ -22,6 +23,8 @@ interface Bar {
 /** Trades per block and votes per block, over time; a click selects the block. */
 export function createChart(select: (hash: string) => void): View {
   const trades = h('div', { class: 'plot' })
+  const energyTitle = h('h3', {}, 'kWh per block')
+  const energy = h('div', { class: 'plot' })
   const votes = h('div', { class: 'plot' })
   const readout = h('p', { class: 'readout muted', 'aria-hidden': 'true' })
   const element = h(
@@ -30,6 +33,8 @@ export function createChart(select: (hash: string) => void): View {
     h('h2', { id: 'chart-title' }, 'Activity'),
     h('h3', {}, 'Trades per block'),
     trades,
+    energyTitle,
+    energy,
     h('h3', {}, 'Votes per block'),
     votes,
     readout,
@@ -41,18 +46,22 @@ export function createChart(select: (hash: string) => void): View {
   function draw(model: Model): void {
     const { state, shown, now } = model
     element.hidden = state.blocks.length === 0
+    const blocks = runOf(state, shown).slice(-SHOWN_BLOCKS)
+    const hasEnergy = blocks.some(({ body }) => body !== null)
+    energyTitle.hidden = energy.hidden = !hasEnergy
     const signature = JSON.stringify([
       width,
       shown?.hash,
-      state.blocks.map((block) => [block.hash, block.votes.length]),
+      blocks.map((block) => [block.hash, block.votes.length, block.changesRegistry, block.body === null]),
     ])
     if (signature === drawn) return
     drawn = signature
     const tell = (block: BlockRecord | undefined) =>
       (readout.textContent = block === undefined ? '' : describe(block, now))
     const options = { width, shown, now, select, tell: (block: BlockRecord | undefined) => tell(block ?? shown) }
-    trades.replaceChildren(plot('Trades per block', state.blocks.map(tradeBar), options))
-    votes.replaceChildren(plot('Votes per block', state.blocks.map(voteBar), options))
+    trades.replaceChildren(plot('Trades per block', blocks.map(tradeBar), options))
+    if (hasEnergy) energy.replaceChildren(plot('kWh per block', blocks.map(energyBar), options))
+    votes.replaceChildren(plot('Votes per block', blocks.map(voteBar), options))
     tell(shown)
   }
 
@@ -71,6 +80,11 @@ export function createChart(select: (hash: string) => void): View {
 }
 
 const tradeBar = (block: BlockRecord): Bar => ({ block, parts: [{ value: tradesIn(block), kind: 'trades' }] })
+
+const energyBar = (block: BlockRecord): Bar => ({
+  block,
+  parts: [{ value: Number(block.body?.kwhMicro ?? 0n) / 1e6, kind: 'trades' }],
+})
 
 function voteBar(block: BlockRecord): Bar {
   const { ack, reject } = tally(block)
@@ -106,7 +120,7 @@ function plot(title: string, bars: readonly Bar[], options: PlotOptions): SVGSVG
   const slots = barSlots(bars.length, inner.width)
   const y = (value: number) => TOP + inner.height * (1 - value / top)
   const every = Math.max(1, Math.ceil(bars.length / Math.max(1, Math.floor(inner.width / LABEL_WIDTH))))
-  const summary = `${title}: ${bars.length} blocks, at most ${Math.max(0, ...totals)}, newest ${totals.at(-1) ?? 0}.`
+  const summary = `${title}: ${bars.length} blocks, at most ${Math.max(0, ...totals)}, newest ${totals[totals.length - 1] ?? 0}.`
   return s(
     'svg',
     {

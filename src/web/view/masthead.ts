@@ -1,4 +1,5 @@
 import type { Genesis } from '../../protocol/genesis.ts'
+import type { Registry } from '../../protocol/registry.ts'
 import { copyButton, h, s } from '../dom.ts'
 import { count, shortHash } from '../format.ts'
 import type { Connection } from '../state.ts'
@@ -10,17 +11,16 @@ const WORDS: Readonly<Record<Connection, string>> = {
   reconnecting: 'Reconnecting',
 }
 
-/** "final at 2 of 3 validators": the rule of this chain, in words. */
-function finalityWords({ finality, registry }: Genesis): string {
+/** "final at 2 of 3 validators": the rule in force now, in words. */
+function finalityWords(registry: Registry): string {
+  const { finality } = registry
   switch (finality.policy) {
     case 'authority':
       return 'final when sealed'
     case 'votes':
       return `final at ${count(finality.threshold, 'vote')}`
-    case 'validators': {
-      const validators = registry.filter(({ role }) => role === 'validator').length
-      return `final at ${finality.threshold} of ${count(validators, 'validator')}`
-    }
+    case 'validators':
+      return `final at ${finality.threshold} of ${count(registry.activeCount('validator'), 'validator')}`
   }
 }
 
@@ -38,28 +38,27 @@ const sun = () =>
 export function createMasthead(genesis: Genesis, chainId: string): View {
   const word = h('span', {}, '')
   const pill = h('p', { class: 'pill', role: 'status' }, h('span', { class: 'dot', 'aria-hidden': 'true' }), word)
+  const rule = h('p', { class: 'muted' })
   const element = h(
     'header',
     { class: 'masthead' },
     sun(),
-    h(
-      'div',
-      { class: 'community' },
-      h('h1', {}, genesis.name),
-      h('p', { class: 'muted' }, `Energy trades in ${genesis.currency}, ${finalityWords(genesis)}`),
-    ),
+    h('div', { class: 'community' }, h('h1', {}, genesis.name), rule),
     h(
       'p',
       { class: 'chain', title: chainId },
       h('span', { class: 'muted' }, 'Chain '),
       h('code', {}, shortHash(chainId)),
-      copyButton(chainId, 'the chain id'),
+      copyButton(() => chainId, 'Copy the chain id'),
     ),
     pill,
   )
   return {
     element,
-    update({ state: { connection } }) {
+    update({ state: { connection, registries } }) {
+      const inForce = (registries[registries.length - 1] ?? registries[0]).registry
+      const words = `Energy trades in ${genesis.currency}, ${finalityWords(inForce)}`
+      if (rule.textContent !== words) rule.textContent = words
       if (pill.dataset.connection === connection) return
       pill.dataset.connection = connection
       word.textContent = WORDS[connection]

@@ -1,6 +1,6 @@
-import type { Check, Outcome } from '../checks.ts'
-import type { BlockStatus } from '../answers.ts'
+import { checkFinal, type Check, type CheckContext, type Outcome } from '../checks.ts'
 import { copyButton, h, s } from '../dom.ts'
+import type { BlockRecord } from '../state.ts'
 
 const PATHS: Readonly<Record<Outcome, string>> = {
   pass: 'M5 10.5l3.2 3.2L15 6.8',
@@ -22,14 +22,17 @@ export const outcomeIcon = (outcome: Outcome): HTMLElement =>
     h('span', { class: 'sr' }, `${SPOKEN[outcome]}: `),
   )
 
-const STATUS_WORDS: Readonly<Record<BlockStatus, string>> = {
-  final: 'Final',
-  proposed: 'Proposed',
-  orphaned: 'Replaced',
+/** How final a block is: `Final` only if this browser has counted that it is. */
+export function finalBadge(block: BlockRecord, context: CheckContext): HTMLElement {
+  if (block.status === 'orphaned') return h('span', { class: 'badge' }, 'Replaced')
+  if (checkFinal(block, context).outcome === 'pass') return h('span', { class: 'badge badge-final' }, 'Final')
+  const word = block.status === 'final' ? 'Said to be final' : 'Not final yet'
+  return h('span', { class: 'badge badge-proposed' }, word)
 }
 
-export const statusBadge = (status: BlockStatus): HTMLElement =>
-  h('span', { class: `badge badge-${status}` }, STATUS_WORDS[status])
+/** Copies the address of this page with another fragment. */
+export const linkButton = (fragment: () => string, label: string): HTMLElement =>
+  copyButton(() => new URL(fragment(), location.href).href, label, 'Link')
 
 /** One check: icon, name, sentence, and the values that were compared. */
 export function checkRow({ title, outcome, detail, values }: Check): HTMLElement {
@@ -38,7 +41,12 @@ export function checkRow({ title, outcome, detail, values }: Check): HTMLElement
       'div',
       { class: 'value' },
       h('dt', {}, label),
-      h('dd', {}, h('code', { class: 'copyable' }, value), value.length > 20 ? copyButton(value, label) : null),
+      h(
+        'dd',
+        {},
+        h('code', { class: 'copyable' }, value),
+        value.length > 20 ? copyButton(() => value, `Copy: ${label}`) : null,
+      ),
     ),
   )
   return h(

@@ -1,87 +1,135 @@
-import type { Check } from '../checks.ts'
 import { h } from '../dom.ts'
+import { writeLink } from '../trust.ts'
+import { MAX_PASTED_BYTES } from '../pasted.ts'
+import type { TradeReport } from '../trade-report.ts'
 import type { Model, View } from './model.ts'
-import { checkRow } from './parts.ts'
+import { checkRow, linkButton, outcomeIcon } from './parts.ts'
+import { factsList } from './facts.ts'
 
 export interface ProofPanel extends View {
-  /** Fills the form and runs it, for a link that names a trade. */
-  run(tx: string, block: string): void
+  /** Fills the form and runs it, for a link or a search that names a trade. */
+  run(text: string): void
 }
 
-/** @param verify fetches and checks; throws an Error whose message is for people */
-export function createProofPanel(verify: (tx: string, block: string) => Promise<readonly Check[]>): ProofPanel {
-  const hint = { autocomplete: 'off', spellcheck: 'false', autocapitalize: 'off', required: true } as const
-  const tx = h('textarea', { ...hint, id: 'proof-tx', rows: 2, placeholder: 'tx_hash, or the transaction as JSON' })
-  const block = h('input', { ...hint, id: 'proof-block', placeholder: 'block hash' })
-  const submit = h('button', { type: 'submit', class: 'button' }, 'Check this trade')
+export interface ProofActions {
+  /** Reads what was pasted and checks it. Throws an Error whose message is for people. */
+  readonly lookUp: (text: string) => Promise<TradeReport>
+  readonly openBlock: (text: string) => Promise<string>
+}
+
+/** Checks a trade by whatever somebody has of it. */
+export function createProofPanel({ lookUp, openBlock }: ProofActions, currency: string): ProofPanel {
+  const input = h('textarea', {
+    id: 'proof-tx',
+    rows: 3,
+    autocomplete: 'off',
+    spellcheck: 'false',
+    autocapitalize: 'off',
+    'aria-describedby': 'proof-hint',
+    placeholder: 'Trade id, hash, JSON, or a receipt',
+  })
+  const submit = h('button', { type: 'submit', class: 'button' }, 'Check it')
+  const file = h('input', { type: 'file', id: 'proof-file', class: 'sr', accept: '.json,application/json,text/plain' })
+  const opener = h('label', { for: 'proof-file', class: 'button button-quiet' }, 'Open a file')
   const result = h('div', { class: 'proof-result', 'aria-live': 'polite' })
   const form = h(
     'form',
     { class: 'proof-form' },
-    h('label', { for: 'proof-tx' }, 'Transaction'),
-    tx,
-    h('label', { for: 'proof-block' }, 'Block'),
-    block,
-    submit,
+    h('label', { for: 'proof-tx' }, 'Trade or receipt'),
+    input,
+    h('div', { class: 'buttons' }, submit, file, opener),
   )
-  let edited = false
-
-  async function check(): Promise<void> {
-    submit.disabled = true
-    result.replaceChildren(h('p', { class: 'muted' }, 'Fetching the proof…'))
-    try {
-      showChecks(result, await verify(tx.value, block.value))
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error)
-      result.replaceChildren(h('p', { class: 'notice notice-fail' }, message))
-    } finally {
-      submit.disabled = false
-    }
-  }
-
-  form.addEventListener('submit', (event) => {
-    event.preventDefault()
-    void check()
-  })
-  block.addEventListener('input', () => (edited = block.value !== ''))
-
   const element = h(
     'section',
     { class: 'panel', 'aria-labelledby': 'proof-title' },
     h('h2', { id: 'proof-title' }, 'Check a trade'),
     h(
       'p',
-      { class: 'muted' },
-      'The node sends a Merkle proof; this browser follows it from your trade to the sealed block.',
+      { class: 'muted', id: 'proof-hint' },
+      'Paste its id or hash, or open the receipt that you were given. However old it is, this browser follows the proof from ' +
+        'your trade to a sealed block. A receipt does not leave this browser.',
     ),
     form,
     result,
   )
+  let chainId = ''
+  /** Counts the checks, so that a slow answer does not overwrite a newer one. */
+  let latest = 0
+
+  async function check(): Promise<void> {
+    const own = ++latest
+    submit.disabled = true
+    result.replaceChildren(h('p', { class: 'muted' }, 'Looking…'))
+    const shown = await answer()
+    if (own !== latest) return
+    submit.disabled = false
+    result.replaceChildren(...shown)
+  }
+
+  async function answer(): Promise<readonly Node[]> {
+    try {
+      return reportParts(await lookUp(input.value))
+    } catch (error) {
+      return [h('p', { class: 'proof-verdict proof-open' }, error instanceof Error ? error.message : String(error))]
+    }
+  }
+
+  function reportParts(report: TradeReport): readonly Node[] {
+    const { outcome, title, detail, facts, checks, block, linkName } = report
+    const show = block && (() => void openBlock(block.hash))
+    return [
+      h(
+        'div',
+        { class: `proof-verdict proof-${outcome}` },
+        outcomeIcon(outcome),
+        h('div', {}, h('h3', {}, title), h('p', {}, detail)),
+      ),
+      ...(facts === null ? [] : [factsList(facts, currency)]),
+      h(
+        'div',
+        { class: 'buttons' },
+        show && h('button', { type: 'button', class: 'link', click: show }, `Show block ${block.height}`),
+        linkName === null ? null : linkButton(() => writeLink(chainId, { tx: linkName }), 'Copy a link to this trade'),
+      ),
+      ...(checks.length === 0 ? [] : [h('ul', { class: 'checks' }, ...checks.map(checkRow))]),
+    ]
+  }
+
+  async function read(chosen: File | undefined): Promise<void> {
+    if (chosen === undefined) return
+    if (chosen.size > MAX_PASTED_BYTES) {
+      result.replaceChildren(
+        h('p', { class: 'proof-verdict proof-open' }, `${chosen.name} is too large for a receipt.`),
+      )
+      return
+    }
+    input.value = await chosen.text()
+    await check()
+  }
+
+  form.addEventListener('submit', (event) => {
+    event.preventDefault()
+    void check()
+  })
+  file.addEventListener('change', () => {
+    void read(file.files?.[0])
+    file.value = ''
+  })
+  element.addEventListener('dragover', (event) => event.preventDefault())
+  element.addEventListener('drop', (event) => {
+    event.preventDefault()
+    void read(event.dataTransfer?.files[0])
+  })
+
   return {
     element,
-    update({ shown }: Model) {
-      element.hidden = shown === undefined
-      if (!edited && shown !== undefined && document.activeElement !== block) block.value = shown.hash
+    update({ context }: Model) {
+      chainId = context.chainId
     },
-    run(txText, blockText) {
-      tx.value = txText
-      block.value = blockText
-      edited = true
+    run(text) {
+      input.value = text
+      element.scrollIntoView({ block: 'nearest' })
       void check()
     },
   }
-}
-
-function showChecks(result: HTMLElement, checks: readonly Check[]): void {
-  const outcomes = checks.map(({ outcome }) => outcome)
-  const outcome = outcomes.includes('fail') ? 'fail' : outcomes.includes('open') ? 'open' : 'pass'
-  const words = {
-    pass: 'This trade is in the ledger.',
-    open: 'The proof holds as far as this page can tell.',
-    fail: 'This proof does not hold.',
-  }
-  result.replaceChildren(
-    h('p', { class: `proof-verdict proof-${outcome}` }, words[outcome]),
-    h('ul', { class: 'checks' }, ...checks.map(checkRow)),
-  )
 }

@@ -1,6 +1,8 @@
 import { h } from '../dom.ts'
-import { count, formatAgo, formatExactTime } from '../format.ts'
-import { tally, tradesIn } from '../state.ts'
+import type { BlockBody } from '../bodies.ts'
+import { checkFinal } from '../checks.ts'
+import { count, formatExactTime, formatMicro, formatTime } from '../format.ts'
+import { runOf, tally, tradesIn, type BlockRecord } from '../state.ts'
 import type { Model, View } from './model.ts'
 
 interface Tile {
@@ -9,21 +11,23 @@ interface Tile {
   readonly note: string
 }
 
-function tilesOf({ state: { blocks }, now }: Model): readonly Tile[] {
-  const tip = blocks.at(-1)
+function tilesOf({ state, shown, context, now }: Model): readonly Tile[] {
+  const tip = state.blocks[state.blocks.length - 1]
   if (tip === undefined) return []
-  const final = blocks.findLast(({ status }) => status === 'final')
+  const blocks = runOf(state, shown)
+  const final = state.blocks.findLast((block) => checkFinal(block, context).outcome === 'pass')
   const behind = tip.header.height - (final?.header.height ?? -1)
   const trades = blocks.reduce((sum, block) => sum + tradesIn(block), 0)
   const { ack, reject } = tally(tip)
   return [
-    { label: 'Newest block', value: tip.header.height.toLocaleString(), note: formatAgo(tip.header.timestamp, now) },
+    { label: 'Newest block', value: tip.header.height.toLocaleString(), note: formatTime(tip.header.timestamp, now) },
     {
       label: 'Final up to',
       value: final === undefined ? '–' : final.header.height.toLocaleString(),
       note: behind === 0 ? 'every block' : `${count(behind, 'block')} to come`,
     },
-    { label: 'Trades', value: trades.toLocaleString(), note: `in ${count(blocks.length, 'block')}` },
+    { label: 'Trades', value: trades.toLocaleString(), note: `in ${count(blocks.length, 'block')} shown` },
+    ...energyTiles(blocks, context.genesis.currency),
     {
       label: 'Confirmed by',
       value: ack.length.toLocaleString(),
@@ -32,7 +36,29 @@ function tilesOf({ state: { blocks }, now }: Model): readonly Tile[] {
   ]
 }
 
-/** Four numbers at a glance; nothing on an empty chain. */
+/** For who may see them: energy and money of the blocks that are shown. */
+function energyTiles(blocks: readonly BlockRecord[], currency: string): readonly Tile[] {
+  const bodies = blocks.flatMap(({ body }) => (body?.matches === true ? [body] : []))
+  if (bodies.length === 0) return []
+  const note =
+    bodies.length === blocks.length
+      ? `in ${count(blocks.length, 'block')} shown`
+      : `in ${count(bodies.length, 'block')} so far`
+  const sum = (pick: (body: BlockBody) => bigint) => bodies.reduce((total, body) => total + pick(body), 0n)
+  return [
+    { label: 'Energy, kWh', value: formatMicro(sum(({ kwhMicro }) => kwhMicro)), note },
+    {
+      label: `Money, ${currency}`,
+      value: formatMicro(
+        sum(({ amountMicro }) => amountMicro),
+        2,
+      ),
+      note,
+    },
+  ]
+}
+
+/** The numbers at a glance; nothing on an empty chain. */
 export function createTiles(): View {
   const element = h('dl', { class: 'tiles' })
   let shown = ''
@@ -43,7 +69,7 @@ export function createTiles(): View {
       const signature = JSON.stringify(tiles)
       if (signature === shown) return
       shown = signature
-      const tip = model.state.blocks.at(-1)
+      const tip = model.state.blocks[model.state.blocks.length - 1]
       element.title = tip === undefined ? '' : `Newest block: ${formatExactTime(tip.header.timestamp)}`
       element.replaceChildren(
         ...tiles.map(({ label, value, note }) =>

@@ -27,6 +27,10 @@ export function verdictOf({ state, summary, lastVisit }: Pick<Model, 'state' | '
     const title = 'There is evidence of misbehaviour'
     return { outcome: 'fail', title, detail: `${evidenceWords(evidence)} This browser checked both signatures.` }
   }
+  if (state.registryProblem !== null) {
+    const title = 'The node’s list of members does not hold'
+    return { outcome: 'fail', title, detail: `${state.registryProblem}. Do not rely on this page.` }
+  }
   if (failures.length > 0) {
     const title = `${count(failures.length, 'check')} failed`
     return { outcome: 'fail', title, detail: `This browser checked ${checked}. Do not rely on what is marked here.` }
@@ -39,7 +43,7 @@ export function verdictOf({ state, summary, lastVisit }: Pick<Model, 'state' | '
     return { outcome: 'open', title: 'Checking', detail: `${checked} so far, ${waiting.toLocaleString()} to go.` }
   }
   if (undecided > 0) {
-    const detail = `${checked} looked at; ${undecided.toLocaleString()} depend on registry entries not seen yet.`
+    const detail = `${checked} looked at; ${undecided.toLocaleString()} of them depend on what the node has not shown yet.`
     return { outcome: 'open', title: 'Nothing is wrong, not all can be decided', detail }
   }
   return { outcome: 'pass', title: 'Everything matches', detail: detailOfPass(summary, checked, lastVisit !== null) }

@@ -26,8 +26,7 @@ function sufferingFrom(limit: DiskLimit): void {
   let answers: TickAnswer[]
   let ticks: PlatformTick[]
 
-  beforeEach(async function () {
-    this.timeout(60_000)
+  beforeEach(async () => {
     folder = await tempDir()
     place = join(folder.path, 'disk')
     await mkdir(place)
@@ -103,8 +102,7 @@ function sufferingFrom(limit: DiskLimit): void {
     assert.equal((await auditCommunity(community)).blocks, answers.length)
   }
 
-  it('refuses intake, says why, and goes on by itself when there is room', async function () {
-    this.timeout(120_000)
+  it('refuses intake, says why, and goes on by itself when there is room', async () => {
     const life = await begin()
     await limit.tighten(place, life.process.pid)
     const refused = await tradeUntilRefused()
@@ -119,8 +117,7 @@ function sufferingFrom(limit: DiskLimit): void {
     await allIsThere(life, refused)
   })
 
-  it('is killed, and finds everything by its next start when there is room', async function () {
-    this.timeout(120_000)
+  it('is killed, and finds everything by its next start when there is room', async () => {
     const first = await begin()
     await limit.tighten(place, first.process.pid)
     const refused = await tradeUntilRefused()

@@ -31,8 +31,7 @@ function commitOf(tickId: string): TickCommit {
 const isFault = (error: unknown): boolean => error instanceof Error && error.message === FAULT_MESSAGE
 
 for (const database of ['SQLite', 'PostgreSQL'] as const) {
-  describe(`a write to ${database} that fails in the middle of a tick`, function () {
-    this.timeout(60_000)
+  describe(`a write to ${database} that fails in the middle of a tick`, () => {
     failingWrites(database)
   })
 }

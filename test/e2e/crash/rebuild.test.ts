@@ -14,8 +14,7 @@ import { openStaleLab, type StaleLab } from './stale-lab.ts'
 const BLOCKS = 30
 const CHILD = new URL('rebuild-child.ts', import.meta.url).pathname
 
-describe('solar-node rebuild', function () {
-  this.timeout(60_000)
+describe('solar-node rebuild', () => {
   const clis = cliGroup()
   let lab: StaleLab
   let backup: string

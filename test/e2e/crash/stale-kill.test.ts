@@ -16,8 +16,7 @@ const KILLS: readonly PlannedKill[] = [
   { step: 'after restore', occurrence: 2 },
 ]
 
-describe('an authority that is killed while its blocks are put back', function () {
-  this.timeout(120_000)
+describe('an authority that is killed while its blocks are put back', () => {
   let lab: StaleLab
   let peer: FullPeer
   let lives: Lives

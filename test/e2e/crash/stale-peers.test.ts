@@ -22,8 +22,7 @@ import { openStaleLab, type RunningAuthority, type StaleLab } from './stale-lab.
 const STORES = ['ledger.db', 'level'] as const
 const isNotReady = (error: unknown) => isSolarError(error, 'not_ready')
 
-describe('an authority whose databases are old, among peers that have seen more', function () {
-  this.timeout(60_000)
+describe('an authority whose databases are old, among peers that have seen more', () => {
   let lab: StaleLab
   let backup: string
   let newest: string

@@ -10,8 +10,7 @@ import { openLevel } from '../../../src/storage/level/level.ts'
 import { openSqlite } from '../../../src/storage/sql/sqlite.ts'
 import { openStaleLab, type RunningAuthority, type StaleLab } from './stale-lab.ts'
 
-describe('a store that is put back from a backup, or lost', function () {
-  this.timeout(60_000)
+describe('a store that is put back from a backup, or lost', () => {
   let lab: StaleLab
   let backup: string
   let newest: string

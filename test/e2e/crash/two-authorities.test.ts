@@ -7,8 +7,7 @@ import { tempDatabase, type TempDatabase } from '../../helpers/postgres.ts'
 import { tempDir } from '../../helpers/temp.ts'
 import { openBareLedger, tickOf, type BareLedger } from './bare-ledger.ts'
 
-describe('two authorities with one key on one PostgreSQL', function () {
-  this.timeout(60_000)
+describe('two authorities with one key on one PostgreSQL', () => {
   let folder: Awaited<ReturnType<typeof tempDir>>
   let database: TempDatabase
   let ledgers: BareLedger[]

@@ -19,8 +19,7 @@ type Case = readonly [what: string, request: () => Request, status: number, code
 const OTHER = '5a'.repeat(32)
 const IN_AN_HOUR = 3_600_000
 
-describe('bad input over HTTP', function () {
-  this.timeout(60_000)
+describe('bad input over HTTP', () => {
   let community: Community
   let sealed: Sealed
 

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readdir } from 'node:fs/promises'
 import { cliFile } from '../../helpers/bundle.ts'
+import { progressed } from '../../helpers/patience.ts'
 
 export interface CliEnd {
   readonly code: number | null
@@ -77,6 +78,7 @@ function startCli(args: readonly string[], env: Readonly<Record<string, string>>
             const text = lines[read] ?? ''
             const picked = text.startsWith('{') ? pick(JSON.parse(text) as Record<string, unknown>) : undefined
             if (picked === undefined) continue
+            progressed()
             checks.delete(check)
             resolve(picked)
             return

@@ -5,8 +5,7 @@ import { startCommunity, type Community } from '../../helpers/community.ts'
 import { cliGroup } from './cli.ts'
 import { sealTicks } from './trades.ts'
 
-describe('solar-node export', function () {
-  this.timeout(60_000)
+describe('solar-node export', () => {
   const clis = cliGroup()
   let community: Community
   let file: string

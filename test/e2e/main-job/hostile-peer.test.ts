@@ -28,8 +28,7 @@ type Change = (answer: Answer) => void
 const OTHER_HASH = '5a'.repeat(32)
 const DAY_MS = 86_400_000
 
-describe('a light node whose only peer is hostile', function () {
-  this.timeout(60_000)
+describe('a light node whose only peer is hostile', () => {
   let community: Community
   let hostile: HostilePeer
   let light: Household

@@ -18,8 +18,7 @@ const READINGS = [
 ]
 const csv = (rows: readonly string[]) => [HEADER, ...rows, ''].join('\n')
 
-describe('solar-node replay --corrections', function () {
-  this.timeout(60_000)
+describe('solar-node replay --corrections', () => {
   const clis = cliGroup()
   let community: Community
   const file = (name: string) => join(community.folder, name)

@@ -23,8 +23,7 @@ const heightsOf = ({ events }: Household) =>
   events.flatMap((event) => (event.type === 'header' ? [event.sealed.header.height] : []))
 const alarmsOf = ({ events }: Household) => events.filter(({ type }) => type === 'alarm')
 
-describe('light nodes of a community', function () {
-  this.timeout(60_000)
+describe('light nodes of a community', () => {
   let community: Community
   beforeEach(async () => {
     community = await startCommunity({ voters: ['ann', 'ben', 'cyd'] })

@@ -6,8 +6,7 @@ import { startCommunity, type Community } from '../../helpers/community.ts'
 import { cliGroup, type CliEnd } from './cli.ts'
 import { sealTicks } from './trades.ts'
 
-describe('a receipt from a running authority', function () {
-  this.timeout(60_000)
+describe('a receipt from a running authority', () => {
   const clis = cliGroup()
   let community: Community
   let file: string

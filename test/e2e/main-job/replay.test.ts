@@ -37,8 +37,7 @@ interface TickLine {
 }
 
 function describeReplay(name: string, csv: () => Promise<string>, shape: Shape): void {
-  describe(`a replay of ${name}`, function () {
-    this.timeout(120_000)
+  describe(`a replay of ${name}`, () => {
     const clis = cliGroup()
     let text: string
     let whole: Community

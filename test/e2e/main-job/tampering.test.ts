@@ -38,8 +38,7 @@ const shrink = (text: string): string => {
 
 const SEAL_OF_BLOCK_1 = `select json_extract(b.sealed, '$.signature') from blocks b where b.height = 1`
 
-describe('a community whose stores are changed behind its back', function () {
-  this.timeout(60_000)
+describe('a community whose stores are changed behind its back', () => {
   const clis = cliGroup()
   let community: Community
   let sealed: Sealed[]

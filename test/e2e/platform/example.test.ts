@@ -5,8 +5,7 @@ import { sqlitePlatform } from '../../helpers/platform-database.ts'
 import { hasPython, runPython } from '../../unit/protocol/python.ts'
 
 function withPython(): void {
-  describe('the example of a platform in Python', function () {
-    this.timeout(60_000)
+  describe('the example of a platform in Python', () => {
     let community: Community
     before(async () => {
       community = await startCommunity({ voters: ['ann'], flags: { outbox_poll: 0.1 } })

@@ -8,8 +8,7 @@ import { tickOf, tradeRow } from '../main-job/trades.ts'
 
 const TICKS = [0, 1, 2].map((n) => tickOf(n, tradeRow(`${n}.0`, 'ann', 'ben'), tradeRow(`${n}.1`, 'ben', 'ann')))
 
-describe('an outbox in a database that is an older backup', function () {
-  this.timeout(60_000)
+describe('an outbox in a database that is an older backup', () => {
   let community: Community
   before(async () => {
     community = await startCommunity({ voters: ['ann'], flags: { outbox_poll: 0.1 } })

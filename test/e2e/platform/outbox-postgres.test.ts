@@ -16,8 +16,7 @@ const SOON_MS = 30_000
 const tick = (n: number) => tickOf(n, tradeRow(`${n}.0`, 'ann', 'ben'))
 const INSERT = 'insert into solar_node.ledger_outbox (tick) values ($1)'
 
-describe('an outbox in PostgreSQL', function () {
-  this.timeout(120_000)
+describe('an outbox in PostgreSQL', () => {
   let database: TempDatabase
   let community: Community
   let platform: PlatformDatabase
@@ -122,7 +121,7 @@ describe('an outbox in PostgreSQL', function () {
         await restarted
         await query(own.url, INSERT, [JSON.stringify(tick(2 * n + 1))])
       }
-      await eventually('all are sealed', async () => (await done()) === 6, 45_000)
+      await eventually('all are sealed', async () => (await done()) === 6)
       const { body } = await node.call('GET', '/blocks/latest-headers/?n=1')
       assert.equal(body.tip_height, 5)
     } finally {

@@ -64,8 +64,7 @@ const BAD_ROWS: readonly BadRow[] = [
 
 /** What a platform that writes into the outbox can rely on, whichever database it is in. */
 export function outboxBehaviour(name: string, open: () => Promise<OutboxPlace>): void {
-  describe(`an outbox in ${name}`, function () {
-    this.timeout(60_000)
+  describe(`an outbox in ${name}`, () => {
     let place: OutboxPlace
     let community: Community
     let platform: PlatformDatabase

@@ -58,8 +58,7 @@ const OTHERS: readonly (readonly [what: string, tick: object, sentence: RegExp, 
   ],
 ]
 
-describe('a tick that a platform posts again', function () {
-  this.timeout(60_000)
+describe('a tick that a platform posts again', () => {
   let community: Community
   let first: Answer
 

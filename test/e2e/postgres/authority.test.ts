@@ -10,8 +10,7 @@ import { cliGroup, jsonLines, type Cli, type CliEnd } from '../main-job/cli.ts'
 
 const RETRY_MS = 20
 
-describe('an authority with its ledger in PostgreSQL', function () {
-  this.timeout(180_000)
+describe('an authority with its ledger in PostgreSQL', () => {
   const clis = cliGroup()
   let server: PostgresServer
   let folder: Awaited<ReturnType<typeof tempDir>>

@@ -19,8 +19,7 @@ type Change = RegistryTransactionBody extends infer T
   : never
 
 /** Changes of the registry on a running network: over HTTP, sealed at once, followed by light nodes through proofs. */
-describe('registry changes on a running network', function () {
-  this.timeout(90_000)
+describe('registry changes on a running network', () => {
   let community: Community
   let ticks = 0
 

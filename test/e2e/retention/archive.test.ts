@@ -35,8 +35,7 @@ async function sealBigTick({ node }: RunningAuthority, number: number): Promise<
   return answer.block_hash ?? ''
 }
 
-describe('an authority whose old blocks are archived', function () {
-  this.timeout(60_000)
+describe('an authority whose old blocks are archived', () => {
   let network: ValidatorNetwork
   let authority: RunningAuthority
   let first: string

@@ -10,8 +10,7 @@ const KILLS = 4
 /** About as long as one takes: SQL, its log, LevelDB and its compaction. */
 const REDACTION_MS = 120
 
-describe('an authority that is killed while it redacts', function () {
-  this.timeout(120_000)
+describe('an authority that is killed while it redacts', () => {
   let network: ProcessNetwork
   let authority: ProcessNode
 

@@ -26,8 +26,7 @@ const row = (id: string, from: string) => ({
   timestamp: START,
 })
 
-describe('redaction by authorities on one PostgreSQL', function () {
-  this.timeout(90_000)
+describe('redaction by authorities on one PostgreSQL', () => {
   let network: ValidatorNetwork
   let database: TempDatabase
   let leader: RunningAuthority

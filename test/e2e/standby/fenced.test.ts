@@ -9,8 +9,7 @@ import { eventually } from '../../helpers/network.ts'
 import { query, tempDatabase, type TempDatabase } from '../../helpers/postgres.ts'
 import { createValidatorNetwork, sealTick, type ValidatorNetwork } from '../../helpers/validator-network.ts'
 
-describe('a leader that stands still between signing a header and the fence', function () {
-  this.timeout(60_000)
+describe('a leader that stands still between signing a header and the fence', () => {
   let network: ValidatorNetwork
   let database: TempDatabase
   let held: ReturnType<typeof barrier>

@@ -10,8 +10,7 @@ import { startPostgres, type PostgresServer } from '../../helpers/postgres.ts'
 import { blockStatus, getJson, tipHeight, type ProcessNode } from '../../helpers/process-network.ts'
 import { call, createPair, otherOf, shareTokens, startLoad, type Name, type Pair } from './pair.ts'
 
-describe('two authorities on one PostgreSQL', function () {
-  this.timeout(120_000)
+describe('two authorities on one PostgreSQL', () => {
   let pair: Pair
   afterEach(() => pair.stop())
 
@@ -189,8 +188,7 @@ describe('two authorities on one PostgreSQL', function () {
   })
 })
 
-describe('two authorities whose PostgreSQL crashes', function () {
-  this.timeout(120_000)
+describe('two authorities whose PostgreSQL crashes', () => {
   let server: PostgresServer
   let pair: Pair
   before(async () => {

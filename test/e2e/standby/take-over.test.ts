@@ -12,8 +12,7 @@ interface LightState {
   readonly tip: { readonly height: number } | null
 }
 
-describe('two authorities on one PostgreSQL, under load, with households connected to both', function () {
-  this.timeout(120_000)
+describe('two authorities on one PostgreSQL, under load, with households connected to both', () => {
   let pair: Pair
   let households: ProcessNode[]
   let load: Load

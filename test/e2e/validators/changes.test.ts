@@ -30,8 +30,7 @@ interface Changed {
 }
 
 /** Changes of who decides, made from the command line against running processes, one after another on one chain. */
-describe('a running network of processes whose registry is changed from the command line', function () {
-  this.timeout(60_000)
+describe('a running network of processes whose registry is changed from the command line', () => {
   let network: ProcessNetwork
   let authority: ProcessNode
   const validators = new Map<string, ProcessNode>()

@@ -8,8 +8,7 @@ import { cliGroup } from '../main-job/cli.ts'
 import { hasPython, runPython } from '../../unit/protocol/python.ts'
 
 if (hasPython)
-  describe('the checkpoint of an authority and its validators', function () {
-    this.timeout(60_000)
+  describe('the checkpoint of an authority and its validators', () => {
     let network: ValidatorNetwork
     beforeEach(async () => {
       network = await createValidatorNetwork({ finality: 'validators:2', validators: ['v1', 'v2'] })

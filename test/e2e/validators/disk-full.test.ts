@@ -8,8 +8,7 @@ const TRADES = 1_000
 const TICKS = 5
 
 for (const limit of diskLimits().filter(({ isFileSystem }) => !isFileSystem)) {
-  describe(`a validator while ${limit.name}`, function () {
-    this.timeout(90_000)
+  describe(`a validator while ${limit.name}`, () => {
     let network: ProcessNetwork
 
     before(async () => {

@@ -16,8 +16,7 @@ interface Shown extends Record<string, unknown> {
 
 const OTHER_HASH = '5a'.repeat(32)
 
-describe('a household whose peer gives it trades that cannot be right', function () {
-  this.timeout(60_000)
+describe('a household whose peer gives it trades that cannot be right', () => {
   let network: ValidatorNetwork
   let authority: RunningAuthority
   let hostile: HostilePeer

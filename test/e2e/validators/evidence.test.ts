@@ -3,8 +3,7 @@ import { misbehaviourOf, verifyEvidence } from '../../../src/protocol/evidence.t
 import { eventually } from '../../helpers/network.ts'
 import { createValidatorNetwork, sealTick, type ValidatorNetwork } from '../../helpers/validator-network.ts'
 
-describe('two authorities with one key', function () {
-  this.timeout(60_000)
+describe('two authorities with one key', () => {
   let network: ValidatorNetwork
 
   beforeEach(async () => {

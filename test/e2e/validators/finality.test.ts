@@ -10,8 +10,7 @@ import {
 
 const IDS = ['v1', 'v2', 'v3', 'v4']
 
-describe('four validators under validators:3', function () {
-  this.timeout(60_000)
+describe('four validators under validators:3', () => {
   let network: ValidatorNetwork
   let authority: RunningAuthority
   let validators: Map<string, RunningValidator>

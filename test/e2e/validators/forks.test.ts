@@ -21,8 +21,7 @@ import {
   type ValidatorNetwork,
 } from '../../helpers/validator-network.ts'
 
-describe('two authorities with one key under validators:3, with validators on both sides', function () {
-  this.timeout(60_000)
+describe('two authorities with one key under validators:3, with validators on both sides', () => {
   let network: ValidatorNetwork
   let here: RunningAuthority
   let there: RunningAuthority
@@ -139,8 +138,7 @@ describe('two authorities with one key under validators:3, with validators on bo
   })
 })
 
-describe('a validator that is killed when it has acked, and finds another block of that height', function () {
-  this.timeout(60_000)
+describe('a validator that is killed when it has acked, and finds another block of that height', () => {
   let network: ProcessNetwork
   before(
     async () => (network = await createProcessNetwork({ finality: 'validators:2', validators: ['v1', 'v2', 'v3'] })),

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createNodeNetwork } from '../../../src/network/node-network.ts'
 import { eventually, networkOptions, OTHER_CHAIN, TCP } from '../../helpers/network.ts'
+import { spentMs } from '../../helpers/patience.ts'
 import type { NodeProcess } from '../../helpers/processes.ts'
 import {
   blockStatus,
@@ -20,15 +21,14 @@ const IDS = ['v1', 'v2', 'v3', 'v4']
 const NOBODY = '/ip4/127.0.0.1/tcp/1/p2p/12D3KooWCjUC8X3Sf7iosuiMi7cMP5YJe6pwmxBKYbkQbsoZLwyA'
 
 async function endsOnTerm(process: NodeProcess): Promise<void> {
-  const begun = Date.now()
+  const begun = spentMs()
   process.kill('SIGTERM')
   assert.deepEqual(await process.ended, { code: 0, signal: null }, `${process.output()}${process.errors()}`)
-  const took = Date.now() - begun
+  const took = spentMs() - begun
   assert.ok(took < 5_000, `it took ${took} ms to stop`)
 }
 
-describe('an authority and four validators as processes, under validators:3', function () {
-  this.timeout(60_000)
+describe('an authority and four validators as processes, under validators:3', () => {
   let network: ProcessNetwork
   let authority: ProcessNode
   let validators: Map<string, ProcessNode>
@@ -93,8 +93,7 @@ describe('an authority and four validators as processes, under validators:3', fu
   })
 })
 
-describe('a validator that is killed in the middle of a long sync', function () {
-  this.timeout(60_000)
+describe('a validator that is killed in the middle of a long sync', () => {
   const BLOCKS = 300
   let network: ProcessNetwork
   let authority: ProcessNode
@@ -129,8 +128,7 @@ describe('a validator that is killed in the middle of a long sync', function () 
   })
 })
 
-describe('solar-node --mode=validator', function () {
-  this.timeout(60_000)
+describe('solar-node --mode=validator', () => {
   let network: ProcessNetwork
   before(async () => (network = await createProcessNetwork({ finality: 'authority', validators: ['v1'] })))
   after(() => network.stop())

@@ -8,8 +8,7 @@ import {
   type ValidatorNetwork,
 } from '../../helpers/validator-network.ts'
 
-describe('an authority that has lost its databases, and a validator', function () {
-  this.timeout(60_000)
+describe('an authority that has lost its databases, and a validator', () => {
   let network: ValidatorNetwork
   let authority: RunningAuthority
   let validator: RunningValidator

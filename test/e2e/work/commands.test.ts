@@ -11,8 +11,7 @@ import { tickOf, tradeRow } from '../main-job/trades.ts'
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const SOURCE = ['--import=tsx', join(ROOT, 'src/cli/main.ts')]
 
-describe('solar-node --seal work:2', function () {
-  this.timeout(120_000)
+describe('solar-node --seal work:2', () => {
   const processes = processGroup()
   let folder: Awaited<ReturnType<typeof tempDir>>
 

@@ -15,8 +15,7 @@ import { sealTick, sealTicks } from '../main-job/trades.ts'
 
 const DIFFICULTY = 3
 
-describe('light nodes of a community that seals by work', function () {
-  this.timeout(60_000)
+describe('light nodes of a community that seals by work', () => {
   let community: Community
   let hostile: HostilePeer
   let light: Household

@@ -150,7 +150,7 @@ describe('solar-node keys', () => {
         assert.match(await readFile(file('new.key'), 'utf8'), /^-----BEGIN AGE ENCRYPTED FILE-----/)
         const { publicKey: made } = await readKeyFile(file('new.key'), 'long enough')
         assert.equal(entry('household-7.phone')?.public_key, made)
-      }).timeout(60_000)
+      })
     })
 
     it('revoke takes a key out of service, by the key of an authority or its own', async () => {
@@ -277,7 +277,7 @@ describe('solar-node keys', () => {
         const refused = await run('revoke', ...options)
         assert.deepEqual([refused.code, refused.out], [1, ''])
         assert.match(refused.err, /^solar-node: revoke of household-7\.phone was refused with HTTP 422 .+\n$/)
-      }).timeout(60_000)
+      })
     })
 
     it('shows an example in the help of each change', () => {

@@ -78,6 +78,20 @@ describe('a light client', () => {
       assert.deepEqual(client.status().tip, null)
     })
 
+    it('ready with the first peer that could be followed, not before, and for good', async () => {
+      await prepare(byAuthority, byAuthority.start.grow('t0'))
+      let isReady = false
+      void client.ready().then(() => (isReady = true))
+      client.start()
+      await assert.rejects(client.prove({ tx_id: 't0.0' }), /no peer is connected/)
+      assert.equal(isReady, false)
+      peers.connect('me', 'full')
+      await client.ready()
+      assert.equal(client.status().tip?.height, 0)
+      peers.disconnect('me', 'full')
+      await client.ready()
+    })
+
     it('stale after a time without a final header, live again when a peer says that there is none', async () => {
       await prepare(byAuthority, byAuthority.start.grow('t0'))
       peers.connect('me', 'full')

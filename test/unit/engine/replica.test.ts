@@ -344,8 +344,7 @@ describe('a replica', () => {
     assert.equal((await node.evidence.list(1))[0]?.kind, 'double-seal')
   })
 
-  it('keeps at most 256 blocks beside the chain, and takes others again once some are forgotten', async function () {
-    this.timeout(30_000)
+  it('keeps at most 256 blocks beside the chain, and takes others again once some are forgotten', async () => {
     await start()
     const base = street.start.grow('t0')
     const chain = base.grow('t1', 't2')

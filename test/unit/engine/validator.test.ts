@@ -209,8 +209,7 @@ describe('a validator', () => {
     assert.equal(node.finalizer.finalHeight, 2)
   })
 
-  it('moves to a branch however long it has become meanwhile', async function () {
-    this.timeout(30_000)
+  it('moves to a branch however long it has become meanwhile', async () => {
     const base = street.start.grow('t0')
     const mine = base.grow('a1')
     await addPeer('first', mine)

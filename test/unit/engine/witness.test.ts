@@ -23,8 +23,7 @@ const GENESIS = genesisOf({ policy: 'authority' }, entryOf('authority', 'authori
 const WITNESS: NoteKey = { name: 'witness.example/w', public_key: namedKey('witness').publicKey, type: 'cosignature' }
 const PATIENCE_MS = 20_000
 
-describe('a witness over HTTP', function () {
-  this.timeout(60_000)
+describe('a witness over HTTP', () => {
   let folder: Awaited<ReturnType<typeof tempDir>>
   let store: WitnessStore
   let made: TestChain

@@ -197,6 +197,9 @@ describe('HTTP of a light node', () => {
       headers: [],
       votes_sent: 2,
       peers: 1,
+      trusted_height: 4,
+      reason: null,
+      voter: { state: 'registered', id: 'household-7', public_key: 'b'.repeat(64) },
     }
     const node = { mode: 'light', chain_id: 'c'.repeat(64), peer_id: 'p', multiaddrs: [], version: '0.1.0' } as const
     const server = await createLightHttpServer(

@@ -291,6 +291,7 @@ describe('node/node-files', () => {
   const validator = (flags: Record<string, unknown> = {}) =>
     ensureValidatorFiles(directory, loadValidatorConfig({ flags: { data, ...peerFlag, ...flags }, env: {} }), {
       randomBytes,
+      workFactor: 8,
     })
 
   it('gives a light node its keys, and finds them again', async () => {

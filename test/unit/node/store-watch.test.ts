@@ -31,7 +31,11 @@ describe('the watch over the stores', () => {
     const logger: Logger = { debug: note, info: note, warn: note, error: note }
     const works = () => Promise.resolve()
     answers = { read: works, write: works, recover: works }
-    watch = createStoreWatch(clock, logger, { failing: 'NOT TAKING TICKS', working: 'ticks are taken' })
+    watch = createStoreWatch(clock, logger, {
+      failing: 'NOT TAKING TICKS',
+      working: 'ticks are taken',
+      advice: () => undefined,
+    })
     const check = (name: keyof StoreChecks) => () => (calls.push(name), answers[name]())
     watch.start({ read: check('read'), write: check('write'), recover: check('recover') })
   })

@@ -113,8 +113,7 @@ const LIES: readonly Lie[] = [
 ]
 
 function withPython(): void {
-  describe('a client in Python that shares no code with the server', function () {
-    this.timeout(60_000)
+  describe('a client in Python that shares no code with the server', () => {
     let server: Server
     let folder: string
     let votes: Vote[]

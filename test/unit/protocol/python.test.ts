@@ -25,8 +25,7 @@ const trade: fc.Arbitrary<Trade> = fc.record({
 })
 
 function withPython(): void {
-  describe('an independent implementation in Python', function () {
-    this.timeout(60_000)
+  describe('an independent implementation in Python', () => {
     let folder: string
     beforeEach(() => {
       folder = mkdtempSync(join(tmpdir(), 'solar-vectors-'))

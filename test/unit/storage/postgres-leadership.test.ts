@@ -4,8 +4,7 @@ import { createPostgresLeadership, type PostgresLeadership } from '../../../src/
 import { CHAIN, eventually, OTHER_CHAIN } from '../../helpers/network.ts'
 import { query, startPostgres, tempDatabase, type PostgresServer, type TempDatabase } from '../../helpers/postgres.ts'
 
-describe('leadership on one PostgreSQL', function () {
-  this.timeout(60_000)
+describe('leadership on one PostgreSQL', () => {
   let server: PostgresServer
   let database: TempDatabase
   let running: PostgresLeadership[]

@@ -14,8 +14,7 @@ const EXTENSIONS: SelfsignedOptions['extensions'] = [
   { name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] },
 ]
 
-describe('TLS to PostgreSQL', function () {
-  this.timeout(60_000)
+describe('TLS to PostgreSQL', () => {
   let server: PostgresServer
   let plain: PostgresServer
   let folder: Awaited<ReturnType<typeof tempDir>>

@@ -6,9 +6,10 @@ import {
   checkHistory,
   checkSingle,
   checkVote,
+  contextOf,
   type CheckContext,
 } from '../../../src/web/checks.ts'
-import { createRegistryBook } from '../../../src/web/registry-book.ts'
+import { genesisBook } from '../../../src/web/registry-book.ts'
 import { initialState, reduce, type BlockRecord, type PageState } from '../../../src/web/state.ts'
 import { outcomeOf, summarize } from '../../../src/web/summary.ts'
 import { createVerifier, parentOf } from '../../../src/web/verifier.ts'
@@ -16,12 +17,13 @@ import { smallChain, type SmallChain } from './small-chain.ts'
 
 const NOW = 1_760_000_900_000
 
-function contextOf(chain: SmallChain, told: CheckContext['told'] = []): CheckContext {
-  return { genesis: chain.genesis, chainId: chain.chainId, book: createRegistryBook(chain.genesis), told, now: NOW }
-}
+const startOf = (chain: SmallChain): PageState => initialState(genesisBook(chain.genesis))
+const contextIn = (chain: SmallChain, state: PageState): CheckContext => contextOf(state, { ...chain, now: NOW })
+/** Of a page that holds nothing yet. */
+const contextFor = (chain: SmallChain): CheckContext => contextIn(chain, startOf(chain))
 
 function stateWith(chain: SmallChain, headers: readonly ListedHeader[], votes: readonly ToldVote[] = []): PageState {
-  const start = reduce(initialState(contextOf(chain).book.genesisRoot), { type: 'snapshot', headers, at: NOW })
+  const start = reduce(startOf(chain), { type: 'snapshot', headers, at: NOW })
   return headers.reduce((state, { header_hash }) => {
     const cast = votes.filter(({ vote }) => vote.header_hash === header_hash)
     return reduce(state, { type: 'votes', hash: header_hash, votes: cast })
@@ -31,11 +33,10 @@ function stateWith(chain: SmallChain, headers: readonly ListedHeader[], votes: r
 /** Everything checked, as the page does it. */
 async function checked(chain: SmallChain, start: PageState): Promise<PageState> {
   let state = start
-  const base = contextOf(chain)
   const verifier = createVerifier({
     state: () => state,
     dispatch: (action) => (state = reduce(state, action)),
-    context: () => ({ ...base, told: state.told }),
+    context: () => contextIn(chain, state),
     elapsed: () => performance.now(),
     pause: () => Promise.resolve(),
   })
@@ -58,14 +59,14 @@ describe('web checks', () => {
   it('passes every check of a well made chain, from the genesis on', () => {
     const { chain, first, second } = twoBlocks()
     const state = stateWith(chain, [first, second])
-    for (const block of state.blocks) assert.deepEqual(outcomes(block, state, contextOf(chain)), ALL_PASS)
+    for (const block of state.blocks) assert.deepEqual(outcomes(block, state, contextFor(chain)), ALL_PASS)
   })
 
   it('shows the values that it compared', () => {
     const { chain, first, second } = twoBlocks()
     const state = stateWith(chain, [first, second])
     const [, block] = state.blocks
-    const link = checkHeader(block!, state.blocks[0], contextOf(chain)).find(({ id }) => id === 'link')
+    const link = checkHeader(block!, state.blocks[0], contextFor(chain)).find(({ id }) => id === 'link')
     assert.deepEqual(
       link?.values.map(({ value }) => value),
       [first.header_hash, first.header_hash],
@@ -75,13 +76,13 @@ describe('web checks', () => {
   it('names the hash when the node tells another one than the header has', () => {
     const { chain, first } = twoBlocks()
     const state = stateWith(chain, [{ ...first, header_hash: 'ab'.repeat(32) }])
-    assert.deepEqual(outcomes(state.blocks[0]!, state, contextOf(chain)), { ...ALL_PASS, hash: 'fail' })
+    assert.deepEqual(outcomes(state.blocks[0]!, state, contextFor(chain)), { ...ALL_PASS, hash: 'fail' })
   })
 
   it('names hash and seal when a header was changed after sealing', () => {
     const { chain, first } = twoBlocks()
     const state = stateWith(chain, [{ ...first, header: { ...first.header, tx_count: 2 } }])
-    assert.deepEqual(outcomes(state.blocks[0]!, state, contextOf(chain)), { ...ALL_PASS, hash: 'fail', seal: 'fail' })
+    assert.deepEqual(outcomes(state.blocks[0]!, state, contextFor(chain)), { ...ALL_PASS, hash: 'fail', seal: 'fail' })
   })
 
   it('fails a link to another parent than the block in its place', () => {
@@ -89,19 +90,19 @@ describe('web checks', () => {
     const other = smallChain()
     const stranger = other.seal(9, NOW - 600_000)
     const state = stateWith(chain, [stranger, second])
-    assert.equal(outcomes(state.blocks[1]!, state, contextOf(chain)).link, 'fail')
+    assert.equal(outcomes(state.blocks[1]!, state, contextFor(chain)).link, 'fail')
   })
 
   it('leaves the link of the oldest held block undecided rather than passed', () => {
     const { chain, second } = twoBlocks()
     const state = stateWith(chain, [second])
-    assert.deepEqual(outcomes(state.blocks[0]!, state, contextOf(chain)), { ...ALL_PASS, link: 'open' })
+    assert.deepEqual(outcomes(state.blocks[0]!, state, contextFor(chain)), { ...ALL_PASS, link: 'open' })
   })
 
   it('fails a header from the future', () => {
     const chain = smallChain()
     const state = stateWith(chain, [chain.seal(1, NOW + 3_600_000)])
-    assert.equal(outcomes(state.blocks[0]!, state, contextOf(chain)).link, 'fail')
+    assert.equal(outcomes(state.blocks[0]!, state, contextFor(chain)).link, 'fail')
   })
 
   it('fails both of two blocks of one height', () => {
@@ -118,7 +119,7 @@ describe('web checks', () => {
     const { chain, first } = twoBlocks()
     const { vote } = chain.vote(first, 'house-ash')
     const [block] = stateWith(chain, [first]).blocks
-    const check = (cast: typeof vote) => checkVote(cast, block!, undefined, contextOf(chain)).outcome
+    const check = (cast: typeof vote) => checkVote(cast, block!, undefined, contextFor(chain)).outcome
     assert.equal(check(vote), 'pass')
     assert.equal(check({ ...vote, decision: 'reject' }), 'fail')
     assert.equal(check({ ...vote, voter_id: 'house-elm' }), 'fail')
@@ -137,7 +138,7 @@ describe('web checks', () => {
       [chain.vote(first, 'house-ash'), forged],
     )
     const state = await checked(chain, start)
-    const summary = summarize(state.blocks, contextOf(chain))
+    const summary = summarize(state.blocks, contextIn(chain, state))
     assert.deepEqual(
       summary.failures.map(({ block, what }) => [block.header.height, what]),
       [
@@ -151,8 +152,8 @@ describe('web checks', () => {
   it('calls nothing passed before it was checked', () => {
     const { chain, first } = twoBlocks()
     const { blocks } = stateWith(chain, [first], [chain.vote(first, 'house-ash')])
-    assert.equal(outcomeOf(blocks[0]!, blocks, contextOf(chain)), 'open')
-    assert.equal(summarize(blocks, contextOf(chain)).waiting, 2)
+    assert.equal(outcomeOf(blocks[0]!, blocks, contextFor(chain)), 'open')
+    assert.equal(summarize(blocks, contextFor(chain)).waiting, 2)
   })
 
   it('proves that a block seen before is still in the history, and notices if it is not', () => {
@@ -173,9 +174,9 @@ describe('web finality check', () => {
     const first = chain.seal(1, NOW - 600_000)
     const second = chain.seal(1, NOW - 300_000)
     const votes = [chain.vote(first, 'validator-1'), chain.vote(second, 'validator-2'), chain.vote(second, 'house-ash')]
-    const { blocks } = await checked(chain, stateWith(chain, [first, second], votes))
+    const state = await checked(chain, stateWith(chain, [first, second], votes))
     assert.deepEqual(
-      blocks.map((block) => checkFinal(block, blocks, contextOf(chain)).outcome),
+      state.blocks.map((block) => checkFinal(block, contextIn(chain, state)).outcome),
       ['pass', 'open'],
     )
   })
@@ -183,8 +184,8 @@ describe('web finality check', () => {
   it('does not take the word of the node for it', async () => {
     const chain = smallChain({ finality })
     const first = chain.seal(1, NOW - 600_000)
-    const { blocks } = await checked(chain, stateWith(chain, [first], [chain.vote(first, 'house-ash')]))
-    assert.equal(blocks[0]!.status, 'final')
-    assert.equal(checkFinal(blocks[0]!, blocks, contextOf(chain)).outcome, 'open')
+    const state = await checked(chain, stateWith(chain, [first], [chain.vote(first, 'house-ash')]))
+    assert.equal(state.blocks[0]!.status, 'final')
+    assert.equal(checkFinal(state.blocks[0]!, contextIn(chain, state)).outcome, 'open')
   })
 })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createApi } from '../../../src/web/api.ts'
 import { follow, type EventStream } from '../../../src/web/live.ts'
+import { genesisBook } from '../../../src/web/registry-book.ts'
 import { createVoteLoader } from '../../../src/web/vote-loader.ts'
 import { initialState, reduce, type PageState } from '../../../src/web/state.ts'
 import { servePage } from './page-server.ts'
@@ -105,7 +106,7 @@ describe('web calls', () => {
       }
       const api = createApi(fetch, server.url)
       const { headers } = await api.latestHeaders(100)
-      let state: PageState = reduce(initialState(''), { type: 'snapshot', headers, at: 0 })
+      let state: PageState = reduce(initialState(genesisBook(chain.genesis)), { type: 'snapshot', headers, at: 0 })
       await new Promise<void>((resolve) => {
         const loader = createVoteLoader({
           state: () => state,
@@ -121,7 +122,6 @@ describe('web calls', () => {
         state.blocks.map(({ votes }) => votes.length),
         headers.map(() => 1),
       )
-      assert.equal(state.told.length, 1)
     } finally {
       await server.stop()
     }

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { merkleProof } from '../../../src/protocol/merkle.ts'
 import { hashTransaction } from '../../../src/protocol/transaction.ts'
-import type { ListedHeader, ToldVote } from '../../../src/web/answers.ts'
+import type { ToldVote } from '../../../src/web/answers.ts'
 import type { SmallChain } from './small-chain.ts'
 
 export interface PageServer {
@@ -17,7 +17,8 @@ export async function servePage(chain: SmallChain): Promise<PageServer> {
   const votes = new Map<string, ToldVote[]>()
   const server = createServer((request, response) => {
     const found = answer(chain, votes, new URL(request.url ?? '/', 'http://localhost'))
-    const problem = { code: 'unknown_block', detail: 'there is no such block here' }
+    const code = request.url?.startsWith('/transactions') === true ? 'unknown_transaction' : 'unknown_block'
+    const problem = { code, detail: 'there is nothing of that name here' }
     response.writeHead(found === undefined ? 404 : 200, { 'content-type': 'application/json' })
     response.end(JSON.stringify(found ?? problem))
   })
@@ -41,15 +42,32 @@ function answer(chain: SmallChain, votes: ReadonlyMap<string, ToldVote[]>, url: 
     const headers = chain.headers.slice(-Number(searchParams.get('n') ?? 5))
     return { chain_id: chain.chainId, tip_height: headers.at(-1)?.header.height ?? null, headers }
   }
+  if (pathname === '/transactions/proof') return placeAnswer(chain, searchParams)
   const [, hash, call] = /^\/blocks\/([0-9a-f]{64})\/([a-z-]+)\/$/.exec(pathname) ?? []
   const listed = chain.headers.find(({ header_hash }) => header_hash === hash)
   if (listed === undefined) return undefined
   if (call === 'votes') return { votes: votes.get(listed.header_hash) ?? [] }
-  return call === 'merkle-proof' ? proofAnswer(chain, listed, searchParams.get('tx_hash') ?? '') : undefined
+  return { block_hash: hash, height: listed.header.height, status: listed.status }
 }
 
-function proofAnswer(chain: SmallChain, { header, header_hash }: ListedHeader, txHash: string): object {
-  const leaves = (chain.trades[header.height] ?? []).map(hashTransaction)
-  const proof = merkleProof(leaves, leaves.indexOf(txHash))
-  return { block_hash: header_hash, tx_hash: txHash, merkle_root: header.merkle_root, ...proof }
+function placeAnswer(chain: SmallChain, query: URLSearchParams): object | undefined {
+  const wanted = query.get('tx_hash') ?? query.get('tx_id')
+  const height = chain.trades.findIndex((rows) =>
+    rows.some((tx) => [tx.id, hashTransaction(tx)].includes(wanted ?? '')),
+  )
+  const listed = chain.headers[height]
+  if (listed === undefined) return undefined
+  const rows = chain.trades[height] ?? []
+  const leaves = rows.map(hashTransaction)
+  const index = rows.findIndex((tx, at) => tx.id === wanted || leaves[at] === wanted)
+  const atHeight = Number(query.get('at_height') ?? height)
+  return {
+    tx_hash: leaves[index],
+    merkle_proof: merkleProof(leaves, index),
+    header: listed.header,
+    signature: listed.signature,
+    history_proof: atHeight > height ? chain.history.inclusion(height, atHeight) : null,
+    status: listed.status,
+    redacted: false,
+  }
 }

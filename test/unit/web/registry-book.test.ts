@@ -1,51 +1,119 @@
 import assert from 'node:assert/strict'
-import { MemoryTree } from '../../../src/protocol/history.ts'
-import { Registry, registryLeaf, type RegistryEntry } from '../../../src/protocol/registry.ts'
-import { signingKeyFromSecret } from '../../../src/protocol/signature.ts'
-import { createRegistryBook } from '../../../src/web/registry-book.ts'
-import { testSecret } from '../../vectors/keys.ts'
-import { smallChain } from './small-chain.ts'
+import { createRegistryLoader } from '../../../src/web/registry-loader.ts'
+import { extendBook, genesisBook, registryAfter, type RegistryBook } from '../../../src/web/registry-book.ts'
+import { initialState, reduce, type PageState } from '../../../src/web/state.ts'
+import { smallChain, type SmallChain } from './small-chain.ts'
 
-const { genesis } = smallChain()
-const registry = Registry.fromGenesis(genesis)
-const enrolled = (slot: number, id: string, since_height: number): RegistryEntry => ({
-  slot,
-  id,
-  role: 'voter',
-  public_key: signingKeyFromSecret(testSecret(id)).publicKey,
-  recovery_key: null,
-  status: 'active',
-  since_height,
-})
-const rootOf = (...later: readonly RegistryEntry[]) =>
-  new MemoryTree([registryLeaf(registry.policy), ...[...registry.entries, ...later].map(registryLeaf)]).root()
+const AT = 1_760_000_900_000
+
+/** A household comes, a validator comes, validators decide, a household goes. */
+function grownChain(): SmallChain {
+  const chain = smallChain()
+  chain.seal(2, AT)
+  chain.enrol('house-fir', 'voter', AT)
+  chain.seal(1, AT)
+  chain.enrol('validator-3', 'validator', AT)
+  chain.change(
+    'authority',
+    { action: 'policy', subject_id: 'authority', finality: { policy: 'validators', threshold: 3 } },
+    AT,
+  )
+  chain.change('authority', { action: 'revoke', subject_id: 'house-elm' }, AT)
+  return chain
+}
+
+function bookOf(chain: SmallChain, changes: SmallChain['changes'] = chain.changes): RegistryBook {
+  return changes.reduce<RegistryBook>((book, block) => {
+    const extended = extendBook(book, block, chain)
+    assert.ok(extended.ok, extended.ok ? '' : extended.reason)
+    return extended.book
+  }, genesisBook(chain.genesis))
+}
 
 describe('web registry book', () => {
-  const seven = enrolled(7, 'house-fir', 4)
-  const eight = enrolled(8, 'house-oak', 6)
+  const chain = grownChain()
 
-  it('knows the genesis registry without being told anything', () => {
-    const book = createRegistryBook(genesis)
-    assert.equal(book.genesisRoot, registry.root)
-    assert.equal(book.find(registry.root, 3, [])?.size, registry.entries.length)
+  it('leads from the genesis to the registry root of every header', () => {
+    const book = bookOf(chain)
+    for (const { header } of chain.headers) assert.equal(registryAfter(book, header.height).root, header.registry_root)
+    assert.deepEqual(
+      book.map(({ height, guarded }) => [height, guarded]),
+      [
+        [-1, false],
+        [1, false],
+        [3, true],
+        [4, true],
+        [5, false],
+      ],
+    )
+    assert.equal(registryAfter(book, 4).active('house-elm')?.id, 'house-elm')
+    assert.equal(registryAfter(book, 5).active('house-elm'), undefined)
   })
 
-  it('believes a later member once the whole list hashes to the root', () => {
-    const book = createRegistryBook(genesis)
-    const root = rootOf(seven, eight)
-    assert.equal(book.find(root, 6, [eight]), undefined)
-    assert.deepEqual(book.find(root, 6, [eight, seven])?.get('house-oak'), eight)
+  it('refuses a change that was left out, put in, repeated, or is of another sealer', () => {
+    const [first, second] = chain.changes
+    assert.ok(first && second)
+    const start = genesisBook(chain.genesis)
+    const codeOf = (book: RegistryBook, block: typeof first) => {
+      const result = extendBook(book, block, chain)
+      return result.ok ? 'ok' : result.code
+    }
+    assert.equal(codeOf(start, second), 'wrong_registry')
+    const once = bookOf(chain, [first])
+    assert.equal(codeOf(once, first), 'wrong_height')
+    assert.equal(codeOf(start, { ...first, transactions: second.transactions }), 'wrong_merkle_root')
+    assert.equal(codeOf(start, { ...first, signature: second.signature }), 'bad_seal')
+    assert.equal(codeOf(start, { ...first, header: { ...first.header, chain_id: 'ab'.repeat(32) } }), 'wrong_chain')
+  })
+})
+
+describe('web registry loader', () => {
+  /** Runs the loader over a snapshot of the chain until it has said something. */
+  async function load(chain: SmallChain, changes: SmallChain['changes']): Promise<PageState> {
+    let state = reduce(initialState(genesisBook(chain.genesis)), { type: 'snapshot', headers: chain.headers, at: AT })
+    await new Promise<void>((resolve) => {
+      const loader = createRegistryLoader({
+        genesis: chain.genesis,
+        chainId: chain.chainId,
+        state: () => state,
+        dispatch: (action) => {
+          state = reduce(state, action)
+          resolve()
+        },
+        changes: (from) =>
+          Promise.resolve({
+            height: chain.headers.length - 1,
+            changes: changes.filter(({ header }) => header.height >= from),
+            next: null,
+          }),
+        pause: () => Promise.resolve(),
+      })
+      loader.run()
+    })
+    return state
+  }
+
+  it('asks once, and marks the blocks that change the registry', async () => {
+    const chain = grownChain()
+    const state = await load(chain, chain.changes)
+    assert.deepEqual([state.registryHeight, state.registryProblem, state.registries.length], [5, null, 5])
+    assert.deepEqual(
+      state.blocks.map(({ changesRegistry }) => changesRegistry),
+      [false, true, false, true, true, true],
+    )
   })
 
-  it('does not believe a made-up key', () => {
-    const book = createRegistryBook(genesis)
-    assert.equal(book.find(rootOf(seven), 4, [{ ...seven, public_key: eight.public_key }]), undefined)
+  it('says what is wrong with a list that does not hold', async () => {
+    const chain = grownChain()
+    const state = await load(chain, chain.changes.slice(1))
+    assert.match(state.registryProblem ?? '', /block 3 does not hold/)
   })
 
-  it('finds the registry of an earlier height among versions of later ones', () => {
-    const book = createRegistryBook(genesis)
-    const revoked: RegistryEntry = { ...seven, status: 'revoked', since_height: 9 }
-    assert.equal(book.find(rootOf(seven), 5, [revoked, seven])?.get('house-fir')?.status, 'active')
-    assert.equal(book.find(rootOf(revoked, eight), 9, [revoked, seven, eight])?.get('house-fir')?.status, 'revoked')
+  it('does not take a list for whole that ends before the header', async () => {
+    const chain = grownChain()
+    const state = await load(chain, chain.changes.slice(0, 2))
+    assert.deepEqual([state.registryHeight, state.registryProblem], [5, null])
+    const last = state.blocks[5]!.header
+    assert.notEqual(registryAfter(state.registries, last.height).root, last.registry_root)
   })
 })

@@ -1,15 +1,24 @@
-import { assembleHeader } from '../../../src/protocol/block.ts'
+import { assembleHeader, type ShownBlock } from '../../../src/protocol/block.ts'
 import type { Hash } from '../../../src/protocol/bytes.ts'
 import { formatQuantity } from '../../../src/protocol/decimal.ts'
-import { chainIdOf, decodeGenesis, type Genesis } from '../../../src/protocol/genesis.ts'
+import { chainIdOf, decodeGenesis, type Genesis, type Role } from '../../../src/protocol/genesis.ts'
 import { hashHeader, sealHeader, type Header } from '../../../src/protocol/header.ts'
 import { historyLeaf, MemoryTree } from '../../../src/protocol/history.ts'
 import { Registry } from '../../../src/protocol/registry.ts'
+import {
+  registryTickId,
+  signRegistryTransaction,
+  type RegistryTransaction,
+  type RegistryTransactionBody,
+} from '../../../src/protocol/registry-transaction.ts'
 import { signingKeyFromSecret, type SigningKey } from '../../../src/protocol/signature.ts'
-import { hashTransaction, type Trade } from '../../../src/protocol/transaction.ts'
+import { hashTransaction, type Trade, type Transaction } from '../../../src/protocol/transaction.ts'
 import { signVote, type Vote } from '../../../src/protocol/vote.ts'
 import { testNonce, testSecret } from '../../vectors/keys.ts'
 import type { ListedHeader, ToldVote } from '../../../src/web/answers.ts'
+
+type Fields<T> = T extends unknown ? Omit<T, 'kind' | 'id' | 'timestamp' | 'nonce'> : never
+export type RegistryFields = Fields<RegistryTransactionBody>
 
 /** A real chain: sealed headers, trades and votes with the test keys, and the registry at each height. */
 export interface SmallChain {
@@ -18,8 +27,14 @@ export interface SmallChain {
   readonly history: MemoryTree
   readonly headers: ListedHeader[]
   readonly trades: (readonly Trade[])[]
-  /** Seals `trades` transactions as the next block. `registry` is the one after it. */
-  seal(trades: number, timestamp: number, registry?: Registry): ListedHeader
+  /** Seals `trades` transactions as the next block. */
+  seal(trades: number, timestamp: number): ListedHeader
+  /** Enrols a new id in a block of its own. */
+  enrol(id: string, role: Role, timestamp: number): ListedHeader
+  /** Any change of the registry, signed by the key of `signer`. */
+  change(signer: string, fields: RegistryFields, timestamp: number): ListedHeader
+  /** The whole blocks that changed the registry. */
+  readonly changes: ShownBlock[]
   vote(listed: ListedHeader, voter: string, decision?: Vote['decision']): ToldVote
 }
 
@@ -57,6 +72,7 @@ export function smallChain(
   const history = new MemoryTree()
   const headers: ListedHeader[] = []
   const trades: (readonly Trade[])[] = []
+  const changes: ShownBlock[] = []
   let parent: { header: Header; hash: Hash } | null = null
   let registry = genesisRegistry
 
@@ -66,28 +82,46 @@ export function smallChain(
     history,
     headers,
     trades,
-    seal(count, timestamp, after = registry) {
-      registry = after
-      const height = headers.length
-      const rows = Array.from({ length: count }, (_, row) => tradeOf(height, row, timestamp))
-      const tip = { parent, historyRoot: history.root() }
-      const txHashes = rows.map(hashTransaction)
-      const header = assembleHeader(genesis, chainId, tip, { timestamp }, txHashes, registry.root, 'authority')
-      const { signature } = sealHeader(header, keyOf('authority'))
-      const hash = hashHeader(header)
-      const listed: ListedHeader = { header, header_hash: hash, signature, status: 'final' }
-      headers.push(listed)
+    changes,
+    seal(count, timestamp) {
+      const rows = Array.from({ length: count }, (_, row) => tradeOf(headers.length, row, timestamp))
       trades.push(rows)
-      history.append(historyLeaf(hash))
-      parent = { header, hash }
-      return listed
+      return sealRows(rows, timestamp)
     },
+    enrol: (id, role, timestamp) =>
+      change(id, { action: 'enrol', subject_id: id, role, public_key: keyOf(id).publicKey }, timestamp),
+    change,
     vote({ header, header_hash }, voter_id, decision = 'ack') {
       const body = { chain_id: chainId, header_hash, height: header.height, voter_id, decision }
       const known = registry.entry(voter_id) ?? genesisRegistry.entries[0]
       if (known === undefined) throw new Error('the registry is empty')
       return { vote: signVote(body, keyOf(voter_id)), entry: known }
     },
+  }
+
+  function change(signer: string, fields: RegistryFields, timestamp: number): ListedHeader {
+    const nonce = testNonce(`change ${headers.length}`)
+    const body = { kind: 'registry' as const, id: `change-${headers.length}`, timestamp, nonce, ...fields }
+    const posted = signRegistryTransaction(body, chainId, keyOf(signer))
+    const tx: RegistryTransaction = { ...posted, tick_id: registryTickId(nonce) }
+    registry = registry.after([tx], chainId, headers.length)
+    trades.push([])
+    const { header, signature, ...listed } = sealRows([tx], timestamp)
+    changes.push({ header, signature, transactions: [tx] })
+    return { header, signature, ...listed }
+  }
+
+  function sealRows(rows: readonly Transaction[], timestamp: number): ListedHeader {
+    const tip = { parent, historyRoot: history.root() }
+    const txHashes = rows.map(hashTransaction)
+    const header = assembleHeader(genesis, chainId, tip, { timestamp }, txHashes, registry.root, 'authority')
+    const { signature } = sealHeader(header, keyOf('authority'))
+    const hash = hashHeader(header)
+    const listed: ListedHeader = { header, header_hash: hash, signature, status: 'final' }
+    headers.push(listed)
+    history.append(historyLeaf(hash))
+    parent = { header, hash }
+    return listed
   }
 }
 

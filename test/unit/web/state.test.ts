@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { decodeEvent } from '../../../src/web/answers.ts'
+import { genesisBook } from '../../../src/web/registry-book.ts'
 import {
   initialState,
   MAX_BLOCKS,
   reduce,
+  runOf,
   shownBlock,
   tally,
   tradesIn,
@@ -15,7 +17,7 @@ import { verdictOf } from '../../../src/web/view/verdict.ts'
 import { smallChain } from './small-chain.ts'
 
 const AT = 1_760_000_900_000
-const EMPTY = initialState('00'.repeat(32))
+const EMPTY = initialState(genesisBook(smallChain().genesis))
 const play = (actions: readonly Action[], start: PageState = EMPTY) => actions.reduce(reduce, start)
 const header = (listed: ReturnType<ReturnType<typeof smallChain>['seal']>): Action => ({
   type: 'event',
@@ -32,7 +34,7 @@ describe('web page state', () => {
   it('adds a sealed block, shows it, and tells of it', () => {
     const chain = smallChain()
     const block = chain.seal(3, AT)
-    const state = play([header(block)], initialState(block.header.registry_root))
+    const state = play([header(block)])
     assert.equal(shownBlock(state)?.header.height, 0)
     assert.deepEqual(
       state.feed.map(({ text }) => text),
@@ -132,10 +134,32 @@ describe('web page state', () => {
 
   it('does not take a change of the registry for trades', () => {
     const chain = smallChain()
-    const listed = chain.seal(1, AT)
-    const state = play([header(listed)], initialState('11'.repeat(32)))
-    assert.equal(tradesIn(state.blocks[0]!), 0)
-    assert.equal(tradesIn(play([header(listed)], initialState(listed.header.registry_root)).blocks[0]!), 1)
+    const state = play([header(chain.seal(1, AT)), header(chain.enrol('house-fir', 'voter', AT))])
+    assert.deepEqual(state.blocks.map(tradesIn), [1, 0])
+  })
+
+  it('holds an older stretch beside the newest blocks, and lets it go', () => {
+    const chain = smallChain()
+    const listed = Array.from({ length: MAX_BLOCKS + 30 }, () => chain.seal(1, AT))
+    const newest = play([{ type: 'snapshot', headers: listed.slice(-MAX_BLOCKS), at: AT }])
+    const both = reduce(newest, { type: 'older', headers: listed.slice(2, 12) })
+    assert.deepEqual([both.blocks.length, both.blocks[0]?.header.height], [MAX_BLOCKS + 10, 2])
+    assert.deepEqual(
+      runOf(both, both.blocks[3]).map(({ header: { height } }) => height),
+      Array.from({ length: 10 }, (_, index) => index + 2),
+    )
+    assert.equal(reduce(both, { type: 'newest' }).blocks[0]?.header.height, 30)
+  })
+
+  it('takes a block that the newest headers pass over for replaced, unless it was final', () => {
+    const left = smallChain().seal(1, AT)
+    const kept = smallChain().seal(2, AT)
+    const proposed = { ...left, status: 'proposed' } as const
+    const after = (first: typeof left) =>
+      play([header(first), { type: 'snapshot', headers: [kept], at: AT }]).blocks.find(
+        ({ hash }) => hash === left.header_hash,
+      )?.status
+    assert.deepEqual([after(proposed), after(left)], ['orphaned', 'final'])
   })
 
   it('tells of evidence once, and that is what the page says first', () => {

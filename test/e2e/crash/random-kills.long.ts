@@ -4,9 +4,7 @@ import { runKillRounds } from './kill-rounds.ts'
 /** As many as the tests have time for; `npm run soak:kills` does 300 on each. */
 const KILLS = { SQLite: 6, PostgreSQL: 8 } as const
 
-describe('an authority that is killed at random moments under load', function () {
-  this.timeout(600_000)
-
+describe('an authority that is killed at random moments under load', () => {
   for (const database of ['SQLite', 'PostgreSQL'] as const) {
     it(`on ${database} loses no trade, seals no height twice and audits clean after each start`, async () => {
       const rounds: number[] = []

@@ -1,0 +1,134 @@
+import { registryTransactionsOf, verifyBlockBody } from '../protocol/block.ts'
+import type { Hash } from '../protocol/bytes.ts'
+import { changesGuard, newFinalHeight } from '../protocol/finality.ts'
+import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
+import { hashHeader, type Header, type SealedHeader } from '../protocol/header.ts'
+import type { Redaction } from '../protocol/redaction.ts'
+import { Registry } from '../protocol/registry.ts'
+import type { ShownTransaction } from '../protocol/transaction.ts'
+import { verifyVote, type Vote } from '../protocol/vote.ts'
+import { createHeaderWalker, type HeaderWalker } from './audit-chain.ts'
+import type { Note } from './findings.ts'
+
+/** A block with all that is said of it. */
+export interface TestifiedBlock extends SealedHeader {
+  readonly transactions: readonly ShownTransaction[]
+  readonly votes: readonly Vote[]
+  /** null while only proposed. */
+  readonly finalized_at: number | null
+  /** The records of the transactions whose bodies were removed. */
+  readonly redactions?: readonly Redaction[]
+}
+
+/** Sums of the blocks so far. */
+export interface BlockSums {
+  readonly blocks: number
+  readonly transactions: number
+  readonly votes: number
+  /** Transactions whose bodies were removed, with a record of it. */
+  readonly redacted: number
+}
+
+/** Checks the blocks of one chain from height 0 on, each with its votes, whoever has kept them. */
+export interface BlockAuditor {
+  readonly chainId: Hash
+  readonly walker: HeaderWalker
+  readonly note: Note
+  check(block: TestifiedBlock, place: string): void
+  /** Goes on behind a block that cannot be read; with its header those above can still be checked. */
+  skip(header: Header | undefined): void
+  readonly sums: BlockSums
+  /** The highest block that was called final; -1 before the first. */
+  readonly claimedFinal: number
+  /** What is final by the votes that were seen and the policy in force at each block; notes more than that. */
+  finish(): number
+}
+
+interface RegistryChange {
+  readonly height: number
+  readonly registry: Registry
+  readonly guarded: boolean
+}
+
+/** What is kept from block to block: as much as there are voters and registry changes, whatever the number of blocks. */
+export function createBlockAuditor(genesis: Genesis, note: Note): BlockAuditor {
+  const chainId = chainIdOf(genesis)
+  const walker = createHeaderWalker(genesis, note)
+  const changes: RegistryChange[] = []
+  const ackHeights = new Map<string, number>()
+  const sums = { blocks: 0, transactions: 0, votes: 0, redacted: 0 }
+  let claimedFinal = -1
+
+  function checkVotes({ votes, header }: TestifiedBlock, place: string, before: Registry): void {
+    const target = { hash: hashHeader(header), height: header.height }
+    for (const vote of votes) {
+      const verdict = verifyVote(vote, chainId, target, before.active(vote.voter_id))
+      if (!verdict.ok)
+        note(`${place}, vote of ${vote.voter_id}`, 'a vote that holds', `${verdict.code}: ${verdict.reason}`)
+      else if (vote.decision === 'ack') ackHeights.set(vote.voter_id, header.height)
+    }
+  }
+
+  function checkRedactions({ transactions, redactions = [] }: TestifiedBlock, place: string): void {
+    const recorded = new Set(redactions.map(({ tx_hash }) => tx_hash))
+    for (const tx of transactions) {
+      if (tx.kind !== 'redacted' || recorded.has(tx.tx_hash)) continue
+      note(`${place}, transaction ${tx.tx_hash}`, 'its body, or a record that it was redacted', 'a hash alone')
+    }
+  }
+
+  /** By the votes and the policy in force at each block. */
+  function finalHeight(): number {
+    const first = Registry.fromGenesis(genesis)
+    return newFinalHeight({
+      finalHeight: -1,
+      tipHeight: sums.blocks - 1,
+      registryBefore: (height) => changes.findLast((change) => change.height < height)?.registry ?? first,
+      isGuarded: (height) => changes.some((change) => change.height === height && change.guarded),
+      ackHeights,
+    })
+  }
+
+  return {
+    chainId,
+    walker,
+    note,
+    sums,
+    get claimedFinal() {
+      return claimedFinal
+    },
+    check(block, place) {
+      const { header, signature, transactions, votes, finalized_at, redactions = [] } = block
+      const before = walker.registry
+      walker.check({ header, signature }, place, transactions)
+      const body = verifyBlockBody(header, transactions, genesis)
+      if (!body.ok) note(`${place}, transactions`, `merkle_root ${header.merkle_root}`, body.reason)
+      if (walker.registry !== before) {
+        const guarded = changesGuard(registryTransactionsOf(transactions), before)
+        changes.push({ height: header.height, registry: walker.registry, guarded })
+      }
+      checkVotes(block, place, before)
+      if (finalized_at !== null) {
+        if (claimedFinal !== header.height - 1)
+          note(`${place}, finalized_at`, 'null, as the block before is not final', String(finalized_at))
+        claimedFinal = header.height
+      }
+      checkRedactions(block, place)
+      sums.blocks += 1
+      sums.redacted += redactions.length
+      sums.transactions += transactions.length
+      sums.votes += votes.length
+    },
+    skip(header) {
+      walker.skip(header)
+      sums.blocks += 1
+    },
+    finish() {
+      const height = finalHeight()
+      if (claimedFinal > height) {
+        note('blocks called final', `at most up to height ${height}, by the votes`, `up to height ${claimedFinal}`)
+      }
+      return height
+    },
+  }
+}

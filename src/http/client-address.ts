@@ -1,0 +1,89 @@
+import { BlockList, isIP } from 'node:net'
+import type { FastifyRequest } from 'fastify'
+
+/** Who a request comes from, as far as this node can know. */
+export interface Client {
+  /** IP address, IPv4 without the prefix that makes it IPv6. */
+  readonly address: string
+  /**
+   * own: of the connection. configured: told by a proxy of `trusted_proxies`. assumed: told by whoever connects from this
+   * machine, where no proxy is configured; it counts for limits alone and opens nothing.
+   */
+  readonly source: 'own' | 'configured' | 'assumed'
+}
+
+export interface Clients {
+  of(request: FastifyRequest): Client
+  /** True for a program on this machine that asks for itself, not for somebody behind a proxy. */
+  isLocal(request: FastifyRequest): boolean
+}
+
+const LOOPBACK = networks(['127.0.0.0/8', '::1/128'])
+/** More proxies than this in a row stand before no node; what is further left is not looked at. */
+const MAX_HOPS = 10
+/** What proxies and their makers add; any of them says that somebody else is asking. */
+const FORWARDED_BY =
+  /^(forwarded|via|x-forwarded.*|x-original-.*|x-real-ip|(x-|true-|cf-|fastly-|x-cluster-)(client|connecting)-ip)$/
+const LOCAL_HOST = /^(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?$/i
+
+/**
+ * Reads X-Forwarded-For as far as it can be believed: from the right, each entry was written by the proxy to the right of it.
+ *
+ * @param trusted addresses and CIDR networks of the proxies before this node, such as 10.0.0.0/8
+ */
+export function createClients(trusted: readonly string[] = []): Clients {
+  const proxies = networks(trusted)
+  const behind = (own: string, header: string, source: 'configured' | 'assumed', known: BlockList): Client => {
+    let address = own
+    for (const entry of header.split(',').slice(-MAX_HOPS).reverse()) {
+      const next = isIn(known, address) ? addressOf(entry) : undefined
+      // What is no address cannot be counted: the last proxy is, as if it had asked by itself.
+      if (next === undefined) break
+      address = next
+    }
+    return { address, source: address === own ? 'own' : source }
+  }
+  return {
+    of({ socket, headers }) {
+      const own = plain(socket.remoteAddress ?? '')
+      const header = headers['x-forwarded-for']
+      if (typeof header !== 'string') return { address: own, source: 'own' }
+      if (isIn(proxies, own)) return behind(own, header, 'configured', proxies)
+      if (trusted.length === 0 && isIn(LOOPBACK, own)) return behind(own, header, 'assumed', LOOPBACK)
+      return { address: own, source: 'own' }
+    },
+    isLocal({ socket, headers, raw }) {
+      const own = plain(socket.remoteAddress ?? '')
+      if (!isIn(LOOPBACK, own) || isIn(proxies, own)) return false
+      if (Object.keys(headers).some((name) => FORWARDED_BY.test(name))) return false
+      // A proxy that says nothing of itself passes on the name that was asked for, or, as nginx long did, speaks HTTP/1.0.
+      return raw.httpVersion !== '1.0' && LOCAL_HOST.test(headers.host ?? '')
+    },
+  }
+}
+
+function networks(texts: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const text of texts) {
+    const [address = '', bits] = text.split('/')
+    const family = familyOf(address)
+    list.addSubnet(address, bits === undefined ? (family === 'ipv4' ? 32 : 128) : Number(bits), family)
+  }
+  return list
+}
+
+function familyOf(address: string): 'ipv4' | 'ipv6' {
+  return isIP(address) === 4 ? 'ipv4' : 'ipv6'
+}
+
+const isIn = (list: BlockList, address: string): boolean => isIP(address) !== 0 && list.check(address, familyOf(address))
+const plain = (address: string): string => address.replace(/^::ffff:(?=[0-9.]+$)/i, '').replace(/%.*$/, '')
+
+/** The address of an entry, which some proxies write with a port. */
+function addressOf(entry: string): string | undefined {
+  const text = entry.trim()
+  if (text.length > 60) return undefined
+  const [, inner] = /^\[([^\]]*)\](?::[0-9]{1,5})?$/.exec(text) ?? /^([0-9.]+):[0-9]{1,5}$/.exec(text) ?? []
+  const address = plain(inner ?? text)
+  return isIP(address) === 0 ? undefined : address
+}

@@ -1,0 +1,69 @@
+import type { LightClient } from '../engine/light-client.ts'
+import type { Logger } from '../ports/logger.ts'
+
+/** Whether a light node's key is registered; `off`: it does not vote, so nobody needs to know its key. */
+export interface Registration {
+  readonly state: 'off' | 'unknown' | 'unregistered' | 'registered' | 'revoked'
+  /** Under which it is, or was, registered. */
+  readonly id: string | null
+  readonly public_key: string
+}
+
+/** Follows whether the key of this light node is registered, and says so when that changes. */
+export interface RegistrationWatch {
+  readonly now: Registration
+  /** Asks again where the registry may have changed since. Never rejects. */
+  look(client: Pick<LightClient, 'status' | 'entryOf'>): Promise<void>
+}
+
+export function createRegistrationWatch(publicKey: string, votes: boolean, logger: Logger): RegistrationWatch {
+  let now: Registration = { state: votes ? 'unknown' : 'off', id: null, public_key: publicKey }
+  /** The registry that was looked at last; null is that of the genesis. */
+  let seen: string | null | undefined
+
+  return {
+    get now() {
+      return now
+    },
+    async look(client) {
+      if (!votes) return
+      const root = client.status().headers.at(-1)?.header.registry_root ?? null
+      if (root === seen) return
+      try {
+        const entry = await client.entryOf(publicKey)
+        const state = entry === undefined ? 'unregistered' : entry.status === 'active' ? 'registered' : 'revoked'
+        seen = root
+        if (state === now.state && (entry?.id ?? null) === now.id) return
+        now = { state, id: entry?.id ?? null, public_key: publicKey }
+        const log = state === 'registered' ? logger.info : logger.warn
+        log({ ...now }, registrationWords(now))
+      } catch (error) {
+        // Nobody is there to ask: with the next look.
+        logger.debug({ error }, 'whether this key is registered is not known yet')
+      }
+    },
+  }
+}
+
+/** One line for people: what is so, and who has to do what. */
+export function registrationWords({ state, id, public_key }: Registration): string {
+  switch (state) {
+    case 'off':
+      return 'this node does not vote'
+    case 'unknown':
+      return `whether the key ${public_key} is registered is not known yet`
+    case 'registered':
+      return `this node's key is registered as ${id ?? ''}: it proves its own trades and votes`
+    case 'unregistered':
+      return (
+        `this node's key is not registered on this chain, so it neither votes nor sees trades of its own: give the public key ${public_key} ` +
+        'to whoever runs the authority, to be listed under voters: for a new chain; or enrol voter.key of this data directory yourself ' +
+        'with a platform token: solar-node keys enrol --role voter --id NAME --user-id USER --key voter.key --to URL --token-file FILE'
+      )
+    case 'revoked':
+      return (
+        `this node's key was revoked (it was ${id ?? ''}), so it neither votes nor sees trades of its own: ` +
+        `ask whoever runs the authority; the public key is ${public_key}`
+      )
+  }
+}

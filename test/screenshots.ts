@@ -1,0 +1,71 @@
+import { mkdir } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import type { Page } from 'playwright-core'
+import { startBrowser, SCHEMES, WIDTHS } from './helpers/browser.ts'
+import { growStreet, startStreet, type GrownStreet } from './helpers/grown-community.ts'
+
+/**
+ * Pictures of the page, to look at and for the documents: `npm run screenshots -- --out docs/images` makes the few that the documents
+ * show, `--all` every state at every width in both colour schemes.
+ */
+const { values } = parseArgs({
+  options: { out: { type: 'string', default: 'docs/images' }, all: { type: 'boolean', default: false } },
+})
+const SETTLED = '.verdict-pass, .verdict-fail, .verdict-open'
+
+async function shoot(page: Page, name: string): Promise<void> {
+  const widths = values.all ? WIDTHS : [1366]
+  for (const width of widths) {
+    for (const colorScheme of values.all ? SCHEMES : (['light'] as const)) {
+      await page.setViewportSize({ width, height: 860 })
+      await page.emulateMedia({ colorScheme })
+      await page.evaluate('scrollTo(0, 0)')
+      const path = `${values.out}/${name}${values.all ? `-${width}-${colorScheme}` : ''}.png`
+      await page.screenshot({ path, fullPage: values.all, animations: 'disabled' })
+    }
+  }
+}
+
+async function openAt(page: Page, url: string): Promise<void> {
+  await page.goto('about:blank')
+  await page.goto(url)
+  await page.locator(SETTLED).first().waitFor()
+}
+
+async function shootGrown(page: Page, street: GrownStreet): Promise<void> {
+  const { url, tokens } = street.community
+  await openAt(page, url)
+  await page.locator('.verdict-pass').waitFor()
+  await shoot(page, 'grown')
+  await page.getByLabel('Trade or receipt').fill(street.oldest.ids[0] ?? '')
+  await page.getByRole('button', { name: 'Check it' }).click()
+  await page.locator('.proof-verdict').waitFor()
+  await page.getByLabel('Token').fill(tokens.auditor)
+  await page.getByRole('button', { name: 'Show kWh and money' }).click()
+  await page.locator('table').waitFor()
+  await shoot(page, 'money')
+  await openAt(page, `${url}/#block=${street.policies.authority}`)
+  await page.getByRole('heading', { name: `Block ${street.policies.authority}` }).waitFor()
+  await shoot(page, 'older')
+}
+
+await mkdir(values.out, { recursive: true })
+const browser = await startBrowser()
+const page = await browser.newPage({ deviceScaleFactor: 1 })
+try {
+  const street = await growStreet(values.all ? 30 : 60)
+  await shootGrown(page, street).finally(() => street.stop())
+  const empty = await startStreet()
+  try {
+    await openAt(page, empty.community.url)
+    await shoot(page, 'empty')
+    await empty.seal(2)
+    await empty.seal(1)
+    await page.locator('.verdict-pass').waitFor()
+    await shoot(page, 'two-blocks')
+  } finally {
+    await empty.stop()
+  }
+} finally {
+  await browser.close()
+}
