@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises'
 import type { WallClock } from '../../market/interval-time.ts'
 import { parseQuantity } from '../../protocol/decimal.ts'
 import { DEFAULT_MIN_TRADE_MICRO } from '../../protocol/limits.ts'
+import { readTokenFile } from '../token-file.ts'
 import { replayError } from './errors.ts'
 
 /** The command line of `solar-node replay`, as it was typed. */
@@ -28,7 +28,7 @@ export interface ReplayOptions {
   readonly json: boolean
 }
 
-/** What the options come to, the tokens read. Throws `bad_option`. */
+/** What the options come to, the tokens read. Throws `bad_option`, UsageError. */
 export async function checkOptions({ to, feedIn, speed, tokenFile, corrections, platformTokenFile }: ReplayOptions) {
   const url = URL.canParse(to) ? new URL(to) : undefined
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
@@ -38,7 +38,7 @@ export async function checkOptions({ to, feedIn, speed, tokenFile, corrections, 
     throw replayError('bad_option', { name: '--speed', value: String(speed), expected: 'ticks a second, more than 0' })
   }
   const rules = { feedInMicro: feedInMicro(feedIn), minTradeMicro: DEFAULT_MIN_TRADE_MICRO }
-  const token = tokenFile === undefined ? undefined : await readToken('--token-file', 'operator', tokenFile)
+  const token = tokenFile === undefined ? undefined : await readTokenFile(tokenFile, '--token-file', 'operator')
   if ((corrections === undefined) !== (platformTokenFile === undefined)) {
     const expected = 'to go with --corrections: corrections are posted with a platform token'
     throw replayError('bad_option', { name: '--platform-token-file', value: platformTokenFile ?? '', expected })
@@ -46,7 +46,7 @@ export async function checkOptions({ to, feedIn, speed, tokenFile, corrections, 
   const platformToken =
     platformTokenFile === undefined
       ? undefined
-      : await readToken('--platform-token-file', 'platform', platformTokenFile)
+      : await readTokenFile(platformTokenFile, '--platform-token-file', 'platform')
   const baseUrl = new URL(url.pathname.endsWith('/') ? url.href : `${url.origin}${url.pathname}/`)
   return { baseUrl, rules, token, platformToken }
 }
@@ -58,18 +58,4 @@ function feedInMicro(value: string): bigint {
     const expected = 'a price with at most 6 decimals, such as 0.08'
     throw replayError('bad_option', { name: '--feed-in', value, expected }, error)
   }
-}
-
-async function readToken(name: string, role: string, file: string): Promise<string> {
-  let token: string
-  try {
-    token = (await readFile(file, 'utf8')).trim()
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw replayError('bad_option', { name, value: file, expected: `a readable file (${reason})` }, error)
-  }
-  // The file is never shown: it may be the wrong one and still hold a secret.
-  if (/^[\x21-\x7e]+$/.test(token) && !token.startsWith('{')) return token
-  const expected = `a file with one token as plain text, the value of "${role}" in tokens.json`
-  throw replayError('bad_option', { name, value: file, expected })
 }

@@ -1,4 +1,5 @@
 import { isSolarError } from '../../protocol/errors.ts'
+import { EXIT, UsageError } from '../output.ts'
 import { createAuthorityClient } from './authority.ts'
 import { sendLateReadings, type LateParts } from './corrections.ts'
 import { replayError } from './errors.ts'
@@ -53,11 +54,12 @@ export async function runReplay(options: ReplayOptions, io: ReplayIo): Promise<n
     return 0
   } catch (error) {
     if (io.signal?.aborted === true && error instanceof Error && error.name === 'AbortError') return 0
-    if (!isSolarError(error)) throw error
-    const { code, message } = error
+    const isUsage = error instanceof UsageError
+    if (!isUsage && !isSolarError(error)) throw error
+    const { code, message } = isUsage ? { code: 'usage', message: error.message } : error
     report.close()
     io.stderr.write(options.json ? `${JSON.stringify({ error: { code, message } })}\n` : `solar-node: ${message}\n`)
-    return code === 'bad_option' ? 2 : 1
+    return isUsage || code === 'bad_option' ? EXIT.usage : EXIT.failed
   } finally {
     report.close()
     for (const { table } of opened) table.close()

@@ -2,15 +2,16 @@ import { h, showList } from '../dom.ts'
 import type { FeedItem } from '../feed.ts'
 import { formatTime } from '../format.ts'
 import type { View } from './model.ts'
+import { mark } from './parts.ts'
 
-const SYMBOLS: Readonly<Record<FeedItem['kind'], string>> = {
-  sealed: '■',
-  final: '●',
-  ack: '✓',
-  reject: '✕',
-  evidence: '!',
-  connection: '↻',
-}
+const MARKS = {
+  sealed: 'block',
+  final: 'dot',
+  ack: 'tick',
+  reject: 'cross',
+  evidence: 'alarm',
+  connection: 'round',
+} as const
 
 /** What happened, newest first, told to screen readers as it comes. */
 export function createFeedPanel(select: (hash: string) => void): View {
@@ -43,7 +44,7 @@ function line({ kind, at, text, hash }: FeedItem, now: number, select: (hash: st
   return h(
     'li',
     { class: `event event-${kind}` },
-    h('span', { class: 'event-mark', 'aria-hidden': 'true' }, SYMBOLS[kind]),
+    h('span', { class: 'event-mark', 'aria-hidden': 'true' }, mark(MARKS[kind])),
     hash === null
       ? h('span', {}, text)
       : h('button', { type: 'button', class: 'event-text', click: () => select(hash) }, text),
