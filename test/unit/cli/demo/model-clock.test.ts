@@ -31,7 +31,6 @@ const MANY_TICKS = 100_000
 const from = (iso: string): number => Date.parse(iso)
 
 describe('the model clock of the demo', function () {
-  this.timeout(60_000)
   const { TZ } = process.env
   afterEach(() => {
     if (TZ === undefined) delete process.env.TZ
