@@ -192,7 +192,7 @@ export function openApiDocument(calls: readonly Call[], version: string): OpenAp
     openapi: '3.1.0',
     tags: GROUPS.map(({ name, description }) => ({ name, description })),
     info: {
-      title: 'solar-node API',
+      title: 'solar-node',
       version,
       description:
         'The ledger of an energy-sharing community. Every call answers with and without the trailing slash; quantities are decimal strings, times Unix milliseconds. What goes wrong is answered as problem details with a stable `code`.',

@@ -5,6 +5,7 @@ import { parseVerifierKey, type NoteKey } from '../../protocol/note.ts'
 import { verifyReceipt, type ReceiptVerdict } from '../../protocol/receipt-verify.ts'
 import { decodeText } from '../../protocol/text.ts'
 import { chainIdOption, EXIT, printResult, UsageError } from '../output.ts'
+import { transactionLines } from '../transaction-lines.ts'
 
 const EXAMPLES = `
 Examples:
@@ -79,9 +80,12 @@ function describe(verdict: ReceiptVerdict): string[] {
   const lines = verdict.passed.map(({ check, detail }) => `${check.padEnd(12)}${detail}`)
   if (!verdict.ok)
     return [...lines, `${verdict.failed.padEnd(12)}FAILED ${verdict.code}: ${verdict.reason}`, 'not valid']
-  const { transaction, anchor, header } = verdict.receipt
+  const { transaction, anchor, header, corrections = [] } = verdict.receipt
   const upTo = `block ${(anchor?.header ?? header).height}`
+  const { currency } = verdict.receipt.genesis
+  const made = corrections.flatMap(({ transaction: tx }) => (tx.kind === 'correction' ? [tx] : []))
   return [
+    ...transactionLines(transaction, made, currency),
     ...lines,
     verdict.status === 'final'
       ? `valid       ${transaction.id} is final`

@@ -13,8 +13,7 @@ import { temporaryFiles } from './cli.ts'
 const BLOCK_LINE =
   /^\d\d:\d\d {2}sun [ \d]\d° {2}block \d+ {2}\d+ trades? {2}\d+\.\d{3} kWh {2}\d+\.\d\d USD {2}\d households? proved \d+ trades?, \d acks?, .*co-signed/
 
-describe('solar-node demo, for people', function () {
-  this.timeout(120_000)
+describe('solar-node demo, for people', () => {
   let folder: Awaited<ReturnType<typeof tempDir>>
   let temporary: Awaited<ReturnType<typeof temporaryFiles>>
   const children = new Set<ReturnType<typeof spawnDemo>>()
@@ -71,7 +70,12 @@ describe('solar-node demo, for people', function () {
   })
 
   it('shows what each household does with --verbose, and ends cleanly when nobody reads its lines any more', async () => {
-    const { child, ended } = await demoUntil(/casa-\w+ +(TCP|WebSocket) +block 0: voted ack/, '--http', ':0', '--verbose')
+    const { child, ended } = await demoUntil(
+      /casa-\w+ +(TCP|WebSocket) +block 0: voted ack/,
+      '--http',
+      ':0',
+      '--verbose',
+    )
     child.stdout.destroy()
     assert.deepEqual(await ended, [0, null])
     assert.deepEqual(await temporary.left(), [])

@@ -20,7 +20,6 @@ import { orderShape } from '../../../src/protocol/order.ts'
 const HEADER = ['timestamp', 'household', 'load_kwh', 'pv_kwh', 'price_per_kwh']
 const RULES: ReadingRules = { feedInMicro: 80_000n, minTradeMicro: 10_000n }
 const T0 = '2016-08-08T00:00:00'
-const T1 = '2016-08-08T01:00:00'
 const START = Date.UTC(2016, 7, 8)
 
 function reader(header = HEADER, commaSeparates = true) {
