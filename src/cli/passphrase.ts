@@ -9,7 +9,7 @@ export interface Terminal {
   readonly output: NodeJS.WritableStream
 }
 
-const processTerminal: Terminal = { input: process.stdin, output: process.stderr }
+export const processTerminal: Terminal = { input: process.stdin, output: process.stderr }
 
 /** Asks for a line without showing what is typed. Throws `UsageError` where nobody can answer. */
 export async function askHidden(question: string, terminal: Terminal = processTerminal): Promise<string> {

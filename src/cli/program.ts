@@ -10,6 +10,7 @@ import { registerRebuild } from './commands/rebuild.ts'
 import { registerRedact } from './commands/redact.ts'
 import { registerReplay } from './commands/replay.ts'
 import { registerRun } from './commands/run.ts'
+import { registerTrades } from './commands/trades.ts'
 import { registerVerify } from './commands/verify.ts'
 import { VERSION } from '../node/version.ts'
 import { EXIT, exitCodeOf, printError } from './output.ts'
@@ -24,6 +25,7 @@ const commands: readonly RegisterCommand[] = [
   registerReplay,
   registerProve,
   registerVerify,
+  registerTrades,
   registerAudit,
   registerRebuild,
   registerExport,

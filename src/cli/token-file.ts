@@ -1,16 +1,24 @@
 import { readFile } from 'node:fs/promises'
+import { decodeText } from '../protocol/text.ts'
 import { UsageError } from './output.ts'
 
-/** The token in a --token-file. Throws UsageError. */
-export async function readTokenFile(file: string): Promise<string> {
+/**
+ * The one token in a file. Throws UsageError, which never shows the file: it may be the wrong one and still hold a secret.
+ *
+ * @param option the option that names the file
+ * @param role whose token is meant; absent: more than one role may do it
+ */
+export async function readTokenFile(file: string, option = '--token-file', role?: string): Promise<string> {
   let token: string
   try {
-    token = (await readFile(file, 'utf8')).trim()
+    token = decodeText(await readFile(file)).trim()
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    throw new UsageError(`--token-file: ${file} cannot be read: ${reason}`)
+    throw new UsageError(`${option}: expected a readable file (${reason}), got ${JSON.stringify(file)}`)
   }
-  // The file is never shown: it may be the wrong one and still hold a secret.
   if (/^[\x21-\x7e]+$/.test(token) && !token.startsWith('{')) return token
-  throw new UsageError(`--token-file: ${file} must hold one token as plain text, a value of tokens.json`)
+  const value = role === undefined ? 'a value' : `the value of "${role}"`
+  throw new UsageError(
+    `${option}: expected a file with one token as plain text, ${value} in tokens.json, got ${JSON.stringify(file)}`,
+  )
 }

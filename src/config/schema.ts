@@ -65,10 +65,10 @@ export type RegisteredKey = z.output<typeof registeredKey>
 const registeredKeys = z.array(registeredKey, { error: 'a list of {id, public_key}' }).max(1_000).default([])
 
 // A peer-to-peer node has to be reachable; HTTP, which takes tokens, stays on loopback until somebody opens it.
-const listen = setting('multiaddrs such as /ip4/0.0.0.0/tcp/4001 or /ip4/0.0.0.0/tcp/4002/ws', listOf(listenText)).default([
-  '/ip4/0.0.0.0/tcp/4001',
-  '/ip4/0.0.0.0/tcp/4002/ws',
-])
+const listen = setting(
+  'multiaddrs such as /ip4/0.0.0.0/tcp/4001 or /ip4/0.0.0.0/tcp/4002/ws',
+  listOf(listenText),
+).default(['/ip4/0.0.0.0/tcp/4001', '/ip4/0.0.0.0/tcp/4002/ws'])
 const chain = setting('a chain_id, 64 lower-case hex characters', fromShape(hash32)).optional()
 const rateLimit = setting('requests a second from 1 to 1000000', wholeNumber(1, 1_000_000)).default(200)
 const archiveAfter = setting('a time such as 90d, 12h, 30m or 10s, or off', durationOrOff).default('off')

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { parse, YAMLParseError } from 'yaml'
 import { isJsonObject } from '../protocol/shape.ts'
+import { decodeText } from '../protocol/text.ts'
 import { configError } from './errors.ts'
 import { MODES, schemas, YAML_ONLY, type Mode } from './schema.ts'
 
@@ -72,7 +73,7 @@ function unknownKey(key: string, origin: string) {
 function readYaml(file: string): Record<string, unknown> {
   let document: unknown
   try {
-    document = parse(readFileSync(file, 'utf8'), { prettyErrors: true })
+    document = parse(decodeText(readFileSync(file)), { prettyErrors: true })
   } catch (cause) {
     throw configError('config_unreadable', { file, reason: yamlReason(cause) }, cause)
   }

@@ -81,8 +81,10 @@ function marketCalls({ store, clock, minTradeMicro }: AuthorityLedgerParts) {
       const verdict = checkOrder(order, rules)
       if (!verdict.ok) throw refusedOrder(order, verdict.code, verdict.reason, rules)
       const outcome = await store.putOrder(order)
-      if (outcome === 'different') throw ledgerError('order_conflict', { order_id: order.order_id })
-      return outcome
+      const { order_id, timestamp } = order
+      if (outcome === 'different') throw ledgerError('order_conflict', { order_id })
+      if (typeof outcome === 'string') return outcome
+      throw ledgerError('interval_closed', { order_id, tick_id: outcome.closed_by, timestamp })
     },
 
     async order(orderId: string) {

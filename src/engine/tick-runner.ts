@@ -70,10 +70,13 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     uncertain = false
   }
 
-  async function commitAndSeal(tick: TickCommit): Promise<TickAnswer> {
-    sealer.checkAllowed()
-    uncertain = true
-    await store.commitTick(tick)
+  async function commitAndSeal(prepare: () => TickCommit | Promise<TickCommit>): Promise<TickAnswer> {
+    let tick: TickCommit
+    do {
+      tick = await prepare()
+      sealer.checkAllowed()
+      uncertain = true
+    } while ((await store.commitTick(tick)) === 'book_moved')
     const tip = tick.transactions.length === 0 ? null : await sealer.seal(tick, tick.tx_hashes)
     uncertain = false
     return answerOf({ ...tick, tx_ids: idsOf(tick) }, tip)
@@ -107,7 +110,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     const stored = await known(tickId)
     if (stored !== undefined) return answerStored(stored)
     try {
-      const answer = await commitAndSeal(await prepare())
+      const answer = await commitAndSeal(prepare)
       onTick?.(answer.height === null ? 'empty' : 'sealed')
       return answer
     } catch (error) {
@@ -160,7 +163,9 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     return await once(tick_id, judge, async () => {
       refuseFuture(`tick ${tick_id}`, timestamp, clock.now())
       // A clearing has fewer trades than orders, so the tick fits a block; later arrivals wait for the next one.
-      const orders = (await store.openOrders(timestamp)).slice(0, MAX_TRANSACTIONS_PER_BLOCK)
+      const open = await store.openOrders(timestamp)
+      const orders = open.slice(0, MAX_TRANSACTIONS_PER_BLOCK)
+      const last_order = open.at(-1)?.sequence ?? 0
       const clearing = clear(orders.map(toBookOrder), priceBand === undefined ? {} : { priceBand })
       const { trades, fills } = tradesOf(clearing, {
         tick_id,
@@ -170,7 +175,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
       })
       const tx_hashes = trades.map(hashTransaction)
       const content_hash = MARKET_CONTENT
-      return { tick_id, timestamp, transactions: trades, source: 'market', content_hash, tx_hashes, fills }
+      return { tick_id, timestamp, transactions: trades, source: 'market', content_hash, tx_hashes, fills, last_order }
     })
   }
 

@@ -76,7 +76,8 @@ function familyOf(address: string): 'ipv4' | 'ipv6' {
   return isIP(address) === 4 ? 'ipv4' : 'ipv6'
 }
 
-const isIn = (list: BlockList, address: string): boolean => isIP(address) !== 0 && list.check(address, familyOf(address))
+const isIn = (list: BlockList, address: string): boolean =>
+  isIP(address) !== 0 && list.check(address, familyOf(address))
 const plain = (address: string): string => address.replace(/^::ffff:(?=[0-9.]+$)/i, '').replace(/%.*$/, '')
 
 /** The address of an entry, which some proxies write with a port. */

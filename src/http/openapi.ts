@@ -7,6 +7,41 @@ import type { JsonSchema, Schema } from './schema.ts'
 
 type Components = Record<string, JsonSchema>
 
+/** What the calls are for, in the order in which somebody meets them, by how their paths begin: the first that fits. */
+const GROUPS = [
+  {
+    name: 'Trading',
+    description: 'What a platform or a household brings in: ticks of an own engine, or orders for the built-in market.',
+    paths: ['/ticks/', '/orders/', '/blocks/propose/'],
+  },
+  {
+    name: 'Trades',
+    description: 'What was traded, with receipts that prove it offline, and what was removed since.',
+    paths: ['/transactions', '/redactions'],
+  },
+  {
+    name: 'Blocks and proofs',
+    description: 'The chain itself: headers, blocks, Merkle proofs, votes, and the genesis that all of it starts from.',
+    paths: ['/blocks/', '/history/', '/genesis', '/checkpoint', '/add-checkpoint', '/events'],
+  },
+  {
+    name: 'Members',
+    description: 'Who may seal, co-sign and vote, how that changes, and proof of who broke the rules.',
+    paths: ['/registry', '/evidence'],
+  },
+  {
+    name: 'Operation',
+    description: 'For whoever runs the node: what it is, whether it is well, and its numbers.',
+    paths: ['/node', '/health', '/ready', '/metrics', '/light'],
+  },
+] as const
+
+/** The group of a call, as its tags. */
+const groupsOf = (path: string): readonly string[] =>
+  GROUPS.filter(({ paths }) => paths.some((start) => path.startsWith(start)))
+    .map(({ name }) => name)
+    .slice(0, 1)
+
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
@@ -75,6 +110,7 @@ function operationOf(call: Call, components: Components): object {
   const { who, security } = accessOf(call.access)
   const parameters = [...parametersOf(call.params, 'path'), ...parametersOf(call.query, 'query')]
   return {
+    tags: groupsOf(call.path),
     summary: call.summary,
     description: `Who: ${who}.${call.description === undefined ? '' : `\n\n${call.description}`}`,
     operationId: `${call.method.toLowerCase()}${call.path.replace(/[^a-z0-9]+/gi, '_').replace(/_$/, '')}`,
@@ -138,6 +174,7 @@ const securitySchemes = {
 
 export interface OpenApiDocument {
   readonly openapi: string
+  readonly tags: { readonly name: string; readonly description: string }[]
   readonly info: { readonly title: string; readonly version: string; readonly description: string }
   /** By path, then by method in lower case. */
   readonly paths: Record<string, Record<string, object>>
@@ -153,11 +190,12 @@ export function openApiDocument(calls: readonly Call[], version: string): OpenAp
   }
   return {
     openapi: '3.1.0',
+    tags: GROUPS.map(({ name, description }) => ({ name, description })),
     info: {
       title: 'solar-node',
       version,
       description:
-        'The ledger of an energy-sharing community. Every call answers with and without the trailing slash; quantities are decimal strings, times Unix milliseconds.',
+        'The ledger of an energy-sharing community. Every call answers with and without the trailing slash; quantities are decimal strings, times Unix milliseconds. What goes wrong is answered as problem details with a stable `code`.',
     },
     paths,
     components: { schemas, responses: { Problem: problemResponse }, securitySchemes },

@@ -74,6 +74,7 @@ export const problems: Readonly<Record<ProblemCode, ProblemRow>> = {
   tick_conflict: { status: 409, title: 'Tick committed before with other content' },
   duplicate_transaction: { status: 409, title: 'Transaction on the chain already' },
   order_conflict: { status: 409, title: 'Order placed before with other content' },
+  interval_closed: { status: 409, title: 'The tick of the interval has run' },
   fenced: { status: 409, title: 'Sealed already by another header' },
 
   tick_too_large: { status: 413, title: 'Tick too large' },

@@ -1,12 +1,5 @@
 import { delta, quantity } from '../protocol/decimal.ts'
-import {
-  anyDelta,
-  anyQuantity,
-  EARLIEST_TIME_MS,
-  edgeIdentifier,
-  edgeQuantity,
-  edgeTime,
-} from '../protocol/edge.ts'
+import { anyDelta, anyQuantity, EARLIEST_TIME_MS, edgeIdentifier, edgeQuantity, edgeTime } from '../protocol/edge.ts'
 import { decodeGenesis, finalityShape, roleShape, type Finality, type Genesis, type Role } from '../protocol/genesis.ts'
 import { headerShape, type Header } from '../protocol/header.ts'
 import { registryEntryShape, type RegistryEntry } from '../protocol/registry.ts'
@@ -58,7 +51,8 @@ const numberJson = (text: object) => ({
   ],
 })
 const ANY_SPELLING = 'any exact decimal of at most 6 decimals ("0.750000"); it is written in its one spelling ("0.75")'
-const anyDecimalJson = numberJson({ description: ANY_SPELLING })
+const ANY_DECIMAL = '^[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]{1,4})?$'
+const anyDecimalJson = numberJson({ pattern: ANY_DECIMAL, maxLength: 100, description: ANY_SPELLING })
 /** What comes in unsigned: an exact decimal in any spelling, or a JSON number that converts exactly. */
 export const decimalIn = (example: string): Schema<string> => documented(anyQuantity, anyDecimalJson, example)
 export const signedDecimalIn = (example: string): Schema<string> => documented(anyDelta, anyDecimalJson, example)

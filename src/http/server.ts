@@ -1,7 +1,4 @@
 import fastifyStatic from '@fastify/static'
-import swagger from '@fastify/swagger'
-import swaggerUi from '@fastify/swagger-ui'
-import type { FastifyInstance } from 'fastify'
 import type { Clock } from '../ports/clock.ts'
 import type { ChainLedger, Ledger } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
@@ -11,10 +8,10 @@ import type { TokenTable } from './access.ts'
 import { createApp } from './app.ts'
 import type { Call } from './call.ts'
 import { createClients } from './client-address.ts'
+import { addDocs } from './docs-page.ts'
 import { createEventStream } from './event-stream.ts'
 import { createLifecycle, type HttpServer, type ListenOptions } from './lifecycle.ts'
 import type { Metrics } from './metrics.ts'
-import { openApiDocument } from './openapi.ts'
 import { blockCalls } from './routes/blocks.ts'
 import { checkpointCalls } from './routes/checkpoint.ts'
 import { evidenceCalls } from './routes/evidence.ts'
@@ -102,16 +99,4 @@ async function serve(
   if (options.webRoot !== undefined) await app.register(fastifyStatic, { root: options.webRoot, dotfiles: 'ignore' })
   await app.ready()
   return createLifecycle(app, options, { opened: () => events.open(), closing: () => events.close() })
-}
-
-/** The API document at /docs and /docs/json, with everything it loads served from here. */
-async function addDocs(app: FastifyInstance, calls: readonly Call[], version: string): Promise<void> {
-  await app.register(swagger, { mode: 'static', specification: { document: openApiDocument(calls, version) } })
-  await app.register(swaggerUi, {
-    routePrefix: '/docs',
-    staticCSP: true,
-    // The node speaks plain HTTP, and the page needs nothing from outside.
-    transformStaticCSP: (policy) =>
-      policy.replace(' upgrade-insecure-requests;', '').replaceAll(' https:', '').replace(' validator.swagger.io', ''),
-  })
 }

@@ -4,6 +4,7 @@ import { bytesToHex, hexToBytes, type Hex } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { literal, object, text, publicKeyHex } from '../protocol/shape.ts'
 import { signingKeyFromSecret, type SigningKey } from '../protocol/signature.ts'
+import { decodeText } from '../protocol/text.ts'
 import { createFileDurably } from './durable-file.ts'
 import { keyError } from './errors.ts'
 
@@ -11,7 +12,7 @@ import { keyError } from './errors.ts'
  * A key file is one JSON object, or the same object encrypted by age (armored, scrypt passphrase), so that `age -d` opens
  * it too. Mode 0600.
  */
-const SECRET_BYTES = 32
+export const SECRET_BYTES = 32
 const KEY_FILE_MODE = 0o600
 const OTHERS = 0o077
 const MAX_FILE_BYTES = 16 * 1024
@@ -84,7 +85,7 @@ async function readPrivateFile(path: string): Promise<string> {
         throw keyError('key_exposed', { file: path, mode: (mode & 0o777).toString(8).padStart(4, '0') })
       }
       if (size > MAX_FILE_BYTES) throw keyError('key_malformed', { file: path, reason: `it has ${size} bytes` })
-      return await file.readFile('utf8')
+      return textOf(path, await file.readFile())
     } finally {
       await file.close()
     }
@@ -92,6 +93,14 @@ async function readPrivateFile(path: string): Promise<string> {
     if (isSolarError(cause)) throw cause
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') throw keyError('key_missing', { file: path }, cause)
     throw keyError('key_unreadable', { file: path, reason: (cause as Error).message }, cause)
+  }
+}
+
+function textOf(file: string, bytes: Uint8Array): string {
+  try {
+    return decodeText(bytes)
+  } catch {
+    throw keyError('key_malformed', { file, reason: 'it is no text' })
   }
 }
 

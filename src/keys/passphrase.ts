@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises'
+import { decodeText } from '../protocol/text.ts'
 import { keyError } from './errors.ts'
 
 /** The first line of a file. Passphrases come from files or a terminal, never from the command line, which others see. */
 export async function readPassphraseFile(file: string): Promise<string> {
   let content: string
   try {
-    content = await readFile(file, 'utf8')
+    content = decodeText(await readFile(file))
   } catch (cause) {
     throw keyError('passphrase_unusable', { source: file, reason: (cause as Error).message }, cause)
   }

@@ -1,25 +1,96 @@
-import { identifier, refuse } from '../protocol/shape.ts'
-
-const TIME = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,3}))?)?(?:Z|([+-])(\d{2}):(\d{2}))?$/
-const EXPECTED = 'the start of an interval such as 2016-08-08T00:00:00'
+import { refuse } from '../protocol/shape.ts'
 
 /**
- * The start of an interval (ISO 8601) as Unix milliseconds: read as UTC, or with the offset where the text has one. The text
- * is also the tick's id, so it must be an identifier (no space between date and time). Throws `malformed`.
+ * The instants, Unix milliseconds ascending, at which a clock on the wall shows a time: one as a rule, two in the hour that
+ * comes twice in autumn, none in the hour that is left out in spring.
+ *
+ * @param local the time as `Date.UTC` counts it, as if the clock showed UTC
  */
-export function parseIntervalStart(text: string, path: string): number {
-  const found = TIME.exec(identifier(text, path))
-  if (found === null) refuse(path, EXPECTED, text)
+export type WallClock = (local: number) => readonly number[]
+
+/** A clock that shows UTC: times without an offset are read with it where nobody says in which zone they are. */
+export const UTC_CLOCK: WallClock = (local) => [local]
+
+export interface IntervalStart {
+  /** Unix milliseconds; the earlier one where the local time comes twice. */
+  readonly timestamp: number
+  /** The later instant that the same local time names; `undefined` as a rule. */
+  readonly later?: number
+  /** Whether the text says by itself which instant it names. */
+  readonly hasOffset: boolean
+}
+
+const TIME =
+  /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?(?: ?(?:(Z|UTC|GMT)|([+-])(\d{2})(?::?(\d{2}))?))?$/i
+const EXPECTED = 'the start of an interval such as 2016-08-08T00:00:00'
+const MAX_LENGTH = 64
+
+/** What people write instead of a time, and what to write. Looked at in this order, where TIME does not fit. */
+const MISTAKES: readonly (readonly [pattern: RegExp, expected: string])[] = [
+  [/^$/, `${EXPECTED} (the cell is empty)`],
+  [/^\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b/, `${EXPECTED}: the year first, then month and day`],
+  [/^\d{4}[./]\d{1,2}[./]\d{1,2}\b/, `${EXPECTED}: date parts joined by -`],
+  [/^\d{4}-\d{2}-\d{2}$/, `${EXPECTED}: a time of day as well`],
+  [/^\d{4}-\d{1,2}-\d{1,2}[Tt ]\d{1,2}:\d{1,2}/, `${EXPECTED}: two digits each, nothing after the time but an offset`],
+  [/^\d{9,19}$/, `${EXPECTED}, not a Unix time`],
+  [/^\d{1,6}(?:[.,]\d{0,12})?$/, `${EXPECTED}, not the day number of a spreadsheet`],
+]
+
+/**
+ * The start of an interval, ISO 8601: with the offset that the text has, else by `clock`. A space may stand for the T,
+ * seconds may be left out, fractions are whole milliseconds (further zeros do not matter). Throws `malformed` with what is
+ * wrong, also where the clock never shows that time.
+ */
+export function parseIntervalStart(text: string, path: string, clock: WallClock): IntervalStart {
+  const found = text.length > MAX_LENGTH ? null : TIME.exec(text)
+  if (found === null) {
+    const [, expected = EXPECTED] = MISTAKES.find(([pattern]) => pattern.test(text.slice(0, MAX_LENGTH))) ?? []
+    refuse(path, expected, text)
+  }
+  const local = localTimeOf(found, text, path)
+  const hasOffset = found[8] !== undefined || found[9] !== undefined
+  const instants = hasOffset ? [local - offsetMsOf(found, text, path)] : clock(local)
+  const [timestamp, later] = instants
+  if (timestamp === undefined) {
+    refuse(
+      path,
+      'a time that clocks show: they go forward here and leave it out (meter in standard time? give an offset)',
+      text,
+    )
+  }
+  if (timestamp < 0) refuse(path, `${EXPECTED}, from 1970 on`, text)
+  return { timestamp, hasOffset, ...(later !== undefined && { later }) }
+}
+
+/** What the clock shows, as if it showed UTC. */
+function localTimeOf(found: RegExpExecArray, text: string, path: string): number {
   const part = (index: number): number => Number(found[index] ?? '0')
   const [year, month, day, hour, minute, second] = [part(1), part(2), part(3), part(4), part(5), part(6)]
-  const millisecond = Number((found[7] ?? '').padEnd(3, '0'))
-  const local = Date.UTC(year, month - 1, day, hour, minute, second, millisecond)
-  const offsetMinutes = (found[8] === '-' ? -1 : 1) * (part(9) * 60 + part(10))
-  const start = local - offsetMinutes * 60_000
-  // Date.UTC carries 30 February over into March; a text that does not come back as it was names no time.
+  const fraction = (found[7] ?? '').padEnd(3, '0')
+  if (/[1-9]/.test(fraction.slice(3))) refuse(path, 'a time of whole milliseconds', text)
+  if (hour === 24) refuse(path, 'an hour from 00 to 23 (24:00 is 00:00 of the next day)', text)
+  if (hour > 23) refuse(path, 'an hour from 00 to 23', text)
+  if (minute > 59) refuse(path, 'minutes from 00 to 59', text)
+  if (second > 59) refuse(path, 'seconds from 00 to 59 (no leap second)', text)
+  const local = Date.UTC(year, month - 1, day, hour, minute, second, Number(fraction.slice(0, 3)))
+  // Date.UTC carries 30 February over into March; a text that does not come back as it was names no day.
   const spelled = new Date(local)
-  const same =
-    spelled.getUTCMonth() === month - 1 && spelled.getUTCDate() === day && hour < 24 && minute < 60 && second < 60
-  if (!same || part(9) > 23 || part(10) > 59 || start < 0) refuse(path, EXPECTED, text)
-  return start
+  if (spelled.getUTCMonth() !== month - 1 || spelled.getUTCDate() !== day) refuse(path, 'a day of the calendar', text)
+  return local
+}
+
+function offsetMsOf(found: RegExpExecArray, text: string, path: string): number {
+  const [hours, minutes] = [Number(found[10] ?? '0'), Number(found[11] ?? '0')]
+  if (hours > 23 || minutes > 59) refuse(path, 'an offset such as +02:00', text)
+  return (found[9] === '-' ? -1 : 1) * (hours * 60 + minutes) * 60_000
+}
+
+/**
+ * The one name of the interval that starts at an instant, its tick_id: UTC, `2016-08-08T00:00:00`, with milliseconds only
+ * where there are some. Whatever a file wrote for the instant, its interval has this name.
+ *
+ * @param timestamp Unix milliseconds, from 0 up to the year 9999
+ */
+export function intervalId(timestamp: number): string {
+  return new Date(timestamp).toISOString().slice(0, timestamp % 1000 === 0 ? 19 : 23)
 }

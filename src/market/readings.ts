@@ -1,15 +1,15 @@
 import { formatQuantity } from '../protocol/decimal.ts'
 import { edgeIdentifier } from '../protocol/edge.ts'
-import { isSolarError } from '../protocol/errors.ts'
+import { protocolError } from '../protocol/errors.ts'
 import { sha256Hex } from '../protocol/hash.ts'
 import type { Order } from '../protocol/order.ts'
 import { refuse } from '../protocol/shape.ts'
-import { parseExactDecimal, subtractExact, toMicroHalfEven } from './exact-decimal.ts'
-import { parseIntervalStart } from './interval-time.ts'
+import { subtractExact, toMicroHalfEven, type DecimalReader } from './exact-decimal.ts'
+import { intervalId, parseIntervalStart, type IntervalStart, type WallClock } from './interval-time.ts'
 
 /**
- * Meter readings to orders (docs: cli, replay CSV). A row is one household in one interval; the rows of an interval are one
- * tick, whose id is the text of its start.
+ * Meter readings to orders (docs: cli, replay CSV). A row is one household in one interval; the rows of an interval, from
+ * however many files, are one tick.
  */
 export interface ReadingColumns {
   readonly start: Column
@@ -17,9 +17,11 @@ export interface ReadingColumns {
   readonly load: Column
   readonly pv: Column
   readonly price: Column
+  /** How many columns there are. */
+  readonly width: number
 }
 
-/** Where a column is, and how this file calls it. */
+/** Where a column is, and which of the known names it has. */
 export interface Column {
   readonly index: number
   readonly name: string
@@ -32,59 +34,9 @@ export interface ReadingRules {
   readonly minTradeMicro: bigint
 }
 
-/** One tick's worth of readings. */
-export interface Interval {
-  /** The text of the interval's start, verbatim. */
-  readonly tick_id: string
+/** What the meter of a household said of an interval. */
+export interface Reading {
   /** Start of the interval, Unix milliseconds. */
-  readonly timestamp: number
-  /** In the order of the rows. */
-  readonly orders: readonly Order[]
-}
-
-export interface BadRow {
-  /** Line in the file; the header line is 1. */
-  readonly line: number
-  readonly reason: string
-}
-
-export interface Readings {
-  /** By time. */
-  readonly intervals: readonly Interval[]
-  readonly bad: readonly BadRow[]
-  /** Rows whose surplus or need is below the minimum. */
-  readonly dropped: number
-}
-
-/** Spellings of a column, the first one wins if a file has several. */
-const COLUMN_NAMES = {
-  start: ['interval_start_local', 'timestamp'],
-  household: ['household'],
-  load: ['load_kwh'],
-  pv: ['pv_kwh'],
-  price: ['price_usd_per_kwh', 'price_per_kwh'],
-} as const satisfies Record<keyof ReadingColumns, readonly string[]>
-
-/** Finds the columns in a header line; other columns do not matter. Throws `malformed`. */
-export function findColumns(header: readonly string[]): ReadingColumns {
-  const find = (names: readonly string[]): Column => {
-    const name = names.find((candidate) => header.includes(candidate))
-    if (name === undefined) refuse('header', `a column ${names.join(' or ')}`, header.join(','))
-    const index = header.indexOf(name)
-    if (header.includes(name, index + 1)) refuse('header', `one column ${name}`, header.join(','))
-    return { index, name }
-  }
-  return {
-    start: find(COLUMN_NAMES.start),
-    household: find(COLUMN_NAMES.household),
-    load: find(COLUMN_NAMES.load),
-    pv: find(COLUMN_NAMES.pv),
-    price: find(COLUMN_NAMES.price),
-  }
-}
-
-interface Reading {
-  readonly tick_id: string
   readonly timestamp: number
   readonly household: string
   /** pv - load, micro-kWh, rounded half to even. */
@@ -93,19 +45,114 @@ interface Reading {
   readonly priceMicro: bigint
 }
 
-function parseReading(columns: ReadingColumns, fields: readonly string[]): Reading {
-  const text = ({ index }: Column): string => fields[index] ?? ''
-  const decimal = (column: Column) => parseExactDecimal(text(column), column.name)
-  const tick_id = text(columns.start)
-  const priceMicro = toMicroHalfEven(decimal(columns.price))
-  formatQuantity(priceMicro, columns.price.name)
-  return {
-    tick_id,
-    timestamp: parseIntervalStart(tick_id, columns.start.name),
-    household: edgeIdentifier(text(columns.household), columns.household.name),
-    netMicro: toMicroHalfEven(subtractExact(decimal(columns.pv), decimal(columns.load))),
-    priceMicro,
+/** A reading as its row alone tells it: in the hour that comes twice two instants are left. */
+export interface ParsedReading extends Reading, Pick<IntervalStart, 'later' | 'hasOffset'> {}
+
+/** Spellings of a column, the first one wins if a file has several. */
+const COLUMN_NAMES = {
+  start: ['interval_start_local', 'timestamp'],
+  household: ['household'],
+  load: ['load_kwh'],
+  pv: ['pv_kwh'],
+  price: ['price_usd_per_kwh', 'price_per_kwh'],
+} as const
+
+/** "Load (kWh)" and "LOAD_KWH" are load_kwh. */
+export const columnKey = (name: string): string =>
+  name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '_')
+    .replace(/^_|_$/g, '')
+
+const KNOWN_COLUMNS: ReadonlySet<string> = new Set(Object.values(COLUMN_NAMES).flat())
+/** How many of the columns that matter a header line has. */
+export const countKnown = (header: readonly string[]): number =>
+  header.filter((name) => KNOWN_COLUMNS.has(columnKey(name))).length
+
+/**
+ * Finds the columns in a header line; other columns do not matter. Where there is no other column for the start of an
+ * interval, one whose name says `local` is taken. Throws `malformed`, which names all that are missing.
+ */
+export function findColumns(header: readonly string[]): ReadingColumns {
+  const keys = header.map(columnKey)
+  const missing: string[] = []
+  const refuseHeader = (expected: string): never => {
+    throw protocolError('malformed', { path: 'header', expected, got: listOf(header) })
   }
+  const find = (names: readonly string[]): Column => {
+    const key = names.find((candidate) => keys.includes(candidate)) ?? ''
+    const index = keys.indexOf(key)
+    if (key === '') missing.push(names.join(' or '))
+    else if (keys.includes(key, index + 1)) refuseHeader(`one column ${key}`)
+    return { index, name: key }
+  }
+  const locals = keys.filter((key) => /local(?!i)/.test(key))
+  const hasStart = COLUMN_NAMES.start.some((name) => keys.includes(name))
+  const columns = {
+    start: find(hasStart || locals.length !== 1 ? COLUMN_NAMES.start : locals),
+    household: find(COLUMN_NAMES.household),
+    load: find(COLUMN_NAMES.load),
+    pv: find(COLUMN_NAMES.pv),
+    price: find(COLUMN_NAMES.price),
+    width: header.length,
+  }
+  if (missing.length > 0) refuseHeader(missing.map((names) => `a column ${names}`).join(', '))
+  return columns
+}
+
+/** Whether a column says that its times are local ones, and is not the one that has always been read as UTC. */
+export const needsZone = ({ start }: ReadingColumns): boolean =>
+  start.name.includes('local') && !COLUMN_NAMES.start.some((name) => name === start.name)
+
+const MAX_NAMES_SHOWN = 30
+const MAX_NAME_SHOWN = 40
+function listOf(header: readonly string[]): string {
+  const shown = header.slice(0, MAX_NAMES_SHOWN).map((name) => JSON.stringify(name.slice(0, MAX_NAME_SHOWN)))
+  const more = header.length - shown.length
+  return more > 0 ? `${shown.join(', ')} and ${more} more` : shown.join(', ')
+}
+
+/** A year of quarter hours, with room: in a file that goes by household each time comes once a household. */
+const MAX_TIMES_KEPT = 40_000
+
+/**
+ * Reads the rows of one file. What it gives throws `malformed` for a row that cannot be used: which column, what is
+ * expected, what is there.
+ */
+export function readingParser(
+  columns: ReadingColumns,
+  decimals: DecimalReader,
+  clock: WallClock,
+): (fields: readonly string[]) => ParsedReading {
+  const times = new Map<string, IntervalStart>()
+  const text = (fields: readonly string[], { index }: Column): string => fields[index] ?? ''
+
+  function startOf(written: string): IntervalStart {
+    const known = times.get(written)
+    if (known !== undefined) return known
+    const start = parseIntervalStart(written, columns.start.name, clock)
+    if (times.size >= MAX_TIMES_KEPT) times.clear()
+    times.set(written, start)
+    return start
+  }
+  return (fields) => {
+    checkWidth(fields, columns.width)
+    const decimal = (column: Column) => decimals.read(text(fields, column), column.name)
+    const start = startOf(text(fields, columns.start))
+    const household = edgeIdentifier(text(fields, columns.household), columns.household.name)
+    const netMicro = toMicroHalfEven(subtractExact(decimal(columns.pv), decimal(columns.load)))
+    const priceMicro = toMicroHalfEven(decimal(columns.price))
+    // Beyond what a quantity can hold is a mistake of the file, and no number for an order.
+    formatQuantity(netMicro < 0n ? -netMicro : netMicro, 'pv_kwh - load_kwh')
+    formatQuantity(priceMicro, columns.price.name)
+    return { ...start, household, netMicro, priceMicro }
+  }
+}
+
+/** A number written with an unquoted comma makes two fields of one, and shifts all that follow. */
+function checkWidth(fields: readonly string[], width: number): void {
+  if (fields.length <= width || fields.slice(width).every((field) => field === '')) return
+  refuse('row', `${width} fields as in the header (a comma in a number?)`, fields.length)
 }
 
 const MAX_IDENTIFIER_LENGTH = 64
@@ -118,107 +165,21 @@ function orderId(tickId: string, household: string): string {
 
 /**
  * The order of a reading; `undefined` below the minimum. A replay that is run again must send the very same order, so all of
- * it follows from this row and the rules. That is why it is valid at the interval's start only, the time at which its
- * tick is run, and not until the next interval's start: that would depend on which other rows the file has.
+ * it follows from this reading and the rules. That is why it is valid at the interval's start only, the time at which its
+ * tick is run, and not until the next interval's start: that would depend on which other rows there are.
  */
-function orderOf(reading: Reading, rules: ReadingRules): Order | undefined {
-  const sells = reading.netMicro > 0n
-  const size = sells ? reading.netMicro : -reading.netMicro
+export function orderOf(reading: Reading, rules: ReadingRules): Order | undefined {
+  const { timestamp, household, netMicro, priceMicro } = reading
+  const sells = netMicro > 0n
+  const size = sells ? netMicro : -netMicro
   if (size === 0n || size < rules.minTradeMicro) return undefined
   return {
-    order_id: orderId(reading.tick_id, reading.household),
-    user_id: reading.household,
+    order_id: orderId(intervalId(timestamp), household),
+    user_id: household,
     side: sells ? 'sell' : 'buy',
-    kwh: formatQuantity(size, 'pv_kwh - load_kwh'),
-    price_per_kwh: formatQuantity(sells ? rules.feedInMicro : reading.priceMicro),
-    timestamp: reading.timestamp,
-    valid_until: reading.timestamp + 1,
-  }
-}
-
-/** Takes the rows of a file one after another. */
-export interface Collector<Result> {
-  /** A row with its line number; a row that cannot be used is noted, not thrown. */
-  add(fields: readonly string[], line: number): void
-  finish(): Result
-}
-export type ReadingCollector = Collector<Readings>
-
-/** The readings of an interval themselves: what late ones are compared with. */
-export interface MeteredInterval {
-  readonly tick_id: string
-  /** Unix milliseconds. */
-  readonly timestamp: number
-  /** pv - load by household, micro-kWh, in the order of the rows. */
-  readonly nets: ReadonlyMap<string, bigint>
-}
-
-/** Collects what the meters said, by time; the last of several readings of a household in an interval is a bad row. */
-export function collectNets(
-  columns: ReadingColumns,
-): Collector<{ intervals: readonly MeteredInterval[]; bad: readonly BadRow[] }> {
-  const intervals = new Map<string, { tick_id: string; timestamp: number; nets: Map<string, bigint> }>()
-  const bad: BadRow[] = []
-  return {
-    add: (fields, line) => {
-      try {
-        const { tick_id, timestamp, household, netMicro } = parseReading(columns, fields)
-        const { nets } = intervals.get(tick_id) ?? { nets: new Map<string, bigint>() }
-        if (nets.has(household)) refuse('household', 'one reading an interval', household)
-        nets.set(household, netMicro)
-        intervals.set(tick_id, { tick_id, timestamp, nets })
-      } catch (error) {
-        if (!isSolarError(error)) throw error
-        bad.push({ line, reason: error.message })
-      }
-    },
-    finish: () => ({ intervals: [...intervals.values()].sort((a, b) => a.timestamp - b.timestamp), bad }),
-  }
-}
-
-interface OpenInterval {
-  readonly tick_id: string
-  readonly timestamp: number
-  readonly orders: Order[]
-  /** Household to the line of its reading. */
-  readonly lines: Map<string, number>
-}
-
-export function collectReadings(columns: ReadingColumns, rules: ReadingRules): ReadingCollector {
-  const intervals = new Map<number, OpenInterval>()
-  const bad: BadRow[] = []
-  let dropped = 0
-
-  const place = (reading: Reading): OpenInterval => {
-    const { tick_id, timestamp, household } = reading
-    const interval = intervals.get(timestamp) ?? { tick_id, timestamp, orders: [], lines: new Map<string, number>() }
-    // Two ids for one time would be two ticks, and orders of the one would be open in the other.
-    if (interval.tick_id !== tick_id) refuse(columns.start.name, `the spelling ${interval.tick_id}`, tick_id)
-    const known = interval.lines.get(household)
-    if (known !== undefined) refuse('household', `one reading an interval (the first is in line ${known})`, household)
-    return interval
-  }
-  return {
-    add: (fields, line) => {
-      try {
-        const reading = parseReading(columns, fields)
-        const interval = place(reading)
-        const order = orderOf(reading, rules)
-        interval.lines.set(reading.household, line)
-        intervals.set(interval.timestamp, interval)
-        if (order === undefined) dropped++
-        else interval.orders.push(order)
-      } catch (error) {
-        if (!isSolarError(error)) throw error
-        bad.push({ line, reason: error.message })
-      }
-    },
-    finish: () => ({
-      intervals: [...intervals.values()]
-        .sort((a, b) => a.timestamp - b.timestamp)
-        .map(({ tick_id, timestamp, orders }) => ({ tick_id, timestamp, orders })),
-      bad,
-      dropped,
-    }),
+    kwh: formatQuantity(size),
+    price_per_kwh: formatQuantity(sells ? rules.feedInMicro : priceMicro),
+    timestamp,
+    valid_until: timestamp + 1,
   }
 }

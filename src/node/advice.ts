@@ -102,7 +102,7 @@ function adviceForSql(reason: string, stores: Stores): string | undefined {
 
 const POSTGRES: readonly (readonly [RegExp, string])[] = [
   [
-    /empty password|password must be a string|no password/i,
+    /empty password|password must be|no password/i,
     'the server asks for a password: give it in SOLAR_DATABASE (postgres://USER:PASSWORD@HOST/DATABASE), in PGPASSWORD or in a passfile',
   ],
   [

@@ -55,7 +55,7 @@ export async function openAuthorityStores(
   // Files for another chain than a shared database has are not made at all.
   const sharedSql = config.database.kind === 'postgres' ? await openSql() : undefined
   const chainOfDatabase = await sharedSql?.chainId()
-  const files = await ensureAuthorityFiles(directory, config, { randomBytes, clock, chainOfDatabase })
+  const files = await ensureAuthorityFiles(directory, config, { randomBytes, clock, logger, chainOfDatabase })
 
   const sql = sharedSql ?? (await openSql())
   await sql.bindChain(files.chainId)

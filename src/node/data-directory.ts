@@ -82,7 +82,8 @@ async function reasonOf(cause: unknown, path: string): Promise<string> {
   if (!/^(EACCES|EPERM|SQLITE_(CANTOPEN|READONLY|PERM))/.test(code)) return fileTrouble(cause)
   const owner = await stat(path).catch(() => undefined)
   const user = process.getuid?.()
-  const whose = owner === undefined || user === undefined ? '' : `it belongs to user ${owner.uid}, this is user ${user}; `
+  const whose =
+    owner === undefined || user === undefined ? '' : `it belongs to user ${owner.uid}, this is user ${user}; `
   return `nothing can be written into it: ${whose}run as its owner, or chown -R it`
 }
 

@@ -15,7 +15,8 @@ const nodeErrors = {
   store_unusable: (f: { reason: string; advice: string }) => `${f.reason}: ${f.advice}`,
   address_taken: (f: { setting: string; address: string; reason: string; advice: string }) =>
     `${f.setting}: ${f.address} ${f.reason}: ${f.advice}`,
-  out_file_failed: (f: { file: string; reason: string }) => `${f.file} could not be written, nothing is left of it: ${f.reason}`,
+  out_file_failed: (f: { file: string; reason: string }) =>
+    `${f.file} could not be written, nothing is left of it: ${f.reason}`,
   /** A file that this node wrote cannot be read as what it is. */
   file_damaged: (f: { file: string; reason: string }) => `${f.file} is damaged: ${f.reason}`,
 } satisfies ErrorTable

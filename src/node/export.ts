@@ -33,7 +33,12 @@ export async function exportDirectory(
   return await withStoppedStores('export', data, database, ({ genesis, store }) => write(genesis, sqlSource(store)))
 }
 
-async function writeChain(genesis: Genesis, source: ChainSource, out: OutFile, onProgress: OnProgress): Promise<number> {
+async function writeChain(
+  genesis: Genesis,
+  source: ChainSource,
+  out: OutFile,
+  onProgress: OnProgress,
+): Promise<number> {
   let lines = 0
   async function* withBreaks(): AsyncGenerator<string> {
     for await (const line of exportChain(genesis, source, onProgress)) {

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { currencyProblem } from '../config/currency.ts'
 import { configError } from '../config/errors.ts'
 import type { ConfiguredKey, GenesisSettings } from '../config/types.ts'
 import { createFileDurably } from '../keys/durable-file.ts'
@@ -6,6 +7,7 @@ import type { Hash } from '../protocol/bytes.ts'
 import { canonicalText } from '../protocol/canonical-json.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { chainIdOf, decodeGenesis, type Genesis, type GenesisEntry, type Role } from '../protocol/genesis.ts'
+import { decodeText } from '../protocol/text.ts'
 
 export interface LoadedGenesis {
   readonly genesis: Genesis
@@ -15,7 +17,7 @@ export interface LoadedGenesis {
 /** Reads and checks a genesis file. Throws `config_unreadable`. */
 export async function readGenesisFile(file: string): Promise<LoadedGenesis> {
   try {
-    const genesis = decodeGenesis(JSON.parse(await readFile(file, 'utf8')))
+    const genesis = decodeGenesis(JSON.parse(decodeText(await readFile(file))))
     return { genesis, chainId: chainIdOf(genesis) }
   } catch (cause) {
     throw configError('config_unreadable', { file, reason: readReason(cause) }, cause)
@@ -33,6 +35,15 @@ export async function createGenesisFile(file: string, genesis: Genesis): Promise
   await createFileDurably(file, `${JSON.stringify(genesis, null, 2)}\n`, 0o644)
 }
 
+/** What a new chain gets where nobody asks for anything else. */
+export const GENESIS_DEFAULTS = { name: 'Energy community', currency: 'EUR', amountDecimals: 6 } as const
+
+/** Throws `config_conflict` for the currency of a new chain that is none. One that a genesis has already is left alone. */
+export function checkCurrency({ currency }: Pick<GenesisSettings, 'currency'>): void {
+  const problem = currency === undefined ? undefined : currencyProblem(currency)
+  if (problem !== undefined) throw configError('config_conflict', { reason: `currency: ${problem}` })
+}
+
 /**
  * The genesis that these settings ask for: authorities first, then validators, then voters. Throws `config_conflict` if no
  * chain can start from it.
@@ -42,17 +53,18 @@ export function buildGenesis(
   authorities: readonly GenesisEntry[],
   createdAt: number,
 ): Genesis {
+  checkCurrency(settings)
   const first = authorities[0]?.public_key.slice(0, 16) ?? ''
   const seal = settings.seal ?? { kind: 'authority', difficulty: 0 }
   try {
     return decodeGenesis({
       version: 1,
-      name: settings.name ?? 'Energy community',
+      name: settings.name ?? GENESIS_DEFAULTS.name,
       // Checkpoint origins are to be unique: a community without a domain gets one from its authority's key.
       origin: settings.origin ?? `${first}.solar-node.invalid`,
       created_at: createdAt,
-      currency: settings.currency ?? 'EUR',
-      amount_decimals: settings.amountDecimals ?? 6,
+      currency: settings.currency ?? GENESIS_DEFAULTS.currency,
+      amount_decimals: settings.amountDecimals ?? GENESIS_DEFAULTS.amountDecimals,
       seal: seal.kind,
       difficulty: seal.difficulty,
       finality: settings.finality ?? { policy: 'authority' },

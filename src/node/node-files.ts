@@ -4,11 +4,20 @@ import { createAuthorityKeys, type AuthorityKeys } from './authority-keys.ts'
 import { createKeyFile, readKeyFile, type NewKeyOptions } from '../keys/key-file.ts'
 import { readPassphraseFile } from '../keys/passphrase.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { Logger } from '../ports/logger.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { signingKeyFromSecret, type SigningKey } from '../protocol/signature.ts'
 import { DATA_FILES, type DataDirectory } from './data-directory.ts'
 import { nodeError } from './errors.ts'
-import { buildGenesis, checkAgreement, createGenesisFile, readGenesisFile, type LoadedGenesis } from './genesis-file.ts'
+import {
+  buildGenesis,
+  checkAgreement,
+  checkCurrency,
+  createGenesisFile,
+  GENESIS_DEFAULTS,
+  readGenesisFile,
+  type LoadedGenesis,
+} from './genesis-file.ts'
 import { ensureTokens, type EnsuredTokens } from './token-files.ts'
 
 export interface AuthorityFiles extends LoadedGenesis {
@@ -34,6 +43,8 @@ export type NewKeyParts = Omit<NewKeyOptions, 'passphrase'>
 
 export interface AuthorityFilesParts extends NewKeyParts {
   readonly clock: Clock
+  /** Hears what a first start is about to fix for ever. */
+  readonly logger?: Logger | undefined
   /** The chain that is in a database which others share: this authority joins it. */
   readonly chainOfDatabase?: Hash | undefined
 }
@@ -59,6 +70,7 @@ export async function ensureAuthorityFiles(
       advice: 'put it back, a new key could not seal this chain',
     })
   }
+  if (firstStart && given === undefined && parts.logger !== undefined) announceChain(config, parts.logger)
   const passphrase = await passphraseOf(config)
   const key = await ensureKey(directory, 'authorityKey', passphrase, parts)
   const peer = await ensureKey(directory, 'peerKey', passphrase, parts)
@@ -146,6 +158,7 @@ async function checkFirstStart(
     })
   }
   if (given === undefined) {
+    checkCurrency(config.genesis)
     if (finality?.policy === 'validators' && validators.length < finality.threshold) {
       throw configError('config_conflict', {
         reason:
@@ -169,6 +182,24 @@ async function checkFirstStart(
   throw configError('config_conflict', {
     reason: `genesis: ${config.genesisFile} has no authority with the public key ${publicKey} of ${file}`,
   })
+}
+
+/** The last moment at which it can be otherwise. */
+function announceChain({ genesis, dataDirectory }: AuthorityConfig, logger: Logger): void {
+  const { name, currency, amountDecimals } = { ...GENESIS_DEFAULTS, ...definedOf(genesis) }
+  logger.warn(
+    { name, currency, amount_decimals: amountDecimals },
+    `this first start makes the chain "${name}" in ${currency} with ${amountDecimals} decimals of money, for ever; ` +
+      `for another stop it, empty ${dataDirectory} and give --name, --currency and --amount-decimals`,
+  )
+}
+
+function definedOf({ name, currency, amountDecimals }: AuthorityConfig['genesis']) {
+  return {
+    ...(name !== undefined && { name }),
+    ...(currency !== undefined && { currency }),
+    ...(amountDecimals !== undefined && { amountDecimals }),
+  }
 }
 
 function newGenesis(config: AuthorityConfig, publicKey: string, now: number) {

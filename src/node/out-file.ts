@@ -16,13 +16,15 @@ export interface OutFile {
  * Refuses an --out that is there (without force), or whose folder is not, before any work is done for it. Throws `config_conflict`.
  */
 export async function checkOutFile({ path, force }: OutFile): Promise<void> {
-  const refuse = (reason: string, cause?: unknown): Error => configError('config_conflict', { reason: `--out: ${reason}` }, cause)
+  const refuse = (reason: string, cause?: unknown): Error =>
+    configError('config_conflict', { reason: `--out: ${reason}` }, cause)
   const found = await stat(path).catch((error: unknown) => {
     if (codeOf(error) !== 'ENOENT') throw refuse(`${path}: ${fileTrouble(error)}`, error)
     return undefined
   })
   if (found?.isDirectory() === true) throw refuse(`${path} is a folder, expected a file`)
-  if (found !== undefined && !force) throw refuse(`${path} exists already: choose another name, or --force to replace it`)
+  if (found !== undefined && !force)
+    throw refuse(`${path} exists already: choose another name, or --force to replace it`)
   const folder = dirname(path)
   await readdir(folder).catch((error: unknown) => {
     throw refuse(`the folder ${folder}: ${fileTrouble(error)}`, error)

@@ -35,7 +35,8 @@ async function refuseForeignFolder(path: string, passphraseFile: string | undefi
   const names = await readdir(path).catch(() => [])
   const own = new Set<string>([...Object.values(DATA_FILES), `${LOCK}.db`])
   if (names.some((name) => own.has(name) || name.endsWith(TEMPORARY_SUFFIX))) return
-  const isKnown = (name: string) => BESIDE.test(name) || (passphraseFile !== undefined && name === basename(passphraseFile))
+  const isKnown = (name: string) =>
+    BESIDE.test(name) || (passphraseFile !== undefined && name === basename(passphraseFile))
   const foreign = names.filter((name) => !isKnown(name))
   if (foreign.length === 0) return
   const some = foreign.slice(0, 3).join(', ')

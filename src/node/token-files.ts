@@ -3,6 +3,7 @@ import { createFileDurably } from '../keys/durable-file.ts'
 import type { RandomBytes } from '../ports/clock.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { sha256Hex } from '../protocol/hash.ts'
+import { decodeText } from '../protocol/text.ts'
 import { hash32, object, text, type Shape, type TypeOf } from '../protocol/shape.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { nodeError } from './errors.ts'
@@ -52,10 +53,10 @@ export async function ensureTokens(directory: DataDirectory, randomBytes: Random
 
 /** Errors name what was expected, never what was found: that may be a token. */
 async function readJson<T>(file: string, shape: Shape<T>): Promise<T> {
-  const content = await readFile(file, 'utf8')
+  const bytes = await readFile(file)
   let value: unknown
   try {
-    value = JSON.parse(content)
+    value = JSON.parse(decodeText(bytes))
   } catch {
     throw nodeError('file_damaged', { file, reason: 'not JSON' })
   }

@@ -30,6 +30,9 @@ const ledgerErrors = {
     `tick ${f.tick_id} was committed before with other content: ${f.difference}`,
   duplicate_transaction: (f: { id: string }) => `transaction ${f.id} is on the chain already, in another tick`,
   order_conflict: (f: { order_id: string }) => `order ${f.order_id} was placed before with other content`,
+  /** The order is valid for one moment only, and the market's tick of that moment has run without it. */
+  interval_closed: (f: { order_id: string; tick_id: string; timestamp: number }) =>
+    `order ${f.order_id} would never trade: it is valid at ${f.timestamp} only, and tick ${f.tick_id} has run at that time`,
   /** A row that is well formed and still cannot be accepted. */
   refused_row: (f: { id: string; reason: string }) => `${f.id}: ${f.reason}`,
   from_the_future: (f: { what: string; timestamp: number; now: number }) =>

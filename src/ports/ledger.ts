@@ -89,7 +89,7 @@ export interface Ledger extends ChainLedger {
     userId?: string,
   ): Promise<{ readonly id: string; readonly tick_id: string }>
 
-  /** Places a checked order. Throws `order_conflict`, `order_too_small`, `from_the_future`. */
+  /** Places a checked order. Throws `order_conflict`, `order_too_small`, `from_the_future`, `interval_closed`. */
   placeOrder(order: Order): Promise<'created' | 'same'>
   /** Throws `unknown_order`. */
   order(orderId: string): Promise<OrderState>

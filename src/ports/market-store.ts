@@ -18,8 +18,11 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
   /** Ties a new store to its chain, for ever. Throws `wrong_chain` if it belongs to another. */
   bindChain(chainId: Hash): Promise<void>
 
-  /** Stores an order; same order_id with equal content is `same`, with other content `different` (nothing stored). */
-  putOrder(order: Order): Promise<'created' | 'same' | 'different'>
+  /**
+   * Stores an order; same order_id with equal content is `same`, with other content `different` (nothing stored). An order
+   * that is valid for one moment only, at which the market has run a tick, is not stored either: nothing would match it.
+   */
+  putOrder(order: Order): Promise<PutOrder>
   order(orderId: string): Promise<OrderState | undefined>
   /**
    * Orders that a tick of this time matches: unfilled rest > 0, timestamp <= at < valid_until, and none that a restored
@@ -30,9 +33,10 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
   /**
    * Commits a tick: its row, its transactions with their order, and the fills of its orders, in ONE SQL transaction.
    * Throws `tick_conflict` (the tick_id is there; the caller compares), `duplicate_transaction`, or `refused_row` for a
-   * correction of a trade that is not sealed or whose running sum would fall below zero. Nothing is stored then.
+   * correction of a trade that is not sealed or whose running sum would fall below zero. Nothing is stored then, nor where
+   * `book_moved`: an order that only this tick can match has arrived after `last_order`.
    */
-  commitTick(tick: TickCommit): Promise<void>
+  commitTick(tick: TickCommit): Promise<'committed' | 'book_moved'>
   tick(tickId: string): Promise<StoredTick | undefined>
   /** The oldest committed tick that has transactions and no block; `undefined` if there is none. */
   nextUnsealedTick(): Promise<CommittedTick | undefined>
@@ -98,6 +102,9 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
   close(): Promise<void>
 }
 
+/** What became of an order that was to be stored; `closed_by`: the tick that has run at the one moment of the order. */
+export type PutOrder = 'created' | 'same' | 'different' | { readonly closed_by: string }
+
 export interface OpenOrder extends Order {
   /** Micro-kWh not yet filled. */
   readonly open_micro: bigint
@@ -126,6 +133,8 @@ export interface TickCommit extends CommittedTick {
   readonly tx_hashes: readonly Hash[]
   /** Micro-kWh taken from orders, and by which trade. */
   readonly fills: readonly { readonly order_id: string; readonly transaction_id: string; readonly kwh_micro: bigint }[]
+  /** Of the market: the sequence of the newest order that it has looked at; 0 if there was none. */
+  readonly last_order?: number
   /** The platform user that the voter of an enrolment belongs to, stored in the same transaction. */
   readonly user?: { readonly voter_id: string; readonly user_id: string }
 }

@@ -50,7 +50,8 @@ export function formatDelta(micro: bigint, path = 'delta'): string {
   return formatted
 }
 
-function formatMicro(micro: bigint): string {
+/** Signed micro-units as a decimal string of any length: sums may have more digits than a quantity. */
+export function formatMicro(micro: bigint): string {
   const sign = micro < 0n ? '-' : ''
   const size = micro < 0n ? -micro : micro
   const fraction = (size % MICRO).toString().padStart(6, '0').replace(/0+$/, '')

@@ -49,10 +49,12 @@ export type GenesisEntry = TypeOf<typeof genesisEntryShape>
 const printable = (min: number, max: number) =>
   text(new RegExp(`^[\\x20-\\x7e]{${min},${max}}$`), `${min} to ${max} printable ASCII characters`)
 
+/** The name of a chain, for people. */
+export const chainName = printable(1, 100)
+
 const genesisShape = object({
   version: literal(1),
-  /** For people. */
-  name: printable(1, 100),
+  name: chainName,
   /** A schema-less URL: the origin of C2SP checkpoints. */
   origin: text(
     /^[a-z0-9.-]+(:[0-9]{1,5})?(\/[A-Za-z0-9._~/-]*)?$/,

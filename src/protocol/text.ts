@@ -1,4 +1,4 @@
-import { refuse } from './shape.ts'
+import { protocolError } from './errors.ts'
 
 const ENCODINGS = [
   ['utf-16le', [0xff, 0xfe]],
@@ -14,6 +14,7 @@ export function decodeText(bytes: Uint8Array): string {
   try {
     return new TextDecoder(encoding, { fatal: true }).decode(bytes)
   } catch {
-    return refuse('text', 'UTF-8, or UTF-16 with a byte order mark', undefined)
+    const expected = 'UTF-8, or UTF-16 with a byte order mark'
+    throw protocolError('malformed', { path: 'text', expected, got: 'other bytes' })
   }
 }

@@ -27,6 +27,26 @@ export function finalityOf(
   book: RegistryBook,
   joined: Hash | null,
 ): ReadonlyMap<Hash, BlockFinality> {
+  const known = counted.get(blocks)
+  if (known?.book === book && known.joined === joined) return known.finality
+  const finality = countFinality(blocks, book, joined)
+  counted.set(blocks, { book, joined, finality })
+  return finality
+}
+
+interface Counting {
+  readonly book: RegistryBook
+  readonly joined: Hash | null
+  readonly finality: ReadonlyMap<Hash, BlockFinality>
+}
+/** The blocks of a state never change; several views and checks ask for the same ones. */
+const counted = new WeakMap<readonly BlockRecord[], Counting>()
+
+function countFinality(
+  blocks: readonly BlockRecord[],
+  book: RegistryBook,
+  joined: Hash | null,
+): ReadonlyMap<Hash, BlockFinality> {
   const found = new Map<Hash, BlockFinality>()
   let later: number | undefined
   for (const chain of chainsOf(blocks)) {
@@ -76,7 +96,7 @@ function finalityOfChain(
   const usable = known < 0 ? chain : chain.slice(0, known)
   const view = viewOf(usable, book)
   const final = newFinalHeight(view)
-  const counted = chain.map(({ hash, header: { height } }, index) => {
+  const weights = chain.map(({ hash, header: { height } }, index) => {
     const { finality } = registryBefore(book, height)
     const role = countedRole(finality)
     const acks = [...view.ackHeights].flatMap(([voter, acked]) =>
@@ -87,7 +107,7 @@ function finalityOfChain(
     return { hash, height, acks, required: requiredVotes(finality), isKnown: index < usable.length }
   })
   let decisive = later
-  return counted
+  return weights
     .reverse()
     .map(({ hash, height, acks, required, isKnown }): Counted => {
       const isOwn = isKnown && height <= final && acks.length >= required

@@ -29,13 +29,8 @@ export function createPage(root: HTMLElement, genesis: Genesis, chainId: string,
   const masthead = createMasthead(genesis, chainId)
   const strip = createStrip(actions)
   const top = [createVerdict(actions), createTiles(), strip]
-  const left = [createBlockPanel(actions.followNewest), proof]
-  const right = [
-    createChart(actions.select),
-    createFeedPanel(actions.select),
-    createAccessPanel(actions),
-    createTrustPanel(),
-  ]
+  const left = [createBlockPanel(actions.followNewest), proof, createAccessPanel(actions)]
+  const right = [createChart(actions.select), createFeedPanel(actions.select), createTrustPanel()]
   const elements = (views: readonly { readonly element: HTMLElement }[]) => views.map(({ element }) => element)
   const footer = h('p', {})
   root.replaceChildren(

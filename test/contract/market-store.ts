@@ -297,6 +297,20 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
         assert.ok(!('valid_until' in first!))
       })
 
+      it('for one moment only are refused once the market has run then, and stop its tick if it has not seen them', async () => {
+        const moment = (id: string) => order(id, { timestamp: T0, valid_until: T0 + 1 })
+        assert.equal(await store.putOrder(moment('early')), 'created')
+        const market = tick('m1', [], { source: 'market', timestamp: T0 })
+        assert.equal(await store.commitTick({ ...market, last_order: 0 }), 'book_moved')
+        assert.equal(await store.tick('m1'), undefined)
+        const last_order = (await store.openOrders(T0)).at(-1)!.sequence
+        assert.equal(await store.commitTick({ ...market, last_order }), 'committed')
+        assert.deepEqual(await store.putOrder(moment('late')), { closed_by: 'm1' })
+        assert.equal(await store.order('late'), undefined)
+        assert.equal(await store.putOrder(moment('early')), 'same')
+        assert.equal(await store.putOrder(order('open', { timestamp: T0 })), 'created')
+      })
+
       it('are filled by the tick that trades them, in the same transaction', async () => {
         await store.putOrder(order('buy', { kwh: '3' }))
         await store.putOrder(order('sell', { side: 'sell', kwh: '2.5' }))

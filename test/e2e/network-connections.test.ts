@@ -195,9 +195,7 @@ import { spentMs } from '../helpers/patience.ts'
       await light.requests.request(hub.peerId, 'status', {})
       await networks.stopAll()
       console.log('stopped')`
-    const run = promisify(execFile)(process.execPath, ['--import=tsx', '--input-type=module', '-e', script], {
-      timeout: 15_000,
-    })
+    const run = promisify(execFile)(process.execPath, ['--import=tsx', '--input-type=module', '-e', script])
     const { stdout, stderr } = await run
     assert.equal(stdout, 'stopped\n')
     assert.equal(stderr, '')

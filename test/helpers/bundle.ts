@@ -10,18 +10,20 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 const EXTERNAL = ['libsql', 'pg', 'classic-level', 'pino', 'pino-pretty', '@fastify/swagger-ui', '@fastify/static']
 
 /**
- * Bundles an entry into one file below `folder`, laid out as the package is. Reading one file instead of a thousand starts
- * a process four times as fast, and the tests start many. Gives back the file.
+ * Bundles an entry below `folder`, laid out as the package is: into one file, and one for each part that is imported only
+ * when it is needed. Reading a few files instead of a thousand starts a process four times as fast and more, and the tests
+ * start many. Gives back the file to run.
  */
 export function bundleForNode(entry: URL, folder: string): string {
-  const outfile = join(folder, 'dist/node/process.js')
+  const outdir = join(folder, 'dist/node')
   mkdirSync(join(folder, 'dist'), { recursive: true })
   cpSync(join(root, 'package.json'), join(folder, 'package.json'))
   for (const built of ['node_modules', 'dist/web']) symlinkSync(join(root, built), join(folder, built))
   buildSync({
-    entryPoints: [fileURLToPath(entry)],
-    outfile,
+    entryPoints: { process: fileURLToPath(entry) },
+    outdir,
     bundle: true,
+    splitting: true,
     platform: 'node',
     format: 'esm',
     target: 'node20',
@@ -29,12 +31,12 @@ export function bundleForNode(entry: URL, folder: string): string {
     banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
     logLevel: 'error',
   })
-  return outfile
+  return join(outdir, 'process.js')
 }
 
 let commandLine: string | undefined
 
-/** The command line of these sources as one file: made when it is first asked for, and gone with this process. */
+/** The command line of these sources as a bundle: made when it is first asked for, and gone with this process. */
 export function cliFile(): string {
   if (commandLine !== undefined) return commandLine
   const folder = mkdtempSync(join(tmpdir(), 'solar-node-cli-'))

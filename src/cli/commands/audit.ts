@@ -59,7 +59,10 @@ const MAX_LINES = 40
 function linesOf({ ranges, total_findings }: AuditFindings): readonly string[] {
   const shown = ranges.slice(0, MAX_LINES)
   const rest = total_findings - shown.reduce((sum, { count }) => sum + count, 0)
-  return [...shown.map(lineOf), ...(rest > 0 ? [`and ${rest} more differences: --json has the first 1,000 in full`] : [])]
+  return [
+    ...shown.map(lineOf),
+    ...(rest > 0 ? [`and ${rest} more differences: --json has the first 1,000 in full`] : []),
+  ]
 }
 
 function lineOf({ place, count, first, same }: FindingRange): string {

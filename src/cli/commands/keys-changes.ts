@@ -56,6 +56,7 @@ export function registerKeyChanges(keys: Command): void {
   )
     .requiredOption('--key <file>', 'key file of that authority; it signs')
     .requiredOption('--finality <policy>', 'authority, votes:K or validators:M')
+    .option('--yes', 'also where fewer were seen voting lately than it takes')
     .addHelpText(
       'after',
       example(

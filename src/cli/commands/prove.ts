@@ -1,10 +1,11 @@
-import { writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { hashHeader } from '../../protocol/header.ts'
 import { loadKeyFile } from '../../keys/key-file.ts'
 import type { Proved } from '../../node/prove.ts'
 import { readTokenFile } from '../token-file.ts'
+import { refuseExisting, writeOutputFile } from '../output-file.ts'
 import { chainIdOption, printResult, UsageError } from '../output.ts'
+import { transactionLines } from '../transaction-lines.ts'
 
 const EXAMPLES = `
 Examples:
@@ -21,6 +22,7 @@ interface ProveOptions {
   readonly key?: string
   readonly tokenFile?: string
   readonly out?: string
+  readonly force?: true
   readonly json?: true
 }
 
@@ -38,10 +40,12 @@ export function registerProve(program: Command): void {
       '--out <receipt.json>',
       'also saves a receipt, which solar-node verify checks offline; with --key or --token-file',
     )
+    .option('--force', 'lets --out write over a file that is there')
     .addHelpText('after', EXAMPLES)
     .action(async (transaction: string, _options, command: Command) => {
-      const { peer, chain, key, tokenFile, out, json } = command.optsWithGlobals<ProveOptions>()
+      const { peer, chain, key, tokenFile, out, force, json } = command.optsWithGlobals<ProveOptions>()
       refuseContradictions(key, tokenFile, out)
+      if (out !== undefined) await refuseExisting('--out', out, force === true)
       const { proveOnce } = await import('../../node/prove.ts')
       const request = {
         transaction,
@@ -60,8 +64,11 @@ export function registerProve(program: Command): void {
         const proved = await proveOnce(request, limit.signal)
         const lines = describe(transaction, chain, proved)
         if (out !== undefined && proved.receipt !== null) {
-          await writeFile(out, `${JSON.stringify(proved.receipt.receipt)}\n`)
-          lines.push(`receipt    ${out}: ${proved.receipt.status}`)
+          await writeOutputFile(out, `${JSON.stringify(proved.receipt.receipt)}\n`, force === true)
+          lines.push(`receipt     ${out}: ${proved.receipt.status}`)
+        }
+        if (proved.clockFault !== null) {
+          process.stderr.write(`solar-node: ${proved.clockFault} (the proof does not depend on it)\n`)
         }
         printResult(json === true, lines, resultOf(proved))
       } finally {
@@ -79,23 +86,28 @@ function refuseContradictions(key: string | undefined, tokenFile: string | undef
   if (tokenFile !== undefined && out === undefined) throw new UsageError('--token-file goes with --out')
 }
 
-function describe(asked: string, chainId: string, { answer, trusted, peer, transaction, receipt }: Proved): string[] {
+function describe(asked: string, chainId: string, proved: Proved): string[] {
+  const { answer, trusted, peer, transaction, receipt, currency } = proved
   const { header, merkle_proof, history_proof, tx_hash } = answer
   const body = transaction ?? receipt?.receipt.transaction ?? null
+  const corrections = (receipt?.receipt.corrections ?? []).flatMap(({ transaction: tx }) =>
+    tx.kind === 'correction' ? [tx] : [],
+  )
   const lines = [
-    `chain      ${chainId}: the genesis of ${peer} hashes to the pinned chain_id`,
-    `anchor     block ${trusted.height} ${trusted.header_hash}: sealed by a registered authority`,
-    `block      ${header.height} ${hashHeader(header)}: ${
+    ...(body === null ? [] : transactionLines(body, corrections, currency)),
+    `chain       ${chainId}: the genesis of ${peer} hashes to the pinned chain_id`,
+    `anchor      block ${trusted.height} ${trusted.header_hash}: sealed by a registered authority`,
+    `block       ${header.height} ${hashHeader(header)}: ${
       history_proof === null
         ? 'is the anchor itself'
         : `is in the anchor's history (${history_proof.path.length} nodes, tree of ${history_proof.tree_size})`
     }`,
-    `leaf       ${tx_hash}: transaction ${merkle_proof.index} of ${merkle_proof.tx_count} under merkle_root ${header.merkle_root}`,
+    `leaf        ${tx_hash}: transaction ${merkle_proof.index} of ${merkle_proof.tx_count} under merkle_root ${header.merkle_root}`,
   ]
   if (body === null)
-    lines.push(`body       not asked for: that ${asked} has this hash is the peer's word; --key checks it`)
-  else lines.push(`body       ${JSON.stringify(body)}: hashes to the leaf`)
-  lines.push(`proved     ${asked} is on the chain`)
+    lines.push(`body        not asked for: that ${asked} has this hash is the peer's word; --key checks it`)
+  else lines.push('body        what is said above hashes to the leaf')
+  lines.push(`proved      ${asked} is on the chain`)
   return lines
 }
 

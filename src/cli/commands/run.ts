@@ -1,12 +1,13 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import type { NodeConfig } from '../../config/types.ts'
+import type { AuthorityConfig, NodeConfig } from '../../config/types.ts'
 import type { AuthorityReport } from '../../node/authority.ts'
 import type { LightReport } from '../../node/light.ts'
 import { runUntilSignal, type Runnable } from '../../node/lifecycle.ts'
 import type { Logger } from '../../ports/logger.ts'
 import type { ValidatorReport } from '../../node/validator.ts'
 import { UsageError } from '../output.ts'
+import { processTerminal } from '../passphrase.ts'
 
 type Report = AuthorityReport | LightReport | ValidatorReport
 
@@ -73,7 +74,8 @@ async function run(command: Command): Promise<void> {
   const { loadNodeConfig } = await import('../../config/load.ts')
   const { createLogger } = await import('../../node/logger.ts')
   const { config: file, json, ...flags } = givenOptions(command)
-  const config = loadNodeConfig({ flags, env: process.env, file: file as string | undefined })
+  const loaded = loadNodeConfig({ flags, env: process.env, file: file as string | undefined })
+  const config = loaded.mode === 'authority' && json !== true ? await askForChain(loaded) : loaded
   const logger = createLogger({ level: config.logLevel, pretty: process.stdout.isTTY && json !== true })
   const node = await createNode(config, logger)
   const code = await runUntilSignal(node, {
@@ -82,6 +84,13 @@ async function run(command: Command): Promise<void> {
   })
   // Whatever still hangs must not keep a stopped node alive.
   process.exit(code)
+}
+
+async function askForChain(config: AuthorityConfig): Promise<AuthorityConfig> {
+  // Where nobody reads the question nobody answers it.
+  if (!process.stderr.isTTY) return config
+  const { chooseChain } = await import('../first-start.ts')
+  return chooseChain(config, processTerminal)
 }
 
 /** The options that stand on the command line: commander's own defaults (vote: true) are none of the operator's. */

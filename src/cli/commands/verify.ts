@@ -3,7 +3,9 @@ import type { Command } from 'commander'
 import { isSolarError } from '../../protocol/errors.ts'
 import { parseVerifierKey, type NoteKey } from '../../protocol/note.ts'
 import { verifyReceipt, type ReceiptVerdict } from '../../protocol/receipt-verify.ts'
+import { decodeText } from '../../protocol/text.ts'
 import { chainIdOption, EXIT, printResult, UsageError } from '../output.ts'
+import { transactionLines } from '../transaction-lines.ts'
 
 const EXAMPLES = `
 Examples:
@@ -54,18 +56,18 @@ function witnessOption(text: string): NoteKey {
 
 /** The parsed file; `undefined` for what is not JSON, which is no receipt. */
 async function readJson(file: string): Promise<unknown> {
-  const text = await readFileOrRefuse(file)
+  const bytes = await readFileOrRefuse(file)
   try {
-    return JSON.parse(text)
+    return JSON.parse(decodeText(bytes))
   } catch {
     return undefined
   }
 }
 
-async function readFileOrRefuse(file: string): Promise<string> {
+async function readFileOrRefuse(file: string): Promise<Uint8Array> {
   try {
     const { size } = await stat(file)
-    if (size <= MAX_BYTES) return await readFile(file, 'utf8')
+    if (size <= MAX_BYTES) return await readFile(file)
   } catch (error) {
     throw new UsageError(
       `${file}: expected a readable file (${error instanceof Error ? error.message : String(error)})`,
@@ -78,9 +80,12 @@ function describe(verdict: ReceiptVerdict): string[] {
   const lines = verdict.passed.map(({ check, detail }) => `${check.padEnd(12)}${detail}`)
   if (!verdict.ok)
     return [...lines, `${verdict.failed.padEnd(12)}FAILED ${verdict.code}: ${verdict.reason}`, 'not valid']
-  const { transaction, anchor, header } = verdict.receipt
+  const { transaction, anchor, header, corrections = [] } = verdict.receipt
   const upTo = `block ${(anchor?.header ?? header).height}`
+  const { currency } = verdict.receipt.genesis
+  const made = corrections.flatMap(({ transaction: tx }) => (tx.kind === 'correction' ? [tx] : []))
   return [
+    ...transactionLines(transaction, made, currency),
     ...lines,
     verdict.status === 'final'
       ? `valid       ${transaction.id} is final`

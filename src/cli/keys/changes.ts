@@ -3,7 +3,7 @@ import { roleShape } from '../../protocol/genesis.ts'
 import { identifier } from '../../protocol/shape.ts'
 import { UsageError } from '../output.ts'
 import type { RegistryChange } from './change.ts'
-import { openOrCreateKeyFile, openSigningKey, publicKeyOf } from './key-files.ts'
+import { planKeyFile, openSigningKey, publicKeyOf } from './key-files.ts'
 
 /** Command lines of `solar-node keys enrol|rotate|revoke|recover|policy`, each read into the change that it asks for. */
 
@@ -61,7 +61,7 @@ export async function rotation(options: RotateOptions): Promise<RegistryChange> 
   const subject_id = idOf('--id', options.id)
   const key = await openSigningKey(options.key, options.passphraseFile)
   const recovery = await recoveryField(options.recoveryKey, options.passphraseFile)
-  const newKey = await openOrCreateKeyFile(options.newKey, options.passphraseFile)
+  const newKey = await planKeyFile(options.newKey, options.passphraseFile)
   return { fields: { action: 'rotate', subject_id, public_key: newKey.publicKey, ...recovery }, key, newKey }
 }
 
@@ -76,7 +76,7 @@ export async function recovery(options: RecoverOptions): Promise<RegistryChange>
   const subject_id = idOf('--id', options.id)
   const key = await openSigningKey(options.recoveryKey, options.passphraseFile)
   const next = await recoveryField(options.newRecoveryKey, options.passphraseFile)
-  const newKey = await openOrCreateKeyFile(options.newKey, options.passphraseFile)
+  const newKey = await planKeyFile(options.newKey, options.passphraseFile)
   return { fields: { action: 'recover', subject_id, public_key: newKey.publicKey, ...next }, key, newKey }
 }
 

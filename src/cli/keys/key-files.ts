@@ -1,4 +1,5 @@
-import { createKeyFile, readKeyFile, type KeyMaterial } from '../../keys/key-file.ts'
+import { rm } from 'node:fs/promises'
+import { createKeyFile, readKeyFile, SECRET_BYTES, type KeyMaterial } from '../../keys/key-file.ts'
 import { readPassphraseFile } from '../../keys/passphrase.ts'
 import { systemRandomBytes } from '../../node/clock.ts'
 import type { Hex } from '../../protocol/bytes.ts'
@@ -22,27 +23,42 @@ export async function openSigningKey(file: string, passphraseFile: string | unde
   return signingKeyFromSecret((await openKeyFile(file, passphraseFile)).secret)
 }
 
+/** The key that is to take over. */
 export interface NewKeyFile {
   readonly file: string
   readonly publicKey: Hex
-  /** True if the file was made just now. */
+  /** True if there was no such file: `save` makes it. */
   readonly created: boolean
+  /** Makes the file (0600) where it was not there; durable once it returns. Before that nothing may be sent: no key is registered that could be lost. */
+  save(): Promise<void>
+  /** Removes the file that `save` has made: only for a key that nobody has registered. */
+  discard(): Promise<void>
 }
 
-/**
- * The key that is to take over, from its file. Where there is no such file it is made (0600, encrypted if a passphrase file
- * is given) and durable once this returns: so no key is registered that could still be lost.
- */
-export async function openOrCreateKeyFile(file: string, passphraseFile: string | undefined): Promise<NewKeyFile> {
+/** The key in a file, or where there is none a new one for it, encrypted if a passphrase file is given. Makes nothing yet. */
+export async function planKeyFile(file: string, passphraseFile: string | undefined): Promise<NewKeyFile> {
+  const nothing = () => Promise.resolve()
   try {
     const { publicKey } = await openKeyFile(file, passphraseFile)
-    return { file, publicKey, created: false }
+    return { file, publicKey, created: false, save: nothing, discard: nothing }
   } catch (error) {
     if (!isSolarError(error, 'key_missing')) throw error
   }
   const passphrase = await newPassphrase(passphraseFile === undefined ? {} : { passphraseFile })
-  const { publicKey } = await createKeyFile(file, { randomBytes: systemRandomBytes, passphrase })
-  return { file, publicKey, created: true }
+  const secret = systemRandomBytes(SECRET_BYTES)
+  let isSaved = false
+  return {
+    file,
+    publicKey: signingKeyFromSecret(secret).publicKey,
+    created: true,
+    async save() {
+      await createKeyFile(file, { randomBytes: () => secret, passphrase })
+      isSaved = true
+    },
+    async discard() {
+      if (isSaved) await rm(file)
+    },
+  }
 }
 
 /** The public key that is typed, or that of a key file. */

@@ -1,6 +1,7 @@
 import type { Hash } from '../../protocol/bytes.ts'
 import { isSolarError } from '../../protocol/errors.ts'
 import { chainIdOf, decodeGenesis, finalityShape } from '../../protocol/genesis.ts'
+import { headerShape } from '../../protocol/header.ts'
 import { registryEntryShape } from '../../protocol/registry.ts'
 import type { PostedRegistryTransaction } from '../../protocol/registry-transaction.ts'
 import {
@@ -10,9 +11,11 @@ import {
   identifier,
   nullable,
   object,
+  signatureHex,
   type Shape,
   type TypeOf,
 } from '../../protocol/shape.ts'
+import { voteShape } from '../../protocol/vote.ts'
 import { problemOf, type HttpAnswer, type HttpClient } from '../replay/http-client.ts'
 import { registryError } from './errors.ts'
 
@@ -30,6 +33,23 @@ const registryAnswer = object({
 })
 const changeAnswer = object({ id: identifier, tick_id: identifier })
 
+const latestAnswer = object({
+  chain_id: hash32,
+  tip_height: nullable(blockHeight),
+  headers: array(
+    object({ header: headerShape, header_hash: hash32, signature: signatureHex, status: identifier }),
+    1_000,
+  ),
+})
+const votesAnswer = object({ votes: array(object({ vote: voteShape, entry: registryEntryShape }), MAX_ENTRIES) })
+
+/** Somebody whose votes were seen. */
+export interface SeenVoter {
+  readonly id: string
+  /** Unix milliseconds of the block. */
+  readonly since: number
+}
+
 /** What an authority says its registry is. */
 export type RegistryAnswer = TypeOf<typeof registryAnswer>
 export type ChangeAnswer = TypeOf<typeof changeAnswer>
@@ -39,6 +59,8 @@ export interface RegistryClient {
   /** The chain that the authority's genesis hashes to. */
   chainId(): Promise<Hash>
   registry(): Promise<RegistryAnswer>
+  /** Who acked one of the last blocks, and the time of the first of these. */
+  seenVoters(blocks: number): Promise<readonly SeenVoter[]>
   /** Durable once it returns; the same transaction again answers the same. */
   change(transaction: PostedRegistryTransaction, userId: string | undefined): Promise<ChangeAnswer>
 }
@@ -53,6 +75,17 @@ export function createRegistryClient(http: HttpClient): RegistryClient {
       throw registryError('bad_answer', { what, reason: `its genesis hashes to ${hashed}, not to ${chain_id}` })
     },
     registry: async () => read('GET registry', await http.get('registry'), registryAnswer),
+    seenVoters: async (blocks) => {
+      const { headers } = read('GET blocks', await http.get(`blocks/latest-headers/?n=${blocks}`), latestAnswer)
+      const seen = new Map<string, number>()
+      for (const { header, header_hash } of headers) {
+        const path = `blocks/${header_hash}/votes/`
+        for (const { vote } of read(`GET ${path}`, await http.get(path), votesAnswer).votes) {
+          if (vote.decision === 'ack' && !seen.has(vote.voter_id)) seen.set(vote.voter_id, header.timestamp)
+        }
+      }
+      return [...seen].map(([id, since]) => ({ id, since }))
+    },
     change: async (transaction, userId) => {
       const body = { transaction, ...(userId !== undefined && { user_id: userId }) }
       const what = `${transaction.action} of ${transaction.subject_id}`

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock, systemRandomBytes } from '../../node/clock.ts'
 import { bytesToHex, type Hash } from '../../protocol/bytes.ts'
 import { signRegistryTransaction, type RegistryTransactionBody } from '../../protocol/registry-transaction.ts'
+import { isSolarError } from '../../protocol/errors.ts'
 import { hash32 } from '../../protocol/shape.ts'
 import { fromShape } from '../../config/values.ts'
 import { UsageError } from '../output.ts'
@@ -9,7 +10,8 @@ import { createHttpClient } from '../replay/http-client.ts'
 import { readTokenFile } from '../token-file.ts'
 import { inForceSince, type ChangeFields, type RegistryChange } from './change.ts'
 import { registryError } from './errors.ts'
-import { createRegistryClient, type RegistryClient } from './registry-client.ts'
+import { confirmPolicy } from './policy-warning.ts'
+import { createRegistryClient, type ChangeAnswer, type RegistryAnswer, type RegistryClient } from './registry-client.ts'
 
 /** Where a change goes. */
 export interface Target {
@@ -19,6 +21,8 @@ export interface Target {
   readonly chain?: string
   /** File with one token as plain text. */
   readonly tokenFile?: string
+  /** Changes a policy also where too few were seen voting. */
+  readonly yes?: true
 }
 
 /** What became of a change. */
@@ -62,13 +66,47 @@ export async function submitChange(
     }
     const before = inForceSince(change.fields, await client.registry())
     if (before !== undefined) return { chainId, accepted: null, height: before }
-    const transaction = signRegistryTransaction(bodyOf(change.fields), chainId, change.key)
-    const accepted = await client.change(transaction, change.userId)
+    await confirmPolicy(change.fields, client, target.yes === true, { input: process.stdin, output: process.stderr })
+    const accepted = await post(change, chainId, client, notice)
     return { chainId, accepted, height: await heightOf(change.fields, client) }
   } finally {
     http.close()
   }
 }
+
+/**
+ * Posts the change. The file of a new key is there before anything is sent, and goes again where the authority refuses the change for
+ * certain: it stays where nobody can tell, and the next run takes it up.
+ */
+async function post(
+  change: RegistryChange,
+  chainId: Hash,
+  client: RegistryClient,
+  notice: (line: string) => void,
+): Promise<ChangeAnswer> {
+  const { fields, newKey } = change
+  const transaction = signRegistryTransaction(bodyOf(fields), chainId, change.key)
+  await newKey?.save()
+  try {
+    return await client.change(transaction, change.userId)
+  } catch (error) {
+    if (newKey?.created !== true) throw error
+    const isRefused = isSolarError(error, 'refused') || isSolarError(error, 'no_access')
+    // Asked once more: a key that the chain has is never lost.
+    const isFree =
+      isRefused &&
+      (await client.registry().then(
+        ({ entries }) => isUnknown(entries, newKey.publicKey),
+        () => false,
+      ))
+    if (isFree) await newKey.discard()
+    else notice(`${newKey.file} stays, its key may have been registered: the same command again goes on with it`)
+    throw error
+  }
+}
+
+const isUnknown = (entries: RegistryAnswer['entries'], publicKey: string): boolean =>
+  entries.every((entry) => entry.public_key !== publicKey && entry.recovery_key !== publicKey)
 
 /** A nonce of its own makes the transaction, and the tick that seals it, unique. */
 function bodyOf(fields: ChangeFields): RegistryTransactionBody {

@@ -9,10 +9,15 @@ import { problemOf, type HttpAnswer, type HttpClient } from './http-client.ts'
 export interface Authority {
   /** Height of the newest block; -1 on an empty chain. */
   tipHeight(): Promise<number>
-  /** `too_small`: the authority's minimum is greater than ours. */
-  placeOrder(order: Order): Promise<'created' | 'same' | 'too_small'>
+  placeOrder(order: Order): Promise<PlacedOrder>
   runTick(tickId: string, timestamp: number): Promise<TickResult>
 }
+
+export type PlacedOrder =
+  /** `too_small`: the authority's minimum is greater than ours. */
+  | { readonly outcome: 'created' | 'same' | 'too_small' }
+  /** The tick of the order's interval has run without it: it would never trade, so it was not placed. */
+  | { readonly outcome: 'closed'; readonly tickId: string }
 
 export interface TickResult {
   /** null if nothing traded: then there is no block. */
@@ -20,6 +25,8 @@ export interface TickResult {
   readonly block_hash: string | null
   readonly trades: number
   readonly kwhMicro: bigint
+  /** What the trades cost together, in micro-units of the chain's currency. */
+  readonly amountMicro: bigint
 }
 
 export function createAuthorityClient(http: HttpClient): Authority {
@@ -31,15 +38,17 @@ export function createAuthorityClient(http: HttpClient): Authority {
     },
     placeOrder: async (order) => {
       const answer = await http.post('orders/', order)
-      if (problemOf(answer.body).code === 'order_too_small') return 'too_small'
+      const { code } = problemOf(answer.body)
+      if (code === 'order_too_small') return { outcome: 'too_small' }
+      if (code === 'interval_closed') return { outcome: 'closed', tickId: closedBy(answer.body, order) }
       okBody(`order ${order.order_id}`, answer)
-      return answer.status === 201 ? 'created' : 'same'
+      return { outcome: answer.status === 201 ? 'created' : 'same' }
     },
     runTick: async (tick_id, timestamp) => {
       const what = `tick ${tick_id}`
       const answer = okBody(what, await http.post('ticks/run/', { tick_id, timestamp }))
       const height = heightOf(what, answer.height, 'height')
-      if (height === null) return { height, block_hash: null, trades: 0, kwhMicro: 0n }
+      if (height === null) return { height, block_hash: null, trades: 0, kwhMicro: 0n, amountMicro: 0n }
       const { block_hash } = answer
       if (typeof block_hash !== 'string') throw replayError('bad_answer', { what, expected: 'block_hash' })
       return { height, block_hash, ...(await tradedIn(http, block_hash)) }
@@ -47,26 +56,37 @@ export function createAuthorityClient(http: HttpClient): Authority {
   }
 }
 
+function closedBy(body: unknown, { order_id }: Order): string {
+  if (isJsonObject(body) && typeof body.tick_id === 'string') return body.tick_id
+  throw replayError('bad_answer', { what: `order ${order_id}`, expected: 'tick_id' })
+}
+
+type Traded = Pick<TickResult, 'trades' | 'kwhMicro' | 'amountMicro'>
+
 /** The answer to a tick names its trades by hash only; how much they moved is in the block. */
-async function tradedIn(http: HttpClient, blockHash: string): Promise<{ trades: number; kwhMicro: bigint }> {
+async function tradedIn(http: HttpClient, blockHash: string): Promise<Traded> {
   const what = `GET blocks/${blockHash}`
   const { transactions } = okBody(what, await http.get(`blocks/${blockHash}`))
   if (!Array.isArray(transactions)) throw replayError('bad_answer', { what, expected: 'transactions' })
   let trades = 0
   let kwhMicro = 0n
+  let amountMicro = 0n
   for (const row of transactions as readonly unknown[]) {
     // A redacted body still counts as a trade; its energy is no longer told.
     trades++
-    if (isJsonObject(row) && typeof row.kwh === 'string') kwhMicro += quantityOf(what, row.kwh)
+    if (!isJsonObject(row) || typeof row.kwh !== 'string' || typeof row.total_amount !== 'string') continue
+    kwhMicro += quantityOf(what, row.kwh)
+    amountMicro += quantityOf(what, row.total_amount)
   }
-  return { trades, kwhMicro }
+  return { trades, kwhMicro, amountMicro }
 }
 
 function quantityOf(what: string, text: string): bigint {
   try {
     return parseQuantity(text)
   } catch (error) {
-    if (isSolarError(error)) throw replayError('bad_answer', { what, expected: 'kwh that is a quantity' }, error)
+    if (isSolarError(error))
+      throw replayError('bad_answer', { what, expected: 'kwh and total_amount that are quantities' }, error)
     throw error
   }
 }
@@ -86,7 +106,7 @@ export function okBody(what: string, { status, body }: HttpAnswer): Record<strin
     throw replayError('no_access', { what, status, hint })
   }
   if (code === 'order_conflict') {
-    const hint = `${detail}. Was it replayed before with another --feed-in, or has the file changed since?`
+    const hint = `${detail}. Was it replayed before with another --feed-in, or has the file changed since? A reading that was traded and is another now goes into a file for --corrections`
     throw replayError('refused', { what, status, code, detail: hint })
   }
   if (status < 200 || status > 299) throw replayError('refused', { what, status, code, detail })

@@ -1,5 +1,5 @@
 import { lateCorrections, lateId, type LateReading, type TradeState } from '../../market/late-readings.ts'
-import type { MeteredInterval } from '../../market/readings.ts'
+import { intervalId } from '../../market/interval-time.ts'
 import { parseDelta, parseQuantity } from '../../protocol/decimal.ts'
 import { genesisAsIs } from '../../protocol/genesis.ts'
 import { isSolarError } from '../../protocol/errors.ts'
@@ -8,6 +8,7 @@ import { shownTransactionShape, transactionShape, type Trade, type Transaction }
 import { okBody, type Authority } from './authority.ts'
 import { replayError } from './errors.ts'
 import type { HttpClient } from './http-client.ts'
+import type { ReadingsTable } from './readings-table.ts'
 
 /** What late readings came to. */
 export interface LateTotals {
@@ -24,8 +25,8 @@ export interface LateParts {
   readonly authority: Authority
   /** With a platform token: it reads trades and posts corrections. */
   readonly platform: HttpClient
-  /** The readings that were replayed, by tick_id. */
-  readonly replayed: ReadonlyMap<string, MeteredInterval>
+  /** The readings that were replayed. */
+  readonly replayed: ReadingsTable
   readonly onCorrected: (tickId: string, corrections: number, kwhMicro: bigint) => void
 }
 
@@ -35,17 +36,17 @@ export interface LateParts {
  */
 export async function sendLateReadings(
   { authority, platform, replayed, onCorrected }: LateParts,
-  late: readonly MeteredInterval[],
+  late: ReadingsTable,
   signal: AbortSignal | undefined,
 ): Promise<LateTotals> {
   const totals: LateTotals = { readings: 0, unknown: 0, corrections: 0, kwhMicro: 0n }
   const amountDecimals = await amountDecimalsOf(platform)
-  for (const { tick_id, timestamp, nets } of late) {
+  for (const { timestamp, readings } of late.intervals()) {
     if (signal?.aborted === true) break
-    const before = replayed.get(tick_id)?.nets
+    const tick_id = intervalId(timestamp)
     const changed: LateReading[] = []
-    for (const [household, netMicro] of nets) {
-      const known = before?.get(household)
+    for (const { household, netMicro } of readings) {
+      const known = replayed.netOf(timestamp, household)
       if (known === undefined) totals.unknown += 1
       else if (known !== netMicro) changed.push({ household, netMicro })
     }

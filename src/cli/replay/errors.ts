@@ -5,8 +5,19 @@ const replayErrors = {
   bad_option: (f: { name: string; value: string; expected: string }) =>
     `${f.name}: expected ${f.expected}, got ${JSON.stringify(f.value)}`,
   bad_file: (f: { file: string; reason: string }) => `${f.file}: ${f.reason}`,
-  bad_rows: (f: { file: string; count: number }) =>
-    `${f.file} has ${f.count} bad rows, nothing was sent. Correct them, or leave them out with --skip-bad`,
+  bad_rows: (f: { files: string; count: number; first: string }) =>
+    `${f.files} has ${f.count} bad rows, nothing was sent (${f.first}). Correct them, or leave them out with --skip-bad`,
+  /** Local times, and nobody says of which zone. */
+  needs_zone: (f: { file: string; column: string }) =>
+    `${f.file}: the times of ${f.column} are local, and local times need their zone: --zone, such as --zone Europe/Vienna`,
+  /** The readings are kept in a file of ours while they are read. */
+  no_room: (f: { folder: string; reason: string }) =>
+    `the readings cannot be kept in ${f.folder} while they are read (${f.reason}). Make room there, or set TMPDIR to another folder`,
+  /** Readings came after the tick of their interval. */
+  closed: (f: { readings: number; intervals: number; first: string; household: string }) =>
+    `${f.readings} readings of ${f.intervals} intervals came too late, they never trade (the first: ${f.first} ${f.household}): ` +
+    'an interval is closed once its tick has run. Give the files of all meters in one command, before the first of them is ' +
+    'sent; what a late reading takes back from trades that were made is posted by --corrections',
   server_gone: (f: { url: string; seconds: number; reason: string }) =>
     `${f.url} has not answered for ${f.seconds} s (${f.reason}). What it has committed stays; run the same command again to go on`,
   no_access: (f: { what: string; status: number; hint: string }) =>

@@ -1,8 +1,8 @@
 import cliProgress from 'cli-progress'
-import type { BadRow } from '../../market/readings.ts'
 import { formatQuantity } from '../../protocol/decimal.ts'
 import type { TickResult } from './authority.ts'
 import type { LateTotals } from './corrections.ts'
+import type { BadRows } from './load-readings.ts'
 
 /** A terminal or a pipe. */
 export type Output = NodeJS.WritableStream & { readonly isTTY?: boolean }
@@ -14,6 +14,8 @@ export interface Totals {
   blocks: number
   trades: number
   kwhMicro: bigint
+  /** What the trades cost together, in micro-units of the chain's currency. */
+  amountMicro: bigint
   orders: number
   /** Blocks and orders that the authority had from an earlier run. */
   blocksThere: number
@@ -21,12 +23,22 @@ export interface Totals {
   /** Readings below the minimum, ours or the authority's. */
   dropped: number
   badRows: number
+  /** Readings that several files have. */
+  repeated: number
+  /** Readings that came after the tick of their interval, and of how many intervals. */
+  closed: number
+  closedIntervals: number
+  firstClosed?: { readonly interval: string; readonly household: string }
 }
 
 /** Says how a replay goes: a progress bar on a terminal, else a JSON line for each event. */
 export interface Report {
+  /** So many rows are read. */
+  reading(rows: number): void
   start(ticks: number): void
-  badRows(rows: readonly BadRow[]): void
+  badRows(bad: BadRows): void
+  /** The interval's tick has run without these households: their readings come too late. */
+  closed(tickId: string, households: readonly string[]): void
   tick(tickId: string, result: TickResult, wasThere: boolean, totals: Totals): void
   /** Something that takes time, for people. */
   notice(line: string): void
@@ -39,24 +51,42 @@ export interface Report {
   close(): void
 }
 
-const SHOWN_BAD_ROWS = 20
+const SHOWN_LINES = 20
+const SHOWN_HOUSEHOLDS = 5
+/** Reading takes a moment as a rule; only where it takes long people are told how far it is. */
+const READING_EVERY_MS = 5_000
 
-export function createReport(stdout: Output, stderr: Output, file: string, json: boolean): Report {
-  return stdout.isTTY === true && !json ? barReport(stdout, stderr, file) : jsonReport(stdout)
+export function createReport(stdout: Output, stderr: Output, json: boolean): Report {
+  return stdout.isTTY === true && !json ? barReport(stdout, stderr) : jsonReport(stdout)
 }
 
-function barReport(stdout: Output, stderr: Output, file: string): Report {
+/** Hands on, of what is told, what comes at least so long after the last. */
+function nowAndThen(everyMs: number, tell: (rows: number) => void): (rows: number) => void {
+  let due = performance.now() + everyMs
+  return (rows) => {
+    if (performance.now() < due) return
+    due = performance.now() + everyMs
+    tell(rows)
+  }
+}
+
+function barReport(stdout: Output, stderr: Output): Report {
+  let closedLines = 0
   const format = '{bar} {value}/{total} ticks · {trades} trades · {kwh} kWh · {tick}'
   const bar = new cliProgress.SingleBar(
     { format, stream: stdout, hideCursor: true, gracefulExit: false, barsize: 24 },
     cliProgress.Presets.shades_classic,
   )
   return {
+    reading: nowAndThen(READING_EVERY_MS, (rows) => stderr.write(`${rows} rows read\n`)),
     start: (ticks) => bar.start(ticks, 0, { trades: 0, kwh: '0', tick: '' }),
-    badRows: (rows) => {
-      for (const { line, reason } of rows.slice(0, SHOWN_BAD_ROWS)) stderr.write(`${file}:${line}: ${reason}\n`)
-      const more = rows.length - SHOWN_BAD_ROWS
-      if (more > 0) stderr.write(`${file}: and ${more} more bad rows\n`)
+    badRows: ({ rows, count }) => {
+      for (const { file, line, reason } of rows.slice(0, SHOWN_LINES)) stderr.write(`${file}:${line}: ${reason}\n`)
+      if (count > SHOWN_LINES) stderr.write(`and ${count - SHOWN_LINES} more bad rows\n`)
+    },
+    closed: (tickId, households) => {
+      // The line at the end counts the rest.
+      if (closedLines++ < SHOWN_LINES) stderr.write(`\n${closedOf(tickId, households)}\n`)
     },
     tick: (tick, _result, _wasThere, { ticks, trades, kwhMicro }) =>
       bar.update(ticks, { trades, kwh: formatQuantity(kwhMicro), tick }),
@@ -76,28 +106,44 @@ function jsonReport(stdout: Output): Report {
     stdout.write(`${JSON.stringify(line)}\n`)
   }
   return {
+    reading: nowAndThen(READING_EVERY_MS, (rows) => write({ event: 'reading', rows, msg: `${rows} rows read` })),
     start: (ticks) => write({ event: 'start', ticks, msg: `${ticks} ticks to replay` }),
-    badRows: (rows) => {
-      for (const { line, reason } of rows) write({ event: 'bad_row', line, msg: reason })
+    badRows: ({ rows, count }) => {
+      for (const { file, line, reason } of rows) write({ event: 'bad_row', file, line, msg: reason })
+      const more = count - rows.length
+      if (more > 0) write({ event: 'notice', msg: `and ${more} more bad rows` })
     },
-    tick: (tick_id, { height, block_hash, trades, kwhMicro }, already_there) => {
-      const kwh = formatQuantity(kwhMicro)
-      const msg = height === null ? 'nothing traded' : `block ${height}: ${trades} trades, ${kwh} kWh`
-      write({ event: 'tick', tick_id, height, block_hash, trades, kwh, already_there, msg })
+    closed: (tick_id, households) => {
+      const msg = closedOf(tick_id, households)
+      write({
+        event: 'closed',
+        tick_id,
+        readings: households.length,
+        households: households.slice(0, SHOWN_HOUSEHOLDS),
+        msg,
+      })
+    },
+    tick: (tick_id, { height, block_hash, trades, kwhMicro, amountMicro }, already_there) => {
+      const [kwh, amount] = [formatQuantity(kwhMicro), formatQuantity(amountMicro)]
+      const msg = height === null ? 'nothing traded' : `block ${height}: ${trades} trades, ${kwh} kWh, worth ${amount}`
+      write({ event: 'tick', tick_id, height, block_hash, trades, kwh, amount, already_there, msg })
     },
     notice: (line) => write({ event: 'notice', msg: line }),
     finish: (totals, stopped) => {
-      const { ticks, blocks, trades, kwhMicro, orders, blocksThere, ordersThere, dropped, badRows } = totals
+      const { ticks, blocks, trades, kwhMicro, amountMicro, orders, dropped, badRows, repeated, closed } = totals
       write({
         event: 'summary',
         ticks,
         blocks,
         trades,
         kwh: formatQuantity(kwhMicro),
+        amount: formatQuantity(amountMicro),
         orders,
-        already_there: { blocks: blocksThere, orders: ordersThere },
+        already_there: { blocks: totals.blocksThere, orders: totals.ordersThere },
         below_minimum: dropped,
         bad_rows: badRows,
+        repeated,
+        closed,
         stopped,
         msg: summaryOf(totals, stopped),
       })
@@ -122,14 +168,24 @@ const lateSummaryOf = ({ readings, unknown, corrections, kwhMicro }: LateTotals)
   `${readings} late readings differ, ${unknown} are of nothing that was replayed: ` +
   `${corrections} corrections posted now, ${formatQuantity(kwhMicro)} kWh taken back`
 
+function closedOf(tickId: string, households: readonly string[]): string {
+  const more = households.length - SHOWN_HOUSEHOLDS
+  const names = `${households.slice(0, SHOWN_HOUSEHOLDS).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+  return `interval ${tickId} was closed before, ${names} can never trade in it`
+}
+
 function summaryOf(totals: Totals, stopped: boolean): string {
-  const { ticks, blocks, trades, kwhMicro, orders, blocksThere, ordersThere, dropped, badRows } = totals
+  const { ticks, blocks, trades, kwhMicro, amountMicro, orders, blocksThere, ordersThere } = totals
+  const { dropped, badRows, repeated, closed } = totals
   const parts = [
     `${ticks} ticks, ${blocks} blocks, ${trades} trades, ${formatQuantity(kwhMicro)} kWh from ${orders} orders`,
+    `worth ${formatQuantity(amountMicro)}`,
     `already there: ${blocksThere} blocks, ${ordersThere} orders`,
     `${dropped} readings below the minimum`,
   ]
+  if (repeated > 0) parts.push(`${repeated} readings are in more than one file`)
   if (badRows > 0) parts.push(`${badRows} bad rows skipped`)
+  if (closed > 0) parts.push(`${closed} readings too late, their intervals were closed`)
   if (stopped) parts.push('stopped before the end, run the same command again to go on')
   return parts.join(' · ')
 }

@@ -46,7 +46,7 @@ const placeCall = (ledger: Ledger, keyLimit: KeyLimit): Call =>
     access: mayOrder,
     summary: 'Places an order',
     description:
-      'Signed (type `order`) by a device of the user, or without signature with a token. A signature that is there is checked whoever sends it; it is over the order as it is stored (ids and quantities in their one spelling), so the quantities of a signed order come in that spelling. The same order_id again is 200, with other content 409.',
+      'Signed (type `order`) by a device of the user, or without signature with a token. A signature that is there is checked whoever sends it; it is over the order as it is stored (ids and quantities in their one spelling), so the quantities of a signed order come in that spelling. The same order_id again is 200, with other content 409. An order for one moment only (valid_until = timestamp + 1) is 409 once a market tick has run at that time.',
     body: orderIn,
     answer: objectOf({ order_id: id('order-1') }),
     statuses: { 201: 'Placed', 200: 'Placed before' },

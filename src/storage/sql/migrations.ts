@@ -25,7 +25,9 @@ export async function migrateToLatest(db: Database, dialect: SqlDialect): Promis
   const unknown = /corrupted migrations: previously executed migration (\S+) is missing/.exec(String(error))?.[1]
   if (unknown !== undefined) {
     const newest = Object.keys(migrations).at(-1) ?? ''
-    throw new Error(`a newer solar-node has changed this database (to ${unknown}, this one knows up to ${newest}): update this one`)
+    throw new Error(
+      `a newer solar-node has changed this database (to ${unknown}, this one knows up to ${newest}): update this one`,
+    )
   }
   if (error !== undefined) throw error as Error
 }

@@ -1,9 +1,11 @@
 import { sql, type Selectable } from 'kysely'
-import type { MarketStore, OrderState } from '../../ports/market-store.ts'
+import type { MarketStore, OrderState, PutOrder } from '../../ports/market-store.ts'
 import { canonicalText } from '../../protocol/canonical-json.ts'
 import { parseQuantity } from '../../protocol/decimal.ts'
 import type { Order } from '../../protocol/order.ts'
+import { corrupt } from '../decode.ts'
 import { CLOSED_UNTIL_TEXT, decodeClosedUntil, ordersClosedUntil } from './closed-orders.ts'
+import type { SqlDialect, WriteTransaction } from './dialect.ts'
 import { decodeOpenOrder, decodeOrder } from './rows.ts'
 import type { Database, Schema } from './schema.ts'
 
@@ -11,32 +13,13 @@ import type { Database, Schema } from './schema.ts'
 export const END_OF_ORDER = sql<bigint>`coalesce(valid_until, 9223372036854775807)`
 
 /** Orders and what became of them. Their open rest is reduced by `commitTick` alone. */
-export function ordersTable(db: Database): Pick<MarketStore, 'putOrder' | 'order' | 'openOrders'> {
+export function ordersTable(db: Database, dialect: SqlDialect): Pick<MarketStore, 'putOrder' | 'order' | 'openOrders'> {
   return {
     async putOrder(order) {
-      const { order_id, user_id, side, kwh, price_per_kwh, timestamp, valid_until } = order
-      const inserted = await db
-        .insertInto('orders')
-        .values({
-          order_id,
-          user_id,
-          side,
-          kwh,
-          price_per_kwh,
-          timestamp: BigInt(timestamp),
-          valid_until: valid_until === undefined ? null : BigInt(valid_until),
-          open_micro: parseQuantity(kwh, 'order.kwh'),
-        })
-        .onConflict((conflict) => conflict.column('order_id').doNothing())
-        .returning('sequence')
-        .executeTakeFirst()
-      if (inserted !== undefined) return 'created'
-      const stored = await db
-        .selectFrom('orders')
-        .selectAll()
-        .where('order_id', '=', order_id)
-        .executeTakeFirstOrThrow()
-      return !isRedacted(stored) && isSameOrder(decodeOrder(stored), order) ? 'same' : 'different'
+      const { order_id, timestamp, valid_until } = order
+      if (valid_until === timestamp + 1) return await dialect.write(db, (trx) => putForOneMoment(trx, order))
+      if (await insertOrder(db, order)) return 'created'
+      return compare(await storedOrder(db, order_id).executeTakeFirstOrThrow(), order)
     },
 
     order: (orderId) => orderState(db, orderId),
@@ -57,6 +40,72 @@ export function ordersTable(db: Database): Pick<MarketStore, 'putOrder' | 'order
       return rows.map(decodeOpenOrder).sort((a, b) => a.sequence - b.sequence)
     },
   }
+}
+
+type Connection = Database | WriteTransaction
+
+/** True if it is new. */
+async function insertOrder(db: Connection, order: Order): Promise<boolean> {
+  const { order_id, user_id, side, kwh, price_per_kwh, timestamp, valid_until } = order
+  const inserted = await db
+    .insertInto('orders')
+    .values({
+      order_id,
+      user_id,
+      side,
+      kwh,
+      price_per_kwh,
+      timestamp: BigInt(timestamp),
+      valid_until: valid_until === undefined ? null : BigInt(valid_until),
+      open_micro: parseQuantity(kwh, 'order.kwh'),
+    })
+    .onConflict((conflict) => conflict.column('order_id').doNothing())
+    .returning('sequence')
+    .executeTakeFirst()
+  return inserted !== undefined
+}
+
+const storedOrder = (db: Connection, orderId: string) =>
+  db.selectFrom('orders').selectAll().where('order_id', '=', orderId)
+
+const compare = (stored: Selectable<Schema['orders']>, order: Order): 'same' | 'different' =>
+  !isRedacted(stored) && isSameOrder(decodeOrder(stored), order) ? 'same' : 'different'
+
+/**
+ * An order that one tick alone can match, in the transaction in which nobody commits a tick: either that tick is to come, and
+ * finds the order (see `commitTick`), or it has run, and the order is refused.
+ */
+async function putForOneMoment(trx: WriteTransaction, order: Order): Promise<PutOrder> {
+  const tick = await trx
+    .selectFrom('ticks')
+    .select('tick_id')
+    .where('timestamp', '=', BigInt(order.timestamp))
+    // What is known of a restored tick is its trades only; orders of its time never match again.
+    .where('source', 'in', ['market', 'restored'])
+    .orderBy('sequence')
+    .limit(1)
+    .executeTakeFirst()
+  if (tick === undefined && (await insertOrder(trx, order))) return 'created'
+  const stored = await storedOrder(trx, order.order_id).executeTakeFirst()
+  if (stored !== undefined) return compare(stored, order)
+  if (tick !== undefined) return { closed_by: tick.tick_id }
+  throw corrupt(`orders ${order.order_id}`, 'the order that is in the way', 'no such order')
+}
+
+/** Whether an order for this one moment has arrived after `sequence`, and could be matched. */
+export async function hasArrived(trx: WriteTransaction, at: number, sequence: number): Promise<boolean> {
+  const closedUntil = (await ordersClosedUntil(trx)) ?? -1n
+  if (BigInt(at) <= closedUntil) return false
+  const row = await trx
+    .selectFrom('orders')
+    .select('sequence')
+    .where(sql<boolean>`open_micro > 0`)
+    .where(END_OF_ORDER, '=', BigInt(at + 1))
+    .where('timestamp', '=', BigInt(at))
+    .where('sequence', '>', BigInt(sequence))
+    .limit(1)
+    .executeTakeFirst()
+  return row !== undefined
 }
 
 /** Of such an order nothing is left but its id, by which it is known when it is placed again. */

@@ -32,7 +32,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     throw error
   }
   const meta = metaTable(db, dialect)
-  const orders = ordersTable(db)
+  const orders = ordersTable(db, dialect)
   const ticks = ticksTable(db, dialect)
   const sealed = sealedTicks(db)
   const blocks = blocksTable(db, dialect)

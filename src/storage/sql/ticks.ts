@@ -6,6 +6,7 @@ import { decodeValue } from '../decode.ts'
 import { correctedParties } from './corrections.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
 import { applyFills } from './fills.ts'
+import { hasArrived } from './orders.ts'
 import { decodeBlock, decodeShown, decodeTransaction, toSafeInteger } from './rows.ts'
 import type { Database } from './schema.ts'
 import { sourceShape } from './sealed-ticks.ts'
@@ -24,7 +25,7 @@ export function ticksTable(
   return {
     async commitTick(tick) {
       try {
-        await dialect.write(db, (trx) => commit(trx, dialect, tick))
+        return await dialect.write(db, (trx) => commit(trx, dialect, tick))
       } catch (error) {
         if (isSolarError(error) || !dialect.isUniqueViolation(error)) throw error
         // Which id it was is asked only now: looking for each of them before would cost every tick.
@@ -78,8 +79,13 @@ export function ticksTable(
 }
 
 /** All of a tick or nothing: whatever throws in here takes the SQL transaction back. */
-async function commit(trx: WriteTransaction, dialect: SqlDialect, tick: TickCommit): Promise<void> {
-  const { tick_id, timestamp, source, content_hash, transactions, user } = tick
+async function commit(
+  trx: WriteTransaction,
+  dialect: SqlDialect,
+  tick: TickCommit,
+): Promise<'committed' | 'book_moved'> {
+  const { tick_id, timestamp, source, content_hash, transactions, user, last_order } = tick
+  if (last_order !== undefined && (await hasArrived(trx, timestamp, last_order))) return 'book_moved'
   const inserted = await trx
     .insertInto('ticks')
     .values({
@@ -99,4 +105,5 @@ async function commit(trx: WriteTransaction, dialect: SqlDialect, tick: TickComm
   await insertTransactions(trx, dialect, tick, parties)
   await applyFills(trx, dialect, tick)
   if (user !== undefined) await putUser(trx, user)
+  return 'committed'
 }

@@ -11,7 +11,7 @@ const TOP = 8
 const HEIGHT = 132
 /** Width until the browser has laid the page out. */
 const FIRST_WIDTH = 480
-const LABEL_WIDTH = 92
+const LABEL_WIDTH = 130
 const SHOWN_BLOCKS = 100
 
 /** A bar: stacked values, bottom first, each with its class. */

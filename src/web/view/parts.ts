@@ -22,6 +22,29 @@ export const outcomeIcon = (outcome: Outcome): HTMLElement =>
     h('span', { class: 'sr' }, `${SPOKEN[outcome]}: `),
   )
 
+const MARKS = {
+  tick: 'M2 6.5l2.8 2.8L10 3.4',
+  cross: 'M2.5 2.5l7 7M9.5 2.5l-7 7',
+  block: 'M2 2h8v8H2z',
+  dot: 'M6 2.5a3.5 3.5 0 1 1 0 7a3.5 3.5 0 1 1 0-7z',
+  alarm: 'M6 1.5v5.5M6 10.2v.1',
+  round: 'M10 6a4 4 0 1 1-1.4-3M9 1v2.2H6.8',
+} as const
+
+/** A small sign, drawn: fonts do not all have them. `spoken` is for who does not see it. */
+export const mark = (kind: keyof typeof MARKS, spoken?: string): SVGElement =>
+  s(
+    'svg',
+    {
+      class: kind === 'block' || kind === 'dot' ? 'mark mark-full' : 'mark',
+      viewBox: '0 0 12 12',
+      width: 11,
+      height: 11,
+      ...(spoken === undefined ? { 'aria-hidden': 'true' } : { role: 'img', 'aria-label': spoken }),
+    },
+    s('path', { d: MARKS[kind] }),
+  )
+
 /** How final a block is: `Final` only if this browser has counted that it is. */
 export function finalBadge(block: BlockRecord, context: CheckContext): HTMLElement {
   if (block.status === 'orphaned') return h('span', { class: 'badge' }, 'Replaced')

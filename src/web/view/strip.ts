@@ -3,7 +3,7 @@ import { count, formatMicro, formatTime, nameList, shortHash } from '../format.t
 import { runOf, tally, tradesIn, type BlockRecord } from '../state.ts'
 import { outcomeOf } from '../summary.ts'
 import type { Model, View } from './model.ts'
-import { finalBadge, outcomeIcon } from './parts.ts'
+import { finalBadge, mark, outcomeIcon } from './parts.ts'
 
 /** Blocks that are shown at once; the buttons lead to all others. */
 const SHOWN_BLOCKS = 24
@@ -36,8 +36,8 @@ export function createStrip(actions: StripActions): Strip {
   })
   const title = h('h2', { id: 'blocks-title' }, 'Newest blocks')
   const said = h('p', { class: 'said', role: 'status' })
-  const newer = h('button', { type: 'button', class: 'button button-quiet', click: () => go(1) }, '← Newer')
-  const older = h('button', { type: 'button', class: 'button button-quiet', click: () => go(-1) }, 'Older →')
+  const newer = h('button', { type: 'button', class: 'button button-quiet', click: () => go(1) }, 'Newer')
+  const older = h('button', { type: 'button', class: 'button button-quiet', click: () => go(-1) }, 'Older')
   const newest = h('button', { type: 'button', class: 'button button-quiet', click: actions.followNewest }, 'Newest')
   const search = searchForm(async (text) => say(await actions.search(text)))
   const element = h(
@@ -50,6 +50,16 @@ export function createStrip(actions: StripActions): Strip {
   let lowest = 0
   let highest = 0
 
+  let inView: string | undefined
+
+  /** Scrolls the strip alone, not the page. */
+  function bringIntoView(hash: string | undefined): void {
+    const card = [...list.children].find((child) => child.getAttribute('data-key') === hash)
+    if (!(card instanceof HTMLElement)) return
+    const { scrollLeft, clientWidth } = list
+    const isVisible = card.offsetLeft >= scrollLeft && card.offsetLeft + card.offsetWidth <= scrollLeft + clientWidth
+    if (!isVisible) list.scrollTo({ left: Math.max(0, card.offsetLeft - (clientWidth - card.offsetWidth) / 2) })
+  }
   function say(text: string): void {
     said.textContent = text
   }
@@ -97,6 +107,7 @@ export function createStrip(actions: StripActions): Strip {
         (block) => cardSignature(block, model, block === reachable),
         (block) => makeCard(block, model, block === reachable, select),
       )
+      if (shown?.hash !== inView) bringIntoView((inView = shown?.hash))
     },
   }
 }
@@ -173,7 +184,11 @@ function voteLine(block: BlockRecord): HTMLElement {
   return h(
     'p',
     { class: 'votes' },
-    ack.length === 0 ? null : h('span', { class: 'ack', title: ack.join(', ') }, `✓ ${nameList(ack)}`),
-    reject.length === 0 ? null : h('span', { class: 'reject', title: reject.join(', ') }, `✕ ${nameList(reject)}`),
+    ack.length === 0
+      ? null
+      : h('span', { class: 'ack', title: ack.join(', ') }, mark('tick', 'confirmed by'), nameList(ack)),
+    reject.length === 0
+      ? null
+      : h('span', { class: 'reject', title: reject.join(', ') }, mark('cross', 'rejected by'), nameList(reject)),
   )
 }

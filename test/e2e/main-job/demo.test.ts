@@ -13,7 +13,7 @@ import { temporaryFiles } from './cli.ts'
 const BLOCK_LINE =
   /^\d\d:\d\d {2}sun [ \d]\d° {2}block \d+ {2}\d+ trades? {2}\d+\.\d{3} kWh {2}\d+\.\d\d USD {2}\d households? proved \d+ trades?, \d acks?, .*co-signed/
 
-describe('solar-node demo, for people', function () {
+describe('solar-node demo, for people', () => {
   let folder: Awaited<ReturnType<typeof tempDir>>
   let temporary: Awaited<ReturnType<typeof temporaryFiles>>
   const children = new Set<ReturnType<typeof spawnDemo>>()

@@ -52,6 +52,8 @@ export async function startFakeAuthority(
         ? [200, { order_id: order.order_id }]
         : [409, { code: 'order_conflict', detail: `order ${order.order_id} was placed before with other content` }]
     }
+    const closedBy = [...ticks].find(([, { timestamp }]) => timestamp === order.timestamp)?.[0]
+    if (closedBy !== undefined) return [409, { code: 'interval_closed', tick_id: closedBy }]
     orders.set(order.order_id, order)
     open.set(order.order_id, parseQuantity(order.kwh))
     return [201, { order_id: order.order_id }]

@@ -3,7 +3,9 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
-import { runReplay, type ReplayIo, type ReplayOptions } from '../../../src/cli/replay/replay.ts'
+import type { ReplayOptions } from '../../../src/cli/replay/options.ts'
+import { runReplay, type ReplayIo } from '../../../src/cli/replay/replay.ts'
+import { zoneClock } from '../../../src/cli/time-zone.ts'
 import { sharedFolder } from '../../helpers/shared.ts'
 import { OPERATOR_TOKEN, startFakeAuthority, type FakeAuthority } from './replay-authority.ts'
 import { spentMs } from '../../helpers/patience.ts'
@@ -65,7 +67,7 @@ describe('solar-node replay', () => {
     const [stdout, stderr] = [collector(io.tty === true), collector(false)]
     const { tty, ...rest } = io
     const code = await runReplay(
-      { file, to: authority.url, tokenFile, feedIn: '0.08', skipBad: false, json: false, ...options },
+      { files: [file], to: authority.url, tokenFile, feedIn: '0.08', skipBad: false, json: false, ...options },
       { stdout, stderr, patienceMs: 600, ...rest },
     )
     const lines =
@@ -118,12 +120,15 @@ describe('solar-node replay', () => {
       blocks: 3,
       trades: 3,
       kwh: '6',
+      amount: '1.56',
       orders: 9,
       already_there: { blocks: 0, orders: 0 },
       below_minimum: 0,
       bad_rows: 0,
+      repeated: 0,
+      closed: 0,
       stopped: false,
-      msg: '3 ticks, 3 blocks, 3 trades, 6 kWh from 9 orders · already there: 0 blocks, 0 orders · 0 readings below the minimum',
+      msg: '3 ticks, 3 blocks, 3 trades, 6 kWh from 9 orders · worth 1.56 · already there: 0 blocks, 0 orders · 0 readings below the minimum',
     })
   })
 
@@ -308,6 +313,80 @@ describe('solar-node replay', () => {
     assert.match((await replay('')).stderr, /no header line/)
   })
 
+  it('takes the files of all meters as one community, and what two of them have alike only once', async () => {
+    const [roof, flat] = [join(folder, 'roof.csv'), join(folder, 'flat.csv')]
+    await writeFile(roof, `${HEADER}\n${hour(0)},roof,0,2,0.2\n`)
+    await writeFile(flat, `${HEADER.replaceAll(',', ';')}\n2016-08-08 02:00+02:00;flat;1,5;0;0,3\n`)
+    const outcome = await replay('', { files: [roof, flat, flat] })
+    assert.equal(outcome.code, 0, outcome.stderr)
+    assert.deepEqual([summaryOf(outcome)?.trades, summaryOf(outcome)?.kwh, summaryOf(outcome)?.repeated], [1, '1.5', 1])
+    await writeFile(roof, `${HEADER}\n${hour(0)},flat,9,0,0.3\n`)
+    const contrary = await replay('', { files: [roof, flat] })
+    assert.equal(contrary.code, 1)
+    assert.match(
+      contrary.stderr,
+      /line 2: household: expected one reading an interval \(the first is in .*roof\.csv line 2\)/,
+    )
+  })
+
+  describe('in local time', () => {
+    const night = (times: readonly string[]) =>
+      [HEADER, ...times.flatMap((time) => [`2025-10-26 ${time},ann,0,1,0.2`, `2025-10-26 ${time},bob,1,0,0.2`])].join(
+        '\n',
+      )
+    const clock = zoneClock('Europe/Vienna')
+
+    it('tells the hour that comes twice apart by the order of the rows, forward or backward', async () => {
+      const times = ['01:30', '02:00', '02:30', '02:00', '02:30', '03:00']
+      for (const rows of [times, times.toReversed()]) {
+        await replay(night(rows), { clock })
+        const starts = [...authority.ticks.keys()].map((id) => id.slice(11, 16))
+        assert.deepEqual(starts, ['23:30', '00:00', '00:30', '01:00', '01:30', '02:00'])
+      }
+    })
+
+    it('sends nothing where it cannot: the hour is there once, or there is no zone', async () => {
+      const once = await replay(night(['01:00', '02:00', '03:00']), { clock })
+      assert.match(once.stderr, /2 bad rows.*comes twice.*offset/)
+      const twice = await replay(night(['02:00', '02:00']))
+      assert.match(twice.stderr, /one reading an interval.*--zone/)
+      const spring = await replay(`${HEADER}\n2025-03-30T02:30,ann,0,1,0.2`, { clock })
+      assert.match(spring.stderr, /line 2: timestamp.*leave it out/)
+      assert.deepEqual(authority.calls, [])
+    })
+
+    it('needs the zone where only the name of the column says so', async () => {
+      const outcome = await replay(night(['01:00']).replace('timestamp', 'time_local'))
+      assert.equal(outcome.code, 1)
+      assert.match(outcome.stderr, /time_local are local.*--zone/)
+    })
+  })
+
+  it('reads what Excel writes: UTF-16, the separator in the first line, empty rows and columns at the end', async () => {
+    const csv = `sep=;\r\n${HEADER.replaceAll(',', ';')};\r\n${hour(0)};ann;0,5;2;0,3;\r\n;;;;;\r\n`
+    const file = join(folder, 'excel.csv')
+    await writeFile(file, Buffer.from(`\uFEFF${csv}`, 'utf16le'))
+    const outcome = await replay('', { files: [file] })
+    assert.equal(outcome.code, 0, outcome.stderr)
+    assert.equal(authority.orders.get(`${hour(0)}@ann`)?.kwh, '1.5')
+  })
+
+  it('replays the sample of the documentation', async () => {
+    const outcome = await replay('', { files: ['docs/examples/readings.csv'] })
+    assert.equal(outcome.code, 0, outcome.stderr)
+    const { ticks, blocks, trades, bad_rows } = summaryOf(outcome) ?? {}
+    assert.deepEqual([ticks, bad_rows], [96, 0])
+    assert.ok(Number(blocks) > 20 && Number(trades) > 50, `${String(blocks)} blocks, ${String(trades)} trades`)
+  })
+
+  it('reports readings that come after the tick of their interval, trades the rest, and exits 1', async () => {
+    await replay(fileOf(1))
+    const outcome = await replay(`${fileOf(2)}\n${hour(0)},dan,1,0,0.3`)
+    assert.equal(outcome.code, 1)
+    assert.match(outcome.stderr, /1 readings of 1 intervals came too late.*2016-08-08T00:00:00 dan.*--corrections/)
+    assert.deepEqual([summaryOf(outcome)?.closed, authority.ticks.size, authority.orders.size], [1, 2, 6])
+  })
+
   it('counts readings that are below the minimum of the authority', async () => {
     await authority.close()
     authority = await startFakeAuthority({ minTradeMicro: 1_500_000n })
@@ -337,7 +416,7 @@ describe('solar-node replay', () => {
       [{ feedIn: '8 cents' }, /--feed-in.*"8 cents"/],
       [{ speed: 0 }, /--speed.*"0"/],
       [{ speed: Number.NaN }, /--speed/],
-      [{ file: join(folder, 'none.csv') }, /FILE\.csv.*ENOENT/],
+      [{ files: [join(folder, 'none.csv')] }, /FILE.*ENOENT/],
       [{ tokenFile: join(folder, 'none.txt') }, /--token-file.*ENOENT/],
     ]
     for (const [options, line] of wrong) {

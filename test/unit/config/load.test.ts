@@ -62,6 +62,7 @@ describe('config/load', () => {
       witnesses: [],
       rateLimitPerSecond: 200,
       archiveAfterMs: 'off',
+      trustedProxies: [],
       passphraseFile: undefined,
       logLevel: 'info',
     })
@@ -77,6 +78,7 @@ describe('config/load', () => {
       headerWindow: 5,
       vote: true,
       staleAfterMs: 900_000,
+      trustedProxies: [],
       passphraseFile: undefined,
       logLevel: 'info',
     })
@@ -93,6 +95,7 @@ describe('config/load', () => {
       allowedChanges: [],
       rateLimitPerSecond: 200,
       archiveAfterMs: 'off',
+      trustedProxies: [],
       passphraseFile: undefined,
       logLevel: 'info',
     })

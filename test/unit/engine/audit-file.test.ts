@@ -55,6 +55,8 @@ describe('an exported chain', () => {
       redacted: 0,
       final_height: 3,
       findings: [],
+      total_findings: 0,
+      ranges: [],
     })
   })
 

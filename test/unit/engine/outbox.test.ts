@@ -154,7 +154,14 @@ describe('the reader of the outbox', () => {
   }
 
   const refusals = [
-    protocolError('wrong_total', { id: 'a', kwh: '1', price_per_kwh: '1', total_amount: '2', expected: '1', amount_decimals: 6 }),
+    protocolError('wrong_total', {
+      id: 'a',
+      kwh: '1',
+      price_per_kwh: '1',
+      total_amount: '2',
+      expected: '1',
+      amount_decimals: 6,
+    }),
     protocolError('bad_transaction', { id: 'a', reason: 'from and to are the same' }),
     ledgerError('refused_row', { id: 'a', reason: 'it corrects a trade that is not sealed' }),
     ledgerError('from_the_future', { what: 'tick bad', timestamp: NOW + 1_000_000, now: NOW }),

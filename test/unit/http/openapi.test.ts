@@ -13,9 +13,19 @@ import { orderCalls } from '../../../src/http/routes/orders.ts'
 import { redactionCalls } from '../../../src/http/routes/redactions.ts'
 import { registryCalls } from '../../../src/http/routes/registry.ts'
 import { tickCalls } from '../../../src/http/routes/ticks.ts'
-import { transactionCalls } from '../../../src/http/routes/transactions.ts'
+import { proofCall, transactionCalls } from '../../../src/http/routes/transactions.ts'
 import type { Schema } from '../../../src/http/schema.ts'
-import { decimal, decimalIn, hash, id, idIn, reason, signature, signedDecimalIn } from '../../../src/http/schemas.ts'
+import {
+  decimal,
+  decimalIn,
+  hash,
+  id,
+  idIn,
+  reason,
+  signature,
+  signedDecimal,
+  signedDecimalIn,
+} from '../../../src/http/schemas.ts'
 import { signVote } from '../../../src/protocol/vote.ts'
 import { createMemoryLedger, DEVICES } from '../../helpers/memory-ledger.ts'
 import {
@@ -36,15 +46,18 @@ function everyCall(): readonly Call[] {
   const metrics = createMetrics()
   const keyLimit = { within: async <T>(_request: unknown, _key: string, work: () => T | Promise<T>) => work() }
   const node = () => ({ mode: 'authority' as const, chain_id: '', peer_id: '', multiaddrs: [], version: '' })
+  const redactor = { redact: () => Promise.resolve([]), redactions: () => Promise.resolve([]) }
   const readiness = () => ({ role: 'leader', reasons: [] }) as const
   return [
     ...blockCalls(ledger, metrics, keyLimit),
     ...tickCalls(ledger),
     ...orderCalls(ledger, keyLimit),
+    proofCall(ledger, { redactions: () => Promise.resolve([]) }),
     ...transactionCalls(ledger),
+    proofCall(ledger, redactor),
     ...checkpointCalls(ledger),
     ...evidenceCalls(ledger),
-    ...redactionCalls({ redact: () => Promise.resolve([]), redactions: () => Promise.resolve([]) }),
+    ...redactionCalls(redactor),
     ...registryCalls(ledger, keyLimit),
     ...eventCalls(createEventStream(ledger, createTestClock())),
     ...operationCalls({ node, readiness, metrics }),
@@ -60,7 +73,10 @@ describe('API document', () => {
   const calls = everyCall()
   const document = openApiDocument(calls, '1.2.3') as unknown as {
     openapi: string
-    paths: Record<string, Record<string, { description: string; security: object[]; responses: object }>>
+    paths: Record<
+      string,
+      Record<string, { description: string; tags: string[]; security: object[]; responses: object }>
+    >
     components: { schemas: Record<string, unknown> }
   }
 
@@ -69,6 +85,7 @@ describe('API document', () => {
       Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
     )
     assert.deepEqual(listed.sort(), [
+      'GET /blocks/headers/',
       'GET /blocks/latest-headers/',
       'GET /blocks/{block_hash}',
       'GET /blocks/{block_hash}/merkle-proof/',
@@ -88,7 +105,9 @@ describe('API document', () => {
       'GET /ready/leader',
       'GET /redactions',
       'GET /registry',
+      'GET /registry/changes',
       'GET /transactions',
+      'GET /transactions/proof',
       'GET /transactions/{id}/receipt',
       'POST /blocks/propose/',
       'POST /blocks/{header_hash}/vote/',
@@ -112,6 +131,12 @@ describe('API document', () => {
     })
   }
 
+  it('puts every call into one group', () => {
+    for (const methods of Object.values(document.paths)) {
+      for (const { tags } of Object.values(methods)) assert.equal(tags.length, 1)
+    }
+  })
+
   it('refers only to what it holds', () => {
     for (const [, name] of JSON.stringify(document).matchAll(/#\/components\/schemas\/(\w+)/g)) {
       assert.ok(name !== undefined && name in document.components.schemas, name)
@@ -134,8 +159,7 @@ describe('API document', () => {
       ['id', id('x'), 'aZ09._:@+- \n/é'],
       ['id that comes in', idIn('x'), 'aZ09._:@+- \n/é'],
       ['decimal', decimal('1'), '0123456789.-e'],
-      ['decimal that comes in', decimalIn('1'), '0123456789.-e'],
-      ['signed decimal', signedDecimalIn('1'), '0123456789.-e'],
+      ['signed decimal', signedDecimal('1'), '0123456789.-e'],
       ['reason', reason, 'a ~\u007f\n'],
     ]
     for (const [name, { shape, json }, alphabet] of leaves) {
@@ -157,6 +181,23 @@ describe('API document', () => {
           { numRuns: 1_000 },
         )
       })
+    }
+  })
+
+  it('gives patterns of decimals in any spelling that leave out none that is taken', () => {
+    for (const { shape, json } of [decimalIn('1'), signedDecimalIn('1')]) {
+      const [{ pattern }] = json.anyOf as [{ pattern: string }]
+      const decimals = fc.stringMatching(/^[+-]?[0-9]{0,9}\.?[0-9]{0,9}([eE][+-]?[0-9]{1,2})?$/)
+      fc.assert(
+        fc.property(decimals, (value) => {
+          try {
+            shape(value, 'value')
+          } catch {
+            return
+          }
+          assert.match(value, new RegExp(pattern))
+        }),
+      )
     }
   })
 
@@ -217,6 +258,9 @@ describe('API document', () => {
         'GET /genesis': ['/genesis'],
         'GET /node': ['/node'],
         'GET /blocks/latest-headers/': ['/blocks/latest-headers/'],
+        'GET /blocks/headers/': ['/blocks/headers/?from_height=0&count=2'],
+        'GET /transactions/proof': [`/transactions/proof?tx_hash=${txHash}&at_height=0`],
+        'GET /registry/changes': ['/registry/changes'],
         'POST /blocks/{header_hash}/vote/': [`/blocks/${blockHash}/vote/`, vote],
         'GET /blocks/{block_hash}': [`/blocks/${blockHash}`],
         'GET /blocks/{block_hash}/merkle-proof/': [`/blocks/${blockHash}/merkle-proof/?tx_hash=${txHash}`],
@@ -229,7 +273,7 @@ describe('API document', () => {
         'GET /orders/{order_id}': ['/orders/order-1'],
         'GET /transactions': ['/transactions'],
         'POST /registry/': ['/registry/', { transaction: enrolment, user_id: 'household-8' }],
-        'GET /registry': ['/registry'],
+        'GET /registry': ['/registry?at_height=0'],
         'GET /health': ['/health'],
         'GET /ready': ['/ready'],
         'GET /ready/leader': ['/ready/leader'],

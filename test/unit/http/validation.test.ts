@@ -44,10 +44,13 @@ describe('HTTP input', () => {
     const badRows: readonly (readonly [string, object, string])[] = [
       ['negative kWh', { ...TRADE, kwh: '-1' }, 'kwh'],
       ['a negative number of kWh', { ...TRADE, kwh: -1 }, 'kwh'],
-      ['a trailing zero', { ...TRADE, kwh: '1.50' }, 'kwh'],
+      ['a decimal comma', { ...TRADE, kwh: '1,5' }, 'kwh'],
+      ['a seventh decimal as text', { ...TRADE, kwh: '1.2500001' }, 'kwh'],
+      ['a quantity of thousands of digits', { ...TRADE, kwh: `1.25${'0'.repeat(5_000)}` }, 'kwh'],
+      ['a time in seconds', { ...TRADE, timestamp: Math.floor(NOW / 1000) }, 'timestamp'],
       ['a seventh decimal', { ...TRADE, kwh: 0.1234567 }, 'kwh'],
       ['a number that is a fraction of a micro-unit', { ...TRADE, price_per_kwh: 0.1 + 0.2 }, 'price_per_kwh'],
-      ['an exponent', { ...TRADE, total_amount: '1e3' }, 'total_amount'],
+      ['an exponent beyond all quantities', { ...TRADE, total_amount: '1e13' }, 'total_amount'],
       ['a quantity that is a boolean', { ...TRADE, kwh: true }, 'kwh'],
       ['a quantity that is null', { ...TRADE, kwh: null }, 'kwh'],
       ['an unknown field', { ...TRADE, note: 'x' }, 'note'],
@@ -66,7 +69,7 @@ describe('HTTP input', () => {
       ['no id', { ...TRADE, id: undefined }, 'id'],
       ['a correction without a reason', { ...CORRECTION, reason: '' }, 'reason'],
       ['a correction with a field of a trade', { ...CORRECTION, kwh: '1' }, 'kwh'],
-      ['a correction by -0', { ...CORRECTION, kwh_delta: '-0' }, 'kwh_delta'],
+      ['a correction by a fraction of a micro-unit', { ...CORRECTION, kwh_delta: '-1e-7' }, 'kwh_delta'],
     ]
     for (const [what, row, field] of badRows) {
       it(`with ${what} are refused with the path of what is wrong`, async () => {
@@ -102,6 +105,48 @@ describe('HTTP input', () => {
         timestamp: NOW - 500,
         transactions: [{ ...TRADE, kind: 'trade', id: '42', from_user_id: uuid.toLowerCase() }],
       })
+    })
+
+    it('are the same tick in whatever exact spelling their quantities come', async () => {
+      const plain = await postTick(tick('spelled', { ...TRADE, id: 'spelled-1' }))
+      assert.equal(plain.status, 200, plain.text)
+      for (const [kwh, price_per_kwh, total_amount] of [
+        ['1.250000', '0.20', '+0.25'],
+        ['125E-2', '.2', '0000.250'],
+        [1.25, 0.2, '2.5e-1'],
+      ]) {
+        const again = await postTick(tick('spelled', { ...TRADE, id: 'spelled-1', kwh, price_per_kwh, total_amount }))
+        assert.deepEqual([again.status, again.json], [200, plain.json])
+      }
+      const accepted = ticks.slice(-4).map(({ transactions }) => transactions)
+      assert.ok(accepted.every((rows) => JSON.stringify(rows) === JSON.stringify(accepted[0])))
+    })
+
+    it('write corrections in the one spelling, a negative zero as 0', async () => {
+      await postTick(tick('respelled', { ...CORRECTION, kwh_delta: '-0.000', amount_delta: '-5.000E-2' }))
+      assert.deepEqual(ticks.at(-1)?.transactions, [{ ...CORRECTION, kwh_delta: '0', amount_delta: '-0.05' }])
+    })
+
+    it('take trades that are older than the chain, back to 2001', async () => {
+      const old = Date.UTC(2001, 0, 1)
+      const answer = await postTick({ ...tick('old', { ...TRADE, id: 'old-1', timestamp: old }), timestamp: old })
+      assert.equal(answer.status, 200, answer.text)
+    })
+
+    it('name amount_decimals where a total misses by rounding', async () => {
+      const rounded = { ...TRADE, kwh: '0.75', price_per_kwh: '0.18', total_amount: '0.14' }
+      const { status, json } = await postTick(tick('rounded', rounded))
+      assert.deepEqual([status, json.expected, json.amount_decimals, json.rounded_to], [422, '0.135', 6, 2])
+      assert.match(String(json.detail), /amount_decimals of this chain is 6/)
+    })
+
+    it('are read with a byte order mark, and refused compressed, with the coding that is taken', async () => {
+      const text = JSON.stringify(tick('marked', { ...TRADE, id: 'marked-1' }))
+      assert.equal((await postTick(`\ufeff${text}`)).status, 200)
+      const headers = { ...bearer('platform'), 'content-encoding': 'gzip' }
+      const refused = await server.request('POST', '/ticks/', { headers, body: text })
+      assert.deepEqual([refused.status, refused.json.code], [415, 'unsupported_encoding'])
+      assert.equal(refused.headers.get('accept-encoding'), 'identity')
     })
 
     it('pass corrections on as they are', async () => {

@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict'
-import { parseExactDecimal, subtractExact, toMicroHalfEven } from '../../../src/market/exact-decimal.ts'
-import { parseIntervalStart } from '../../../src/market/interval-time.ts'
 import {
-  collectReadings,
+  createDecimalReader,
+  parseExactDecimal,
+  subtractExact,
+  toMicroHalfEven,
+} from '../../../src/market/exact-decimal.ts'
+import { intervalId, parseIntervalStart, UTC_CLOCK } from '../../../src/market/interval-time.ts'
+import {
   findColumns,
+  needsZone,
+  orderOf,
+  readingParser,
   type Column,
-  type Readings,
   type ReadingRules,
 } from '../../../src/market/readings.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
@@ -14,20 +20,20 @@ import { orderShape } from '../../../src/protocol/order.ts'
 const HEADER = ['timestamp', 'household', 'load_kwh', 'pv_kwh', 'price_per_kwh']
 const RULES: ReadingRules = { feedInMicro: 80_000n, minTradeMicro: 10_000n }
 const T0 = '2016-08-08T00:00:00'
-const T1 = '2016-08-08T01:00:00'
 const START = Date.UTC(2016, 7, 8)
 
-function read(rows: readonly string[], rules = RULES): Readings {
-  const collector = collectReadings(findColumns(HEADER), rules)
-  for (const [index, row] of rows.entries()) collector.add(row.split(','), index + 2)
-  return collector.finish()
+function reader(header = HEADER, commaSeparates = true) {
+  return readingParser(findColumns(header), createDecimalReader(commaSeparates), UTC_CLOCK)
 }
-const only = (row: string) => read([row]).intervals[0]?.orders[0]
+const only = (row: string, rules = RULES) => orderOf(reader()(row.split(',')), rules)
 const reason = (row: string): string => {
-  const { intervals, bad } = read([row])
-  assert.deepEqual(intervals, [])
-  assert.equal(bad[0]?.line, 2)
-  return bad[0].reason
+  try {
+    reader()(row.split(','))
+  } catch (error) {
+    if (isSolarError(error)) return error.message
+    throw error
+  }
+  return 'no error'
 }
 
 describe('meter readings', () => {
@@ -62,51 +68,16 @@ describe('meter readings', () => {
     assert.equal(only(`${T0},a,1e-1,2E+1,1`)?.kwh, '19.9')
   })
 
-  it('below the minimum are dropped, at the minimum they count', () => {
-    const { intervals, dropped, bad } = read([
-      `${T0},a,0.009999,0,0.2`,
-      `${T0},b,0,0.0099994,0.2`,
-      `${T0},c,0,0.0099996,0.2`,
-      `${T0},d,1,1,0.2`,
-    ])
-    assert.deepEqual([dropped, bad.length], [3, 0])
-    assert.deepEqual(
-      intervals[0]?.orders.map(({ user_id, kwh }) => [user_id, kwh]),
-      [['c', '0.01']],
-    )
-    assert.equal(read([`${T0},d,1,1,0.2`], { ...RULES, minTradeMicro: 0n }).dropped, 1)
+  it('below the minimum make no order, at the minimum they do', () => {
+    for (const row of ['a,0.009999,0,0.2', 'b,0,0.0099994,0.2', 'd,1,1,0.2'])
+      assert.equal(only(`${T0},${row}`), undefined)
+    assert.equal(only(`${T0},c,0,0.0099996,0.2`)?.kwh, '0.01')
+    assert.equal(only(`${T0},d,1,1,0.2`, { ...RULES, minTradeMicro: 0n }), undefined)
   })
 
   it('with a price of more than six decimals bid it rounded half to even', () => {
     assert.equal(only(`${T0},a,1,0,0.2200005`)?.price_per_kwh, '0.22')
     assert.equal(only(`${T0},a,1,0,0.2200015`)?.price_per_kwh, '0.220002')
-  })
-
-  it('give the same order whatever else is in the file, valid at the start of the interval alone', () => {
-    const row = `${T0},ann,1,0,0.22`
-    const alone = only(row)
-    for (const others of [[`${T1},ann,1,0,0.22`], [`2016-08-09T00:00:00,bob,1,0,0.22`, `${T0},bob,0,2,0.2`]]) {
-      assert.deepEqual(
-        read([...others, row]).intervals[0]?.orders.find(({ user_id }) => user_id === 'ann'),
-        alone,
-      )
-    }
-    assert.equal(alone?.valid_until, alone?.timestamp === undefined ? undefined : alone.timestamp + 1)
-  })
-
-  it('are grouped by interval and given in time order, whatever the order of the rows', () => {
-    const { intervals } = read([`${T1},a,1,0,0.2`, `${T0},a,1,0,0.2`, `${T1},b,0,1,0.2`])
-    assert.deepEqual(
-      intervals.map(({ tick_id, timestamp, orders }) => [tick_id, timestamp, orders.map(({ user_id }) => user_id)]),
-      [
-        [T0, START, ['a']],
-        [T1, START + 3_600_000, ['a', 'b']],
-      ],
-    )
-  })
-
-  it('make an interval of their own even if none of them is large enough for an order', () => {
-    assert.deepEqual(read([`${T0},a,0,0,0.2`]).intervals, [{ tick_id: T0, timestamp: START, orders: [] }])
   })
 
   it('of households with long names get an order_id that is still an identifier', () => {
@@ -134,31 +105,12 @@ describe('a bad row', () => {
     assert.match(reason(`${T0},a,1,0`), /price_per_kwh: /)
     assert.match(reason(`${T0},a,1,0,1e12`), /price_per_kwh: /)
     assert.match(reason(`${T0},a b,1,0,0.2`), /household.*identifier/)
-    assert.match(reason('2016-08-08 00:00:00,a,1,0,0.2'), /timestamp.*identifier/)
     assert.match(reason('yesterday,a,1,0,0.2'), /timestamp.*"yesterday"/)
   })
 
-  it('leaves the other rows of its interval as they are', () => {
-    const { intervals, bad } = read([`${T0},a,1,0,0.2`, `${T0},b,x,0,0.2`, `${T0},c,0,1,0.2`])
-    assert.deepEqual(
-      intervals[0]?.orders.map(({ user_id }) => user_id),
-      ['a', 'c'],
-    )
-    assert.deepEqual(
-      bad.map(({ line }) => line),
-      [3],
-    )
-  })
-
-  it('is a second reading of a household in one interval, also if the first was dropped', () => {
-    assert.match(read([`${T0},a,0,0,0.2`, `${T0},a,1,0,0.2`]).bad[0]?.reason ?? '', /one reading.*line 2/)
-  })
-
-  it('is another spelling of the same time, which would be a second tick with open orders of the first', () => {
-    assert.deepEqual(
-      read([`${T0},a,1,0,0.2`, `${T0}Z,b,1,0,0.2`]).bad.map(({ line }) => line),
-      [3],
-    )
+  it('is one with more fields than the header: a comma inside a number would shift all that follow', () => {
+    assert.match(reason(`${T0},a,0,5,2,0,0,30`), /row: expected 5 fields.*got 8/)
+    assert.equal(reason(`${T0},a,0.5,2,0.3,,`), 'no error')
   })
 })
 
@@ -167,7 +119,9 @@ describe('the header line', () => {
   it('may name the start and the price in either way, with other columns between', () => {
     const first = findColumns(['interval_start_local', 'x', ...columns, 'price_usd_per_kwh'])
     assert.deepEqual(
-      Object.values(first).map(({ index, name }: Column) => `${index} ${name}`),
+      [first.start, first.household, first.load, first.pv, first.price].map(
+        ({ index, name }: Column) => `${index} ${name}`,
+      ),
       ['0 interval_start_local', '2 household', '3 load_kwh', '4 pv_kwh', '5 price_usd_per_kwh'],
     )
     assert.deepEqual(findColumns(['timestamp', ...columns, 'price_per_kwh', 'interval_start_local']).start, {
@@ -183,26 +137,70 @@ describe('the header line', () => {
     )
     assert.throws(() => findColumns([...HEADER, 'household']), /one column household/)
   })
+
+  it('is refused once for all that is missing, with what is there', () => {
+    assert.throws(
+      () => findColumns(['time', 'household', 'Load (kWh)']),
+      /a column interval_start_local or timestamp, a column pv_kwh, a column price_.*got "time", "household", "Load \(kWh\)"/,
+    )
+  })
+
+  it('may be in capitals, with units in brackets', () => {
+    assert.equal(findColumns(['TIMESTAMP', ' Household', 'Load (kWh)', 'PV [kWh]', 'Price per kWh']).price.index, 4)
+  })
+
+  it('that calls its only times local needs a zone, but for interval_start_local, which has always been UTC', () => {
+    const local = findColumns(['local_time', ...columns, 'price_per_kwh'])
+    assert.deepEqual([local.start.name, needsZone(local)], ['local_time', true])
+    assert.equal(needsZone(findColumns(['interval_start_local', ...columns, 'price_per_kwh'])), false)
+  })
 })
 
 describe('the start of an interval', () => {
-  it('is read as UTC, or with its own offset', () => {
-    assert.equal(parseIntervalStart(T0, 't'), START)
-    assert.equal(parseIntervalStart('2016-08-08T00:00', 't'), START)
-    assert.equal(parseIntervalStart('2016-08-08T00:00:00.5Z', 't'), START + 500)
-    assert.equal(parseIntervalStart('2016-08-08T02:30:00+02:30', 't'), START)
-    assert.equal(parseIntervalStart('2016-08-07T19:00:00-05:00', 't'), START)
+  const at = (text: string) => parseIntervalStart(text, 't', UTC_CLOCK).timestamp
+
+  it('is one instant however it is spelled, and its interval has one name', () => {
+    const spellings = [
+      'T00:00',
+      ' 00:00:00',
+      'T00:00:00.000000',
+      'T00:00Z',
+      't00:00:00z',
+      ' 00:00:00+00:00',
+      ' 00:00:00 UTC',
+    ]
+    for (const text of [T0, ...spellings.map((time) => `2016-08-08${time}`)]) assert.equal(at(text), START, text)
+    for (const text of ['T02:30:00+02:30', ' 02:30:00+0230', 'T01:00+01'])
+      assert.equal(at(`2016-08-08${text}`), START, text)
+    assert.equal(at('2016-08-07T19:00:00-05:00'), START)
+    assert.equal(intervalId(START), T0)
+    assert.equal(intervalId(at('2016-08-08T00:00:00.5Z')), '2016-08-08T00:00:00.500')
   })
 
   it('names a time that exists', () => {
     const wrong = ['2016-02-30T00:00:00', '2015-02-29T00:00:00', '2016-13-01T00:00:00', '2016-08-08T24:00:00']
     for (const text of [...wrong, '2016-08-08T00:60:00', '2016-08-08T00:00:60', '1969-12-31T23:00:00', '2016-08-08']) {
       assert.throws(
-        () => parseIntervalStart(text, 't'),
+        () => at(text),
         (error) => isSolarError(error, 'malformed'),
         text,
       )
     }
+  })
+
+  it('is refused with what is wrong with it', () => {
+    const wrong: readonly [string, RegExp][] = [
+      ['', /cell is empty/],
+      ['08.08.2016 00:00', /the year first/],
+      ['2016/08/08 00:00', /joined by -/],
+      ['2016-08-08', /time of day/],
+      ['1470614400000', /not a Unix time/],
+      ['42590.25', /spreadsheet/],
+      ['2016-08-08T24:00', /00:00 of the next day/],
+      ['2016-12-31T23:59:60', /leap second/],
+      ['2016-08-08T00:00:00.0005', /whole milliseconds/],
+    ]
+    for (const [text, expected] of wrong) assert.throws(() => at(text), expected, text)
   })
 })
 
@@ -214,5 +212,21 @@ describe('exact decimals', () => {
     assert.equal(toMicroHalfEven(parseExactDecimal('0.0000015', 'a')), 2n)
     assert.equal(toMicroHalfEven(parseExactDecimal('0.0000025', 'a')), 2n)
     assert.equal(toMicroHalfEven(parseExactDecimal('-0.0', 'a')), 0n)
+  })
+
+  it('of one file have one decimal mark, which the first number with one decides', () => {
+    const micro = (text: string, reader: ReturnType<typeof createDecimalReader>) =>
+      toMicroHalfEven(reader.read(text, 'a'))
+    const comma = createDecimalReader(false)
+    assert.deepEqual(
+      ['1', '0,5', '1,234', '9,75e-02'].map((text) => micro(text, comma)),
+      [1_000_000n, 500_000n, 1_234_000n, 97_500n],
+    )
+    assert.throws(() => comma.read('1.234', 'a'), /decimal mark ","/)
+    for (const text of ['1.234,5', '1,234,567', '1 234,5']) {
+      assert.throws(() => createDecimalReader(false).read(text, 'a'), /thousands/, text)
+    }
+    assert.throws(() => createDecimalReader(true).read('1,234', 'a'), /may be in thousands/)
+    assert.equal(micro('0,234', createDecimalReader(true)), 234_000n)
   })
 })
