@@ -61,7 +61,15 @@ export function jsonFormat(): ListingFormat {
       first = false
       return (
         comma +
-        JSON.stringify({ ...trade, side, counterparty: counterpartyOf(listed), net, corrections, tx_hash, height })
+        JSON.stringify({
+          ...trade,
+          side: side ?? null,
+          counterparty: counterpartyOf(listed),
+          net,
+          corrections,
+          tx_hash,
+          height,
+        })
       )
     },
     end: (sums, { caveat }) => `],${JSON.stringify({ redacted, sums, note: caveat }).slice(1)}\n`,
