@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Level } from 'level'
 import { cliFile } from '../../helpers/bundle.ts'
 import { within } from '../../helpers/patience.ts'
 import { processGroup } from '../../helpers/processes.ts'
@@ -19,31 +20,28 @@ export interface Ended {
 
 export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>
-  /** The user that runs it, where root runs the tests. */
-  readonly uid?: number
-  /** Called with the process as soon as it has written to standard error. */
-  readonly onError?: (pid: number) => void
+  /** A program and its arguments that runs the command, such as `prlimit`. */
+  readonly through?: readonly string[]
+  /** Nobody reads its output. */
+  readonly unread?: true
 }
 
 /** Runs one command line in a folder, with nothing of this process's environment but PATH. One that hangs is killed. */
 export async function runCommand(
   folder: string,
   args: readonly string[],
-  options: CommandOptions = {},
+  { env, through = [], unread }: CommandOptions = {},
 ): Promise<Ended> {
-  const { env, uid, onError } = options
-  const child = spawn(process.execPath, [cliFile(), ...args], {
+  const [program = '', ...rest] = [...through, process.execPath, cliFile(), ...args]
+  const child = spawn(program, rest, {
     cwd: folder,
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    ...(uid !== undefined && { uid, gid: uid }),
   })
   let [out, err] = ['', '']
   child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()))
-  child.stderr.on('data', (chunk: Buffer) => {
-    err += chunk.toString()
-    if (child.pid !== undefined) onError?.(child.pid)
-  })
+  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()))
+  if (unread === true) child.stdout.destroy()
   try {
     const [code] = (await within(args.join(' '), once(child, 'close'), LIMIT_MS)) as [number | null]
     return { code, out, err }
@@ -72,6 +70,10 @@ export function createLab(): Lab {
       await node.awaitLine((line) => (line.includes('authority is running') ? line : undefined))
       node.kill('SIGTERM')
       await node.ended
+      // Opening makes a table of what its log has.
+      const level = new Level(join(data, 'level'))
+      await level.open()
+      await level.close()
       return data
     },
     async remove() {
