@@ -54,8 +54,8 @@ export async function runCommand(
 export interface Lab {
   /** A new, empty folder. */
   folder(): string
-  /** The data directory of an authority that is stopped, with a chain of no block. */
-  started(): Promise<string>
+  /** Starts an authority, in a new data directory or this one, and stops it again: its chain has no block. Gives the directory. */
+  started(data?: string): Promise<string>
   remove(): Promise<void>
 }
 
@@ -64,8 +64,7 @@ export function createLab(): Lab {
   const processes = processGroup()
   return {
     folder: () => mkdtempSync(join(root, 'case-')),
-    async started() {
-      const data = join(root, 'started')
+    async started(data = join(root, 'started')) {
       const node = processes.start([cliFile(), ...authority('--data', data)])
       await node.awaitLine((line) => (line.includes('authority is running') ? line : undefined))
       node.kill('SIGTERM')
