@@ -250,4 +250,31 @@ describe('page in a browser', () => {
       await fresh.stop()
     }
   })
+
+  it('has the API at /docs, grouped, under our name, with nothing from outside', async () => {
+    const { url } = street.community
+    const foreign: string[] = []
+    page.on('request', (request) => {
+      if (!request.url().startsWith(`${url}/`) && !request.url().startsWith('data:')) foreign.push(request.url())
+    })
+    await page.goto(`${url}/docs`)
+    await page.locator('.opblock').first().waitFor()
+    assert.equal(await page.title(), 'solar-node API')
+    assert.equal(await page.locator('.topbar').isVisible(), false)
+    const icon = (await page.locator('link[rel=icon]').getAttribute('href')) ?? ''
+    const fetched = await context.request.get(new URL(icon, page.url()).href)
+    assert.equal(fetched.headers()['content-type'], 'image/svg+xml')
+    const { tags } = (await (await context.request.get(`${url}/docs/json`)).json()) as { tags: { name: string }[] }
+    const groups = await page.locator('.opblock-tag').evaluateAll((all) => all.map(({ dataset }) => dataset.tag))
+    assert.deepEqual(
+      groups,
+      tags.map(({ name }) => name),
+    )
+    await page.locator('.opblock', { hasText: '/blocks/latest-headers/' }).locator('.opblock-summary').click()
+    await page.locator('.opblock.is-open').getByRole('button', { name: 'Try it out' }).click()
+    await page.locator('.opblock.is-open').getByRole('button', { name: 'Execute' }).click()
+    await page.locator('.opblock.is-open .live-responses-table').waitFor()
+    assert.deepEqual(foreign, [])
+    assert.deepEqual(problems, [])
+  })
 })
