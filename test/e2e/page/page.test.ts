@@ -216,7 +216,10 @@ describe('page in a browser', () => {
   })
 
   it('is served by a validator as well, which says what it is', async () => {
-    const { url } = await street.startValidator('watcher')
+    const stranger = await street.startValidator('nobody')
+    await open('', stranger.url)
+    await page.getByText('This validator has no block yet').waitFor()
+    const { url } = await street.startValidator('validator-1')
     await openGreen('', url)
     await blockTitle(street.tip.height).waitFor()
     assert.match(await page.locator('main').innerText(), /came from a validator, which does not seal blocks/)
