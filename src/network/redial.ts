@@ -46,8 +46,8 @@ export async function keepConnected(address: Multiaddr, options: RedialOptions):
       if (giveUp()) return
       const fields = { address: target, reason: dialReason(target, error) }
       // One line for each reason: what stays the same is no news.
-      const log = fields.reason === lastReason ? logger.debug : logger.warn
-      log(fields, `cannot connect to ${target}: ${fields.reason}; trying again`)
+      const level = fields.reason === lastReason ? 'debug' : 'warn'
+      logger[level](fields, `cannot connect to ${target}: ${fields.reason}; trying again`)
       lastReason = fields.reason
       onDial({ type: 'failed', ...fields })
     }

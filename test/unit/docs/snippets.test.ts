@@ -20,7 +20,8 @@ const CONTRACT = 'not run: bytes and names of the contract, which the test vecto
 
 /** What is done with the snippets of each page, by language. */
 const TREATED: Readonly<Record<string, Readonly<Record<string, Treatment>>>> = {
-  'README.md': { sh: 'commands', python: 'python' },
+  'README.md': { '': 'not run: a drawing', sh: 'commands', python: 'python' },
+  'docs/benchmarks.md': { '': 'not run: what was measured on one machine' },
   'docs/first-day.md': {
     sh: 'walked',
     yaml: 'config',
@@ -79,7 +80,7 @@ function optionsByCommand(): ReadonlyMap<string, ReadonlySet<string>> {
   ): void => {
     const options = [...above, ...command.options.map(({ long }) => long ?? '')]
     found.set(words.join(' '), new Set(['--help', ...options]))
-    for (const inner of command.commands) visit(inner as typeof command, [...words, inner.name()], options)
+    for (const inner of command.commands) visit(inner, [...words, inner.name()], options)
   }
   visit(createProgram(), [], [])
   return found
@@ -87,15 +88,14 @@ function optionsByCommand(): ReadonlyMap<string, ReadonlySet<string>> {
 
 describe('the snippets of the documents', () => {
   it('are each treated in one way, which the table has', () => {
-    const there = allPages().map(({ path }) => [
-      path,
-      [...new Set(blocksOf(path).map(({ language }) => language))].sort(),
-    ])
-    const inTable = Object.entries(TREATED).map(([path, languages]) => [path, Object.keys(languages).sort()])
-    assert.deepEqual(
-      there.filter(([, languages]) => languages !== undefined && languages.length > 0).sort(),
-      inTable.sort(),
-    )
+    const listed = (path: string, languages: readonly string[]) =>
+      `${path}: ${[...new Set(languages)].sort().join(', ')}`
+    const there = allPages()
+      .map(({ path }) => [path, blocksOf(path).map(({ language }) => language)] as const)
+      .filter(([, languages]) => languages.length > 0)
+      .map(([path, languages]) => listed(path, languages))
+    const inTable = Object.entries(TREATED).map(([path, languages]) => listed(path, Object.keys(languages)))
+    assert.deepEqual(there.sort(), inTable.sort())
   })
 
   it('are run where a page is walked, but for those of this list', () => {
