@@ -12,7 +12,9 @@ import { createLight } from '../../node/light.ts'
 import type { OnPart } from '../../node/lifecycle.ts'
 import { createShutdown, type Shutdown } from '../../node/shutdown.ts'
 import { createValidatorNode } from '../../node/validator.ts'
+import { codeOf } from '../../ports/file-trouble.ts'
 import { silentLogger } from '../../ports/logger.ts'
+import { isSolarError } from '../../protocol/errors.ts'
 import type { GenesisEntry } from '../../protocol/genesis.ts'
 import { signingKeyFromSecret } from '../../protocol/signature.ts'
 import type { ModelClock } from './model-clock.ts'
@@ -192,7 +194,13 @@ async function startAuthority(data: string, genesis: string, http: string): Prom
   try {
     return { ...(await startAt(http)), taken: undefined }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    if (!isTaken(error)) throw error
     return { ...(await startAt(http.replace(/:[0-9]+$/, ':0'))), taken: http }
   }
+}
+
+/** Whether it is said by the start, which looks at the address first, or by the system. */
+function isTaken(error: unknown): boolean {
+  const cause = isSolarError(error, 'address_taken') ? error.cause : error
+  return codeOf(cause) === 'EADDRINUSE'
 }
