@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import type { Page } from 'playwright-core'
-import { startBrowser, SCHEMES, WIDTHS } from './helpers/browser.ts'
+import { PATIENCE_MS, startBrowser, SCHEMES, WIDTHS } from './helpers/browser.ts'
 import { servePageSource } from './helpers/page-bundle.ts'
 import { growStreet, startStreet, type GrownStreet } from './helpers/grown-community.ts'
 
@@ -15,7 +15,7 @@ const { values } = parseArgs({
 const SETTLED = '.verdict-pass, .verdict-fail, .verdict-open'
 
 /** Those that a document shows. */
-const FOR_DOCUMENTS: readonly string[] = ['grown', 'money', 'lying']
+const FOR_DOCUMENTS: readonly string[] = ['grown', 'money']
 
 async function shoot(page: Page, name: string): Promise<void> {
   if (!values.all && !FOR_DOCUMENTS.includes(name)) return
@@ -65,6 +65,7 @@ async function shootGrown(page: Page, street: GrownStreet): Promise<void> {
 await mkdir(values.out, { recursive: true })
 const browser = await startBrowser()
 const context = await browser.newContext({ deviceScaleFactor: 1, timezoneId: 'Europe/Berlin' })
+context.setDefaultTimeout(PATIENCE_MS)
 await servePageSource(context)
 const page = await context.newPage()
 try {
