@@ -36,19 +36,8 @@ export function registerDemo(program: Command): void {
       if (http === 'off') throw new UsageError('--http: expected HOST:PORT, got "off": the demo trades over HTTP')
       const { createDemo } = await import('../demo/demo.ts')
       const demo = createDemo({ http, tickMs: seconds * 1000, seal, json: json === true, verbose: verbose === true })
-      stopWithTerminal()
-      const signals = [...STOP_SIGNALS, HANGUP] as const
+      // A terminal that is closed hangs up; that its lines are not read any more (EPIPE) stops a node as it is.
+      const signals = [...STOP_SIGNALS, 'SIGHUP'] as const
       process.exit(await runUntilSignal(demo, { logger: silentLogger, onStarted: () => undefined, signals }))
     })
-}
-
-const HANGUP = 'SIGHUP'
-
-/** Nobody reads what is written any more (EPIPE): that is what a terminal says with a hangup when it is closed. */
-function stopWithTerminal(): void {
-  let isHeard = false
-  process.stdout.on('error', () => {
-    if (!isHeard) process.emit(HANGUP, HANGUP)
-    isHeard = true
-  })
 }

@@ -101,7 +101,7 @@ function describe(asked: string, chainId: string, proved: Proved): string[] {
   const lines = [
     ...(body === null ? [] : transactionLines(body, corrections, currency)),
     `chain       ${chainId}: the genesis of ${peer} hashes to the pinned chain_id`,
-    `anchor     block ${trusted.height} ${trusted.header_hash}: sealed by a registered authority`,
+    `anchor      block ${trusted.height} ${trusted.header_hash}: sealed by a registered authority`,
     `block       ${header.height} ${hashHeader(header)}: ${
       history_proof === null
         ? 'is the anchor itself'

@@ -23,22 +23,23 @@ const SEPTEMBER = 8
  * @param now the real time, Unix ms
  */
 export function createModelClock(now: () => number): ModelClock {
-  let year = new Date(now()).getFullYear() - YEARS_BACK
-  const startAt = startOf(year, MAY)
+  const startAt = startOf(new Date(now()).getFullYear() - YEARS_BACK, MAY)
   let last = startAt
   return {
     startAt,
     next() {
-      let at = last + TICK_MS
-      if (at >= startOf(year, SEPTEMBER)) {
-        year += 1
-        at = startOf(year, MAY)
-      }
+      const at = inSummer(last + TICK_MS)
       if (at > now()) return undefined
       last = at
       return at
     },
   }
+}
+
+/** The same time in summer, else the beginning of the next one. */
+function inSummer(at: number): number {
+  const year = new Date(at).getFullYear()
+  return at < startOf(year, SEPTEMBER) ? at : startOf(year + 1, MAY)
 }
 
 /** Midnight before the month's first day, by this machine's zone. In every zone that is a whole quarter of an hour. */

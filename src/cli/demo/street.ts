@@ -12,7 +12,9 @@ import { createLight } from '../../node/light.ts'
 import type { OnPart } from '../../node/lifecycle.ts'
 import { createShutdown, type Shutdown } from '../../node/shutdown.ts'
 import { createValidatorNode } from '../../node/validator.ts'
+import { codeOf } from '../../ports/file-trouble.ts'
 import { silentLogger } from '../../ports/logger.ts'
+import { isSolarError } from '../../protocol/errors.ts'
 import type { GenesisEntry } from '../../protocol/genesis.ts'
 import { signingKeyFromSecret } from '../../protocol/signature.ts'
 import type { ModelClock } from './model-clock.ts'
@@ -68,18 +70,18 @@ async function open(
   const { chainId, multiaddrs } = report
   const url = report.httpUrl ?? ''
   const dashboard = `${url}/`
+
+  const people = { chain: chainId, multiaddrs, printer, shutdown }
+  const validatorUrl = await startValidator(join(folder, VALIDATOR_ID), people)
   printer.started({
     chainId,
     dashboard,
     taken,
     households: households.map(({ id }) => id),
-    validator: VALIDATOR_ID,
+    validator: { id: VALIDATOR_ID, dashboard: `${validatorUrl}/` },
     currency: CURRENCY,
     startAt: clock.startAt,
   })
-
-  const people = { chain: chainId, multiaddrs, printer, shutdown }
-  await startValidator(join(folder, VALIDATOR_ID), people)
   for (const [index, { id }] of households.entries()) {
     const transport = index % 2 === 0 ? 'TCP' : 'WebSocket'
     await startHousehold(join(folder, id), { id, transport, tickMs }, people)
@@ -110,13 +112,15 @@ interface Joining {
   readonly shutdown: Shutdown
 }
 
-async function startValidator(data: string, { chain, multiaddrs, printer, shutdown }: Joining): Promise<void> {
-  const flags = { data, chain, peer: multiaddrs.slice(0, 1), listen: LOOPBACK }
+/** Gives back the address of the page that it serves of its own copy of the ledger. */
+async function startValidator(data: string, { chain, multiaddrs, printer, shutdown }: Joining): Promise<string> {
+  const flags = { data, chain, peer: multiaddrs.slice(0, 1), listen: LOOPBACK, http: '127.0.0.1:0' }
   const validator = createValidatorNode(loadValidatorConfig({ flags, env: {} }), { logger: silentLogger })
   await validator.start()
   shutdown.opened('validator', () => validator.stop())
-  const { ledger } = await validator.joined
+  const { ledger, httpUrl } = await validator.joined
   ledger.subscribe((event) => printer.validator(event))
+  return httpUrl ?? ''
 }
 
 async function startHousehold(
@@ -190,7 +194,13 @@ async function startAuthority(data: string, genesis: string, http: string): Prom
   try {
     return { ...(await startAt(http)), taken: undefined }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    if (!isTaken(error)) throw error
     return { ...(await startAt(http.replace(/:[0-9]+$/, ':0'))), taken: http }
   }
+}
+
+/** Whether it is said by the start, which looks at the address first, or by the system. */
+function isTaken(error: unknown): boolean {
+  const cause = isSolarError(error, 'address_taken') ? error.cause : error
+  return codeOf(cause) === 'EADDRINUSE'
 }

@@ -15,20 +15,21 @@ const MARKS = {
 
 /** What happened, newest first, told to screen readers as it comes. */
 export function createFeedPanel(select: (hash: string) => void): View {
-  const list = h('ol', { class: 'feed', role: 'log', 'aria-label': 'What happened', tabindex: 0 })
+  const list = h('ol', {})
+  const log = h('div', { class: 'feed', role: 'log', 'aria-label': 'What happened', tabindex: 0 }, list)
   const empty = h('p', { class: 'muted' }, 'Nothing has happened yet.')
   const element = h(
     'section',
     { class: 'panel', 'aria-labelledby': 'feed-title' },
     h('h2', { id: 'feed-title' }, 'What happened'),
     empty,
-    list,
+    log,
   )
   return {
     element,
     update({ state: { feed }, now }) {
       empty.hidden = feed.length > 0
-      list.hidden = feed.length === 0
+      log.hidden = feed.length === 0
       showList(
         list,
         feed,

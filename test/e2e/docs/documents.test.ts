@@ -5,11 +5,7 @@ import { hasReadersTools, openTerminal } from './terminal.ts'
 import { walk } from './walk.ts'
 
 /** Pages that a reader goes through on one machine, one after the other. */
-const WALKS: readonly (readonly string[])[] = [
-  ['tutorials/community', 'tutorials/household', 'tutorials/validator', 'tutorials/auditor'],
-  ['tutorials/platform'],
-  ['first-day'],
-]
+const WALKS: readonly (readonly string[])[] = [['tutorials/platform']]
 
 if (hasReadersTools) {
   describe('a reader who does what the documents say', () => {

@@ -14,15 +14,15 @@ const COMMANDS: Readonly<Record<string, (file: string) => string>> = {
 }
 export const isCommand = ({ language, file }: Block): boolean => language in COMMANDS || file !== undefined
 
-/** Does what a page says, in its order, and holds what happens against what it shows. */
+/** Does what a page says, in its order, and holds what happens against what it shows. Rejects with all that differs. */
 export async function walk(page: Page, terminal: Terminal): Promise<void> {
+  const differences: string[] = []
   for (const step of stepsOf(page.text)) {
-    try {
-      await take(step, terminal)
-    } catch (error) {
-      throw new Error(`${page.path}:${step.line}: ${(error as Error).message}`, { cause: error })
-    }
+    await take(step, terminal).catch((error: unknown) => {
+      differences.push(`${page.path}:${step.line}: ${(error as Error).message}`)
+    })
   }
+  if (differences.length > 0) throw new Error(differences.join('\n\n'))
 }
 
 async function take(step: Step, terminal: Terminal): Promise<void> {

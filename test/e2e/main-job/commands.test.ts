@@ -21,7 +21,6 @@ describe('solar-node prove', () => {
   before(async () => {
     community = await startCommunity({ voters: ['ann', 'ben', 'cyd'] })
     temporary = await temporaryFiles(join(community.folder, 'tmp'))
-    // It has 20 s to give up, and the others need not wait for it.
     const begun = spentMs()
     nobodyThere = clis
       .start(['prove', 'tick-0.1', '--peer', NOBODY, '--chain', community.chainId])
@@ -94,7 +93,9 @@ describe('solar-node prove', () => {
     assert.equal(otherChain.code, 1)
     assert.match(
       otherChain.stderr,
-      new RegExp(`^solar-node: \\S+ is on chain ${community.chainId}, pinned is ${OTHER_CHAIN}\n$`),
+      new RegExp(
+        `^solar-node: .*: it is on chain ${community.chainId}, this node is pinned to ${OTHER_CHAIN}: check --chain .*\n$`,
+      ),
     )
     assert.equal(otherChain.stdout, '')
     assert.equal(unknown.code, 1)
@@ -108,11 +109,11 @@ describe('solar-node prove', () => {
     assert.deepEqual(await temporary.left(), [])
   })
 
-  it('gives up with 1 where nobody is, within 20 s', async () => {
+  it('fails with 1 where nobody listens, and says so, long before its time is over', async () => {
     const { code, stdout, stderr, tookMs } = await nobodyThere
     assert.equal(code, 1)
     assert.equal(stdout, '')
-    assert.match(stderr, /^solar-node: no proof within 18 s from \/ip4\/127\.0\.0\.1\/tcp\/1\//)
+    assert.match(stderr, /^solar-node: .*\/ip4\/127\.0\.0\.1\/tcp\/1\/\S+: connection refused, .*\n$/)
     assert.ok(tookMs < 20_000, `it took ${tookMs} ms`)
   })
 })

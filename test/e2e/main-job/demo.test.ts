@@ -13,8 +13,7 @@ import { temporaryFiles } from './cli.ts'
 const BLOCK_LINE =
   /^\d\d:\d\d {2}sun [ \d]\d° {2}block \d+ {2}\d+ trades? {2}\d+\.\d{3} kWh {2}\d+\.\d\d USD {2}\d households? proved \d+ trades?, \d acks?, .*co-signed/
 
-describe('solar-node demo, for people', function () {
-  this.timeout(120_000)
+describe('solar-node demo, for people', () => {
   let folder: Awaited<ReturnType<typeof tempDir>>
   let temporary: Awaited<ReturnType<typeof temporaryFiles>>
   const children = new Set<ReturnType<typeof spawnDemo>>()
@@ -60,6 +59,9 @@ describe('solar-node demo, for people', function () {
       assert.ok(text.includes(`${taken} is taken by another program`), text)
       assert.notEqual(new URL(dashboard).host, taken)
       assert.equal((await fetch(`${dashboard}ready`)).status, 200)
+      const validator = /validator +(http:\S+)/.exec(text)?.[1] ?? ''
+      const { mode } = (await (await fetch(`${validator}node`)).json()) as { mode: string }
+      assert.equal(mode, 'validator')
       assert.match(text, /Asia\/(Kolkata|Calcutta) \(GMT\+5:30\)/)
       assert.ok(!/voted|Merkle/.test(text), text)
       child.kill('SIGTERM')
@@ -71,7 +73,12 @@ describe('solar-node demo, for people', function () {
   })
 
   it('shows what each household does with --verbose, and ends cleanly when nobody reads its lines any more', async () => {
-    const { child, ended } = await demoUntil(/casa-\w+ +(TCP|WebSocket) +block 0: voted ack/, '--http', ':0', '--verbose')
+    const { child, ended } = await demoUntil(
+      /casa-\w+ +(TCP|WebSocket) +block 0: voted ack/,
+      '--http',
+      ':0',
+      '--verbose',
+    )
     child.stdout.destroy()
     assert.deepEqual(await ended, [0, null])
     assert.deepEqual(await temporary.left(), [])

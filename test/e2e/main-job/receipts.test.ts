@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { verifyCheckpoint } from '../../../src/protocol/checkpoint.ts'
 import { startCommunity, type Community } from '../../helpers/community.ts'
@@ -30,6 +30,11 @@ describe('a receipt from a running authority', () => {
     const proved = await prove('--key', join(community.folderOf('ben'), 'voter.key'), '--out', file)
     assert.equal(proved.code, 0, proved.stderr)
     assert.match(proved.stdout, /^receipt +.*receipt\.json: final$/m)
+    assert.match(proved.stdout, /^trade +ann sold 1\.5 kWh to ben at .* for /m)
+    assert.equal((await stat(file)).mode & 0o777, 0o600)
+    const again = await prove('--key', join(community.folderOf('ben'), 'voter.key'), '--out', file)
+    assert.equal(again.code, 2)
+    assert.match(again.stderr, /is there already; --force writes over it/)
     await community.stopAuthority()
     const checked = await verify(file)
     assert.equal(checked.code, 0, checked.stdout)
@@ -44,7 +49,7 @@ describe('a receipt from a running authority', () => {
     const withToken = async (token: string) => {
       const tokenFile = join(community.folder, 'token')
       await writeFile(tokenFile, token)
-      return await prove('--token-file', tokenFile, '--out', file, '--json')
+      return await prove('--token-file', tokenFile, '--out', file, '--force', '--json')
     }
     const asAuditor = await withToken(community.tokens.auditor)
     assert.equal(asAuditor.code, 0, asAuditor.stderr)
@@ -71,7 +76,13 @@ describe('a receipt from a running authority', () => {
   })
 
   it('is not given to a household that is no party of the trade', async () => {
-    const { code, stderr } = await prove('--key', join(community.folderOf('cyd'), 'voter.key'), '--out', file)
+    const { code, stderr } = await prove(
+      '--key',
+      join(community.folderOf('cyd'), 'voter.key'),
+      '--out',
+      file,
+      '--force',
+    )
     assert.equal(code, 1)
     assert.match(stderr, /no party/)
   })

@@ -24,6 +24,7 @@ describe('HTTP of a validator', () => {
       Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
     )
     assert.deepEqual(listed.sort(), [
+      'GET /blocks/headers/',
       'GET /blocks/latest-headers/',
       'GET /blocks/{block_hash}',
       'GET /blocks/{block_hash}/merkle-proof/',
@@ -40,6 +41,8 @@ describe('HTTP of a validator', () => {
       'GET /ready',
       'GET /redactions',
       'GET /registry',
+      'GET /registry/changes',
+      'GET /transactions/proof',
       'GET /transactions/{id}/receipt',
       'POST /add-checkpoint',
       'POST /blocks/{header_hash}/vote/',
