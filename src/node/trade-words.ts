@@ -83,7 +83,8 @@ export function localTime(timestamp: number, zone?: string): string {
   const { year, month, day, hour, minute, second, timeZoneName = '' } = parts
   const seconds = second === '00' ? '' : `:${second}`
   const offset = timeZoneName.replace('GMT', '')
-  return `${year?.padStart(4, '0')}-${month}-${day} ${hour}:${minute}${seconds} ${offset === '' ? 'UTC' : offset}`
+  const isUtc = offset === '' || offset === '+00:00'
+  return `${year?.padStart(4, '0')}-${month}-${day} ${hour}:${minute}${seconds} ${isUtc ? 'UTC' : offset}`
 }
 
 /** One for each zone: making it takes far longer than using it. */
