@@ -128,7 +128,7 @@ describe('solar-node trades', () => {
       assert.deepEqual([code, stdout], [1, ''])
       assert.match(
         stderr,
-        /^solar-node: .* is in use by .*: stop that node first .* solar-node trades USER --to-url URL --token-file FILE\n$/,
+        /^solar-node: .* is in use by .*: one data directory, one solar-node; stop that node first .* solar-node trades USER --to-url URL --token-file FILE\n$/,
       )
     }
   })
