@@ -162,10 +162,9 @@ describe('solar-node trades', () => {
 
     it('lists what a light node has proved, without being told whose it is', async () => {
       const data = ['--data', community.folderOf('ann')]
-      const [own, stranger] = await Promise.all([
-        clis.run('trades', ...data, '--json'),
-        clis.run('trades', 'dan', ...data),
-      ])
+      // One after the other: each takes the data directory for itself.
+      const own = await clis.run('trades', ...data, '--json')
+      const stranger = await clis.run('trades', 'dan', ...data)
       const listing = listingOf(own)
       assert.deepEqual([listing.user, idsOf(listing), listing.sums], ['ann', ['purchase', 'sale', 'next-day'], SUMS])
       assert.match(listing.note ?? '', /has proved itself; it has none of blocks that it was away for/)
