@@ -92,7 +92,9 @@ async function withCause(error: unknown, light: LightNode, signal: AbortSignal):
 async function unregistered(client: LightClient, publicKey: string): Promise<Error> {
   const entry = await client.entryOf(publicKey)
   const state = entry === undefined ? 'unregistered' : 'revoked'
-  return ledgerError('forbidden', { reason: registrationWords({ state, id: entry?.id ?? null, public_key: publicKey }) })
+  return ledgerError('forbidden', {
+    reason: registrationWords({ state, id: entry?.id ?? null, public_key: publicKey }),
+  })
 }
 
 async function proveByIdOrHash(client: LightClient, text: string, signal: AbortSignal): Promise<CheckedProof> {

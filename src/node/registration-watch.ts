@@ -35,8 +35,7 @@ export function createRegistrationWatch(publicKey: string, votes: boolean, logge
         seen = root
         if (state === now.state && (entry?.id ?? null) === now.id) return
         now = { state, id: entry?.id ?? null, public_key: publicKey }
-        const log = state === 'registered' ? logger.info : logger.warn
-        log({ ...now }, registrationWords(now))
+        logger[state === 'registered' ? 'info' : 'warn']({ ...now }, registrationWords(now))
       } catch (error) {
         // Nobody is there to ask: with the next look.
         logger.debug({ error }, 'whether this key is registered is not known yet')
