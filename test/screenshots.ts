@@ -47,6 +47,14 @@ async function shootGrown(page: Page, street: GrownStreet): Promise<void> {
   await openAt(page, `${url}/#block=${street.policies.authority}`)
   await page.getByRole('heading', { name: `Block ${street.policies.authority}` }).waitFor()
   await shoot(page, 'older')
+  await page.route('**/blocks/latest-headers/*', async (route) => {
+    const response = await route.fetch()
+    await route.fulfill({ response, body: (await response.text()).replace('"tx_count":3', '"tx_count":2') })
+  })
+  await openAt(page, url)
+  await page.locator('.verdict-fail').waitFor()
+  await shoot(page, 'lying')
+  await page.unrouteAll({ behavior: 'ignoreErrors' })
 }
 
 await mkdir(values.out, { recursive: true })

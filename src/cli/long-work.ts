@@ -1,5 +1,6 @@
 import { constants } from 'node:os'
 import type { OnProgress } from '../node/progress.ts'
+import { sayIfLong } from '../node/waiting.ts'
 import { createProgressReport } from './progress.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const
@@ -28,6 +29,7 @@ export async function longWork<T>(
   work: (onProgress: OnProgress) => Promise<T>,
 ): Promise<T> {
   const progress = createProgressReport(doing, process.stderr, json)
+  const callOff = sayIfLong('the database and LevelDB', (line) => process.stderr.write(`solar-node: ${line}\n`))
   let signalled: (typeof SIGNALS)[number] | undefined
   const onSignal = (signal: (typeof SIGNALS)[number]): void => {
     if (signalled !== undefined) process.exit(new Interrupted(doing, signal).exitCode)
@@ -36,10 +38,12 @@ export async function longWork<T>(
   for (const signal of SIGNALS) process.on(signal, onSignal)
   try {
     return await work((state) => {
+      callOff()
       if (signalled !== undefined) throw new Interrupted(doing, signalled)
       progress.onProgress(state)
     })
   } finally {
+    callOff()
     progress.close()
     for (const signal of SIGNALS) process.off(signal, onSignal)
   }

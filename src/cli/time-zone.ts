@@ -8,10 +8,7 @@ import { UsageError } from './output.ts'
  * @param name such as Europe/Vienna; anything else throws UsageError
  */
 export function zoneClock(name: string): WallClock {
-  // An offset is no zone: it knows no summer time.
-  if (!/^[A-Za-z]/.test(name) || !isKnown(name)) {
-    throw new UsageError(`--zone: expected a time zone such as Europe/Vienna, got ${JSON.stringify(name.slice(0, 80))}`)
-  }
+  checkZone(name)
   return (local) => {
     const shown = Temporal.PlainDateTime.from(new Date(local).toISOString().slice(0, -1))
     const [earlier, later] = (['earlier', 'later'] as const).map((disambiguation) =>
@@ -22,6 +19,14 @@ export function zoneClock(name: string): WallClock {
     const [first, second] = [earlier.epochMilliseconds, later.epochMilliseconds]
     return first === second ? [first] : [first, second]
   }
+}
+
+/**
+ * The zone of --zone. Throws UsageError for what is no name of the IANA database; an offset is none, it knows no summer time.
+ */
+export function checkZone(name: string): string {
+  if (/^[A-Za-z]/.test(name) && isKnown(name)) return name
+  throw new UsageError(`--zone: expected a time zone such as Europe/Vienna, got ${JSON.stringify(name.slice(0, 80))}`)
 }
 
 function isKnown(name: string): boolean {

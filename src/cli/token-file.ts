@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { fileTrouble } from '../ports/file-trouble.ts'
 import { decodeText } from '../protocol/text.ts'
 import { UsageError } from './output.ts'
 
@@ -13,8 +14,7 @@ export async function readTokenFile(file: string, option = '--token-file', role?
   try {
     token = decodeText(await readFile(file)).trim()
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new UsageError(`${option}: expected a readable file (${reason}), got ${JSON.stringify(file)}`)
+    throw new UsageError(`${option}: expected a readable file (${fileTrouble(error)}), got ${JSON.stringify(file)}`)
   }
   if (/^[\x21-\x7e]+$/.test(token) && !token.startsWith('{')) return token
   const value = role === undefined ? 'a value' : `the value of "${role}"`

@@ -37,7 +37,9 @@ export function transactionLines(
         ...corrections.map(
           (one) => `corrected   ${localTime(one.timestamp)}: ${correctionWords(one, currency)} by ${one.id}`,
         ),
-        ...(corrections.length === 0 ? [] : [`left        ${net}, after ${corrections.length} corrections`]),
+        ...(corrections.length === 0
+          ? []
+          : [`left        ${net}, after ${corrections.length} correction${corrections.length === 1 ? '' : 's'}`]),
       ]
     }
   }

@@ -114,6 +114,11 @@ const POSTGRES: readonly (readonly [RegExp, string])[] = [
     'the server does not let this user, address or encryption in: see its pg_hba.conf, or add ?sslmode=require',
   ],
   [/ENOTFOUND|EAI_AGAIN|ENODATA/, 'check the name of the host in --database'],
+  [
+    /lock timeout/,
+    'another program holds a lock on the tables of this ledger: select pg_blocking_pids(pid), query from pg_stat_activity ' +
+      'shows which; end it, then try again',
+  ],
   [/ECONNREFUSED/, 'check host and port in --database, and that PostgreSQL runs there'],
   [/timeout|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/i, 'check host and port in --database, and what lies between'],
   [/database ".*" does not exist/, 'create it first (createdb), or check the name in --database'],

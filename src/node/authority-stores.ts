@@ -15,6 +15,7 @@ import { ensureAuthorityFiles, type AuthorityFiles } from './node-files.ts'
 import { openDirectoryForStart } from './start-checks.ts'
 import type { Shutdown } from './shutdown.ts'
 import { createStoreWatch, type StoreWatch } from './store-watch.ts'
+import { withPatience } from './waiting.ts'
 
 /** What opening the stores takes. A test wraps one to make a fault happen at one step. */
 export interface AuthorityStoresParts {
@@ -48,7 +49,8 @@ export async function openAuthorityStores(
   const directory = await openDirectoryForStart(config)
   shutdown.opened('data directory', () => directory.close())
   const openSql = async (): Promise<MarketStore> => {
-    const opened = await openMarketStore(config.database)
+    const say = (line: string) => logger.warn({}, line)
+    const opened = await withPatience('the database', say, () => openMarketStore(config.database))
     shutdown.opened('SQL', () => opened.close())
     return opened
   }

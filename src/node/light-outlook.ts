@@ -55,8 +55,10 @@ export interface LightOutlookParts {
 }
 
 const LOOK_MS = 1_000
-/** Clocks drift slowly, and are looked at anyway when the peers change or one shows a time that has not come. */
+/** Clocks drift slowly, and are looked at anyway when a peer connects or one shows a time that has not come. */
 const CLOCKS_EVERY_LOOKS = 60
+/** Who has just set a clock right wants to see it. */
+const WRONG_CLOCKS_EVERY_LOOKS = 5
 export const NOT_JOINED: LightStatus = {
   state: 'syncing',
   tip: null,
@@ -76,7 +78,6 @@ export function createLightOutlook(parts: LightOutlookParts): LightOutlook {
   let looks = 0
   let isLooking = false
   let lookAgain = true
-  let peersSeen = ''
   let said = ''
   let saidClock = ''
   let saidFault = ''
@@ -143,13 +144,12 @@ export function createLightOutlook(parts: LightOutlookParts): LightOutlook {
   async function look(): Promise<void> {
     if (watched !== undefined) {
       const { client, requests } = watched
-      const peers = requests.peers().join()
       looks += 1
-      if (peers !== '' && (peers !== peersSeen || lookAgain || looks % CLOCKS_EVERY_LOOKS === 0)) {
+      const every = clockFault() === undefined ? CLOCKS_EVERY_LOOKS : WRONG_CLOCKS_EVERY_LOOKS
+      if (requests.peers().length > 0 && (lookAgain || looks % every === 0)) {
         lookAgain = false
         await lookAtClocks()
       }
-      peersSeen = peers
       await registration.look(client)
     }
     if (!stopped) say()
@@ -167,7 +167,10 @@ export function createLightOutlook(parts: LightOutlookParts): LightOutlook {
   }
 
   return {
-    onDial: (event) => board.onDial(event),
+    onDial(event) {
+      board.onDial(event)
+      if (event.type === 'connected') lookAgain = true
+    },
     onPeer(report) {
       board.onPeer(report)
       if (report.outcome === 'synced' || watched === undefined) return

@@ -39,6 +39,10 @@ export interface LightReport {
   readonly dataDirectory: string
   /** This household's public key: what a genesis or an enrolment registers. */
   readonly publicKey: string
+  /** The chain_id that it was told to trust; null: that of its data, or of the first genesis that a peer shows. */
+  readonly pinned: Hash | null
+  /** Addresses that it keeps connected. */
+  readonly peers: readonly string[]
   readonly httpUrl: string | null
 }
 
@@ -196,7 +200,13 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
       )
     })
     if (http !== null) shutdown.opened('HTTP', () => http.stop())
-    return { dataDirectory: directory.path, publicKey: files.voterKey.publicKey, httpUrl: http?.url ?? null }
+    return {
+      dataDirectory: directory.path,
+      publicKey: files.voterKey.publicKey,
+      pinned: config.chainId ?? null,
+      peers: config.peers,
+      httpUrl: http?.url ?? null,
+    }
   }
 
   return {

@@ -1,11 +1,10 @@
+import { configError } from '../config/errors.ts'
 import type { DatabaseConfig } from '../config/types.ts'
-import { parseCanonicalText } from '../protocol/canonical-json.ts'
-import { decodeGenesis } from '../protocol/genesis.ts'
-import type { ShownTransaction } from '../protocol/transaction.ts'
-import { openLightStore } from '../storage/level/light-store.ts'
-import { openDataDirectory } from './data-directory.ts'
+import type { LightStore } from '../ports/light-store.ts'
+import { isSolarError } from '../protocol/errors.ts'
+import type { Correction, ShownTransaction, Trade } from '../protocol/transaction.ts'
 import { nodeError } from './errors.ts'
-import { withStoppedStores } from './stopped-stores.ts'
+import { modeOf, withStoppedLight, withStoppedStores } from './stopped-stores.ts'
 
 /** A range of time, Unix milliseconds: from inclusive, to exclusive. */
 export interface TimeRange {
@@ -21,7 +20,7 @@ export interface SourcedTransaction {
   readonly height: number | null
 }
 
-/** Transactions of one user by time, page by page, as often as they are asked for. */
+/** Transactions by time, page by page, as often as they are asked for: those of the user, perhaps with some of others. */
 export interface OwnTradesSource {
   readonly currency: string
   /** What is not to be expected of this source; null if it has all. */
@@ -30,13 +29,15 @@ export interface OwnTradesSource {
 }
 
 const PAGE = 1_000
+const AT_THE_AUTHORITY = 'solar-node trades USER --to-url URL --token-file FILE'
 const CAVEAT =
   'these are the trades that this light node has proved itself; it has none of blocks that it was away for: ' +
-  'whoever runs the authority lists all (solar-node trades USER --to-url URL --token-file FILE)'
+  `whoever runs the authority lists all (${AT_THE_AUTHORITY})`
 
 /**
- * Holds a data directory whose node is stopped, an authority's or a light node's, for as long as `work` takes. Throws
- * `data_directory_in_use`, `data_directory_incomplete`, and what `work` throws.
+ * Holds the data directory of an authority or a light node that is stopped for as long as `work` takes. Throws
+ * `data_directory_in_use` while its node runs, `config_conflict` where there is none, `data_directory_unusable` for that of a
+ * validator, `store_unusable`, and what `work` throws.
  *
  * @param user whose trades; a light node has those of its own household only
  */
@@ -46,43 +47,54 @@ export async function withStoredTrades<T>(
   user: string | undefined,
   work: (source: OwnTradesSource) => Promise<T>,
 ): Promise<T> {
-  const directory = await openDataDirectory(data)
-  const isLight = await directory.has('voterKey')
-  if (!isLight) {
-    directory.close()
-    return await ofAuthority(data, database, user ?? '', work)
-  }
   try {
-    const store = await openLightStore(directory.file('level'))
-    try {
-      const genesis = await store.genesis()
-      if (genesis === undefined) {
-        const advice = 'the light node has not joined a chain yet: start it first'
-        throw nodeError('data_directory_incomplete', { directory: data, file: 'genesis', advice })
+    switch (await modeOf(data)) {
+      case 'light':
+        return await withStoppedLight(data, async ({ genesis: { currency }, store }) =>
+          work({ currency, caveat: CAVEAT, pages: pagesOf(await provedTrades(store)) }),
+        )
+      case 'authority':
+        if (user !== undefined) return await ofAuthority(data, database, user, work)
+        throw configError('config_conflict', {
+          reason: `user: the authority of ${data} has the trades of all, expected whose to list, such as home-3`,
+        })
+      case 'validator': {
+        const reason = `it belongs to a validator, which has no list by user: take that of an authority or a household, or ${AT_THE_AUTHORITY}`
+        throw nodeError('data_directory_unusable', { directory: data, reason })
       }
-      const { currency } = decodeGenesis(parseCanonicalText(genesis))
-      const all: SourcedTransaction[] = []
-      for (let after: string | undefined = ''; after !== undefined;) {
-        const page = await store.trades(after, PAGE)
-        all.push(...page.map((one) => ({ ...one, height: one.sealed.header.height })))
-        after = page.length < PAGE ? undefined : page.at(-1)?.transaction.id
-      }
-      const timeOf = ({ transaction: tx }: SourcedTransaction): number => (tx.kind === 'redacted' ? 0 : tx.timestamp)
-      all.sort((a, b) => timeOf(a) - timeOf(b))
-      return await work({
-        currency,
-        caveat: CAVEAT,
-        async *pages({ from, to }) {
-          yield await Promise.resolve(all.filter((one) => timeOf(one) >= from && timeOf(one) < to))
-        },
-      })
-    } finally {
-      await store.close()
     }
-  } finally {
-    directory.close()
+  } catch (error) {
+    if (!isSolarError(error, 'data_directory_in_use')) throw error
+    const advice = `stop that node first (it goes on where it was), or ask the authority while it runs: ${AT_THE_AUTHORITY}`
+    throw nodeError(
+      'data_directory_in_use',
+      { ...(error.fields as { directory: string; holder: string }), advice },
+      error,
+    )
   }
 }
+
+/** All that a household has proved, by time. LevelDB has it by id; what it takes to list it is held, without the proofs. */
+async function provedTrades(store: LightStore): Promise<readonly ProvedTrade[]> {
+  const all: ProvedTrade[] = []
+  for (let after: string | undefined = ''; after !== undefined;) {
+    const page = await store.trades(after, PAGE)
+    for (const { transaction, tx_hash, sealed } of page) {
+      if (transaction.kind !== 'registry') all.push({ transaction, tx_hash, height: sealed.header.height })
+    }
+    after = page.length < PAGE ? undefined : page.at(-1)?.transaction.id
+  }
+  return all.sort((a, b) => a.transaction.timestamp - b.transaction.timestamp)
+}
+
+interface ProvedTrade extends SourcedTransaction {
+  readonly transaction: Trade | Correction
+}
+
+const pagesOf = (all: readonly ProvedTrade[]): OwnTradesSource['pages'] =>
+  async function* ({ from, to }) {
+    yield await Promise.resolve(all.filter(({ transaction: { timestamp } }) => timestamp >= from && timestamp < to))
+  }
 
 function ofAuthority<T>(
   data: string,
@@ -90,9 +102,9 @@ function ofAuthority<T>(
   user_id: string,
   work: (source: OwnTradesSource) => Promise<T>,
 ): Promise<T> {
-  return withStoppedStores('trades', data, database, ({ genesis, store }) =>
+  return withStoppedStores('trades', data, database, ({ genesis: { currency }, store }) =>
     work({
-      currency: genesis.currency,
+      currency,
       caveat: null,
       async *pages(range) {
         let after: string | null | undefined

@@ -7,7 +7,7 @@ import type { CheckedProof, CheckedReceipt, LightClient } from '../engine/light-
 import { ledgerError } from '../ports/errors.ts'
 import { silentLogger } from '../ports/logger.ts'
 import type { Hash } from '../protocol/bytes.ts'
-import { isSolarError } from '../protocol/errors.ts'
+import { isSolarError, SolarError } from '../protocol/errors.ts'
 import { hash32 } from '../protocol/shape.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import type { Transaction } from '../protocol/transaction.ts'
@@ -82,7 +82,10 @@ async function withCause(error: unknown, light: LightNode, signal: AbortSignal):
   const { reason } = light.status()
   const cause = clock ?? (signal.aborted ? reason : null)
   if (cause === null || !(error instanceof Error)) return error
-  return new Error(`${error.message}; ${cause}`, { cause: error })
+  const message = `${error.message}; ${cause}`
+  // Programs go by the code.
+  if (isSolarError(error)) return new SolarError(error.code, message, error.fields, error)
+  return new Error(message, { cause: error })
 }
 
 /** A key that may not ask: the registry does not have it, or not any more. */

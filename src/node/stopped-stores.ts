@@ -5,10 +5,12 @@ import type { DatabaseConfig } from '../config/types.ts'
 import { ledgerError } from '../ports/errors.ts'
 import { fileTrouble } from '../ports/file-trouble.ts'
 import type { MarketStore } from '../ports/market-store.ts'
+import { parseCanonicalText } from '../protocol/canonical-json.ts'
 import { decodeGenesis, type Genesis } from '../protocol/genesis.ts'
 import type { ReplicaStore } from '../storage/level/replica-store.ts'
+import type { LightStore } from '../ports/light-store.ts'
 import { advised, type Stores } from './advice.ts'
-import { openReplicaFiles } from './chain-files.ts'
+import { openLightFiles, openReplicaFiles } from './chain-files.ts'
 import { DATA_FILES, openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { nodeError } from './errors.ts'
 import { readGenesisFile } from './genesis-file.ts'
@@ -86,6 +88,31 @@ export async function withStoppedReplica<T>(data: string, work: (stores: Stopped
         return await work({ genesis: decodeGenesis(JSON.parse(text)), replica })
       } finally {
         await replica.close()
+      }
+    }),
+  )
+}
+
+/** The data directory of a household whose node is stopped, with its LevelDB open. */
+export interface StoppedLight {
+  readonly genesis: Genesis
+  readonly store: LightStore
+}
+
+/** Holds the data directory of a light node for as long as `work` takes. Throws as `withStoppedStores`. */
+export async function withStoppedLight<T>(data: string, work: (stores: StoppedLight) => Promise<T>): Promise<T> {
+  return await advised({ mode: 'light', dataDirectory: data }, () =>
+    inDirectory(data, async (directory) => {
+      const store = await openLightFiles(directory)
+      try {
+        const text = await store.genesis()
+        if (text === undefined) {
+          const reason = `data: the light node of ${data} has not joined a chain yet: start it first`
+          throw configError('config_conflict', { reason })
+        }
+        return await work({ genesis: decodeGenesis(parseCanonicalText(text)), store })
+      } finally {
+        await store.close()
       }
     }),
   )

@@ -27,6 +27,7 @@ import { createShutdown } from './shutdown.ts'
 import { createStoreWatch, type StoreWatch } from './store-watch.ts'
 import { assembleValidator } from './validator-engine.ts'
 import { VERSION } from './version.ts'
+import { withPatience } from './waiting.ts'
 import { webRoot } from './web-root.ts'
 
 export interface ValidatorNodeParts {
@@ -186,7 +187,8 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
 
   /** In the background: peers may come later. */
   function joinInBackground(store: ReplicaStore, files: ValidatorFiles): void {
-    const joining = join(store, files)
+    const say = (line: string) => logger.warn({ peers: config.peers }, line)
+    const joining = withPatience('a peer that has the chain', say, () => join(store, files))
     joining.then(joined.resolve, (error: unknown) => {
       joined.reject(error)
       if (!stopping.signal.aborted) failed.reject(error)

@@ -20,12 +20,17 @@ function dateFormat({ locale, timeZone }: Locale, options: Intl.DateTimeFormatOp
   return new Intl.DateTimeFormat(locale, timeZone === undefined ? options : { ...options, timeZone })
 }
 
-/** Time of day if it is within a day of `now`, else date and time: a replayed summer is not today. Unix milliseconds. */
+/**
+ * Time of day if it is within a day of `now`, else date and time, with the year if that is another: a replayed summer is not today.
+ * Unix milliseconds.
+ */
 export function formatTime(at: number, now: number, where: Locale = {}): string {
   const clock: Intl.DateTimeFormatOptions = { hour: '2-digit', minute: '2-digit' }
   const near = Math.abs(now - at) < DAY_MS
-  const options: Intl.DateTimeFormatOptions = near ? clock : { day: 'numeric', month: 'short', ...clock }
-  return dateFormat(where, options).format(at)
+  if (near) return dateFormat(where, clock).format(at)
+  const year = dateFormat(where, { year: 'numeric' })
+  const named: Intl.DateTimeFormatOptions = year.format(at) === year.format(now) ? {} : { year: 'numeric' }
+  return dateFormat(where, { day: 'numeric', month: 'short', ...named, ...clock }).format(at)
 }
 
 /** Date and time with seconds, for details. */

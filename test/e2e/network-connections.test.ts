@@ -183,7 +183,6 @@ describe('connections', () => {
   it('keep a stopped process alive by nothing', async () => {
     const script = `
       import { networkGroup, connected, TCP, WS } from '${new URL('../helpers/network.ts', import.meta.url).href}'
-import { spentMs } from '../helpers/patience.ts'
       const networks = networkGroup()
       const hub = await networks.start('hub', { hub: true, listen: [TCP, WS] }, ({ requests, gossip }) => {
         requests.serve('status', () => Promise.resolve({}))

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES } from '../../src/protocol/limits.ts'
+import type { Clock } from '../../src/ports/clock.ts'
 import { ledgerError } from '../../src/ports/errors.ts'
 import type { RequestHandler } from '../../src/ports/peer-requests.ts'
 import type { NetworkOptions, PeerNetwork } from '../../src/network/peer-network.ts'
@@ -15,6 +16,16 @@ import {
   TCP,
   WS,
 } from '../helpers/network.ts'
+
+/** Real time at a speed that a test may change; what is awaited already stays as it is. */
+function changingClock(speed: number): Clock & { speed: number } {
+  const clock = {
+    speed,
+    now: () => Date.now(),
+    after: (delayMs: number, task: () => void) => realClock(clock.speed).after(delayMs, task),
+  }
+  return clock
+}
 
 const echo: RequestHandler = (params) => Promise.resolve({ echo: params })
 const codeOf = (answer: string) => (JSON.parse(answer) as { error?: { code?: string } }).error?.code
@@ -238,27 +249,33 @@ describe('requests between peers', () => {
       const request = await frames.receive()
       if (!silent) await frames.send(request)
     })
-    const light = await startLight(server.address, { clock: realClock(50) })
+    const clock = changingClock(50)
+    const light = await startLight(server.address, { clock })
     await eventually('connected', () => light.requests.peers().length === 1)
     const ask = () => light.requests.request(server.node.peerId.toString(), 'status', { a: 1 })
     await Promise.all(Array.from({ length: 10 }, () => assert.rejects(ask(), { code: 'peer_unreachable' })))
     silent = false
+    clock.speed = 1
     assert.deepEqual(await ask(), { a: 1 })
   })
 
   it('let go of a stream that is no longer used', async () => {
     const server = await startRaw()
+    // Fast once it has asked: the answer has its ten seconds, and the stream is idle for long soon.
+    const clock = changingClock(1)
     const ended = new Promise<void>((resolve, reject) => {
       server.node
         .handle(STATUS, async (stream) => {
           const frames = rawStream(stream)
-          await frames.send(await frames.receive())
+          const request = await frames.receive()
+          clock.speed = 50
+          await frames.send(request)
           await frames.ended()
           resolve()
         })
         .catch(reject)
     })
-    const light = await startLight(server.address, { clock: realClock(50) })
+    const light = await startLight(server.address, { clock })
     await eventually('connected', () => light.requests.peers().length === 1)
     assert.deepEqual(await light.requests.request(server.node.peerId.toString(), 'status', {}), {})
     await ended

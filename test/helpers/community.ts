@@ -6,9 +6,9 @@ import { createAuthority, type AuthorityNode, type AuthorityParts } from '../../
 import { systemRandomBytes } from '../../src/node/clock.ts'
 import { DATA_FILES } from '../../src/node/data-directory.ts'
 import { buildGenesis, createGenesisFile } from '../../src/node/genesis-file.ts'
-import { createLight, type LightEvent, type LightNode } from '../../src/node/light.ts'
+import { createLight, type LightEvent, type LightNode, type LightParts } from '../../src/node/light.ts'
 import type { TokenRole } from '../../src/node/token-files.ts'
-import type { RandomBytes } from '../../src/ports/clock.ts'
+import type { Clock, RandomBytes } from '../../src/ports/clock.ts'
 import type { LedgerEvent } from '../../src/ports/ledger.ts'
 import { silentLogger, type Logger } from '../../src/ports/logger.ts'
 import type { Hash } from '../../src/protocol/bytes.ts'
@@ -56,6 +56,8 @@ export interface LightFlags {
   readonly peers?: readonly string[]
   readonly transport?: Transport
   readonly flags?: Readonly<Record<string, unknown>>
+  /** Instead of the machine's. */
+  readonly clock?: Clock
 }
 
 /** A real authority and its households, on loopback in one temporary folder that goes away with `stop`. */
@@ -140,9 +142,10 @@ export async function startCommunity({ voters, seed, seal, flags, parts }: Commu
     },
     addressOf,
     folderOf: (id) => join(folder, id),
-    async startHousehold(id, { peers, transport = 'tcp', flags } = {}) {
+    async startHousehold(id, { peers, transport = 'tcp', flags, clock } = {}) {
       const peer = peers ?? [addressOf(transport)]
-      const household = await startLight({ data: join(folder, id), chain: chainId, peer, ...flags }, watch.poke)
+      const parts = clock === undefined ? {} : { clock }
+      const household = await startLight({ data: join(folder, id), chain: chainId, peer, ...flags }, parts, watch.poke)
       households.add(household)
       return household
     },
@@ -225,7 +228,11 @@ async function prepare(
   return { genesis, genesisFile, keys }
 }
 
-async function startLight(flags: Readonly<Record<string, unknown>>, onChange: () => void): Promise<Household> {
+async function startLight(
+  flags: Readonly<Record<string, unknown>>,
+  parts: Pick<LightParts, 'clock'>,
+  onChange: () => void,
+): Promise<Household> {
   const events: LightEvent[] = []
   const log: { message: string; fields: object }[] = []
   const note = (fields: object, message: string): void => {
@@ -234,6 +241,7 @@ async function startLight(flags: Readonly<Record<string, unknown>>, onChange: ()
   }
   const logger: Logger = { debug: note, info: note, warn: note, error: note }
   const node = createLight(loadLightConfig({ flags, env: {} }), {
+    ...parts,
     logger,
     onEvent: (event) => {
       events.push(event)

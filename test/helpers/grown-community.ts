@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { loadValidatorConfig } from '../../src/config/load.ts'
+import { createKeyFile } from '../../src/keys/key-file.ts'
+import { DATA_FILES } from '../../src/node/data-directory.ts'
 import { createValidatorNode } from '../../src/node/validator.ts'
 import type { PlatformRow } from '../../src/ports/ledger.ts'
 import { silentLogger } from '../../src/ports/logger.ts'
@@ -26,7 +30,10 @@ export interface Street {
   /** Gives an id another key, which it signs and votes with from then on. */
   newKey(id: string): SigningKey
   ack(block: SealedBlock, ...voters: readonly string[]): Promise<void>
-  /** A real validator, which follows the authority; the address of its page. */
+  /**
+   * A real validator, which follows the authority, with the key that `newKey` made for this id: blocks are given to the registered
+   * alone. Gives back the address of its page.
+   */
   startValidator(id: string): Promise<{ readonly url: string }>
   stop(): Promise<void>
 }
@@ -41,19 +48,18 @@ export interface SealedBlock {
 export async function startStreet(options: Partial<CommunityOptions> = {}): Promise<Street> {
   const community = await startCommunity({ voters: HOUSEHOLDS, ...options })
   const { chainId } = community
-  const keys = new Map([...community.keys].map(([id, { secret }]) => [id, signingKeyFromSecret(secret)]))
+  const secrets = new Map([...community.keys].map(([id, { secret }]) => [id, secret]))
   const others: { stop(): Promise<void> }[] = []
   let ticks = 0
   const keyOf = (id: string): SigningKey => {
-    const key = keys.get(id)
-    assert.ok(key, `${id} has no key`)
-    return key
+    const secret = secrets.get(id)
+    assert.ok(secret, `${id} has no key`)
+    return signingKeyFromSecret(secret)
   }
 
   function newKey(id: string): SigningKey {
-    const key = signingKeyFromSecret(new Uint8Array(randomBytes(32)))
-    keys.set(id, key)
-    return key
+    secrets.set(id, new Uint8Array(randomBytes(32)))
+    return keyOf(id)
   }
 
   async function post(path: string, body: unknown, role?: 'operator'): Promise<void> {
@@ -89,8 +95,12 @@ export async function startStreet(options: Partial<CommunityOptions> = {}): Prom
       }
     },
     async startValidator(id) {
+      const data = community.folderOf(id)
+      const secret = secrets.get(id) ?? new Uint8Array(randomBytes(32))
+      await mkdir(data, { recursive: true, mode: 0o700 })
+      await createKeyFile(join(data, DATA_FILES.validatorKey), { randomBytes: () => secret })
       const flags = {
-        data: community.folderOf(id),
+        data,
         chain: chainId,
         peer: [community.addressOf('tcp')],
         listen: ['/ip4/127.0.0.1/tcp/0'],

@@ -104,7 +104,7 @@ async function createCluster(): Promise<void> {
   }
   // A default collation that is not the order of bytes: what has to sort by bytes must say so.
   const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=icu', '--icu-locale=en-US']
-  const access = ['--username=ledger', '--auth=password', `--pwfile=${passwordFile}`]
+  const access = ['--username=ledger', '--auth=scram-sha-256', `--pwfile=${passwordFile}`]
   const initdb = spawnOwned('initdb', ['-D', data, '--no-sync', ...locale, ...access])
   const output: Buffer[] = []
   for (const stream of [initdb.stdout, initdb.stderr]) stream.on('data', (chunk: Buffer) => output.push(chunk))

@@ -8,6 +8,7 @@ import { once } from 'node:events'
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { within } from '../helpers/patience.ts'
 import { tempDir } from '../helpers/temp.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -15,8 +16,10 @@ const VERSIONS = ['20.19', '22', '24', '26']
 const COMPLAINT = /\bwarn\b|deprecat|EBADENGINE|Unsupported engine/i
 /** What npm says about settings of the machine's own is none of the package's. */
 const MACHINE = /Unknown (?:user|env|global|builtin) config/
-/** What a household of the demo says when it has proved a trade. */
-const PROVED = /verified the Merkle proofs? of/
+/** What the demo says of a block when households have proved trades of it. */
+const PROVED = /\b[1-9]\d* households? proved [1-9]/
+/** What has not ended after so much patience hangs: an install may load a hundred megabytes. */
+const LIMIT_MS = 600_000
 
 interface Run {
   readonly cwd: string
@@ -33,13 +36,19 @@ async function run({ cwd, node, until }: Run, program: string, ...args: readonly
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith('npm_'))
   const child = spawn(program, args, { cwd, env: { ...Object.fromEntries(own), PATH: path } })
   let output = ''
+  let seen = false
   const read = (chunk: Buffer): void => {
     output += chunk.toString()
-    if (until?.test(output)) child.kill('SIGINT')
+    if (seen || until?.test(output) !== true) return
+    seen = true
+    child.kill('SIGINT')
   }
   child.stdout.on('data', read)
   child.stderr.on('data', read)
-  const [code] = (await once(child, 'close')) as [number | null]
+  const end = once(child, 'close') as Promise<[number | null]>
+  const [code] = await within(`the end of ${program} ${args.join(' ')}`, end, LIMIT_MS).finally(() =>
+    child.kill('SIGKILL'),
+  )
   assert.equal(code, 0, `${program} ${args.join(' ')} ended with ${code}:\n${output}`)
   if (until !== undefined) assert.match(output, until)
   return output

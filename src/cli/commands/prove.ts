@@ -2,8 +2,9 @@ import type { Command } from 'commander'
 import { hashHeader } from '../../protocol/header.ts'
 import { loadKeyFile } from '../../keys/key-file.ts'
 import type { Proved } from '../../node/prove.ts'
+import { checkOutFile, writeOutFile } from '../../node/out-file.ts'
+import { withPatience } from '../../node/waiting.ts'
 import { readTokenFile } from '../token-file.ts'
-import { refuseExisting, writeOutputFile } from '../output-file.ts'
 import { chainIdOption, printResult, UsageError } from '../output.ts'
 import { transactionLines } from '../transaction-lines.ts'
 
@@ -45,7 +46,8 @@ export function registerProve(program: Command): void {
     .action(async (transaction: string, _options, command: Command) => {
       const { peer, chain, key, tokenFile, out, force, json } = command.optsWithGlobals<ProveOptions>()
       refuseContradictions(key, tokenFile, out)
-      if (out !== undefined) await refuseExisting('--out', out, force === true)
+      const file = out === undefined ? undefined : { path: out, force: force === true }
+      if (file !== undefined) await checkOutFile(file)
       const { proveOnce } = await import('../../node/prove.ts')
       const request = {
         transaction,
@@ -61,11 +63,14 @@ export function registerProve(program: Command): void {
         LIMIT_MS - process.uptime() * 1000,
       )
       try {
-        const proved = await proveOnce(request, limit.signal)
+        const say = (line: string) => process.stderr.write(`solar-node: ${line}\n`)
+        const proved = await withPatience(`an answer of ${peer.join(', ')}`, say, () =>
+          proveOnce(request, limit.signal),
+        )
         const lines = describe(transaction, chain, proved)
-        if (out !== undefined && proved.receipt !== null) {
-          await writeOutputFile(out, `${JSON.stringify(proved.receipt.receipt)}\n`, force === true)
-          lines.push(`receipt     ${out}: ${proved.receipt.status}`)
+        if (file !== undefined && proved.receipt !== null) {
+          await writeOutFile(file, [`${JSON.stringify(proved.receipt.receipt)}\n`])
+          lines.push(`receipt     ${file.path}: ${proved.receipt.status}`)
         }
         if (proved.clockFault !== null) {
           process.stderr.write(`solar-node: ${proved.clockFault} (the proof does not depend on it)\n`)

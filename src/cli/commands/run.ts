@@ -116,10 +116,12 @@ async function createNode(config: NodeConfig, logger: Logger): Promise<Runnable<
 
 function sayStarted(report: Report, mode: NodeConfig['mode'], logger: Logger): void {
   const data = report.dataDirectory
+  if ('pinned' in report) {
+    sayLightStarted(report, logger)
+    return
+  }
   if (!('chainId' in report)) {
-    const http = 'httpUrl' in report ? report.httpUrl : undefined
-    const what = mode === 'light' ? 'light node' : 'validator'
-    logger.info({ data, http, public_key: report.publicKey }, `${what} is running`)
+    logger.info({ data, public_key: report.publicKey }, `${mode} is running`)
     return
   }
   const { chainId, multiaddrs, tipHeight, httpUrl } = report
@@ -132,4 +134,15 @@ function sayStarted(report: Report, mode: NodeConfig['mode'], logger: Logger): v
       'take tokens.json away: the node keeps only hashes',
     )
   }
+}
+
+/** What whoever helps a household asks for first, as fields and in words. */
+function sayLightStarted(report: LightReport, logger: Logger): void {
+  const { dataDirectory: data, publicKey: public_key, pinned, peers, httpUrl: http } = report
+  logger.info({ data, http, public_key }, 'light node is running')
+  const chain =
+    pinned === null
+      ? 'not pinned to a chain: it follows that of its data, or the first that a peer shows, and --chain pins it'
+      : `pinned to chain ${pinned}`
+  logger.info({ pinned, peers }, `${chain}; peers ${peers.join(', ')}; public key ${public_key}; data in ${data}`)
 }

@@ -16,7 +16,11 @@ export interface StreetReport {
   /** The HOST:PORT that was asked for, if another program has it. */
   readonly taken: string | undefined
   readonly households: readonly string[]
-  readonly validator: string
+  readonly validator: {
+    readonly id: string
+    /** URL with a slash at the end: the same page, of the validator's own copy of the ledger. */
+    readonly dashboard: string
+  }
   readonly currency: string
   /** Model time, Unix ms. */
   readonly startAt: number
@@ -90,8 +94,14 @@ export function createDemoPrinter({ json, verbose, clock, write, columns }: Prin
       tally = newTally(report.households.length)
       street = report
       day = ''
-      const { chainId, dashboard, households } = report
-      print(bannerOf(report), { event: 'started', chain_id: chainId, dashboard, households })
+      const { chainId, dashboard, households, validator } = report
+      print(bannerOf(report), {
+        event: 'started',
+        chain_id: chainId,
+        dashboard,
+        validator_dashboard: validator.dashboard,
+        households,
+      })
     },
 
     tick({ timestamp, orders, answer, block: sealed }) {
@@ -125,7 +135,7 @@ export function createDemoPrinter({ json, verbose, clock, write, columns }: Prin
 
     validator(event) {
       // A header that it took, and votes of others: its word on a block is its own.
-      const id = street?.validator
+      const id = street?.validator.id
       if (id === undefined || event.type !== 'vote' || event.vote.voter_id !== id) return
       const { height, decision, header_hash } = event.vote
       const text = `block ${height}: replicated, checked, ${decision === 'ack' ? 'co-signed' : 'rejected'}`
@@ -148,13 +158,14 @@ export function createDemoPrinter({ json, verbose, clock, write, columns }: Prin
   }
 }
 
-function bannerOf({ chainId, dashboard, taken, households, startAt }: StreetReport): string {
+function bannerOf({ chainId, dashboard, taken, households, validator, startAt }: StreetReport): string {
   return [
     '',
     `  solar-node demo: an authority, a validator and ${count(households.length, 'household')} trade under a`,
     '  model sun: a summer day takes a minute or two, and its night no time at all',
     '',
     `  dashboard  ${dashboard}${taken === undefined ? '' : `   (${taken} is taken by another program)`}`,
+    `  validator  ${validator.dashboard}   (the same page, of its own copy of the ledger)`,
     `  api        ${dashboard}docs`,
     `  chain      ${chainId}`,
     `  households ${households.join(', ')}`,

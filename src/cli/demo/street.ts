@@ -70,18 +70,18 @@ async function open(
   const { chainId, multiaddrs } = report
   const url = report.httpUrl ?? ''
   const dashboard = `${url}/`
+
+  const people = { chain: chainId, multiaddrs, printer, shutdown }
+  const validatorUrl = await startValidator(join(folder, VALIDATOR_ID), people)
   printer.started({
     chainId,
     dashboard,
     taken,
     households: households.map(({ id }) => id),
-    validator: VALIDATOR_ID,
+    validator: { id: VALIDATOR_ID, dashboard: `${validatorUrl}/` },
     currency: CURRENCY,
     startAt: clock.startAt,
   })
-
-  const people = { chain: chainId, multiaddrs, printer, shutdown }
-  await startValidator(join(folder, VALIDATOR_ID), people)
   for (const [index, { id }] of households.entries()) {
     const transport = index % 2 === 0 ? 'TCP' : 'WebSocket'
     await startHousehold(join(folder, id), { id, transport, tickMs }, people)
@@ -112,13 +112,15 @@ interface Joining {
   readonly shutdown: Shutdown
 }
 
-async function startValidator(data: string, { chain, multiaddrs, printer, shutdown }: Joining): Promise<void> {
-  const flags = { data, chain, peer: multiaddrs.slice(0, 1), listen: LOOPBACK }
+/** Gives back the address of the page that it serves of its own copy of the ledger. */
+async function startValidator(data: string, { chain, multiaddrs, printer, shutdown }: Joining): Promise<string> {
+  const flags = { data, chain, peer: multiaddrs.slice(0, 1), listen: LOOPBACK, http: '127.0.0.1:0' }
   const validator = createValidatorNode(loadValidatorConfig({ flags, env: {} }), { logger: silentLogger })
   await validator.start()
   shutdown.opened('validator', () => validator.stop())
-  const { ledger } = await validator.joined
+  const { ledger, httpUrl } = await validator.joined
   ledger.subscribe((event) => printer.validator(event))
+  return httpUrl ?? ''
 }
 
 async function startHousehold(

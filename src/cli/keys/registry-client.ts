@@ -59,8 +59,8 @@ export interface RegistryClient {
   /** The chain that the authority's genesis hashes to. */
   chainId(): Promise<Hash>
   registry(): Promise<RegistryAnswer>
-  /** Who acked one of the last blocks, and the time of the first of these. */
-  seenVoters(blocks: number): Promise<readonly SeenVoter[]>
+  /** Who acked one of the last blocks, and the time of the first of these; and how many of the blocks asked for there are. */
+  seenVoters(blocks: number): Promise<{ readonly blocks: number; readonly voters: readonly SeenVoter[] }>
   /** Durable once it returns; the same transaction again answers the same. */
   change(transaction: PostedRegistryTransaction, userId: string | undefined): Promise<ChangeAnswer>
 }
@@ -84,7 +84,7 @@ export function createRegistryClient(http: HttpClient): RegistryClient {
           if (vote.decision === 'ack' && !seen.has(vote.voter_id)) seen.set(vote.voter_id, header.timestamp)
         }
       }
-      return [...seen].map(([id, since]) => ({ id, since }))
+      return { blocks: headers.length, voters: [...seen].map(([id, since]) => ({ id, since })) }
     },
     change: async (transaction, userId) => {
       const body = { transaction, ...(userId !== undefined && { user_id: userId }) }

@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock, systemRandomBytes } from '../../node/clock.ts'
+import { withPatience } from '../../node/waiting.ts'
 import { bytesToHex, type Hash } from '../../protocol/bytes.ts'
 import { signRegistryTransaction, type RegistryTransactionBody } from '../../protocol/registry-transaction.ts'
 import { isSolarError } from '../../protocol/errors.ts'
 import { hash32 } from '../../protocol/shape.ts'
 import { fromShape } from '../../config/values.ts'
 import { UsageError } from '../output.ts'
+import { processTerminal } from '../passphrase.ts'
 import { createHttpClient } from '../replay/http-client.ts'
 import { readTokenFile } from '../token-file.ts'
 import { inForceSince, type ChangeFields, type RegistryChange } from './change.ts'
@@ -66,9 +68,10 @@ export async function submitChange(
     }
     const before = inForceSince(change.fields, await client.registry())
     if (before !== undefined) return { chainId, accepted: null, height: before }
-    await confirmPolicy(change.fields, client, target.yes === true, { input: process.stdin, output: process.stderr })
+    await confirmPolicy(change.fields, client, { yes: target.yes === true, terminal: processTerminal })
     const accepted = await post(change, chainId, client, notice)
-    return { chainId, accepted, height: await heightOf(change.fields, client) }
+    const height = await withPatience('the block', notice, () => heightOf(change.fields, client))
+    return { chainId, accepted, height }
   } finally {
     http.close()
   }

@@ -1,20 +1,23 @@
 import { localTime, netWords } from '../../node/trade-words.ts'
-import type { Listed, ListedTrade, TradeSums } from './listing.ts'
+import type { ListedTrade, TradeSums } from './listing.ts'
 
 /** What a listing begins with. */
 export interface ListingHead {
-  readonly user: string
+  /** null where there is no trade that would tell. */
+  readonly user: string | null
+  /** The ends of the range, as they were typed. */
   readonly from: string | null
   readonly to: string | null
   readonly currency: string
-  readonly zone: string | undefined
-  readonly caveat: string | null
+  /** Of the times that are shown to people. */
+  readonly zone: string
+  readonly note: string | null
 }
 
 /** Writes a listing piece by piece, so that a long one is never held as a whole. */
 export interface ListingFormat {
   begin(head: ListingHead): string
-  item(listed: Listed, head: ListingHead): string
+  item(listed: ListedTrade, head: ListingHead): string
   end(sums: TradeSums, head: ListingHead): string
 }
 
@@ -24,55 +27,40 @@ const counterpartyOf = ({ trade, side }: ListedTrade): string =>
 export const textFormat: ListingFormat = {
   begin: () => '',
   item(listed, { currency, zone }) {
-    if ('redacted' in listed) return `redacted    ${listed.redacted}: its body was removed, its hash is left\n`
     const { trade, side, net, corrections } = listed
     const { kwh, price_per_kwh, total_amount, timestamp, id } = trade
-    const what = `${(side ?? '').padEnd(6)} ${kwh.padStart(10)} kWh at ${price_per_kwh} ${currency}/kWh = ${total_amount} ${currency}`
+    const what = `${side.padEnd(6)} ${kwh.padStart(10)} kWh at ${price_per_kwh} ${currency}/kWh = ${total_amount} ${currency}`
     const whom = `${side === 'sold' ? 'to' : 'from'} ${counterpartyOf(listed)}`
     const left = corrections === 0 ? '' : `; corrected, left: ${netWords(net, currency)}`
     return `${localTime(timestamp, zone)}  ${what} ${whom} (${id})${left}\n`
   },
-  end(sums, { user, from, to, currency, caveat }) {
-    const range = from === null && to === null ? '' : `, ${from ?? 'the beginning'} to ${to ?? 'now'}`
+  end(sums, { user, from, to, currency, zone, note }) {
+    const range = from === null && to === null ? '' : `, ${from ?? 'the beginning'} to ${to ?? 'now'} (${zone})`
     const lines = [
-      `trades      ${sums.trades} of ${user}${range}; ${sums.corrected} corrected, ${sums.redacted} redacted`,
+      `trades      ${sums.trades}${user === null ? '' : ` of ${user}`}${range}; ${sums.corrected} corrected`,
       `sold        ${sums.kwh_sold} kWh for ${sums.earned} ${currency}, after corrections`,
       `bought      ${sums.kwh_bought} kWh for ${sums.paid} ${currency}, after corrections`,
       `balance     ${sums.balance} ${currency}`,
-      ...(caveat === null ? [] : [`note        ${caveat}`]),
+      ...(note === null ? [] : [`note        ${note}`]),
     ]
     return `${lines.join('\n')}\n`
   },
 }
 
-/** One JSON object in one line: `{user, from, to, currency, trades: [...], redacted: [...], sums, note}`. */
+/** One JSON object in one line: `{user, from, to, currency, trades: [...], sums, note}`. */
 export function jsonFormat(): ListingFormat {
-  let first = true
-  const redacted: string[] = []
+  let comma = ''
   return {
     begin: ({ user, from, to, currency }) => `${JSON.stringify({ user, from, to, currency }).slice(0, -1)},"trades":[`,
     item(listed) {
-      if ('redacted' in listed) {
-        redacted.push(listed.redacted)
-        return ''
-      }
       const { trade, side, net, corrections, tx_hash, height } = listed
-      const comma = first ? '' : ','
-      first = false
-      return (
-        comma +
-        JSON.stringify({
-          ...trade,
-          side: side ?? null,
-          counterparty: counterpartyOf(listed),
-          net,
-          corrections,
-          tx_hash,
-          height,
-        })
-      )
+      const counterparty = counterpartyOf(listed)
+      const text = JSON.stringify({ ...trade, side, counterparty, net, corrections, tx_hash, height })
+      const item = `${comma}${text}`
+      comma = ','
+      return item
     },
-    end: (sums, { caveat }) => `],${JSON.stringify({ redacted, sums, note: caveat }).slice(1)}\n`,
+    end: (sums, { note }) => `],${JSON.stringify({ sums, note }).slice(1)}\n`,
   }
 }
 
@@ -83,14 +71,11 @@ const CSV_COLUMNS =
 export const csvFormat: ListingFormat = {
   begin: () => `${CSV_COLUMNS}\r\n`,
   item(listed, { currency }) {
-    if ('redacted' in listed) {
-      return csvLine(['', '', 'redacted', '', '', '', '', '', '', '', '', listed.height ?? '', listed.redacted])
-    }
     const { trade, side, net, corrections, tx_hash, height } = listed
     return csvLine([
       new Date(trade.timestamp).toISOString(),
       csvText(trade.id),
-      side ?? '',
+      side,
       csvText(counterpartyOf(listed)),
       trade.kwh,
       trade.price_per_kwh,
@@ -106,7 +91,7 @@ export const csvFormat: ListingFormat = {
   end: () => '',
 }
 
-/** A spreadsheet would take text that begins so for a formula. */
+/** A spreadsheet would take text that begins so for a formula: with an apostrophe before it, it is text. */
 const csvText = (text: string): string => (/^[=+\-@\t\r]/.test(text) ? `'${text}` : text)
 
 const csvLine = (fields: readonly (string | number)[]): string =>

@@ -1,16 +1,6 @@
 import { Temporal } from 'temporal-polyfill'
 import { UsageError } from '../output.ts'
 
-/** The zone of `--zone`; UTC without it. Throws UsageError. */
-export function zoneOption(name: string | undefined): string {
-  if (name === undefined) return 'UTC'
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone
-  } catch {
-    throw new UsageError(`--zone: expected a time zone such as Europe/Vienna, got ${JSON.stringify(name.slice(0, 80))}`)
-  }
-}
-
 /**
  * A date, which begins at midnight of the zone, or a time with its offset from UTC; as Unix milliseconds. Throws UsageError.
  *

@@ -1,3 +1,4 @@
+import type { NodeInfo } from '../answers.ts'
 import type { Outcome } from '../checks.ts'
 import { h } from '../dom.ts'
 import { evidenceWords } from '../feed.ts'
@@ -15,8 +16,10 @@ interface Verdict {
   readonly detail: string
 }
 
+type VerdictParts = Pick<Model, 'state' | 'summary' | 'lastVisit'> & { readonly node: Pick<NodeInfo, 'mode'> }
+
 /** What all checks together say, in a sentence for somebody who is in a hurry. */
-export function verdictOf({ state, summary, lastVisit }: Pick<Model, 'state' | 'summary' | 'lastVisit'>): Verdict {
+export function verdictOf({ state, summary, lastVisit, node }: VerdictParts): Verdict {
   const { failures, waiting, undecided, checkedBlocks, checkedVotes } = summary
   const checked = `${count(checkedBlocks, 'block')} and ${count(checkedVotes, 'vote')}`
   if (lastVisit?.outcome === 'fail') {
@@ -35,10 +38,7 @@ export function verdictOf({ state, summary, lastVisit }: Pick<Model, 'state' | '
     const title = `${count(failures.length, 'check')} failed`
     return { outcome: 'fail', title, detail: `This browser checked ${checked}. Do not rely on what is marked here.` }
   }
-  if (state.blocks.length === 0) {
-    const title = state.loaded ? 'Waiting for the first trade' : 'Asking the node'
-    return { outcome: 'open', title, detail: 'The ledger begins with the first trade; this page will show it at once.' }
-  }
+  if (state.blocks.length === 0) return withoutBlocks(state.loaded, node.mode)
   if (waiting > 0) {
     return { outcome: 'open', title: 'Checking', detail: `${checked} so far, ${waiting.toLocaleString()} to go.` }
   }
@@ -47,6 +47,20 @@ export function verdictOf({ state, summary, lastVisit }: Pick<Model, 'state' | '
     return { outcome: 'open', title: 'Nothing is wrong, not all can be decided', detail }
   }
   return { outcome: 'pass', title: 'Everything matches', detail: detailOfPass(summary, checked, lastVisit !== null) }
+}
+
+/** A ledger is empty before its first trade, a validator's copy of it also until it is enrolled and has caught up. */
+function withoutBlocks(loaded: boolean, mode: string): Verdict {
+  const detail = 'The ledger begins with the first trade; this page will show it at once.'
+  if (!loaded) return { outcome: 'open', title: 'Asking the node', detail }
+  if (mode !== 'validator') return { outcome: 'open', title: 'Waiting for the first trade', detail }
+  return {
+    outcome: 'open',
+    title: 'This validator has no block yet',
+    detail:
+      'Either nothing was traded so far, or it still has to be enrolled by its community and to fetch the ledger. ' +
+      'This page will show the blocks as they come.',
+  }
 }
 
 function detailOfPass({ checkedVotes }: Summary, checked: string, visited: boolean): string {

@@ -59,6 +59,9 @@ describe('solar-node demo, for people', () => {
       assert.ok(text.includes(`${taken} is taken by another program`), text)
       assert.notEqual(new URL(dashboard).host, taken)
       assert.equal((await fetch(`${dashboard}ready`)).status, 200)
+      const validator = /validator +(http:\S+)/.exec(text)?.[1] ?? ''
+      const { mode } = (await (await fetch(`${validator}node`)).json()) as { mode: string }
+      assert.equal(mode, 'validator')
       assert.match(text, /Asia\/(Kolkata|Calcutta) \(GMT\+5:30\)/)
       assert.ok(!/voted|Merkle/.test(text), text)
       child.kill('SIGTERM')

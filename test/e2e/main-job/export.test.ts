@@ -56,7 +56,7 @@ describe('solar-node export', () => {
     ])
     assert.deepEqual(
       ends.map(({ code }) => code),
-      [2, 2, 1, 2],
+      [2, 2, 2, 2],
     )
   })
 })

@@ -182,18 +182,18 @@ describe('page in a browser', () => {
     await verdict('fail').waitFor()
     assert.match(await verdict('fail').innerText(), /checks? failed/)
     assert.deepEqual(await accessibilityProblems(page), [])
-    await page.unrouteAll()
+    await page.unrouteAll({ behavior: 'ignoreErrors' })
     await change('**/votes/', (text) => text.replace(/"decision":"ack"/, '"decision":"reject"'))
     await open()
     await verdict('fail').waitFor()
     assert.match(await verdict('fail').innerText(), /vote of/)
-    await page.unrouteAll()
+    await page.unrouteAll({ behavior: 'ignoreErrors' })
     // An entry that nobody enrolled: another key for a household.
     await change('**/registry/changes*', (text) => text.replace(/"public_key":"[0-9a-f]{4}/, '"public_key":"0000'))
     await open()
     await verdict('fail').waitFor()
     assert.match(await verdict('fail').innerText(), /list of members does not hold/)
-    await page.unrouteAll()
+    await page.unrouteAll({ behavior: 'ignoreErrors' })
     await change('**/registry/changes*', () => JSON.stringify({ height: 10_000, changes: [], next: null }))
     await open()
     await verdict('fail').waitFor()
@@ -216,7 +216,10 @@ describe('page in a browser', () => {
   })
 
   it('is served by a validator as well, which says what it is', async () => {
-    const { url } = await street.startValidator('watcher')
+    const stranger = await street.startValidator('nobody')
+    await open('', stranger.url)
+    await page.getByText('This validator has no block yet').waitFor()
+    const { url } = await street.startValidator('validator-1')
     await openGreen('', url)
     await blockTitle(street.tip.height).waitFor()
     assert.match(await page.locator('main').innerText(), /came from a validator, which does not seal blocks/)
@@ -249,5 +252,32 @@ describe('page in a browser', () => {
     } finally {
       await fresh.stop()
     }
+  })
+
+  it('has the API at /docs, grouped, under our name, with nothing from outside', async () => {
+    const { url } = street.community
+    const foreign: string[] = []
+    page.on('request', (request) => {
+      if (!request.url().startsWith(`${url}/`) && !request.url().startsWith('data:')) foreign.push(request.url())
+    })
+    await page.goto(`${url}/docs`)
+    await page.locator('.opblock').first().waitFor()
+    assert.equal(await page.title(), 'solar-node API')
+    assert.equal(await page.locator('.topbar').isVisible(), false)
+    const icon = (await page.locator('link[rel=icon]').getAttribute('href')) ?? ''
+    const fetched = await context.request.get(new URL(icon, page.url()).href)
+    assert.equal(fetched.headers()['content-type'], 'image/svg+xml')
+    const { tags } = (await (await context.request.get(`${url}/docs/json`)).json()) as { tags: { name: string }[] }
+    const groups = await page.locator('.opblock-tag').evaluateAll((all) => all.map(({ dataset }) => dataset.tag))
+    assert.deepEqual(
+      groups,
+      tags.map(({ name }) => name),
+    )
+    await page.locator('.opblock', { hasText: '/blocks/latest-headers/' }).locator('.opblock-summary').click()
+    await page.locator('.opblock.is-open').getByRole('button', { name: 'Try it out' }).click()
+    await page.locator('.opblock.is-open').getByRole('button', { name: 'Execute' }).click()
+    await page.locator('.opblock.is-open .live-responses-table').waitFor()
+    assert.deepEqual(foreign, [])
+    assert.deepEqual(problems, [])
   })
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { RegistryChange } from '../../../src/cli/keys/change.ts'
@@ -120,14 +120,6 @@ describe('solar-node keys', () => {
         assert.equal(entry('household-7.phone')?.recovery_key, RECOVERY_KEY.publicKey)
       })
 
-      it('has the new key on disk before the authority hears of it', async () => {
-        const change = await rotation(await options())
-        const onDisk = await publicKey(file('new.key'))
-        assert.equal(server.ledger.registry().height, 0)
-        assert.ok(change.fields.action === 'rotate' && change.fields.public_key === onDisk)
-        assert.deepEqual(change.newKey, { file: file('new.key'), publicKey: onDisk, created: true })
-      })
-
       it('run again does nothing again', async () => {
         const again = await options()
         const first = await submit(rotation(again))
@@ -136,12 +128,16 @@ describe('solar-node keys', () => {
         assert.equal(server.ledger.registry().height, 1)
       })
 
-      it('by a key that is not the present one is refused, and the new key file stays for the next try', async () => {
+      it('by a key that is not the present one is refused, and leaves no key file', async () => {
         const wrong = { ...(await options()), key: await keyFile(9) }
         await assert.rejects(submit(rotation(wrong)), refusedWith('refused', /not signed by the present key/))
-        const made = await publicKey(file('new.key'))
-        await submit(rotation({ ...wrong, key: file(`${PHONE}.key`) }))
-        assert.equal(entry('household-7.phone')?.public_key, made)
+        await assert.rejects(stat(file('new.key')), { code: 'ENOENT' })
+      })
+
+      it('to a key file that was there before is refused, and leaves it', async () => {
+        const wrong = { ...(await options()), key: await keyFile(9), newKey: await keyFile(10) }
+        await assert.rejects(submit(rotation(wrong)), refusedWith('refused', /not signed by the present key/))
+        assert.match(await publicKey(file('10.key')), /^[0-9a-f]{64}$/)
       })
 
       it('encrypts the new key file where a passphrase is given', async () => {
@@ -191,6 +187,16 @@ describe('solar-node keys', () => {
       assert.equal(height, 1)
     })
 
+    it('policy by votes of whom nobody was seen voting is not sent unless --yes says so', async () => {
+      const change = await policyChange({ id: 'authority-1', key: await keyFile(AUTHORITY), finality: 'votes:3' })
+      await assert.rejects(submit(change), (error) => {
+        assert.ok(error instanceof UsageError)
+        assert.match(error.message, /^votes:3 takes 3 of 2 registered voters, 0 voted on .+: nobody; .+--yes/)
+        return true
+      })
+      assert.equal(server.ledger.registry().height, 0)
+    })
+
     it('policy that the registry cannot reach is refused with the reason', async () => {
       const change = policyChange({ id: 'authority-1', key: await keyFile(AUTHORITY), finality: 'validators:2' })
       await assert.rejects(submit(change), refusedWith('refused', /needs 2 active validators, there are 0/))
@@ -224,7 +230,11 @@ describe('solar-node keys', () => {
         ['a policy', async () => policyChange({ id: 'a', key: 'x', finality: 'votes:0' }), /^--finality: expected/],
         ['a URL', async () => submit(revoke(), { to: 'localhost:8080' }), /^--to: expected a URL/],
         ['a chain', async () => submit(revoke(), { chain: 'AB' }), /^--chain: expected a chain_id/],
-        ['a token file that is not there', async () => submit(revoke(), { tokenFile: file('none') }), /cannot be read/],
+        [
+          'a token file that is not there',
+          async () => submit(revoke(), { tokenFile: file('none') }),
+          /file \(no such file/,
+        ],
         [
           'tokens.json itself as token file',
           async () => submit(revoke(), { tokenFile: await tokenFile('{"operator":"hunter2"}') }),
@@ -307,6 +317,41 @@ describe('solar-node keys', () => {
     assert.ok(accepted !== null)
     assert.deepEqual([height, server.ledger.registry().height], [1, 1])
     assert.equal(notices.length, 1)
+  })
+
+  it('a new key is on disk before the authority hears of it, and a kill then loses nothing', async () => {
+    const asked = new EventEmitter()
+    let isFirst = true
+    await start((ledger) => ({
+      ...ledger,
+      register: async (transaction, userId) => {
+        if (!isFirst) return await ledger.register(transaction, userId)
+        isFirst = false
+        asked.emit('asked', await publicKey(file('new.key')))
+        await once(asked, 'killed')
+        throw ledgerError('store_failed', { store: 'sql', operation: 'commit', retryable: true, reason: 'gone' })
+      },
+    }))
+    const line = [
+      '--id',
+      'household-7.phone',
+      '--key',
+      await keyFile(PHONE),
+      '--new-key',
+      'new.key',
+      '--to',
+      server.url,
+    ]
+    const run = () =>
+      spawn(process.execPath, [cliFile(), 'keys', 'rotate', ...line], { cwd: folder.path, stdio: 'ignore' })
+    const heard = once(asked, 'asked')
+    const killed = run()
+    const [onDisk] = (await heard) as [string]
+    killed.kill('SIGKILL')
+    await once(killed, 'close')
+    asked.emit('killed')
+    assert.deepEqual(await once(run(), 'close'), [0, null])
+    assert.equal(entry('household-7.phone')?.public_key, onDisk)
   })
 
   it('an authority whose genesis hashes to another chain than it says is not signed for', async () => {

@@ -98,7 +98,7 @@ describe('node/data-directory', () => {
     for (const path of [file, join(file, 'below')]) {
       await assert.rejects(openDataDirectory(path), (error) => {
         assert.ok(isSolarError(error, 'data_directory_unusable'), String(error))
-        assert.match(error.message, /not a directory/)
+        assert.match(error.message, /is a file, expected a folder/)
         return true
       })
     }

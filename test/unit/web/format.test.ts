@@ -32,9 +32,11 @@ describe('web formats', () => {
     )
   })
 
-  it('leaves out today, and names other days', () => {
+  it('leaves out today and this year, and names other days', () => {
     assert.equal(formatTime(NOON - 3_600_000, NOON, UTC), '11:00')
-    assert.match(formatTime(NOON - 10 * 86_400_000, NOON, UTC), /11 Jun.*12:00/)
+    assert.match(formatTime(NOON - 10 * 86_400_000, NOON, UTC), /^11 Jun, 12:00$/)
+    const year = new Date(NOON).getUTCFullYear() - 1
+    assert.equal(formatTime(Date.UTC(year, 5, 11, 12), NOON, UTC), `11 Jun ${year}, 12:00`)
   })
 
   it('lists names and sums up the rest', () => {

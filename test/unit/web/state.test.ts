@@ -175,7 +175,7 @@ describe('web page state', () => {
       ['house-ash confirmed two blocks of height 0.'],
     )
     const summary = { failures: [], waiting: 0, undecided: 0, checkedBlocks: 1, checkedVotes: 0 }
-    const { outcome, title } = verdictOf({ state, summary, lastVisit: null })
+    const { outcome, title } = verdictOf({ state, summary, lastVisit: null, node: { mode: 'authority' } })
     assert.deepEqual([outcome, title], ['fail', 'There is evidence of misbehaviour'])
   })
 
