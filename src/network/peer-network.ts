@@ -103,7 +103,9 @@ export async function createPeerNetwork(options: NetworkOptions, platform: Platf
       throw ledgerError('not_ready', { reason }, error)
     }
     gossip.start()
-    for (const address of addresses) void keepConnected(address, context)
+    // A network that asks for a genesis alone is followed by that of the chain, which connects again.
+    const connectedLevel = chainId === undefined ? 'debug' : 'info'
+    for (const address of addresses) void keepConnected(address, { ...context, connectedLevel })
   }
 
   return {

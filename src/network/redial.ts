@@ -12,6 +12,8 @@ export interface RedialOptions {
   readonly node: Libp2p
   readonly clock: Clock
   readonly logger: Logger
+  /** How loudly it says that it is connected. */
+  readonly connectedLevel: 'debug' | 'info'
   readonly stopping: AbortSignal
   /** Hears of each dial, and of each connection that is lost. */
   readonly onDial: (event: DialEvent) => void
@@ -22,7 +24,7 @@ export interface RedialOptions {
  * failures. Resolves when the node stops; never rejects.
  */
 export async function keepConnected(address: Multiaddr, options: RedialOptions): Promise<void> {
-  const { node, clock, logger, stopping, onDial } = options
+  const { node, clock, logger, connectedLevel, stopping, onDial } = options
   const target = address.toString()
   const giveUp = () => stopping.aborted
   let failures = 0
@@ -32,7 +34,7 @@ export async function keepConnected(address: Multiaddr, options: RedialOptions):
     try {
       const peer = await dial(address, options)
       const fields = { address: target, peer: peer.toString() }
-      logger.info(fields, `connected to ${target}`)
+      logger[connectedLevel](fields, `connected to ${target}`)
       onDial({ type: 'connected', ...fields })
       lastReason = ''
       await disconnected(node, peer, stopping)
@@ -44,8 +46,8 @@ export async function keepConnected(address: Multiaddr, options: RedialOptions):
       if (giveUp()) return
       const fields = { address: target, reason: dialReason(target, error) }
       // One line for each reason: what stays the same is no news.
-      const log = fields.reason === lastReason ? logger.debug : logger.warn
-      log(fields, `cannot connect to ${target}: ${fields.reason}; trying again`)
+      const level = fields.reason === lastReason ? 'debug' : 'warn'
+      logger[level](fields, `cannot connect to ${target}: ${fields.reason}; trying again`)
       lastReason = fields.reason
       onDial({ type: 'failed', ...fields })
     }

@@ -99,8 +99,8 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       miner,
       onTick: (outcome) => metrics.recordTick(outcome),
     })
-    engine.events.subscribe((event) => logLedgerEvent(event, logger))
     const running: Running = { ...stores, ...engine, network, metrics }
+    engine.events.subscribe((event) => logLedgerEvent(event, running.chain, logger))
 
     await network.start()
     shutdown.opened('network', () => network.stop())

@@ -1,4 +1,5 @@
 import type { ClockVerdict } from '../engine/peer-clocks.ts'
+import { count } from './count-words.ts'
 
 const UNITS = [
   ['day', 86_400_000],
@@ -11,8 +12,7 @@ const UNITS = [
 export function spanWords(ms: number): string {
   const size = Math.abs(ms)
   const [name, unit] = UNITS.find(([, length]) => size >= 2 * length) ?? (['second', 1_000] as const)
-  const count = Math.round(size / unit)
-  return `${count} ${name}${count === 1 ? '' : 's'}`
+  return count(Math.round(size / unit), name)
 }
 
 const HOW_TO_SET = 'set it, for instance by NTP (timedatectl set-ntp true)'

@@ -1,23 +1,24 @@
+import type { Chain } from '../engine/chain.ts'
 import type { LightEvent } from '../engine/light-client.ts'
 import type { LedgerEvent } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { hashHeader } from '../protocol/header.ts'
+import { count } from './count-words.ts'
 import type { OwnTradeLog } from './own-trade-log.ts'
 
 const short = (hash: Hash): string => hash.slice(0, 12)
-const count = (n: number, thing: string): string => `${n} ${thing}${n === 1 ? '' : 's'}`
 
-/** One line an event of an authority. */
-export function logLedgerEvent(event: LedgerEvent, logger: Logger): void {
+/** One line an event of an authority or a validator; `chain` tells which blocks change the registry. */
+export function logLedgerEvent(event: LedgerEvent, chain: Pick<Chain, 'registryHeights'>, logger: Logger): void {
   switch (event.type) {
     case 'header': {
       const { height, tx_count } = event.sealed.header
       const hash = event.header_hash
-      logger.info(
-        { height, hash, status: event.status },
-        `block ${height} ${short(hash)} sealed: ${count(tx_count, 'trade')}`,
-      )
+      // A change of the registry has a block of its own.
+      const [changed] = chain.registryHeights(height)
+      const holds = changed === height ? `${count(tx_count, 'change')} of the registry` : count(tx_count, 'trade')
+      logger.info({ height, hash, status: event.status }, `block ${height} ${short(hash)} sealed: ${holds}`)
       return
     }
     case 'vote': {

@@ -92,9 +92,8 @@ async function withCause(error: unknown, light: LightNode, signal: AbortSignal):
 async function unregistered(client: LightClient, publicKey: string): Promise<Error> {
   const entry = await client.entryOf(publicKey)
   const state = entry === undefined ? 'unregistered' : 'revoked'
-  return ledgerError('forbidden', {
-    reason: registrationWords({ state, id: entry?.id ?? null, public_key: publicKey }),
-  })
+  const words = registrationWords({ state, id: entry?.id ?? null, public_key: publicKey }, 'the key of --key')
+  return ledgerError('forbidden', { reason: words })
 }
 
 async function proveByIdOrHash(client: LightClient, text: string, signal: AbortSignal): Promise<CheckedProof> {

@@ -35,7 +35,8 @@ export function createRegistrationWatch(publicKey: string, votes: boolean, logge
         seen = root
         if (state === now.state && (entry?.id ?? null) === now.id) return
         now = { state, id: entry?.id ?? null, public_key: publicKey }
-        logger[state === 'registered' ? 'info' : 'warn']({ ...now }, registrationWords(now))
+        const level = state === 'registered' ? 'info' : 'warn'
+        logger[level]({ ...now }, registrationWords(now))
       } catch (error) {
         // Nobody is there to ask: with the next look.
         logger.debug({ error }, 'whether this key is registered is not known yet')
@@ -44,24 +45,24 @@ export function createRegistrationWatch(publicKey: string, votes: boolean, logge
   }
 }
 
-/** One line for people: what is so, and who has to do what. */
-export function registrationWords({ state, id, public_key }: Registration): string {
+/** One line for people: what is so, and who has to do what. `whose` names the key. */
+export function registrationWords({ state, id, public_key }: Registration, whose = "this node's key"): string {
   switch (state) {
     case 'off':
       return 'this node does not vote'
     case 'unknown':
       return `whether the key ${public_key} is registered is not known yet`
     case 'registered':
-      return `this node's key is registered as ${id ?? ''}: it proves its own trades and votes`
+      return `${whose} is registered as ${id ?? ''}: it proves its own trades and votes`
     case 'unregistered':
       return (
-        `this node's key is not registered on this chain, so it neither votes nor sees trades of its own: give the public key ${public_key} ` +
-        'to whoever runs the authority, to be listed under voters: for a new chain; or enrol voter.key of this data directory yourself ' +
-        'with a platform token: solar-node keys enrol --role voter --id NAME --user-id USER --key voter.key --to URL --token-file FILE'
+        `${whose} is not registered on this chain, so it neither votes nor sees trades of its own: give the public key ${public_key} ` +
+        'to whoever runs the authority, to be listed under voters: for a new chain; or enrol it yourself, from its key file, ' +
+        'with a platform token: solar-node keys enrol --role voter --id NAME --user-id USER --key KEY_FILE --to URL --token-file FILE'
       )
     case 'revoked':
       return (
-        `this node's key was revoked (it was ${id ?? ''}), so it neither votes nor sees trades of its own: ` +
+        `${whose} was revoked (it was ${id ?? ''}), so it neither votes nor sees trades of its own: ` +
         `ask whoever runs the authority; the public key is ${public_key}`
       )
   }

@@ -116,7 +116,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       logger,
     })
     const { chain, events, finalizer, validator, ledger, registeredId } = engine
-    events.subscribe((event) => logLedgerEvent(event, logger))
+    events.subscribe((event) => logLedgerEvent(event, chain, logger))
     // It stops after the network, without which no silent peer can make it wait.
     shutdown.opened('validator', () => validator.stop())
     await peers.start()

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { AuditFindings, AuditReport, FindingRange } from '../../node/audit.ts'
+import { count } from '../../node/count-words.ts'
 import type { OnProgress } from '../../node/progress.ts'
 import { longWork } from '../long-work.ts'
 import { chainIdOption, EXIT, printResult, UsageError } from '../output.ts'
@@ -43,7 +44,7 @@ export function registerAudit(program: Command): void {
         file === undefined ? ofDirectory(data, database, onProgress) : ofFile(file, pin, onProgress)
       const report = await longWork('auditing', json === true, auditing)
       const { blocks, transactions, findings, total_findings } = report
-      const summary = `${blocks} blocks, ${transactions} transactions: ${findings.length === 0 ? 'clean' : `${total_findings} differences`}`
+      const summary = `${count(blocks, 'block')}, ${count(transactions, 'transaction')}: ${findings.length === 0 ? 'clean' : count(total_findings, 'difference')}`
       printResult(json === true, [...linesOf(report), summary, ...adviceFor(findings, data)], {
         clean: findings.length === 0,
         ...report,
@@ -61,15 +62,15 @@ function linesOf({ ranges, total_findings }: AuditFindings): readonly string[] {
   const rest = total_findings - shown.reduce((sum, { count }) => sum + count, 0)
   return [
     ...shown.map(lineOf),
-    ...(rest > 0 ? [`and ${rest} more differences: --json has the first 1,000 in full`] : []),
+    ...(rest > 0 ? [`and ${count(rest, 'more difference')}: --json has the first 1,000 in full`] : []),
   ]
 }
 
-function lineOf({ place, count, first, same }: FindingRange): string {
+function lineOf({ place, count: times, first, same }: FindingRange): string {
   const { expected, found } = first
-  if (count === 1) return `${place}: expected ${expected}, found ${found}`
+  if (times === 1) return `${place}: expected ${expected}, found ${found}`
   const which = same ? '' : `, at ${first.place}`
-  return `${place}: ${count} differences, ${same ? 'each' : 'the first'} expected ${expected}, found ${found}${which}`
+  return `${place}: ${times} differences, ${same ? 'each' : 'the first'} expected ${expected}, found ${found}${which}`
 }
 
 /** What to do where LevelDB alone differs. */

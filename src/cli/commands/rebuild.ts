@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { count } from '../../node/count-words.ts'
 import type { OnProgress } from '../../node/progress.ts'
 import type { RebuildReport } from '../../node/rebuild.ts'
 import { longWork } from '../long-work.ts'
@@ -39,7 +40,7 @@ export function registerRebuild(program: Command): void {
       const { blocks, transactions } = report
       printResult(
         json === true,
-        [`${blocks} blocks, ${transactions} transactions: level/ is made anew from SQL`],
+        [`${count(blocks, 'block')}, ${count(transactions, 'transaction')}: level/ is made anew from SQL`],
         report,
       )
     })

@@ -1,4 +1,5 @@
 import { divideHalfEven, formatQuantity } from '../../protocol/decimal.ts'
+import { count } from '../../node/count-words.ts'
 import type { BlockSummary } from './block-tally.ts'
 import { sunAltitude } from './model.ts'
 
@@ -46,9 +47,6 @@ function validatorWord(decision: BlockSummary['validator']): string {
   if (decision === undefined) return 'not yet co-signed'
   return decision === 'ack' ? 'co-signed' : 'rejected'
 }
-
-/** "1 trade", "4 trades". */
-export const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`
 
 /** Altitude of the sun in whole degrees, "sun  7°". */
 export const sunText = (timestamp: number): string => `sun ${sunAltitude(timestamp).toFixed(0).padStart(2)}°`

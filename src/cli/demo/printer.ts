@@ -1,3 +1,4 @@
+import { count } from '../../node/count-words.ts'
 import type { LightEvent } from '../../node/light.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { LedgerEvent, TickAnswer } from '../../ports/ledger.ts'
@@ -5,7 +6,7 @@ import type { ShownBlock } from '../../protocol/block.ts'
 import { formatQuantity, parseQuantity } from '../../protocol/decimal.ts'
 import { misbehaviourOf } from '../../protocol/evidence.ts'
 import type { Order } from '../../protocol/order.ts'
-import { blockLine, clockTime, count, dayText, sunText, zoneText } from './block-line.ts'
+import { blockLine, clockTime, dayText, sunText, zoneText } from './block-line.ts'
 import { createBlockTally, type BlockSummary } from './block-tally.ts'
 
 /** What is told of a street when it opens. */

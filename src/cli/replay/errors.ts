@@ -1,3 +1,4 @@
+import { count } from '../../node/count-words.ts'
 import { errorFactory, type ErrorTable } from '../../protocol/errors.ts'
 
 const replayErrors = {
@@ -6,7 +7,7 @@ const replayErrors = {
     `${f.name}: expected ${f.expected}, got ${JSON.stringify(f.value)}`,
   bad_file: (f: { file: string; reason: string }) => `${f.file}: ${f.reason}`,
   bad_rows: (f: { files: string; count: number; first: string }) =>
-    `${f.files} has ${f.count} bad rows, nothing was sent (${f.first}). Correct them, or leave them out with --skip-bad`,
+    `${f.files} has ${count(f.count, 'bad row')}, nothing was sent (${f.first}). Correct them, or leave them out with --skip-bad`,
   /** Local times, and nobody says of which zone. */
   needs_zone: (f: { file: string; column: string }) =>
     `${f.file}: the times of ${f.column} are local, and local times need their zone: --zone, such as --zone Europe/Vienna`,
@@ -15,7 +16,7 @@ const replayErrors = {
     `the readings cannot be kept in ${f.folder} while they are read (${f.reason}). Make room there, or set TMPDIR to another folder`,
   /** Readings came after the tick of their interval. */
   closed: (f: { readings: number; intervals: number; first: string; household: string }) =>
-    `${f.readings} readings of ${f.intervals} intervals came too late, they never trade (the first: ${f.first} ${f.household}): ` +
+    `${count(f.readings, 'reading')} of ${count(f.intervals, 'interval')} came too late, they never trade (the first: ${f.first} ${f.household}): ` +
     'an interval is closed once its tick has run. Give the files of all meters in one command, before the first of them is ' +
     'sent; what a late reading takes back from trades that were made is posted by --corrections',
   server_gone: (f: { url: string; seconds: number; reason: string }) =>

@@ -1,4 +1,5 @@
 import cliProgress from 'cli-progress'
+import { count } from '../../node/count-words.ts'
 import { formatQuantity } from '../../protocol/decimal.ts'
 import type { TickResult } from './authority.ts'
 import type { LateTotals } from './corrections.ts'
@@ -78,11 +79,11 @@ function barReport(stdout: Output, stderr: Output): Report {
     cliProgress.Presets.shades_classic,
   )
   return {
-    reading: nowAndThen(READING_EVERY_MS, (rows) => stderr.write(`${rows} rows read\n`)),
+    reading: nowAndThen(READING_EVERY_MS, (rows) => stderr.write(`${count(rows, 'row')} read\n`)),
     start: (ticks) => bar.start(ticks, 0, { trades: 0, kwh: '0', tick: '' }),
-    badRows: ({ rows, count }) => {
+    badRows: ({ rows, count: all }) => {
       for (const { file, line, reason } of rows.slice(0, SHOWN_LINES)) stderr.write(`${file}:${line}: ${reason}\n`)
-      if (count > SHOWN_LINES) stderr.write(`and ${count - SHOWN_LINES} more bad rows\n`)
+      if (all > SHOWN_LINES) stderr.write(`and ${count(all - SHOWN_LINES, 'more bad row')}\n`)
     },
     closed: (tickId, households) => {
       // The line at the end counts the rest.
@@ -106,12 +107,14 @@ function jsonReport(stdout: Output): Report {
     stdout.write(`${JSON.stringify(line)}\n`)
   }
   return {
-    reading: nowAndThen(READING_EVERY_MS, (rows) => write({ event: 'reading', rows, msg: `${rows} rows read` })),
-    start: (ticks) => write({ event: 'start', ticks, msg: `${ticks} ticks to replay` }),
-    badRows: ({ rows, count }) => {
+    reading: nowAndThen(READING_EVERY_MS, (rows) =>
+      write({ event: 'reading', rows, msg: `${count(rows, 'row')} read` }),
+    ),
+    start: (ticks) => write({ event: 'start', ticks, msg: `${count(ticks, 'tick')} to replay` }),
+    badRows: ({ rows, count: all }) => {
       for (const { file, line, reason } of rows) write({ event: 'bad_row', file, line, msg: reason })
-      const more = count - rows.length
-      if (more > 0) write({ event: 'notice', msg: `and ${more} more bad rows` })
+      const more = all - rows.length
+      if (more > 0) write({ event: 'notice', msg: `and ${count(more, 'more bad row')}` })
     },
     closed: (tick_id, households) => {
       const msg = closedOf(tick_id, households)
@@ -125,7 +128,8 @@ function jsonReport(stdout: Output): Report {
     },
     tick: (tick_id, { height, block_hash, trades, kwhMicro, amountMicro }, already_there) => {
       const [kwh, amount] = [formatQuantity(kwhMicro), formatQuantity(amountMicro)]
-      const msg = height === null ? 'nothing traded' : `block ${height}: ${trades} trades, ${kwh} kWh, worth ${amount}`
+      const msg =
+        height === null ? 'nothing traded' : `block ${height}: ${count(trades, 'trade')}, ${kwh} kWh, worth ${amount}`
       write({ event: 'tick', tick_id, height, block_hash, trades, kwh, amount, already_there, msg })
     },
     notice: (line) => write({ event: 'notice', msg: line }),
@@ -162,11 +166,11 @@ function jsonReport(stdout: Output): Report {
 }
 
 const correctedOf = (tickId: string, corrections: number, kwhMicro: bigint): string =>
-  `${tickId}: ${corrections} corrections, ${formatQuantity(kwhMicro)} kWh taken back`
+  `${tickId}: ${count(corrections, 'correction')}, ${formatQuantity(kwhMicro)} kWh taken back`
 
 const lateSummaryOf = ({ readings, unknown, corrections, kwhMicro }: LateTotals): string =>
-  `${readings} late readings differ, ${unknown} are of nothing that was replayed: ` +
-  `${corrections} corrections posted now, ${formatQuantity(kwhMicro)} kWh taken back`
+  `${readings === 1 ? '1 late reading differs' : `${readings} late readings differ`}, ${unknown} of nothing that was replayed: ` +
+  `${count(corrections, 'correction')} posted now, ${formatQuantity(kwhMicro)} kWh taken back`
 
 function closedOf(tickId: string, households: readonly string[]): string {
   const more = households.length - SHOWN_HOUSEHOLDS
@@ -178,14 +182,14 @@ function summaryOf(totals: Totals, stopped: boolean): string {
   const { ticks, blocks, trades, kwhMicro, amountMicro, orders, blocksThere, ordersThere } = totals
   const { dropped, badRows, repeated, closed } = totals
   const parts = [
-    `${ticks} ticks, ${blocks} blocks, ${trades} trades, ${formatQuantity(kwhMicro)} kWh from ${orders} orders`,
+    `${count(ticks, 'tick')}, ${count(blocks, 'block')}, ${count(trades, 'trade')}, ${formatQuantity(kwhMicro)} kWh from ${count(orders, 'order')}`,
     `worth ${formatQuantity(amountMicro)}`,
-    `already there: ${blocksThere} blocks, ${ordersThere} orders`,
-    `${dropped} readings below the minimum`,
+    `already there: ${count(blocksThere, 'block')}, ${count(ordersThere, 'order')}`,
+    `${count(dropped, 'reading')} below the minimum`,
   ]
-  if (repeated > 0) parts.push(`${repeated} readings are in more than one file`)
-  if (badRows > 0) parts.push(`${badRows} bad rows skipped`)
-  if (closed > 0) parts.push(`${closed} readings too late, their intervals were closed`)
+  if (repeated > 0) parts.push(`${count(repeated, 'reading')} in more than one file`)
+  if (badRows > 0) parts.push(`${count(badRows, 'bad row')} skipped`)
+  if (closed > 0) parts.push(`${count(closed, 'reading')} too late, the interval was closed`)
   if (stopped) parts.push('stopped before the end, run the same command again to go on')
   return parts.join(' · ')
 }

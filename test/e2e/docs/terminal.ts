@@ -27,6 +27,8 @@ export interface Terminal {
   start(name: string, text: string): Promise<void>
   /** What that terminal shows so far, with the documents' ports. */
   shownBy(name: string): string
+  /** True if what was started there has ended, or nothing was. */
+  isOver(name: string): boolean
   ctrlC(name: string): Promise<void>
   /** Kills whatever still runs, and deletes the folder. */
   close(): Promise<void>
@@ -69,6 +71,7 @@ export async function openTerminal(): Promise<Terminal> {
       others.set(name, startRunning(['-c', toRun(text)], output.trim(), env))
     },
     shownBy: (name) => toShow(others.get(name)?.output() ?? ''),
+    isOver: (name) => others.get(name)?.isOver() ?? true,
     async ctrlC(name) {
       await others.get(name)?.end('SIGINT')
       others.delete(name)

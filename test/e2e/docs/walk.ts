@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { eventually } from '../../helpers/patience.ts'
+import { eventually, PATIENCE_MS, progressed } from '../../helpers/patience.ts'
 import type { Page } from '../../unit/docs/pages.ts'
 import { stepsOf, type Block, type Step } from './markdown.ts'
 import { isAsShown } from './output.ts'
@@ -14,13 +14,26 @@ const COMMANDS: Readonly<Record<string, (file: string) => string>> = {
 }
 export const isCommand = ({ language, file }: Block): boolean => language in COMMANDS || file !== undefined
 
-/** Does what a page says, in its order, and holds what happens against what it shows. Rejects with all that differs. */
+/** Less than the test's own limit, so that what is missing is told before the test is ended. */
+const WAIT_MS = PATIENCE_MS / 2
+
+/** What was waited for has not come: what follows in the document would wait in vain as well. */
+class NeverShown extends Error {}
+
+/**
+ * Does what a page says, in its order, and holds what happens against what it shows. Rejects with all that differs, up to
+ * the first thing that does not come.
+ */
 export async function walk(page: Page, terminal: Terminal): Promise<void> {
   const differences: string[] = []
   for (const step of stepsOf(page.text)) {
-    await take(step, terminal).catch((error: unknown) => {
+    try {
+      await take(step, terminal)
+      progressed()
+    } catch (error) {
       differences.push(`${page.path}:${step.line}: ${(error as Error).message}`)
-    })
+      if (error instanceof NeverShown) break
+    }
   }
   if (differences.length > 0) throw new Error(differences.join('\n\n'))
 }
@@ -47,8 +60,11 @@ async function runBlock(block: Block, text: string, terminal: Terminal): Promise
     ended = await runText(language, inFolder(block, text), terminal)
     return ended.code === fails && (shown === undefined || isAsShown(shown, ended.output))
   }
-  if (block.again) await eventually(`what is shown: ${shown}`, isRight)
-  else if (!(await isRight())) {
+  if (block.again) {
+    await eventually('what is shown', isRight, WAIT_MS).catch((error: unknown) => {
+      throw new NeverShown(`shown:\n${shown}\nprinted in the end:\n${ended.output}`, { cause: error })
+    })
+  } else if (!(await isRight())) {
     assert.fail(`shown, with exit code ${fails}:\n${shown}\nprinted, with exit code ${ended.code}:\n${ended.output}`)
   }
 }
@@ -64,9 +80,13 @@ async function runText(language: string, text: string, terminal: Terminal) {
 }
 
 async function awaitShown(name: string, shown: string, terminal: Terminal): Promise<void> {
-  const isThere = (): boolean => isAsShown(shown, terminal.shownBy(name), { anywhere: true })
-  await eventually('what is shown', isThere).catch((error: unknown) => {
-    throw new Error(`${name} does not show\n${shown}\nIt printed:\n${terminal.shownBy(name)}`, { cause: error })
+  const isThere = (): boolean => {
+    if (isAsShown(shown, terminal.shownBy(name), { anywhere: true })) return true
+    if (terminal.isOver(name)) throw new Error(`${name} has ended`)
+    return false
+  }
+  await eventually('what is shown', isThere, WAIT_MS).catch((error: unknown) => {
+    throw new NeverShown(`${name} does not show\n${shown}\nIt printed:\n${terminal.shownBy(name)}`, { cause: error })
   })
 }
 

@@ -383,7 +383,7 @@ describe('solar-node replay', () => {
     await replay(fileOf(1))
     const outcome = await replay(`${fileOf(2)}\n${hour(0)},dan,1,0,0.3`)
     assert.equal(outcome.code, 1)
-    assert.match(outcome.stderr, /1 readings of 1 intervals came too late.*2016-08-08T00:00:00 dan.*--corrections/)
+    assert.match(outcome.stderr, /1 reading of 1 interval came too late.*2016-08-08T00:00:00 dan.*--corrections/)
     assert.deepEqual([summaryOf(outcome)?.closed, authority.ticks.size, authority.orders.size], [1, 2, 6])
   })
 
