@@ -1,7 +1,8 @@
 import { mkdir } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import type { Page } from 'playwright-core'
-import { startBrowser, SCHEMES, WIDTHS } from './helpers/browser.ts'
+import { PATIENCE_MS, startBrowser, SCHEMES, WIDTHS } from './helpers/browser.ts'
+import { servePageSource } from './helpers/page-bundle.ts'
 import { growStreet, startStreet, type GrownStreet } from './helpers/grown-community.ts'
 
 /**
@@ -13,7 +14,11 @@ const { values } = parseArgs({
 })
 const SETTLED = '.verdict-pass, .verdict-fail, .verdict-open'
 
+/** Those that a document shows. */
+const FOR_DOCUMENTS: readonly string[] = ['grown', 'money']
+
 async function shoot(page: Page, name: string): Promise<void> {
+  if (!values.all && !FOR_DOCUMENTS.includes(name)) return
   const widths = values.all ? WIDTHS : [1366]
   for (const width of widths) {
     for (const colorScheme of values.all ? SCHEMES : (['light'] as const)) {
@@ -42,7 +47,7 @@ async function shootGrown(page: Page, street: GrownStreet): Promise<void> {
   await page.locator('.proof-verdict').waitFor()
   await page.getByLabel('Token').fill(tokens.auditor)
   await page.getByRole('button', { name: 'Show kWh and money' }).click()
-  await page.locator('table').waitFor()
+  await page.locator('.tile', { hasText: 'Energy, kWh' }).filter({ hasText: 'blocks shown' }).waitFor()
   await shoot(page, 'money')
   await openAt(page, `${url}/#block=${street.policies.authority}`)
   await page.getByRole('heading', { name: `Block ${street.policies.authority}` }).waitFor()
@@ -59,7 +64,10 @@ async function shootGrown(page: Page, street: GrownStreet): Promise<void> {
 
 await mkdir(values.out, { recursive: true })
 const browser = await startBrowser()
-const page = await browser.newPage({ deviceScaleFactor: 1 })
+const context = await browser.newContext({ deviceScaleFactor: 1, timezoneId: 'Europe/Berlin' })
+context.setDefaultTimeout(PATIENCE_MS)
+await servePageSource(context)
+const page = await context.newPage()
 try {
   const street = await growStreet(values.all ? 30 : 60)
   await shootGrown(page, street).finally(() => street.stop())

@@ -39,7 +39,7 @@ export const sqlSource = (store: MarketStore): ChainSource => ({
 export interface ReplicaParts {
   readonly chain: ChainStore & BodyRedaction
   readonly finality: Pick<FinalityStore, 'votesOf' | 'finalHeight'>
-  finalizedAt(height: number): Promise<number | null>
+  readonly finalizedAt: (height: number) => Promise<number | null>
 }
 
 /** The chain in the LevelDB of a validator. */

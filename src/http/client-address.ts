@@ -21,9 +21,10 @@ export interface Clients {
 const LOOPBACK = networks(['127.0.0.0/8', '::1/128'])
 /** More proxies than this in a row stand before no node; what is further left is not looked at. */
 const MAX_HOPS = 10
-/** What proxies and their makers add; any of them says that somebody else is asking. */
-const FORWARDED_BY =
-  /^(forwarded|via|x-forwarded.*|x-original-.*|x-real-ip|(x-|true-|cf-|fastly-|x-cluster-)(client|connecting)-ip)$/
+/** What proxies and delivery networks add of themselves; any of it says that somebody else is asking. */
+const FORWARDED_BY = /^(forwarded|via|cdn-loop|cf-ray|x-(forwarded|original|envoy|amzn|azure|appengine)(-.*)?)$/
+/** How they name who asks: X-Real-IP, True-Client-IP, CF-Connecting-IPv6, X-Azure-ClientIP, WL-Proxy-Client-IP, ... */
+const ADDRESS_OF_CLIENT = /(^|-)(client|connecting|real|remote|user|external|source)-?(ip(v[46])?|addr(ess)?)$/
 const LOCAL_HOST = /^(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?$/i
 
 /**
@@ -55,7 +56,7 @@ export function createClients(trusted: readonly string[] = []): Clients {
     isLocal({ socket, headers, raw }) {
       const own = plain(socket.remoteAddress ?? '')
       if (!isIn(LOOPBACK, own) || isIn(proxies, own)) return false
-      if (Object.keys(headers).some((name) => FORWARDED_BY.test(name))) return false
+      if (Object.keys(headers).some((name) => FORWARDED_BY.test(name) || ADDRESS_OF_CLIENT.test(name))) return false
       // A proxy that says nothing of itself passes on the name that was asked for, or, as nginx long did, speaks HTTP/1.0.
       return raw.httpVersion !== '1.0' && LOCAL_HOST.test(headers.host ?? '')
     },

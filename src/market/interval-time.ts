@@ -1,3 +1,4 @@
+import { EARLIEST_TIME_MS } from '../protocol/edge.ts'
 import { refuse } from '../protocol/shape.ts'
 
 /**
@@ -24,6 +25,8 @@ const TIME =
   /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?(?: ?(?:(Z|UTC|GMT)|([+-])(\d{2})(?::?(\d{2}))?))?$/i
 const EXPECTED = 'the start of an interval such as 2016-08-08T00:00:00'
 const MAX_LENGTH = 64
+/** The end of the year 9999: later instants have no name of the form that intervals have. */
+const LATEST_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
 
 /** What people write instead of a time, and what to write. Looked at in this order, where TIME does not fit. */
 const MISTAKES: readonly (readonly [pattern: RegExp, expected: string])[] = [
@@ -58,7 +61,9 @@ export function parseIntervalStart(text: string, path: string, clock: WallClock)
       text,
     )
   }
-  if (timestamp < 0) refuse(path, `${EXPECTED}, from 1970 on`, text)
+  // Refused here, with its line, and not by the authority in the middle of a replay.
+  if (timestamp < EARLIEST_TIME_MS) refuse(path, `${EXPECTED}, from the year 2001 on`, text)
+  if (timestamp > LATEST_MS) refuse(path, `${EXPECTED}, up to the year 9999 in UTC`, text)
   return { timestamp, hasOffset, ...(later !== undefined && { later }) }
 }
 
@@ -73,8 +78,9 @@ function localTimeOf(found: RegExpExecArray, text: string, path: string): number
   if (minute > 59) refuse(path, 'minutes from 00 to 59', text)
   if (second > 59) refuse(path, 'seconds from 00 to 59 (no leap second)', text)
   const local = Date.UTC(year, month - 1, day, hour, minute, second, Number(fraction.slice(0, 3)))
-  // Date.UTC carries 30 February over into March; a text that does not come back as it was names no day.
+  // Date.UTC takes the year 99 for 1999, and carries 30 February over into March: what does not come back names no day.
   const spelled = new Date(local)
+  if (spelled.getUTCFullYear() !== year) refuse(path, `${EXPECTED}, with the century`, text)
   if (spelled.getUTCMonth() !== month - 1 || spelled.getUTCDate() !== day) refuse(path, 'a day of the calendar', text)
   return local
 }
@@ -89,7 +95,7 @@ function offsetMsOf(found: RegExpExecArray, text: string, path: string): number 
  * The one name of the interval that starts at an instant, its tick_id: UTC, `2016-08-08T00:00:00`, with milliseconds only
  * where there are some. Whatever a file wrote for the instant, its interval has this name.
  *
- * @param timestamp Unix milliseconds, from 0 up to the year 9999
+ * @param timestamp Unix milliseconds, up to the year 9999
  */
 export function intervalId(timestamp: number): string {
   return new Date(timestamp).toISOString().slice(0, timestamp % 1000 === 0 ? 19 : 23)

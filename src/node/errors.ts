@@ -4,7 +4,8 @@ import { errorFactory, type ErrorTable } from '../protocol/errors.ts'
 const nodeErrors = {
   /** `advice`: what to do instead, where there is something. */
   data_directory_in_use: (f: { directory: string; holder: string; advice?: string }) =>
-    `${f.directory} is in use by ${f.holder}: ${f.advice ?? 'one data directory, one solar-node'}`,
+    `${f.directory} is in use by ${f.holder}: one data directory, one solar-node` +
+    (f.advice === undefined ? '' : `; ${f.advice}`),
   data_directory_unusable: (f: { directory: string; reason: string }) => `data directory ${f.directory}: ${f.reason}`,
   data_directory_incomplete: (f: { directory: string; file: string; advice: string }) =>
     `data directory ${f.directory} has a chain but no ${f.file}: ${f.advice}`,

@@ -137,8 +137,8 @@ export function createLightOutlook(parts: LightOutlookParts): LightOutlook {
     said = state
     const height = tip === null ? 'no block yet' : `block ${tip.height} is the newest`
     const words = state === 'live' ? `${height}, ${peers} peer${peers === 1 ? '' : 's'}` : (reason ?? height)
-    const log = state === 'live' || state === 'syncing' ? logger.info : logger.warn
-    log({ state, tip: tip?.height ?? null, peers }, `${state}: ${words}`)
+    const level = state === 'live' || state === 'syncing' ? 'info' : 'warn'
+    logger[level]({ state, tip: tip?.height ?? null, peers }, `${state}: ${words}`)
   }
 
   async function look(): Promise<void> {

@@ -37,7 +37,7 @@ export function createOwnTradeLog({ store, logger, currency, ownId }: OwnTradeLo
 
   async function readCorrections(): Promise<Map<string, Map<string, Correction>>> {
     const known = new Map<string, Map<string, Correction>>()
-    for (let after = ''; ; ) {
+    for (let after = ''; ;) {
       const page = await store.trades(after, PAGE)
       for (const { transaction: tx } of page) {
         after = tx.id

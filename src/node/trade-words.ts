@@ -75,13 +75,28 @@ export const netWords = ({ kwh, total_amount }: TradeNet, currency: string): str
  * @param zone of the IANA database; that of this machine without it
  */
 export function localTime(timestamp: number, zone?: string): string {
+  const parts = Object.fromEntries(
+    wallFormat(zone)
+      .formatToParts(timestamp)
+      .map(({ type, value }) => [type, value]),
+  )
+  const { year, month, day, hour, minute, second, timeZoneName = '' } = parts
+  const seconds = second === '00' ? '' : `:${second}`
+  const offset = timeZoneName.replace('GMT', '')
+  const isUtc = offset === '' || offset === '+00:00'
+  return `${year?.padStart(4, '0')}-${month}-${day} ${hour}:${minute}${seconds} ${isUtc ? 'UTC' : offset}`
+}
+
+/** One for each zone: making it takes far longer than using it. */
+const formats = new Map<string | undefined, Intl.DateTimeFormat>()
+
+function wallFormat(zone: string | undefined): Intl.DateTimeFormat {
+  const made = formats.get(zone)
+  if (made !== undefined) return made
   const format = new Intl.DateTimeFormat('en-US-u-ca-iso8601', {
     ...{ year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit' },
     ...{ hourCycle: 'h23', timeZoneName: 'longOffset', ...(zone !== undefined && { timeZone: zone }) },
   })
-  const parts = Object.fromEntries(format.formatToParts(timestamp).map(({ type, value }) => [type, value]))
-  const { year, month, day, hour, minute, second, timeZoneName = '' } = parts
-  const seconds = second === '00' ? '' : `:${second}`
-  const offset = timeZoneName.replace('GMT', '')
-  return `${year?.padStart(4, '0')}-${month}-${day} ${hour}:${minute}${seconds} ${offset === '' ? 'UTC' : offset}`
+  formats.set(zone, format)
+  return format
 }

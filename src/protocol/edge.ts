@@ -86,7 +86,7 @@ function expectedTime(value: unknown): string {
   return Number.isNaN(ms) ? `${PLAIN_TIME}, not text` : `Unix milliseconds, ${ms} for this time`
 }
 
-const PLAIN_TIME = `Unix milliseconds such as ${1_760_000_000_000}`
+const PLAIN_TIME = 'Unix milliseconds such as 1760000000000'
 
 function expectedForNumber(value: number): string {
   const units = [

@@ -105,7 +105,7 @@ export function extendBook(
   }
 }
 
-const chainVerdict = (found: Hash, expected: Hash): Verdict<string> =>
+const chainVerdict = (found: Hash, expected: Hash): Verdict =>
   found === expected ? { ok: true } : invalid('wrong_chain', `it is of chain ${found}`)
 
 /** "registers house-fir as voter": what a change does, for people. */

@@ -60,10 +60,14 @@ export function startSession(root: HTMLElement, { api, genesis, chainId, node, m
     state = reduce(state, action)
     draw()
     if (action.type === 'select' || action.type === 'connection') return
+    loadMissing()
+    void verifier.run().then(settle)
+  }
+
+  function loadMissing(): void {
     votes.run()
     registry.run()
     bodies.run()
-    void verifier.run().then(settle)
   }
 
   const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve))
@@ -135,6 +139,8 @@ export function startSession(root: HTMLElement, { api, genesis, chainId, node, m
     const { headers } = await api.latestHeaders(1)
     const tip = headers[headers.length - 1]
     if (tip !== undefined && !state.blocks.some(({ hash }) => hash === tip.header_hash)) await resync()
+    // A call that failed is made again, also where no new block is the reason to.
+    else loadMissing()
   }
 
   const heldOf = (block: BlockRecord): HeldBlock => ({

@@ -1,4 +1,5 @@
 import type { Hash } from '../protocol/bytes.ts'
+import { normalizeDelta } from '../protocol/decimal.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import { hashHeader, type Header } from '../protocol/header.ts'
 import { verifyMerkleProof } from '../protocol/merkle.ts'
@@ -237,12 +238,26 @@ function checkName(id: string, transaction: Transaction | undefined): Check {
     : { ...part, outcome: 'fail', detail: `The content names itself ${transaction.id}, not ${id}.` }
 }
 
+const DECIMALS: readonly string[] = ['kwh', 'price_per_kwh', 'total_amount', 'kwh_delta', 'amount_delta']
+
+/** The one spelling of a value, whether a platform writes it as text or as a number; every digit of a decimal counts. */
+function spelled(name: string, value: unknown): string | undefined {
+  if (typeof value !== 'string' && typeof value !== 'number') return undefined
+  try {
+    return DECIMALS.includes(name) ? normalizeDelta(String(value)) : String(value)
+  } catch {
+    return String(value)
+  }
+}
+
 /** Compares what a platform's row says with the transaction; fields of its own are passed over. */
 function checkRow(row: Readonly<Record<string, unknown>>, transaction: Transaction): Check {
   const sealed: Readonly<Record<string, unknown>> = { ...transaction }
-  const isSame = (a: unknown, b: unknown) =>
-    typeof a === 'object' || typeof b === 'object' ? false : String(a) === String(b) || Number(a) === Number(b)
-  const different = Object.keys(row).filter((name) => Object.hasOwn(sealed, name) && !isSame(row[name], sealed[name]))
+  const isSame = (name: string): boolean => {
+    const said = spelled(name, row[name])
+    return said !== undefined && said === spelled(name, sealed[name])
+  }
+  const different = Object.keys(row).filter((name) => Object.hasOwn(sealed, name) && !isSame(name))
   const part = { id: 'body', title: 'Your row', values: [] } as const
   return different.length === 0
     ? { ...part, outcome: 'pass', detail: 'What you pasted says the same as the sealed trade.' }

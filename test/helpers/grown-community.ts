@@ -24,12 +24,12 @@ type Fields<T> = T extends unknown ? Omit<T, 'kind' | 'id' | 'timestamp' | 'nonc
 export interface Street {
   readonly community: Community
   /** Seals `trades` trades as the next block; `rows` instead of them. Gives back its hash and height. */
-  seal(trades: number, rows?: readonly PlatformRow[]): Promise<SealedBlock>
+  readonly seal: (trades: number, rows?: readonly PlatformRow[]) => Promise<SealedBlock>
   /** A change of the registry, signed by the key of `signer`, in a block of its own. */
-  change(signer: string, fields: Fields<RegistryTransactionBody>): Promise<void>
+  readonly change: (signer: string, fields: Fields<RegistryTransactionBody>) => Promise<void>
   /** Gives an id another key, which it signs and votes with from then on. */
-  newKey(id: string): SigningKey
-  ack(block: SealedBlock, ...voters: readonly string[]): Promise<void>
+  readonly newKey: (id: string) => SigningKey
+  readonly ack: (block: SealedBlock, ...voters: readonly string[]) => Promise<void>
   /**
    * A real validator, which follows the authority, with the key that `newKey` made for this id: blocks are given to the registered
    * alone. Gives back the address of its page.

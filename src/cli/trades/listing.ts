@@ -66,7 +66,7 @@ export function userOf({ trades, common, ofAsked }: Survey, asked: string | unde
   if (asked !== undefined) {
     if (trades === 0 || ofAsked > 0) return asked
     const whose = names === '' ? '' : `, they are of ${names}`
-    throw new UsageError(`user: ${asked} is a party of none of the ${trades} trades here${whose}`)
+    throw new UsageError(`user: ${asked} is a party of none of the trades here${whose}`)
   }
   if (trades === 0) return null
   const [one] = common

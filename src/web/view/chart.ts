@@ -11,7 +11,8 @@ const TOP = 8
 const HEIGHT = 132
 /** Width until the browser has laid the page out. */
 const FIRST_WIDTH = 480
-const LABEL_WIDTH = 130
+/** A date with its year and the time. */
+const LABEL_WIDTH = 124
 const SHOWN_BLOCKS = 100
 
 /** A bar: stacked values, bottom first, each with its class. */
@@ -119,7 +120,8 @@ function plot(title: string, bars: readonly Bar[], options: PlotOptions): SVGSVG
   const top = niceMaximum(Math.max(0, ...totals))
   const slots = barSlots(bars.length, inner.width)
   const y = (value: number) => TOP + inner.height * (1 - value / top)
-  const every = Math.max(1, Math.ceil(bars.length / Math.max(1, Math.floor(inner.width / LABEL_WIDTH))))
+  // The last label ends at the edge, so the one before it has to keep off by one and a half.
+  const every = Math.ceil((1.5 * LABEL_WIDTH) / slots.step)
   const summary = `${title}: ${bars.length} blocks, at most ${Math.max(0, ...totals)}, newest ${totals[totals.length - 1] ?? 0}.`
   return s(
     'svg',

@@ -37,7 +37,9 @@ export function tradesTable(body: BlockBody, currency: string, now: number): rea
           h(
             'tr',
             {},
-            ...['From', 'To', 'kWh', `${currency}/kWh`, 'Amount', 'Time'].map((name) => h('th', { scope: 'col' }, name)),
+            ...['From', 'To', 'kWh', `${currency}/kWh`, 'Amount', 'Time'].map((name) =>
+              h('th', { scope: 'col' }, name),
+            ),
           ),
         ),
         h('tbody', {}, ...rows.map((tx) => row(tx, currency, now))),

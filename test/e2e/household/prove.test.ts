@@ -104,7 +104,7 @@ describe('solar-node prove tells what stands in its way', () => {
     ['10 minutes', 10 * MINUTE_MS],
     ['5 days', -5 * DAY_MS],
   ] as const) {
-    it(`names both times where this clock is ${off} ${ms < 0 ? 'behind' : 'ahead'}, whatever became of the proof`, async () => {
+    it(`names both times where this clock is ${off} ${ms < 0 ? 'behind' : 'ahead'}`, async () => {
       const env = { NODE_OPTIONS: `--require ${skew}`, SKEW_MS: String(ms) }
       const { code, stderr } = await proveAt([community.addressOf('tcp')], [], env)
       assert.match(
@@ -112,7 +112,8 @@ describe('solar-node prove tells what stands in its way', () => {
         new RegExp(`this device's clock says .*, that of its peer \\S+ says .*: they are ${off} apart`),
       )
       assert.equal(stderr.trim().split('\n').length, 1)
-      assert.ok(code === 0 || code === 1)
+      // A block of now is not from the future for a clock that is ahead.
+      assert.equal(code, ms < 0 ? 1 : 0)
     })
   }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFile, readdir } from 'node:fs/promises'
+import { readFile, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import Database from 'libsql'
 import { Interrupted, longWork } from '../../../src/cli/long-work.ts'
@@ -87,6 +87,18 @@ describe('audits and exports of nodes that are stopped', () => {
       assert.equal((await network.run('audit', '--data', data('authority'))).code, 0)
     })
   }
+
+  it('LevelDB without its tables names the remedy, which works', async () => {
+    const level = join(data('authority'), 'level')
+    const tables = (await readdir(level)).filter((name) => name.endsWith('.ldb'))
+    assert.ok(tables.length > 0)
+    for (const name of tables) await rm(join(level, name))
+    const { code, stderr } = await network.run('audit', '--data', data('authority'))
+    assert.equal(code, 1)
+    assert.match(stderr, /^solar-node: .*missing files.*solar-node rebuild --data \S+\/authority makes it anew\n$/)
+    assert.equal((await network.run('rebuild', '--data', data('authority'))).code, 0)
+    assert.equal((await network.run('audit', '--data', data('authority'))).code, 0)
+  })
 
   it('one line for the same fault of many blocks', async () => {
     const sql = new Database(join(data('authority'), 'ledger.db'))

@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Level } from 'level'
 import { cliFile } from '../../helpers/bundle.ts'
 import { within } from '../../helpers/patience.ts'
 import { processGroup } from '../../helpers/processes.ts'
@@ -69,10 +68,6 @@ export function createLab(): Lab {
       await node.awaitLine((line) => (line.includes('authority is running') ? line : undefined))
       node.kill('SIGTERM')
       await node.ended
-      // Opening makes a table of what its log has.
-      const level = new Level(join(data, 'level'))
-      await level.open()
-      await level.close()
       return data
     },
     async remove() {

@@ -32,7 +32,7 @@ describe('a mishap ends with one line that says what to do', () => {
       const folder = lab.folder()
       prepare?.(folder, started)
       const before = listing(folder)
-      const variables = Object.entries(env ?? {}).map(([key, value]) => [key, withPorts(value)])
+      const variables = Object.entries(env ?? {}).map(([key, value]): [string, string] => [key, withPorts(value)])
       const ended = await runCommand(folder, args.map(withPorts), { env: Object.fromEntries(variables) })
       assert.equal(ended.code, code, `${ended.err}${ended.out}`)
       assert.match(ended.err, /^solar-node: [^\n]+\n$/)

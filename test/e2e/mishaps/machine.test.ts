@@ -56,12 +56,12 @@ describe('what a machine refuses ends with one line', () => {
     }
   }
 
-  for (const { name, prepare } of diskLimits().filter(({ isFileSystem }) => isFileSystem)) {
-    it(`${name}: a first start and an export say so, and work once there is room`, async () => {
+  for (const limit of diskLimits().filter(({ isFileSystem }) => isFileSystem)) {
+    it(`${limit.name}: a first start and an export say so, and work once there is room`, async () => {
       const folder = withChain()
       const disk = join(folder, 'disk')
       mkdirSync(disk)
-      const undo = await prepare(disk)
+      const undo = await limit.prepare(disk)
       try {
         const ballast = join(disk, 'ballast')
         writeFileSync(ballast, Buffer.alloc(freeBytes(disk) ?? 0))

@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, rmSync, writeFileSync, cpSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -119,17 +118,6 @@ export const MISHAPS: readonly Mishap[] = [
     prepare: inStarted((data) => {
       for (const name of readdirSync(join(data, 'level')))
         if (name.startsWith('MANIFEST')) rmSync(join(data, 'level', name))
-    }),
-  },
-  {
-    name: 'a table of LevelDB that is gone',
-    args: authority(...atData),
-    code: 1,
-    says: [/missing files/, /solar-node rebuild --data/],
-    prepare: inStarted((data) => {
-      const tables = readdirSync(join(data, 'level')).filter((name) => name.endsWith('.ldb'))
-      assert.ok(tables.length > 0)
-      for (const name of tables) rmSync(join(data, 'level', name))
     }),
   },
   {

@@ -43,8 +43,29 @@ describe('who asks over HTTP', () => {
     assert.equal(clients.isLocal(from('127.0.0.1', {}, '1.0')), false)
     assert.equal(clients.isLocal(from('127.0.0.1', { host: 'ledger.example.org' })), false)
     assert.equal(createClients(['127.0.0.1']).isLocal(from('127.0.0.1')), false)
-    for (const name of ['forwarded', 'via', 'x-forwarded-for', 'x-forwarded-proto', 'x-real-ip', 'cf-connecting-ip']) {
+    const proxies = [
+      'forwarded',
+      'via',
+      'x-forwarded-for',
+      'x-forwarded-proto',
+      'x-forwarded',
+      'cdn-loop',
+      'x-amzn-trace-id',
+    ]
+    const addresses = [
+      'x-real-ip',
+      'cf-connecting-ip',
+      'cf-connecting-ipv6',
+      'true-client-ip',
+      'client-ip',
+      'x-azure-clientip',
+    ]
+    const more = ['x-envoy-external-address', 'wl-proxy-client-ip', 'x-appengine-user-ip', 'x-remote-addr']
+    for (const name of [...proxies, ...addresses, ...more]) {
       assert.equal(clients.isLocal(from('127.0.0.1', { [name]: 'x' })), false, name)
+    }
+    for (const name of ['x-prometheus-scrape-timeout-seconds', 'x-request-id', 'user-agent', 'connection']) {
+      assert.equal(clients.isLocal(from('127.0.0.1', { [name]: 'x' })), true, name)
     }
   })
 })

@@ -25,7 +25,7 @@ describe('web check of a trade', () => {
       chainId: chain.chainId,
       token: () => undefined,
       anchor: () => newest ?? undefined,
-      held: (hash) => (hash === newest?.hash ? (newest ?? undefined) : undefined),
+      held: (hash) => (hash === newest?.hash ? newest : undefined),
     })
   const outcomes = (report: Awaited<ReturnType<typeof check>>) =>
     Object.fromEntries(report.checks.map(({ id, outcome }) => [id, outcome]))
