@@ -54,6 +54,8 @@ export async function openTerminal(): Promise<Terminal> {
     ...process.env,
     PATH: `${join(folder, 'bin')}:${process.env.PATH}`,
     HOME: home,
+    // Times are shown by the zone of the machine.
+    TZ: 'UTC',
     PYTHONDONTWRITEBYTECODE: '1',
   }
   const shell = openShell(home, env)
