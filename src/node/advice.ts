@@ -1,9 +1,8 @@
 import { join } from 'node:path'
 import type { DatabaseConfig } from '../config/types.ts'
-import { isSolarError } from '../protocol/errors.ts'
+import { isSolarError, SolarError } from '../protocol/errors.ts'
 import { DATA_FILES } from './data-directory.ts'
 import { freeBytes, isDiskFull } from './disk.ts'
-import { nodeError } from './errors.ts'
 
 /** Whose stores they are, and where. */
 export interface Stores {
@@ -13,14 +12,14 @@ export interface Stores {
   readonly database?: DatabaseConfig
 }
 
-/** Runs `work`; an error of a store that ends it says what to do. */
+/** Runs `work`; an error of a store that ends it keeps its code, and says what to do. */
 export async function advised<T>(stores: Stores, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
     const advice = adviceFor(error, stores)
-    if (advice === undefined || !(error instanceof Error)) throw error
-    throw nodeError('store_unusable', { reason: error.message, advice }, error)
+    if (advice === undefined || !isSolarError(error)) throw error
+    throw new SolarError(error.code, `${error.message}: ${advice}`, error.fields, error)
   }
 }
 

@@ -13,8 +13,6 @@ const nodeErrors = {
   rebuild_would_lose: (f: { directory: string; reason: string }) =>
     `${f.reason}: what SQL does not have would be lost. Start the node on ${f.directory}: it puts these blocks back into SQL ` +
     'from level/ or from peers; or put the newer SQL back',
-  /** `advice` says what the operator can do about it. */
-  store_unusable: (f: { reason: string; advice: string }) => `${f.reason}: ${f.advice}`,
   address_taken: (f: { setting: string; address: string; reason: string; advice: string }) =>
     `${f.setting}: ${f.address} ${f.reason}: ${f.advice}`,
   out_file_failed: (f: { file: string; reason: string }) =>

@@ -37,7 +37,7 @@ const CAVEAT =
 /**
  * Holds the data directory of an authority or a light node that is stopped for as long as `work` takes. Throws
  * `data_directory_in_use` while its node runs, `config_conflict` where there is none, `data_directory_unusable` for that of a
- * validator, `store_unusable`, and what `work` throws.
+ * validator, `store_failed` and `corrupt` with what to do, and what `work` throws.
  *
  * @param user whose trades; a light node has those of its own household only
  */

@@ -46,7 +46,8 @@ export async function modeOf(data: string): Promise<Stores['mode']> {
 
 /**
  * Holds the data directory of an authority and its SQL for as long as `work` takes. Throws as `modeOf`; `data_directory_unusable` for
- * another mode; `data_directory_in_use`; `config_conflict` where its SQL is not in the place given; `store_unusable`; what `work` throws.
+ * another mode; `data_directory_in_use`; `config_conflict` where its SQL is not in the place given; `store_failed` and
+ * `corrupt` with what to do; what `work` throws.
  *
  * @param name what wants them, for people
  */

@@ -121,7 +121,7 @@ describe('solar-node rebuild', () => {
       [
         'a block that is gone',
         `delete from blocks where height = 4`,
-        /^SQL, block 4: expected a row, found block 5 next$/,
+        /^SQL, block 4: expected a row, found block 5 next/,
       ],
     ]
     for (const [what, sql, message] of damages) {

@@ -34,7 +34,7 @@ describe('a receipt from a running authority', () => {
     assert.equal((await stat(file)).mode & 0o777, 0o600)
     const again = await prove('--key', join(community.folderOf('ben'), 'voter.key'), '--out', file)
     assert.equal(again.code, 2)
-    assert.match(again.stderr, /is there already; --force writes over it/)
+    assert.match(again.stderr, /exists already: choose another name, or --force/)
     await community.stopAuthority()
     const checked = await verify(file)
     assert.equal(checked.code, 0, checked.stdout)
