@@ -74,7 +74,7 @@ describe('a household reads why its node is as it is', () => {
     const words: Readonly<Record<string, string>> = {
       NAME: 'cyd.phone',
       USER: 'cyd',
-      'voter.key': join(community.folderOf('cyd'), 'voter.key'),
+      KEY_FILE: join(community.folderOf('cyd'), 'voter.key'),
       URL: community.url,
       FILE: token,
     }
