@@ -116,7 +116,7 @@ describe('an authority with its ledger in PostgreSQL', () => {
     const elsewhere = await audit({ SOLAR_DATABASE: other.url })
     await other.drop()
     assert.equal(elsewhere.code, 1)
-    assert.match(elsewhere.stderr, /^solar-node: chain none, this is [0-9a-f]{64}\n$/)
+    assert.match(elsewhere.stderr, /^solar-node: chain none, this is [0-9a-f]{64}: [^\n]*--database\n$/)
     const { password } = new URL(database.url)
     for (const { stdout, stderr } of outputs) assert.ok(!`${stdout}${stderr}`.includes(password))
   })
@@ -237,7 +237,7 @@ describe('an authority with its ledger in PostgreSQL', () => {
     const { password } = new URL(database.url)
     const end = await clis.start([...flags, '--data', data, '--database', database.url.replace(/:\d+\//, ':1/')]).ended
     assert.deepEqual([end.code, end.stdout], [1, ''])
-    assert.match(end.stderr, /^solar-node: sql migrate failed, try again: connect ECONNREFUSED 127\.0\.0\.1:1\n$/)
+    assert.match(end.stderr, /^solar-node: sql migrate failed, try again: connect ECONNREFUSED 127\.0\.0\.1:1: [^\n]*--database[^\n]*\n$/)
     assert.ok(!end.stderr.includes(password))
   })
 })
