@@ -76,7 +76,12 @@ export function createLightSync(parts: LightSyncParts): LightSync {
   async function onHeader(payload: Uint8Array, from: string): Promise<GossipVerdict> {
     const offer = await follower.offer(sealedHeaderShape(parseCanonicalBytes(payload), 'header'))
     if (typeof offer === 'object' && offer.refused === 'from_the_future') {
-      const error = ledgerError('peer_refused', { peer: from, request: 'headers', code: offer.refused, reason: offer.reason })
+      const error = ledgerError('peer_refused', {
+        peer: from,
+        request: 'headers',
+        code: offer.refused,
+        reason: offer.reason,
+      })
       parts.onPeer({ peer: from, outcome: 'failed', error })
     }
     // Under vote policies the peer may prove that its branch is the final one.

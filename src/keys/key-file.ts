@@ -49,7 +49,8 @@ export async function createKeyFile(path: string, options: NewKeyOptions): Promi
   const { publicKey } = signingKeyFromSecret(secret)
   const record = { version: 1, kind: 'solar-node-key', public_key: publicKey, secret_key: bytesToHex(secret) }
   const plain = `${JSON.stringify(record, null, 2)}\n`
-  const content = options.passphrase === undefined ? plain : await encrypt(plain, options.passphrase, options.workFactor)
+  const content =
+    options.passphrase === undefined ? plain : await encrypt(plain, options.passphrase, options.workFactor)
   try {
     await createFileDurably(path, content, KEY_FILE_MODE)
   } catch (cause) {

@@ -32,7 +32,8 @@ const FACTS: readonly (readonly [RegExp, (text: string, address: string) => stri
   ],
   [
     /no valid addresses|NoValidAddresses/i,
-    () => 'no transport for such an address: expected TCP or WebSocket, such as /ip4/192.0.2.1/tcp/4001/p2p/12D3KooW...',
+    () =>
+      'no transport for such an address: expected TCP or WebSocket, such as /ip4/192.0.2.1/tcp/4001/p2p/12D3KooW...',
   ],
 ]
 

@@ -237,7 +237,10 @@ describe('an authority with its ledger in PostgreSQL', () => {
     const { password } = new URL(database.url)
     const end = await clis.start([...flags, '--data', data, '--database', database.url.replace(/:\d+\//, ':1/')]).ended
     assert.deepEqual([end.code, end.stdout], [1, ''])
-    assert.match(end.stderr, /^solar-node: sql migrate failed, try again: connect ECONNREFUSED 127\.0\.0\.1:1: [^\n]*--database[^\n]*\n$/)
+    assert.match(
+      end.stderr,
+      /^solar-node: sql migrate failed, try again: connect ECONNREFUSED 127\.0\.0\.1:1: [^\n]*--database[^\n]*\n$/,
+    )
     assert.ok(!end.stderr.includes(password))
   })
 })

@@ -18,8 +18,7 @@ function typing(...lines: readonly string[]) {
   })
   return { input, output }
 }
-const config = (flags: object = {}) =>
-  loadAuthorityConfig({ flags: { data: '/nonexistent/solar', ...flags }, env: {} })
+const config = (flags: object = {}) => loadAuthorityConfig({ flags: { data: '/nonexistent/solar', ...flags }, env: {} })
 
 describe('cli/first-start', () => {
   it('asks for what nobody has chosen, again after an answer that cannot be', async () => {
