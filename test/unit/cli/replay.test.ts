@@ -417,7 +417,7 @@ describe('solar-node replay', () => {
       [{ speed: 0 }, /--speed.*"0"/],
       [{ speed: Number.NaN }, /--speed/],
       [{ files: [join(folder, 'none.csv')] }, /FILE.*ENOENT/],
-      [{ tokenFile: join(folder, 'none.txt') }, /--token-file.*ENOENT/],
+      [{ tokenFile: join(folder, 'none.txt') }, /--token-file.*no such file/],
     ]
     for (const [options, line] of wrong) {
       const outcome = await replay(fileOf(1), options)
