@@ -132,7 +132,11 @@ describe('the reader of the outbox', () => {
     ['a field named by a zero byte', `'{"a\\u0000b":1}'`, /^tick\.a\?b: expected no such field/],
     ['a field with an endless name', `'{"${'x'.repeat(10_000)}":1}'`, /^tick\.x{495}$/],
     ['brackets without end', `'${'['.repeat(100_000)}'`, /^tick: expected JSON/],
-    ['a trade that is none', `'{"tick_id":"t","timestamp":1760000000000,"transactions":[{}]}'`, /^tick\.transactions\[0\]\.id/],
+    [
+      'a trade that is none',
+      `'{"tick_id":"t","timestamp":1760000000000,"transactions":[{}]}'`,
+      /^tick\.transactions\[0\]\.id/,
+    ],
     ['an amount that is no number', `'{"tick_id":"t","timestamp":1e999,"transactions":[]}'`, /^tick\.timestamp/],
     ['too much', `'"' || printf('%.*c', ${32 * 1024 * 1024}, 'x') || '"'`, /^tick: expected at most 33554432 bytes/],
   ]
