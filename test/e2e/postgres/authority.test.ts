@@ -134,7 +134,7 @@ describe('an authority with its ledger in PostgreSQL', () => {
             break
           }
           // Without its database nobody leads, and who led asks for the lead again first.
-          assert.deepEqual([status, retryAfter], [503, '1'])
+          assert.deepEqual([status, retryAfter], [503, '1'], JSON.stringify(body))
           assert.match((body as { code: string }).code, /^(store_failed|not_leading)$/)
           tries++
           await pause(RETRY_MS)
