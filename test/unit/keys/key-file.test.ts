@@ -55,7 +55,7 @@ describe('keys/key-file', () => {
 
   it('opens what age has encrypted with a passphrase, and only with that', async () => {
     const made = await createKeyFile(join(folder, 'plain.key'), { randomBytes })
-    // A low work factor, as only this test wants it: the files that createKeyFile writes take seconds (test/e2e/cli.test.ts).
+    // A low work factor, as only this test wants it: the files that createKeyFile writes take seconds (test/e2e/cli-passphrase.long.ts).
     const encrypter = new Encrypter()
     encrypter.setScryptWorkFactor(8)
     encrypter.setPassphrase('a sunny day')
