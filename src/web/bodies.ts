@@ -1,6 +1,7 @@
 import { parseDelta, parseQuantity } from '../protocol/decimal.ts'
 import { merkleRoot } from '../protocol/merkle.ts'
 import { leafOf, type ShownTransaction } from '../protocol/transaction.ts'
+import { count } from './format.ts'
 import type { BlockRecord } from './state.ts'
 
 /** What was traded in a block, its corrections of earlier trades counted with it. Millionths of kWh and of the currency. */
@@ -14,6 +15,25 @@ export interface BlockBody {
   readonly corrections: number
   /** Their content was removed: no sum has them. */
   readonly redacted: number
+}
+
+/**
+ * "2 trades, 1 correction": what is in a block. Its header counts them all as one; which of them are trades is known where the
+ * content is shown.
+ */
+export function contentWords({
+  changesRegistry,
+  header,
+  body,
+}: Pick<BlockRecord, 'changesRegistry' | 'header' | 'body'>): string {
+  if (changesRegistry) return 'registry change'
+  if (body === null) return count(header.tx_count, 'transaction')
+  const { trades, corrections, redacted } = body
+  return [
+    ...(trades > 0 ? [count(trades, 'trade')] : []),
+    ...(corrections > 0 ? [count(corrections, 'correction')] : []),
+    ...(redacted > 0 ? [`${redacted.toLocaleString()} removed`] : []),
+  ].join(', ')
 }
 
 /** Adds a block's transactions up, and checks that they are those of its header. */

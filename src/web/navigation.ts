@@ -19,9 +19,13 @@ export interface Navigation {
    * names none.
    */
   open(text: string): Promise<string | null>
+  /** True for the number of a block that is there: `01` is no number of a block. */
+  isHeight(text: string): boolean
 }
 
 export const NO_BLOCK = 'no-block'
+
+const HEIGHT = /^(?:0|[1-9][0-9]{0,14})$/
 
 export function createNavigation({ state, dispatch, api }: NavigationParts): Navigation {
   const at = (height: number): BlockRecord | undefined =>
@@ -74,10 +78,11 @@ export function createNavigation({ state, dispatch, api }: NavigationParts): Nav
   }
 
   return {
+    isHeight: (text) => HEIGHT.test(text) && Number(text) <= tipHeight(),
     async open(text) {
       const wanted = text.trim().toLowerCase()
       try {
-        if (/^[0-9]{1,15}$/.test(wanted)) return await openHeight(Number(wanted))
+        if (HEIGHT.test(wanted)) return await openHeight(Number(wanted))
         return /^[0-9a-f]{64}$/.test(wanted) ? await openHash(wanted) : NO_BLOCK
       } catch (error) {
         return refusalOf(error) === undefined

@@ -14,11 +14,12 @@ import { genesisBook } from './registry-book.ts'
 import { createRegistryLoader } from './registry-loader.ts'
 import { initialState, MAX_BLOCKS, reduce, shownBlock, type Action, type BlockRecord } from './state.ts'
 import { outcomeOf, summarize } from './summary.ts'
-import { lookUp, type HeldBlock, type LookupParts } from './trade-lookup.ts'
+import { hasTrade, lookUp, type HeldBlock, type LookupParts } from './trade-lookup.ts'
 import { judgeTrust, readLink, writeLink, type Memory } from './trust.ts'
 import { createVerifier } from './verifier.ts'
 import { createVisit } from './visit.ts'
 import { createVoteLoader } from './vote-loader.ts'
+import type { Said } from './view/strip.ts'
 
 /** "12 s ago" moves on by itself. */
 const TICK_MS = 5_000
@@ -98,8 +99,10 @@ export function startSession(root: HTMLElement, { api, genesis, chainId, node, m
   }
 
   async function openLink(): Promise<void> {
+    // Of another ledger than the link is about nothing is shown.
+    if (trust.kind === 'wrong-pin') return
     if (link.tx !== undefined) page.checkTrade(link.tx)
-    else if (link.block !== undefined) page.say(await openBlock(link.block))
+    else if (link.block !== undefined) page.say({ text: await openBlock(link.block) })
   }
 
   /** Gives back a sentence for people if the block cannot be shown. */
@@ -165,6 +168,23 @@ export function startSession(root: HTMLElement, { api, genesis, chainId, node, m
     },
   }
 
+  /** A block, or else a trade; where both have the name, the reader chooses. */
+  async function search(typed: string): Promise<Said> {
+    const text = typed.trim()
+    if (navigation.isHeight(text) && (await hasTrade(text, lookup))) {
+      const choices = [
+        { label: `Block ${text}`, choose: () => void openBlock(text).then((said) => page.say({ text: said })) },
+        { label: `Trade ${text}`, choose: () => page.checkTrade(text) },
+      ]
+      return { text: `There are a block and a trade of this name:`, choices }
+    }
+    const said = await navigation.open(text)
+    if (said === null) nameShown()
+    if (said !== NO_BLOCK) return { text: said ?? '' }
+    page.checkTrade(text)
+    return { text: '' }
+  }
+
   const page = createPage(root, genesis, chainId, {
     select: (hash) => {
       dispatch({ type: 'select', hash })
@@ -175,13 +195,7 @@ export function startSession(root: HTMLElement, { api, genesis, chainId, node, m
       nameShown()
     },
     openBlock,
-    search: async (text) => {
-      const said = await navigation.open(text)
-      if (said === null) nameShown()
-      if (said !== NO_BLOCK) return said ?? ''
-      page.checkTrade(text)
-      return ''
-    },
+    search,
     acceptChain: () => {
       visit.accept(Date.now())
       trust = judgeTrust(chainId, link.chain, visit.remembered())

@@ -23,7 +23,7 @@ export function tradesTable(body: BlockBody, currency: string, now: number): rea
     ? 'These trades lead to the Merkle root in the header: computed here.'
     : 'These trades do not lead to the Merkle root in the header. Do not rely on them.'
   return [
-    h('h3', {}, 'Trades'),
+    h('h3', {}, headingOf(body)),
     h('p', { class: body.matches ? 'muted' : 'failed' }, `${bodyWords(body, currency)}. ${verdict}`),
     h(
       'div',
@@ -47,6 +47,11 @@ export function tradesTable(body: BlockBody, currency: string, now: number): rea
     ),
     ...(more > 0 ? [h('p', { class: 'muted' }, `and ${count(more, 'more transaction')}.`)] : []),
   ]
+}
+
+function headingOf({ trades, corrections }: BlockBody): string {
+  if (corrections === 0) return 'Trades'
+  return trades === 0 ? 'Corrections' : 'Trades and corrections'
 }
 
 function row(tx: ShownTransaction, currency: string, now: number): HTMLElement {
