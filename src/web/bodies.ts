@@ -1,7 +1,7 @@
 import { parseDelta, parseQuantity } from '../protocol/decimal.ts'
 import { merkleRoot } from '../protocol/merkle.ts'
 import { leafOf, type ShownTransaction } from '../protocol/transaction.ts'
-import { count } from './format.ts'
+import { count, formatMicro } from './format.ts'
 import type { BlockRecord } from './state.ts'
 
 /** What was traded in a block, its corrections of earlier trades counted with it. Millionths of kWh and of the currency. */
@@ -35,6 +35,10 @@ export function contentWords({
     ...(redacted > 0 ? [`${redacted.toLocaleString()} removed`] : []),
   ].join(', ')
 }
+
+/** ", -0.75 kWh": for who may see it. */
+export const energyWords = ({ changesRegistry, body }: Pick<BlockRecord, 'changesRegistry' | 'body'>): string =>
+  body === null || changesRegistry ? '' : `, ${formatMicro(body.kwhMicro)} kWh`
 
 /** Adds a block's transactions up, and checks that they are those of its header. */
 export function bodyOf({ header }: Pick<BlockRecord, 'header'>, transactions: readonly ShownTransaction[]): BlockBody {

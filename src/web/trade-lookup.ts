@@ -166,7 +166,7 @@ async function report(proof: ProofAnswer, parts: LookupParts, known: Known): Pro
   ]
   // Which trade an id stands for only its content can show: that alone is no doubt about the proof.
   const proofOutcome = worst(proven.filter(({ id: check, outcome }) => check !== 'name' || outcome === 'fail'))
-  const { outcome, title, detail } = wordsOf(proofOutcome, pasted[0], proof)
+  const { outcome, title, detail } = wordsOf(proofOutcome, pasted[0], proof, id === undefined ? 'hash' : 'id')
   return {
     outcome,
     title,
@@ -184,11 +184,15 @@ interface Words {
   readonly detail: readonly string[]
 }
 
-/** @param pasted undefined if nothing was pasted but the id, the hash or the whole content */
+/**
+ * @param pasted undefined if nothing was pasted but the id, the hash or the whole content
+ * @param by what the trade was found by
+ */
 function wordsOf(
   proofOutcome: Outcome,
   pasted: Check | undefined,
   { header, merkle_proof, status, redacted }: ProofAnswer,
+  by: 'id' | 'hash',
 ): Words {
   if (proofOutcome === 'fail') {
     return {
@@ -207,7 +211,7 @@ function wordsOf(
     return { outcome: 'fail', title: 'This is not what the ledger has', detail }
   }
   if (pasted?.outcome === 'open') {
-    const found = `A trade with this id or hash is in ${place}; what you pasted was not compared: give a token, or a receipt.`
+    const found = `A trade with this ${by} is ${proofOutcome === 'open' ? 'said to be ' : ''}in the ledger, in ${place}.`
     const title = 'Not decided: what you pasted was not compared'
     return { outcome: 'open', title, detail: [found, pasted.detail, ...removed] }
   }

@@ -1,4 +1,4 @@
-import { contentWords } from '../bodies.ts'
+import { contentWords, energyWords } from '../bodies.ts'
 import { h, s } from '../dom.ts'
 import { count, formatTick, formatTime } from '../format.ts'
 import { runOf, tally, transactionsIn, type BlockRecord } from '../state.ts'
@@ -102,8 +102,9 @@ function voteBar(block: BlockRecord): Bar {
 function describe(block: BlockRecord, now: number): string {
   const { ack, reject } = tally(block)
   const { height, timestamp } = block.header
+  const energy = energyWords(block)
   const rejects = reject.length === 0 ? '' : `, ${count(reject.length, 'reject')}`
-  return `Block ${height}, ${formatTime(timestamp, now)}: ${contentWords(block)}, ${count(ack.length, 'ack')}${rejects}`
+  return `Block ${height}, ${formatTime(timestamp, now)}: ${contentWords(block)}${energy}, ${count(ack.length, 'ack')}${rejects}`
 }
 
 interface PlotOptions {
@@ -165,7 +166,9 @@ function column(
   { shown, select, tell }: PlotOptions,
 ): SVGGElement {
   let base = 0
-  const rects = parts.map(({ value, kind }) => {
+  const rects = parts.map(({ value: signed, kind }) => {
+    // Corrections may outweigh the trades of their block: the axis begins at 0, the line below says how much it is.
+    const value = Math.max(0, signed)
     const rect = s('rect', {
       class: `bar bar-${kind}`,
       x,

@@ -1,6 +1,6 @@
 import { h, showList } from '../dom.ts'
-import { contentWords } from '../bodies.ts'
-import { formatMicro, formatTime, nameList, shortHash } from '../format.ts'
+import { contentWords, energyWords } from '../bodies.ts'
+import { formatTime, nameList, shortHash } from '../format.ts'
 import { runOf, tally, type BlockRecord } from '../state.ts'
 import { outcomeOf } from '../summary.ts'
 import type { Model, View } from './model.ts'
@@ -168,9 +168,8 @@ function makeCard(
   isReachable: boolean,
   select: (hash: string) => void,
 ): HTMLElement {
-  const { header, hash, body } = block
+  const { header, hash } = block
   const outcome = outcomeOf(block, state.blocks, context)
-  const energy = body !== null && !block.changesRegistry ? `, ${formatMicro(body.kwhMicro)} kWh` : ''
   return h(
     'div',
     {
@@ -182,7 +181,7 @@ function makeCard(
     },
     h('div', { class: 'card-top' }, h('b', { class: 'height' }, header.height.toLocaleString()), outcomeIcon(outcome)),
     h('p', { class: 'card-line' }, h('span', {}, formatTime(header.timestamp, now)), finalBadge(block, context)),
-    h('p', { class: 'card-line' }, h('span', {}, `${contentWords(block)}${energy}`)),
+    h('p', { class: 'card-line' }, h('span', {}, `${contentWords(block)}${energyWords(block)}`)),
     h('p', { class: 'card-line' }, h('code', {}, shortHash(hash))),
     voteLine(block),
   )
