@@ -176,7 +176,7 @@ export function startSession(root: HTMLElement, { api, genesis, chainId, node, m
         { label: `Block ${text}`, choose: () => void openBlock(text).then((said) => page.say({ text: said })) },
         { label: `Trade ${text}`, choose: () => page.checkTrade(text) },
       ]
-      return { text: `There are a block and a trade of this name:`, choices }
+      return { text: 'A block and a trade have this name:', choices }
     }
     const said = await navigation.open(text)
     if (said === null) nameShown()

@@ -20,8 +20,8 @@ export function tradesTable(body: BlockBody, currency: string, now: number): rea
   const rows = body.transactions.slice(0, SHOWN_ROWS)
   const more = body.transactions.length - rows.length
   const verdict = body.matches
-    ? 'These trades lead to the Merkle root in the header: computed here.'
-    : 'These trades do not lead to the Merkle root in the header. Do not rely on them.'
+    ? 'They lead to the Merkle root in the header: computed here.'
+    : 'They do not lead to the Merkle root in the header. Do not rely on them.'
   return [
     h('h3', {}, headingOf(body)),
     h('p', { class: body.matches ? 'muted' : 'failed' }, `${bodyWords(body, currency)}. ${verdict}`),

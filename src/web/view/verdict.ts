@@ -69,7 +69,8 @@ function toDoOf({ state, summary: { waiting, votesToCome } }: VerdictParts): rea
 function anotherLedger(expected: string, chainId: string): Verdict {
   const detail =
     `The link you followed names the chain ${shortHash(expected)}, this node serves ${shortHash(chainId)}. ` +
-    'Do not rely on this page: ask who gave you the link, or who runs the node. Nothing of this ledger is shown here.'
+    'Do not rely on this page: ask who gave you the link, or who runs the node. Nothing of the ledger that is here is shown; ' +
+    'to look at it all the same, open the address without what follows the sign #.'
   return { outcome: 'fail', title: 'Another ledger', detail }
 }
 
