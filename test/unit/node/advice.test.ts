@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { adviceFor, type Stores } from '../../../src/node/advice.ts'
+import { ledgerError } from '../../../src/ports/errors.ts'
 import { openChainStore } from '../../../src/storage/level/chain-store.ts'
 import { openArchiveFiles } from '../../../src/storage/archive/archive-files.ts'
 import { tempDir } from '../../helpers/temp.ts'
@@ -47,6 +48,20 @@ describe('node/advice', () => {
       (error: unknown) => error,
     )
     for (const mode of MODES) assert.match(adviceFor(damaged, storesOf(mode)) ?? '', /LevelDB is damaged/)
+  })
+
+  it('knows what LevelDB calls damage, though there is a lock in the word block', () => {
+    for (const [reason, advice] of [
+      ['Corruption: corrupted compressed block contents', /LevelDB is damaged/],
+      ['Corruption: block checksum mismatch', /LevelDB is damaged/],
+      ['Corruption: bad block type', /LevelDB is damaged/],
+      ['IO error: /d/level/000005.ldb: No such file or directory', /LevelDB is damaged/],
+      ['IO error: lock /d/level/LOCK: already held by process', /^another program has it open/],
+      ['IO error: lock /d/level/LOCK: Resource temporarily unavailable', /^another program has it open/],
+    ] as const) {
+      const error = ledgerError('store_failed', { store: 'level', operation: 'open', retryable: false, reason })
+      for (const mode of MODES) assert.match(adviceFor(error, storesOf(mode)) ?? 'none', advice, reason)
+    }
   })
 
   async function openAndRead(): Promise<void> {
