@@ -19,13 +19,12 @@ export interface Navigation {
    * names none.
    */
   open(text: string): Promise<string | null>
-  /** True for the number of a block that is there: `01` is no number of a block. */
-  isHeight(text: string): boolean
 }
 
 export const NO_BLOCK = 'no-block'
 
-const HEIGHT = /^(?:0|[1-9][0-9]{0,14})$/
+/** True for what is written as the number of a block is: `01` is none. */
+export const isHeight = (text: string): boolean => /^(?:0|[1-9][0-9]{0,14})$/.test(text)
 
 export function createNavigation({ state, dispatch, api }: NavigationParts): Navigation {
   const at = (height: number): BlockRecord | undefined =>
@@ -78,11 +77,10 @@ export function createNavigation({ state, dispatch, api }: NavigationParts): Nav
   }
 
   return {
-    isHeight: (text) => HEIGHT.test(text) && Number(text) <= tipHeight(),
     async open(text) {
       const wanted = text.trim().toLowerCase()
       try {
-        if (HEIGHT.test(wanted)) return await openHeight(Number(wanted))
+        if (isHeight(wanted)) return await openHeight(Number(wanted))
         return /^[0-9a-f]{64}$/.test(wanted) ? await openHash(wanted) : NO_BLOCK
       } catch (error) {
         return refusalOf(error) === undefined

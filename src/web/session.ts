@@ -7,14 +7,14 @@ import { createBodyLoader } from './body-loader.ts'
 import { contextOf, type CheckContext } from './checks.ts'
 import { webError } from './errors.ts'
 import { follow } from './live.ts'
-import { createNavigation, NO_BLOCK } from './navigation.ts'
+import { createNavigation, isHeight, NO_BLOCK } from './navigation.ts'
 import { createPage } from './page.ts'
 import { readPasted } from './pasted.ts'
 import { genesisBook } from './registry-book.ts'
 import { createRegistryLoader } from './registry-loader.ts'
 import { initialState, MAX_BLOCKS, reduce, shownBlock, type Action, type BlockRecord } from './state.ts'
 import { outcomeOf, summarize } from './summary.ts'
-import { hasTrade, lookUp, type HeldBlock, type LookupParts } from './trade-lookup.ts'
+import { lookUp, type HeldBlock, type LookupParts } from './trade-lookup.ts'
 import { judgeTrust, readLink, writeLink, type Memory } from './trust.ts'
 import { createVerifier } from './verifier.ts'
 import { createVisit } from './visit.ts'
@@ -168,21 +168,19 @@ export function startSession(root: HTMLElement, { api, genesis, chainId, node, m
     },
   }
 
-  /** A block, or else a trade; where both have the name, the reader chooses. */
+  /** A block, or else a trade. A number can name either: the trade is offered beside the block. */
   async function search(typed: string): Promise<Said> {
     const text = typed.trim()
-    if (navigation.isHeight(text) && (await hasTrade(text, lookup))) {
-      const choices = [
-        { label: `Block ${text}`, choose: () => void openBlock(text).then((said) => page.say({ text: said })) },
-        { label: `Trade ${text}`, choose: () => page.checkTrade(text) },
-      ]
-      return { text: 'A block and a trade have this name:', choices }
-    }
     const said = await navigation.open(text)
-    if (said === null) nameShown()
-    if (said !== NO_BLOCK) return { text: said ?? '' }
-    page.checkTrade(text)
-    return { text: '' }
+    if (said === NO_BLOCK) {
+      page.checkTrade(text)
+      return { text: '' }
+    }
+    if (said !== null) return { text: said }
+    nameShown()
+    if (!isHeight(text)) return { text: '' }
+    const trade = { label: `Trade ${text}`, choose: () => page.checkTrade(text) }
+    return { text: `${text} can be the id of a trade as well:`, choices: [trade] }
   }
 
   const page = createPage(root, genesis, chainId, {

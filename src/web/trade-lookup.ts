@@ -46,14 +46,6 @@ export async function lookUp(pasted: Pasted, parts: LookupParts): Promise<TradeA
   }
 }
 
-/** True if the node knows a transaction of this id, and false also if it does not say. */
-export async function hasTrade(id: string, { api }: Pick<LookupParts, 'api'>): Promise<boolean> {
-  return await api.transactionProof({ tx_id: id }, null).then(
-    () => true,
-    () => false,
-  )
-}
-
 function failure(error: unknown): TradeReport {
   const refused = refusalOf(error)
   const reason = error instanceof Error ? error.message : String(error)
