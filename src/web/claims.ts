@@ -97,6 +97,8 @@ export function compareClaims(
 
 /** A row of a platform is far shorter. */
 const MAX_ROW_CHARACTERS = 100_000
+/** A string, with the colon behind it if it is the name of a field. */
+const JSON_STRING = /"(?:[^"\\]|\\.)*"(?:\s*:)?/g
 const JSON_STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*/g
 
 /**
@@ -108,7 +110,13 @@ const JSON_STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*/g
  */
 export function claimsOf(text: string, pick: (whole: unknown) => Readonly<Record<string, unknown>>): readonly Claim[] {
   if (text.length > MAX_ROW_CHARACTERS) throw new Error('This is too long for a trade, and it is no receipt.')
-  const plain = pick(JSON.parse(text))
+  const whole: unknown = JSON.parse(text)
+  if ((text.match(JSON_STRING) ?? []).filter((token) => token.endsWith(':')).length !== namesIn(whole)) {
+    throw new Error(
+      'This JSON has a field twice, and programs differ in which one they take: paste it with each field once.',
+    )
+  }
+  const plain = pick(whole)
   const exact = pick(
     JSON.parse(text.replace(JSON_STRING_OR_NUMBER, (token) => (token.startsWith('"') ? token : `"${token}"`))),
   )
@@ -121,4 +129,11 @@ export function claimsOf(text: string, pick: (whole: unknown) => Readonly<Record
     }
     return { name, value: written }
   })
+}
+
+/** Fields of all objects in a JSON value; of a name that is there twice JSON.parse has kept one. */
+function namesIn(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0
+  const values = Object.values(value)
+  return (Array.isArray(value) ? 0 : values.length) + values.reduce<number>((sum, one) => sum + namesIn(one), 0)
 }

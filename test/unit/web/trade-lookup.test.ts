@@ -136,6 +136,8 @@ describe('web check of a trade', () => {
     assert.ok(read.kind === 'trade')
     assert.deepEqual([read.id, read.claims[1]], ['9007199254740993', { name: 'kwh', value: '0.10' }])
     for (const id of ['1e3', '1.0', '-0']) assert.throws(() => readPasted(`{"id":${id}}`), /put the id in quotes/)
+    assert.throws(() => readPasted('{"id":"a","kwh":"7.5","kwh" : "0.75"}'), /has a field twice/)
+    assert.equal(readPasted('[{"id":"a","note":":","more":["\\":",{"kwh":1}]}]').kind, 'trade')
     assert.throws(() => readPasted('{"id":"a","transaction":{"id":"b"}}'), /says id twice/)
     assert.throws(() => readPasted(`{"id":"a","note":"${'x'.repeat(200_000)}"}`), /too long for a trade/)
   })
