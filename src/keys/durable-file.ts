@@ -42,7 +42,8 @@ export async function makeFolder(path: string): Promise<void> {
   }
 }
 
-const isThere = (path: string): Promise<boolean> =>
+/** Whether something has this name. */
+export const isThere = (path: string): Promise<boolean> =>
   access(path).then(
     () => true,
     () => false,

@@ -1,10 +1,10 @@
 import { access, constants, readdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { makeFolder, TEMPORARY_SUFFIX } from '../keys/durable-file.ts'
+import { isThere, makeFolder, TEMPORARY_SUFFIX } from '../keys/durable-file.ts'
 import { codeOf, fileTrouble } from '../ports/file-trouble.ts'
 import { isDiskFull } from './disk.ts'
 import { nodeError } from './errors.ts'
-import { isThere, settleLevelFolders } from './level-folders.ts'
+import { settleLevelFolders } from './level-folders.ts'
 import { takeProcessLock, type ProcessLock } from './process-lock.ts'
 
 /** What lies in a data directory. LevelDB has `level/` to itself, `archive/` the bodies of blocks that were moved out of it. */

@@ -37,7 +37,7 @@ function streamOf({ pretty: forPeople, destination }: LoggerOptions): Destinatio
   // In this process, not a worker: a worker would lose the last lines of a process that is killed.
   // A terminal knows of NO_COLOR and TERM=dumb.
   const colorize = destination === undefined && process.stdout.isTTY && process.stdout.hasColors()
-  const format = prettyFactory({ singleLine: true, colorize, translateTime: 'SYS:HH:MM:ss' })
+  const format = prettyFactory({ singleLine: true, errorLikeObjectKeys: [], colorize, translateTime: 'SYS:HH:MM:ss' })
   return {
     write: (line) => {
       target.write(format(line))
