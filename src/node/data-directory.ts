@@ -77,15 +77,15 @@ async function lockDirectory(path: string): Promise<ProcessLock | { readonly hol
 async function reasonOf(cause: unknown, path: string): Promise<string> {
   const code = codeOf(cause)
   if (code === 'EEXIST' || code === 'ENOTDIR') return 'it, or a part of its path, is a file, expected a folder'
-  if (code === 'ENOENT') return 'it is not there and cannot be made, the file system takes no folder here: name another one'
+  if (code === 'ENOENT')
+    return 'it is not there and cannot be made, the file system takes no folder here: name another one'
   if (isDiskFull(cause, path)) return fileTrouble(Object.assign(new Error(), { code: 'ENOSPC' }))
   // SQLite, which keeps the lock, says no more.
   if (!/^(EACCES|EPERM|SQLITE_(CANTOPEN|READONLY|PERM))/.test(code)) return fileTrouble(cause)
   const owner = await stat(path).catch(() => undefined)
   if (owner === undefined) return await whyNotMade(path)
   const user = process.getuid?.()
-  const whose =
-    user === undefined ? '' : `it belongs to user ${owner.uid}, this is user ${user}; `
+  const whose = user === undefined ? '' : `it belongs to user ${owner.uid}, this is user ${user}; `
   return `nothing can be written into it: ${whose}run as its owner, or chown -R it`
 }
 

@@ -84,7 +84,10 @@ export function verifyHeaderLink(
     return invalid('wrong_parent', `prev_hash ${header.prev_hash}, the parent is ${parentHash}`)
   }
   if (header.timestamp < earliest) {
-    return invalid('wrong_timestamp', `timestamp ${timeWords(header.timestamp)} is before its parent's ${timeWords(earliest)}`)
+    return invalid(
+      'wrong_timestamp',
+      `timestamp ${timeWords(header.timestamp)} is before its parent's ${timeWords(earliest)}`,
+    )
   }
   return verifyWork(header, genesis)
 }
@@ -114,5 +117,8 @@ export function verifySeal(sealed: SealedHeader, publicKey: string): Verdict<Hea
 export function verifyNotFromFuture(header: Header, now: number): Verdict<HeaderCode> {
   return header.timestamp <= now + MAX_FUTURE_MS
     ? VALID
-    : invalid('from_the_future', `timestamp ${timeWords(header.timestamp)} is ${header.timestamp - now} ms ahead of this clock`)
+    : invalid(
+        'from_the_future',
+        `timestamp ${timeWords(header.timestamp)} is ${header.timestamp - now} ms ahead of this clock`,
+      )
 }

@@ -173,7 +173,10 @@ function verifyTarget(
     return invalid('wrong_height', `height ${header.height} is not above the trusted ${anchor.header.height}`)
   }
   if (anchor !== null && header.timestamp < anchor.header.timestamp) {
-    return invalid('wrong_timestamp', `timestamp ${timeWords(header.timestamp)} is before the trusted ${timeWords(anchor.header.timestamp)}`)
+    return invalid(
+      'wrong_timestamp',
+      `timestamp ${timeWords(header.timestamp)} is before the trusted ${timeWords(anchor.header.timestamp)}`,
+    )
   }
   return verifyTargetLink(answer, context)
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { Interrupted, SIGNALS } from '../long-work.ts'
 import { EXIT, UsageError } from '../output.ts'
+import { isOutputClosed } from '../streams.ts'
 
 const EXAMPLES = `
 Examples:
@@ -52,8 +53,11 @@ export function registerReplay(program: Command): void {
         // A second signal finds no handler and ends the process at once.
         for (const name of SIGNALS) process.off(name, onSignal)
         // Nobody reads the output any more (`| head -1`): that comes as a SIGTERM of our own.
-        const isUnread = process.stdout.errored !== null
-        stop.abort(isUnread ? new Error(`the output is closed, replay has stopped: ${LEFT}`) : new Interrupted('replay', signal, LEFT))
+        stop.abort(
+          isOutputClosed()
+            ? new Error(`the output is closed, replay has stopped: ${LEFT}`)
+            : new Interrupted('replay', signal, LEFT),
+        )
       }
       for (const signal of SIGNALS) process.on(signal, onSignal)
       const code = await runReplay(

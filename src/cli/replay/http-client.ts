@@ -141,7 +141,8 @@ function hopelessAdvice(code: string, { protocol, port, hostname }: URL): string
   if (CERTIFICATE.test(code)) {
     return 'its certificate is not one that this machine trusts: name its authority in NODE_EXTRA_CA_CERTS, or check the URL'
   }
-  if (code.startsWith('HPE_')) return 'this port does not speak HTTP: name that of --http (8080 as a rule), not one of --listen'
+  if (code.startsWith('HPE_'))
+    return 'this port does not speak HTTP: name that of --http (8080 as a rule), not one of --listen'
   return undefined
 }
 

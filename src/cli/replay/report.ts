@@ -147,9 +147,7 @@ function jsonReport(stdout: Output, shownBadRows: number): Report {
     stdout.write(`${JSON.stringify(line)}\n`)
   }
   return {
-    reading: nowAndThen(TOLD_EVERY_MS, (rows) =>
-      write({ event: 'reading', rows, msg: `${count(rows, 'row')} read` }),
-    ),
+    reading: nowAndThen(TOLD_EVERY_MS, (rows) => write({ event: 'reading', rows, msg: `${count(rows, 'row')} read` })),
     start(ticks, named) {
       currency = named
       write({ event: 'start', ticks, currency, msg: `${count(ticks, 'tick')} to replay` })

@@ -49,6 +49,6 @@ describe('cli/first-start', () => {
     for (const code of ['EUR', 'USD', 'CHF', 'JPY', 'XXX']) assert.equal(currencyProblem(code), undefined)
     for (const code of ['DEM', 'SUN', '€', '', 'toString']) assert.match(currencyProblem(code) ?? '', /ISO 4217/)
     assert.match(currencyProblem('usd') ?? '', /Is USD meant\?$/)
-    assert.match(currencyProblem('euro') ?? '', /EUR\?/)
+    assert.match(currencyProblem('euro') ?? '', /Is EUR meant\?$/)
   })
 })

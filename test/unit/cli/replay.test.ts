@@ -504,7 +504,8 @@ describe('solar-node replay', () => {
     process.env.TERM = 'dumb'
     try {
       const plain = await replay(fileOf(1), {}, { tty: true })
-      assert.match(plain.stdout, /^1 tick, 1 block, 1 trade, 2 kWh from 3 orders · worth 0\.52 EUR [^\u001b]*\n$/)
+      assert.match(plain.stdout, /^1 tick, 1 block, 1 trade, 2 kWh from 3 orders · worth 0\.52 EUR [^\n]*\n$/)
+      assert.ok(!plain.stdout.includes('\u001b'))
     } finally {
       if (before === undefined) delete process.env.TERM
       else process.env.TERM = before
