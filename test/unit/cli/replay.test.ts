@@ -403,6 +403,18 @@ describe('solar-node replay', () => {
     it('sends nothing where it cannot: the hour is there once, or there is no zone', async () => {
       const once = await replay(night(['01:00', '02:00', '03:00']), { clock })
       assert.match(once.stderr, /2 bad rows.*comes twice.*offset/)
+      for (const [what, times] of [
+        ['a row that is there twice', ['01:45', '02:00', '02:15', '02:15', '02:30', '02:45', '03:00']],
+        ['the first of one hour', ['01:45', '02:00', '02:00', '02:15', '02:30', '02:45', '03:00']],
+        ['rows out of order', ['01:45', '02:00', '02:30', '02:15', '02:45', '03:00']],
+        ['a row that is missing', ['02:00', '02:15', '02:30', '02:45', '02:00', '02:30', '02:45', '03:00']],
+      ] as const) {
+        for (const rows of [times, times.toReversed()]) {
+          const { code, stderr } = await replay(night(rows), { clock })
+          assert.equal(code, 1, what)
+          assert.match(stderr, /bad rows.*comes twice.*offset/, what)
+        }
+      }
       const twice = await replay(night(['02:00', '02:00']))
       assert.match(twice.stderr, /one reading an interval.*--zone/)
       const spring = await replay(`${HEADER}\n2025-03-30T02:30,ann,0,1,0.2`, { clock })
