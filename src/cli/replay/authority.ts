@@ -36,7 +36,7 @@ export interface TickResult {
 export function createAuthorityClient(http: HttpClient): Authority {
   return {
     // The one call that is the operator's alone and changes nothing. A proxy that hides it says nothing about the token.
-    checkOperator: async () => refuseRole('GET metrics', await http.get('metrics'), OPERATOR_HINT),
+    checkOperator: async () => refuseRole('replay', await http.get('metrics'), OPERATOR_HINT),
     currency: async () => {
       const what = 'GET genesis'
       const { genesis } = okBody(what, await http.get('genesis'))
