@@ -25,6 +25,7 @@ import type { AnchorAnswer, ProofAnswer } from './messages.ts'
 import { Registry, type RegistryEntry, registryEntryShape, registryPolicyShape } from './registry.ts'
 import { array, blockHeight, hash32, nullable, object, type TypeOf } from './shape.ts'
 import { countTargetAcks, followHandovers, ownHandover, verifyTargetLink, verifyTargetSeal } from './target.ts'
+import { timeWords } from './time-words.ts'
 
 /**
  * What a light client checks, apart from where it gets it (docs/protocol.md 4). Time is passed in; the dear check, the
@@ -172,7 +173,10 @@ function verifyTarget(
     return invalid('wrong_height', `height ${header.height} is not above the trusted ${anchor.header.height}`)
   }
   if (anchor !== null && header.timestamp < anchor.header.timestamp) {
-    return invalid('wrong_timestamp', `timestamp ${header.timestamp} is before the trusted ${anchor.header.timestamp}`)
+    return invalid(
+      'wrong_timestamp',
+      `timestamp ${timeWords(header.timestamp)} is before the trusted ${timeWords(anchor.header.timestamp)}`,
+    )
   }
   return verifyTargetLink(answer, context)
 }

@@ -86,6 +86,7 @@ describe('a validator', () => {
         randomBytes: (length) => globalThis.crypto.getRandomValues(new Uint8Array(length)),
       }),
       allowedChanges: options.allow ?? [],
+      explainRefusal: () => undefined,
       pollMs: 3_600_000,
     })
   }
