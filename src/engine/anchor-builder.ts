@@ -31,7 +31,6 @@ export interface AnchorBuilderParts {
 
 interface AnchorQuestion {
   readonly from_height: number | null
-  readonly registry_height: number | null
 }
 
 /**
@@ -42,11 +41,11 @@ export async function buildAnchor(parts: AnchorBuilderParts, asked: AnchorQuesti
   const { chain } = parts
   const height = parts.anchorHeight()
   if (height < 0) throw ledgerError('not_ready', { reason: 'the chain has no final block yet' })
-  const { from_height: from, registry_height } = asked
+  const { from_height: from } = asked
   if (from !== null && from >= height)
     throw ledgerError('out_of_range', { what: 'from_height', value: from, limit: height })
   return {
-    ...(await buildTarget(parts, height, registry_height)),
+    ...(await buildTarget(parts, height, from)),
     consistency: from === null || from === 0 ? null : await chain.consistency(from, height),
     inclusion: from === null ? null : await chain.inclusion(from, height),
     frontier: await chain.frontier(height),
@@ -54,19 +53,18 @@ export async function buildAnchor(parts: AnchorBuilderParts, asked: AnchorQuesti
 }
 
 /**
- * What leads to the block of a height from the registry after the handover of `registryHeight` (null: from the genesis): the
- * handovers, its sealer, the policy, and acks up to the quorum. Verified by protocol/target.
+ * What leads to the block of a height from the registry after the block of `from` (null: from the genesis): the handovers, its sealer, the policy, and acks up to the quorum. Verified by protocol/target.
  */
 export async function buildTarget(
   parts: Pick<AnchorBuilderParts, 'chain' | 'acks'>,
   height: number,
-  registryHeight: number | null,
+  from: number | null,
 ): Promise<Target> {
   const { chain } = parts
   const { header, signature } = await headerAt(chain, height)
   const handovers: Handover[] = []
-  let trusted = registryTrusted(chain, registryHeight)
-  for (const guarded of chain.guardedHeights(registryHeight ?? -1, height)) {
+  let trusted = chain.registryBefore(from === null ? 0 : from + 1)
+  for (const guarded of chain.guardedHeights(from ?? -1, height)) {
     handovers.push(await buildHandover(parts, guarded, trusted, header))
     if (guarded < height) trusted = chain.registryBefore(guarded + 1)
   }
@@ -81,11 +79,6 @@ export async function buildTarget(
     ...provenPolicy(trusted),
     votes: await provenQuorum(parts, header, voters),
   }
-}
-
-/** The registry that the asker trusts: after its last handover. */
-function registryTrusted(chain: Chain, registryHeight: number | null): Registry {
-  return chain.registryBefore(registryHeight === null ? 0 : registryHeight + 1)
 }
 
 async function headerAt(chain: Chain, height: number) {

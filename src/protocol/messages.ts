@@ -118,10 +118,10 @@ export const handoverShape = object(
 export type Handover = TypeOf<typeof handoverShape>
 
 /**
- * `from_height`: the header that the asker trusts; null if only the genesis. `registry_height`: the handover whose registry
- * root it trusts; null for the genesis.
+ * `from_height`: the header t that the asker trusts, with the registry_root that it states; null if only the genesis.
+ * `registry_height` is left out of account: trust cannot stay behind the registry_root of t.
  */
-export const anchorParams = object({ from_height: nullable(blockHeight), registry_height: nullable(blockHeight) })
+export const anchorParams = object({ from_height: atHeight }, { registry_height: atHeight })
 /** What moves an anchor from t to u, the newest header that can be trusted (docs/protocol.md 4). */
 export const anchorAnswer = object({
   header: headerShape,
@@ -134,9 +134,9 @@ export const anchorAnswer = object({
   inclusion: nullable(inclusionProofShape),
   /** Hashes of the complete subtrees that make up history_root of u, left to right: with them the asker appends by itself. */
   frontier: array(hash32, HISTORY_PATH_MAX),
-  /** Above the asker's registry_height up to u, ascending. */
+  /** Above t up to u, ascending. */
   handovers: array(handoverShape, 1_000),
-  /** The sealer of u and the policy, under the registry root of the last handover before u (or the one that the asker trusts). */
+  /** The sealer of u and the policy, under the registry root of the last handover before u (or of t). */
   ...provenEntryFields,
   ...provenPolicyFields,
   /** A quorum of u under vote policies: users are proven under header u - 1, validators under the same root as the sealer. */

@@ -72,7 +72,7 @@ export interface TestChain {
   sealAs(minerId: string, keyName?: string): void
   ack(voter: string, height: number, keyName?: string): Promise<Vote>
   receipt(id: string): Promise<Receipt>
-  anchor(from: number | null, registryHeight: number | null): Promise<AnchorAnswer>
+  anchor(from: number | null): Promise<AnchorAnswer>
   /** Publishes a checkpoint of the last final header, cosigned by these. */
   checkpoint(...witnesses: string[]): Promise<PublishedCheckpoint>
 }
@@ -172,7 +172,7 @@ export async function createTestChain(
       return vote
     },
     receipt: (id) => buildReceipt(parts, id),
-    anchor: (from_height, registry_height) => buildAnchor(parts, { from_height, registry_height }),
+    anchor: (from_height) => buildAnchor(parts, { from_height }),
     checkpoint: async (...witnesses) => {
       const size = finalHeight() + 1
       const root = foldSubtrees(await chain.frontier(size))

@@ -182,7 +182,7 @@ export function anchorCases(): VectorFile {
   })
   return {
     about:
-      'Answers to the libp2p request anchor {"from_height": null, "registry_height": null}, checked with nothing but the genesis.',
+      'Answers to the libp2p request anchor {"from_height": null}, checked with nothing but the genesis.',
     cases: [...made, ...changed].map((c) => ({ ...c, ...anchorOutcome(c) })),
   }
 }

@@ -138,7 +138,7 @@ async function makeAnchors(): Promise<readonly MadeAnchor[]> {
   return await Promise.all(
     chains.map(async ([name, made]) => {
       const { genesis, chainId } = made.chain
-      return { name, chain_id: chainId, genesis, answer: await made.anchor(null, null) }
+      return { name, chain_id: chainId, genesis, answer: await made.anchor(null) }
     }),
   )
 }
