@@ -8,7 +8,7 @@ import type { AnchorAnswer, Handover, ProvenVote } from '../protocol/messages.ts
 import type { Registry, RegistryEntry } from '../protocol/registry.ts'
 import type { Target } from '../protocol/target.ts'
 import { leafOf } from '../protocol/transaction.ts'
-import type { Vote } from '../protocol/vote.ts'
+import { verifyVote, type Vote } from '../protocol/vote.ts'
 import type { Chain } from './chain.ts'
 
 /** Where the acks of a height and above come from. */
@@ -126,7 +126,10 @@ function entryOf(registry: Registry, id: string): RegistryEntry {
 
 const provenPolicy = (registry: Registry) => ({ policy: registry.policy, policy_proof: registry.policyProof() })
 
-/** Acks that make the header final, each with its voter under `registry`; none where the policy asks for none. */
+/**
+ * Acks that make the header final, each with its voter under `registry` and by the key that it has there; none where the policy
+ * asks for none. One by another key of its voter counts elsewhere, not here.
+ */
 async function provenQuorum(
   { chain, acks }: Pick<AnchorBuilderParts, 'chain' | 'acks'>,
   header: Header,
@@ -142,6 +145,8 @@ async function provenQuorum(
   async function take({ vote, ...later }: Pick<ProvenVote, 'vote'> & Partial<LaterAck>): Promise<void> {
     const entry = registry.active(vote.voter_id, role)
     if (entry === undefined || isEnough() || votes.has(vote.voter_id)) return
+    const voted = { hash: vote.header_hash, height: vote.height }
+    if (!verifyVote(vote, chain.chainId, voted, entry).ok) return
     const isLater = later.header === undefined && vote.header_hash !== hash
     const shown = isLater ? await laterHeader(chain, vote.header_hash, header.height) : later
     votes.set(vote.voter_id, { vote, ...provenEntry(registry, entry), ...shown })

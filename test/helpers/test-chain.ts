@@ -4,7 +4,7 @@ import { buildReceipt, type PublishedCheckpoint } from '../../src/engine/receipt
 import type { ChainStore } from '../../src/ports/chain-store.ts'
 import { assembleHeader, sealerOf } from '../../src/protocol/block.ts'
 import { signCheckpoint } from '../../src/protocol/checkpoint.ts'
-import { newFinalHeight } from '../../src/protocol/finality.ts'
+import { newFinalHeight, noteAck } from '../../src/protocol/finality.ts'
 import type { Genesis, GenesisEntry, Role } from '../../src/protocol/genesis.ts'
 import { sealHeader } from '../../src/protocol/header.ts'
 import { foldSubtrees } from '../../src/protocol/history.ts'
@@ -104,13 +104,13 @@ export async function createTestChain(
       tipHeight: chain.size - 1,
       registryBefore: (height) => chain.registryBefore(height),
       isGuarded: (height) => chain.isGuarded(height),
-      ackHeights: new Map(
-        votes.map(({ voter_id }) => [
-          voter_id,
-          Math.max(...votes.filter((vote) => vote.voter_id === voter_id).map(({ height }) => height)),
-        ]),
-      ),
+      ackHeights: ackHeights(),
     })
+  function ackHeights(): Map<string, number> {
+    const heights = new Map<string, number>()
+    for (const { voter_id, height } of votes) noteAck(heights, voter_id, height, chain.registryBefore(height))
+    return heights
+  }
   const parts = {
     chain,
     anchorHeight: finalHeight,

@@ -111,19 +111,35 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 0,
   },
   {
+    rule: 'an ack counts where the key that signed it was in force',
+    patches: [
+      {
+        file: 'src/protocol/finality.ts',
+        from: 'const key = registryBefore.active(voterId)?.public_key',
+        to: 'const key = registryBefore.active(voterId)?.id',
+      },
+      {
+        file: 'src/protocol/finality.ts',
+        from: 'const acked = ackHeights.get(public_key)',
+        to: 'const acked = ackHeights.get(id) ?? ackHeights.get(public_key)',
+      },
+    ],
+    seed: 0,
+  },
+  {
     rule: 'a quorum counts the role of the policy only',
     patches: [
       {
         file: 'src/protocol/finality.ts',
-        from: 'before.active(voterId, role) === undefined) continue',
-        to: 'before.active(voterId) === undefined) continue',
+        from: 'return registry.activeOf(role).flatMap(',
+        to: "return [...registry.activeOf('validator'), ...registry.activeOf('voter')].flatMap(",
       },
     ],
     seed: 0,
   },
   {
     rule: 'acks of other branches do not count',
-    patches: [{ file: 'src/engine/finalizer.ts', from: '!headers.has(header_hash) || (ackHeights', to: '(ackHeights' }],
+    patches: [{ file: 'src/engine/finalizer.ts', from: 'if (!headers.has(header_hash)) continue', to: '' }],
     seed: 8,
   },
   {
@@ -131,7 +147,7 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [
       {
         file: 'src/engine/finalizer.ts',
-        from: '          ackHeights = new Map(await store.ackHeights())\n          await evaluate()',
+        from: '          ackHeights = await readAckHeights(chain, store, finalHeight)\n          await evaluate()',
         to: '          await evaluate()',
       },
     ],
