@@ -5,7 +5,7 @@ import type { BlockPoint } from '../protocol/finality.ts'
 import { hashHeader, type Header } from '../protocol/header.ts'
 import { merkleProof } from '../protocol/merkle.ts'
 import type { AnchorAnswer, Handover, ProvenVote } from '../protocol/messages.ts'
-import type { Registry, RegistryEntry } from '../protocol/registry.ts'
+import { registryLeaf, type Registry, type RegistryEntry } from '../protocol/registry.ts'
 import type { Target } from '../protocol/target.ts'
 import { leafOf } from '../protocol/transaction.ts'
 import { verifyVote, type Vote } from '../protocol/vote.ts'
@@ -68,8 +68,6 @@ export async function buildTarget(
     handovers.push(await buildHandover(parts, guarded, trusted, header))
     if (guarded < height) trusted = chain.registryBefore(guarded + 1)
   }
-  // Validators come and go by handovers alone, so they are proven under the last one; users under the header before.
-  const voters = trusted.finality.policy === 'votes' ? chain.registryBefore(height) : trusted
   return {
     header,
     signature,
@@ -77,7 +75,7 @@ export async function buildTarget(
     handovers,
     ...provenSealer(trusted, header),
     ...provenPolicy(trusted),
-    votes: await provenQuorum(parts, header, voters),
+    votes: await provenQuorum(parts, header, trusted),
   }
 }
 
@@ -100,8 +98,10 @@ async function buildHandover(
     signature,
     ...provenSealer(trusted, header),
     ...provenPolicy(trusted),
-    votes: trusted.finality.policy === 'validators' ? await provenQuorum(parts, header, trusted) : [],
+    votes: await provenQuorum(parts, header, trusted),
     history_proof: height === target.height ? null : await chain.inclusion(height, target.height),
+    ...(trusted.finality.policy === 'votes' &&
+      height > 0 && { parent_header: (await headerAt(chain, height - 1)).header }),
   }
   const [first] = transactions
   if (first?.kind !== 'registry' || !recoversSealer(transactions, header.miner_id)) return handover
@@ -126,18 +126,23 @@ function entryOf(registry: Registry, id: string): RegistryEntry {
 
 const provenPolicy = (registry: Registry) => ({ policy: registry.policy, policy_proof: registry.policyProof() })
 
+/** Who votes on a block. Validators come and go by handovers alone, so they are proven under the last one; users under the header before. */
+export const votersBefore = (chain: Chain, height: number, trusted: Registry): Registry =>
+  trusted.finality.policy === 'votes' ? chain.registryBefore(height) : trusted
+
 /**
- * Acks that make the header final, each with its voter under `registry` and by the key that it has there; none where the policy
- * asks for none. One by another key of its voter counts elsewhere, not here.
+ * Acks that make the header final, each with its voter and by the key that it has there; none where the policy asks for none. One
+ * by another key of its voter counts elsewhere, not here.
  */
 async function provenQuorum(
   { chain, acks }: Pick<AnchorBuilderParts, 'chain' | 'acks'>,
   header: Header,
-  registry: Registry,
+  trusted: Registry,
 ): Promise<ProvenVote[]> {
-  const { finality } = registry
+  const { finality } = trusted
   if (finality.policy === 'authority') return []
   const role = finality.policy === 'votes' ? 'voter' : 'validator'
+  const registry = votersBefore(chain, header.height, trusted)
   const hash = hashHeader(header)
   const votes = new Map<string, ProvenVote>()
   const isEnough = () => votes.size >= finality.threshold
@@ -149,7 +154,8 @@ async function provenQuorum(
     if (!verifyVote(vote, chain.chainId, voted, entry).ok) return
     const isLater = later.header === undefined && vote.header_hash !== hash
     const shown = isLater ? await laterHeader(chain, vote.header_hash, header.height) : later
-    votes.set(vote.voter_id, { vote, ...provenEntry(registry, entry), ...shown })
+    const record = registry.root === trusted.root ? {} : await onRecord(chain, entry, trusted, header.height)
+    votes.set(vote.voter_id, { vote, ...provenEntry(registry, entry), ...record, ...shown })
   }
 
   for (const vote of await acks.acksFrom(header.height)) await take({ vote })
@@ -161,4 +167,27 @@ async function provenQuorum(
 async function laterHeader(chain: Chain, hash: Hash, height: number) {
   const { header } = await chain.headerOf(hash)
   return { header, history_proof: await chain.inclusion(height, header.height) }
+}
+
+/** An entry under the trusted root, if that has it as it is, else the transaction that brought its key. */
+async function onRecord(
+  chain: Chain,
+  entry: RegistryEntry,
+  trusted: Registry,
+  height: number,
+): Promise<Pick<ProvenVote, 'trusted_proof' | 'brought_by'>> {
+  const { id, public_key, since_height } = entry
+  const known = trusted.entry(id)
+  if (known !== undefined && registryLeaf(known) === registryLeaf(entry)) return { trusted_proof: trusted.proof(known) }
+  const { header, transactions } = await chain.blockAt(since_height)
+  const index = transactions.findIndex(
+    (tx) => tx.kind === 'registry' && tx.subject_id === id && 'public_key' in tx && tx.public_key === public_key,
+  )
+  const transaction = transactions[index]
+  if (transaction === undefined || transaction.kind === 'redacted') {
+    const place = `chain store, block ${since_height}`
+    throw ledgerError('corrupt', { place, expected: `the transaction that gave ${id} its key`, found: 'none' })
+  }
+  const merkle_proof = merkleProof(transactions.map(leafOf), index)
+  return { brought_by: { transaction, merkle_proof, header, history_proof: await chain.inclusion(since_height, height) } }
 }

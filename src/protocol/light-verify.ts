@@ -1,6 +1,6 @@
 import type { Hash } from './bytes.ts'
 import { firstFailure, invalid, VALID, type Verdict } from './errors.ts'
-import type { HandoverCode } from './handover.ts'
+import type { HandoverCode } from './proven-entry.ts'
 import type { Genesis } from './genesis.ts'
 import {
   hashHeader,
@@ -115,18 +115,17 @@ export function verifyAdvance(trusted: TrustedState, answer: AnchorAnswer, conte
   const before = followHandovers(from, answer.handovers, header, context)
   if (!before.ok) return before
   const seal = verifyTargetSeal(answer, before.root, context)
-  const quorum = seal.ok ? verifyTargetQuorum(answer, before.root, from.root, context.chainId) : seal
+  const quorum = seal.ok ? verifyTargetQuorum(answer, before.root, context.chainId) : seal
   if (!quorum.ok) return quorum
   const place = {
     anchor: { header, signature: answer.signature },
     anchor_hash: hashHeader(header),
     frontier: answer.frontier,
   }
-  // A header that changes the registry says by its root alone what is in force above it.
-  const { registry_root } = header
-  if (registry_root !== before.root) return { ok: true, state: { ...place, registry_root, policy: null, sealers: [] } }
-  const known = registry_root === trusted.registry_root ? trusted.sealers.filter(({ id }) => id !== entry.id) : []
-  return { ok: true, state: { ...place, registry_root, policy: answer.policy, sealers: [...known, entry] } }
+  // Where the registry has changed since, only the root of the header says what is in force above it.
+  const policy = header.registry_root === before.root ? answer.policy : null
+  const known = before.root === trusted.registry_root ? trusted.sealers.filter(({ id }) => id !== entry.id) : []
+  return { ok: true, state: { ...place, registry_root: before.root, policy, sealers: [...known, entry] } }
 }
 
 /** The registry root in force above a state: that of its header, of the genesis before the first. */
@@ -137,13 +136,8 @@ export const knownSealers = (state: TrustedState): TrustedState['sealers'] =>
   stateRoot(state) === state.registry_root ? state.sealers : []
 
 /** The policy in force at the target and, where it asks for votes, their quorum. */
-function verifyTargetQuorum(
-  answer: AnchorAnswer,
-  root: Hash,
-  trustedRoot: Hash,
-  chainId: Hash,
-): Verdict<LightCode> {
-  const counted = countTargetAcks(answer, root, trustedRoot, chainId)
+function verifyTargetQuorum(answer: AnchorAnswer, root: Hash, chainId: Hash): Verdict<LightCode> {
+  const counted = countTargetAcks(answer, root, chainId)
   if (!counted.ok || counted.acks >= counted.required) return counted.ok ? VALID : counted
   return invalid('no_quorum', `${counted.acks} acks, block ${answer.header.height} needs ${counted.required}`)
 }

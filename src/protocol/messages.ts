@@ -83,14 +83,26 @@ export const historyParams: Shape<HistoryParams> = (value, path) => {
 
 /** A registry entry and its place under a registry_root. */
 const provenEntryFields = { entry: registryEntryShape, registry_proof: inclusionProofShape }
+/** The transaction that gave a voter its key, in its block, and that block in the history of the header that is voted on. */
+const broughtByShape = object({
+  transaction: transactionShape,
+  merkle_proof: merkleProofShape,
+  header: headerShape,
+  history_proof: inclusionProofShape,
+})
 /**
- * A vote with its voter's entry under the registry_root that the context names. An ack on a later header counts for the
- * headers in its history: then that header comes along, and the proof that the one in question is in its history.
+ * What a vote may have besides the vote and the entry. `header`, `history_proof`: an ack on a later header counts for the headers
+ * in its history; that header, and the one in question in its history. `trusted_proof` or `brought_by`: under policy `votes`, where
+ * the registry has changed since the root that is trusted, the same entry under that root, or what brought it.
  */
-export const provenVoteShape = object(
-  { vote: voteShape, ...provenEntryFields },
-  { header: headerShape, history_proof: inclusionProofShape },
-)
+export const provenVoteOptions = {
+  header: headerShape,
+  history_proof: inclusionProofShape,
+  trusted_proof: inclusionProofShape,
+  brought_by: broughtByShape,
+}
+/** A vote with its voter's entry under the registry_root that the context names. */
+export const provenVoteShape = object({ vote: voteShape, ...provenEntryFields }, provenVoteOptions)
 export type ProvenVote = TypeOf<typeof provenVoteShape>
 const provenPolicyFields = { policy: registryPolicyShape, policy_proof: inclusionProofShape }
 const MAX_QUORUM = 10_000
@@ -108,12 +120,16 @@ export const handoverShape = object(
     signature: signatureHex,
     ...provenEntryFields,
     ...provenPolicyFields,
-    /** A quorum of c; under policy `validators` only. */
+    /** A quorum of c; none under policy `authority`. */
     votes: array(provenVoteShape, MAX_QUORUM),
     /** c in the history of the header that the asker moves to; null if c is that header. */
     history_proof: nullable(inclusionProofShape),
   },
-  { recovery: recoveryShape },
+  {
+    recovery: recoveryShape,
+    /** The header before c, by which users are proven: under policy `votes`, above height 0. */
+    parent_header: headerShape,
+  },
 )
 export type Handover = TypeOf<typeof handoverShape>
 
