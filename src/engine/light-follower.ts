@@ -154,8 +154,9 @@ export class LightFollower {
 
   #refusal({ code, reason }: { readonly code: LightCode; readonly reason: string }, sealed: SealedHeader): Offer {
     if (code === 'wrong_parent') return this.#hasSeal(sealed) ? 'fork' : this.#unsealed(sealed)
-    // Another key may seal since the registry changed: a peer that has the registry proves it.
-    if (this.needsProof && (code === 'bad_seal' || code === 'unknown_sealer')) return 'gap'
+    // Another key may seal since the registry changed, and a block that changes it may bring its own: proofs of a peer tell.
+    const isUnsure = this.needsProof || sealed.header.registry_root !== stateRoot(this.#head)
+    if (isUnsure && (code === 'bad_seal' || code === 'unknown_sealer')) return 'gap'
     return { refused: code, reason }
   }
 
@@ -228,6 +229,9 @@ export class LightFollower {
     if (!near && (status.final_height ?? -1) > heightOf(this.#trusted)) bytes += await this.#moveByProof(peer)
     if (tip > this.height)
       bytes += await this.#downloadHeaders(peer, Math.min(tip - this.height, MAX_HEADERS_PER_REQUEST))
+    // Links end where the registry changes.
+    const isBehind = this.#head !== this.#trusted || tip > this.height
+    if (near && isBehind && (status.final_height ?? -1) > heightOf(this.#trusted)) bytes += await this.#moveByProof(peer)
     const isNewest = this.#head === this.#trusted && tip <= this.height && this.#head.anchor_hash === hashOf(status)
     return { mode: status.mode, from, to: this.#head.anchor === null ? null : this.height, bytes, isNewest }
   }

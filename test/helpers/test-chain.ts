@@ -71,8 +71,9 @@ export interface TestChain {
   /** `keyName`: the key of a new authority, where it is not that of its id. */
   sealAs(minerId: string, keyName?: string): void
   ack(voter: string, height: number, keyName?: string): Promise<Vote>
-  receipt(id: string): Promise<Receipt>
-  anchor(from: number | null): Promise<AnchorAnswer>
+  receipt(id: string, final?: number): Promise<Receipt>
+  /** `to`: the newest that is said to be final, which is what it is if absent. */
+  anchor(from: number | null, to?: number): Promise<AnchorAnswer>
   /** Publishes a checkpoint of the last final header, cosigned by these. */
   checkpoint(...witnesses: string[]): Promise<PublishedCheckpoint>
 }
@@ -171,8 +172,8 @@ export async function createTestChain(
       votes.push(vote)
       return vote
     },
-    receipt: (id) => buildReceipt(parts, id),
-    anchor: (from_height) => buildAnchor(parts, { from_height }),
+    receipt: (id, final = finalHeight()) => buildReceipt({ ...parts, anchorHeight: () => final }, id),
+    anchor: (from_height, to = finalHeight()) => buildAnchor({ ...parts, anchorHeight: () => to }, { from_height }),
     checkpoint: async (...witnesses) => {
       const size = finalHeight() + 1
       const root = foldSubtrees(await chain.frontier(size))

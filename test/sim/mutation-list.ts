@@ -111,22 +111,6 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 0,
   },
   {
-    rule: 'an ack counts where the key that signed it was in force',
-    patches: [
-      {
-        file: 'src/protocol/finality.ts',
-        from: 'const key = registryBefore.active(voterId)?.public_key',
-        to: 'const key = registryBefore.active(voterId)?.id',
-      },
-      {
-        file: 'src/protocol/finality.ts',
-        from: 'const acked = ackHeights.get(public_key)',
-        to: 'const acked = ackHeights.get(id) ?? ackHeights.get(public_key)',
-      },
-    ],
-    seed: 0,
-  },
-  {
     rule: 'a quorum counts the role of the policy only',
     patches: [
       {
