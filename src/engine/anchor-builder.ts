@@ -189,5 +189,7 @@ async function onRecord(
     throw ledgerError('corrupt', { place, expected: `the transaction that gave ${id} its key`, found: 'none' })
   }
   const merkle_proof = merkleProof(transactions.map(leafOf), index)
-  return { brought_by: { transaction, merkle_proof, header, history_proof: await chain.inclusion(since_height, height) } }
+  return {
+    brought_by: { transaction, merkle_proof, header, history_proof: await chain.inclusion(since_height, height) },
+  }
 }

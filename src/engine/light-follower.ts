@@ -231,7 +231,8 @@ export class LightFollower {
       bytes += await this.#downloadHeaders(peer, Math.min(tip - this.height, MAX_HEADERS_PER_REQUEST))
     // Links end where the registry changes.
     const isBehind = this.#head !== this.#trusted || tip > this.height
-    if (near && isBehind && (status.final_height ?? -1) > heightOf(this.#trusted)) bytes += await this.#moveByProof(peer)
+    if (near && isBehind && (status.final_height ?? -1) > heightOf(this.#trusted))
+      bytes += await this.#moveByProof(peer)
     const isNewest = this.#head === this.#trusted && tip <= this.height && this.#head.anchor_hash === hashOf(status)
     return { mode: status.mode, from, to: this.#head.anchor === null ? null : this.height, bytes, isNewest }
   }

@@ -171,7 +171,9 @@ export function createVoter(parts: VoterParts): Voter {
           const { height } = sealed.header
           logger.warn({ error, height }, `not voting on block ${height}: it could not be checked`)
           // As a rejected one: an ack of a later block would count for it as well.
-          await remember(sealed).catch((failure: unknown) => logger.error({ error: failure }, 'could not be remembered'))
+          await remember(sealed).catch((failure: unknown) =>
+            logger.error({ error: failure }, 'could not be remembered'),
+          )
           return false
         }
       }),

@@ -174,12 +174,24 @@ export const votesAnswer = object({ votes: array(object({ vote: voteShape, entry
 export const voteParams = object({ vote: voteShape })
 export const voteAnswer = object({ header_hash: hash32, status: oneOf('proposed', 'final', 'orphaned') })
 
-/** The asker's own transactions of a block. The credential signs `tradesPath(height)`. */
-export const tradesParams = object({ height: blockHeight, credential: credentialShape })
-export const tradesAnswer = object({
-  trades: array(object({ transaction: transactionShape, merkle_proof: merkleProofShape }), MAX_TRANSACTIONS_PER_BLOCK),
-})
-export const tradesPath = (height: number): string => `trades?height=${height}`
+/**
+ * The asker's own transactions of a block, from that index of the block on; the first page if none is given. The credential
+ * signs `tradesPath(height, from_index)`.
+ */
+export const tradesParams = object(
+  { height: blockHeight, credential: credentialShape },
+  { from_index: integer(0, MAX_TRANSACTIONS_PER_BLOCK) },
+)
+const ownTradeShape = object({ transaction: transactionShape, merkle_proof: merkleProofShape })
+export const tradesAnswer = object(
+  { trades: array(ownTradeShape, MAX_TRANSACTIONS_PER_BLOCK) },
+  /** Where the next page begins; absent at the end. */
+  { next_index: integer(1, MAX_TRANSACTIONS_PER_BLOCK) },
+)
+/** A page that is not the last has at least so many trades: far fewer than fit into it. */
+export const MIN_TRADES_OF_PAGE = 256
+export const tradesPath = (height: number, fromIndex = 0): string =>
+  fromIndex === 0 ? `trades?height=${height}` : `trades?height=${height}&from_index=${fromIndex}`
 
 /**
  * A whole block, a page at a time. The credential signs `blockPath(...)`; a role's bearer token does as well, and a peer
