@@ -154,7 +154,8 @@ export class LightFollower {
 
   #refusal({ code, reason }: { readonly code: LightCode; readonly reason: string }, sealed: SealedHeader): Offer {
     if (code === 'wrong_parent') return this.#hasSeal(sealed) ? 'fork' : this.#unsealed(sealed)
-    // Another key may seal since the registry changed, and a block that changes it may bring its own: proofs of a peer tell.
+    // Another key may seal since the registry changed, and a block that changes it may bring its own: proofs
+    // of a peer tell.
     const isUnsure = this.needsProof || sealed.header.registry_root !== stateRoot(this.#head)
     if (isUnsure && (code === 'bad_seal' || code === 'unknown_sealer')) return 'gap'
     return { refused: code, reason }
@@ -231,7 +232,8 @@ export class LightFollower {
       bytes += await this.#downloadHeaders(peer, Math.min(tip - this.height, MAX_HEADERS_PER_REQUEST))
     // Links end where the registry changes.
     const isBehind = this.#head !== this.#trusted || tip > this.height
-    if (near && isBehind && (status.final_height ?? -1) > heightOf(this.#trusted)) bytes += await this.#moveByProof(peer)
+    if (near && isBehind && (status.final_height ?? -1) > heightOf(this.#trusted))
+      bytes += await this.#moveByProof(peer)
     const isNewest = this.#head === this.#trusted && tip <= this.height && this.#head.anchor_hash === hashOf(status)
     return { mode: status.mode, from, to: this.#head.anchor === null ? null : this.height, bytes, isNewest }
   }
@@ -255,7 +257,9 @@ export class LightFollower {
     return canonicalText(answer).length
   }
 
-  /** Who seals after a header that changed the registry is proven under its root: no proof up to it says so. */
+  /**
+   * Who seals after a header that changed the registry is proven under its root: no proof up to it says so.
+   */
   async #learnSealer(peer: string, id: string): Promise<void> {
     const { anchor } = this.#head
     const sealers = knownSealers(this.#head)

@@ -40,7 +40,10 @@ export interface ValidatorParts {
   readonly logger: Logger
   readonly key: SigningKey
   readonly sign: CredentialSigner
-  /** Registry transactions whose change of the policy, an authority or a validator the operator has allowed, by their hashes. */
+  /**
+   * Registry transactions whose change of the policy, an authority or a validator the operator has allowed,
+   * by their hashes.
+   */
   readonly allowedChanges: readonly string[] | 'all'
   /** How often every peer is asked for its tip although gossip is quiet. */
   readonly pollMs: number

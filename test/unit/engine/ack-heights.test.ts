@@ -5,7 +5,10 @@ import { trustGenesis, verifyAdvance } from '../../../src/protocol/light-verify.
 import { createStreet, namedKey, type Street } from '../../helpers/branches.ts'
 import { NOW, replicaFolder, type TestReplica } from './replica-harness.ts'
 
-/** v1 gives its key up in block 1: what it acked with either counts where that key was in force, live and after a restart. */
+/**
+ * v1 gives its key up in block 1: what it acked with either counts where that key was in force, live and
+ * after a restart.
+ */
 describe('a validator that changed its key', () => {
   const validators = createStreet({
     finality: { policy: 'validators', threshold: 3 },
@@ -19,7 +22,10 @@ describe('a validator that changed its key', () => {
   const newKey = namedKey('v1 2')
   const grown = (street: Street) => {
     const fields = { action: 'rotate', subject_id: 'v1', public_key: newKey.publicKey } as const
-    return street.start.grow('t0').add([street.change('rotate', namedKey('v1'), fields)]).grow('t2', 't3')
+    return street.start
+      .grow('t0')
+      .add([street.change('rotate', namedKey('v1'), fields)])
+      .grow('t2', 't3')
   }
 
   /** A fresh light node reaches what this node calls final. */

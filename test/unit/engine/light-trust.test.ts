@@ -65,7 +65,15 @@ describe('a light client trusts', () => {
     const tip = { parent: { header: parent, hash: hashHeader(parent) }, historyRoot }
     const timestamp = parent.timestamp + 1_000
     const root = parent.registry_root
-    const header = assembleHeader(street.genesis, street.chainId, tip, { timestamp }, ['ab'.repeat(32)], root, 'authority')
+    const header = assembleHeader(
+      street.genesis,
+      street.chainId,
+      tip,
+      { timestamp },
+      ['ab'.repeat(32)],
+      root,
+      'authority',
+    )
     return sealHeader(header, namedKey('authority'))
   }
   const treeOf = ({ blocks }: Branch) => new MemoryTree(blocks.map(({ header }) => historyLeaf(hashHeader(header))))

@@ -219,7 +219,10 @@ describe('a voter', () => {
     silent.clear()
     await consider(chain, 5)
     assert.deepEqual(acked(), [1, 5])
-    assert.ok(votes.every(({ decision }) => decision === 'ack'), 'silence is no reason to reject')
+    assert.ok(
+      votes.every(({ decision }) => decision === 'ack'),
+      'silence is no reason to reject',
+    )
   })
 
   it('remembers a block also where it was not known who it is or what it has acked', async () => {
