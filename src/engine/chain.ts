@@ -32,6 +32,7 @@ import {
   type ChainState,
   type Tip,
 } from './chain-state.ts'
+import { historyOf, type TransactionHistory } from './history-rules.ts'
 
 export type { Tip } from './chain-state.ts'
 
@@ -145,6 +146,11 @@ export class Chain {
   /** Checks a block as the next one: link, roots, sealer and seal, transactions; see `verifyBlock`. */
   verify(block: ShownBlock, txHashes?: readonly Hash[]): Verdict {
     return verifyBlock(this.#state, block, this, txHashes)
+  }
+
+  /** What the transactions of the next block are checked against, beside `verify`. */
+  history(): TransactionHistory {
+    return historyOf(this.#store, this.size, [])
   }
 
   /** Stores the next block, of which `verify` is known to hold. */

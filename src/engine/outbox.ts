@@ -40,6 +40,7 @@ const FAULTS_OF_ROWS: readonly string[] = [
   'from_the_future',
   'tick_too_large',
   'tick_conflict',
+  'tick_void',
   'duplicate_transaction',
 ] satisfies (LedgerErrorCode | ProtocolErrorCode)[]
 

@@ -1,7 +1,7 @@
 import { clear, type BookOrder } from '../market/clearing.ts'
 import { tradesOf } from '../market/trades.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
-import { ledgerError } from '../ports/errors.ts'
+import { ledgerError, type LedgerErrorCode } from '../ports/errors.ts'
 import type { PlatformTick, TickAnswer, TickOutcome } from '../ports/ledger.ts'
 import type { Leadership } from '../ports/leadership.ts'
 import type { MarketStore, OpenOrder, StoredTick, TickCommit } from '../ports/market-store.ts'
@@ -70,10 +70,12 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     uncertain = false
   }
 
-  async function commitAndSeal(prepare: () => TickCommit | Promise<TickCommit>): Promise<TickAnswer> {
+  async function commitAndSeal(prepare: Prepare): Promise<TickAnswer> {
     let tick: TickCommit
     do {
-      tick = await prepare()
+      // The tip before the checks: what they looked at.
+      const parent = chain.tip?.hash ?? null
+      tick = { ...(await prepare()), parent }
       sealer.checkAllowed()
       uncertain = true
     } while ((await store.commitTick(tick)) === 'book_moved')
@@ -98,11 +100,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
    *
    * @param judge throws if what is committed under the id is not what is asked for
    */
-  async function once(
-    tickId: string,
-    judge: (stored: StoredTick) => void,
-    prepare: () => TickCommit | Promise<TickCommit>,
-  ): Promise<TickAnswer> {
+  async function once(tickId: string, judge: (stored: StoredTick) => void, prepare: Prepare): Promise<TickAnswer> {
     const answerStored = (stored: StoredTick): TickAnswer => {
       judge(stored)
       return answerOf(stored, stored.block)
@@ -123,7 +121,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
 
   /** Another authority on this database may have sealed the height, or have committed the tick in the meantime. */
   async function committedElsewhere(tickId: string, error: unknown): Promise<StoredTick | undefined> {
-    if (isSolarError(error, 'fenced')) await leadership.confirm()
+    if (OVERTAKEN.some((code) => isSolarError(error, code))) await leadership.confirm()
     else if (!isSolarError(error, 'tick_conflict')) return undefined
     return await known(tickId)
   }
@@ -241,6 +239,13 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     idle: () => lane(() => Promise.resolve()),
   }
 }
+
+/** Checks what was asked for, and gives it as it is to be committed on the present tip. */
+type Prepare = () => Unplaced | Promise<Unplaced>
+type Unplaced = Omit<TickCommit, 'parent'>
+
+/** What tells a node that others have written into its database. */
+const OVERTAKEN = ['fenced', 'tip_moved', 'missing_parent'] satisfies LedgerErrorCode[]
 
 /** A row or tick further ahead than clocks differ is refused at intake. Throws `from_the_future`. */
 export function refuseFuture(what: string, timestamp: number, now: number): void {

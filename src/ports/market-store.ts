@@ -32,14 +32,27 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
 
   /**
    * Commits a tick: its row, its transactions with their order, and the fills of its orders, in ONE SQL transaction.
-   * Throws `tick_conflict` (the tick_id is there; the caller compares), `duplicate_transaction`, or `refused_row` for a
-   * correction of a trade that is not sealed or whose running sum would fall below zero. Nothing is stored then, nor where
-   * `book_moved`: an order that only this tick can match has arrived after `last_order`.
+   * Throws `tick_conflict` (the tick_id is there; the caller compares), `tick_void`, `duplicate_transaction`, or
+   * `refused_row` for a correction of a trade that is not sealed or whose running sum would fall below zero. Throws
+   * `tip_moved` if the last block is not `parent`, or if another tick waits for its block and this one is more than new
+   * trades of a platform: it was checked against a state on which it would not be sealed. Nothing is stored then, nor
+   * where `book_moved`: an order that only this tick can match has arrived after `last_order`.
    */
   commitTick(tick: TickCommit): Promise<'committed' | 'book_moved'>
   tick(tickId: string): Promise<StoredTick | undefined>
   /** The oldest committed tick that has transactions and no block; `undefined` if there is none. */
   nextUnsealedTick(): Promise<CommittedTick | undefined>
+  /**
+   * Takes a committed tick that can never be sealed on `parent`, where it is the next, out of the way of the others: it is
+   * moved whole to the void ticks, and its orders get back what it took from them. Its id is never committed again
+   * (`tick_void`). Throws `tip_moved` if the last block is not `parent` any more; a tick that does not wait is left alone.
+   */
+  voidTick(
+    tickId: string,
+    why: { readonly parent: Hash | null; readonly reason: string; readonly at: number },
+  ): Promise<void>
+  /** Ticks that were committed and can never be sealed, by their id. */
+  voidTicks(): Promise<readonly VoidTick[]>
   /**
    * The ticks of the blocks of [fromHeight, toHeight), by height: as `tick` gives each, in as many queries as for one. A block
    * whose tick is not there has no entry. Who asks keeps the range to what fits into memory.
@@ -50,7 +63,8 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
 
   /**
    * The fence. Inserts the block row with the whole sealed header: unique height, unique tick, the compare-and-swap that
-   * also stops a second authority. The same bytes again are fine; other bytes for the height or the tick throw `fenced`.
+   * also stops a second authority. The same bytes again are fine; other bytes for the height or the tick throw `fenced`,
+   * and a block whose parent is not the row below it `missing_parent`, so that heights have no gap.
    */
   fence(row: BlockRow): Promise<void>
   /**
@@ -127,6 +141,8 @@ export type TickSource = 'market' | 'platform' | 'registry' | 'restored'
 
 export interface TickCommit extends CommittedTick {
   readonly source: TickSource
+  /** The block against which the tick was checked, and on which it is to be sealed; null before the first. */
+  readonly parent: Hash | null
   /** Hash of what was asked for (nonces not included), by which a repetition is recognised. */
   readonly content_hash: Hash
   /** In the order of `transactions`. */
@@ -140,7 +156,7 @@ export interface TickCommit extends CommittedTick {
 }
 
 /** A tick as it is known from its block. */
-export interface RestoredTick extends Omit<TickCommit, 'fills' | 'user' | 'transactions'> {
+export interface RestoredTick extends Omit<TickCommit, 'fills' | 'user' | 'transactions' | 'parent'> {
   readonly transactions: readonly ShownTransaction[]
 }
 
@@ -153,6 +169,15 @@ export interface StoredTick extends Omit<CommittedTick, 'transactions'> {
   readonly tx_hashes: readonly Hash[]
   /** The block that sealed it; null if it is not sealed yet or has no transactions. */
   readonly block: BlockRow | null
+}
+
+/** A tick that was committed and can never be sealed; no block has it, and nobody was told that one would. */
+export interface VoidTick extends Omit<CommittedTick, 'transactions'> {
+  readonly transactions: readonly ShownTransaction[]
+  readonly source: TickSource
+  readonly reason: string
+  /** Unix milliseconds. */
+  readonly voided_at: number
 }
 
 /** The tick of a block, without the block. */

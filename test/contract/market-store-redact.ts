@@ -3,7 +3,7 @@ import type { MarketStore, TickCommit } from '../../src/ports/market-store.ts'
 import { isSolarError } from '../../src/protocol/errors.ts'
 import { hashTransaction } from '../../src/protocol/transaction.ts'
 import type { OpenedStore } from '../helpers/stores.ts'
-import { blockRow, correction, enrolment, order, registryTick, T0, tick, trade } from './fixtures.ts'
+import { blockRow, commitTick, correction, enrolment, order, registryTick, T0, tick, trade } from './fixtures.ts'
 
 const coded = (code: string) => (error: unknown) => isSolarError(error, code)
 const ALL = { from: 0, to: Number.MAX_SAFE_INTEGER, limit: 100 }
@@ -26,7 +26,7 @@ export function marketStoreRedactContract(name: string, open: () => Promise<Open
     const fix = correction('t1', 'fix', 'a')
 
     async function seal(height: number, committed: TickCommit, finalized_at: number | null = T0): Promise<void> {
-      await store.commitTick(committed)
+      await commitTick(store, committed)
       await store.fence({ ...blockRow(height, committed.tick_id), finalized_at })
     }
 
@@ -97,14 +97,14 @@ export function marketStoreRedactContract(name: string, open: () => Promise<Open
       const [first] = await store.redact(asked('a'))
       assert.deepEqual(await store.redact({ ...asked('a'), reason: 'another', redacted_at: T0 + 500 }), [first])
       assert.equal((await store.redactions()).length, 2)
-      await assert.rejects(store.commitTick(tick('t2', [correction('t2', 'fix-2', 'a')])), coded('refused_row'))
-      await assert.rejects(store.commitTick(tick('t3', [trade('t3', 'a')])), coded('duplicate_transaction'))
+      await assert.rejects(commitTick(store, tick('t2', [correction('t2', 'fix-2', 'a')])), coded('refused_row'))
+      await assert.rejects(commitTick(store, tick('t3', [trade('t3', 'a')])), coded('duplicate_transaction'))
     })
 
     it('is refused, and nothing removed, while the trade or a correction of it is not final', async () => {
       await seal(0, tick('t0', [a]))
       await seal(1, tick('t1', [fix]), null)
-      await store.commitTick(tick('t2', [trade('t2', 'c')]))
+      await commitTick(store, tick('t2', [trade('t2', 'c')]))
       for (const id of ['a', 'c']) await assert.rejects(store.redact(asked(id)), coded('refused_row'))
       assert.deepEqual([await store.transactionsOfTick('t0'), await store.redactions()], [[a], []])
     })

@@ -10,6 +10,7 @@ import { marketStoreExactContract } from './market-store-exact.ts'
 import { marketStoreRedactContract } from './market-store-redact.ts'
 import { marketStoreRegistryContract } from './market-store-registry.ts'
 import { marketStoreRestoreContract } from './market-store-restore.ts'
+import { marketStoreTipContract } from './market-store-tip.ts'
 import {
   postgresFinality,
   replicaChain,
@@ -30,6 +31,7 @@ for (const [name, open] of [
   marketStoreRegistryContract(name, open)
   marketStoreRestoreContract(name, open)
   marketStoreRedactContract(name, open)
+  marketStoreTipContract(name, open)
 }
 outboxStoreContract('SQLite', sqliteOutbox)
 outboxStoreContract('PostgreSQL', postgresOutbox)

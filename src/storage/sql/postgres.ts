@@ -134,7 +134,7 @@ async function insertMany<Returned>(
  * tables anew, would keep everybody out for as long as that takes (docs/security.md).
  */
 async function erase(db: Database): Promise<void> {
-  await sql`vacuum transactions, orders, order_trades, ticks, ledger_outbox`.execute(db)
+  await sql`vacuum transactions, orders, order_trades, ticks, ledger_outbox, void_ticks`.execute(db)
 }
 
 /** Once for each statement, whatever the number of its rows; the server tells when, and only if, its transaction has committed. */

@@ -8,6 +8,7 @@ import { chunks, IN_LIST } from './chunks.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
 import { toSafeInteger } from './rows.ts'
 import type { Database, RedactionsTable, TransactionsTable } from './schema.ts'
+import { forgetVoidBodies } from './void-ticks.ts'
 
 /** In place of a tick's content hash: the rows without their nonces are few enough to be guessed and held against it. */
 const REDACTED_CONTENT = sha256Hex('redacted')
@@ -73,6 +74,7 @@ async function redact(trx: WriteTransaction, request: Request): Promise<readonly
     rows.map(({ id }) => id),
   )
   for (const row of rows) await forgetBody(trx, row)
+  await forgetVoidBodies(trx, new Set(rows.map(({ id }) => id)))
   return redactions
 }
 

@@ -11,11 +11,11 @@ import { chunks, IN_LIST } from './chunks.ts'
 import { closeOrdersUntil } from './closed-orders.ts'
 import { correctedParties } from './corrections.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
-import { takeBackFills } from './fills.ts'
 import { recordRedactions } from './redactions.ts'
 import { decodeShown, toSafeInteger } from './rows.ts'
 import type { Database } from './schema.ts'
 import { insertTransactions } from './transaction-rows.ts'
+import { removeTick } from './void-ticks.ts'
 
 const NO_SUCH_TICK = 'there is no such tick'
 
@@ -72,9 +72,7 @@ async function takeBackMarketTicks(trx: WriteTransaction, sealed: RestoredTick):
     .execute()
   for (const { tick_id } of unsealed) {
     if (tick_id === sealed.tick_id && (await differenceToStored(trx, sealed)) === undefined) continue
-    await takeBackFills(trx, tick_id)
-    await trx.deleteFrom('transactions').where('tick_id', '=', tick_id).execute()
-    await trx.deleteFrom('ticks').where('tick_id', '=', tick_id).execute()
+    await removeTick(trx, tick_id)
   }
 }
 
