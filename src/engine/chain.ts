@@ -179,6 +179,12 @@ export class Chain {
     return this.#store.heightOf(blockHash)
   }
 
+  /** The height of the block that has sealed this tick. */
+  async heightOfTick(tickId: string): Promise<number | undefined> {
+    const height = await this.#store.heightOfTick(tickId)
+    return height !== undefined && height < this.size ? height : undefined
+  }
+
   /** The hash of the block at a height; `undefined` above the tip and below 0. */
   async hashAt(height: number): Promise<Hash | undefined> {
     return height < 0 ? undefined : (await this.#store.headers(height, 1))[0]?.hash

@@ -76,12 +76,21 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
       // The tip before the checks: what they looked at.
       const parent = chain.tip?.hash ?? null
       tick = { ...(await prepare()), parent }
+      await refuseSealed(tick)
       sealer.checkAllowed()
       uncertain = true
     } while ((await store.commitTick(tick)) === 'book_moved')
     const tip = tick.transactions.length === 0 ? null : await sealer.seal(tick, tick.tx_hashes)
     uncertain = false
     return answerOf({ ...tick, tx_ids: idsOf(tick) }, tip)
+  }
+
+  /** What SQL has forgotten the blocks know: a tick is sealed once, whatever happened to the database. */
+  async function refuseSealed({ tick_id }: Unplaced): Promise<void> {
+    const height = await chain.heightOfTick(tick_id)
+    if (height === undefined) return
+    const difference = `block ${height} has sealed it, and the database does not say with which transactions`
+    throw ledgerError('tick_conflict', { tick_id, difference })
   }
 
   async function known(tickId: string): Promise<StoredTick | undefined> {

@@ -73,7 +73,7 @@ export async function assembleAuthority(
   const finalizer = await openFinalizer({ chain, store, events, clock })
   const finality = createSharedFinality({ chain, store, finalizer, events })
   const guard = createSealGuard(chain, highWater)
-  const putBack = createPutBack({ chain, store, finalizer, clock, logger })
+  const putBack = createPutBack({ chain, store, bodies: level, finalizer, clock, logger })
   const follower = createFollower({ chain, store, putBack, guard, highWater, clock, logger })
   // First: which of the keys here is that of an authority, the newest block says.
   await follower.align()

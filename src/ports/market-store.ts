@@ -72,7 +72,8 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
    * row, in ONE SQL transaction. The same block again is fine.
    *
    * What the block already tells is not told twice. A tick of its id that is committed without a block gives way to it, if
-   * its rows are the same but for their nonces, else `tick_conflict`; a transaction of it in another tick is `corrupt`. The
+   * its rows are the same but for their nonces and for bodies that are gone from the block, and go here too, else
+   * `tick_conflict`; a transaction of it in another tick is `corrupt`. The
    * fills of orders are not in blocks, so none is matched again that the block may have traded: market ticks without a
    * block are taken back, and orders with a timestamp at or before that of the header never match from then on, whether
    * they are stored now or placed later. Throws `fenced` (the height is sealed otherwise), `corrupt` (the height is not the
@@ -158,6 +159,8 @@ export interface TickCommit extends CommittedTick {
 /** A tick as it is known from its block. */
 export interface RestoredTick extends Omit<TickCommit, 'fills' | 'user' | 'transactions' | 'parent'> {
   readonly transactions: readonly ShownTransaction[]
+  /** Of each body that is gone, with the id of its transaction if that is known. */
+  readonly redactions: readonly Redaction[]
 }
 
 export interface StoredTick extends Omit<CommittedTick, 'transactions'> {

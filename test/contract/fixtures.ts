@@ -138,12 +138,15 @@ export async function sealWaiting(store: MarketStore): Promise<void> {
 }
 
 /** How a tick comes back. */
-export function storedAs<T extends { readonly transactions: readonly ShownTransaction[]; readonly parent?: unknown }>(
-  { parent, ...given }: T,
-  block: BlockRow | null,
-) {
-  // `tick` leaves it to `commitTick`, and nobody stores it.
-  assert.equal(parent ?? null, null)
+export function storedAs<
+  T extends {
+    readonly transactions: readonly ShownTransaction[]
+    readonly parent?: unknown
+    readonly redactions?: readonly unknown[]
+  },
+>({ parent, redactions, ...given }: T, block: BlockRow | null) {
+  // `tick` leaves the parent to `commitTick`, and neither comes back with the tick.
+  assert.deepEqual([parent ?? null, redactions ?? []], [null, []])
   return { ...given, tx_ids: given.transactions.map(idOf), block }
 }
 

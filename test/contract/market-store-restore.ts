@@ -38,6 +38,7 @@ function restored(
     tick: {
       ...{ tick_id, timestamp, transactions, source: 'restored', content_hash: chain_id },
       tx_hashes: transactions.map(hashTransaction),
+      redactions: [],
     },
   }
 }

@@ -151,6 +151,7 @@ describe('the PostgreSQL database', () => {
         ),
       ),
     )
+    await sealWaiting(store)
     const changes = { kwh_delta: '-2', amount_delta: '0' }
     const corrections = await Promise.allSettled(
       both.map((one, n) => commitTick(one, tick(`c${n}`, [correction(`c${n}`, `y${n}`, 'a', changes)]))),
