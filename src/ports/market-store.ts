@@ -106,6 +106,8 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
   /** Remembers a signed request's id until `expiresAt`; false if it was seen before. */
   rememberRequest(id: string, expiresAt: number): Promise<boolean>
 
+  /** Unix milliseconds of the clock of a database server; `undefined` where the database is of this process. */
+  now(): Promise<number | undefined>
   /**
    * Waits for writes that are under way, also those of a connection that broke: once this has returned, reads tell how
    * they ended.

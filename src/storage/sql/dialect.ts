@@ -44,6 +44,8 @@ export interface SqlDialect {
   listen(channel: string, wake: () => void): () => Promise<void>
   /** What was overwritten or deleted leaves the database's files, as far as it is the database that writes them. */
   erase(db: Database): Promise<void>
+  /** Unix milliseconds of the clock of the database; `undefined` where it is that of this process. */
+  now(db: Database): Promise<number | undefined>
   /** What must happen before the last connection goes. */
   beforeClose(db: Database): Promise<void>
 }

@@ -89,6 +89,7 @@ export function postgresDialect(url: string): SqlDialect {
     notifyOfInserts,
     listen: (channel, wake) => listenTo(url, channel, wake),
     erase,
+    now: serverTime,
     beforeClose: () => Promise.resolve(),
   }
 }
@@ -135,6 +136,12 @@ async function insertMany<Returned>(
  */
 async function erase(db: Database): Promise<void> {
   await sql`vacuum transactions, orders, order_trades, ticks, ledger_outbox, void_ticks`.execute(db)
+}
+
+async function serverTime(db: Database): Promise<number | undefined> {
+  const { rows } = await sql<{ readonly now: bigint }>`
+    select (extract(epoch from clock_timestamp()) * 1000)::bigint as now`.execute(db)
+  return rows[0] && Number(rows[0].now)
 }
 
 /** Once for each statement, whatever the number of its rows; the server tells when, and only if, its transaction has committed. */

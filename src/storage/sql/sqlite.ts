@@ -124,6 +124,7 @@ export const sqliteDialect: SqlDialect = {
   notifyOfInserts: () => Promise.resolve(),
   listen: () => () => Promise.resolve(),
   erase: truncateLog,
+  now: () => Promise.resolve(undefined),
   // So that the file alone is whole while the node is down.
   beforeClose: truncateLog,
 }

@@ -88,6 +88,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     parkOutboxRow: guard('parkOutboxRow', outbox.parkOutboxRow),
     outboxCounts: guard('outboxCounts', outbox.outboxCounts),
     onOutbox: outbox.onOutbox,
+    now: guard('now', () => dialect.now(db)),
     settleWrites: guard('settleWrites', () => dialect.write(db, () => Promise.resolve())),
     close,
   }
