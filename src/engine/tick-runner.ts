@@ -169,10 +169,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     }
     return await once(tick_id, judge, async () => {
       refuseFuture(`tick ${tick_id}`, timestamp, clock.now())
-      // A clearing has fewer trades than orders, so the tick fits a block; later arrivals wait for the next one.
-      const open = await store.openOrders(timestamp)
-      const orders = open.slice(0, MAX_TRANSACTIONS_PER_BLOCK)
-      const last_order = open.at(-1)?.sequence ?? 0
+      const { orders, last_order } = await store.openOrders(timestamp, BOOK_LIMITS)
       const clearing = clear(orders.map(toBookOrder), priceBand === undefined ? {} : { priceBand })
       const { trades, fills } = tradesOf(clearing, {
         tick_id,
@@ -260,6 +257,9 @@ const OVERTAKEN = ['fenced', 'tip_moved', 'missing_parent'] satisfies LedgerErro
 export function refuseFuture(what: string, timestamp: number, now: number): void {
   if (timestamp > now + MAX_FUTURE_MS) throw ledgerError('from_the_future', { what, timestamp, now })
 }
+
+/** A clearing has fewer trades than orders, so the tick fits a block. Nobody has a hundred orders that trade in one tick. */
+const BOOK_LIMITS = { orders: MAX_TRANSACTIONS_PER_BLOCK, ofUser: 1_000 }
 
 const NONCE_BYTES = 16
 

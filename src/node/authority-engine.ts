@@ -87,9 +87,10 @@ export async function assembleAuthority(
   const follower = createFollower({ chain, store, putBack, guard, highWater, clock, logger })
   // First: which of the keys here is that of an authority, the newest block says.
   await follower.align()
-  const lead = await createSharedLeadership(config.database, chainId, logger)
-  const leadership = lead ?? SOLE_LEADERSHIP
   const minerId = await authorityIdOf(chain, keyOf)
+  const mayLead = () => chain.registry.active(minerId, 'authority') !== undefined
+  const lead = await createSharedLeadership(config.database, chainId, logger, mayLead)
+  const leadership = lead ?? SOLE_LEADERSHIP
   const evidence = await openEvidencePool({
     genesis: files.genesis,
     chainId,

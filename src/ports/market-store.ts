@@ -26,9 +26,10 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
   order(orderId: string): Promise<OrderState | undefined>
   /**
    * Orders that a tick of this time matches: unfilled rest > 0, timestamp <= at < valid_until, and none that a restored
-   * block may have traded; in order of arrival.
+   * block may have traded; in order of arrival. Where they are more than `most`, only those that could trade: within the best
+   * price of the other side, the best of each user, the best of each side. What can never match keeps nobody out.
    */
-  openOrders(at: number): Promise<readonly OpenOrder[]>
+  openOrders(at: number, most: BookLimits): Promise<OpenBook>
 
   /**
    * Commits a tick: its row, its transactions with their order, and the fills of its orders, in ONE SQL transaction.
@@ -127,6 +128,20 @@ export interface OpenOrder extends Order {
   readonly open_micro: bigint
   /** Order of arrival. */
   readonly sequence: number
+}
+
+/** How many orders one clearing takes. */
+export interface BookLimits {
+  /** Even; half of it for each side where there are more. */
+  readonly orders: number
+  /** Of one user on one side, where there are more orders than that: who cannot trade with itself fills no side alone. */
+  readonly ofUser: number
+}
+
+export interface OpenBook {
+  readonly orders: readonly OpenOrder[]
+  /** The sequence of the newest order that was looked at; 0 if there was none. */
+  readonly last_order: number
 }
 
 export interface OrderState {

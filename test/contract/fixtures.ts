@@ -210,6 +210,9 @@ export function vote(headerHash: Hash, height: number, voterId: string, decision
   return { chain_id: CHAIN, header_hash: headerHash, height, voter_id: voterId, decision, signature }
 }
 
+/** No test but those of the limits has more orders. */
+export const MOST = { orders: 100_000, ofUser: 1_000 }
+
 export function order(orderId: string, fields: Partial<Order> = {}): Order {
   return {
     order_id: orderId,

@@ -5,7 +5,7 @@ import { formatDelta, formatQuantity, parseQuantity } from '../../src/protocol/d
 import { identifier } from '../../src/protocol/shape.ts'
 import { idOf } from '../helpers/shown.ts'
 import type { OpenedStore } from '../helpers/stores.ts'
-import { blockRow, commitTick, correction, order, sealWaiting, T0, tick, trade, vote } from './fixtures.ts'
+import { blockRow, commitTick, correction, MOST, order, sealWaiting, T0, tick, trade, vote } from './fixtures.ts'
 
 const MAX_MICRO = 10n ** 18n - 1n
 const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
@@ -49,11 +49,11 @@ export function marketStoreExactContract(name: string, open: () => Promise<Opene
       const [kwh, bite] = ['999999999999.999999', '123456789012.345678']
       await store.putOrder(order('o1', { kwh }))
       const whole = parseQuantity(kwh)
-      assert.equal((await store.openOrders(T0))[0]?.open_micro, whole)
+      assert.equal((await store.openOrders(T0, MOST)).orders[0]?.open_micro, whole)
       for (let rest = whole - parseQuantity(bite), n = 0; n < 3; rest -= parseQuantity(bite), n++) {
         const fills = [{ order_id: 'o1', transaction_id: `x${n}`, kwh_micro: parseQuantity(bite) }]
         await commitTick(store, tick(`t${n}`, [trade(`t${n}`, `x${n}`, { kwh: bite })], { fills }))
-        assert.equal((await store.openOrders(T0))[0]?.open_micro, rest)
+        assert.equal((await store.openOrders(T0, MOST)).orders[0]?.open_micro, rest)
       }
     })
 

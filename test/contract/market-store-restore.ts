@@ -8,6 +8,7 @@ import {
   commitTick,
   correction,
   enrolment,
+  MOST,
   order,
   registryTick,
   sealed,
@@ -59,7 +60,7 @@ export function marketStoreRestoreContract(name: string, open: () => Promise<Ope
     afterEach(() => opened.cleanup())
 
     const restore = async (block: ReturnType<typeof restored>) => store.restoreBlock(block.row, block.tick)
-    const openIds = async (at: number) => (await store.openOrders(at)).map(({ order_id }) => order_id)
+    const openIds = async (at: number) => (await store.openOrders(at, MOST)).orders.map(({ order_id }) => order_id)
     const statusOf = async (id: string) => (await store.order(id))?.status
 
     newBlocks()
@@ -243,7 +244,7 @@ export function marketStoreRestoreContract(name: string, open: () => Promise<Ope
           assert.equal(await store.transaction('x'), undefined)
           assert.equal(await store.nextUnsealedTick(), undefined)
           assert.deepEqual(
-            (await store.openOrders(T0 + 1)).map(({ order_id, open_micro }) => [order_id, open_micro]),
+            (await store.openOrders(T0 + 1, MOST)).orders.map(({ order_id, open_micro }) => [order_id, open_micro]),
             [['new', 3_000_000n]],
           )
           assert.deepEqual((await store.order('old'))?.transactions, [])

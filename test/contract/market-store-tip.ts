@@ -7,6 +7,7 @@ import {
   commitTick,
   correction,
   enrolment,
+  MOST,
   order,
   registryTick,
   sealWaiting,
@@ -124,7 +125,7 @@ export function marketStoreTipContract(name: string, open: () => Promise<OpenedS
           ])
           assert.deepEqual([await store.tick('m'), await store.transaction('a')], [undefined, undefined])
           assert.deepEqual(
-            (await store.openOrders(T0)).map(({ open_micro }) => open_micro),
+            (await store.openOrders(T0, MOST)).orders.map(({ open_micro }) => open_micro),
             [3_000_000n],
           )
           assert.equal((await store.nextUnsealedTick())?.tick_id, 'next')

@@ -9,6 +9,7 @@ import {
   CHAIN,
   commitTick,
   correction,
+  MOST,
   order,
   OTHER_CHAIN,
   sealWaiting,
@@ -298,13 +299,13 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
         await store.putOrder(order('z', { timestamp: T0 + 10 }))
         await store.putOrder(order('a', { timestamp: T0, valid_until: T0 + 20, kwh: '999999999999.999999' }))
         await store.putOrder(order('m', { timestamp: T0 }))
-        const openAt = async (at: number) => (await store.openOrders(at)).map(({ order_id }) => order_id)
+        const openAt = async (at: number) => (await store.openOrders(at, MOST)).orders.map(({ order_id }) => order_id)
         assert.deepEqual(await openAt(T0 - 1), [])
         assert.deepEqual(await openAt(T0), ['a', 'm'])
         assert.deepEqual(await openAt(T0 + 10), ['z', 'a', 'm'])
         assert.deepEqual(await openAt(T0 + 19), ['z', 'a', 'm'])
         assert.deepEqual(await openAt(T0 + 20), ['z', 'm'])
-        const [first, second] = await store.openOrders(T0 + 10)
+        const [first, second] = (await store.openOrders(T0 + 10, MOST)).orders
         assert.ok(first!.sequence < second!.sequence)
         assert.equal(second!.open_micro, 999_999_999_999_999_999n)
         assert.equal(second!.valid_until, T0 + 20)
@@ -317,7 +318,7 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
         const market = tick('m1', [], { source: 'market', timestamp: T0 })
         assert.equal(await commitTick(store, { ...market, last_order: 0 }), 'book_moved')
         assert.equal(await store.tick('m1'), undefined)
-        const last_order = (await store.openOrders(T0)).at(-1)!.sequence
+        const { last_order } = await store.openOrders(T0, MOST)
         assert.equal(await commitTick(store, { ...market, last_order }), 'committed')
         assert.deepEqual(await store.putOrder(moment('late')), { closed_by: 'm1' })
         assert.equal(await store.order('late'), undefined)
@@ -337,7 +338,7 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
         ]
         const taken = tick('t1', rows, { fills, source: 'market' })
         await assert.rejects(commitTick(store, { ...taken, transactions: [trade('t1', 'b'), trade('t1', 'b')] }))
-        assert.equal((await store.openOrders(T0)).length, 2)
+        assert.equal((await store.openOrders(T0, MOST)).orders.length, 2)
         await commitTick(store, taken)
         const hashes = taken.tx_hashes
         const unsealed = [
@@ -356,7 +357,7 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
         const sealedTransactions = unsealed.map((tx) => ({ ...tx, block_hash: row.block_hash }))
         assert.deepEqual((await store.order('buy'))?.transactions, sealedTransactions)
         assert.deepEqual(
-          (await store.openOrders(T0)).map(({ order_id, open_micro }) => [order_id, open_micro]),
+          (await store.openOrders(T0, MOST)).orders.map(({ order_id, open_micro }) => [order_id, open_micro]),
           [['buy', 500_000n]],
         )
       })

@@ -6,6 +6,7 @@ import { evidenceStoreContract } from './evidence-store.ts'
 import { finalityStoreContract, rewoundFinalityContract } from './finality-store.ts'
 import { lightStoreContract } from './light-store.ts'
 import { marketStoreContract } from './market-store.ts'
+import { marketStoreBookContract } from './market-store-book.ts'
 import { marketStoreExactContract } from './market-store-exact.ts'
 import { marketStoreRedactContract } from './market-store-redact.ts'
 import { marketStoreRegistryContract } from './market-store-registry.ts'
@@ -32,6 +33,7 @@ for (const [name, open] of [
   marketStoreRestoreContract(name, open)
   marketStoreRedactContract(name, open)
   marketStoreTipContract(name, open)
+  marketStoreBookContract(name, open)
 }
 outboxStoreContract('SQLite', sqliteOutbox)
 outboxStoreContract('PostgreSQL', postgresOutbox)

@@ -36,6 +36,8 @@ export interface SqlDialect {
   isUniqueViolation(error: unknown): boolean
   /** True if the same can succeed when it is tried again. */
   isRetryable(error: unknown): boolean
+  /** The price of an order in micro-units, exactly, as BIGINT. */
+  readonly priceMicro: RawBuilder<bigint>
   /** The bytes of a column of text that others wrote: nobody knows whether they are UTF-8. */
   bytesOf(column: string): RawBuilder<Uint8Array | ArrayBuffer>
   /** Part of a migration: whoever inserts into this table tells `channel`, once it has committed, if the database can do that. */

@@ -85,6 +85,7 @@ export function postgresDialect(url: string): SqlDialect {
       insertMany(trx, batch, ` on conflict do nothing returning ${returning.map(quoted).join(', ')}`),
     isUniqueViolation: (error) => driverCodes(error).includes('23505'),
     isRetryable,
+    priceMicro: sql`cast(cast(price_per_kwh as numeric) * 1000000 as bigint)`,
     bytesOf: (column) => sql`convert_to(${sql.ref(column)}, 'UTF8')`,
     notifyOfInserts,
     listen: (channel, wake) => listenTo(url, channel, wake),

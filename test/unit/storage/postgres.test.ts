@@ -17,6 +17,7 @@ import {
   CHAIN,
   correction,
   enrolment,
+  MOST,
   order,
   registryTick,
   sealWaiting,
@@ -159,7 +160,7 @@ describe('the PostgreSQL database', () => {
     for (const results of [fills, corrections]) {
       assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 1)
     }
-    assert.equal((await store.openOrders(T0))[0]?.open_micro, 500_000n)
+    assert.equal((await store.openOrders(T0, MOST)).orders[0]?.open_micro, 500_000n)
   })
 
   it('reads a BIGINT exactly, also one that no ledger would write', async () => {
@@ -245,7 +246,8 @@ describe('the PostgreSQL database', () => {
   it('answers everything from an index, never by reading a whole table', async () => {
     const queries = await queriesWhile(async () => {
       await store.putOrder(order('o1'))
-      await store.openOrders(T0)
+      await store.openOrders(T0, MOST)
+      await store.openOrders(T0, { orders: 0, ofUser: 1 })
       const fills = [{ order_id: 'o1', transaction_id: 'a', kwh_micro: 1n }]
       await commitTick(store, tick('t1', [trade('t1', 'a')], { fills }))
       await store.nextUnsealedTick()

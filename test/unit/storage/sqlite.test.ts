@@ -15,6 +15,7 @@ import {
   CHAIN,
   correction,
   enrolment,
+  MOST,
   order,
   registryTick,
   sealWaiting,
@@ -190,7 +191,8 @@ describe('the SQLite file', () => {
   it('answers everything from an index, never by reading a whole table', async () => {
     const queries = await preparedWhile(async () => {
       await store.putOrder(order('o1'))
-      await store.openOrders(T0)
+      await store.openOrders(T0, MOST)
+      await store.openOrders(T0, { orders: 0, ofUser: 1 })
       const fills = [{ order_id: 'o1', transaction_id: 'a', kwh_micro: 1n }]
       await commitTick(store, tick('t1', [trade('t1', 'a')], { fills }))
       await store.nextUnsealedTick()
