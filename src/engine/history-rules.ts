@@ -1,6 +1,6 @@
 import type { ChainStore } from '../ports/chain-store.ts'
 import { tickIdOf, type ShownBlock } from '../protocol/block.ts'
-import { parseDelta, parseQuantity } from '../protocol/decimal.ts'
+import { afterCorrection, refusalOfSum, sumOfTrade, type CorrectedSum } from '../protocol/corrected-sum.ts'
 import { invalid, VALID, type Verdict } from '../protocol/errors.ts'
 import type { Correction, ShownTransaction, Transaction } from '../protocol/transaction.ts'
 
@@ -20,7 +20,8 @@ export type HistoryCode = 'duplicate_transaction' | 'tick_sealed_twice' | 'bad_c
 /**
  * Checks what needs the transactions of earlier blocks (docs/protocol.md 3); of redacted ones nothing can be checked. It guarantees
  * a) that a tick is sealed once (`tick_sealed_twice`), b) that ids are unique on the chain (`duplicate_transaction`),
- * c) that a correction names a trade of an earlier block, whose running sums stay >= 0 (`bad_correction`).
+ * c) that a correction names a trade of an earlier block, whose running sums stay within what a receipt can show
+ * (`bad_correction`).
  */
 export async function verifyTransactions(
   { transactions }: Pick<ShownBlock, 'transactions'>,
@@ -42,33 +43,26 @@ async function verifyCorrections(
   transactions: readonly ShownTransaction[],
   history: TransactionHistory,
 ): Promise<Verdict<HistoryCode>> {
-  const sums = new Map<string, { kwh: bigint; amount: bigint }>()
+  const sums = new Map<string, CorrectedSum>()
   for (const correction of transactions) {
     if (correction.kind !== 'correction') continue
     const { id, corrects } = correction
-    const sum = sums.get(corrects) ?? (await runningSum(corrects, history))
-    if (sum === undefined) return invalid('bad_correction', `${id} corrects ${corrects}, no trade of an earlier block`)
-    addCorrection(sum, correction)
+    const before = sums.get(corrects) ?? (await runningSum(corrects, history))
+    if (before === undefined)
+      return invalid('bad_correction', `${id} corrects ${corrects}, no trade of an earlier block`)
+    const sum = afterCorrection(before, correction)
     sums.set(corrects, sum)
-    if (sum.kwh < 0n || sum.amount < 0n) {
-      return invalid('bad_correction', `${id} would bring the energy or the amount of ${corrects} below 0`)
-    }
+    const reason = refusalOfSum(sum, corrects)
+    if (reason !== undefined) return invalid('bad_correction', `${id}: ${reason}`)
   }
   return VALID
 }
 
-/** What is left of a trade after its corrections so far, in micro-units; `undefined` if there is no such trade. */
-async function runningSum(tradeId: string, history: TransactionHistory) {
+/** What is left of a trade after its corrections so far; `undefined` if there is no such trade. */
+async function runningSum(tradeId: string, history: TransactionHistory): Promise<CorrectedSum | undefined> {
   const trade = await history.find(tradeId)
   if (trade?.kind !== 'trade') return undefined
-  const sum = { kwh: parseQuantity(trade.kwh), amount: parseQuantity(trade.total_amount) }
-  for (const correction of await history.correctionsOf(tradeId)) addCorrection(sum, correction)
-  return sum
-}
-
-function addCorrection(sum: { kwh: bigint; amount: bigint }, { kwh_delta, amount_delta }: Correction): void {
-  sum.kwh += parseDelta(kwh_delta)
-  sum.amount += parseDelta(amount_delta)
+  return (await history.correctionsOf(tradeId)).reduce(afterCorrection, sumOfTrade(trade))
 }
 
 /**

@@ -33,9 +33,11 @@ export function marketStoreExactContract(name: string, open: () => Promise<Opene
         fc.asyncProperty(micro, micro, signedMicro, time, async (kwh, price, change, timestamp) => {
           const id = `t${++count}`
           const quantities = { kwh: formatQuantity(kwh), price_per_kwh: formatQuantity(price), timestamp }
-          const down = correction(id, `${id}-down`, 'corrected', { kwh_delta: '0', amount_delta: '0' })
-          const up = { ...down, id: `${id}-up`, amount_delta: formatDelta(change < 0n ? -change : change) }
-          const rows = [trade(id, id, quantities), down, up]
+          // Up, then down by the same: the sum stays what a quantity can spell.
+          const size = change < 0n ? -change : change
+          const up = correction(id, `${id}-up`, 'corrected', { kwh_delta: '0', amount_delta: formatDelta(size) })
+          const down = { ...up, id: `${id}-down`, amount_delta: formatDelta(-size) }
+          const rows = [trade(id, id, quantities), up, down]
           await commitTick(store, tick(id, rows, { timestamp }))
           await sealWaiting(store)
           assert.deepEqual(await store.transactionsOfTick(id), rows)

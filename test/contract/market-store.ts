@@ -195,7 +195,7 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
     describe('corrections', () => {
       it('of a sealed trade are stored exactly', async () => {
         await commitSealed(store, 0, [trade('t1', 'a')])
-        const fix = correction('t2', 'fix', 'a', { kwh_delta: '-2.5', amount_delta: '999999999999.999999' })
+        const fix = correction('t2', 'fix', 'a', { kwh_delta: '-2.5', amount_delta: '999999999998.999999' })
         await commitTick(store, tick('t2', [fix, trade('t2', 'b')]))
         assert.deepEqual(await store.transactionsOfTick('t2'), [fix, trade('t2', 'b')])
       })
@@ -227,6 +227,25 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
         await assert.rejects(commitTick(store, tick('t3', [third])), coded('refused_row'))
         await sealWaiting(store)
         await commitTick(store, tick('t3', [{ ...third, kwh_delta: '1' }]))
+      })
+
+      it('keep within what a receipt can show: 12 digits, 1,000 corrections', async () => {
+        await commitSealed(store, 0, [trade('t1', 'a', { kwh: '2.5', total_amount: '0.5' })])
+        const by = (id: string, kwh_delta: string, amount_delta: string) =>
+          correction('t2', id, 'a', { kwh_delta, amount_delta })
+        const most = '999999999999.999999'
+        for (const rows of [[by('f', most, '0')], [by('f', '0', most)], [by('f', '999999999997.5', '0')]]) {
+          await assert.rejects(commitTick(store, tick('t2', rows)), coded('refused_row'))
+        }
+        const many = Array.from({ length: 1_001 }, (_, n) => by(`f${n}`, n === 0 ? '999999999997.499999' : '0', '0.1'))
+        await assert.rejects(
+          commitTick(store, tick('t2', many)),
+          /a has 1000 corrections, the most that a receipt shows/,
+        )
+        await commitTick(store, tick('t2', many.slice(0, 1_000)))
+        await sealWaiting(store)
+        const last = { ...many[1_000]!, tick_id: 't3' }
+        await assert.rejects(commitTick(store, tick('t3', [last])), coded('refused_row'))
       })
     })
 
