@@ -95,7 +95,7 @@ async function serve(
   const events = createEventStream(ledger, clock, clients)
   const calls = [...callsOf(limits), ...redactionCalls(parts.redactor), ...eventCalls(events), ...operationCalls(parts)]
   addCalls(calls)
-  await addDocs(app, calls, parts.node().version)
+  await addDocs(app, calls, parts.node().version, options.webRoot)
   if (options.webRoot !== undefined) await app.register(fastifyStatic, { root: options.webRoot, dotfiles: 'ignore' })
   await app.ready()
   return createLifecycle(app, options, { opened: () => events.open(), closing: () => events.close() })

@@ -5,6 +5,7 @@ import { isSolarError } from '../protocol/errors.ts'
 import { literal, object, text, publicKeyHex } from '../protocol/shape.ts'
 import { signingKeyFromSecret, type SigningKey } from '../protocol/signature.ts'
 import { decodeText } from '../protocol/text.ts'
+import { passphraseIdentity, passphraseRecipient } from './age-passphrase.ts'
 import { createFileDurably } from './durable-file.ts'
 import { keyError } from './errors.ts'
 
@@ -40,7 +41,7 @@ export interface NewKeyOptions {
   readonly workFactor?: number | undefined
 }
 
-/** About two seconds a try. */
+/** About a second a try. */
 const AGE_WORK_FACTOR = 18
 
 /** Makes a key and writes it to `path`, durably. Throws `key_exists`, `key_unreadable`. */
@@ -138,24 +139,25 @@ const loadAge = () => import('age-encryption')
 async function encrypt(content: string, passphrase: string, workFactor = AGE_WORK_FACTOR): Promise<string> {
   const { armor, Encrypter } = await loadAge()
   const encrypter = new Encrypter()
-  encrypter.setScryptWorkFactor(workFactor)
-  encrypter.setPassphrase(passphrase)
+  encrypter.addRecipient(passphraseRecipient(passphrase, workFactor))
   return `${armor.encode(await encrypter.encrypt(content)).trimEnd()}\n`
 }
 
 async function decrypt(file: string, content: string, passphrase: string): Promise<string> {
   const { armor, Decrypter } = await loadAge()
-  let bytes: Uint8Array
-  try {
-    bytes = armor.decode(content)
-  } catch (cause) {
-    throw keyError('key_malformed', { file, reason: 'damaged age armor' }, cause)
-  }
   const decrypter = new Decrypter()
-  decrypter.addPassphrase(passphrase)
+  const identity = passphraseIdentity(passphrase)
+  let opened: Uint8Array | null | undefined
+  decrypter.addIdentity({
+    async unwrapFileKey(stanzas) {
+      opened = await identity.unwrapFileKey(stanzas)
+      return opened
+    },
+  })
   try {
-    return await decrypter.decrypt(bytes, 'text')
+    return await decrypter.decrypt(armor.decode(content), 'text')
   } catch (cause) {
-    throw keyError('key_wrong_passphrase', { file }, cause)
+    if (opened === null) throw keyError('key_wrong_passphrase', { file }, cause)
+    throw keyError('key_malformed', { file, reason: (cause as Error).message }, cause)
   }
 }

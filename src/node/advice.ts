@@ -38,8 +38,9 @@ export function adviceFor(error: unknown, stores: Stores): string | undefined {
     return `this user may not use all of ${stores.dataDirectory}: run as its owner, or chown -R it`
   }
   if (store === 'sql') return adviceForSql(text, stores)
-  if (store === 'level' && /\bLOCK\b|already held|lock/i.test(text))
+  if (store === 'level' && /\/LOCK\b|already held by process/.test(text)) {
     return 'another program has it open: stop that first'
+  }
   return store === 'level' && DAMAGED_LEVEL.test(text) ? adviceForLevel(stores) : undefined
 }
 

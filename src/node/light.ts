@@ -137,7 +137,7 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
 
   /** In the background: peers may come later. */
   function joinInBackground(store: LightStore, files: LightFiles, watch: LightOutlook): void {
-    const joining = join(store, files, watch)
+    const joining = advised(config, () => join(store, files, watch))
     joining.then(
       (result) => {
         joined = result

@@ -9,7 +9,11 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 /** An identifier; integers become decimal strings and UUIDs lower-case. */
 export const edgeIdentifier: Shape<string> = (value, path) => {
-  if (typeof value === 'number' && Number.isSafeInteger(value) && !Object.is(value, -0)) return String(value)
+  if (typeof value === 'number') {
+    if (Number.isSafeInteger(value) && !Object.is(value, -0)) return String(value)
+    // JSON readers round what is longer: two ids may be the same number here.
+    refuse(path, 'a string, or an integer below 2^53', value)
+  }
   const name = identifier(value, path)
   return UUID.test(name) ? name.toLowerCase() : name
 }

@@ -62,7 +62,7 @@ function connectionLines(before: PageState, action: Action & { type: 'connection
 
 function sealedLine(block: BlockRecord): FeedItem {
   const { header, hash } = block
-  const what = block.changesRegistry ? 'a change of the registry' : count(header.tx_count, 'trade')
+  const what = block.changesRegistry ? 'a change of the registry' : count(header.tx_count, 'transaction')
   const text = `${header.miner_id} sealed block ${header.height} with ${what}.`
   return { key: `sealed:${hash}`, kind: 'sealed', at: header.timestamp, text, names: [], hash }
 }

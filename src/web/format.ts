@@ -47,6 +47,10 @@ export const formatDecimal = (decimal: string, minDigits = 0, { locale }: Locale
 export const formatMicro = (micro: bigint, minDigits = 0, where: Locale = {}): string =>
   formatDecimal(formatDelta(micro), minDigits, where)
 
+/** A number beside an axis, which has room for five characters: "8,000", "200B". */
+export const formatTick = (value: number, { locale }: Locale = {}): string =>
+  value < 10_000 ? value.toLocaleString(locale) : new Intl.NumberFormat(locale, { notation: 'compact' }).format(value)
+
 /** "0.25 EUR". */
 export const formatMoney = (decimal: string, currency: string, where: Locale = {}): string =>
   `${formatDecimal(decimal, 2, where)} ${currency}`

@@ -23,6 +23,9 @@ export interface Navigation {
 
 export const NO_BLOCK = 'no-block'
 
+/** True for what is written as the number of a block is: `01` is none. */
+export const isHeight = (text: string): boolean => /^(?:0|[1-9][0-9]{0,14})$/.test(text)
+
 export function createNavigation({ state, dispatch, api }: NavigationParts): Navigation {
   const at = (height: number): BlockRecord | undefined =>
     state().blocks.find(({ header, status }) => header.height === height && status !== 'orphaned')
@@ -77,7 +80,7 @@ export function createNavigation({ state, dispatch, api }: NavigationParts): Nav
     async open(text) {
       const wanted = text.trim().toLowerCase()
       try {
-        if (/^[0-9]{1,15}$/.test(wanted)) return await openHeight(Number(wanted))
+        if (isHeight(wanted)) return await openHeight(Number(wanted))
         return /^[0-9a-f]{64}$/.test(wanted) ? await openHash(wanted) : NO_BLOCK
       } catch (error) {
         return refusalOf(error) === undefined

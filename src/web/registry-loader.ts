@@ -62,9 +62,7 @@ export function createRegistryLoader(parts: RegistryLoaderParts): RegistryLoader
 
   return {
     run() {
-      const { registries, registryHeight } = state()
-      const due = unexplained(state(), registries).some(({ header }) => header.height > registryHeight)
-      if (loading || !due) return
+      if (loading || !isRegistryDue(state())) return
       loading = true
       load()
         // The connection's own retry says that the node is gone; the changes are asked for again after it.
@@ -73,6 +71,10 @@ export function createRegistryLoader(parts: RegistryLoaderParts): RegistryLoader
     },
   }
 }
+
+/** True while a header names a registry whose changes the node has not told yet. */
+export const isRegistryDue = (state: PageState): boolean =>
+  unexplained(state, state.registries).some(({ header }) => header.height > state.registryHeight)
 
 /** Blocks whose registry is not the one that the book leads to. */
 const unexplained = ({ blocks }: PageState, book: RegistryBook) =>

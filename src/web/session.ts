@@ -7,7 +7,7 @@ import { createBodyLoader } from './body-loader.ts'
 import { contextOf, type CheckContext } from './checks.ts'
 import { webError } from './errors.ts'
 import { follow } from './live.ts'
-import { createNavigation, NO_BLOCK } from './navigation.ts'
+import { createNavigation, isHeight, NO_BLOCK } from './navigation.ts'
 import { createPage } from './page.ts'
 import { readPasted } from './pasted.ts'
 import { genesisBook } from './registry-book.ts'
@@ -19,6 +19,7 @@ import { judgeTrust, readLink, writeLink, type Memory } from './trust.ts'
 import { createVerifier } from './verifier.ts'
 import { createVisit } from './visit.ts'
 import { createVoteLoader } from './vote-loader.ts'
+import type { Said } from './view/strip.ts'
 
 /** "12 s ago" moves on by itself. */
 const TICK_MS = 5_000
@@ -98,8 +99,10 @@ export function startSession(root: HTMLElement, { api, genesis, chainId, node, m
   }
 
   async function openLink(): Promise<void> {
+    // Of another ledger than the link is about nothing is shown.
+    if (trust.kind === 'wrong-pin') return
     if (link.tx !== undefined) page.checkTrade(link.tx)
-    else if (link.block !== undefined) page.say(await openBlock(link.block))
+    else if (link.block !== undefined) page.say({ text: await openBlock(link.block) })
   }
 
   /** Gives back a sentence for people if the block cannot be shown. */
@@ -165,6 +168,21 @@ export function startSession(root: HTMLElement, { api, genesis, chainId, node, m
     },
   }
 
+  /** A block, or else a trade. A number can name either: the trade is offered beside the block. */
+  async function search(typed: string): Promise<Said> {
+    const text = typed.trim()
+    const said = await navigation.open(text)
+    if (said === NO_BLOCK) {
+      page.checkTrade(text)
+      return { text: '' }
+    }
+    if (said !== null) return { text: said }
+    nameShown()
+    if (!isHeight(text)) return { text: '' }
+    const trade = { label: `Trade ${text}`, choose: () => page.checkTrade(text) }
+    return { text: `${text} can be the id of a trade as well:`, choices: [trade] }
+  }
+
   const page = createPage(root, genesis, chainId, {
     select: (hash) => {
       dispatch({ type: 'select', hash })
@@ -175,13 +193,7 @@ export function startSession(root: HTMLElement, { api, genesis, chainId, node, m
       nameShown()
     },
     openBlock,
-    search: async (text) => {
-      const said = await navigation.open(text)
-      if (said === null) nameShown()
-      if (said !== NO_BLOCK) return said ?? ''
-      page.checkTrade(text)
-      return ''
-    },
+    search,
     acceptChain: () => {
       visit.accept(Date.now())
       trust = judgeTrust(chainId, link.chain, visit.remembered())

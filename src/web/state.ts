@@ -306,8 +306,8 @@ export function runOf({ blocks }: Pick<PageState, 'blocks'>, shown: BlockRecord 
   return blocks.slice(Math.max(0, start), end)
 }
 
-/** Trades in a block; 0 for one that changes the registry. */
-export const tradesIn = (block: BlockRecord): number => (block.changesRegistry ? 0 : block.header.tx_count)
+/** Trades and corrections in a block; 0 for one that changes the registry. */
+export const transactionsIn = (block: BlockRecord): number => (block.changesRegistry ? 0 : block.header.tx_count)
 
 export interface VoteTally {
   readonly ack: readonly string[]

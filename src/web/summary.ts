@@ -7,6 +7,8 @@ export interface Summary {
   readonly checkedVotes: number
   /** Blocks and votes that are still to be checked. */
   readonly waiting: number
+  /** Blocks of which this page still has to be told the votes. */
+  readonly votesToCome: number
   /** Seals, registries, votes and claims of finality that this page cannot decide. */
   readonly undecided: number
   readonly failures: readonly { readonly block: BlockRecord; readonly what: string; readonly detail: string }[]
@@ -38,7 +40,8 @@ export function summarize(blocks: readonly BlockRecord[], context: CheckContext)
     }
   }
   const checkedBlocks = blocks.filter(({ checks }) => checks !== null).length
-  return { checkedBlocks, checkedVotes, waiting, undecided, failures }
+  const votesToCome = blocks.filter(({ votesLoaded }) => !votesLoaded).length
+  return { checkedBlocks, checkedVotes, waiting, votesToCome, undecided, failures }
 }
 
 /** The worst that was found about a block; `open` while it is not checked or one of its checks cannot be decided. */

@@ -25,6 +25,12 @@ export interface TradeReport {
   readonly linkName: string | null
 }
 
+/** A report, and what it is about. */
+export interface TradeAnswer extends TradeReport {
+  /** "trade 42": the form may hold another text by now. */
+  readonly subject: string
+}
+
 /** A report without a trade. */
 export const nothing = (outcome: Outcome, title: string, detail: string): TradeReport => ({
   outcome,

@@ -67,7 +67,8 @@ export interface LinkRequest {
 
 /** @param fragment the address from `#` on. A pin that is no chain id is kept: it must not match by being dropped. */
 export function readLink(fragment: string): LinkRequest {
-  const params = new URLSearchParams(fragment.replace(/^#/, ''))
+  // A plus stands for itself here, as ids have it, and not for a space.
+  const params = new URLSearchParams(fragment.replace(/^#/, '').replaceAll('+', '%2B'))
   const value = (name: string) => params.get(name)?.trim() ?? undefined
   return { chain: value('chain'), tx: value('tx'), block: value('block') }
 }

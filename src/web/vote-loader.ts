@@ -1,5 +1,6 @@
 import type { Hash } from '../protocol/bytes.ts'
 import type { ToldVote } from './answers.ts'
+import { refusalOf } from './errors.ts'
 import type { Action, PageState } from './state.ts'
 
 /** Calls at once: a browser opens six connections to a host, and one of them is the event stream. */
@@ -26,7 +27,9 @@ export function createVoteLoader({ state, dispatch, votes }: VoteLoaderParts): V
     try {
       dispatch({ type: 'votes', hash, votes: await votes(hash) })
       loaded = true
-    } catch {
+    } catch (error) {
+      // Of a block that lost its place before it was final a node may keep nothing: then there are no votes to come.
+      if (refusalOf(error)?.code === 'unknown_block') dispatch({ type: 'votes', hash, votes: [] })
       // The connection's own retry says that the node is gone; the votes are asked for again after it.
     } finally {
       asked.delete(hash)

@@ -152,22 +152,6 @@ describe('the command line', () => {
     assert.match(err, /mode 0644\): chmod 600 a\.key/)
   })
 
-  it('encrypts a key with a passphrase from a file, and opens it with nothing else', async () => {
-    writeFileSync(join(folder, 'good'), 'a sunny day\n')
-    writeFileSync(join(folder, 'bad'), 'a rainy day\n')
-    const made = await succeeds(['keys', 'new', '--out', 'a.key', '--passphrase-file', 'good'])
-    assert.match(readFileSync(join(folder, 'a.key'), 'utf8'), /^-----BEGIN AGE ENCRYPTED FILE-----\n/)
-    assert.equal(statSync(join(folder, 'a.key')).mode & 0o777, 0o600)
-    const shown = await succeeds(['keys', 'show', 'a.key', '--passphrase-file', 'good'])
-    assert.equal(shown.public_key, made.public_key)
-    const wrong = await cli(['keys', 'show', 'a.key', '--passphrase-file', 'bad'])
-    assert.equal(wrong.code, 1)
-    assert.match(wrong.err, /the passphrase does not open it/)
-    const silent = await cli(['keys', 'show', 'a.key'])
-    assert.equal(silent.code, 2)
-    assert.match(silent.err, /no terminal to ask on, give --passphrase-file FILE/)
-  })
-
   it('makes a genesis from key files and public keys, and shows the same chain_id', async () => {
     const keys = new Map<string, unknown>()
     for (const name of ['town', 'school', 'home']) {

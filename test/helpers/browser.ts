@@ -71,6 +71,31 @@ const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
 export const WIDTHS = [390, 768, 1366, 1920] as const
 export const SCHEMES = ['light', 'dark'] as const
 
+/** The innermost elements that stand out of the window, but those in a part that scrolls by itself. */
+const TOO_WIDE = `[...document.querySelectorAll('#page *')]
+  .filter((one) => one.getBoundingClientRect().right > document.documentElement.clientWidth)
+  .filter((one) => one.closest('.strip, .table') === null && one.childElementCount === 0)
+  .slice(0, 3).map(({ outerHTML }) => outerHTML.slice(0, 120)).join(' | ')`
+
+/** How much wider than the window the page is, at a width in pixels; empty if it is not. */
+async function overflowAt(page: Page, width: number): Promise<readonly string[]> {
+  await page.setViewportSize({ width, height: 900 })
+  const overflow = await page.evaluate<number>(
+    'document.documentElement.scrollWidth - document.documentElement.clientWidth',
+  )
+  if (overflow <= 0) return []
+  return [`${width} px: ${overflow} px wider than the window, by ${await page.evaluate<string>(TOO_WIDE)}`]
+}
+
+/** At every width at which the page is wider than the window: by how much. */
+export async function overflowProblems(page: Page): Promise<readonly string[]> {
+  const before = page.viewportSize()
+  const problems: string[] = []
+  for (const width of [320, ...WIDTHS]) problems.push(...(await overflowAt(page, width)))
+  if (before !== null) await page.setViewportSize(before)
+  return problems
+}
+
 /** What axe finds on the page as it is, and whether it is wider than the window, in both colour schemes at each width. */
 export async function accessibilityProblems(page: Page): Promise<readonly string[]> {
   const source = await readFile(AXE, 'utf8')
@@ -79,11 +104,7 @@ export async function accessibilityProblems(page: Page): Promise<readonly string
   await page.evaluate(`typeof axe === 'undefined' ? void (0, eval)(${JSON.stringify(source)}) : undefined`)
   const problems: string[] = []
   for (const width of WIDTHS) {
-    await page.setViewportSize({ width, height: 900 })
-    const overflow = await page.evaluate<number>(
-      'document.documentElement.scrollWidth - document.documentElement.clientWidth',
-    )
-    if (overflow > 0) problems.push(`${width} px: ${overflow} px wider than the window`)
+    problems.push(...(await overflowAt(page, width)))
     for (const colorScheme of SCHEMES) {
       await page.emulateMedia({ colorScheme })
       const { violations } = await page.evaluate<AxeResults>('axe.run({ resultTypes: ["violations"] })')

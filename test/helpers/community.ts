@@ -26,6 +26,8 @@ export type Transport = 'tcp' | 'ws'
 export interface CommunityOptions {
   /** Ids of the households, all registered as voters in the genesis. */
   readonly voters: readonly string[]
+  /** Of the community, in its genesis. */
+  readonly name?: string
   /** All randomness follows from it: communities of one seed and the same voters make the same chain. */
   readonly seed?: string
   /** As on the command line; by the authority alone if it is left out. */
@@ -90,7 +92,8 @@ export interface Community {
 }
 
 /** Starts an authority whose genesis registers the voters; no household runs yet. */
-export async function startCommunity({ voters, seed, seal, flags, parts }: CommunityOptions): Promise<Community> {
+export async function startCommunity(options: CommunityOptions): Promise<Community> {
+  const { seed, flags, parts } = options
   const temporary = await tempDir()
   const folder = temporary.path
   const randomBytes = seed === undefined ? systemRandomBytes : seededBytes(seed)
@@ -98,7 +101,7 @@ export async function startCommunity({ voters, seed, seal, flags, parts }: Commu
   const events: LedgerEvent[] = []
   const households = new Set<Household>()
   const directory = join(folder, 'authority')
-  const { genesis, genesisFile, keys } = await prepare(folder, directory, voters, randomBytes, seal)
+  const { genesis, genesisFile, keys } = await prepare(folder, directory, options, randomBytes)
   const runner = authorityRunner(
     { data: directory, genesis: genesisFile, tick: 'off', ...flags },
     { randomBytes, ...parts },
@@ -208,9 +211,8 @@ interface Running {
 async function prepare(
   folder: string,
   directory: string,
-  voters: readonly string[],
+  { voters, name = 'Test street', seal = 'authority' }: CommunityOptions,
   randomBytes: RandomBytes,
-  seal = 'authority',
 ) {
   const keys = new Map<string, KeyMaterial>()
   const newKey = async (id: string, home: string, file: string, role: GenesisEntry['role']): Promise<GenesisEntry> => {
@@ -221,7 +223,7 @@ async function prepare(
   }
   const registry = [await newKey('authority', directory, DATA_FILES.authorityKey, 'authority')]
   for (const id of voters) registry.push(await newKey(id, join(folder, id), DATA_FILES.voterKey, 'voter'))
-  const settings = loadAuthorityConfig({ flags: { name: 'Test street', seal }, env: {} }).genesis
+  const settings = loadAuthorityConfig({ flags: { name, seal }, env: {} }).genesis
   const genesis = buildGenesis(settings, registry, CREATED_AT)
   const genesisFile = join(folder, 'genesis.json')
   await createGenesisFile(genesisFile, genesis)

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { progressed } from '../helpers/patience.ts'
 
-const SEEDS = 200
+const SEEDS = 100
 const AT_ONCE = 10
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url))
 const run = promisify(execFile)

@@ -5,8 +5,8 @@ const AROUND_MS = 36 * 3_600_000
 
 /**
  * Tells the two instants of each time that comes twice apart: a household's rows in a file go forward in time, or all of
- * them backward, and that leaves one way to read them. Where it leaves several (the hour is there once only) or none, the
- * rows go to `refuse` and out of the table.
+ * them backward, with the same times in both hours, and that leaves one way to read them. Where it leaves several (the hour
+ * is there once only) or none, the rows go to `refuse` and out of the table.
  */
 export function settleLocalHours(table: ReadingsTable, refuse: (place: RowPlace, household: string) => void): void {
   for (const [from, to] of windowsOf([...table.ambiguousTimes()])) {
@@ -54,10 +54,23 @@ function* runsOf(rows: Iterable<TwoInstants>): Iterable<readonly TwoInstants[]> 
   if (run.length > 0) yield run
 }
 
-/** The instants of these rows, `undefined` for each that is not settled; `undefined` altogether if they have no order. */
+/** The instants of these rows, `undefined` for each that is not settled; `undefined` altogether if none can be. */
 function timesOf(rows: readonly TwoInstants[]): readonly (number | undefined)[] | undefined {
   // Forward first: two rows of nothing but the same time are the first hour and the second.
-  return forwardTimes(rows) ?? forwardTimes(rows.toReversed())?.toReversed()
+  const times = forwardTimes(rows) ?? forwardTimes(rows.toReversed())?.toReversed()
+  return times !== undefined && areTwoHours(rows, times) ? times : undefined
+}
+
+/**
+ * Whether the first hour has the times that the second has. A row that is there twice by mistake, or out of order, looks
+ * like the beginning of the second hour as well: then one of them has times that the other lacks.
+ */
+function areTwoHours(rows: readonly TwoInstants[], times: readonly (number | undefined)[]): boolean {
+  const [first, second] = [new Set<number>(), new Set<number>()]
+  for (const [index, { timestamp, later }] of rows.entries()) {
+    if (later !== timestamp) (times[index] === later ? second : first).add(timestamp)
+  }
+  return first.size === second.size && [...first].every((time) => second.has(time))
 }
 
 /**

@@ -1,3 +1,4 @@
+import { contentWords } from '../bodies.ts'
 import { checksOf } from '../checks.ts'
 import { copyable, h } from '../dom.ts'
 import { formatExactTime } from '../format.ts'
@@ -5,7 +6,6 @@ import type { BlockRecord, VoteRecord } from '../state.ts'
 import { writeLink } from '../trust.ts'
 import type { Model, View } from './model.ts'
 import { checkRow, finalBadge, linkButton, outcomeIcon } from './parts.ts'
-import { tradeWords } from './strip.ts'
 import { tradesTable } from './trades.ts'
 
 /** Of so many votes the first are shown; the finality check counts all of them. */
@@ -58,7 +58,7 @@ function heading(block: BlockRecord, { state, context }: Model, followNewest: ()
     h(
       'p',
       { class: 'muted' },
-      `${tradeWords(block)}, sealed by ${header.miner_id}, ${formatExactTime(header.timestamp)}`,
+      `${contentWords(block)}, sealed by ${header.miner_id}, ${formatExactTime(header.timestamp)}`,
     ),
     h('p', { class: 'whole-hash' }, copyable(hash, 'the block hash')),
   ]

@@ -1,6 +1,7 @@
+import { contentWords, energyWords } from '../bodies.ts'
 import { h, s } from '../dom.ts'
-import { count, formatTime } from '../format.ts'
-import { runOf, tally, tradesIn, type BlockRecord } from '../state.ts'
+import { count, formatTick, formatTime } from '../format.ts'
+import { runOf, tally, transactionsIn, type BlockRecord } from '../state.ts'
 import type { Model, View } from './model.ts'
 import { barSlots, niceMaximum } from '../scale.ts'
 
@@ -21,7 +22,7 @@ interface Bar {
   readonly parts: readonly { readonly value: number; readonly kind: 'trades' | 'ack' | 'reject' }[]
 }
 
-/** Trades per block and votes per block, over time; a click selects the block. */
+/** Transactions per block and votes per block, over time; a click selects the block. */
 export function createChart(select: (hash: string) => void): View {
   const trades = h('div', { class: 'plot' })
   const energyTitle = h('h3', {}, 'kWh per block')
@@ -32,7 +33,7 @@ export function createChart(select: (hash: string) => void): View {
     'section',
     { class: 'panel', 'aria-labelledby': 'chart-title' },
     h('h2', { id: 'chart-title' }, 'Activity'),
-    h('h3', {}, 'Trades per block'),
+    h('h3', {}, 'Transactions per block'),
     trades,
     energyTitle,
     energy,
@@ -60,7 +61,7 @@ export function createChart(select: (hash: string) => void): View {
     const tell = (block: BlockRecord | undefined) =>
       (readout.textContent = block === undefined ? '' : describe(block, now))
     const options = { width, shown, now, select, tell: (block: BlockRecord | undefined) => tell(block ?? shown) }
-    trades.replaceChildren(plot('Trades per block', blocks.map(tradeBar), options))
+    trades.replaceChildren(plot('Transactions per block', blocks.map(tradeBar), options))
     if (hasEnergy) energy.replaceChildren(plot('kWh per block', blocks.map(energyBar), options))
     votes.replaceChildren(plot('Votes per block', blocks.map(voteBar), options))
     tell(shown)
@@ -80,7 +81,7 @@ export function createChart(select: (hash: string) => void): View {
   }
 }
 
-const tradeBar = (block: BlockRecord): Bar => ({ block, parts: [{ value: tradesIn(block), kind: 'trades' }] })
+const tradeBar = (block: BlockRecord): Bar => ({ block, parts: [{ value: transactionsIn(block), kind: 'trades' }] })
 
 const energyBar = (block: BlockRecord): Bar => ({
   block,
@@ -101,8 +102,9 @@ function voteBar(block: BlockRecord): Bar {
 function describe(block: BlockRecord, now: number): string {
   const { ack, reject } = tally(block)
   const { height, timestamp } = block.header
+  const energy = energyWords(block)
   const rejects = reject.length === 0 ? '' : `, ${count(reject.length, 'reject')}`
-  return `Block ${height}, ${formatTime(timestamp, now)}: ${count(tradesIn(block), 'trade')}, ${count(ack.length, 'ack')}${rejects}`
+  return `Block ${height}, ${formatTime(timestamp, now)}: ${contentWords(block)}${energy}, ${count(ack.length, 'ack')}${rejects}`
 }
 
 interface PlotOptions {
@@ -137,7 +139,7 @@ function plot(title: string, bars: readonly Bar[], options: PlotOptions): SVGSVG
       .filter(Number.isInteger)
       .flatMap((tick) => [
         s('line', { class: 'grid', x1: LEFT, x2: width - RIGHT, y1: y(tick), y2: y(tick) }),
-        s('text', { class: 'tick', x: LEFT - 6, y: y(tick) + 4, 'text-anchor': 'end' }, tick.toLocaleString()),
+        s('text', { class: 'tick', x: LEFT - 6, y: y(tick) + 4, 'text-anchor': 'end' }, formatTick(tick)),
       ]),
     ...bars.map((bar, index) => column(bar, LEFT + slots.start + index * slots.step, slots, y, options)),
     ...bars.flatMap(({ block }, index) => {
@@ -164,7 +166,9 @@ function column(
   { shown, select, tell }: PlotOptions,
 ): SVGGElement {
   let base = 0
-  const rects = parts.map(({ value, kind }) => {
+  const rects = parts.map(({ value: signed, kind }) => {
+    // Corrections may outweigh the trades of their block: the axis begins at 0, the line below says how much it is.
+    const value = Math.max(0, signed)
     const rect = s('rect', {
       class: `bar bar-${kind}`,
       x,

@@ -55,7 +55,8 @@ export function createMasthead(genesis: Genesis, chainId: string): View {
   )
   return {
     element,
-    update({ state: { connection, registries } }) {
+    update({ state: { connection, registries }, trust }) {
+      pill.hidden = trust.kind === 'wrong-pin'
       const inForce = (registries[registries.length - 1] ?? registries[0]).registry
       const words = `Energy trades in ${genesis.currency}, ${finalityWords(inForce)}`
       if (rule.textContent !== words) rule.textContent = words

@@ -1,7 +1,7 @@
 import { h } from '../dom.ts'
 import { writeLink } from '../trust.ts'
 import { MAX_PASTED_BYTES } from '../pasted.ts'
-import type { TradeReport } from '../trade-report.ts'
+import type { TradeAnswer } from '../trade-report.ts'
 import type { Model, View } from './model.ts'
 import { checkRow, linkButton, outcomeIcon } from './parts.ts'
 import { factsList } from './facts.ts'
@@ -13,7 +13,7 @@ export interface ProofPanel extends View {
 
 export interface ProofActions {
   /** Reads what was pasted and checks it. Throws an Error whose message is for people. */
-  readonly lookUp: (text: string) => Promise<TradeReport>
+  readonly lookUp: (text: string) => Promise<TradeAnswer>
   readonly openBlock: (text: string) => Promise<string>
 }
 
@@ -74,10 +74,12 @@ export function createProofPanel({ lookUp, openBlock }: ProofActions, currency: 
     }
   }
 
-  function reportParts(report: TradeReport): readonly Node[] {
-    const { outcome, title, detail, facts, checks, block, linkName } = report
+  function reportParts(report: TradeAnswer): readonly Node[] {
+    const { subject, outcome, title, detail, facts, checks, block, linkName } = report
     const show = block && (() => void openBlock(block.hash))
     return [
+      // The block above and the text in the form go on; the answer stays.
+      h('p', { class: 'muted' }, `About ${subject}:`),
       h(
         'div',
         { class: `proof-verdict proof-${outcome}` },

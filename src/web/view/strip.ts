@@ -1,6 +1,7 @@
 import { h, showList } from '../dom.ts'
-import { count, formatMicro, formatTime, nameList, shortHash } from '../format.ts'
-import { runOf, tally, tradesIn, type BlockRecord } from '../state.ts'
+import { contentWords, energyWords } from '../bodies.ts'
+import { formatTime, nameList, shortHash } from '../format.ts'
+import { runOf, tally, type BlockRecord } from '../state.ts'
 import { outcomeOf } from '../summary.ts'
 import type { Model, View } from './model.ts'
 import { finalBadge, mark, outcomeIcon } from './parts.ts'
@@ -8,8 +9,11 @@ import { finalBadge, mark, outcomeIcon } from './parts.ts'
 /** Blocks that are shown at once; the buttons lead to all others. */
 const SHOWN_BLOCKS = 24
 
-export const tradeWords = (block: BlockRecord): string =>
-  block.changesRegistry ? 'registry change' : count(tradesIn(block), 'trade')
+/** What the page says under the search, and what the reader may choose from. */
+export interface Said {
+  readonly text: string
+  readonly choices?: readonly { readonly label: string; readonly choose: () => void }[]
+}
 
 export interface StripActions {
   readonly select: (hash: string) => void
@@ -17,12 +21,11 @@ export interface StripActions {
   /** Gives back a sentence for people if the block cannot be shown. */
   readonly openBlock: (text: string) => Promise<string>
   /** A block, or whatever else may be a trade. */
-  readonly search: (text: string) => Promise<string>
+  readonly search: (text: string) => Promise<Said>
 }
 
 export interface Strip extends View {
-  /** Says why a block cannot be shown. */
-  say(text: string): void
+  say(said: Said): void
 }
 
 /** Blocks, newest first: the newest, or those around the one that is looked at. Arrow keys move through them. */
@@ -35,7 +38,7 @@ export function createStrip(actions: StripActions): Strip {
     'aria-orientation': 'horizontal',
   })
   const title = h('h2', { id: 'blocks-title' }, 'Newest blocks')
-  const said = h('p', { class: 'said', role: 'status' })
+  const saying = h('p', { class: 'said', role: 'status' })
   const newer = h('button', { type: 'button', class: 'button button-quiet', click: () => go(1) }, 'Newer')
   const older = h('button', { type: 'button', class: 'button button-quiet', click: () => go(-1) }, 'Older')
   const newest = h('button', { type: 'button', class: 'button button-quiet', click: actions.followNewest }, 'Newest')
@@ -44,7 +47,7 @@ export function createStrip(actions: StripActions): Strip {
     'section',
     { class: 'blocks', 'aria-labelledby': 'blocks-title' },
     h('div', { class: 'blocks-head' }, title, search, h('div', { class: 'buttons' }, newest, newer, older)),
-    said,
+    saying,
     list,
   )
   let lowest = 0
@@ -60,11 +63,18 @@ export function createStrip(actions: StripActions): Strip {
     const isVisible = card.offsetLeft >= scrollLeft && card.offsetLeft + card.offsetWidth <= scrollLeft + clientWidth
     if (!isVisible) list.scrollTo({ left: Math.max(0, card.offsetLeft - (clientWidth - card.offsetWidth) / 2) })
   }
-  function say(text: string): void {
-    said.textContent = text
+  function say({ text, choices = [] }: Said): void {
+    const buttons = choices.map(({ label, choose }) => {
+      const chosen = (): void => {
+        say({ text: '' })
+        choose()
+      }
+      return h('button', { type: 'button', class: 'button button-quiet', click: chosen }, label)
+    })
+    saying.replaceChildren(...(text === '' ? [] : [text]), ...buttons)
   }
   function go(direction: 1 | -1): void {
-    void actions.openBlock(String(direction === 1 ? highest + 1 : lowest - 1)).then(say)
+    void actions.openBlock(String(direction === 1 ? highest + 1 : lowest - 1)).then((text) => say({ text }))
   }
 
   list.addEventListener('keydown', (event) => {
@@ -158,9 +168,8 @@ function makeCard(
   isReachable: boolean,
   select: (hash: string) => void,
 ): HTMLElement {
-  const { header, hash, body } = block
+  const { header, hash } = block
   const outcome = outcomeOf(block, state.blocks, context)
-  const energy = body !== null && !block.changesRegistry ? `, ${formatMicro(body.kwhMicro)} kWh` : ''
   return h(
     'div',
     {
@@ -172,7 +181,7 @@ function makeCard(
     },
     h('div', { class: 'card-top' }, h('b', { class: 'height' }, header.height.toLocaleString()), outcomeIcon(outcome)),
     h('p', { class: 'card-line' }, h('span', {}, formatTime(header.timestamp, now)), finalBadge(block, context)),
-    h('p', { class: 'card-line' }, h('span', {}, `${tradeWords(block)}${energy}`)),
+    h('p', { class: 'card-line' }, h('span', {}, `${contentWords(block)}${energyWords(block)}`)),
     h('p', { class: 'card-line' }, h('code', {}, shortHash(hash))),
     voteLine(block),
   )

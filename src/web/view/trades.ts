@@ -20,10 +20,10 @@ export function tradesTable(body: BlockBody, currency: string, now: number): rea
   const rows = body.transactions.slice(0, SHOWN_ROWS)
   const more = body.transactions.length - rows.length
   const verdict = body.matches
-    ? 'These trades lead to the Merkle root in the header: computed here.'
-    : 'These trades do not lead to the Merkle root in the header. Do not rely on them.'
+    ? 'They lead to the Merkle root in the header: computed here.'
+    : 'They do not lead to the Merkle root in the header. Do not rely on them.'
   return [
-    h('h3', {}, 'Trades'),
+    h('h3', {}, headingOf(body)),
     h('p', { class: body.matches ? 'muted' : 'failed' }, `${bodyWords(body, currency)}. ${verdict}`),
     h(
       'div',
@@ -47,6 +47,11 @@ export function tradesTable(body: BlockBody, currency: string, now: number): rea
     ),
     ...(more > 0 ? [h('p', { class: 'muted' }, `and ${count(more, 'more transaction')}.`)] : []),
   ]
+}
+
+function headingOf({ trades, corrections }: BlockBody): string {
+  if (corrections === 0) return 'Trades'
+  return trades === 0 ? 'Corrections' : 'Trades and corrections'
 }
 
 function row(tx: ShownTransaction, currency: string, now: number): HTMLElement {

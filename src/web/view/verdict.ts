@@ -3,6 +3,7 @@ import type { Outcome } from '../checks.ts'
 import { h } from '../dom.ts'
 import { evidenceWords } from '../feed.ts'
 import { count, shortHash, formatExactTime } from '../format.ts'
+import { isRegistryDue } from '../registry-loader.ts'
 import type { Summary } from '../summary.ts'
 import type { Trust } from '../trust.ts'
 import type { Model, View } from './model.ts'
@@ -16,12 +17,18 @@ interface Verdict {
   readonly detail: string
 }
 
-type VerdictParts = Pick<Model, 'state' | 'summary' | 'lastVisit'> & { readonly node: Pick<NodeInfo, 'mode'> }
+type VerdictParts = Pick<Model, 'state' | 'summary' | 'lastVisit'> & {
+  readonly node: Pick<NodeInfo, 'mode'>
+  readonly trust: Trust
+  readonly context: Pick<Model['context'], 'chainId'>
+}
 
 /** What all checks together say, in a sentence for somebody who is in a hurry. */
-export function verdictOf({ state, summary, lastVisit, node }: VerdictParts): Verdict {
-  const { failures, waiting, undecided, checkedBlocks, checkedVotes } = summary
+export function verdictOf(parts: VerdictParts): Verdict {
+  const { state, summary, lastVisit, node, trust, context } = parts
+  const { failures, undecided, checkedBlocks, checkedVotes } = summary
   const checked = `${count(checkedBlocks, 'block')} and ${count(checkedVotes, 'vote')}`
+  if (trust.kind === 'wrong-pin') return anotherLedger(trust.expected, context.chainId)
   if (lastVisit?.outcome === 'fail') {
     return { outcome: 'fail', title: 'The history was changed since your last visit', detail: lastVisit.detail }
   }
@@ -39,14 +46,32 @@ export function verdictOf({ state, summary, lastVisit, node }: VerdictParts): Ve
     return { outcome: 'fail', title, detail: `This browser checked ${checked}. Do not rely on what is marked here.` }
   }
   if (state.blocks.length === 0) return withoutBlocks(state.loaded, node.mode)
-  if (waiting > 0) {
-    return { outcome: 'open', title: 'Checking', detail: `${checked} so far, ${waiting.toLocaleString()} to go.` }
+  const toDo = toDoOf(parts)
+  if (toDo.length > 0) {
+    return { outcome: 'open', title: 'Checking', detail: `${checked} so far. ${toDo.join(' ')}` }
   }
   if (undecided > 0) {
     const detail = `${checked} looked at; ${undecided.toLocaleString()} of them depend on what the node has not shown yet.`
     return { outcome: 'open', title: 'Nothing is wrong, not all can be decided', detail }
   }
   return { outcome: 'pass', title: 'Everything matches', detail: detailOfPass(summary, checked, lastVisit !== null) }
+}
+
+/** What this page is at; nothing once it has looked at all that the node has told. */
+function toDoOf({ state, summary: { waiting, votesToCome } }: VerdictParts): readonly string[] {
+  return [
+    ...(waiting > 0 ? [`${waiting.toLocaleString()} to go.`] : []),
+    ...(votesToCome > 0 ? [`Asking the node for the votes on ${count(votesToCome, 'block')}.`] : []),
+    ...(isRegistryDue(state) ? ['Asking the node for the changes of the registry.'] : []),
+  ]
+}
+
+function anotherLedger(expected: string, chainId: string): Verdict {
+  const detail =
+    `The link you followed names the chain ${shortHash(expected)}, this node serves ${shortHash(chainId)}. ` +
+    'Do not rely on this page: ask who gave you the link, or who runs the node. Nothing of the ledger that is here is shown; ' +
+    'to look at it all the same, open the address without what follows the sign #.'
+  return { outcome: 'fail', title: 'Another ledger', detail }
 }
 
 /** A ledger is empty before its first trade, a validator's copy of it also until it is enrolled and has caught up. */
@@ -70,14 +95,6 @@ function detailOfPass({ checkedVotes }: Summary, checked: string, visited: boole
 }
 
 function trustNotice(trust: Trust, chainId: string, accept: () => void): HTMLElement | null {
-  if (trust.kind === 'wrong-pin') {
-    const text = `The link you followed names the chain ${shortHash(trust.expected)}, this node serves ${shortHash(chainId)}. Do not rely on this page.`
-    return h(
-      'div',
-      { class: 'notice notice-fail', role: 'alert' },
-      h('p', {}, h('strong', {}, 'Another ledger. '), text),
-    )
-  }
   if (trust.kind === 'changed') {
     const text = `Since ${formatExactTime(trust.since)} this address had the chain ${shortHash(trust.expected)}; now it is ${shortHash(chainId)}. After a fresh start, or in a demo, that is expected. Otherwise ask your community.`
     return h(
@@ -113,7 +130,8 @@ export function createVerdict(actions: VerdictActions): View {
         notices.replaceChildren(...(notice === null ? [] : [notice]))
       }
       const verdict = verdictOf(model)
-      const { failures } = model.summary
+      // Where nothing of the ledger is shown there is nothing to lead to either.
+      const failures = model.trust.kind === 'wrong-pin' ? [] : model.summary.failures
       const signature = JSON.stringify([verdict, failures.length])
       if (signature === shown) return
       shown = signature

@@ -212,12 +212,11 @@ describe('a light node whose only peer is hostile', () => {
     // A window that does not lead back from the proved tip is as bad as a false proof.
     lieAbout('headers', ({ headers }) => reseal(headers[1]!, { timestamp: headers[1]!.header.timestamp + 1 }))
     await assert.rejects(client.sync(), /wrong_parent/)
-    assert.deepEqual(
-      alarms()
-        .slice(raised)
-        .map((alarm) => alarm.code),
-      [...lies.map(([code]) => code), 'wrong_parent'],
-    )
+    // The node asks by itself as well, so that a lie may be told twice.
+    const once = (codes: readonly string[]) => codes.filter((code, index) => code !== codes[index - 1])
+    const named = alarms().slice(raised)
+    assert.ok(named.length > lies.length)
+    assert.deepEqual(once(named.map((alarm) => alarm.code)), once([...lies.map(([code]) => code), 'wrong_parent']))
     assert.deepEqual(light.node.status().tip, before)
     assert.equal(cast().length, voted)
 

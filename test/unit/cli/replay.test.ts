@@ -68,7 +68,7 @@ describe('solar-node replay', () => {
     const { tty, ...rest } = io
     const code = await runReplay(
       { files: [file], to: authority.url, tokenFile, feedIn: '0.08', skipBad: false, json: false, ...options },
-      { stdout, stderr, patienceMs: 600, ...rest },
+      { stdout, stderr, ...rest },
     )
     const lines =
       tty === true
@@ -195,14 +195,14 @@ describe('solar-node replay', () => {
 
   it('gives up with one line when the authority is gone or hangs', async () => {
     authority.intercept = (call) => call.startsWith('POST /ticks/run/')
-    const hanging = await replay(fileOf(1))
+    const hanging = await replay(fileOf(1), {}, { patienceMs: 600 })
     assert.equal(hanging.code, 1)
     assert.match(
       hanging.stderr,
       /^solar-node: http:\/\/127\.0\.0\.1:\d+\/ has not answered for 0\.6 s \(no answer in time\).*\n$/,
     )
     await authority.close()
-    const gone = await replay(fileOf(1))
+    const gone = await replay(fileOf(1), {}, { patienceMs: 600 })
     assert.equal(gone.code, 1)
     assert.match(gone.stderr, /has not answered for 0\.6 s \(ECONNREFUSED\)/)
   })
@@ -348,6 +348,18 @@ describe('solar-node replay', () => {
     it('sends nothing where it cannot: the hour is there once, or there is no zone', async () => {
       const once = await replay(night(['01:00', '02:00', '03:00']), { clock })
       assert.match(once.stderr, /2 bad rows.*comes twice.*offset/)
+      for (const [what, times] of [
+        ['a row that is there twice', ['01:45', '02:00', '02:15', '02:15', '02:30', '02:45', '03:00']],
+        ['the first of one hour', ['01:45', '02:00', '02:00', '02:15', '02:30', '02:45', '03:00']],
+        ['rows out of order', ['01:45', '02:00', '02:30', '02:15', '02:45', '03:00']],
+        ['a row that is missing', ['02:00', '02:15', '02:30', '02:45', '02:00', '02:30', '02:45', '03:00']],
+      ] as const) {
+        for (const rows of [times, times.toReversed()]) {
+          const { code, stderr } = await replay(night(rows), { clock })
+          assert.equal(code, 1, what)
+          assert.match(stderr, /bad rows.*comes twice.*offset/, what)
+        }
+      }
       const twice = await replay(night(['02:00', '02:00']))
       assert.match(twice.stderr, /one reading an interval.*--zone/)
       const spring = await replay(`${HEADER}\n2025-03-30T02:30,ann,0,1,0.2`, { clock })
@@ -466,7 +478,7 @@ describe('solar-node replay', () => {
         assert.equal(tradable.length, expected.withBothSides)
         assert.equal(Math.round(Number(kwhMicro) / 1e6), expected.kwh)
         const outcome = await replay(csv)
-        assert.equal(outcome.code, 0)
+        assert.equal(outcome.code, 0, outcome.stderr)
         assert.deepEqual([summaryOf(outcome)?.ticks, summaryOf(outcome)?.blocks], [168, expected.withBothSides])
         for (const [tickId, micro] of matchable) {
           const trades = authority.ticks.get(tickId)?.trades ?? []

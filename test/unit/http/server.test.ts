@@ -90,6 +90,7 @@ describe('HTTP pages', () => {
     await writeFile(join(webRoot, '.hidden'), 'secret')
     await writeFile(join(webRoot, 'index.html'), '<h1>Sun</h1>')
     await writeFile(join(webRoot, 'app.js'), 'export {}')
+    await writeFile(join(webRoot, 'icon.svg'), '<svg/>')
     const server = await startServer({ options: { webRoot } })
     try {
       const page = await server.request('GET', '/')
@@ -101,6 +102,7 @@ describe('HTTP pages', () => {
         assert.equal(answer.headers.get('content-type'), 'application/problem+json', path)
         assert.ok([400, 403, 404].includes(answer.status) && !answer.text.includes('"secret"'), answer.text)
       }
+      assert.equal((await server.request('GET', '/docs/static/theme/icon.svg')).text, '<svg/>', 'one icon for both pages')
       assert.equal((await server.request('GET', '/ticks/')).status, 405)
       assert.equal((await server.request('GET', '/genesis')).status, 200)
     } finally {

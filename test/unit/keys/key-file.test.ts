@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { systemRandomBytes as randomBytes } from '../../../src/node/clock.ts'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { armor, Encrypter } from 'age-encryption'
+import { armor, Decrypter, Encrypter, Stanza, type Recipient } from 'age-encryption'
 import { createKeyFile, loadKeyFile, readKeyFile } from '../../../src/keys/key-file.ts'
 import { readPassphraseFile } from '../../../src/keys/passphrase.ts'
 import { bytesToHex, hexToBytes, utf8ToBytes } from '../../../src/protocol/bytes.ts'
@@ -55,7 +55,7 @@ describe('keys/key-file', () => {
 
   it('opens what age has encrypted with a passphrase, and only with that', async () => {
     const made = await createKeyFile(join(folder, 'plain.key'), { randomBytes })
-    // A low work factor, as only this test wants it: the files that createKeyFile writes take seconds (test/e2e/cli.test.ts).
+    // A low work factor, as only this test wants it: the files that createKeyFile writes are dearer (test/e2e/cli-passphrase.long.ts).
     const encrypter = new Encrypter()
     encrypter.setScryptWorkFactor(8)
     encrypter.setPassphrase('a sunny day')
@@ -66,6 +66,54 @@ describe('keys/key-file', () => {
     await assert.rejects(readKeyFile(file, 'a rainy day'), refuses('key_wrong_passphrase', 'rainy'))
     writeFileSync(file, content.replace('-----END', '*-----END'))
     await assert.rejects(readKeyFile(file, 'a sunny day'), refuses('key_malformed'))
+  })
+
+  it('encrypts what age opens with the passphrase, and with no other', async () => {
+    const { publicKey } = await createKeyFile(file, { randomBytes, passphrase: 'ein sonniger Täg', workFactor: 8 })
+    const bytes = armor.decode(readFileSync(file, 'utf8'))
+    const opened = (passphrase: string): Promise<string> => {
+      const decrypter = new Decrypter()
+      decrypter.addPassphrase(passphrase)
+      return decrypter.decrypt(bytes, 'text')
+    }
+    assert.equal((JSON.parse(await opened('ein sonniger Täg')) as { public_key: string }).public_key, publicKey)
+    await assert.rejects(opened('ein sonniger Tag'))
+  })
+
+  it('names what an encrypted file is where no passphrase opens it', async () => {
+    const write = async (...recipients: readonly Recipient[]): Promise<void> => {
+      const encrypter = new Encrypter()
+      for (const recipient of recipients) encrypter.addRecipient(recipient)
+      writeFileSync(file, armor.encode(await encrypter.encrypt('{}')), { mode: 0o600 })
+    }
+    const stanza = (...args: readonly string[]): Recipient => ({
+      wrapFileKey: () => [new Stanza([...args], new Uint8Array(32))],
+    })
+    const salt = 'A'.repeat(22)
+    for (const [recipients, reason] of [
+      [[stanza('scrypt', salt, '21')], /work factor/],
+      [[stanza('scrypt', salt, '99')], /work factor/],
+      [[stanza('scrypt', salt, '08')], /work factor/],
+      [[stanza('scrypt', `${salt}==`, '8')], /damaged age header/],
+      [[stanza('scrypt', 'AAAA', '8')], /damaged age header/],
+      [[stanza('scrypt', salt, '8', 'more')], /damaged age header/],
+      [[stanza('scrypt')], /damaged age header/],
+      [[stanza('X25519', salt)], /not for one passphrase/],
+      [[stanza('scrypt', salt, '8'), stanza('scrypt', salt, '8')], /not for one passphrase/],
+    ] as const) {
+      await write(...recipients)
+      await assert.rejects(readKeyFile(file, 'a sunny day'), (error: Error) => {
+        assert.ok(isSolarError(error, 'key_malformed'))
+        assert.match(error.message, reason)
+        return true
+      })
+    }
+    await createKeyFile(join(folder, 'good.key'), { randomBytes, passphrase: 'a sunny day', workFactor: 8 })
+    const bytes = armor.decode(readFileSync(join(folder, 'good.key'), 'utf8'))
+    for (const damaged of [bytes.subarray(0, -1), bytes.subarray(0, 60)]) {
+      writeFileSync(file, armor.encode(damaged))
+      await assert.rejects(readKeyFile(file, 'a sunny day'), refuses('key_malformed'))
+    }
   })
 
   it('refuses a file that others can read, and says what to do', async () => {

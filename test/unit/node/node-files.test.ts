@@ -17,7 +17,6 @@ import { bytesToHex } from '../../../src/protocol/bytes.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { chainIdOf, decodeGenesis, type Genesis } from '../../../src/protocol/genesis.ts'
 import { sha256Hex } from '../../../src/protocol/hash.ts'
-import { startChild } from './child.ts'
 
 const NOW = 1_767_225_600_000
 const clock = { now: () => NOW, after: () => () => undefined }
@@ -156,30 +155,6 @@ describe('node/node-files', () => {
       })
     }
   })
-
-  // authority.key, peer.key, four tokens, the genesis' time: seven moments, each with what came before it on disk.
-  for (let moment = 1; moment <= 7; moment++) {
-    it(`completes a first start that was killed at moment ${moment} with the keys that were there`, async () => {
-      directory.close()
-      const child = startChild('first-start-child.ts', data, String(moment))
-      const { signal } = await child.ended
-      assert.equal(signal, 'SIGKILL', child.output())
-      const before = readdirSync(data).filter((name) => name.endsWith('.key') || name.endsWith('.json'))
-      assert.ok(!before.includes('genesis.json'))
-      const kept = before.map((name) => [name, readFileSync(path(name), 'utf8')] as const)
-
-      directory = await openDataDirectory(data)
-      const files = await start()
-      assert.ok(files.firstStart)
-      for (const [name, content] of kept) assert.equal(readFileSync(path(name), 'utf8'), content, name)
-      assert.equal(files.tokens.hashes.operator, sha256Hex(json('tokens.json').operator ?? ''))
-      assert.deepEqual(
-        readdirSync(data).filter((name) => name.endsWith('.tmp')),
-        [],
-      )
-      assert.equal((await start()).chainId, files.chainId)
-    })
-  }
 
   it('starts from a genesis that is given with the key it names', async () => {
     const { publicKey } = await createKeyFile(path('authority.key'), { randomBytes })

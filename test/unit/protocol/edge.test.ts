@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { anyDelta, anyQuantity, edgeTime, edgeTimeBound } from '../../../src/protocol/edge.ts'
+import { anyDelta, anyQuantity, edgeIdentifier, edgeTime, edgeTimeBound } from '../../../src/protocol/edge.ts'
 import { normalizeDelta, normalizeQuantity, parseDelta } from '../../../src/protocol/decimal.ts'
 import { decodeText } from '../../../src/protocol/text.ts'
 import { checkTransaction } from '../../../src/protocol/transaction.ts'
@@ -31,6 +31,14 @@ describe('the outer edge', () => {
         assert.equal(parseDelta(normalizeDelta(`-${spelled}`)), -parseDelta(one))
     })
   }
+
+  it('takes an integer as an id where every reader of JSON has the same one', () => {
+    assert.equal(edgeIdentifier(42, 'id'), '42')
+    assert.equal(edgeIdentifier(2 ** 53 - 1, 'id'), '9007199254740991')
+    for (const id of [2 ** 53, 1e19, -0, 1.5, NaN]) {
+      assert.throws(() => edgeIdentifier(id, 'id'), /id: expected a string, or an integer below 2\^53/)
+    }
+  })
 
   const refused: readonly (readonly [unknown, RegExp])[] = [
     ['', /a decimal such as "0.75"/],

@@ -4,6 +4,7 @@ import {
   formatDecimal,
   formatMicro,
   formatMoney,
+  formatTick,
   formatTime,
   nameList,
   shortHash,
@@ -37,6 +38,13 @@ describe('web formats', () => {
     assert.match(formatTime(NOON - 10 * 86_400_000, NOON, UTC), /^11 Jun, 12:00$/)
     const year = new Date(NOON).getUTCFullYear() - 1
     assert.equal(formatTime(Date.UTC(year, 5, 11, 12), NOON, UTC), `11 Jun ${year}, 12:00`)
+  })
+
+  it('keeps the numbers beside an axis short', () => {
+    assert.deepEqual(
+      [0.5, 8_000, 20_000, 2e11].map((value) => formatTick(value, { locale: 'en-US' })),
+      ['0.5', '8,000', '20K', '200B'],
+    )
   })
 
   it('lists names and sums up the rest', () => {
@@ -105,6 +113,7 @@ describe('web trust', () => {
 
   it('reads what a link asks for', () => {
     assert.deepEqual(readLink(`#chain=${mine}&tx=1&block=2`), { chain: mine, tx: '1', block: '2' })
+    assert.equal(readLink('#tx=a+b').tx, 'a+b')
     assert.deepEqual(readLink(''), { chain: undefined, tx: undefined, block: undefined })
   })
 })

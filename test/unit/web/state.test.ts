@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { decodeEvent } from '../../../src/web/answers.ts'
+import { bodyOf, contentWords } from '../../../src/web/bodies.ts'
 import { genesisBook } from '../../../src/web/registry-book.ts'
 import {
   initialState,
@@ -8,11 +9,12 @@ import {
   runOf,
   shownBlock,
   tally,
-  tradesIn,
+  transactionsIn,
   type Action,
   type PageState,
 } from '../../../src/web/state.ts'
 import { makeDoubleVote } from '../../../src/protocol/evidence.ts'
+import type { Summary } from '../../../src/web/summary.ts'
 import { verdictOf } from '../../../src/web/view/verdict.ts'
 import { smallChain } from './small-chain.ts'
 
@@ -30,6 +32,14 @@ const vote = (cast: ReturnType<ReturnType<typeof smallChain>['vote']>): Action =
   at: AT,
 })
 
+const VERDICT_PARTS = {
+  summary: { failures: [], waiting: 0, votesToCome: 0, undecided: 0, checkedBlocks: 1, checkedVotes: 0 },
+  lastVisit: null,
+  node: { mode: 'authority' },
+  trust: { kind: 'first-use' },
+  context: { chainId: 'aa'.repeat(32) },
+} as const
+
 describe('web page state', () => {
   it('adds a sealed block, shows it, and tells of it', () => {
     const chain = smallChain()
@@ -38,7 +48,7 @@ describe('web page state', () => {
     assert.equal(shownBlock(state)?.header.height, 0)
     assert.deepEqual(
       state.feed.map(({ text }) => text),
-      ['authority sealed block 0 with 3 trades.'],
+      ['authority sealed block 0 with 3 transactions.'],
     )
   })
 
@@ -135,7 +145,7 @@ describe('web page state', () => {
   it('does not take a change of the registry for trades', () => {
     const chain = smallChain()
     const state = play([header(chain.seal(1, AT)), header(chain.enrol('house-fir', 'voter', AT))])
-    assert.deepEqual(state.blocks.map(tradesIn), [1, 0])
+    assert.deepEqual(state.blocks.map(transactionsIn), [1, 0])
   })
 
   it('holds an older stretch beside the newest blocks, and lets it go', () => {
@@ -174,9 +184,44 @@ describe('web page state', () => {
       state.feed.map(({ text }) => text),
       ['house-ash confirmed two blocks of height 0.'],
     )
-    const summary = { failures: [], waiting: 0, undecided: 0, checkedBlocks: 1, checkedVotes: 0 }
-    const { outcome, title } = verdictOf({ state, summary, lastVisit: null, node: { mode: 'authority' } })
+    const { outcome, title } = verdictOf({ ...VERDICT_PARTS, state })
     assert.deepEqual([outcome, title], ['fail', 'There is evidence of misbehaviour'])
+  })
+
+  it('is green only once all was told and checked, and says what it waits for', () => {
+    const chain = smallChain()
+    const state = play([header(chain.seal(1, AT))], initialState(genesisBook(chain.genesis)))
+    const said = (changes: Partial<Summary>, told: PageState = state) => {
+      const summary = { ...VERDICT_PARTS.summary, ...changes }
+      const { outcome, detail } = verdictOf({ ...VERDICT_PARTS, state: told, summary })
+      return `${outcome}: ${detail}`
+    }
+    assert.match(said({}), /^pass: /)
+    assert.match(said({ waiting: 3 }), /^open: .* 3 to go/)
+    assert.match(said({ votesToCome: 2 }), /^open: .* Asking the node for the votes on 2 blocks/)
+    const grown = play([header(chain.enrol('house-oak', 'voter', AT))], state)
+    assert.match(said({}, grown), /^open: .* Asking the node for the changes of the registry/)
+  })
+
+  it('has nothing but the warning to say of another ledger than the link names', () => {
+    const trust = { kind: 'wrong-pin', expected: 'bb'.repeat(32) } as const
+    const state = play([header(smallChain().seal(1, AT))])
+    const { outcome, title, detail } = verdictOf({ ...VERDICT_PARTS, state, trust })
+    assert.deepEqual([outcome, title], ['fail', 'Another ledger'])
+    assert.match(detail, /bbbbbbbb…bbbb.*aaaaaaaa…aaaa/)
+  })
+
+  it('counts corrections apart from trades where the content is known, and calls neither by a name where it is not', () => {
+    const sealed = smallChain().seal(2, AT)
+    const body = { ...bodyOf(sealed, []), corrections: 1 }
+    const block = { header: sealed.header, changesRegistry: false, body }
+    assert.equal(contentWords(block), '1 correction')
+    assert.equal(
+      contentWords({ ...block, body: { ...body, trades: 2, redacted: 1 } }),
+      '2 trades, 1 correction, 1 removed',
+    )
+    assert.equal(contentWords({ ...block, body: null }), '2 transactions')
+    assert.equal(contentWords({ ...block, changesRegistry: true }), 'registry change')
   })
 
   it('decodes events of a newer node and refuses what is malformed', () => {
