@@ -1,5 +1,5 @@
 import type { ChainStore } from '../ports/chain-store.ts'
-import type { MarketStore, SealedTick } from '../ports/market-store.ts'
+import type { MarketStore, SealedTick, VoidTick } from '../ports/market-store.ts'
 import { registryTransactionsOf, verifyBlockBody } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { canonicalText } from '../protocol/canonical-json.ts'
@@ -32,6 +32,8 @@ export interface AuditParts {
 export interface AuditReport extends AuditFindings {
   readonly blocks: number
   readonly transactions: number
+  /** Of an authority: ticks that were committed and could never be sealed. */
+  readonly void_ticks?: readonly VoidTick[]
 }
 
 /** What an audit of one block needs. */
@@ -69,7 +71,24 @@ export async function auditStores(parts: AuditParts): Promise<AuditReport> {
   }
   if (levelSize !== blocks) note('LevelDB, number of blocks', String(blocks), String(levelSize))
   await auditRegistryHeights(chainStore, changes, note)
-  return { blocks, transactions, findings, total_findings: found.total, ranges: found.ranges() }
+  const void_ticks = await auditVoidTicks(parts, note)
+  return { blocks, transactions, findings, total_findings: found.total, ranges: found.ranges(), void_ticks }
+}
+
+/** A void tick is in no block, and none of what it says is. */
+async function auditVoidTicks({ store, chainStore }: AuditParts, note: Note): Promise<readonly VoidTick[]> {
+  const voided = (await readOrNote(note, () => store.voidTicks())) ?? []
+  for (const { tick_id, transactions } of voided) {
+    const committed = await readOrNote(note, () => store.tick(tick_id))
+    if (committed !== undefined) note(`SQL, void tick ${tick_id}`, 'no tick of its id', 'a committed one')
+    const places = await chainStore.placesByHash(transactions.map(leafOf))
+    for (const [index, place] of places.entries()) {
+      const tx = transactions[index]
+      if (place === undefined || tx === undefined) continue
+      note(`SQL, void tick ${tick_id}, transaction ${nameOf(tx)}`, 'it in no block', `it in block ${place.height}`)
+    }
+  }
+  return voided
 }
 
 /** Checks what the stores hold of one height. Gives back what LevelDB must find it by, if it is there. */

@@ -33,6 +33,7 @@ import {
   type ChainState,
   type Tip,
 } from './chain-state.ts'
+import { historyOf, type TransactionHistory } from './history-rules.ts'
 
 export type { Tip } from './chain-state.ts'
 
@@ -149,6 +150,11 @@ export class Chain {
     return verifyBlock(this.#state, block, this, txHashes)
   }
 
+  /** What the transactions of the next block are checked against, beside `verify`. */
+  history(): TransactionHistory {
+    return historyOf(this.#store, this.size, [])
+  }
+
   /** Stores the next block, of which `verify` is known to hold. */
   async append(block: ShownBlock, txHashes: readonly Hash[]): Promise<Tip> {
     const { header, signature } = block
@@ -173,6 +179,12 @@ export class Chain {
   /** The height of a block of the chain. */
   heightOf(blockHash: Hash): Promise<number | undefined> {
     return this.#store.heightOf(blockHash)
+  }
+
+  /** The height of the block that has sealed this tick. */
+  async heightOfTick(tickId: string): Promise<number | undefined> {
+    const height = await this.#store.heightOfTick(tickId)
+    return height !== undefined && height < this.size ? height : undefined
   }
 
   /** The hash of the block at a height; `undefined` above the tip and below 0. */

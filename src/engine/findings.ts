@@ -99,6 +99,7 @@ export function createFindings(): Findings {
 /** Names that differ from finding to finding; each pattern has one unbounded part. */
 const NAMES: readonly (readonly [RegExp, string])[] = [
   [/ \(tick [^)]*\)/, ''],
+  [/\bvoid tick [^,]+/, 'void ticks'],
   [/\btransaction [^,]+/, 'transactions'],
   [/\bvote of [^,]+/, 'votes'],
   [/\bcorrections of [^,]+/, 'corrections'],

@@ -1,6 +1,6 @@
 import type { ChainStore } from '../ports/chain-store.ts'
 import { tickIdOf, type ShownBlock } from '../protocol/block.ts'
-import { parseDelta, parseQuantity } from '../protocol/decimal.ts'
+import { afterCorrection, refusalOfSum, sumOfTrade, type CorrectedSum } from '../protocol/corrected-sum.ts'
 import { invalid, VALID, type Verdict } from '../protocol/errors.ts'
 import type { Correction, ShownTransaction, Transaction } from '../protocol/transaction.ts'
 import { transactionsAt, transactionsById, type TransactionPlace } from './transaction-reads.ts'
@@ -21,7 +21,8 @@ export type HistoryCode = 'duplicate_transaction' | 'tick_sealed_twice' | 'bad_c
 /**
  * Checks what needs the transactions of earlier blocks (docs/protocol.md 3); of redacted ones nothing can be checked. It guarantees
  * a) that a tick is sealed once (`tick_sealed_twice`), b) that ids are unique on the chain (`duplicate_transaction`),
- * c) that a correction names a trade of an earlier block, whose running sums stay >= 0 (`bad_correction`).
+ * c) that a correction names a trade of an earlier block, whose running sums stay within what a receipt can show
+ * (`bad_correction`).
  */
 export async function verifyTransactions(
   { transactions }: Pick<ShownBlock, 'transactions'>,
@@ -44,46 +45,33 @@ async function verifyCorrections(
   history: TransactionHistory,
 ): Promise<Verdict<HistoryCode>> {
   const corrections = transactions.filter((tx) => tx.kind === 'correction')
-  const sums = await runningSums([...new Set(corrections.map(({ corrects }) => corrects))], history)
+  const sums = await correctedSums([...new Set(corrections.map(({ corrects }) => corrects))], history)
   for (const correction of corrections) {
     const { id, corrects } = correction
-    const sum = sums.get(corrects)
-    if (sum === undefined) return invalid('bad_correction', `${id} corrects ${corrects}, no trade of an earlier block`)
-    addCorrection(sum, correction)
-    if (sum.kwh < 0n || sum.amount < 0n) {
-      return invalid('bad_correction', `${id} would bring the energy or the amount of ${corrects} below 0`)
-    }
+    const before = sums.get(corrects)
+    if (before === undefined)
+      return invalid('bad_correction', `${id} corrects ${corrects}, no trade of an earlier block`)
+    const sum = afterCorrection(before, correction)
+    sums.set(corrects, sum)
+    const reason = refusalOfSum(sum, corrects)
+    if (reason !== undefined) return invalid('bad_correction', `${id}: ${reason}`)
   }
   return VALID
 }
 
-/** In micro-units. */
-interface RunningSum {
-  kwh: bigint
-  amount: bigint
-}
-
 /** What is left of these trades after their corrections so far; without what is no trade. */
-async function runningSums(
+async function correctedSums(
   tradeIds: readonly string[],
   history: TransactionHistory,
-): Promise<ReadonlyMap<string, RunningSum>> {
-  const sums = new Map<string, RunningSum>()
+): Promise<Map<string, CorrectedSum>> {
+  const sums = new Map<string, CorrectedSum>()
   if (tradeIds.length === 0) return sums
-  for (const [id, trade] of await history.find(tradeIds)) {
-    if (trade.kind === 'trade')
-      sums.set(id, { kwh: parseQuantity(trade.kwh), amount: parseQuantity(trade.total_amount) })
-  }
+  for (const [id, trade] of await history.find(tradeIds)) if (trade.kind === 'trade') sums.set(id, sumOfTrade(trade))
   for (const correction of await history.correctionsOf([...sums.keys()])) {
     const sum = sums.get(correction.corrects)
-    if (sum !== undefined) addCorrection(sum, correction)
+    if (sum !== undefined) sums.set(correction.corrects, afterCorrection(sum, correction))
   }
   return sums
-}
-
-function addCorrection(sum: RunningSum, { kwh_delta, amount_delta }: Correction): void {
-  sum.kwh += parseDelta(kwh_delta)
-  sum.amount += parseDelta(amount_delta)
 }
 
 /**

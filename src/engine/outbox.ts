@@ -40,6 +40,7 @@ const FAULTS_OF_ROWS: readonly string[] = [
   'from_the_future',
   'tick_too_large',
   'tick_conflict',
+  'tick_void',
   'duplicate_transaction',
 ] satisfies (LedgerErrorCode | ProtocolErrorCode)[]
 
@@ -102,7 +103,7 @@ export function createOutboxReader(parts: OutboxParts): OutboxReader {
     return ids.length > 0
   }
 
-  async function take(id: number): Promise<void> {
+  async function take(id: bigint): Promise<void> {
     const row = await store.outboxTick(id)
     if (row === undefined) return
     let answer: TickAnswer
@@ -117,11 +118,11 @@ export function createOutboxReader(parts: OutboxParts): OutboxReader {
     parts.onRow('sealed')
   }
 
-  async function park(id: number, { code, message }: SolarError): Promise<void> {
+  async function park(id: bigint, { code, message }: SolarError): Promise<void> {
     const reason = printable(message)
     await store.parkOutboxRow(id, { code, reason })
     parts.onRow('parked')
-    logger.error({ row: id, code }, `ALARM outbox row ${id} is parked: ${code}, ${reason}`)
+    logger.error({ row: String(id), code }, `ALARM outbox row ${id} is parked: ${code}, ${reason}`)
   }
 
   // Asked anew after each await, which the compiler does not know of a variable.

@@ -2,11 +2,12 @@ import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { MarketStore, RestoredTick } from '../ports/market-store.ts'
+import type { BodyRedaction } from '../ports/retention.ts'
 import { tickIdOf, type ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { Verdict } from '../protocol/errors.ts'
 import { hashHeader } from '../protocol/header.ts'
-import { unknownId } from '../protocol/redaction.ts'
+import { unknownId, unknownRedaction, type Redaction } from '../protocol/redaction.ts'
 import { leafOf } from '../protocol/transaction.ts'
 import type { Chain } from './chain.ts'
 import { sizeOf, stateAfter, verifyBlock } from './chain-state.ts'
@@ -17,6 +18,8 @@ import { restoredContent } from './tick-content.ts'
 export interface PutBackParts {
   readonly chain: Chain
   readonly store: MarketStore
+  /** Knows more of bodies that are gone than the blocks say. */
+  readonly bodies: Pick<BodyRedaction, 'redactions' | 'tickAt'>
   readonly finalizer: Finalizer
   readonly clock: Clock
   readonly logger: Logger
@@ -37,12 +40,12 @@ export interface PutBack {
 }
 
 export function createPutBack(parts: PutBackParts): PutBack {
-  const { chain, store, finalizer, clock, logger } = parts
+  const { chain, store, bodies, finalizer, clock, logger } = parts
 
-  async function intoSql(block: ShownBlock, txHashes: readonly Hash[]): Promise<void> {
+  async function intoSql(block: ShownBlock, txHashes: readonly Hash[], known: Known): Promise<void> {
     const { header, signature } = block
     const { height } = header
-    const tick = tickOf(block, txHashes)
+    const tick = tickOf(block, txHashes, known)
     const isFinal = finalizer.isFinalWhenSealed(height)
     const finalized_at = isFinal ? clock.now() : null
     const block_hash = hashHeader(header)
@@ -51,6 +54,13 @@ export function createPutBack(parts: PutBackParts): PutBack {
       tick,
     )
     if (isFinal) finalizer.sealedFinal(height)
+  }
+
+  async function knownOf({ header, transactions }: ShownBlock, records: Known['records']): Promise<Known> {
+    const tickId = transactions.every(({ kind }) => kind === 'redacted')
+      ? await bodies.tickAt(header.height)
+      : undefined
+    return { records, tickId }
   }
 
   return {
@@ -63,11 +73,12 @@ export function createPutBack(parts: PutBackParts): PutBack {
       logger.warn({ missing, from_height: size }, `SQL is older than LevelDB: ${missing} blocks are put back`)
       const isDue = createPace(clock)
       let state = await chain.stateAt(size)
+      const records = new Map((await bodies.redactions(size)).map((record) => [record.tx_hash, record]))
       while (sizeOf(state) < chain.size) {
         const height = sizeOf(state)
         const block = await chain.blockAt(height)
         const place = `LevelDB, block ${height}`
-        await intoSql(block, checked(block, verifyBlock(state, block, chain), place))
+        await intoSql(block, checked(block, verifyBlock(state, block, chain), place), await knownOf(block, records))
         state = stateAfter(state, block, hashHeader(block.header), chain.chainId)
         if (isDue()) logger.info({ height }, `SQL: ${height + 1} of ${chain.size} blocks put back from LevelDB`)
       }
@@ -76,7 +87,7 @@ export function createPutBack(parts: PutBackParts): PutBack {
 
     async add(block, from) {
       const txHashes = checked(block, chain.verify(block), `block ${block.header.height} of ${from}`)
-      await intoSql(block, txHashes)
+      await intoSql(block, txHashes, NOTHING_KNOWN)
       await chain.append(block, txHashes)
       logger.info({ height: block.header.height, peer: from }, `block ${block.header.height} put back from a peer`)
     },
@@ -105,19 +116,32 @@ async function compareBlock(chain: Chain, store: MarketStore, height: number): P
   })
 }
 
+/** What a node knows of a block beside what is left of it. */
+interface Known {
+  /** By tx_hash, of bodies that are gone. */
+  readonly records: ReadonlyMap<Hash, Redaction>
+  readonly tickId: string | undefined
+}
+
+const NOTHING_KNOWN: Known = { records: new Map(), tickId: undefined }
+
 /**
  * The tick of a block. Its own time is not in the block: the header's stands in for it, which is that of the parent where
  * the tick was late. Throws `corrupt` for a block without transactions, which no tick makes.
  */
-function tickOf({ header, transactions }: ShownBlock, tx_hashes: readonly Hash[]): RestoredTick {
+function tickOf({ header, transactions }: ShownBlock, tx_hashes: readonly Hash[], known: Known): RestoredTick {
+  const { height, timestamp } = header
   const [first] = transactions
   const [firstHash] = tx_hashes
   if (first === undefined || firstHash === undefined) {
-    throw ledgerError('corrupt', { place: `block ${header.height}`, expected: 'a transaction', found: 'none' })
+    throw ledgerError('corrupt', { place: `block ${height}`, expected: 'a transaction', found: 'none' })
   }
-  // Where no body is left nothing says which tick it was: it gets a name by which no platform can have called it.
-  const tick_id = tickIdOf(transactions) ?? unknownId(firstHash)
-  const common = { tick_id, timestamp: header.timestamp, transactions, tx_hashes }
+  // Where nothing says which tick it was it gets a name by which no platform can have called it.
+  const tick_id = tickIdOf(transactions) ?? known.tickId ?? unknownId(firstHash)
+  const redactions = transactions.flatMap((tx) =>
+    tx.kind === 'redacted' ? [known.records.get(tx.tx_hash) ?? unknownRedaction(tx.tx_hash, height)] : [],
+  )
+  const common = { tick_id, timestamp, transactions, tx_hashes, redactions }
   // A change of the registry is a tick of its own and is recognised by its hash.
   return first.kind === 'registry' && transactions.length === 1
     ? { ...common, source: 'registry', content_hash: firstHash }

@@ -1,6 +1,7 @@
 import { ledgerError } from '../ports/errors.ts'
 import type { HighWater, HighWaterMark } from '../ports/high-water.ts'
 import type { Chain } from './chain.ts'
+import type { SealClock } from './seal-clock.ts'
 
 /** A block that an authority of this chain has sealed, as a peer has shown it. */
 export interface Sighting extends HighWaterMark {
@@ -66,10 +67,7 @@ export function createSealGuard(chain: Chain, highWater: HighWater): SealGuard {
 
   return {
     reason,
-    check() {
-      const found = reason()
-      if (found !== undefined) throw ledgerError('not_ready', { reason: found })
-    },
+    check: () => refuseFor(reason()),
     saw(sighting) {
       if (highest !== undefined && sighting.height <= highest.height) return false
       highest = sighting
@@ -83,4 +81,15 @@ export function createSealGuard(chain: Chain, highWater: HighWater): SealGuard {
     fenced: (height) => void (fencedHeight = Math.max(fencedHeight, height)),
     stuck: (because) => void (trouble = because),
   }
+}
+
+/** The same guard, which does not believe a wrong clock either. */
+export function withClock(guard: SealGuard, sealClock: Pick<SealClock, 'reason'>): SealGuard {
+  const reason = (): string | undefined => guard.reason() ?? sealClock.reason()
+  return { ...guard, reason, check: () => refuseFor(reason()) }
+}
+
+/** Throws `not_ready`. */
+function refuseFor(reason: string | undefined): void {
+  if (reason !== undefined) throw ledgerError('not_ready', { reason })
 }

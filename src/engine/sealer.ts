@@ -9,6 +9,7 @@ import type { Miner } from '../ports/miner.ts'
 import { assembleHeader, sealerOf, type ShownBlock, type CommittedTick } from '../protocol/block.ts'
 import type { Hash, Hex } from '../protocol/bytes.ts'
 import { canonicalBytes } from '../protocol/canonical-json.ts'
+import { isSolarError } from '../protocol/errors.ts'
 import { hashHeader, sealHeader, type SealedHeader } from '../protocol/header.ts'
 import type { Registry } from '../protocol/registry.ts'
 import type { SigningKey } from '../protocol/signature.ts'
@@ -17,6 +18,7 @@ import type { Chain, Tip } from './chain.ts'
 import type { EventHub } from './events.ts'
 import type { Finalizer } from './finalizer.ts'
 import type { Follower } from './follower.ts'
+import { verifyTransactions } from './history-rules.ts'
 import { checkLeads } from './leading.ts'
 import type { PutBack } from './put-back.ts'
 import type { SealGuard } from './seal-guard.ts'
@@ -54,8 +56,8 @@ export interface Sealer {
   /** Applies what the leader has sealed since, and speaks of it; for an authority that stands by. Throws as `Follower.follow`. */
   follow(): Promise<void>
   /**
-   * Aligns the stores, then seals every committed tick that is not sealed, oldest first. This is the whole of recovery,
-   * and also what runs after any failure. Throws as `Follower.align`, and as `checkAllowed` while there is such a tick.
+   * Aligns the stores, then seals every committed tick that is not sealed, oldest first; one that can never be sealed
+   * becomes void. This is the whole of recovery, and also what runs after any failure. Throws as `Follower.align`, and as `checkAllowed` while there is such a tick.
    */
   catchUp(): Promise<void>
   /**
@@ -177,9 +179,38 @@ export function createSealer(parts: SealerParts): Sealer {
   }
 
   async function sealNext() {
-    const tick = await store.nextUnsealedTick()
-    if (tick === undefined) return undefined
-    return { tick, tip: await seal(tick, tick.transactions.map(hashTransaction)) }
+    for (;;) {
+      const tick = await store.nextUnsealedTick()
+      if (tick === undefined) return undefined
+      const reason = await neverSealable(tick)
+      if (reason === undefined) return { tick, tip: await seal(tick, tick.transactions.map(hashTransaction)) }
+      await setAside(tick, reason)
+    }
+  }
+
+  /**
+   * Why a tick that waits can never be sealed: it is the next, and the chain that it would follow has it already or does not
+   * allow it. A commit is refused for the same reasons; this one was made by an older version, or before an older backup of
+   * SQL got its blocks back.
+   */
+  async function neverSealable({ transactions }: CommittedTick): Promise<string | undefined> {
+    try {
+      chain.registryAfter(transactions)
+    } catch (error) {
+      if (!isSolarError(error, 'registry_refused') && !isSolarError(error, 'bad_public_key')) throw error
+      return error.message
+    }
+    const verdict = await verifyTransactions({ transactions }, chain.history())
+    return verdict.ok ? undefined : verdict.reason
+  }
+
+  async function setAside({ tick_id }: CommittedTick, reason: string): Promise<void> {
+    checkAllowed()
+    await store.voidTick(tick_id, { parent: chain.tip?.hash ?? null, reason, at: clock.now() })
+    logger.error(
+      { tick_id, reason },
+      `ALARM tick ${tick_id} was committed and can never be sealed, it is void: ${reason}`,
+    )
   }
 
   async function applyFenced(): Promise<void> {

@@ -1,7 +1,7 @@
 import { clear, type BookOrder } from '../market/clearing.ts'
 import { tradesOf } from '../market/trades.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
-import { ledgerError } from '../ports/errors.ts'
+import { ledgerError, type LedgerErrorCode } from '../ports/errors.ts'
 import type { PlatformTick, TickAnswer, TickOutcome } from '../ports/ledger.ts'
 import type { Leadership } from '../ports/leadership.ts'
 import type { MarketStore, OpenOrder, StoredTick, TickCommit } from '../ports/market-store.ts'
@@ -70,16 +70,27 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     uncertain = false
   }
 
-  async function commitAndSeal(prepare: () => TickCommit | Promise<TickCommit>): Promise<TickAnswer> {
+  async function commitAndSeal(prepare: Prepare): Promise<TickAnswer> {
     let tick: TickCommit
     do {
-      tick = await prepare()
+      // The tip before the checks: what they looked at.
+      const parent = chain.tip?.hash ?? null
+      tick = { ...(await prepare()), parent }
+      await refuseSealed(tick)
       sealer.checkAllowed()
       uncertain = true
     } while ((await store.commitTick(tick)) === 'book_moved')
     const tip = tick.transactions.length === 0 ? null : await sealer.seal(tick, tick.tx_hashes)
     uncertain = false
     return answerOf({ ...tick, tx_ids: idsOf(tick) }, tip)
+  }
+
+  /** What SQL has forgotten the blocks know: a tick is sealed once, whatever happened to the database. */
+  async function refuseSealed({ tick_id }: Unplaced): Promise<void> {
+    const height = await chain.heightOfTick(tick_id)
+    if (height === undefined) return
+    const difference = `block ${height} has sealed it, and the database does not say with which transactions`
+    throw ledgerError('tick_conflict', { tick_id, difference })
   }
 
   async function known(tickId: string): Promise<StoredTick | undefined> {
@@ -98,11 +109,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
    *
    * @param judge throws if what is committed under the id is not what is asked for
    */
-  async function once(
-    tickId: string,
-    judge: (stored: StoredTick) => void,
-    prepare: () => TickCommit | Promise<TickCommit>,
-  ): Promise<TickAnswer> {
+  async function once(tickId: string, judge: (stored: StoredTick) => void, prepare: Prepare): Promise<TickAnswer> {
     const answerStored = (stored: StoredTick): TickAnswer => {
       judge(stored)
       return answerOf(stored, stored.block)
@@ -123,7 +130,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
 
   /** Another authority on this database may have sealed the height, or have committed the tick in the meantime. */
   async function committedElsewhere(tickId: string, error: unknown): Promise<StoredTick | undefined> {
-    if (isSolarError(error, 'fenced')) await leadership.confirm()
+    if (OVERTAKEN.some((code) => isSolarError(error, code))) await leadership.confirm()
     else if (!isSolarError(error, 'tick_conflict')) return undefined
     return await known(tickId)
   }
@@ -162,10 +169,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     }
     return await once(tick_id, judge, async () => {
       refuseFuture(`tick ${tick_id}`, timestamp, clock.now())
-      // A clearing has fewer trades than orders, so the tick fits a block; later arrivals wait for the next one.
-      const open = await store.openOrders(timestamp)
-      const orders = open.slice(0, MAX_TRANSACTIONS_PER_BLOCK)
-      const last_order = open.at(-1)?.sequence ?? 0
+      const { orders, last_order } = await store.openOrders(timestamp, BOOK_LIMITS)
       const clearing = clear(orders.map(toBookOrder), priceBand === undefined ? {} : { priceBand })
       const { trades, fills } = tradesOf(clearing, {
         tick_id,
@@ -242,10 +246,20 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
   }
 }
 
+/** Checks what was asked for, and gives it as it is to be committed on the present tip. */
+type Prepare = () => Unplaced | Promise<Unplaced>
+type Unplaced = Omit<TickCommit, 'parent'>
+
+/** What tells a node that others have written into its database. */
+const OVERTAKEN = ['fenced', 'tip_moved', 'missing_parent'] satisfies LedgerErrorCode[]
+
 /** A row or tick further ahead than clocks differ is refused at intake. Throws `from_the_future`. */
 export function refuseFuture(what: string, timestamp: number, now: number): void {
   if (timestamp > now + MAX_FUTURE_MS) throw ledgerError('from_the_future', { what, timestamp, now })
 }
+
+/** A clearing has fewer trades than orders, so the tick fits a block. Nobody has a hundred orders that trade in one tick. */
+const BOOK_LIMITS = { orders: MAX_TRANSACTIONS_PER_BLOCK, ofUser: 1_000 }
 
 const NONCE_BYTES = 16
 

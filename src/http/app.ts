@@ -178,7 +178,7 @@ function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyRepl
 }
 
 /** What a node answers while it waits for its turn, or for room: a state that is asked for, not a failure. */
-const STATES: readonly string[] = ['not_ready', 'not_leading', 'too_many_streams']
+const STATES: readonly string[] = ['not_ready', 'not_leading', 'tip_moved', 'too_many_streams']
 
 function logProblem(
   error: unknown,

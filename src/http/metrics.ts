@@ -21,6 +21,8 @@ export interface Metrics {
   watchPeers(count: () => number): void
   /** Asks for the rows of the outbox that wait and are parked whenever metrics are read. */
   watchOutbox(counts: () => Promise<OutboxCounts>): void
+  /** Asks for the number of void ticks whenever metrics are read. */
+  watchVoidTicks(count: () => Promise<number>): void
   /** Shows from now on whether this authority leads. */
   watchLeading(leads: () => boolean): void
   /** Prometheus text format 0.0.4. */
@@ -77,6 +79,18 @@ function registerOutboxGauge(registry: Registry, counts: () => Promise<OutboxCou
       if (found === undefined) return
       this.set({ state: 'waiting' }, found.waiting)
       this.set({ state: 'parked' }, found.parked)
+    },
+  })
+}
+
+function registerVoidGauge(registry: Registry, count: () => Promise<number>): void {
+  new Gauge({
+    name: 'solar_void_ticks',
+    help: 'Ticks that were committed and can never be sealed, as SQL last said: above 0 an operator should look (audit lists them)',
+    registers: [registry],
+    async collect() {
+      const found = await count().catch(() => undefined)
+      if (found !== undefined) this.set(found)
     },
   })
 }
@@ -152,6 +166,7 @@ export function createMetrics(): Metrics {
     recordRequest: (method, route, status, seconds) => requests.observe({ method, route, status }, seconds),
     recordOutboxRow: (outcome) => outboxRows.inc({ outcome }),
     watchOutbox: (counts) => registerOutboxGauge(registry, counts),
+    watchVoidTicks: (count) => registerVoidGauge(registry, count),
     watchPeers(count) {
       peers = count
     },

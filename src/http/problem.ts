@@ -74,6 +74,7 @@ export const problems: Readonly<Record<ProblemCode, ProblemRow>> = {
   vote_conflict: { status: 409, title: 'Conflicting vote' },
   tick_conflict: { status: 409, title: 'Tick committed before with other content' },
   duplicate_transaction: { status: 409, title: 'Transaction on the chain already' },
+  tick_void: { status: 409, title: 'Tick could never be sealed' },
   order_conflict: { status: 409, title: 'Order placed before with other content' },
   interval_closed: { status: 409, title: 'The tick of the interval has run' },
   fenced: { status: 409, title: 'Sealed already by another header' },
@@ -103,6 +104,8 @@ export const problems: Readonly<Record<ProblemCode, ProblemRow>> = {
   store_failed: { status: 503, title: 'A store failed', hidden: true },
   not_ready: { status: 503, title: 'Not ready' },
   not_leading: { status: 503, title: 'Another authority leads' },
+  tip_moved: { status: 503, title: 'Another authority was faster' },
+  missing_parent: { status: 503, title: 'The database lacks a block' },
   too_many_streams: { status: 503, title: 'Too many event streams' },
   peer_unreachable: { status: 503, title: 'A peer cannot be reached', hidden: true },
 }
@@ -123,7 +126,7 @@ function retryAfterSeconds(code: ProblemCode, fields: object): number | undefine
   if (code === 'too_many_requests') return 'retry_after_s' in fields ? Number(fields.retry_after_s) : 1
   if (code === 'store_failed') return 'retryable' in fields && fields.retryable === true ? 1 : undefined
   // Whoever leads answers at once, and where nobody does somebody takes over within seconds.
-  if (code === 'not_leading') return 1
+  if (code === 'not_leading' || code === 'tip_moved') return 1
   return problems[code].status === 503 ? 5 : undefined
 }
 

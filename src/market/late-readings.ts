@@ -57,7 +57,10 @@ export function lateCorrections(
       if (taken === 0n) continue
       excess -= taken
       const kwhMicro = trade.kwhMicro - taken
-      const amountMicro = multiplyToAmount(kwhMicro, trade.priceMicro, amountDecimals)
+      // What other corrections did to the amount stays; nobody is owed less than nothing.
+      const worth = (micro: bigint) => multiplyToAmount(micro, trade.priceMicro, amountDecimals)
+      const lowered = trade.amountMicro + worth(kwhMicro) - worth(trade.kwhMicro)
+      const amountMicro = lowered > 0n ? lowered : 0n
       const corrections = trade.corrections + 1
       now.set(trade.id, { ...trade, kwhMicro, amountMicro, corrections })
       rows.push({

@@ -12,7 +12,8 @@ import { createPeerHeaders } from '../engine/peer-headers.ts'
 import { createPutBack } from '../engine/put-back.ts'
 import { createAuthorityRedactor, type AuthorityRedactor } from '../engine/redactor.ts'
 import { createRestorer, type Restorer } from '../engine/restorer.ts'
-import { createSealGuard, type SealGuard } from '../engine/seal-guard.ts'
+import { createSealClock, type SealClock } from '../engine/seal-clock.ts'
+import { createSealGuard, withClock, type SealGuard } from '../engine/seal-guard.ts'
 import { createSealer } from '../engine/sealer.ts'
 import { createSharedFinality } from '../engine/shared-finality.ts'
 import { createSuccession, type Succession } from '../engine/succession.ts'
@@ -48,6 +49,7 @@ export interface AuthorityEngine {
   readonly events: EventHub
   readonly finalizer: Finalizer
   readonly guard: SealGuard
+  readonly sealClock: SealClock
   readonly runner: TickRunner
   readonly checkpoints: Checkpoints
   readonly ledger: Ledger
@@ -72,14 +74,23 @@ export async function assembleAuthority(
   const events = createEventHub(logger)
   const finalizer = await openFinalizer({ chain, store, events, clock })
   const finality = createSharedFinality({ chain, store, finalizer, events })
-  const guard = createSealGuard(chain, highWater)
-  const putBack = createPutBack({ chain, store, finalizer, clock, logger })
+  const sealClock = createSealClock({
+    clock,
+    requests: network.requests,
+    databaseTime: () => store.now(),
+    hasValidators: () => chain.registry.activeOf('validator').length > 0,
+    logger,
+  })
+  const backups = createSealGuard(chain, highWater)
+  const guard = withClock(backups, sealClock)
+  const putBack = createPutBack({ chain, store, bodies: level, finalizer, clock, logger })
   const follower = createFollower({ chain, store, putBack, guard, highWater, clock, logger })
   // First: which of the keys here is that of an authority, the newest block says.
   await follower.align()
-  const lead = await createSharedLeadership(config.database, chainId, logger)
-  const leadership = lead ?? SOLE_LEADERSHIP
   const minerId = await authorityIdOf(chain, keyOf)
+  const mayLead = () => chain.registry.active(minerId, 'authority') !== undefined
+  const lead = await createSharedLeadership(config.database, chainId, logger, mayLead)
+  const leadership = lead ?? SOLE_LEADERSHIP
   const evidence = await openEvidencePool({
     genesis: files.genesis,
     chainId,
@@ -102,7 +113,7 @@ export async function assembleAuthority(
   const ledger = createAuthorityLedger({ ...counting, checkpoints, store, runner, minTradeMicro, users })
   const { requests } = network
   const peerHeaders = createPeerHeaders({ ...sealing, evidence })
-  const restorer = createRestorer({ ...sealing, peerHeaders, requests, runner, randomBytes })
+  const restorer = createRestorer({ ...sealing, guard: backups, peerHeaders, requests, runner, randomBytes })
   serveFullNodePeers({
     ...counting,
     mode: 'authority',
@@ -122,7 +133,7 @@ export async function assembleAuthority(
   const readUsers = async () => (await store.users()).forEach((user, voter) => users.set(voter, user))
   const redactor = createAuthorityRedactor({ store, blocks: level, leadership, clock, logger })
   const standby = lead && { lead, succession: createSuccession({ ...sealing, runner, finality, readUsers, redactor }) }
-  return { events, finalizer, guard, runner, checkpoints, ledger, redactor, restorer, leadership, standby }
+  return { events, finalizer, guard, sealClock, runner, checkpoints, ledger, redactor, restorer, leadership, standby }
 }
 
 const bandOf = ({ priceBand }: AuthorityConfig) =>

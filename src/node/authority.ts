@@ -133,11 +133,17 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
   }
 
   /** Makes good what a crash, an older backup or the leader before has left, as far as this node may. */
-  async function recover({ files, chain, guard, runner, restorer, finalizer, standby }: Running): Promise<void> {
+  async function recover(running: Running): Promise<void> {
+    const { files, chain, guard, sealClock, runner, restorer, finalizer, standby } = running
     if (standby !== undefined) shutdown.opened('leadership', () => standby.lead.stop())
     shutdown.opened('tick in hand', () => runner.idle())
     shutdown.opened('restorer', () => restorer.stop())
     await restorer.start(peersToAwait(config, chain, files.firstStart))
+    await sealClock.compare()
+    shutdown.opened('clock watch', () => sealClock.stop())
+    sealClock.start(() => {
+      runner.recover().catch((error: unknown) => logger.error({ error }, 'waiting ticks are not sealed yet'))
+    })
     if (standby !== undefined) {
       await standby.lead.start()
       shutdown.opened('succession', () => standby.succession.stop())
@@ -162,6 +168,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     metrics.watchPeers(() => network.requests.peers().length)
     metrics.watchLeading(() => leadership.leads())
     metrics.watchOutbox(() => store.outboxCounts())
+    metrics.watchVoidTicks(async () => (await store.voidTicks()).length)
     events.subscribe((event) => metrics.recordEvent(event, clock.now()))
   }
 

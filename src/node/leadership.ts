@@ -3,13 +3,14 @@ import type { Logger } from '../ports/logger.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { PostgresLeadership } from '../storage/sql/postgres-leadership.ts'
 
-/** Who leads, on a database that several authorities may share; `undefined` for one that is this node's alone. */
+/** Who leads, on a database that several authorities may share; `undefined` for one that is this node's alone. `mayLead`: see there. */
 export async function createSharedLeadership(
   database: DatabaseConfig,
   chainId: Hash,
   logger: Logger,
+  mayLead: () => boolean,
 ): Promise<PostgresLeadership | undefined> {
   if (database.kind === 'sqlite') return undefined
   const { createPostgresLeadership } = await import('../storage/sql/postgres-leadership.ts')
-  return createPostgresLeadership(database.url, chainId, logger)
+  return createPostgresLeadership(database.url, chainId, logger, mayLead)
 }

@@ -2,6 +2,8 @@
 export interface Clock {
   /** Unix milliseconds, UTC. */
   now(): number
+  /** Milliseconds of a clock that nobody sets, from any start; left out where time is a model. */
+  monotonic?(): number
   /** Calls `task` once after `delayMs`; gives back what cancels it. */
   after(delayMs: number, task: () => void): () => void
 }

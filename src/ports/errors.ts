@@ -29,6 +29,12 @@ const ledgerErrors = {
   /** The tick_id was committed before with other content. */
   tick_conflict: (f: { tick_id: string } & TickDifference) =>
     `tick ${f.tick_id} was committed before with other content: ${f.difference}`,
+  /** The tick was committed and could never be sealed. */
+  tick_void: (f: { tick_id: string; reason: string; voided_at: number }) =>
+    `tick ${f.tick_id} was committed and could never be sealed (${f.reason}): send what is still wanted as a new tick`,
+  /** What was checked is not what it would be sealed on: another authority was faster. */
+  tip_moved: (f: { tick_id: string; parent: string | null; reason: string }) =>
+    `tick ${f.tick_id} was checked on ${f.parent === null ? 'the empty chain' : `block ${f.parent}`}: ${f.reason}; send it again`,
   duplicate_transaction: (f: { id: string }) => `transaction ${f.id} is on the chain already, in another tick`,
   order_conflict: (f: { order_id: string }) => `order ${f.order_id} was placed before with other content`,
   /** The order is valid for one moment only, and the market's tick of that moment has run without it. */
@@ -46,6 +52,9 @@ const ledgerErrors = {
   /** The fence: another authority, or an earlier run, has sealed this height or tick with other bytes. */
   fenced: (f: { height: number; tick_id: string; sealed: string }) =>
     `height ${f.height} (tick ${f.tick_id}) is sealed already by header ${f.sealed}`,
+  /** The database lacks the block that this one follows; a database never loses one by itself. */
+  missing_parent: (f: { height: number; prev_hash: string; found: string }) =>
+    `block ${f.height} follows ${f.prev_hash}, and the database has ${f.found} at height ${f.height - 1}`,
   /** A store failed; `retryable` says whether trying again can help. */
   store_failed: (f: {
     store: 'sql' | 'level' | 'archive' | 'high-water'

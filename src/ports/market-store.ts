@@ -26,20 +26,34 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
   order(orderId: string): Promise<OrderState | undefined>
   /**
    * Orders that a tick of this time matches: unfilled rest > 0, timestamp <= at < valid_until, and none that a restored
-   * block may have traded; in order of arrival.
+   * block may have traded; in order of arrival. Where they are more than `most`, only those that could trade: within the best
+   * price of the other side, the best of each user, the best of each side. What can never match keeps nobody out.
    */
-  openOrders(at: number): Promise<readonly OpenOrder[]>
+  openOrders(at: number, most: BookLimits): Promise<OpenBook>
 
   /**
    * Commits a tick: its row, its transactions with their order, and the fills of its orders, in ONE SQL transaction.
-   * Throws `tick_conflict` (the tick_id is there; the caller compares), `duplicate_transaction`, or `refused_row` for a
-   * correction of a trade that is not sealed or whose running sum would fall below zero. Nothing is stored then, nor where
-   * `book_moved`: an order that only this tick can match has arrived after `last_order`.
+   * Throws `tick_conflict` (the tick_id is there; the caller compares), `tick_void`, `duplicate_transaction`, or
+   * `refused_row` for a correction of a trade that is not sealed or whose running sum would fall below zero. Throws
+   * `tip_moved` if the last block is not `parent`, or if another tick waits for its block and this one is more than new
+   * trades of a platform: it was checked against a state on which it would not be sealed. Nothing is stored then, nor
+   * where `book_moved`: an order that only this tick can match has arrived after `last_order`.
    */
   commitTick(tick: TickCommit): Promise<'committed' | 'book_moved'>
   tick(tickId: string): Promise<StoredTick | undefined>
   /** The oldest committed tick that has transactions and no block; `undefined` if there is none. */
   nextUnsealedTick(): Promise<CommittedTick | undefined>
+  /**
+   * Takes a committed tick that can never be sealed on `parent`, where it is the next, out of the way of the others: it is
+   * moved whole to the void ticks, and its orders get back what it took from them. Its id is never committed again
+   * (`tick_void`). Throws `tip_moved` if the last block is not `parent` any more; a tick that does not wait is left alone.
+   */
+  voidTick(
+    tickId: string,
+    why: { readonly parent: Hash | null; readonly reason: string; readonly at: number },
+  ): Promise<void>
+  /** Ticks that were committed and can never be sealed, by their id. */
+  voidTicks(): Promise<readonly VoidTick[]>
   /**
    * The ticks of the blocks of [fromHeight, toHeight), by height: as `tick` gives each, in as many queries as for one. A block
    * whose tick is not there has no entry. Who asks keeps the range to what fits into memory.
@@ -50,7 +64,8 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
 
   /**
    * The fence. Inserts the block row with the whole sealed header: unique height, unique tick, the compare-and-swap that
-   * also stops a second authority. The same bytes again are fine; other bytes for the height or the tick throw `fenced`.
+   * also stops a second authority. The same bytes again are fine; other bytes for the height or the tick throw `fenced`,
+   * and a block whose parent is not the row below it `missing_parent`, so that heights have no gap.
    */
   fence(row: BlockRow): Promise<void>
   /**
@@ -58,7 +73,8 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
    * row, in ONE SQL transaction. The same block again is fine.
    *
    * What the block already tells is not told twice. A tick of its id that is committed without a block gives way to it, if
-   * its rows are the same but for their nonces, else `tick_conflict`; a transaction of it in another tick is `corrupt`. The
+   * its rows are the same but for their nonces and for bodies that are gone from the block, and go here too, else
+   * `tick_conflict`; a transaction of it in another tick is `corrupt`. The
    * fills of orders are not in blocks, so none is matched again that the block may have traded: market ticks without a
    * block are taken back, and orders with a timestamp at or before that of the header never match from then on, whether
    * they are stored now or placed later. Throws `fenced` (the height is sealed otherwise), `corrupt` (the height is not the
@@ -91,6 +107,8 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
   /** Remembers a signed request's id until `expiresAt`; false if it was seen before. */
   rememberRequest(id: string, expiresAt: number): Promise<boolean>
 
+  /** Unix milliseconds of the clock of a database server; `undefined` where the database is of this process. */
+  now(): Promise<number | undefined>
   /**
    * Waits for writes that are under way, also those of a connection that broke: once this has returned, reads tell how
    * they ended.
@@ -112,6 +130,20 @@ export interface OpenOrder extends Order {
   readonly sequence: number
 }
 
+/** How many orders one clearing takes. */
+export interface BookLimits {
+  /** Even; half of it for each side where there are more. */
+  readonly orders: number
+  /** Of one user on one side, where there are more orders than that: who cannot trade with itself fills no side alone. */
+  readonly ofUser: number
+}
+
+export interface OpenBook {
+  readonly orders: readonly OpenOrder[]
+  /** The sequence of the newest order that was looked at; 0 if there was none. */
+  readonly last_order: number
+}
+
 export interface OrderState {
   readonly order: Order
   readonly status: 'open' | 'filled' | 'partial' | 'expired'
@@ -127,6 +159,8 @@ export type TickSource = 'market' | 'platform' | 'registry' | 'restored'
 
 export interface TickCommit extends CommittedTick {
   readonly source: TickSource
+  /** The block against which the tick was checked, and on which it is to be sealed; null before the first. */
+  readonly parent: Hash | null
   /** Hash of what was asked for (nonces not included), by which a repetition is recognised. */
   readonly content_hash: Hash
   /** In the order of `transactions`. */
@@ -140,8 +174,10 @@ export interface TickCommit extends CommittedTick {
 }
 
 /** A tick as it is known from its block. */
-export interface RestoredTick extends Omit<TickCommit, 'fills' | 'user' | 'transactions'> {
+export interface RestoredTick extends Omit<TickCommit, 'fills' | 'user' | 'transactions' | 'parent'> {
   readonly transactions: readonly ShownTransaction[]
+  /** Of each body that is gone, with the id of its transaction if that is known. */
+  readonly redactions: readonly Redaction[]
 }
 
 export interface StoredTick extends Omit<CommittedTick, 'transactions'> {
@@ -153,6 +189,15 @@ export interface StoredTick extends Omit<CommittedTick, 'transactions'> {
   readonly tx_hashes: readonly Hash[]
   /** The block that sealed it; null if it is not sealed yet or has no transactions. */
   readonly block: BlockRow | null
+}
+
+/** A tick that was committed and can never be sealed; no block has it, and nobody was told that one would. */
+export interface VoidTick extends Omit<CommittedTick, 'transactions'> {
+  readonly transactions: readonly ShownTransaction[]
+  readonly source: TickSource
+  readonly reason: string
+  /** Unix milliseconds. */
+  readonly voided_at: number
 }
 
 /** The tick of a block, without the block. */

@@ -8,15 +8,15 @@ export interface OutboxStore {
   /**
    * Up to `limit` rows that wait, lowest id first, all as of one moment. Ids are drawn before their transactions commit, so a
    * lower one may come later: whoever remembers the highest that it has seen loses rows. But a transaction that began after
-   * another had committed has the higher id, and the earlier one is here too.
+   * another had committed has the higher id, and the earlier one is here too. Any BIGINT may be an id: platforms may set it.
    */
-  outboxRows(limit: number): Promise<readonly number[]>
+  outboxRows(limit: number): Promise<readonly bigint[]>
   /** What the platform has written into this row; `undefined` if it does not wait any more. */
-  outboxTick(id: number): Promise<OutboxTick | undefined>
+  outboxTick(id: bigint): Promise<OutboxTick | undefined>
   /** The tick of this row is sealed, at `at` (Unix milliseconds). Its text goes: the transactions have all of it. */
-  finishOutboxRow(id: number, sealed: SealedTick, at: number): Promise<void>
+  finishOutboxRow(id: bigint, sealed: SealedTick, at: number): Promise<void>
   /** This row cannot be sealed as it is. */
-  parkOutboxRow(id: number, why: { readonly code: string; readonly reason: string }): Promise<void>
+  parkOutboxRow(id: bigint, why: { readonly code: string; readonly reason: string }): Promise<void>
   outboxCounts(): Promise<OutboxCounts>
   /**
    * Calls `wake` soon after rows were committed, where the database can tell, and whenever it may have been unable to. Gives

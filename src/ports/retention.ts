@@ -31,6 +31,11 @@ export interface BodyRedaction {
   redact(redactions: readonly Redaction[]): Promise<void>
   /** The records of blocks from this height on, by height. */
   redactions(fromHeight: number): Promise<readonly Redaction[]>
+  /**
+   * The tick that the block of this height has sealed, also where no body is left that says so; `undefined` if nobody knows.
+   * It looks through the ticks of all blocks.
+   */
+  tickAt(height: number): Promise<string | undefined>
 }
 
 export interface RedactionRequest {

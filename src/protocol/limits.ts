@@ -19,3 +19,5 @@ export const DEFAULT_MIN_TRADE_MICRO = 10_000n
 export const REQUEST_VALIDITY_MS = 60_000
 /** Canonical JSON deeper than this is refused before it can exhaust the stack. */
 export const MAX_JSON_DEPTH = 32
+/** Of one trade: a receipt shows all of them, and who keeps one checks it in a moment. */
+export const MAX_CORRECTIONS_PER_TRADE = 1_000

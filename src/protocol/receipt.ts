@@ -2,6 +2,7 @@ import { base64ToBytes } from './base64.ts'
 import { genesisAsIs } from './genesis.ts'
 import { headerShape } from './header.ts'
 import { inclusionProofShape } from './history.ts'
+import { MAX_CORRECTIONS_PER_TRADE } from './limits.ts'
 import { merkleProofShape } from './merkle.ts'
 import { handoverShape, provenVoteOptions } from './messages.ts'
 import { registryEntryShape, registryPolicyShape } from './registry.ts'
@@ -72,7 +73,6 @@ const checkpointShape = object({
 })
 
 const MAX_QUORUM = 10_000
-const MAX_CORRECTIONS = 1_000
 
 const receiptFields = {
   version: literal(1),
@@ -94,7 +94,7 @@ const receiptOptions = {
   /** The final header that is the target; absent if the target is the transaction's block itself. */
   anchor: anchorShape,
   /** Corrections of the trade up to the target, ascending. */
-  corrections: array(correctionShape, MAX_CORRECTIONS),
+  corrections: array(correctionShape, MAX_CORRECTIONS_PER_TRADE),
   checkpoint: checkpointShape,
 }
 const receiptShapeV1 = object(receiptFields, receiptOptions)

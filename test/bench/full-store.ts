@@ -40,7 +40,7 @@ export async function makeFullStore(folder: string, trades: number, perBlock: nu
     const header = assembleHeader(GENESIS, chain.chainId, at, tick, tick.tx_hashes, root, 'authority')
     const sealed = sealHeader(header, KEY)
     const row = { height, block_hash: hashHeader(header), tick_id: tick.tick_id, sealed, finalized_at: tick.timestamp }
-    const inSql = sql.commitTick(tick).then(() => sql.fence(row))
+    const inSql = sql.commitTick({ ...tick, parent: at.parent?.hash ?? null }).then(() => sql.fence(row))
     await Promise.all([inSql, chain.append({ ...sealed, transactions: tick.transactions }, tick.tx_hashes)])
   }
   await level.close()

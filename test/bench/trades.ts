@@ -48,5 +48,5 @@ export function tickCommit(tick_id: string, count: number, timestamp: number): T
   const transactions = tradesOfTick(tick_id, count, timestamp)
   const tx_hashes = transactions.map(hashTransaction)
   const content_hash = sha256Hex(tick_id)
-  return { tick_id, timestamp, transactions, tx_hashes, content_hash, source: 'platform', fills: [] }
+  return { tick_id, timestamp, transactions, tx_hashes, content_hash, source: 'platform', fills: [], parent: null }
 }

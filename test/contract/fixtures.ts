@@ -1,4 +1,5 @@
-import type { BlockRow, TickCommit } from '../../src/ports/market-store.ts'
+import { strict as assert } from 'node:assert'
+import type { BlockRow, MarketStore, TickCommit } from '../../src/ports/market-store.ts'
 import type { Block } from '../../src/protocol/block.ts'
 import type { Hash } from '../../src/protocol/bytes.ts'
 import type { Finality } from '../../src/protocol/genesis.ts'
@@ -118,30 +119,56 @@ export function tick(
     content_hash: sha256Hex(`content of ${tickId}`),
     tx_hashes: transactions.map(hashTransaction),
     fills: [],
+    parent: null,
     ...fields,
   }
 }
 
-/** How a tick comes back. */
-export const storedAs = <T extends { readonly transactions: readonly ShownTransaction[] }>(
-  given: T,
-  block: BlockRow | null,
-) => ({
-  ...given,
-  tx_ids: given.transactions.map(idOf),
-  block,
-})
+/** Commits a tick that was checked on the block that is the store's last. */
+export async function commitTick(store: MarketStore, committed: TickCommit): Promise<'committed' | 'book_moved'> {
+  return await store.commitTick({ ...committed, parent: (await store.lastBlock())?.block_hash ?? null })
+}
 
-/** A sealed header of this height; `variant` gives another of the same height. */
-export function sealed(height: number, transactions: readonly Transaction[] = [], variant = ''): SealedHeader {
+/** Gives each tick that waits a block, oldest first, over blocks of `blockRow` alone. */
+export async function sealWaiting(store: MarketStore): Promise<void> {
+  let height = ((await store.lastBlock())?.height ?? -1) + 1
+  for (let next = await store.nextUnsealedTick(); next; next = await store.nextUnsealedTick()) {
+    await store.fence(blockRow(height++, next.tick_id))
+  }
+}
+
+/** How a tick comes back. */
+export function storedAs<
+  T extends {
+    readonly transactions: readonly ShownTransaction[]
+    readonly parent?: unknown
+    readonly redactions?: readonly unknown[]
+  },
+>({ parent, redactions, ...given }: T, block: BlockRow | null) {
+  // `tick` leaves the parent to `commitTick`, and neither comes back with the tick.
+  assert.deepEqual([parent ?? null, redactions ?? []], [null, []])
+  return { ...given, tx_ids: given.transactions.map(idOf), block }
+}
+
+/**
+ * A sealed header of this height; `variant` gives another of the same height.
+ *
+ * @param parent by default the block without transactions of the height below
+ */
+export function sealed(
+  height: number,
+  transactions: readonly Transaction[] = [],
+  variant = '',
+  parent = defaultHash(height - 1),
+): SealedHeader {
   const header = {
     version: 1,
     chain_id: CHAIN,
     height,
-    prev_hash: sha256Hex(`parent of ${height}${variant}`),
+    prev_hash: parent,
     merkle_root: merkleRoot(transactions.map(hashTransaction)),
     tx_count: transactions.length,
-    history_root: sha256Hex(`history of ${height}`),
+    history_root: sha256Hex(`history of ${height}${variant}`),
     registry_root: sha256Hex('registry'),
     timestamp: T0 + height,
     nonce: 0,
@@ -151,8 +178,19 @@ export function sealed(height: number, transactions: readonly Transaction[] = []
   return { header, signature: signatureOf(`seal of ${height}${variant}`) }
 }
 
-export function blockRow(height: number, tickId: string, variant = ''): BlockRow {
-  const header = sealed(height, [], variant)
+const defaultHashes: Hash[] = []
+
+/** Hash of the header `sealed(height)`; of the chain itself below the first. */
+function defaultHash(height: number): Hash {
+  if (height < 0) return CHAIN
+  // Tests of headers alone take greater heights.
+  if (height > 2_000) return sha256Hex(`block ${height}`)
+  for (let next = defaultHashes.length; next <= height; next++) defaultHashes.push(hashHeader(sealed(next).header))
+  return defaultHashes[height] ?? CHAIN
+}
+
+export function blockRow(height: number, tickId: string, variant = '', parent = defaultHash(height - 1)): BlockRow {
+  const header = sealed(height, [], variant, parent)
   return { height, block_hash: hashHeader(header.header), tick_id: tickId, sealed: header, finalized_at: null }
 }
 
@@ -171,6 +209,9 @@ export function vote(headerHash: Hash, height: number, voterId: string, decision
   const signature = signatureOf(`${voterId} says ${decision} to ${headerHash}`)
   return { chain_id: CHAIN, header_hash: headerHash, height, voter_id: voterId, decision, signature }
 }
+
+/** No test but those of the limits has more orders. */
+export const MOST = { orders: 100_000, ofUser: 1_000 }
 
 export function order(orderId: string, fields: Partial<Order> = {}): Order {
   return {

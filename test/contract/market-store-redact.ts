@@ -1,9 +1,10 @@
 import { strict as assert } from 'node:assert'
 import type { MarketStore, TickCommit } from '../../src/ports/market-store.ts'
 import { isSolarError } from '../../src/protocol/errors.ts'
+import { unknownRedaction, type Redaction } from '../../src/protocol/redaction.ts'
 import { hashTransaction } from '../../src/protocol/transaction.ts'
 import type { OpenedStore } from '../helpers/stores.ts'
-import { blockRow, correction, enrolment, order, registryTick, T0, tick, trade } from './fixtures.ts'
+import { blockRow, commitTick, correction, enrolment, MOST, order, registryTick, T0, tick, trade } from './fixtures.ts'
 
 const coded = (code: string) => (error: unknown) => isSolarError(error, code)
 const ALL = { from: 0, to: Number.MAX_SAFE_INTEGER, limit: 100 }
@@ -26,7 +27,7 @@ export function marketStoreRedactContract(name: string, open: () => Promise<Open
     const fix = correction('t1', 'fix', 'a')
 
     async function seal(height: number, committed: TickCommit, finalized_at: number | null = T0): Promise<void> {
-      await store.commitTick(committed)
+      await commitTick(store, committed)
       await store.fence({ ...blockRow(height, committed.tick_id), finalized_at })
     }
 
@@ -86,7 +87,7 @@ export function marketStoreRedactContract(name: string, open: () => Promise<Open
       await sealAll()
       await store.redact(asked('a'))
       assert.equal(await store.order('buy-a'), undefined)
-      assert.deepEqual(await store.openOrders(T0 + 1), [])
+      assert.deepEqual((await store.openOrders(T0 + 1, MOST)).orders, [])
       assert.equal(await store.putOrder(order('buy-a', { kwh: '4' })), 'different')
       const other = await store.order('buy-b')
       assert.deepEqual([other?.status, other?.transactions.map(({ id }) => id)], ['filled', ['b']])
@@ -97,14 +98,14 @@ export function marketStoreRedactContract(name: string, open: () => Promise<Open
       const [first] = await store.redact(asked('a'))
       assert.deepEqual(await store.redact({ ...asked('a'), reason: 'another', redacted_at: T0 + 500 }), [first])
       assert.equal((await store.redactions()).length, 2)
-      await assert.rejects(store.commitTick(tick('t2', [correction('t2', 'fix-2', 'a')])), coded('refused_row'))
-      await assert.rejects(store.commitTick(tick('t3', [trade('t3', 'a')])), coded('duplicate_transaction'))
+      await assert.rejects(commitTick(store, tick('t2', [correction('t2', 'fix-2', 'a')])), coded('refused_row'))
+      await assert.rejects(commitTick(store, tick('t3', [trade('t3', 'a')])), coded('duplicate_transaction'))
     })
 
     it('is refused, and nothing removed, while the trade or a correction of it is not final', async () => {
       await seal(0, tick('t0', [a]))
       await seal(1, tick('t1', [fix]), null)
-      await store.commitTick(tick('t2', [trade('t2', 'c')]))
+      await commitTick(store, tick('t2', [trade('t2', 'c')]))
       for (const id of ['a', 'c']) await assert.rejects(store.redact(asked(id)), coded('refused_row'))
       assert.deepEqual([await store.transactionsOfTick('t0'), await store.redactions()], [[a], []])
     })
@@ -117,13 +118,51 @@ export function marketStoreRedactContract(name: string, open: () => Promise<Open
       assert.deepEqual(await store.redactions(), [])
     })
 
-    it('is part of a block that is put back without its body', async () => {
+    describe('of a block that is put back', () => {
       const hole = { kind: 'redacted', tx_hash: hashTransaction(a) } as const
-      const committed = { ...tick('t0', [a, b]), transactions: [hole, b] }
-      await store.restoreBlock(blockRow(0, 't0'), committed)
-      assert.deepEqual(await store.transactionsOfTick('t0'), [hole, b])
-      const [record] = await store.redactions()
-      assert.deepEqual([record?.tx_hash, record?.tx_id, record?.redacted_at], [hole.tx_hash, null, null])
+      const nobodyKnows = unknownRedaction(hole.tx_hash, 0)
+      const record = { ...nobodyKnows, tx_id: 'a', redacted_by: 'mia', redacted_at: T0, reason: 'erasure asked for' }
+      const restored = (redactions: readonly Redaction[]) => {
+        const { fills, parent, ...committed } = tick('t0', [a, b])
+        assert.deepEqual([fills, parent], [[], null])
+        return { ...committed, transactions: [hole, b], redactions }
+      }
+
+      it('is known as what is known of it: its hash alone, or its id and record too', async () => {
+        await store.restoreBlock(blockRow(0, 't0'), restored([nobodyKnows]))
+        assert.deepEqual(await store.transactionsOfTick('t0'), [hole, b])
+        assert.deepEqual(await store.redactions(), [nobodyKnows])
+        assert.match((await store.tick('t0'))?.tx_ids[0] ?? '', /^redacted:/)
+      })
+
+      it('keeps the id from being used again, where it is known', async () => {
+        await store.restoreBlock(blockRow(0, 't0'), restored([record]))
+        store = await opened.reopen()
+        assert.deepEqual(await store.redactions(), [record])
+        assert.deepEqual((await store.tick('t0'))?.tx_ids, ['a', 'b'])
+        await assert.rejects(commitTick(store, tick('t9', [trade('t9', 'a')])), coded('duplicate_transaction'))
+      })
+
+      for (const known of [record, nobodyKnows]) {
+        it(`goes from the tick that was committed here (its id is ${known.tx_id ?? 'unknown'})`, async () => {
+          await store.putOrder(order('buy-a', { kwh: '4' }))
+          const fills = [{ order_id: 'buy-a', transaction_id: 'a', kwh_micro: 2_500_000n }]
+          await commitTick(store, tick('t0', [{ ...a, nonce: '00'.repeat(16) }, b], { fills }))
+          await store.restoreBlock(blockRow(0, 't0'), restored([known]))
+          store = await opened.reopen()
+          assert.deepEqual(await store.transactionsOfTick('t0'), [hole, b])
+          assert.deepEqual((await store.tick('t0'))?.tx_ids, ['a', 'b'])
+          assert.deepEqual((await store.tick('t0'))?.tx_hashes, [a, b].map(hashTransaction))
+          assert.equal(await store.order('buy-a'), undefined)
+          assert.equal(await store.nextUnsealedTick(), undefined)
+        })
+      }
+
+      it('is refused where another transaction was committed in its place', async () => {
+        await commitTick(store, tick('t0', [trade('t0', 'other'), b]))
+        await assert.rejects(store.restoreBlock(blockRow(0, 't0'), restored([record])), coded('tick_conflict'))
+        assert.deepEqual([await store.redactions(), await store.blocks(0, 1)], [[], []])
+      })
     })
   })
 }

@@ -4,7 +4,20 @@ import { isSolarError } from '../../src/protocol/errors.ts'
 import { sha256Hex } from '../../src/protocol/hash.ts'
 import type { Transaction } from '../../src/protocol/transaction.ts'
 import type { OpenedStore } from '../helpers/stores.ts'
-import { blockRow, CHAIN, correction, order, OTHER_CHAIN, T0, tick, trade, storedAs } from './fixtures.ts'
+import {
+  blockRow,
+  CHAIN,
+  commitTick,
+  correction,
+  MOST,
+  order,
+  OTHER_CHAIN,
+  sealWaiting,
+  T0,
+  tick,
+  trade,
+  storedAs,
+} from './fixtures.ts'
 import { idOf } from '../helpers/shown.ts'
 
 const MAX = Number.MAX_SAFE_INTEGER
@@ -16,7 +29,7 @@ async function commitSealed(
   transactions: readonly Transaction[],
 ): Promise<BlockRow> {
   const tickId = transactions[0]!.tick_id
-  await store.commitTick(tick(tickId, transactions))
+  await commitTick(store, tick(tickId, transactions))
   const row = blockRow(height, tickId)
   await store.fence(row)
   return row
@@ -56,12 +69,12 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
           tick('x', [correction('x', 'e', 'a'), trade('x', 'f')], { timestamp: MAX }),
         ]
         for (const [height, each] of ticks.entries()) {
-          await store.commitTick(each)
+          await commitTick(store, each)
           await store.fence(blockRow(height, each.tick_id))
         }
-        await store.commitTick(tick('unsealed', [trade('unsealed', 'g')]))
-        const expected = ticks.map(({ fills, ...sealedTick }, height) => {
-          assert.deepEqual(fills, [])
+        await commitTick(store, tick('unsealed', [trade('unsealed', 'g')]))
+        const expected = ticks.map(({ fills, parent, ...sealedTick }, height) => {
+          assert.deepEqual([fills, parent], [[], null])
           return [height, { ...sealedTick, tx_ids: sealedTick.transactions.map(idOf) }] as const
         })
         assert.deepEqual(
@@ -81,7 +94,7 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
           trade('t1', 'c', { total_amount: '0' }),
         ]
         const committed = tick('t1', transactions, { timestamp: MAX, source: 'market' })
-        await store.commitTick(committed)
+        await commitTick(store, committed)
         const { fills, ...expected } = committed
         assert.deepEqual(fills, [])
         assert.deepEqual(await store.tick('t1'), storedAs(expected, null))
@@ -94,22 +107,22 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
 
       it('keep their order, whatever the ids and however many rows', async () => {
         const rows = Array.from({ length: 1_311 }, (_, index) => trade('t1', `id-${(index * 7919) % 1_311}`))
-        await store.commitTick(tick('t1', rows))
+        await commitTick(store, tick('t1', rows))
         assert.deepEqual(await store.transactionsOfTick('t1'), rows)
         assert.deepEqual((await store.tick('t1'))?.tx_hashes, tick('t1', rows).tx_hashes)
       })
 
       it('are committed once: the same tick_id again is a conflict, whatever its content', async () => {
-        await store.commitTick(tick('t1', [trade('t1', 'a')]))
-        await assert.rejects(store.commitTick(tick('t1', [trade('t1', 'a')])), coded('tick_conflict'))
-        await assert.rejects(store.commitTick(tick('t1', [trade('t1', 'b')])), coded('tick_conflict'))
+        await commitTick(store, tick('t1', [trade('t1', 'a')]))
+        await assert.rejects(commitTick(store, tick('t1', [trade('t1', 'a')])), coded('tick_conflict'))
+        await assert.rejects(commitTick(store, tick('t1', [trade('t1', 'b')])), coded('tick_conflict'))
         assert.equal(await store.transaction('b'), undefined)
       })
 
       it('with an id of another tick leave nothing behind and name the id', async () => {
-        await store.commitTick(tick('t1', [trade('t1', 'taken')]))
+        await commitTick(store, tick('t1', [trade('t1', 'taken')]))
         const rows = ['a', 'b', 'taken', 'c'].map((id) => trade('t2', id))
-        await assert.rejects(store.commitTick(tick('t2', rows)), (error) => {
+        await assert.rejects(commitTick(store, tick('t2', rows)), (error) => {
           assert.ok(isSolarError(error, 'duplicate_transaction'))
           assert.deepEqual(error.fields, { id: 'taken' })
           return true
@@ -117,7 +130,8 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
         assert.equal(await store.tick('t2'), undefined)
         assert.equal(await store.transaction('a'), undefined)
         assert.equal((await store.nextUnsealedTick())?.tick_id, 't1')
-        await store.commitTick(
+        await commitTick(
+          store,
           tick(
             't2',
             rows.filter(({ id }) => id !== 'taken'),
@@ -127,20 +141,20 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
 
       it('with one id twice are refused', async () => {
         const rows = [trade('t1', 'a'), trade('t1', 'a', { kwh: '1' })]
-        await assert.rejects(store.commitTick(tick('t1', rows)), coded('duplicate_transaction'))
+        await assert.rejects(commitTick(store, tick('t1', rows)), coded('duplicate_transaction'))
         assert.equal(await store.tick('t1'), undefined)
       })
 
       it('refuse rows of another tick', async () => {
-        await assert.rejects(store.commitTick(tick('t1', [trade('t2', 'a')])), coded('refused_row'))
+        await assert.rejects(commitTick(store, tick('t1', [trade('t2', 'a')])), coded('refused_row'))
         assert.equal(await store.tick('t1'), undefined)
       })
 
       it('wait to be sealed in the order of commitment, and empty ones do not', async () => {
         assert.equal(await store.nextUnsealedTick(), undefined)
-        await store.commitTick(tick('late', [trade('late', 'a')], { timestamp: T0 + 9 }))
-        await store.commitTick(tick('empty', []))
-        await store.commitTick(tick('early', [trade('early', 'b')], { timestamp: T0 }))
+        await commitTick(store, tick('late', [trade('late', 'a')], { timestamp: T0 + 9 }))
+        await commitTick(store, tick('empty', []))
+        await commitTick(store, tick('early', [trade('early', 'b')], { timestamp: T0 }))
         assert.deepEqual(await store.nextUnsealedTick(), {
           tick_id: 'late',
           timestamp: T0 + 9,
@@ -157,7 +171,7 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
 
       it('are read whole or not at all while they are being committed', async () => {
         const rows = Array.from({ length: 500 }, (_, index) => trade('t1', `id-${index}`))
-        const committing = store.commitTick(tick('t1', rows))
+        const committing = commitTick(store, tick('t1', rows))
         let seen = 0
         for (let reads = 0; reads < 50 && seen === 0; reads++) {
           const [found, next] = [await store.transactionsOfTick('t1'), await store.tick('t1')]
@@ -171,7 +185,7 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
 
       it('committed at the same time under one tick_id: exactly one is there', async () => {
         const results = await Promise.allSettled(
-          ['a', 'b', 'c'].map((id) => store.commitTick(tick('t1', [trade('t1', id)]))),
+          ['a', 'b', 'c'].map((id) => commitTick(store, tick('t1', [trade('t1', id)]))),
         )
         assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 1)
         assert.equal((await store.transactionsOfTick('t1')).length, 1)
@@ -181,18 +195,17 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
     describe('corrections', () => {
       it('of a sealed trade are stored exactly', async () => {
         await commitSealed(store, 0, [trade('t1', 'a')])
-        const fix = correction('t2', 'fix', 'a', { kwh_delta: '-2.5', amount_delta: '999999999999.999999' })
-        await store.commitTick(tick('t2', [fix, trade('t2', 'b')]))
+        const fix = correction('t2', 'fix', 'a', { kwh_delta: '-2.5', amount_delta: '999999999998.999999' })
+        await commitTick(store, tick('t2', [fix, trade('t2', 'b')]))
         assert.deepEqual(await store.transactionsOfTick('t2'), [fix, trade('t2', 'b')])
       })
 
-      it('of a trade that is not sealed, not there, of the same tick or no trade are refused', async () => {
-        await store.commitTick(tick('t1', [trade('t1', 'unsealed')]))
+      it('of a trade that is not there, of the same tick or no trade are refused', async () => {
         await commitSealed(store, 0, [trade('t2', 'sealed')])
         await commitSealed(store, 1, [correction('t3', 'fix', 'sealed')])
-        for (const corrects of ['unsealed', 'nowhere', 'sibling', 'fix']) {
+        for (const corrects of ['nowhere', 'sibling', 'fix']) {
           const rows = [trade('t4', 'sibling'), correction('t4', 'fix-2', corrects)]
-          await assert.rejects(store.commitTick(tick('t4', rows)), coded('refused_row'), corrects)
+          await assert.rejects(commitTick(store, tick('t4', rows)), coded('refused_row'), corrects)
         }
         assert.equal(await store.tick('t4'), undefined)
       })
@@ -207,18 +220,39 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
           [by('f1', '-2', '0'), by('f2', '-0.500001', '0')],
           [by('f1', '-3', '0'), by('f2', '3', '0')],
         ]
-        for (const rows of refused) await assert.rejects(store.commitTick(tick('t2', rows)), coded('refused_row'))
-        await store.commitTick(tick('t2', [by('f1', '-2', '-0.4'), by('f2', '-0.5', '-0.1')]))
+        for (const rows of refused) await assert.rejects(commitTick(store, tick('t2', rows)), coded('refused_row'))
+        await commitTick(store, tick('t2', [by('f1', '-2', '-0.4'), by('f2', '-0.5', '-0.1')]))
+        await sealWaiting(store)
         const third = correction('t3', 'f3', 'a', { kwh_delta: '-0.000001', amount_delta: '0' })
-        await assert.rejects(store.commitTick(tick('t3', [third])), coded('refused_row'))
-        await store.commitTick(tick('t3', [{ ...third, kwh_delta: '1' }]))
+        await assert.rejects(commitTick(store, tick('t3', [third])), coded('refused_row'))
+        await sealWaiting(store)
+        await commitTick(store, tick('t3', [{ ...third, kwh_delta: '1' }]))
+      })
+
+      it('keep within what a receipt can show: 12 digits, 1,000 corrections', async () => {
+        await commitSealed(store, 0, [trade('t1', 'a', { kwh: '2.5', total_amount: '0.5' })])
+        const by = (id: string, kwh_delta: string, amount_delta: string) =>
+          correction('t2', id, 'a', { kwh_delta, amount_delta })
+        const most = '999999999999.999999'
+        for (const rows of [[by('f', most, '0')], [by('f', '0', most)], [by('f', '999999999997.5', '0')]]) {
+          await assert.rejects(commitTick(store, tick('t2', rows)), coded('refused_row'))
+        }
+        const many = Array.from({ length: 1_001 }, (_, n) => by(`f${n}`, n === 0 ? '999999999997.499999' : '0', '0.1'))
+        await assert.rejects(
+          commitTick(store, tick('t2', many)),
+          /a has 1000 corrections, the most that a receipt shows/,
+        )
+        await commitTick(store, tick('t2', many.slice(0, 1_000)))
+        await sealWaiting(store)
+        const last = { ...many[1_000]!, tick_id: 't3' }
+        await assert.rejects(commitTick(store, tick('t3', [last])), coded('refused_row'))
       })
     })
 
     describe('the fence', () => {
       it('takes the same bytes again and no others for a height, a tick or a hash', async () => {
-        await store.commitTick(tick('t1', [trade('t1', 'a')]))
-        await store.commitTick(tick('t2', [trade('t2', 'b')]))
+        await commitTick(store, tick('t1', [trade('t1', 'a')]))
+        await commitTick(store, tick('t2', [trade('t2', 'b')]))
         const row = blockRow(0, 't1')
         await store.fence(row)
         await store.fence(row)
@@ -245,7 +279,7 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
       })
 
       it('lets exactly one of two seals of a height through', async () => {
-        await store.commitTick(tick('t1', [trade('t1', 'a')]))
+        await commitTick(store, tick('t1', [trade('t1', 'a')]))
         const rivals = [blockRow(0, 't1', 'ours'), blockRow(0, 't1', 'theirs')]
         const results = await Promise.allSettled(rivals.map((row) => store.fence(row)))
         const winner = results.findIndex(({ status }) => status === 'fulfilled')
@@ -284,13 +318,13 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
         await store.putOrder(order('z', { timestamp: T0 + 10 }))
         await store.putOrder(order('a', { timestamp: T0, valid_until: T0 + 20, kwh: '999999999999.999999' }))
         await store.putOrder(order('m', { timestamp: T0 }))
-        const openAt = async (at: number) => (await store.openOrders(at)).map(({ order_id }) => order_id)
+        const openAt = async (at: number) => (await store.openOrders(at, MOST)).orders.map(({ order_id }) => order_id)
         assert.deepEqual(await openAt(T0 - 1), [])
         assert.deepEqual(await openAt(T0), ['a', 'm'])
         assert.deepEqual(await openAt(T0 + 10), ['z', 'a', 'm'])
         assert.deepEqual(await openAt(T0 + 19), ['z', 'a', 'm'])
         assert.deepEqual(await openAt(T0 + 20), ['z', 'm'])
-        const [first, second] = await store.openOrders(T0 + 10)
+        const [first, second] = (await store.openOrders(T0 + 10, MOST)).orders
         assert.ok(first!.sequence < second!.sequence)
         assert.equal(second!.open_micro, 999_999_999_999_999_999n)
         assert.equal(second!.valid_until, T0 + 20)
@@ -301,10 +335,10 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
         const moment = (id: string) => order(id, { timestamp: T0, valid_until: T0 + 1 })
         assert.equal(await store.putOrder(moment('early')), 'created')
         const market = tick('m1', [], { source: 'market', timestamp: T0 })
-        assert.equal(await store.commitTick({ ...market, last_order: 0 }), 'book_moved')
+        assert.equal(await commitTick(store, { ...market, last_order: 0 }), 'book_moved')
         assert.equal(await store.tick('m1'), undefined)
-        const last_order = (await store.openOrders(T0)).at(-1)!.sequence
-        assert.equal(await store.commitTick({ ...market, last_order }), 'committed')
+        const { last_order } = await store.openOrders(T0, MOST)
+        assert.equal(await commitTick(store, { ...market, last_order }), 'committed')
         assert.deepEqual(await store.putOrder(moment('late')), { closed_by: 'm1' })
         assert.equal(await store.order('late'), undefined)
         assert.equal(await store.putOrder(moment('early')), 'same')
@@ -322,9 +356,9 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
           { order_id: 'sell', transaction_id: 'a', kwh_micro: 1_000_000n },
         ]
         const taken = tick('t1', rows, { fills, source: 'market' })
-        await assert.rejects(store.commitTick({ ...taken, transactions: [trade('t1', 'b'), trade('t1', 'b')] }))
-        assert.equal((await store.openOrders(T0)).length, 2)
-        await store.commitTick(taken)
+        await assert.rejects(commitTick(store, { ...taken, transactions: [trade('t1', 'b'), trade('t1', 'b')] }))
+        assert.equal((await store.openOrders(T0, MOST)).orders.length, 2)
+        await commitTick(store, taken)
         const hashes = taken.tx_hashes
         const unsealed = [
           { id: 'b', tx_hash: hashes[0], block_hash: null },
@@ -342,7 +376,7 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
         const sealedTransactions = unsealed.map((tx) => ({ ...tx, block_hash: row.block_hash }))
         assert.deepEqual((await store.order('buy'))?.transactions, sealedTransactions)
         assert.deepEqual(
-          (await store.openOrders(T0)).map(({ order_id, open_micro }) => [order_id, open_micro]),
+          (await store.openOrders(T0, MOST)).orders.map(({ order_id, open_micro }) => [order_id, open_micro]),
           [['buy', 500_000n]],
         )
       })
@@ -350,7 +384,7 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
       it('never give more than they have: such a tick is not stored', async () => {
         await store.putOrder(order('small', { kwh: '1' }))
         const take = (order_id: string, kwh_micro: bigint) =>
-          store.commitTick(tick('t1', [trade('t1', 'a')], { fills: [{ order_id, transaction_id: 'a', kwh_micro }] }))
+          commitTick(store, tick('t1', [trade('t1', 'a')], { fills: [{ order_id, transaction_id: 'a', kwh_micro }] }))
         await assert.rejects(take('small', 1_000_001n), coded('corrupt'))
         await assert.rejects(take('nobody', 1n), coded('corrupt'))
         assert.equal(await store.tick('t1'), undefined)
@@ -363,10 +397,10 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
         await store.putOrder(order('touched', { valid_until: T0 + 10 }))
         await store.putOrder(order('unlimited'))
         const fills = [{ order_id: 'touched', transaction_id: 'a', kwh_micro: 1n }]
-        await store.commitTick(tick('t1', [trade('t1', 'a')], { fills, timestamp: T0 + 9 }))
+        await commitTick(store, tick('t1', [trade('t1', 'a')], { fills, timestamp: T0 + 9 }))
         assert.equal((await store.order('untouched'))?.status, 'open')
-        await store.commitTick(tick('t2', [], { timestamp: T0 + 10 }))
-        await store.commitTick(tick('t3', [], { timestamp: T0 + 5 }))
+        await commitTick(store, tick('t2', [], { timestamp: T0 + 10 }))
+        await commitTick(store, tick('t3', [], { timestamp: T0 + 5 }))
         const statuses = ['untouched', 'touched', 'unlimited'].map(async (id) => (await store.order(id))?.status)
         assert.deepEqual(await Promise.all(statuses), ['expired', 'partial', 'open'])
       })
@@ -379,7 +413,7 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
 
       it('say where they are: in a tick, and once sealed in a block', async () => {
         const row = trade('t1', 'a')
-        await store.commitTick(tick('t1', [row]))
+        await commitTick(store, tick('t1', [row]))
         const place = { transaction: row, tx_hash: tick('t1', [row]).tx_hashes[0], tick_id: 't1' }
         assert.deepEqual(await store.transaction('a'), { ...place, block_hash: null, height: null })
         const fenced = blockRow(0, 't1')
@@ -396,7 +430,7 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
           trade('t1', 'B', { timestamp: T0 + 1 }),
           trade('t1', 'first', { timestamp: T0 }),
         ]
-        await store.commitTick(tick('t1', rows))
+        await commitTick(store, tick('t1', rows))
         assert.deepEqual(idsOf(await store.transactions(all)), ['first', 'B', 'b', 'late'])
         const part = await store.transactions({ from: T0 + 1, to: T0 + 2, limit: 10 })
         assert.deepEqual(idsOf(part), ['B', 'b'])
@@ -414,7 +448,7 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
             ...(index % 3 === 0 ? { from_user_id: 'me' } : index % 3 === 1 ? { to_user_id: 'me' } : {}),
           }),
         )
-        await store.commitTick(tick('t1', rows))
+        await commitTick(store, tick('t1', rows))
         for (const user_id of [undefined, 'me']) {
           const expected = rows
             .filter((row) => user_id === undefined || row.from_user_id === user_id || row.to_user_id === user_id)
@@ -443,7 +477,8 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
           trade('t1', 'theirs', { from_user_id: 'me-too', to_user_id: 'you' }),
         ])
         const later = { timestamp: T0 + 400 * 24 * 3_600_000 }
-        await store.commitTick(
+        await commitTick(
+          store,
           tick('t2', [correction('t2', 'fix', 'sold', later), correction('t2', 'their-fix', 'theirs', later)]),
         )
         assert.deepEqual(idsOf(await store.transactions({ ...all, user_id: 'me' })), ['bought', 'sold', 'fix'])
@@ -491,7 +526,7 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
     it('refuses to work after it was closed', async () => {
       await store.close()
       await assert.rejects(store.lastBlock(), coded('store_failed'))
-      await assert.rejects(store.commitTick(tick('t1', [])), coded('store_failed'))
+      await assert.rejects(commitTick(store, tick('t1', [])), coded('store_failed'))
     })
   })
 }

@@ -5,7 +5,7 @@ import type { VoterStore } from '../../src/ports/voter-store.ts'
 import type { Hash } from '../../src/protocol/bytes.ts'
 import type { ReplicaStore } from '../../src/storage/level/replica-store.ts'
 import { tempPostgres, tempReplicaStore, tempSqlite, type OpenedStore } from '../helpers/stores.ts'
-import { block, blockRow, tick, trade } from './fixtures.ts'
+import { block, blockRow, commitTick, tick, trade } from './fixtures.ts'
 
 /** A store of votes and finality, with the chain that they are on. */
 export interface OpenedFinality extends OpenedStore<FinalityStore> {
@@ -48,7 +48,7 @@ async function sqlFinality(open: () => Promise<OpenedStore<MarketStore>>): Promi
     ...opened,
     hashOf: (height) => blockRow(height, `t${height}`).block_hash,
     async seal(height) {
-      await opened.current().commitTick(tick(`t${height}`, [trade(`t${height}`, `${height}`)]))
+      await commitTick(opened.current(), tick(`t${height}`, [trade(`t${height}`, `${height}`)]))
       await opened.current().fence(blockRow(height, `t${height}`))
     },
     finalizedAt: async (height) => (await opened.current().blocks(height, 1))[0]?.finalized_at ?? null,

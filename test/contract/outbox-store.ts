@@ -16,7 +16,7 @@ export function outboxStoreContract(name: string, open: () => Promise<OpenedOutb
     afterEach(() => opened.cleanup())
 
     /** The text of a row that waits. */
-    async function textOf(id: number): Promise<string> {
+    async function textOf(id: bigint): Promise<string> {
       const row = await opened.store.outboxTick(id)
       assert.ok(row !== undefined && 'bytes' in row)
       return new TextDecoder().decode(row.bytes)
@@ -26,7 +26,7 @@ export function outboxStoreContract(name: string, open: () => Promise<OpenedOutb
       const { store } = opened
       assert.deepEqual(await store.outboxRows(10), [])
       assert.deepEqual(await store.outboxCounts(), { waiting: 0, parked: 0 })
-      assert.equal(await store.outboxTick(1), undefined)
+      assert.equal(await store.outboxTick(1n), undefined)
     })
 
     it('gives rows in the order in which they were written, no more than asked for, each as it was written', async () => {
@@ -38,16 +38,30 @@ export function outboxStoreContract(name: string, open: () => Promise<OpenedOutb
       assert.deepEqual(await Promise.all(ids.map(textOf)), texts)
       assert.deepEqual(
         ids,
-        ids.toSorted((a, b) => a - b),
+        ids.toSorted((a, b) => Number(a - b)),
       )
       assert.deepEqual(await store.outboxRows(2), ids.slice(0, 2))
       assert.deepEqual(await store.outboxCounts(), { waiting: 5, parked: 0 })
     })
 
+    it('takes any id that a BIGINT holds, digit for digit', async () => {
+      const { store, platform } = opened
+      const ids = [-3n, 9007199254740993n, 9223372036854775807n]
+      const overriding = name === 'PostgreSQL' ? 'overriding system value' : ''
+      for (const id of ids) {
+        await platform.execute(`insert into ledger_outbox (id, tick) ${overriding} values (${id}, '"${id}"')`)
+      }
+      assert.deepEqual(await store.outboxRows(10), ids)
+      assert.deepEqual(await Promise.all(ids.map(textOf)), ['"-3"', '"9007199254740993"', '"9223372036854775807"'])
+      await store.finishOutboxRow(9007199254740993n, SEALED, 1)
+      await store.parkOutboxRow(9223372036854775807n, WHY)
+      assert.deepEqual(await store.outboxRows(10), [-3n])
+    })
+
     it('forgets the text of a row that is sealed, and says what it became', async () => {
       const { store, platform } = opened
       await platform.write('{"tick_id":"t1"}', '{"tick_id":"t2"}')
-      const [first = 0, second = 0] = await store.outboxRows(10)
+      const [first = 0n, second = 0n] = await store.outboxRows(10)
       await store.finishOutboxRow(first, SEALED, 1_760_000_000_001)
       await store.finishOutboxRow(second, { tick_id: 't2', block_hash: null }, Number.MAX_SAFE_INTEGER)
       const common = { tick: null, error_code: null, error_reason: null }
@@ -55,8 +69,8 @@ export function outboxStoreContract(name: string, open: () => Promise<OpenedOutb
       assert.deepEqual(
         rows.map((row) => ({ ...row })),
         [
-          { ...common, id: first, ...SEALED, done_at: 1_760_000_000_001 },
-          { ...common, id: second, tick_id: 't2', block_hash: null, done_at: Number.MAX_SAFE_INTEGER },
+          { ...common, id: Number(first), ...SEALED, done_at: 1_760_000_000_001 },
+          { ...common, id: Number(second), tick_id: 't2', block_hash: null, done_at: Number.MAX_SAFE_INTEGER },
         ],
       )
       assert.deepEqual(await store.outboxRows(10), [])
@@ -67,7 +81,7 @@ export function outboxStoreContract(name: string, open: () => Promise<OpenedOutb
     it('keeps a parked row out until its code is cleared', async () => {
       const { store, platform } = opened
       await platform.write('soup', '{}')
-      const [first = 0, second = 0] = await store.outboxRows(10)
+      const [first = 0n, second = 0n] = await store.outboxRows(10)
       await store.parkOutboxRow(first, WHY)
       assert.deepEqual(await store.outboxRows(10), [second])
       assert.equal(await store.outboxTick(first), undefined)
@@ -83,7 +97,7 @@ export function outboxStoreContract(name: string, open: () => Promise<OpenedOutb
     it('changes no row that is sealed or parked already', async () => {
       const { store, platform } = opened
       await platform.write('{}', '{}')
-      const [first = 0, second = 0] = await store.outboxRows(10)
+      const [first = 0n, second = 0n] = await store.outboxRows(10)
       await store.finishOutboxRow(first, SEALED, 5)
       await store.parkOutboxRow(second, WHY)
       const before = await platform.rows()
@@ -95,7 +109,7 @@ export function outboxStoreContract(name: string, open: () => Promise<OpenedOutb
     it('reads nothing of a row that is too long', async () => {
       const { store, platform } = opened
       await platform.write('x'.repeat(MAX_TICK_BYTES), 'x'.repeat(MAX_TICK_BYTES + 1))
-      const [fits = 0, tooLong = 0] = await store.outboxRows(10)
+      const [fits = 0n, tooLong = 0n] = await store.outboxRows(10)
       const row = await store.outboxTick(fits)
       assert.ok(row !== undefined && 'bytes' in row)
       assert.equal(row.bytes.length, MAX_TICK_BYTES)

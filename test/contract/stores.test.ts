@@ -6,10 +6,12 @@ import { evidenceStoreContract } from './evidence-store.ts'
 import { finalityStoreContract, rewoundFinalityContract } from './finality-store.ts'
 import { lightStoreContract } from './light-store.ts'
 import { marketStoreContract } from './market-store.ts'
+import { marketStoreBookContract } from './market-store-book.ts'
 import { marketStoreExactContract } from './market-store-exact.ts'
 import { marketStoreRedactContract } from './market-store-redact.ts'
 import { marketStoreRegistryContract } from './market-store-registry.ts'
 import { marketStoreRestoreContract } from './market-store-restore.ts'
+import { marketStoreTipContract } from './market-store-tip.ts'
 import {
   postgresFinality,
   replicaChain,
@@ -30,6 +32,8 @@ for (const [name, open] of [
   marketStoreRegistryContract(name, open)
   marketStoreRestoreContract(name, open)
   marketStoreRedactContract(name, open)
+  marketStoreTipContract(name, open)
+  marketStoreBookContract(name, open)
 }
 outboxStoreContract('SQLite', sqliteOutbox)
 outboxStoreContract('PostgreSQL', postgresOutbox)

@@ -94,14 +94,15 @@ export async function startAuthority(
 ): Promise<Ledger> {
   const { genesis, port, disk, logger, randomBytes, sql: store, minerId } = parts
   const { gossip, requests, clock } = port
-  const chain = await Chain.open(genesis, await chainStore(await disk.open()))
+  const bodies = await chainStore(await disk.open())
+  const chain = await Chain.open(genesis, bodies)
   const { chainId } = chain
   await store.bindChain(chainId)
   const events = createEventHub(logger)
   const finalizer = await openFinalizer({ chain, store, events, clock })
   const keyOf = (publicKey: string) => Promise.resolve(parts.keys.find((key) => key.publicKey === publicKey))
   const highWater = await rememberedMark(store)
-  const putBack = createPutBack({ chain, store, finalizer, clock, logger })
+  const putBack = createPutBack({ chain, store, bodies, finalizer, clock, logger })
   const guard = createSealGuard(chain, highWater)
   const miner: Miner = { mine: (header) => Promise.resolve(header), stop: () => Promise.resolve() }
   const follower = createFollower({ chain, store, putBack, guard, highWater, clock, logger })

@@ -45,7 +45,8 @@ export function registerAudit(program: Command): void {
       const report = await longWork('auditing', json === true, auditing)
       const { blocks, transactions, findings, total_findings } = report
       const summary = `${count(blocks, 'block')}, ${count(transactions, 'transaction')}: ${findings.length === 0 ? 'clean' : count(total_findings, 'difference')}`
-      printResult(json === true, [...linesOf(report), summary, ...adviceFor(findings, data)], {
+      const lines = [...linesOf(report), ...voidLines(report), summary, ...adviceFor(findings, data)]
+      printResult(json === true, lines, {
         clean: findings.length === 0,
         ...report,
       })
@@ -72,6 +73,13 @@ function lineOf({ place, count: times, first, same }: FindingRange): string {
   const which = same ? '' : `, at ${first.place}`
   return `${place}: ${times} differences, ${same ? 'each' : 'the first'} expected ${expected}, found ${found}${which}`
 }
+
+/** What was committed and never sealed is no difference, and is to be known. */
+const voidLines = ({ void_ticks = [] }: AuditReport): readonly string[] =>
+  void_ticks.map(
+    ({ tick_id, reason, voided_at }) =>
+      `void tick ${tick_id}: committed and never sealed, since ${new Date(voided_at).toISOString()}: ${reason}`,
+  )
 
 /** What to do where LevelDB alone differs. */
 function adviceFor(findings: AuditReport['findings'], data: string | undefined): readonly string[] {

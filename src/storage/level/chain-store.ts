@@ -84,6 +84,7 @@ export async function chainStore(db: TextLevel, archive?: ArchivePlace): Promise
       return archived === undefined ? redact() : archived.alone(redact)
     }),
     redactions: guardLevel('redactions', (fromHeight) => readRedactions(db, fromHeight)),
+    tickAt: guardLevel('tickAt', (height) => chain.tickAt(height)),
     close: guardLevel('close', () => inTurn(() => db.close())),
   }
 }
@@ -215,6 +216,17 @@ class LevelChain {
   async heightsOfTicks(tickIds: readonly string[]): Promise<readonly (number | undefined)[]> {
     const texts = await this.#db.getMany(tickIds.map((id) => keyOf('heightByTick', id)))
     return texts.map((text, at) => decodeHeight(`level height of tick ${tickIds[at] ?? ''}`, text))
+  }
+
+  /** See `BodyRedaction.tickAt`. */
+  async tickAt(height: number): Promise<string | undefined> {
+    for await (const [key, text] of this.#db.iterator({
+      gte: keyOf('heightByTick'),
+      lte: keyOf('heightByTick', '~'),
+    })) {
+      if (text === String(height)) return key.slice(keyOf('heightByTick').length)
+    }
+    return undefined
   }
 
   /** The blocks come out from the top down in one batch: the size is where the keys end, so there is no half of it. */

@@ -58,7 +58,10 @@ const FINAL_HEIGHT = sql<{ readonly height: bigint }>`
     -1
   ) as height`
 
-/** Inserts the row, and its tick has a block then. The same row again is fine; throws `fenced` for another. */
+/**
+ * Inserts the row, and its tick has a block then. The same row again is fine; throws `fenced` for another, `missing_parent`
+ * for one that does not follow the row below it.
+ */
 export async function insertBlock(trx: WriteTransaction, row: BlockRow): Promise<void> {
   const { height, block_hash, tick_id } = row
   const sealed = encodeSealed(row.sealed)
@@ -70,6 +73,7 @@ export async function insertBlock(trx: WriteTransaction, row: BlockRow): Promise
     .returning('height')
     .executeTakeFirst()
   if (inserted !== undefined) {
+    await checkParent(trx, row)
     await trx.updateTable('ticks').set({ unsealed: 0n }).where('tick_id', '=', tick_id).execute()
     return
   }
@@ -88,4 +92,23 @@ export async function insertBlock(trx: WriteTransaction, row: BlockRow): Promise
     .execute()
   const isSame = stored?.height === BigInt(height) && stored.tick_id === tick_id && stored.sealed === sealed
   if (!isSame) throw ledgerError('fenced', { height, tick_id, sealed: stored?.block_hash ?? 'unknown' })
+}
+
+/** Heights have no gap, also where the database has lost rows that it had acknowledged. */
+async function checkParent(trx: WriteTransaction, { height, sealed }: BlockRow): Promise<void> {
+  if (height === 0) return
+  const { prev_hash } = sealed.header
+  const below = await trx
+    .selectFrom('blocks')
+    .select('block_hash')
+    .where('height', '=', BigInt(height - 1))
+    .executeTakeFirst()
+  if (below?.block_hash === prev_hash) return
+  throw ledgerError('missing_parent', { height, prev_hash, found: below?.block_hash ?? 'nothing' })
+}
+
+/** The hash of the last block; null before the first. */
+export async function lastHash(trx: WriteTransaction): Promise<string | null> {
+  const last = await trx.selectFrom('blocks').select('block_hash').orderBy('height', 'desc').limit(1).executeTakeFirst()
+  return last?.block_hash ?? null
 }

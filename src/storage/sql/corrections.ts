@@ -1,6 +1,6 @@
 import type { NotNull } from 'kysely'
 import { ledgerError } from '../../ports/errors.ts'
-import { parseDelta, parseQuantity } from '../../protocol/decimal.ts'
+import { afterCorrection, refusalOfSum, sumOfTrade, type CorrectedSum } from '../../protocol/corrected-sum.ts'
 import type { Correction, ShownTransaction } from '../../protocol/transaction.ts'
 import { corrupt } from '../decode.ts'
 import { chunks, IN_LIST } from './chunks.ts'
@@ -11,15 +11,13 @@ export interface Parties {
   readonly to_user_id: string
 }
 
-/** What is left of a trade after its corrections so far, in micro-units. */
 interface RunningSum extends Parties {
-  kwh: bigint
-  amount: bigint
+  sum: CorrectedSum
 }
 
 /**
  * Checks the corrections of a tick (docs/protocol.md 3): each corrects a trade that a block has sealed, and the trade's
- * running sums stay >= 0, in the order of the tick. Gives back the parties of the corrected trades, by trade id.
+ * running sums stay within what a receipt can show, in the order of the tick. Gives back the parties of the corrected trades, by trade id.
  * Throws `refused_row`.
  */
 export async function correctedParties(
@@ -47,8 +45,8 @@ async function loadSums(trx: WriteTransaction, ids: readonly string[], sums: Map
     .$narrowType<{ from_user_id: NotNull; to_user_id: NotNull }>()
     .execute()
   for (const { id, kwh, total_amount, from_user_id, to_user_id } of trades) {
-    const micro = { kwh: parseQuantity(kwh ?? '0'), amount: parseQuantity(total_amount ?? '0') }
-    sums.set(id, { from_user_id, to_user_id, ...micro })
+    const sum = sumOfTrade({ kwh: kwh ?? '0', total_amount: total_amount ?? '0' })
+    sums.set(id, { from_user_id, to_user_id, sum })
   }
   const earlier = await trx
     .selectFrom('transactions')
@@ -56,20 +54,17 @@ async function loadSums(trx: WriteTransaction, ids: readonly string[], sums: Map
     .where('corrects', 'in', ids)
     .execute()
   for (const { corrects, kwh_delta, amount_delta } of earlier) {
-    const sum = corrects === null ? undefined : sums.get(corrects)
-    if (sum === undefined) throw corrupt('transactions corrects', 'the id of a trade', String(corrects))
-    sum.kwh += parseDelta(kwh_delta ?? '0')
-    sum.amount += parseDelta(amount_delta ?? '0')
+    const trade = corrects === null ? undefined : sums.get(corrects)
+    if (trade === undefined) throw corrupt('transactions corrects', 'the id of a trade', String(corrects))
+    trade.sum = afterCorrection(trade.sum, { kwh_delta: kwh_delta ?? '0', amount_delta: amount_delta ?? '0' })
   }
 }
 
 function applyCorrection(sums: ReadonlyMap<string, RunningSum>, correction: Correction): void {
-  const { id, corrects, kwh_delta, amount_delta } = correction
-  const refused = (reason: string) => ledgerError('refused_row', { id, reason })
-  const sum = sums.get(corrects)
-  if (sum === undefined) throw refused(`${corrects} is not a sealed trade`)
-  sum.kwh += parseDelta(kwh_delta)
-  sum.amount += parseDelta(amount_delta)
-  if (sum.kwh < 0n) throw refused(`the energy of ${corrects} would fall below 0 kWh`)
-  if (sum.amount < 0n) throw refused(`the amount of ${corrects} would fall below 0`)
+  const { id, corrects } = correction
+  const trade = sums.get(corrects)
+  if (trade === undefined) throw ledgerError('refused_row', { id, reason: `${corrects} is not a sealed trade` })
+  trade.sum = afterCorrection(trade.sum, correction)
+  const reason = refusalOfSum(trade.sum, corrects)
+  if (reason !== undefined) throw ledgerError('refused_row', { id, reason })
 }

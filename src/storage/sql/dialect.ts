@@ -36,6 +36,8 @@ export interface SqlDialect {
   isUniqueViolation(error: unknown): boolean
   /** True if the same can succeed when it is tried again. */
   isRetryable(error: unknown): boolean
+  /** The price of an order in micro-units, exactly, as BIGINT. */
+  readonly priceMicro: RawBuilder<bigint>
   /** The bytes of a column of text that others wrote: nobody knows whether they are UTF-8. */
   bytesOf(column: string): RawBuilder<Uint8Array | ArrayBuffer>
   /** Part of a migration: whoever inserts into this table tells `channel`, once it has committed, if the database can do that. */
@@ -44,6 +46,8 @@ export interface SqlDialect {
   listen(channel: string, wake: () => void): () => Promise<void>
   /** What was overwritten or deleted leaves the database's files, as far as it is the database that writes them. */
   erase(db: Database): Promise<void>
+  /** Unix milliseconds of the clock of the database; `undefined` where it is that of this process. */
+  now(db: Database): Promise<number | undefined>
   /** What must happen before the last connection goes. */
   beforeClose(db: Database): Promise<void>
 }

@@ -14,6 +14,7 @@ export async function migrateToLatest(db: Database, dialect: SqlDialect): Promis
     '0002-evidence': { up: (schema: Db) => createEvidence(schema, dialect) },
     '0003-outbox': { up: (schema: Db) => createOutbox(schema, dialect) },
     '0004-redactions': { up: (schema: Db) => createRedactions(schema, dialect) },
+    '0005-void-ticks': { up: (schema: Db) => createVoidTicks(schema, dialect) },
   }
   const { migrationSchema } = dialect
   const migrator = new Migrator({
@@ -228,5 +229,17 @@ async function createRedactions(db: Db, { textType }: SqlDialect): Promise<void>
     .addColumn('redacted_by', textType)
     .addColumn('redacted_at', 'bigint')
     .addColumn('reason', textType, (c) => c.notNull())
+    .execute()
+}
+
+async function createVoidTicks(db: Db, { textType }: SqlDialect): Promise<void> {
+  await db.schema
+    .createTable('void_ticks')
+    .addColumn('tick_id', textType, (c) => c.primaryKey())
+    .addColumn('timestamp', 'bigint', (c) => c.notNull())
+    .addColumn('source', textType, (c) => c.notNull())
+    .addColumn('transactions', textType, (c) => c.notNull())
+    .addColumn('reason', textType, (c) => c.notNull())
+    .addColumn('voided_at', 'bigint', (c) => c.notNull())
     .execute()
 }

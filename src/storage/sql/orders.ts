@@ -1,12 +1,12 @@
 import { sql, type Selectable } from 'kysely'
-import type { MarketStore, OrderState, PutOrder } from '../../ports/market-store.ts'
+import type { BookLimits, MarketStore, OrderState, PutOrder } from '../../ports/market-store.ts'
 import { canonicalText } from '../../protocol/canonical-json.ts'
 import { parseQuantity } from '../../protocol/decimal.ts'
 import type { Order } from '../../protocol/order.ts'
 import { corrupt } from '../decode.ts'
 import { CLOSED_UNTIL_TEXT, decodeClosedUntil, ordersClosedUntil } from './closed-orders.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
-import { decodeOpenOrder, decodeOrder } from './rows.ts'
+import { decodeOpenOrder, decodeOrder, toSafeInteger } from './rows.ts'
 import type { Database, Schema } from './schema.ts'
 
 /** `valid_until`, or the end of time: the indexed expression by which open orders are found. */
@@ -24,22 +24,57 @@ export function ordersTable(db: Database, dialect: SqlDialect): Pick<MarketStore
 
     order: (orderId) => orderState(db, orderId),
 
-    async openOrders(at) {
-      // None is reopened between the two statements: blocks are restored and ticks are run one at a time.
+    async openOrders(at, most) {
+      // None is reopened between the statements: blocks are restored and ticks are run one at a time.
       const closedUntil = (await ordersClosedUntil(db)) ?? -1n
-      const rows = await db
+      const live = liveOrders(at, closedUntil)
+      const { count, last } = await db
         .selectFrom('orders')
-        .selectAll()
-        // Written as a literal: SQLite takes the partial index only for the index's own condition.
-        .where(sql<boolean>`open_micro > 0`)
-        .where(END_OF_ORDER, '>', BigInt(at))
-        .where('timestamp', '<=', BigInt(at))
-        .where('timestamp', '>', closedUntil)
-        .execute()
+        .select((select) => [
+          select.fn.countAll<bigint>().as('count'),
+          select.fn.max<bigint | null>('sequence').as('last'),
+        ])
+        .where(live)
+        .executeTakeFirstOrThrow()
+      const last_order = toSafeInteger(last ?? 0n, 'orders sequence')
+      const rows =
+        count <= most.orders
+          ? await db.selectFrom('orders').selectAll().where(live).execute()
+          : await crossingOrders(db, dialect, live, most)
       // Sorted here: asked for this order, SQLite would rather walk through all orders there ever were.
-      return rows.map(decodeOpenOrder).sort((a, b) => a.sequence - b.sequence)
+      return { orders: rows.map(decodeOpenOrder).sort((a, b) => a.sequence - b.sequence), last_order }
     },
   }
+}
+
+/** The literal is for SQLite, which takes the partial index only for the index's own condition. */
+const liveOrders = (at: number, closedUntil: bigint) => sql<boolean>`
+  open_micro > 0 and ${END_OF_ORDER} > ${BigInt(at)} and timestamp <= ${BigInt(at)} and timestamp > ${closedUntil}`
+
+/** Those of a book that is too large for one clearing that could trade, best first; see `MarketStore.openOrders`. */
+async function crossingOrders(
+  db: Database,
+  { priceMicro }: SqlDialect,
+  live: ReturnType<typeof liveOrders>,
+  { orders, ofUser }: BookLimits,
+): Promise<readonly Selectable<Schema['orders']>[]> {
+  const { rows } = await sql<Selectable<Schema['orders']>>`
+    with live as (select orders.*, ${priceMicro} as price from orders where ${live}),
+    bounds as (
+      select max(case when side = 'buy' then price end) as highest, min(case when side = 'sell' then price end) as lowest
+      from live),
+    crossing as (
+      select live.*, case when side = 'sell' then price else -price end as turn from live, bounds
+      where (side = 'sell' and price <= highest) or (side = 'buy' and price >= lowest)),
+    of_user as (
+      select crossing.*, row_number() over (partition by side, user_id order by turn, timestamp, sequence) as nth
+      from crossing),
+    of_side as (
+      select of_user.*, row_number() over (partition by side order by turn, timestamp, sequence) as place
+      from of_user where nth <= ${BigInt(ofUser)})
+    select sequence, order_id, user_id, side, kwh, price_per_kwh, timestamp, valid_until, open_micro
+    from of_side where place <= ${BigInt(orders / 2)}`.execute(db)
+  return rows
 }
 
 type Connection = Database | WriteTransaction

@@ -2,7 +2,6 @@ import { sql } from 'kysely'
 import type { MarketStore } from '../../ports/market-store.ts'
 import { MAX_TICK_BYTES } from '../../protocol/limits.ts'
 import type { SqlDialect } from './dialect.ts'
-import { toSafeInteger } from './rows.ts'
 import type { Database } from './schema.ts'
 
 /** The condition of a partial index, and of what is to use it. */
@@ -26,7 +25,7 @@ export function outboxTable(
   return {
     async outboxRows(limit) {
       const rows = await db.selectFrom('ledger_outbox').select('id').where(WAITS).orderBy('id').limit(limit).execute()
-      return rows.map(({ id }) => toSafeInteger(id, 'ledger_outbox id'))
+      return rows.map(({ id }) => id)
     },
 
     async outboxTick(id) {
@@ -39,7 +38,7 @@ export function outboxTable(
             Uint8Array | ArrayBuffer | null
           >`case when ${size} <= ${MAX_TICK_BYTES} then ${dialect.bytesOf('tick')} end`.as('bytes'),
         )
-        .where('id', '=', BigInt(id))
+        .where('id', '=', id)
         .where(WAITS)
         .executeTakeFirst()
       if (row === undefined) return undefined
@@ -50,7 +49,7 @@ export function outboxTable(
       await db
         .updateTable('ledger_outbox')
         .set({ tick: null, tick_id, block_hash, done_at: BigInt(at) })
-        .where('id', '=', BigInt(id))
+        .where('id', '=', id)
         .where(WAITS)
         .execute()
     },
@@ -59,7 +58,7 @@ export function outboxTable(
       await db
         .updateTable('ledger_outbox')
         .set({ error_code: code, error_reason: reason })
-        .where('id', '=', BigInt(id))
+        .where('id', '=', id)
         .where(WAITS)
         .execute()
     },

@@ -48,8 +48,15 @@ const lockOf = (chainId: Hash): string => String(Buffer.from(sha256(`solar-node 
 /**
  * One of the authorities on a PostgreSQL database leads: the one whose session holds the chain's advisory lock. The session
  * must reach the server itself or a pooler in session mode. Needs PostgreSQL 14 (idle_session_timeout).
+ *
+ * @param mayLead false while this authority could seal nothing (it is revoked): then it gives the lead back and asks for none
  */
-export function createPostgresLeadership(url: string, chainId: Hash, logger: Logger): PostgresLeadership {
+export function createPostgresLeadership(
+  url: string,
+  chainId: Hash,
+  logger: Logger,
+  mayLead: () => boolean = () => true,
+): PostgresLeadership {
   const lock = lockOf(chainId)
   const listeners = new Set<() => void>()
   let session: Session | undefined
@@ -98,13 +105,19 @@ export function createPostgresLeadership(url: string, chainId: Hash, logger: Log
     const askedAt = performance.now()
     try {
       const { client, holds } = current
-      const answer = await (holds ? ask(client, STILL_THERE) : ask(client, TRY_TO_LEAD, lock))
+      const wanted = mayLead()
+      if (holds && !wanted) {
+        drop(current)
+        await client.end()
+        return
+      }
+      const answer = await (holds || !wanted ? ask(client, STILL_THERE) : ask(client, TRY_TO_LEAD, lock))
       if (answer.pid !== current.pid) {
         throw new Error(
           'the server process changes between queries: connect to PostgreSQL without a transaction pooler',
         )
       }
-      if (session !== current || !answer.leads) return
+      if (session !== current || !answer.leads || !wanted) return
       const didLead = leads()
       provenAt = askedAt
       if (!holds) term++

@@ -85,10 +85,12 @@ export function postgresDialect(url: string): SqlDialect {
       insertMany(trx, batch, ` on conflict do nothing returning ${returning.map(quoted).join(', ')}`),
     isUniqueViolation: (error) => driverCodes(error).includes('23505'),
     isRetryable,
+    priceMicro: sql`cast(cast(price_per_kwh as numeric) * 1000000 as bigint)`,
     bytesOf: (column) => sql`convert_to(${sql.ref(column)}, 'UTF8')`,
     notifyOfInserts,
     listen: (channel, wake) => listenTo(url, channel, wake),
     erase,
+    now: serverTime,
     beforeClose: () => Promise.resolve(),
   }
 }
@@ -134,7 +136,13 @@ async function insertMany<Returned>(
  * tables anew, would keep everybody out for as long as that takes (docs/security.md).
  */
 async function erase(db: Database): Promise<void> {
-  await sql`vacuum transactions, orders, order_trades, ticks, ledger_outbox`.execute(db)
+  await sql`vacuum transactions, orders, order_trades, ticks, ledger_outbox, void_ticks`.execute(db)
+}
+
+async function serverTime(db: Database): Promise<number | undefined> {
+  const { rows } = await sql<{ readonly now: bigint }>`
+    select (extract(epoch from clock_timestamp()) * 1000)::bigint as now`.execute(db)
+  return rows[0] && Number(rows[0].now)
 }
 
 /** Once for each statement, whatever the number of its rows; the server tells when, and only if, its transaction has committed. */

@@ -4,10 +4,10 @@ import type { MarketStore } from '../../ports/market-store.ts'
 import { sha256Hex } from '../../protocol/hash.ts'
 import { redactionShape, type Redaction } from '../../protocol/redaction.ts'
 import { decodeValue } from '../decode.ts'
-import { chunks, IN_LIST } from './chunks.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
 import { toSafeInteger } from './rows.ts'
 import type { Database, RedactionsTable, TransactionsTable } from './schema.ts'
+import { forgetVoidBodies } from './void-ticks.ts'
 
 /** In place of a tick's content hash: the rows without their nonces are few enough to be guessed and held against it. */
 const REDACTED_CONTENT = sha256Hex('redacted')
@@ -68,11 +68,8 @@ async function redact(trx: WriteTransaction, request: Request): Promise<readonly
   const rows = [asked, ...(await correctionsOf(trx, asked.id))]
   const redactions = rows.map((row) => redactionOf(row, request))
   await recordRedactions(trx, redactions)
-  await forgetOrders(
-    trx,
-    rows.map(({ id }) => id),
-  )
-  for (const row of rows) await forgetBody(trx, row)
+  for (const row of rows) await forgetTransaction(trx, row)
+  await forgetVoidBodies(trx, new Set(rows.map(({ id }) => id)))
   return redactions
 }
 
@@ -120,20 +117,26 @@ function redactionOf(row: Sealed, { tx_id, redacted_by, redacted_at, reason }: R
   return { tx_hash: row.tx_hash, tx_id: row.id, height, redacted_by, redacted_at, reason }
 }
 
-/** The orders that a trade filled are of the same people and tell the same numbers. Their ids stay: they never match again. */
-async function forgetOrders(trx: WriteTransaction, ids: readonly string[]): Promise<void> {
-  for (const part of chunks(ids, IN_LIST)) {
-    const filled = trx.selectFrom('order_trades').select('order_id').where('transaction_id', 'in', part)
-    await trx
-      .updateTable('orders')
-      .set({ user_id: '', side: '', kwh: '', price_per_kwh: '', timestamp: 0n, valid_until: null, open_micro: 0n })
-      .where('order_id', 'in', filled)
-      .execute()
-    await trx.deleteFrom('order_trades').where('transaction_id', 'in', part).execute()
-  }
+/** What the row says, and what its orders tell of it. */
+export async function forgetTransaction(trx: WriteTransaction, row: Placed): Promise<void> {
+  await forgetOrders(trx, row.id)
+  await forgetBody(trx, row)
 }
 
-async function forgetBody(trx: WriteTransaction, { id, tick_id, tick_time }: Sealed): Promise<void> {
+type Placed = Pick<Sealed, 'id' | 'tick_id' | 'tick_time'>
+
+/** The orders that a trade filled are of the same people and tell the same numbers. Their ids stay: they never match again. */
+async function forgetOrders(trx: WriteTransaction, id: string): Promise<void> {
+  const filled = trx.selectFrom('order_trades').select('order_id').where('transaction_id', '=', id)
+  await trx
+    .updateTable('orders')
+    .set({ user_id: '', side: '', kwh: '', price_per_kwh: '', timestamp: 0n, valid_until: null, open_micro: 0n })
+    .where('order_id', 'in', filled)
+    .execute()
+  await trx.deleteFrom('order_trades').where('transaction_id', '=', id).execute()
+}
+
+async function forgetBody(trx: WriteTransaction, { id, tick_id, tick_time }: Placed): Promise<void> {
   await trx
     .updateTable('transactions')
     .set({

@@ -1,21 +1,20 @@
 import { sql } from 'kysely'
 import { ledgerError } from '../../ports/errors.ts'
 import type { BlockRow, MarketStore, RestoredTick } from '../../ports/market-store.ts'
-import { unknownId, unknownRedaction, type Redaction } from '../../protocol/redaction.ts'
+import { UNKNOWN_ID } from '../../protocol/redaction.ts'
 import { refuse } from '../../protocol/shape.ts'
 import { differenceOfRows, type RowDifference } from '../../protocol/transaction-difference.ts'
-import type { ShownTransaction } from '../../protocol/transaction.ts'
 import { corrupt } from '../decode.ts'
 import { insertBlock } from './blocks.ts'
 import { chunks, IN_LIST } from './chunks.ts'
 import { closeOrdersUntil } from './closed-orders.ts'
 import { correctedParties } from './corrections.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
-import { takeBackFills } from './fills.ts'
-import { recordRedactions } from './redactions.ts'
+import { forgetTransaction, recordRedactions } from './redactions.ts'
 import { decodeShown, toSafeInteger } from './rows.ts'
 import type { Database } from './schema.ts'
-import { insertTransactions } from './transaction-rows.ts'
+import { holeNames, insertTransactions } from './transaction-rows.ts'
+import { removeTick } from './void-ticks.ts'
 
 const NO_SUCH_TICK = 'there is no such tick'
 
@@ -45,14 +44,13 @@ async function restore(trx: WriteTransaction, dialect: SqlDialect, row: BlockRow
   else if (difference === undefined) await takeSealedNonces(trx, tick)
   else throw ledgerError('tick_conflict', { tick_id: tick.tick_id, ...difference })
   await insertBlock(trx, row)
-  await recordRedactions(trx, holesOf(row, tick))
+  await recordRedactions(trx, tick.redactions)
 }
 
-const holesOf = ({ height }: BlockRow, { transactions }: RestoredTick): readonly Redaction[] =>
-  transactions.flatMap((tx) => (tx.kind === 'redacted' ? [unknownRedaction(tx.tx_hash, height)] : []))
-
-const idsOf = ({ transactions }: RestoredTick): readonly string[] =>
-  transactions.flatMap((tx) => (tx.kind === 'redacted' ? [] : [tx.id]))
+function idsOf({ transactions, redactions }: RestoredTick): readonly string[] {
+  const nameOf = holeNames(redactions)
+  return transactions.map((tx) => (tx.kind === 'redacted' ? nameOf(tx.tx_hash) : tx.id))
+}
 
 async function numberOfBlocks(trx: WriteTransaction): Promise<number> {
   const last = await trx.selectFrom('blocks').select('height').orderBy('height', 'desc').limit(1).executeTakeFirst()
@@ -72,9 +70,7 @@ async function takeBackMarketTicks(trx: WriteTransaction, sealed: RestoredTick):
     .execute()
   for (const { tick_id } of unsealed) {
     if (tick_id === sealed.tick_id && (await differenceToStored(trx, sealed)) === undefined) continue
-    await takeBackFills(trx, tick_id)
-    await trx.deleteFrom('transactions').where('tick_id', '=', tick_id).execute()
-    await trx.deleteFrom('ticks').where('tick_id', '=', tick_id).execute()
+    await removeTick(trx, tick_id)
   }
 }
 
@@ -109,15 +105,16 @@ async function differenceToStored(
     .where('tick_id', '=', tick_id)
     .orderBy('position')
     .execute()
-  return differenceOfRows(
-    rows.map((row) => named(decodeShown(row))),
-    transactions.map(named),
-    ['nonce'],
-  )
+  const committed = rows.map((row) => ({ id: row.id, ...decodeShown(row) }))
+  const nameOf = holeNames(tick.redactions)
+  // Of a body that is gone its id alone can be compared, if that is known.
+  const sealed = transactions.map((tx, index) => {
+    if (tx.kind !== 'redacted') return tx
+    const [here, name] = [committed[index], nameOf(tx.tx_hash)]
+    return here?.id === name || (here !== undefined && name.startsWith(UNKNOWN_ID)) ? here : { ...tx, id: name }
+  })
+  return differenceOfRows(committed, sealed, ['nonce'])
 }
-
-/** A redacted transaction with the name that it gets in SQL. */
-const named = (tx: ShownTransaction) => (tx.kind === 'redacted' ? { ...tx, id: unknownId(tx.tx_hash) } : tx)
 
 async function insertTick(trx: WriteTransaction, dialect: SqlDialect, tick: RestoredTick): Promise<void> {
   const { tick_id, source, content_hash } = tick
@@ -127,14 +124,20 @@ async function insertTick(trx: WriteTransaction, dialect: SqlDialect, tick: Rest
   await insertTransactions(trx, dialect, tick, parties)
 }
 
-/** The sealed nonces take the place of those that were drawn when the tick was committed here. */
+/** The sealed nonces take the place of those that were drawn when the tick was committed here; what is gone goes here too. */
 async function takeSealedNonces(trx: WriteTransaction, tick: RestoredTick): Promise<void> {
   const { tick_id, source, content_hash, transactions, tx_hashes } = tick
   for (const [position, tx] of transactions.entries()) {
-    if (tx.kind === 'redacted') continue
-    const { id, nonce } = tx
     const tx_hash = tx_hashes[position] ?? refuse('tick.tx_hashes', `${transactions.length} hashes`, tx_hashes)
-    await trx.updateTable('transactions').set({ nonce, tx_hash }).where('id', '=', id).execute()
+    const nonce = tx.kind === 'redacted' ? '' : tx.nonce
+    const row = await trx
+      .updateTable('transactions')
+      .set({ nonce, tx_hash })
+      .where('tick_id', '=', tick_id)
+      .where('position', '=', BigInt(position))
+      .returning('id')
+      .executeTakeFirstOrThrow()
+    if (tx.kind === 'redacted') await forgetTransaction(trx, { id: row.id, tick_id, tick_time: BigInt(tick.timestamp) })
   }
   await trx
     .updateTable('ticks')

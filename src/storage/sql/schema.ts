@@ -17,6 +17,7 @@ export interface Schema {
   evidence: EvidenceTable
   ledger_outbox: OutboxTable
   redactions: RedactionsTable
+  void_ticks: VoidTicksTable
 }
 
 export type Database = Kysely<Schema>
@@ -148,4 +149,15 @@ export interface RedactionsTable {
   redacted_by: string | null
   redacted_at: bigint | null
   reason: string
+}
+
+/** Ticks that were committed and can never be sealed. */
+export interface VoidTicksTable {
+  tick_id: string
+  timestamp: bigint
+  source: string
+  /** The transactions in their order, a JSON array of what they are hashed from. */
+  transactions: string
+  reason: string
+  voided_at: bigint
 }

@@ -118,12 +118,16 @@ export const sqliteDialect: SqlDialect = {
   isUniqueViolation: (error) =>
     driverCodes(error).some((code) => code === 'SQLITE_CONSTRAINT_PRIMARYKEY' || code === 'SQLITE_CONSTRAINT_UNIQUE'),
   isRetryable,
+  priceMicro: sql`(
+    cast(substr(price_per_kwh, 1, instr(price_per_kwh || '.', '.') - 1) as integer) * 1000000 +
+    cast(substr(substr(price_per_kwh, instr(price_per_kwh || '.', '.') + 1) || '000000', 1, 6) as integer))`,
   // The driver ends the process at text that is not UTF-8.
   bytesOf: (column) => sql`cast(${sql.ref(column)} as blob)`,
   // SQLite tells nobody: who wants to know of rows asks again and again.
   notifyOfInserts: () => Promise.resolve(),
   listen: () => () => Promise.resolve(),
   erase: truncateLog,
+  now: () => Promise.resolve(undefined),
   // So that the file alone is whole while the node is down.
   beforeClose: truncateLog,
 }

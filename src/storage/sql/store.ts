@@ -15,6 +15,7 @@ import { sealedTicks } from './sealed-ticks.ts'
 import { ticksTable } from './ticks.ts'
 import { transactionsTable } from './transactions.ts'
 import { usersTable } from './users.ts'
+import { voidTicksTable } from './void-ticks.ts'
 import { votesTable } from './votes.ts'
 
 /**
@@ -35,6 +36,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
   const orders = ordersTable(db, dialect)
   const ticks = ticksTable(db, dialect)
   const sealed = sealedTicks(db)
+  const voided = voidTicksTable(db, dialect)
   const blocks = blocksTable(db, dialect)
   const restored = restoredBlocks(db, dialect)
   const votes = votesTable(db, dialect)
@@ -54,6 +56,8 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     commitTick: guard('commitTick', ticks.commitTick),
     tick: guard('tick', ticks.tick),
     nextUnsealedTick: guard('nextUnsealedTick', ticks.nextUnsealedTick),
+    voidTick: guard('voidTick', voided.voidTick),
+    voidTicks: guard('voidTicks', voided.voidTicks),
     sealedTicks: guard('sealedTicks', sealed.sealedTicks),
     transactionsOfTick: guard('transactionsOfTick', ticks.transactionsOfTick),
     fence: guard('fence', blocks.fence),
@@ -84,6 +88,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     parkOutboxRow: guard('parkOutboxRow', outbox.parkOutboxRow),
     outboxCounts: guard('outboxCounts', outbox.outboxCounts),
     onOutbox: outbox.onOutbox,
+    now: guard('now', () => dialect.now(db)),
     settleWrites: guard('settleWrites', () => dialect.write(db, () => Promise.resolve())),
     close,
   }

@@ -101,9 +101,53 @@ async function commit(
   if (inserted === undefined) {
     throw ledgerError('tick_conflict', { tick_id, difference: 'the tick_id is committed' })
   }
+  await checkState(trx, tick)
   const parties = await correctedParties(trx, transactions)
   await insertTransactions(trx, dialect, tick, parties)
   await applyFills(trx, dialect, tick)
   if (user !== undefined) await putUser(trx, user)
   return 'committed'
 }
+
+/**
+ * The tick was checked against the chain up to its parent, and nothing may come between: whoever led before may be late by
+ * any time. Throws `tip_moved`, and `tick_void` for an id that was used up by a tick that could never be sealed.
+ */
+async function checkState(trx: WriteTransaction, tick: TickCommit): Promise<void> {
+  const { tick_id, parent } = tick
+  const { tip, waiting, void_reason, voided_at } = await stateFor(trx, tick_id)
+  if (void_reason !== null) {
+    throw ledgerError('tick_void', {
+      tick_id,
+      reason: void_reason,
+      voided_at: toSafeInteger(voided_at ?? 0n, `void_ticks ${tick_id}`),
+    })
+  }
+  const moved = (reason: string) => ledgerError('tip_moved', { tick_id, parent, reason })
+  if (tip !== parent) throw moved(tip === null ? 'the chain has no block' : `the chain ends at ${tip}`)
+  if (waiting !== null && !isIndependent(tick)) throw moved(`tick ${waiting} comes first and has no block yet`)
+}
+
+interface State {
+  /** Hash of the last block. */
+  readonly tip: string | null
+  /** Another tick that has no block yet. */
+  readonly waiting: string | null
+  readonly void_reason: string | null
+  readonly voided_at: bigint | null
+}
+
+/** In one statement: it is asked for each tick. */
+async function stateFor(trx: WriteTransaction, tickId: string): Promise<State> {
+  const { rows } = await sql<State>`
+    select
+      (select block_hash from blocks order by height desc limit 1) as tip,
+      (select tick_id from ticks where unsealed = 1 and tick_id <> ${tickId} limit 1) as waiting,
+      (select reason from void_ticks where tick_id = ${tickId}) as void_reason,
+      (select voided_at from void_ticks where tick_id = ${tickId}) as voided_at`.execute(trx)
+  return rows[0] ?? { tip: null, waiting: null, void_reason: null, voided_at: null }
+}
+
+/** New trades of a platform are valid whatever is sealed before them; the rest was checked against that. */
+const isIndependent = ({ source, transactions }: TickCommit): boolean =>
+  source === 'platform' && transactions.every(({ kind }) => kind === 'trade')

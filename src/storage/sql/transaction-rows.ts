@@ -1,7 +1,8 @@
 import type { RestoredTick } from '../../ports/market-store.ts'
 import { ledgerError } from '../../ports/errors.ts'
 import { refuse } from '../../protocol/shape.ts'
-import { unknownId } from '../../protocol/redaction.ts'
+import type { Hash } from '../../protocol/bytes.ts'
+import { unknownId, type Redaction } from '../../protocol/redaction.ts'
 import type { ShownTransaction, Transaction } from '../../protocol/transaction.ts'
 import { chunks, IN_LIST } from './chunks.ts'
 import type { Parties } from './corrections.ts'
@@ -19,6 +20,14 @@ const COLUMNS = {
 } as const
 const KINDS = ['trade', 'correction', 'registry', 'redacted'] as const
 
+type Rows = Omit<RestoredTick, 'source' | 'content_hash' | 'redactions'> & Partial<Pick<RestoredTick, 'redactions'>>
+
+/** The id under which a transaction whose body is gone is kept: its own if that is known. */
+export function holeNames(redactions: readonly Redaction[]): (txHash: Hash) => string {
+  const ids = new Map(redactions.map(({ tx_hash, tx_id }) => [tx_hash, tx_id]))
+  return (txHash) => ids.get(txHash) ?? unknownId(txHash)
+}
+
 /**
  * Writes the transactions of a tick: one batch for each kind, so that trades, the many, bind no empty columns.
  *
@@ -27,14 +36,15 @@ const KINDS = ['trade', 'correction', 'registry', 'redacted'] as const
 export async function insertTransactions(
   trx: WriteTransaction,
   dialect: SqlDialect,
-  { tick_id, timestamp, transactions, tx_hashes }: Omit<RestoredTick, 'source' | 'content_hash'>,
+  { tick_id, timestamp, transactions, tx_hashes, redactions = [] }: Rows,
   parties: ReadonlyMap<string, Parties>,
 ): Promise<void> {
+  const names = holeNames(redactions)
   const rows: Record<ShownTransaction['kind'], SqlValue[][]> = { trade: [], correction: [], registry: [], redacted: [] }
   for (const [position, tx] of transactions.entries()) {
     const tx_hash = tx_hashes[position] ?? refuse('tick.tx_hashes', `${transactions.length} hashes`, tx_hashes)
     if (tx.kind === 'redacted') {
-      rows.redacted.push([unknownId(tx_hash), timestamp, position, '', tx_hash, '', ''])
+      rows.redacted.push([names(tx_hash), timestamp, position, '', tx_hash, '', ''])
       continue
     }
     if (tx.tick_id !== tick_id) {

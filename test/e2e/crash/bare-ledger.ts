@@ -118,7 +118,7 @@ export async function openBareLedger(
     const finalizer = await openFinalizer({ chain, store: faulty, events: hub, clock })
     const keyOf = () => Promise.resolve(key)
     const shared = { chain, store: faulty, finalizer, clock, logger: silentLogger }
-    const putBack = createPutBack(shared)
+    const putBack = createPutBack({ ...shared, bodies: chainStore })
     const guard = createSealGuard(chain, highWater)
     const follower = createFollower({ ...shared, putBack, guard, highWater })
     const finality = createSharedFinality({ ...shared, events: hub })

@@ -26,7 +26,8 @@ function commitOf(tickId: string): TickCommit {
   const { tick_id, timestamp, transactions: rows } = tickOf(tickId)
   const transactions = rows.map((row, index): Transaction => ({ ...row, tick_id, nonce: `${index}`.padStart(32, '0') }))
   const tx_hashes = transactions.map(hashTransaction)
-  return { tick_id, timestamp, transactions, tx_hashes, source: 'platform', content_hash: sha256Hex(tickId), fills: [] }
+  const rest = { source: 'platform', content_hash: sha256Hex(tickId), fills: [], parent: null } as const
+  return { tick_id, timestamp, transactions, tx_hashes, ...rest }
 }
 const isFault = (error: unknown): boolean => error instanceof Error && error.message === FAULT_MESSAGE
 

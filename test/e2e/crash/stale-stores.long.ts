@@ -173,6 +173,7 @@ describe('a store that is put back from a backup, or lost', () => {
       const tx_hashes = transactions.map(hashTransaction)
       const content_hash = sha256Hex('as asked for')
       await store.commitTick({
+        parent: (await store.lastBlock())?.block_hash ?? null,
         tick_id,
         timestamp,
         transactions,

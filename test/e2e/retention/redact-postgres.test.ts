@@ -89,7 +89,7 @@ describe('redaction by authorities on one PostgreSQL', () => {
         database.url,
         `select relname from pg_stat_user_tables where schemaname = 'solar_node' and vacuum_count > 0 order by relname`,
       )
-    const tables = ['ledger_outbox', 'order_trades', 'orders', 'ticks', 'transactions']
+    const tables = ['ledger_outbox', 'order_trades', 'orders', 'ticks', 'transactions', 'void_ticks']
     await eventually('the server has counted it', async () => (await vacuumed()).length >= tables.length)
     assert.deepEqual(
       (await vacuumed()).map(({ relname }) => relname),

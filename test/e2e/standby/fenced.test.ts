@@ -6,8 +6,9 @@ import { parseCanonicalBytes } from '../../../src/protocol/canonical-json.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { sealedHeaderShape } from '../../../src/protocol/header.ts'
 import { eventually } from '../../helpers/network.ts'
-import { query, tempDatabase, type TempDatabase } from '../../helpers/postgres.ts'
+import { tempDatabase, type TempDatabase } from '../../helpers/postgres.ts'
 import { createValidatorNetwork, sealTick, type ValidatorNetwork } from '../../helpers/validator-network.ts'
+import { endLeading, leaderSessions } from './sessions.ts'
 
 describe('a leader that stands still between signing a header and the fence', () => {
   let network: ValidatorNetwork
@@ -43,18 +44,6 @@ describe('a leader that stands still between signing a header and the fence', ()
     return { wrapMarketStore, set: () => (isSet = true), arrived: arrived.promise, release: release.resolve }
   }
 
-  /** Server processes of the sessions that are there to lead, which hold the lock or do not. */
-  async function sessions(which: 'holds' | 'not holds'): Promise<readonly number[]> {
-    const rows = await query<{ pid: number }>(
-      database.url,
-      `with leaders as (
-         select pid, exists (select from pg_locks where locktype = 'advisory' and granted and pid = a.pid) as holds
-         from pg_stat_activity a where application_name = 'solar-node leadership' and datname = current_database())
-       select pid from leaders where ${which}`,
-    )
-    return rows.map(({ pid }) => pid)
-  }
-
   it('is refused by the fence when another has sealed the height, tells nobody of what it signed, and steps back', async () => {
     const published: string[] = []
     const wrapGossip = (gossip: Gossip): Gossip => ({
@@ -80,12 +69,9 @@ describe('a leader that stands still between signing a header and the fence', ()
     held.set()
     const refused = sealTick(first, 't1').catch((error: unknown) => error)
     await held.arrived
-    const standby = await sessions('not holds')
+    const standby = await leaderSessions(database.url, 'not holds')
     await eventually('the second has sealed the tick', async () => {
-      // Only sessions of the lock: the connections that write go on, as those of a process that is continued may.
-      for (const pid of await sessions('holds')) {
-        if (!standby.includes(pid)) await query(database.url, 'select pg_terminate_backend($1)', [pid])
-      }
+      await endLeading(database.url, standby)
       const { headers } = await second.node.ledger.latestHeaders(1)
       return headers[0]?.header.height === 1
     })

@@ -1,12 +1,17 @@
+import Libsql from 'libsql'
+import { join } from 'node:path'
 import { auditStores } from '../../../src/engine/audit.ts'
 import type { ChainStore } from '../../../src/ports/chain-store.ts'
 import type { MarketStore } from '../../../src/ports/market-store.ts'
 import type { Block } from '../../../src/protocol/block.ts'
+import { canonicalText } from '../../../src/protocol/canonical-json.ts'
 import { sha256Hex } from '../../../src/protocol/hash.ts'
 import { hashHeader, sealHeader, type SealedHeader } from '../../../src/protocol/header.ts'
 import { hashTransaction } from '../../../src/protocol/transaction.ts'
+import { openSqlite } from '../../../src/storage/sql/sqlite.ts'
 import { createStreet, namedKey, STREET_TIME, type Branch, type Street } from '../../helpers/branches.ts'
-import { tempChainStore, tempSqlite, type OpenedStore } from '../../helpers/stores.ts'
+import { tempChainStore, type OpenedStore } from '../../helpers/stores.ts'
+import { tempDir } from '../../helpers/temp.ts'
 import assert from 'node:assert/strict'
 
 /** An authority that changes its key, loses it, recovers it, and has another one seal; voters come and go. */
@@ -43,15 +48,18 @@ const VOTES = { policy: 'votes', threshold: 1 } as const
 describe('the audit of a chain whose registry changes', () => {
   const street = createStreet({ voters: ['ann'] })
   const { blocks } = chainWithChanges(street)
-  let sql: OpenedStore<MarketStore>
+  let folder: Awaited<ReturnType<typeof tempDir>>
+  let store: MarketStore
   let level: OpenedStore<ChainStore>
 
   beforeEach(async () => {
-    sql = await tempSqlite()
+    folder = await tempDir()
+    store = await openSqlite(join(folder.path, 'ledger.db'))
     level = await tempChainStore()
   })
   afterEach(async () => {
-    await sql.cleanup()
+    await store.close()
+    await folder.remove()
     await level.cleanup()
   })
 
@@ -62,19 +70,31 @@ describe('the audit of a chain whose registry changes', () => {
       const tick_id = transactions[0]!.tick_id
       const tx_hashes = transactions.map(hashTransaction)
       const tick = { tick_id, timestamp: STREET_TIME, transactions, tx_hashes, content_hash: sha256Hex(tick_id) }
-      await sql.store.commitTick({ ...tick, source: 'platform', fills: [] })
-      const { header, signature } = changed.get(height) ?? block
-      const sealed2 = { header, signature }
+      const { header, signature } = block
+      const parent = height === 0 ? null : header.prev_hash
+      await store.commitTick({ ...tick, source: 'platform', fills: [], parent })
       const block_hash = hashHeader(header)
-      if (!without.includes(height)) {
-        await sql.store.fence({ height, block_hash, tick_id, sealed: sealed2, finalized_at: null })
-      }
-      await level.store.append(block, hashHeader(block.header), tx_hashes)
+      await store.fence({ height, block_hash, tick_id, sealed: { header, signature }, finalized_at: null })
+      await level.store.append(block, block_hash, tx_hashes)
     }
+    for (const [height, head] of changed) {
+      behind(`update blocks set sealed = ?, block_hash = ? where height = ${height}`, [
+        canonicalText(head),
+        hashHeader(head.header),
+      ])
+    }
+    for (const height of without) behind(`delete from blocks where height = ${height}`)
+  }
+
+  /** Changes rows as nobody could through the store. */
+  function behind(statement: string, values: readonly string[] = []): void {
+    const database = new Libsql(join(folder.path, 'ledger.db'))
+    database.prepare(statement).run(...values)
+    database.close()
   }
 
   async function places(): Promise<readonly string[]> {
-    const parts = { genesis: street.genesis, store: sql.store, chainStore: level.store, onProgress: () => undefined }
+    const parts = { genesis: street.genesis, store, chainStore: level.store, onProgress: () => undefined }
     return (await auditStores(parts)).findings.map(({ place }) => place)
   }
   const sealed = (height: number, key: string, change: Partial<Block['header']> = {}): SealedHeader =>
@@ -112,7 +132,6 @@ describe('the audit of a chain whose registry changes', () => {
 
   it('names a tick that is gone', async () => {
     await fill()
-    const { store } = sql
     const sealedTicks = async (from: number, to: number) =>
       new Map([...(await store.sealedTicks(from, to))].filter(([height]) => height !== 3))
     const parts = { genesis: street.genesis, chainStore: level.store, onProgress: () => undefined }
@@ -122,10 +141,10 @@ describe('the audit of a chain whose registry changes', () => {
 
   it('names a change of the registry that LevelDB does not know as one', async () => {
     await fill()
-    const { store } = level
-    const registryHeights = async () => (await store.registryHeights()).filter((height) => height !== 5)
-    const parts = { genesis: street.genesis, store: sql.store, onProgress: () => undefined }
-    const { findings } = await auditStores({ ...parts, chainStore: { ...store, registryHeights } })
+    const chainStore = level.store
+    const registryHeights = async () => (await chainStore.registryHeights()).filter((height) => height !== 5)
+    const parts = { genesis: street.genesis, store, onProgress: () => undefined }
+    const { findings } = await auditStores({ ...parts, chainStore: { ...chainStore, registryHeights } })
     const place = 'LevelDB, block 5, among the changes of the registry'
     assert.deepEqual(findings, [{ place, expected: 'block 5', found: 'nothing' }])
   })

@@ -92,6 +92,19 @@ describe('the rules that need earlier blocks', () => {
     assert.equal(await said([by('-2.1', '0'), by('0.1', '0', 'f4')], 2, branch), 'bad_correction', 'at no time')
   })
 
+  it('let no trade grow beyond what a receipt can show, in digits or in corrections', async () => {
+    const chain = street.start.grow('t0')
+    await keep(chain)
+    const by = (kwh: string, amount: string, id = 'f') => correction('new', id, 't0.1', kwh, amount)
+    const most = '999999999999.999999'
+    for (const rows of [[by(most, '0')], [by('0', most)], [by(most, '0'), by(`-${most}`, '0', 'g')]]) {
+      assert.equal(await said(rows, 1), 'bad_correction')
+    }
+    const many = Array.from({ length: 1_001 }, (_, n) => by('0', n % 2 === 0 ? '0.1' : '-0.1', `f${n}`))
+    assert.equal(await said(many, 1), 'bad_correction')
+    assert.equal(await said(many.slice(1), 1), 'ok')
+  })
+
   it('say on random branches what a look at every transaction says', async () => {
     for (let seed = 0; seed < 12; seed++) {
       const random = numbersOf(`history ${seed}`)

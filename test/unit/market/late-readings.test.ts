@@ -63,6 +63,18 @@ describe('late meter readings', () => {
     assert.deepEqual(lateCorrections(trades, [{ household: 'nobody', netMicro: 0n }], RULES), [])
   })
 
+  it('keep what was corrected by hand: they take back the price of the energy, and leave no amount below 0', () => {
+    const [sold] = trades
+    const amounts = [0n, 1n, sold!.amountMicro / 2n, sold!.amountMicro, 7n * MICRO]
+    for (const amountMicro of amounts) {
+      const byHand = { ...sold!, amountMicro, corrections: 1 }
+      const readings = [{ household: byHand.from_user_id, netMicro: byHand.kwhMicro / 2n }]
+      const [row] = lateCorrections([byHand], readings, RULES)
+      const worth = multiplyToAmount(byHand.kwhMicro / 2n, byHand.priceMicro, RULES.amountDecimals)
+      assert.equal(parseDelta(row!.amount_delta), -(amountMicro < worth ? amountMicro : worth))
+    }
+  })
+
   it('count a trade that both of its parties correct once', () => {
     const readings = [
       { household: 'roof', netMicro: 2n * MICRO },

@@ -84,6 +84,24 @@ describe('leadership on one PostgreSQL', () => {
     await eventually('one leads again', () => first.leads() !== second.leads())
   })
 
+  it('is given back by one that may not lead any more, and asked for again once it may', async () => {
+    let mayLead = true
+    const first = createPostgresLeadership(database.url, CHAIN, silentLogger, () => mayLead)
+    running.push(first)
+    await first.start()
+    const second = await start()
+    assert.deepEqual([first.leads(), second.leads()], [true, false])
+    const [lost, taken] = [becomes(first, false), becomes(second, true)]
+    mayLead = false
+    await Promise.all([lost, taken])
+    assert.equal(await first.confirm(), false)
+    await second.stop()
+    assert.equal(await first.confirm(), false)
+    assert.equal(first.trouble(), undefined)
+    mayLead = true
+    assert.equal(await first.confirm(), true)
+  })
+
   it('is apart for each chain', async () => {
     const [one, other] = [await start(), await start(OTHER_CHAIN)]
     assert.deepEqual([one.leads(), other.leads()], [true, true])

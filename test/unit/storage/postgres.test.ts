@@ -13,11 +13,14 @@ import { createPool } from '../../../src/storage/sql/postgres-pool.ts'
 import { openPostgres, postgresDialect } from '../../../src/storage/sql/postgres.ts'
 import {
   blockRow,
+  commitTick,
   CHAIN,
   correction,
   enrolment,
+  MOST,
   order,
   registryTick,
+  sealWaiting,
   T0,
   tick,
   trade,
@@ -60,7 +63,7 @@ describe('the PostgreSQL database', () => {
   }
 
   it('keeps everything in a schema of its own, beside tables of the same names', async () => {
-    await store.commitTick(tick('t1', [trade('t1', 'a')]))
+    await commitTick(store, tick('t1', [trade('t1', 'a')]))
     await query(database.url, 'create table transactions (id int); create table orders (id int)')
     await store.close()
     store = await openPostgres(database.url)
@@ -98,7 +101,7 @@ describe('the PostgreSQL database', () => {
       await (await openPostgres(url.href)).close()
       await query(fresh.url, `revoke create on database ${name} from ${role}`)
       const plain = await openPostgres(url.href)
-      await plain.commitTick(tick('t1', [trade('t1', 'a')]))
+      await commitTick(plain, tick('t1', [trade('t1', 'a')]))
       await plain.fence(blockRow(0, 't1'))
       await plain.close()
     } finally {
@@ -117,15 +120,17 @@ describe('the PostgreSQL database', () => {
 
   it('lets exactly one of two authorities seal a height, and shows the other what was sealed', async () => {
     const rival = await openOther()
+    let below: string | undefined
     for (let height = 0; height < 20; height++) {
       const id = `t${height}`
-      await store.commitTick(tick(id, [trade(id, id)]))
-      const rows = [blockRow(height, id, 'ours'), blockRow(height, id, 'theirs')] as const
+      await commitTick(store, tick(id, [trade(id, id)]))
+      const rows = [blockRow(height, id, 'ours', below), blockRow(height, id, 'theirs', below)] as const
       const results = await Promise.allSettled([store.fence(rows[0]), rival.fence(rows[1])])
       const winner = results.findIndex(({ status }) => status === 'fulfilled')
       const loser = results[1 - winner]
       assert.ok(loser?.status === 'rejected' && isSolarError(loser.reason, 'fenced'))
       assert.equal((loser.reason.fields as { sealed: string }).sealed, rows[winner]?.block_hash)
+      below = rows[winner]?.block_hash
       assert.deepEqual(await store.blocks(height, 10), [rows[winner]])
       assert.deepEqual(await rival.blocks(height, 10), [rows[winner]])
     }
@@ -135,29 +140,31 @@ describe('the PostgreSQL database', () => {
     const rival = await openOther()
     const both = [store, rival]
     await store.putOrder(order('o1', { kwh: '2.5' }))
-    await store.commitTick(tick('t0', [trade('t0', 'a', { kwh: '2.5', total_amount: '0.5' })]))
+    await commitTick(store, tick('t0', [trade('t0', 'a', { kwh: '2.5', total_amount: '0.5' })]))
     await store.fence(blockRow(0, 't0'))
     const fills = await Promise.allSettled(
       both.map((one, n) =>
-        one.commitTick(
+        commitTick(
+          one,
           tick(`f${n}`, [trade(`f${n}`, `x${n}`)], {
             fills: [{ order_id: 'o1', transaction_id: `x${n}`, kwh_micro: 2_000_000n }],
           }),
         ),
       ),
     )
+    await sealWaiting(store)
     const changes = { kwh_delta: '-2', amount_delta: '0' }
     const corrections = await Promise.allSettled(
-      both.map((one, n) => one.commitTick(tick(`c${n}`, [correction(`c${n}`, `y${n}`, 'a', changes)]))),
+      both.map((one, n) => commitTick(one, tick(`c${n}`, [correction(`c${n}`, `y${n}`, 'a', changes)]))),
     )
     for (const results of [fills, corrections]) {
       assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 1)
     }
-    assert.equal((await store.openOrders(T0))[0]?.open_micro, 500_000n)
+    assert.equal((await store.openOrders(T0, MOST)).orders[0]?.open_micro, 500_000n)
   })
 
   it('reads a BIGINT exactly, also one that no ledger would write', async () => {
-    await store.commitTick(tick('t1', [trade('t1', 'a')]))
+    await commitTick(store, tick('t1', [trade('t1', 'a')]))
     await behind('update transactions set timestamp = 9007199254740993')
     await assert.rejects(
       store.tick('t1'),
@@ -239,13 +246,14 @@ describe('the PostgreSQL database', () => {
   it('answers everything from an index, never by reading a whole table', async () => {
     const queries = await queriesWhile(async () => {
       await store.putOrder(order('o1'))
-      await store.openOrders(T0)
+      await store.openOrders(T0, MOST)
+      await store.openOrders(T0, { orders: 0, ofUser: 1 })
       const fills = [{ order_id: 'o1', transaction_id: 'a', kwh_micro: 1n }]
-      await store.commitTick(tick('t1', [trade('t1', 'a')], { fills }))
+      await commitTick(store, tick('t1', [trade('t1', 'a')], { fills }))
       await store.nextUnsealedTick()
       await store.fence(blockRow(0, 't1'))
-      await store.commitTick(tick('t2', [correction('t2', 'fix', 'a')]))
-      await assert.rejects(store.commitTick(tick('t3', [trade('t3', 'a')])))
+      await commitTick(store, tick('t2', [correction('t2', 'fix', 'a')]))
+      await assert.rejects(commitTick(store, tick('t3', [trade('t3', 'a')])))
       await store.tick('t1')
       await store.order('o1')
       await store.blocks(0, 10)
@@ -259,7 +267,9 @@ describe('the PostgreSQL database', () => {
       await store.ackHeights()
       await store.acksFrom(0)
       await store.finalHeight()
-      await store.commitTick(registryTick(enrolment('r1'), { user: { voter_id: 'voter-1', user_id: 'ann' } }))
+      await store.voidTick('t2', { parent: blockRow(0, 't1').block_hash, reason: 'it cannot be', at: T0 })
+      await sealWaiting(store)
+      await commitTick(store, registryTick(enrolment('r1'), { user: { voter_id: 'voter-1', user_id: 'ann' } }))
       await store.transaction('a')
       await store.transactions({ from: 0, to: T0 + 1, limit: 10, after: `${T0}:a` })
       await store.transactions({ from: 0, to: T0 + 1, limit: 10, after: `${T0}:a`, user_id: 'roof-1' })
@@ -304,13 +314,13 @@ describe('the PostgreSQL database', () => {
     it('in the middle of a write, nothing of it is there, and the next write has another', async () => {
       // The writers' lock is held, so that the write is in its transaction and comes no further.
       const holder = await lockWriters(database.url)
-      const refused = assert.rejects(store.commitTick(tick('t1', [trade('t1', 'a')])), retryable)
+      const refused = assert.rejects(commitTick(store, tick('t1', [trade('t1', 'a')])), retryable)
       await holder.isWaitedFor()
       assert.equal((await writers(`wait_event_type = 'Lock'`)).length, 1)
       await refused
       await holder.release()
       assert.equal(await store.tick('t1'), undefined)
-      await store.commitTick(tick('t1', [trade('t1', 'a')]))
+      await commitTick(store, tick('t1', [trade('t1', 'a')]))
     })
 
     it('while nobody uses it, nobody notices', async () => {
@@ -357,7 +367,7 @@ describe('the PostgreSQL database', () => {
         const id = `t${n}`
         const rows = Array.from({ length: 50 }, (_, index) => trade(id, `${id}-${index}`))
         try {
-          await ledger.commitTick(tick(id, rows))
+          await commitTick(ledger, tick(id, rows))
           committed.push(id)
         } catch (error) {
           assert.ok(retryable(error), String(error))

@@ -11,11 +11,14 @@ import { isSolarError } from '../../../src/protocol/errors.ts'
 import { openSqlite, sqliteDialect } from '../../../src/storage/sql/sqlite.ts'
 import {
   blockRow,
+  commitTick,
   CHAIN,
   correction,
   enrolment,
+  MOST,
   order,
   registryTick,
+  sealWaiting,
   T0,
   tick,
   trade,
@@ -74,12 +77,12 @@ describe('the SQLite file', () => {
   }
 
   it('names the place of a value that cannot be right', async () => {
-    await store.commitTick(tick('t1', [trade('t1', 'a')]))
+    await commitTick(store, tick('t1', [trade('t1', 'a')]))
     await store.fence(blockRow(0, 't1'))
     await store.putVotes([vote(CHAIN, 0, 'ann')])
     await store.putOrder(order('o1'))
     const change = enrolment('r1')
-    await store.commitTick(registryTick(change))
+    await commitTick(store, registryTick(change))
     const cases: readonly [sql: string, read: () => Promise<unknown>, place: RegExp][] = [
       [
         `update ticks set source = 'nobody' where source = 'registry'`,
@@ -102,7 +105,7 @@ describe('the SQLite file', () => {
 
   it('names a registry change that is not, to the letter, what was stored', async () => {
     const change = enrolment('r1')
-    await store.commitTick(registryTick(change))
+    await commitTick(store, registryTick(change))
     const changes = [
       `null`,
       `'[]'`,
@@ -126,8 +129,9 @@ describe('the SQLite file', () => {
   })
 
   it('holds no trade without its parties and no registry change with one', async () => {
-    await store.commitTick(tick('t1', [trade('t1', 'a')]))
-    await store.commitTick(registryTick(enrolment('r1')))
+    await commitTick(store, tick('t1', [trade('t1', 'a')]))
+    await sealWaiting(store)
+    await commitTick(store, registryTick(enrolment('r1')))
     for (const party of ['from_user_id', 'to_user_id']) {
       assert.throws(() => behind(`update transactions set ${party} = null where id = 'a'`), /CHECK/)
       assert.throws(() => behind(`update transactions set ${party} = 'me' where id = 'r1'`), /CHECK/)
@@ -135,7 +139,7 @@ describe('the SQLite file', () => {
   })
 
   it('finds the sealed header of another height in a row', async () => {
-    await store.commitTick(tick('t1', [trade('t1', 'a')]))
+    await commitTick(store, tick('t1', [trade('t1', 'a')]))
     await store.fence(blockRow(0, 't1'))
     behind('update blocks set height = 7')
     await assert.rejects(store.lastBlock(), (error) => isSolarError(error, 'corrupt'))
@@ -175,7 +179,7 @@ describe('the SQLite file', () => {
   })
 
   it('is whole by itself once it is closed', async () => {
-    await store.commitTick(tick('t1', [trade('t1', 'a')]))
+    await commitTick(store, tick('t1', [trade('t1', 'a')]))
     await store.close()
     const copy = join(folder.path, 'copy.sqlite')
     await copyFile(path, copy)
@@ -187,13 +191,14 @@ describe('the SQLite file', () => {
   it('answers everything from an index, never by reading a whole table', async () => {
     const queries = await preparedWhile(async () => {
       await store.putOrder(order('o1'))
-      await store.openOrders(T0)
+      await store.openOrders(T0, MOST)
+      await store.openOrders(T0, { orders: 0, ofUser: 1 })
       const fills = [{ order_id: 'o1', transaction_id: 'a', kwh_micro: 1n }]
-      await store.commitTick(tick('t1', [trade('t1', 'a')], { fills }))
+      await commitTick(store, tick('t1', [trade('t1', 'a')], { fills }))
       await store.nextUnsealedTick()
       await store.fence(blockRow(0, 't1'))
-      await store.commitTick(tick('t2', [correction('t2', 'fix', 'a')]))
-      await assert.rejects(store.commitTick(tick('t3', [trade('t3', 'a')])))
+      await commitTick(store, tick('t2', [correction('t2', 'fix', 'a')]))
+      await assert.rejects(commitTick(store, tick('t3', [trade('t3', 'a')])))
       await store.tick('t1')
       await store.order('o1')
       await store.blocks(0, 10)
@@ -207,8 +212,11 @@ describe('the SQLite file', () => {
       await store.ackHeights()
       await store.acksFrom(0)
       await store.finalHeight()
+      await store.voidTick('t2', { parent: blockRow(0, 't1').block_hash, reason: 'it cannot be', at: T0 })
+      await store.voidTicks()
       const user = { voter_id: 'voter-1', user_id: 'ann' }
-      await store.commitTick(registryTick(enrolment('r1'), { user }))
+      await sealWaiting(store)
+      await commitTick(store, registryTick(enrolment('r1'), { user }))
       await store.users()
       await store.transaction('a')
       await store.transactions({ from: 0, to: T0 + 1, limit: 10, after: `${T0}:a` })

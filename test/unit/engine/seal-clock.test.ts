@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict'
+import { createSealClock } from '../../../src/engine/seal-clock.ts'
+import { createPeers } from '../../helpers/peers.ts'
+import { createVirtualClock } from '../../helpers/virtual-clock.ts'
+
+const NOW = 1_767_225_600_000
+const DAY = 24 * 3_600_000
+
+/** An authority's clock that can be set, among peers that say what their clocks say. */
+function setUp({ database, validators = false }: { database?: () => number; validators?: boolean } = {}) {
+  const time = createVirtualClock(NOW)
+  const peers = createPeers()
+  const lines: string[] = []
+  const log = (_fields: object, line: string): void => void lines.push(line)
+  let set = 0
+  const sealClock = createSealClock({
+    clock: { now: () => time.now() + set, monotonic: () => time.now(), after: (ms, task) => time.after(ms, task) },
+    requests: peers.of('authority'),
+    databaseTime: () => Promise.resolve(database?.()),
+    hasValidators: () => validators,
+    logger: { debug: () => undefined, info: log, warn: log, error: log },
+  })
+  return {
+    sealClock,
+    lines,
+    time,
+    setAhead: (ms: number) => (set = ms),
+    /** A peer joins whose clock is this much ahead of the true time. */
+    join: (name: string, aheadMs = 0): void => {
+      peers.of(name).serve('time', () => Promise.resolve({ now: time.now() + aheadMs }))
+      peers.connect('authority', name)
+    },
+    leave: (name: string) => peers.disconnect('authority', name),
+  }
+}
+
+/** Lets what is already answered come through. */
+const turns = async (): Promise<void> => {
+  for (let n = 0; n < 50; n++) await Promise.resolve()
+}
+
+describe('the clock of an authority', () => {
+  it('is believed while nothing speaks against it, with peers and without', async () => {
+    const { sealClock, join, setAhead } = setUp({ validators: true })
+    await sealClock.compare()
+    assert.equal(sealClock.reason(), undefined)
+    join('v1', 30_000)
+    await sealClock.compare()
+    setAhead(40_000)
+    assert.equal(sealClock.reason(), undefined)
+  })
+
+  for (const [what, database, wanted] of [
+    ['a peer', undefined, /its peer v1 says 2026-01-01T00:00:00\.000Z; .*set the clock/],
+    ['the database server', () => NOW, /the database server says 2026-01-01T00:00:00\.000Z; .*set the clock/],
+  ] as const) {
+    it(`that is a day ahead of ${what} at the start seals nothing until it is set`, async () => {
+      const { sealClock, join, setAhead, lines } = setUp(database && { database })
+      join('v1')
+      setAhead(DAY)
+      await sealClock.compare()
+      await sealClock.compare()
+      assert.match(sealClock.reason() ?? '', wanted)
+      assert.equal(lines.filter((line) => line.startsWith('NOT SEALING')).length, 1)
+      setAhead(0)
+      await sealClock.compare()
+      assert.equal(sealClock.reason(), undefined)
+      assert.match(lines.at(-1) ?? '', /agrees with others again/)
+    })
+  }
+
+  it('that is behind harms nobody, nor does one peer against two that agree with this clock', async () => {
+    const { sealClock, join, setAhead } = setUp()
+    join('v1')
+    setAhead(-DAY)
+    await sealClock.compare()
+    assert.equal(sealClock.reason(), undefined)
+    setAhead(0)
+    join('v2')
+    join('liar', -DAY)
+    await sealClock.compare()
+    assert.equal(sealClock.reason(), undefined)
+  })
+
+  it('is not asked about while it runs evenly: who connects and lies holds up nothing', async () => {
+    const { sealClock, join, time } = setUp({ validators: true })
+    await sealClock.compare()
+    sealClock.start(() => assert.fail('nothing was wrong'))
+    for (const liar of ['one', 'two', 'three']) join(liar, -DAY)
+    time.advance(3_600_000)
+    await turns()
+    assert.equal(sealClock.reason(), undefined)
+    sealClock.stop()
+  })
+
+  it('that jumps ahead is refused at once, and believed when a peer confirms it', async () => {
+    const { sealClock, join, leave, setAhead, time } = setUp({ validators: true })
+    const agreed = Promise.withResolvers<undefined>()
+    sealClock.start(() => agreed.resolve(undefined))
+    setAhead(DAY)
+    assert.match(sealClock.reason() ?? '', /has moved 86400 s ahead at once/)
+    time.advance(1_000)
+    await turns()
+    assert.match(sealClock.reason() ?? '', /nobody has confirmed it/)
+    join('v1')
+    time.advance(1_000)
+    await turns()
+    assert.match(sealClock.reason() ?? '', /v1 says/)
+    leave('v1')
+    join('v2', DAY)
+    time.advance(1_000)
+    await agreed.promise
+    assert.equal(sealClock.reason(), undefined)
+    sealClock.stop()
+  })
+
+  it('that jumps ahead where nobody can be asked is believed', async () => {
+    const { sealClock, setAhead } = setUp()
+    setAhead(DAY)
+    await sealClock.compare()
+    assert.equal(sealClock.reason(), undefined)
+  })
+
+  it('of a database that does not answer is waited for in bounded time, and the clock is as it was', async () => {
+    const { sealClock, setAhead, time } = setUp({ database: () => assert.fail('no connection'), validators: true })
+    setAhead(DAY)
+    const compared = sealClock.compare()
+    await turns()
+    time.advance(3_000)
+    await compared
+    assert.match(sealClock.reason() ?? '', /has moved/)
+  })
+})
