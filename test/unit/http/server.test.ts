@@ -102,7 +102,11 @@ describe('HTTP pages', () => {
         assert.equal(answer.headers.get('content-type'), 'application/problem+json', path)
         assert.ok([400, 403, 404].includes(answer.status) && !answer.text.includes('"secret"'), answer.text)
       }
-      assert.equal((await server.request('GET', '/docs/static/theme/icon.svg')).text, '<svg/>', 'one icon for both pages')
+      assert.equal(
+        (await server.request('GET', '/docs/static/theme/icon.svg')).text,
+        '<svg/>',
+        'one icon for both pages',
+      )
       assert.equal((await server.request('GET', '/ticks/')).status, 405)
       assert.equal((await server.request('GET', '/genesis')).status, 200)
     } finally {
