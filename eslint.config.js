@@ -28,7 +28,7 @@ const mayImport = {
   keys: ['protocol', 'ports'],
   network: ['protocol', 'ports'],
   http: ['protocol', 'ports'],
-  config: ['protocol'],
+  config: ['protocol', 'ports'],
   web: ['protocol'],
   node: rooms.filter((room) => room !== 'cli'),
   cli: ['node', 'config', 'protocol', 'market', 'keys', 'ports'],

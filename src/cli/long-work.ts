@@ -3,16 +3,17 @@ import type { OnProgress } from '../node/progress.ts'
 import { sayIfLong } from '../node/waiting.ts'
 import { createProgressReport } from './progress.ts'
 
-const SIGNALS = ['SIGINT', 'SIGTERM'] as const
+export const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 
-/** Work that a signal has ended; what it had begun is undone. */
+/** Work that a signal has ended. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted'
   /** 128 + signal, as shells have it. */
   readonly exitCode: number
 
-  constructor(doing: string, signal: (typeof SIGNALS)[number]) {
-    super(`${doing} was broken off by ${signal}: nothing was changed, run it again`)
+  /** @param left what is there now, and what to do; the default is that of work whose beginning is undone */
+  constructor(doing: string, signal: (typeof SIGNALS)[number], left = 'nothing was changed, run it again') {
+    super(`${doing} was broken off by ${signal}: ${left}`)
     this.exitCode = 128 + constants.signals[signal]
   }
 }

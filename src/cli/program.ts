@@ -47,20 +47,10 @@ export function createProgram(): Command {
     .version(VERSION, '--version', 'print the version')
     .option('--json', 'machine-readable output')
     .addOption(new Option('--log-level <level>', 'debug also shows where an error came from').choices(LOG_LEVELS))
-    .helpCommand(false)
+    .helpCommand('help [command]', 'display help for command')
     .showHelpAfterError(false)
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
-    .configureOutput({
-      // Commander puts its suggestion on a second line.
-      outputError: (text, write) => {
-        const line = text
-          .trim()
-          .replace(/^error: /, '')
-          .replace(/\s*\n\s*/g, ' ')
-        write(process.argv.includes('--json') ? usageJson(line) : `solar-node: ${line} (see solar-node --help)\n`)
-      },
-    })
     .addHelpText(
       'after',
       `
@@ -70,7 +60,23 @@ Without a command, run starts a node:
 solar-node run --help lists its options.`,
     )
   for (const register of commands) register(program)
+  tellErrors(program, 'solar-node')
   return program
+}
+
+/** Each command's errors are one line that names its own help. */
+function tellErrors(command: Command, name: string): void {
+  command.configureOutput({
+    // Commander puts its suggestion on a second line.
+    outputError: (text, write) => {
+      const line = text
+        .trim()
+        .replace(/^error: /, '')
+        .replace(/\s*\n\s*/g, ' ')
+      write(process.argv.includes('--json') ? usageJson(line) : `solar-node: ${line} (see ${name} --help)\n`)
+    },
+  })
+  for (const child of command.commands) tellErrors(child, `${name} ${child.name()}`)
 }
 
 const usageJson = (message: string): string => `${JSON.stringify({ error: { code: 'usage', message } })}\n`

@@ -1,6 +1,7 @@
 import { Presets, SingleBar } from 'cli-progress'
 import type { ChainProgress, OnProgress } from '../node/progress.ts'
-import type { Output } from './replay/report.ts'
+import { count } from '../node/count-words.ts'
+import { canDrawBar, type Output } from './terminal.ts'
 
 /** Says how work through a whole chain goes. */
 export interface ProgressReport {
@@ -26,7 +27,7 @@ export function createProgressReport(
 ): ProgressReport {
   const startedAt = now()
   const describe = (progress: ChainProgress) => withRate(progress, now() - startedAt)
-  return output.isTTY === true && !json
+  return canDrawBar(output) && !json
     ? barReport(doing, output, describe)
     : lineReport(describe, now, (state) =>
         output.write(
@@ -88,8 +89,8 @@ function lineReport(
 
 function countsOf({ blocks, total, transactions, transactions_per_second, seconds_left }: State): readonly string[] {
   return [
-    `${blocks}${total === null ? '' : `/${total}`} blocks`,
-    `${transactions} transactions`,
+    total === null ? count(blocks, 'block') : `${blocks}/${count(total, 'block')}`,
+    count(transactions, 'transaction'),
     `${transactions_per_second}/s`,
     ...(seconds_left === null ? [] : [timeLeft(seconds_left)]),
   ]

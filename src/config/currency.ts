@@ -10,7 +10,7 @@ const CODES: ReadonlySet<string> = new Set([...Intl.supportedValuesOf('currency'
 export function currencyProblem(text: string): string | undefined {
   if (CODES.has(text)) return undefined
   const meant = [text, text.slice(0, 3)].map((code) => code.toUpperCase()).find((code) => CODES.has(code))
-  const hint = meant === undefined ? '' : `, ${meant}?`
+  const hint = meant === undefined ? '' : `. Is ${meant} meant?`
   const got = JSON.stringify(text.slice(0, 40))
-  return `expected the ISO 4217 code of a currency in use, such as EUR${hint} (${NO_CURRENCY}: no money), got ${got}`
+  return `expected the ISO 4217 code of a currency in use, such as EUR, or ${NO_CURRENCY} for no money, got ${got}${hint}`
 }

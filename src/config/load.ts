@@ -32,7 +32,11 @@ export function loadNodeConfig(sources: ConfigSources): NodeConfig {
   const settings = gatherSettings(sources)
   const mode = settings.get('mode')
   if (mode === undefined) {
-    throw configError('config_conflict', { reason: `say what this node is: --mode=${MODES.join(' or --mode=')}` })
+    throw configError('config_conflict', {
+      reason:
+        `say what this node is: --mode=${MODES.join(' or --mode=')}; ` +
+        'or try solar-node demo; solar-node --help lists all commands',
+    })
   }
   const result = modeSchema.safeParse(mode.value)
   if (!result.success) throw firstProblem(result.error, settings, 'mode')

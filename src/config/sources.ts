@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { parse, YAMLParseError } from 'yaml'
+import { fileTrouble } from '../ports/file-trouble.ts'
 import { isJsonObject } from '../protocol/shape.ts'
 import { decodeText } from '../protocol/text.ts'
 import { configError } from './errors.ts'
@@ -85,13 +86,24 @@ function readYaml(file: string): Record<string, unknown> {
   return Object.fromEntries(Object.entries(document).filter(([, value]) => value !== null))
 }
 
+/** What each code of the library usually comes from, in a file of settings. */
+const YAML_FAULTS: Readonly<Record<string, string>> = {
+  BLOCK_AS_IMPLICIT_KEY:
+    'a setting has a value and something below or behind it as well: is the next line indented by mistake, or a value with ": " not quoted?',
+  MULTILINE_IMPLICIT_KEY: 'expected KEY: VALUE, is the colon missing?',
+  MISSING_CHAR: 'a colon, a quotation mark or a bracket is missing',
+  BAD_INDENT: 'the indentation does not fit, or a bracket is not closed',
+  TAB_AS_INDENT: 'it is indented by a tab, YAML takes spaces',
+  DUPLICATE_KEY: 'the same setting is there twice',
+  BAD_SCALAR_START: 'a value that begins with @ or ` has to be quoted',
+}
+
 function yamlReason(cause: unknown): string {
   if (cause instanceof YAMLParseError) {
     // The library's message goes on with an excerpt of the file, which may hold anything.
     const line = cause.linePos?.[0].line
-    return `not YAML${line === undefined ? '' : `, line ${line}`}: ${cause.code.toLowerCase().replaceAll('_', ' ')}`
+    const what = YAML_FAULTS[cause.code] ?? cause.code.toLowerCase().replaceAll('_', ' ')
+    return `not YAML${line === undefined ? '' : `, line ${line}`}: ${what}`
   }
-  const code = (cause as NodeJS.ErrnoException).code
-  if (code === 'ENOENT') return 'no such file'
-  return cause instanceof Error ? cause.message : String(cause)
+  return fileTrouble(cause)
 }

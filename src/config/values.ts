@@ -4,7 +4,7 @@ import { anyQuantity } from '../protocol/edge.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import type { Finality } from '../protocol/genesis.ts'
 import { isKeyName } from '../protocol/note.ts'
-import { describe, identifier, isJsonObject, type Shape } from '../protocol/shape.ts'
+import { describe, hash32, isJsonObject, type Shape } from '../protocol/shape.ts'
 import type { DatabaseConfig, HttpAddress, SealConfig } from './types.ts'
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
@@ -67,11 +67,11 @@ export const network: Reader<string> = (value) => {
   return /^[0-9]{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128) ? value : undefined
 }
 
-/** all, or a list of identifiers. */
+/** all, or a list of hashes. */
 export const allowedChanges: Reader<readonly string[] | 'all'> = (value) =>
   value === 'all' || (Array.isArray(value) && value.length === 1 && value[0] === 'all')
     ? 'all'
-    : listOf(fromShape(identifier))(value)
+    : listOf(fromShape(hash32))(value)
 
 /** A whole number from `min` to `max`. */
 export function wholeNumber(min: number, max: number): Reader<number> {

@@ -5,10 +5,10 @@ import type { BlockPoint } from '../protocol/finality.ts'
 import { hashHeader, type Header } from '../protocol/header.ts'
 import { merkleProof } from '../protocol/merkle.ts'
 import type { AnchorAnswer, Handover, ProvenVote } from '../protocol/messages.ts'
-import type { Registry, RegistryEntry } from '../protocol/registry.ts'
+import { registryLeaf, type Registry, type RegistryEntry } from '../protocol/registry.ts'
 import type { Target } from '../protocol/target.ts'
 import { leafOf } from '../protocol/transaction.ts'
-import type { Vote } from '../protocol/vote.ts'
+import { verifyVote, type Vote } from '../protocol/vote.ts'
 import type { Chain } from './chain.ts'
 
 /** Where the acks of a height and above come from. */
@@ -31,7 +31,6 @@ export interface AnchorBuilderParts {
 
 interface AnchorQuestion {
   readonly from_height: number | null
-  readonly registry_height: number | null
 }
 
 /**
@@ -42,11 +41,11 @@ export async function buildAnchor(parts: AnchorBuilderParts, asked: AnchorQuesti
   const { chain } = parts
   const height = parts.anchorHeight()
   if (height < 0) throw ledgerError('not_ready', { reason: 'the chain has no final block yet' })
-  const { from_height: from, registry_height } = asked
+  const { from_height: from } = asked
   if (from !== null && from >= height)
     throw ledgerError('out_of_range', { what: 'from_height', value: from, limit: height })
   return {
-    ...(await buildTarget(parts, height, registry_height)),
+    ...(await buildTarget(parts, height, from)),
     consistency: from === null || from === 0 ? null : await chain.consistency(from, height),
     inclusion: from === null ? null : await chain.inclusion(from, height),
     frontier: await chain.frontier(height),
@@ -54,24 +53,21 @@ export async function buildAnchor(parts: AnchorBuilderParts, asked: AnchorQuesti
 }
 
 /**
- * What leads to the block of a height from the registry after the handover of `registryHeight` (null: from the genesis): the
- * handovers, its sealer, the policy, and acks up to the quorum. Verified by protocol/target.
+ * What leads to the block of a height from the registry after the block of `from` (null: from the genesis): the handovers, its sealer, the policy, and acks up to the quorum. Verified by protocol/target.
  */
 export async function buildTarget(
   parts: Pick<AnchorBuilderParts, 'chain' | 'acks'>,
   height: number,
-  registryHeight: number | null,
+  from: number | null,
 ): Promise<Target> {
   const { chain } = parts
   const { header, signature } = await headerAt(chain, height)
   const handovers: Handover[] = []
-  let trusted = registryTrusted(chain, registryHeight)
-  for (const guarded of chain.guardedHeights(registryHeight ?? -1, height)) {
+  let trusted = chain.registryBefore(from === null ? 0 : from + 1)
+  for (const guarded of chain.guardedHeights(from ?? -1, height)) {
     handovers.push(await buildHandover(parts, guarded, trusted, header))
     if (guarded < height) trusted = chain.registryBefore(guarded + 1)
   }
-  // Validators come and go by handovers alone, so they are proven under the last one; users under the header before.
-  const voters = trusted.finality.policy === 'votes' ? chain.registryBefore(height) : trusted
   return {
     header,
     signature,
@@ -79,13 +75,8 @@ export async function buildTarget(
     handovers,
     ...provenSealer(trusted, header),
     ...provenPolicy(trusted),
-    votes: await provenQuorum(parts, header, voters),
+    votes: await provenQuorum(parts, header, trusted),
   }
-}
-
-/** The registry that the asker trusts: after its last handover. */
-function registryTrusted(chain: Chain, registryHeight: number | null): Registry {
-  return chain.registryBefore(registryHeight === null ? 0 : registryHeight + 1)
 }
 
 async function headerAt(chain: Chain, height: number) {
@@ -107,8 +98,10 @@ async function buildHandover(
     signature,
     ...provenSealer(trusted, header),
     ...provenPolicy(trusted),
-    votes: trusted.finality.policy === 'validators' ? await provenQuorum(parts, header, trusted) : [],
+    votes: await provenQuorum(parts, header, trusted),
     history_proof: height === target.height ? null : await chain.inclusion(height, target.height),
+    ...(trusted.finality.policy === 'votes' &&
+      height > 0 && { parent_header: (await headerAt(chain, height - 1)).header }),
   }
   const [first] = transactions
   if (first?.kind !== 'registry' || !recoversSealer(transactions, header.miner_id)) return handover
@@ -133,15 +126,23 @@ function entryOf(registry: Registry, id: string): RegistryEntry {
 
 const provenPolicy = (registry: Registry) => ({ policy: registry.policy, policy_proof: registry.policyProof() })
 
-/** Acks that make the header final, each with its voter under `registry`; none where the policy asks for none. */
+/** Who votes on a block. Validators come and go by handovers alone, so they are proven under the last one; users under the header before. */
+export const votersBefore = (chain: Chain, height: number, trusted: Registry): Registry =>
+  trusted.finality.policy === 'votes' ? chain.registryBefore(height) : trusted
+
+/**
+ * Acks that make the header final, each with its voter and by the key that it has there; none where the policy asks for none. One
+ * by another key of its voter counts elsewhere, not here.
+ */
 async function provenQuorum(
   { chain, acks }: Pick<AnchorBuilderParts, 'chain' | 'acks'>,
   header: Header,
-  registry: Registry,
+  trusted: Registry,
 ): Promise<ProvenVote[]> {
-  const { finality } = registry
+  const { finality } = trusted
   if (finality.policy === 'authority') return []
   const role = finality.policy === 'votes' ? 'voter' : 'validator'
+  const registry = votersBefore(chain, header.height, trusted)
   const hash = hashHeader(header)
   const votes = new Map<string, ProvenVote>()
   const isEnough = () => votes.size >= finality.threshold
@@ -149,9 +150,12 @@ async function provenQuorum(
   async function take({ vote, ...later }: Pick<ProvenVote, 'vote'> & Partial<LaterAck>): Promise<void> {
     const entry = registry.active(vote.voter_id, role)
     if (entry === undefined || isEnough() || votes.has(vote.voter_id)) return
+    const voted = { hash: vote.header_hash, height: vote.height }
+    if (!verifyVote(vote, chain.chainId, voted, entry).ok) return
     const isLater = later.header === undefined && vote.header_hash !== hash
     const shown = isLater ? await laterHeader(chain, vote.header_hash, header.height) : later
-    votes.set(vote.voter_id, { vote, ...provenEntry(registry, entry), ...shown })
+    const record = registry.root === trusted.root ? {} : await onRecord(chain, entry, trusted, header.height)
+    votes.set(vote.voter_id, { vote, ...provenEntry(registry, entry), ...record, ...shown })
   }
 
   for (const vote of await acks.acksFrom(header.height)) await take({ vote })
@@ -163,4 +167,29 @@ async function provenQuorum(
 async function laterHeader(chain: Chain, hash: Hash, height: number) {
   const { header } = await chain.headerOf(hash)
   return { header, history_proof: await chain.inclusion(height, header.height) }
+}
+
+/** An entry under the trusted root, if that has it as it is, else the transaction that brought its key. */
+async function onRecord(
+  chain: Chain,
+  entry: RegistryEntry,
+  trusted: Registry,
+  height: number,
+): Promise<Pick<ProvenVote, 'trusted_proof' | 'brought_by'>> {
+  const { id, public_key, since_height } = entry
+  const known = trusted.entry(id)
+  if (known !== undefined && registryLeaf(known) === registryLeaf(entry)) return { trusted_proof: trusted.proof(known) }
+  const { header, transactions } = await chain.blockAt(since_height)
+  const index = transactions.findIndex(
+    (tx) => tx.kind === 'registry' && tx.subject_id === id && 'public_key' in tx && tx.public_key === public_key,
+  )
+  const transaction = transactions[index]
+  if (transaction === undefined || transaction.kind === 'redacted') {
+    const place = `chain store, block ${since_height}`
+    throw ledgerError('corrupt', { place, expected: `the transaction that gave ${id} its key`, found: 'none' })
+  }
+  const merkle_proof = merkleProof(transactions.map(leafOf), index)
+  return {
+    brought_by: { transaction, merkle_proof, header, history_proof: await chain.inclusion(since_height, height) },
+  }
 }

@@ -1,6 +1,6 @@
 import { registryTransactionsOf, verifyBlockBody } from '../protocol/block.ts'
-import type { Hash } from '../protocol/bytes.ts'
-import { changesGuard, newFinalHeight } from '../protocol/finality.ts'
+import type { Hash, Hex } from '../protocol/bytes.ts'
+import { changesGuard, newFinalHeight, noteAck } from '../protocol/finality.ts'
 import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
 import { hashHeader, type Header, type SealedHeader } from '../protocol/header.ts'
 import type { Redaction } from '../protocol/redaction.ts'
@@ -55,7 +55,7 @@ export function createBlockAuditor(genesis: Genesis, note: Note): BlockAuditor {
   const chainId = chainIdOf(genesis)
   const walker = createHeaderWalker(genesis, note)
   const changes: RegistryChange[] = []
-  const ackHeights = new Map<string, number>()
+  const ackHeights = new Map<Hex, number>()
   const sums = { blocks: 0, transactions: 0, votes: 0, redacted: 0 }
   let claimedFinal = -1
 
@@ -65,7 +65,7 @@ export function createBlockAuditor(genesis: Genesis, note: Note): BlockAuditor {
       const verdict = verifyVote(vote, chainId, target, before.active(vote.voter_id))
       if (!verdict.ok)
         note(`${place}, vote of ${vote.voter_id}`, 'a vote that holds', `${verdict.code}: ${verdict.reason}`)
-      else if (vote.decision === 'ack') ackHeights.set(vote.voter_id, header.height)
+      else if (vote.decision === 'ack') noteAck(ackHeights, vote.voter_id, header.height, before)
     }
   }
 

@@ -4,8 +4,9 @@ import type { ChainLedger } from '../ports/ledger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
+import { canonicalText } from '../protocol/canonical-json.ts'
 import { REQUEST_VALIDITY_MS } from '../protocol/limits.ts'
-import { merkleProof } from '../protocol/merkle.ts'
+import type { MerkleProof } from '../protocol/merkle.ts'
 import {
   blockParams,
   blockPath,
@@ -17,9 +18,9 @@ import {
 } from '../protocol/messages.ts'
 import type { RegistryEntry } from '../protocol/registry.ts'
 import { verifyCredential, type Credential } from '../protocol/request.ts'
-import { canonicalTransaction, leafOf, type ShownTransaction } from '../protocol/transaction.ts'
+import { canonicalTransaction, leafOf, type ShownTransaction, type Transaction } from '../protocol/transaction.ts'
 import type { Chain } from './chain.ts'
-import { isParty } from './parties.ts'
+import { ownOf } from './parties.ts'
 
 export interface BlockServerParts {
   readonly chain: Chain
@@ -61,19 +62,33 @@ export function serveBlocks(parts: BlockServerParts): void {
   })
 
   requests.serve('trades', async (params) => {
-    const { height, credential } = tradesParams(params, 'trades')
-    await checkCredential(credential, tradesPath(height), parts)
-    const user = ledger.userOf(credential.voter_id)
-    const { transactions } = await chain.blockAt(height)
-    const hashes = transactions.map(leafOf)
-    const own = await Promise.all(transactions.map((transaction) => isParty(chain, transaction, user)))
-    const trades = transactions.flatMap((transaction, index) =>
-      own[index] === true && transaction.kind !== 'redacted'
-        ? [{ transaction, merkle_proof: merkleProof(hashes, index) }]
-        : [],
-    )
-    return { trades }
+    const { height, from_index = 0, credential } = tradesParams(params, 'trades')
+    await checkCredential(credential, tradesPath(height, from_index), parts)
+    return await ownPageOf(await chain.blockAt(height), from_index, chain, ledger.userOf(credential.voter_id))
   })
+}
+
+/** The transactions of one user from an index of the block on, each with its proof. */
+async function ownPageOf(block: ShownBlock, from: number, chain: Chain, user: string) {
+  checkIndex(from, block)
+  const rest = block.transactions.slice(from)
+  const own = await ownOf(chain, rest, user)
+  const { tree } = chain.treeOf(block)
+  const trades: { readonly transaction: Transaction; readonly merkle_proof: MerkleProof }[] = []
+  let bytes = 0
+  for (const [at, transaction] of rest.entries()) {
+    if (own[at] !== true || transaction.kind === 'redacted') continue
+    const merkle_proof = tree.proof(from + at)
+    bytes += canonicalTransaction(transaction).length + canonicalText(merkle_proof).length
+    if (trades.length > 0 && bytes > PAGE_BYTES) return { trades, next_index: from + at }
+    trades.push({ transaction, merkle_proof })
+  }
+  return { trades }
+}
+
+function checkIndex(from: number, { transactions }: ShownBlock): void {
+  if (from <= transactions.length) return
+  throw ledgerError('out_of_range', { what: 'from_index', value: from, limit: transactions.length })
 }
 
 /** As over HTTP. */
@@ -106,19 +121,15 @@ async function provenReader(
 }
 
 /** @param user whose transactions are shown, `undefined` for all; a change of the registry is nobody's secret */
-async function pageOf(
-  { header, signature, transactions }: ShownBlock,
-  from: number,
-  chain: Chain,
-  user: string | undefined,
-) {
-  if (from > transactions.length) {
-    throw ledgerError('out_of_range', { what: 'from_index', value: from, limit: transactions.length })
-  }
+async function pageOf(block: ShownBlock, from: number, chain: Chain, user: string | undefined) {
+  checkIndex(from, block)
+  const { header, signature, transactions } = block
+  const rest = transactions.slice(from)
+  const own = user === undefined ? undefined : await ownOf(chain, rest, user)
   const shown: ShownTransaction[] = []
   let bytes = 0
-  for (const tx of transactions.slice(from)) {
-    const isShown = user === undefined || tx.kind === 'registry' || (await isParty(chain, tx, user))
+  for (const [at, tx] of rest.entries()) {
+    const isShown = own === undefined || tx.kind === 'registry' || own[at] === true
     const next: ShownTransaction = isShown ? tx : { kind: 'redacted', tx_hash: leafOf(tx) }
     bytes += next.kind === 'redacted' ? REDACTED_BYTES : canonicalTransaction(next).length
     if (shown.length > 0 && bytes > PAGE_BYTES) break

@@ -2,7 +2,7 @@ import type { ChainStore } from '../ports/chain-store.ts'
 import type { BranchVotes } from '../ports/finality-store.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { BlockPoint } from '../protocol/finality.ts'
-import { verifyInHistory } from '../protocol/handover.ts'
+import { verifyInHistory } from '../protocol/proven-entry.ts'
 import { hashHeader, type Header } from '../protocol/header.ts'
 import {
   foldSubtrees,

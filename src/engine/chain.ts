@@ -14,10 +14,11 @@ import {
   type InclusionProof,
   type Subtree,
 } from '../protocol/history.ts'
-import { merkleProof } from '../protocol/merkle.ts'
 import type { ProofAnswer } from '../protocol/messages.ts'
 import type { Registry } from '../protocol/registry.ts'
-import { leafOf, type Transaction } from '../protocol/transaction.ts'
+import type { Transaction } from '../protocol/transaction.ts'
+import { BlockTrees, type BlockTree } from './block-trees.ts'
+import { transactionsAt, transactionsById } from './transaction-reads.ts'
 import {
   genesisState,
   isGuarded,
@@ -46,6 +47,7 @@ export class Chain {
   readonly genesis: Genesis
   readonly chainId: Hash
   readonly #store: ChainStore
+  readonly #trees = new BlockTrees()
   #state: ChainState
 
   private constructor(genesis: Genesis, store: ChainStore) {
@@ -208,26 +210,34 @@ export class Chain {
 
   /** A transaction by its id. Throws `unknown_transaction`, also for one that was redacted. */
   async transaction(id: string): Promise<Transaction> {
-    const place = await this.#store.locate({ tx_id: id })
-    const found = place && (await this.blockAt(place.height)).transactions[place.index]
-    if (found === undefined || found.kind === 'redacted') throw ledgerError('unknown_transaction', { id })
+    const found = (await this.transactions([id])).get(id)
+    if (found === undefined) throw ledgerError('unknown_transaction', { id })
     return found
+  }
+
+  /** Those of these ids that the chain has and that were not redacted. */
+  async transactions(ids: readonly string[]): Promise<ReadonlyMap<string, Transaction>> {
+    return await transactionsById(this.#store, ids, this.size)
   }
 
   /** Ids of the corrections of a trade up to a height, in the order of the chain. */
   async correctionsOf(tradeId: string, upTo: number): Promise<readonly string[]> {
     const places = (await this.#store.correctionsOf(tradeId)).filter(({ height }) => height <= upTo)
-    return await Promise.all(
-      places.map(async ({ height, index }) => {
-        const found = (await this.blockAt(height)).transactions[index]
-        if (found?.kind === 'correction') return found.id
-        throw ledgerError('corrupt', {
-          place: `chain store, corrections of ${tradeId}`,
-          expected: `a correction, transaction ${index} of block ${height}`,
-          found: found?.kind ?? 'nothing',
-        })
-      }),
-    )
+    const found = await transactionsAt(this.#store, places)
+    return places.map(({ height, index }, at) => {
+      const tx = found[at]
+      if (tx?.kind === 'correction') return tx.id
+      throw ledgerError('corrupt', {
+        place: `chain store, corrections of ${tradeId}`,
+        expected: `a correction, transaction ${index} of block ${height}`,
+        found: tx?.kind ?? 'nothing',
+      })
+    })
+  }
+
+  /** The Merkle tree of a block of the chain, which `blockAt` gave. */
+  treeOf(block: ShownBlock): BlockTree {
+    return this.#trees.of(block)
   }
 
   async blockAt(height: number): Promise<ShownBlock> {
@@ -243,9 +253,10 @@ export class Chain {
   async transactionProof(by: TransactionKey, atHeight: number | null): Promise<ProofAnswer> {
     const place = await this.#store.locate(by)
     if (place === undefined) throw ledgerError('unknown_transaction', { id: 'tx_id' in by ? by.tx_id : by.tx_hash })
-    const { header, signature, transactions } = await this.blockAt(place.height)
-    const hashes = transactions.map(leafOf)
-    const tx_hash = hashes[place.index]
+    const block = await this.blockAt(place.height)
+    const { header, signature } = block
+    const { leaves, tree } = this.treeOf(block)
+    const tx_hash = leaves[place.index]
     if (tx_hash === undefined || ('tx_hash' in by && tx_hash !== by.tx_hash)) {
       throw ledgerError('corrupt', {
         place: `chain store, block ${place.height}, transaction ${place.index}`,
@@ -255,7 +266,7 @@ export class Chain {
     }
     const history_proof =
       atHeight === null || atHeight === place.height ? null : await this.inclusion(place.height, atHeight)
-    return { tx_hash, merkle_proof: merkleProof(hashes, place.index), header, signature, history_proof }
+    return { tx_hash, merkle_proof: tree.proof(place.index), header, signature, history_proof }
   }
 
   /** Inclusion of the header at `height` in the history of `size` headers. Throws `out_of_range`. */

@@ -1,8 +1,9 @@
 import type { Clock } from '../ports/clock.ts'
 import type { FinalityStore } from '../ports/finality-store.ts'
 import type { Hash } from '../protocol/bytes.ts'
-import { newFinalHeight, requiredVotes } from '../protocol/finality.ts'
+import { newFinalHeight, noteAck, requiredVotes } from '../protocol/finality.ts'
 import type { Vote } from '../protocol/vote.ts'
+import { readAckHeights } from './ack-heights.ts'
 import type { Chain } from './chain.ts'
 import type { EventHub } from './events.ts'
 import { createSerial } from './serial.ts'
@@ -34,8 +35,8 @@ export interface Finalizer {
 
 export async function openFinalizer({ chain, store, events, clock }: FinalizerParts): Promise<Finalizer> {
   const lane = createSerial()
-  let ackHeights = new Map(await store.ackHeights())
   let finalHeight = await store.finalHeight()
+  let ackHeights = await readAckHeights(chain, store, finalHeight)
   /** An ack was counted since the last evaluation that succeeded. */
   let hasNews = false
 
@@ -71,8 +72,8 @@ export async function openFinalizer({ chain, store, events, clock }: FinalizerPa
         const acks = votes.filter(({ decision }) => decision === 'ack')
         const headers = await onChain(chain, acks)
         for (const { voter_id, height, header_hash } of acks) {
-          if (!headers.has(header_hash) || (ackHeights.get(voter_id) ?? -1) >= height) continue
-          ackHeights.set(voter_id, height)
+          if (!headers.has(header_hash)) continue
+          noteAck(ackHeights, voter_id, height, chain.registryBefore(height))
           hasNews = true
         }
         if (!hasNews) return
@@ -85,7 +86,7 @@ export async function openFinalizer({ chain, store, events, clock }: FinalizerPa
         try {
           return await change()
         } finally {
-          ackHeights = new Map(await store.ackHeights())
+          ackHeights = await readAckHeights(chain, store, finalHeight)
           await evaluate()
         }
       }),

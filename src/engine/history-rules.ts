@@ -3,16 +3,17 @@ import { tickIdOf, type ShownBlock } from '../protocol/block.ts'
 import { afterCorrection, refusalOfSum, sumOfTrade, type CorrectedSum } from '../protocol/corrected-sum.ts'
 import { invalid, VALID, type Verdict } from '../protocol/errors.ts'
 import type { Correction, ShownTransaction, Transaction } from '../protocol/transaction.ts'
+import { transactionsAt, transactionsById, type TransactionPlace } from './transaction-reads.ts'
 
 /** What the transactions of a new block are checked against: all earlier ones of its chain. */
 export interface TransactionHistory {
   /** True for each of these ids that an earlier transaction has, in the order asked for. */
   known(ids: readonly string[]): Promise<readonly boolean[]>
   hasTick(tickId: string): Promise<boolean>
-  /** An earlier transaction by its id. */
-  find(id: string): Promise<Transaction | undefined>
-  /** Earlier corrections of a trade. */
-  correctionsOf(tradeId: string): Promise<readonly Correction[]>
+  /** Earlier transactions by their ids; what is not there is left out. */
+  find(ids: readonly string[]): Promise<ReadonlyMap<string, Transaction>>
+  /** Earlier corrections of these trades. */
+  correctionsOf(tradeIds: readonly string[]): Promise<readonly Correction[]>
 }
 
 export type HistoryCode = 'duplicate_transaction' | 'tick_sealed_twice' | 'bad_correction'
@@ -43,13 +44,14 @@ async function verifyCorrections(
   transactions: readonly ShownTransaction[],
   history: TransactionHistory,
 ): Promise<Verdict<HistoryCode>> {
-  const sums = new Map<string, CorrectedSum>()
-  for (const correction of transactions) {
-    if (correction.kind !== 'correction') continue
+  const corrections = transactions.filter((tx) => tx.kind === 'correction')
+  const sums = await runningSums([...new Set(corrections.map(({ corrects }) => corrects))], history)
+  for (const correction of corrections) {
     const { id, corrects } = correction
-    const before = sums.get(corrects) ?? (await runningSum(corrects, history))
-    if (before === undefined)
+    const before = sums.get(corrects)
+    if (before === undefined) {
       return invalid('bad_correction', `${id} corrects ${corrects}, no trade of an earlier block`)
+    }
     const sum = afterCorrection(before, correction)
     sums.set(corrects, sum)
     const reason = refusalOfSum(sum, corrects)
@@ -58,11 +60,21 @@ async function verifyCorrections(
   return VALID
 }
 
-/** What is left of a trade after its corrections so far; `undefined` if there is no such trade. */
-async function runningSum(tradeId: string, history: TransactionHistory): Promise<CorrectedSum | undefined> {
-  const trade = await history.find(tradeId)
-  if (trade?.kind !== 'trade') return undefined
-  return (await history.correctionsOf(tradeId)).reduce(afterCorrection, sumOfTrade(trade))
+/** What is left of these trades after their corrections so far; without what is no trade. */
+async function runningSums(
+  tradeIds: readonly string[],
+  history: TransactionHistory,
+): Promise<Map<string, CorrectedSum>> {
+  const sums = new Map<string, CorrectedSum>()
+  if (tradeIds.length === 0) return sums
+  for (const [id, trade] of await history.find(tradeIds)) {
+    if (trade.kind === 'trade') sums.set(id, sumOfTrade(trade))
+  }
+  for (const correction of await history.correctionsOf([...sums.keys()])) {
+    const sum = sums.get(correction.corrects)
+    if (sum !== undefined) sums.set(correction.corrects, afterCorrection(sum, correction))
+  }
+  return sums
 }
 
 /**
@@ -72,12 +84,6 @@ async function runningSum(tradeId: string, history: TransactionHistory): Promise
 export function historyOf(store: ChainStore, size: number, blocks: readonly ShownBlock[]): TransactionHistory {
   const branch = blocks.flatMap(({ transactions }) => transactions.filter((tx) => tx.kind !== 'redacted'))
   const ids = new Set(branch.map(({ id }) => id))
-
-  async function at(place: { readonly height: number; readonly index: number } | undefined) {
-    if (place === undefined || place.height >= size) return undefined
-    const found = (await store.block(place.height))?.transactions[place.index]
-    return found?.kind === 'redacted' ? undefined : found
-  }
 
   return {
     async known(asked) {
@@ -89,12 +95,21 @@ export function historyOf(store: ChainStore, size: number, blocks: readonly Show
       const height = await store.heightOfTick(tickId)
       return height !== undefined && height < size
     },
-    async find(id) {
-      return branch.find((tx) => tx.id === id) ?? (await at(await store.locate({ tx_id: id })))
+    async find(asked) {
+      const found = new Map(await transactionsById(store, asked, size))
+      const wanted = new Set(asked)
+      for (const tx of branch) if (wanted.has(tx.id)) found.set(tx.id, tx)
+      return found
     },
-    async correctionsOf(tradeId) {
-      const earlier = await Promise.all((await store.correctionsOf(tradeId)).map(at))
-      return [...earlier, ...branch].filter((tx) => tx?.kind === 'correction').filter((tx) => tx.corrects === tradeId)
+    async correctionsOf(tradeIds) {
+      const wanted = new Set(tradeIds)
+      const places: TransactionPlace[] = []
+      for (const id of wanted) {
+        places.push(...(await store.correctionsOf(id)).filter(({ height }) => height < size))
+      }
+      return [...(await transactionsAt(store, places)), ...branch]
+        .filter((tx) => tx?.kind === 'correction')
+        .filter((tx) => wanted.has(tx.corrects))
     },
   }
 }

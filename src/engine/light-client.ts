@@ -69,12 +69,22 @@ export interface LightStatus {
   readonly trusted_height: number | null
 }
 
-/** A proof that was checked against a trusted header. */
+/** A proof that was checked against a header that this node follows. */
 export interface CheckedProof {
   readonly answer: ProofAnswer
-  /** The trusted header that it led to. */
-  readonly trusted: { readonly height: number; readonly header_hash: Hash }
+  /** `proposed`: an authority has sealed the block, but the votes that make it final are not proven: it may still be given up. */
+  readonly status: 'final' | 'proposed'
+  /** The header that it led to: the trusted one, or the newest where the block is above that. */
+  readonly anchor: BlockPlace
+  /** The same if it is trusted; null for a proposed block. */
+  readonly trusted: BlockPlace | null
   readonly peer: string
+}
+
+/** A header by its place. */
+export interface BlockPlace {
+  readonly height: number
+  readonly header_hash: Hash
 }
 
 export interface LightClient {
@@ -87,8 +97,8 @@ export interface LightClient {
   /** Asks each peer for its tip once; resolves when one could be followed. Throws the last failure if none could. */
   sync(): Promise<void>
   /**
-   * Fetches and checks the proof of a transaction of any age. Throws `unknown_transaction`, `peer_refused` (also for a
-   * proof that does not hold), `not_ready`.
+   * Fetches and checks the proof of a transaction of any age; `status` says whether its block is final. Throws
+   * `unknown_transaction`, `peer_refused` (also for a proof that does not hold), `not_ready`.
    */
   prove(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<CheckedProof>
   /** Under which id this key is registered as active; `undefined` if it is not. */
@@ -247,7 +257,24 @@ async function proveWith(
   requests: PeerRequests,
 ): Promise<CheckedProof> {
   await follower.syncWith(peer)
-  const { anchor, anchor_hash } = follower.head
+  const { head, trusted } = follower
+  const newest = await proofUnder(head, peer, by, requests)
+  const isFinal = newest.answer.header.height <= (trusted.anchor?.header.height ?? -1)
+  if (!isFinal) return { ...newest, status: 'proposed', trusted: null, peer }
+  // The head follows on the trusted header; what is final is proven under that itself all the same.
+  const { tx_hash } = newest.answer
+  const proof =
+    head.anchor_hash === trusted.anchor_hash ? newest : await proofUnder(trusted, peer, { tx_hash }, requests)
+  return { ...proof, status: 'final', trusted: proof.anchor, peer }
+}
+
+/** The proof of a transaction under the header of a state, checked. */
+async function proofUnder(
+  { anchor, anchor_hash }: LightFollower['head'],
+  peer: string,
+  by: { readonly tx_id: string } | { readonly tx_hash: Hash },
+  requests: PeerRequests,
+): Promise<Pick<CheckedProof, 'answer' | 'anchor'>> {
   if (anchor === null) throw ledgerError('not_ready', { reason: 'the chain has no block yet' })
   const { height } = anchor.header
   const answer = proofAnswer(await requests.request(peer, 'proof', { ...by, at_height: height }), 'proof')
@@ -256,5 +283,5 @@ async function proveWith(
   if (!verdict.ok) {
     throw ledgerError('peer_refused', { peer, request: 'proof', code: verdict.code, reason: verdict.reason })
   }
-  return { answer, trusted: { height, header_hash: anchor_hash }, peer }
+  return { answer, anchor: { height, header_hash: anchor_hash } }
 }

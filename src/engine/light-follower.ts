@@ -8,6 +8,8 @@ import { canonicalText } from '../protocol/canonical-json.ts'
 import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
 import { hashHeader, verifySeal, type SealedHeader } from '../protocol/header.ts'
 import {
+  knownSealers,
+  stateRoot,
   trustGenesis,
   verifyAdvance,
   verifyNext,
@@ -152,10 +154,8 @@ export class LightFollower {
 
   #refusal({ code, reason }: { readonly code: LightCode; readonly reason: string }, sealed: SealedHeader): Offer {
     if (code === 'wrong_parent') return this.#hasSeal(sealed) ? 'fork' : this.#unsealed(sealed)
-    // Another key may seal since the registry changed: the handover says so, if a peer has it.
-    const registryChanged =
-      this.#head.anchor !== null && this.#head.anchor.header.registry_root !== this.#head.registry_root
-    const isUnsure = registryChanged || this.needsProof
+    // Another key may seal since the registry changed, and a block that changes it may bring its own: proofs of a peer tell.
+    const isUnsure = this.needsProof || sealed.header.registry_root !== stateRoot(this.#head)
     if (isUnsure && (code === 'bad_seal' || code === 'unknown_sealer')) return 'gap'
     return { refused: code, reason }
   }
@@ -229,6 +229,10 @@ export class LightFollower {
     if (!near && (status.final_height ?? -1) > heightOf(this.#trusted)) bytes += await this.#moveByProof(peer)
     if (tip > this.height)
       bytes += await this.#downloadHeaders(peer, Math.min(tip - this.height, MAX_HEADERS_PER_REQUEST))
+    // Links end where the registry changes.
+    const isBehind = this.#head !== this.#trusted || tip > this.height
+    if (near && isBehind && (status.final_height ?? -1) > heightOf(this.#trusted))
+      bytes += await this.#moveByProof(peer)
     const isNewest = this.#head === this.#trusted && tip <= this.height && this.#head.anchor_hash === hashOf(status)
     return { mode: status.mode, from, to: this.#head.anchor === null ? null : this.height, bytes, isNewest }
   }
@@ -252,10 +256,12 @@ export class LightFollower {
     return canonicalText(answer).length
   }
 
-  /** Who seals after a handover is proven under its root; an answer of `anchor` that ends in the handover does not say it. */
+  /** Who seals after a header that changed the registry is proven under its root: no proof up to it says so. */
   async #learnSealer(peer: string, id: string): Promise<void> {
-    const { registry_height: at_height, registry_root, sealers } = this.#head
-    if (at_height === null || sealers.some((sealer) => sealer.id === id)) return
+    const { anchor } = this.#head
+    const sealers = knownSealers(this.#head)
+    if (anchor === null || sealers.some((sealer) => sealer.id === id)) return
+    const { height: at_height, registry_root } = anchor.header
     const { entry: found } = registryAnswer(
       await this.#parts.requests.request(peer, 'registry', { id, at_height }),
       'registry',
@@ -263,24 +269,25 @@ export class LightFollower {
     const isActive = found?.entry.id === id && found.entry.role === 'authority' && found.entry.status === 'active'
     if (!isActive || !verifyRegistryEntry(found.entry, found.registry_proof, registry_root).ok) return
     const isTrusted = this.#head === this.#trusted
-    const head = { ...this.#head, sealers: [...sealers, found.entry] }
+    const policy = registry_root === this.#head.registry_root ? this.#head.policy : null
+    const head = { ...this.#head, registry_root, policy, sealers: [...sealers, found.entry] }
     await this.#keep(isTrusted ? head : this.#trusted, head, this.#window)
   }
 
   async #moveByProof(peer: string): Promise<number> {
     const { requests, logger } = this.#parts
     const from_height = this.#trusted.anchor === null ? null : heightOf(this.#trusted)
-    const asked = { from_height, registry_height: this.#trusted.registry_height }
-    const answer = anchorAnswer(await requests.request(peer, 'anchor', asked), 'anchor')
+    const answer = anchorAnswer(await requests.request(peer, 'anchor', { from_height }), 'anchor')
     const result = verifyAdvance(this.#trusted, answer, this.#context())
     if (!result.ok) return this.#refuse(peer, result.code, result.reason)
     let bytes = canonicalText(answer).length
     const { state } = result
     if (this.#window.some(({ header }) => hashHeader(header) === state.anchor_hash)) {
       // The head is on the trusted chain: it stays, with what is now known of registry and policy.
-      const { registry_root, registry_height, policy, sealers } = state
+      const { registry_root, policy, sealers } = state
       const isHead = state.anchor_hash === this.#head.anchor_hash
-      const head = isHead ? state : { ...this.#head, registry_root, registry_height, policy, sealers }
+      const isSame = stateRoot(this.#head) === registry_root
+      const head = isHead ? state : isSame ? { ...this.#head, registry_root, policy, sealers } : this.#head
       await this.#keep(state, head, this.#window)
       return bytes
     }

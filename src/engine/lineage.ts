@@ -1,7 +1,7 @@
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { BlockPoint } from '../protocol/finality.ts'
-import { verifyInHistory } from '../protocol/handover.ts'
+import { verifyInHistory } from '../protocol/proven-entry.ts'
 import { hashHeader } from '../protocol/header.ts'
 import { inclusionProofShape } from '../protocol/history.ts'
 import { headersAnswer } from '../protocol/messages.ts'

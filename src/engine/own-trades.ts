@@ -6,8 +6,8 @@ import type { PeerRequests } from '../ports/peer-requests.ts'
 import { bytesToHex, type Hash } from '../protocol/bytes.ts'
 import { isSolarError, VALID, type Verdict } from '../protocol/errors.ts'
 import type { SealedHeader } from '../protocol/header.ts'
-import { merkleProof, verifyMerkleProof, type MerkleProof } from '../protocol/merkle.ts'
-import { tradesAnswer, tradesPath } from '../protocol/messages.ts'
+import { merkleTree, verifyMerkleProof, type MerkleProof } from '../protocol/merkle.ts'
+import { MIN_TRADES_OF_PAGE, tradesAnswer, tradesPath } from '../protocol/messages.ts'
 import { signRequest } from '../protocol/request.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { checkTransaction, hashTransaction, leafOf, type Transaction } from '../protocol/transaction.ts'
@@ -104,15 +104,27 @@ export async function fetchOwnTrade(
   throw failure
 }
 
-/** Signed anew for each peer. */
+/** Page by page, each signed for this peer. Throws `peer_refused` (`malformed`) for pages that do not go on. */
 async function askForTrades(
   parts: Pick<OwnTradesParts, 'chainId' | 'requests' | 'clock' | 'randomBytes'>,
   peer: string,
   height: number,
   identity: Identity,
 ): Promise<readonly ClaimedTrade[]> {
-  const credential = await signerOf(parts, identity)(tradesPath(height))
-  return tradesAnswer(await parts.requests.request(peer, 'trades', { height, credential }), 'trades').trades
+  const sign = signerOf(parts, identity)
+  const claimed: ClaimedTrade[] = []
+  for (let from = 0; ;) {
+    const credential = await sign(tradesPath(height, from))
+    const asked = { height, credential, ...(from > 0 && { from_index: from }) }
+    const { trades, next_index } = tradesAnswer(await parts.requests.request(peer, 'trades', asked), 'trades')
+    claimed.push(...trades)
+    if (next_index === undefined) return claimed
+    if (next_index <= from || trades.length < MIN_TRADES_OF_PAGE) {
+      const reason = `block ${height}: a page of ${trades.length} trades from ${from} to ${next_index} does not go on`
+      throw ledgerError('peer_refused', { peer, request: 'trades', code: 'malformed', reason })
+    }
+    from = next_index
+  }
 }
 
 function signerOf(
@@ -158,9 +170,9 @@ async function settleByBlock(
   for (const peer of parts.requests.peers()) {
     try {
       const { transactions } = await fetchShownBlock(parts.requests, peer, sealed, signerOf(parts, identity))
-      const hashes = transactions.map(leafOf)
+      const tree = merkleTree(transactions.map(leafOf))
       const own = transactions.flatMap((transaction, index) =>
-        transaction.kind === 'redacted' ? [] : [{ transaction, merkle_proof: merkleProof(hashes, index) }],
+        transaction.kind === 'redacted' ? [] : [{ transaction, merkle_proof: tree.proof(index) }],
       )
       return checkAll(own, sealed, parts.amountDecimals)
     } catch (error) {

@@ -1,25 +1,25 @@
-import { isSolarError } from '../protocol/errors.ts'
 import type { ShownTransaction } from '../protocol/transaction.ts'
 import type { Chain } from './chain.ts'
 
 /**
- * True if a platform user is a party of a transaction. A correction belongs to the parties of its trade; of a block beside the
- * chain the trade may be on its branch alone: whose it is, is not known then.
+ * Which of these transactions concern a platform user: true at the index of each of which it is a party. A correction
+ * belongs to the parties of its trade; of a block beside the chain the trade may be on its branch alone: whose it is, is not
+ * known then.
  */
-export async function isParty(chain: Chain, tx: ShownTransaction, user: string): Promise<boolean> {
-  switch (tx.kind) {
-    case 'trade':
-      return tx.from_user_id === user || tx.to_user_id === user
-    case 'correction': {
-      const corrected = await chain.transaction(tx.corrects).catch(nothingIfUnknown)
-      return corrected !== undefined && (await isParty(chain, corrected, user))
-    }
-    case 'registry':
-    case 'redacted':
-      return false
-  }
+export async function ownOf(
+  chain: Chain,
+  transactions: readonly ShownTransaction[],
+  user: string,
+): Promise<readonly boolean[]> {
+  const corrected = await chain.transactions(
+    transactions.flatMap((tx) => (tx.kind === 'correction' ? [tx.corrects] : [])),
+  )
+  return transactions.map((tx) => isOf(tx.kind === 'correction' ? corrected.get(tx.corrects) : tx, user))
 }
 
-function nothingIfUnknown(error: unknown): undefined {
-  if (!isSolarError(error, 'unknown_transaction')) throw error
-}
+/** True if a platform user is a party of a transaction; see `ownOf`. */
+export const isParty = async (chain: Chain, tx: ShownTransaction, user: string): Promise<boolean> =>
+  (await ownOf(chain, [tx], user))[0] === true
+
+const isOf = (tx: ShownTransaction | undefined, user: string): boolean =>
+  tx?.kind === 'trade' && (tx.from_user_id === user || tx.to_user_id === user)

@@ -2,8 +2,11 @@ import { ledgerError } from '../ports/errors.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { BodyRedaction } from '../ports/retention.ts'
 import type { Hash } from '../protocol/bytes.ts'
+import { canonicalText } from '../protocol/canonical-json.ts'
 import type { BlockPoint } from '../protocol/finality.ts'
 import { hashHeader } from '../protocol/header.ts'
+import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
+import { leafOf } from '../protocol/transaction.ts'
 import type { Chain } from './chain.ts'
 import type { Finalizer } from './finalizer.ts'
 import type { Replica } from './replica.ts'
@@ -14,7 +17,10 @@ export interface ReplicaViewParts {
   readonly replica: Replica
   readonly finalizer: Finalizer
   readonly logger: Logger
-  /** Registry transactions whose change of the policy, an authority or a validator the operator has allowed, by id. */
+  /**
+   * Registry transactions whose change of the policy, an authority or a validator the operator has allowed, by their hashes: an id
+   * is whatever the authority calls it, and says nothing of what is changed.
+   */
   readonly allowedChanges: readonly string[] | 'all'
   readonly store: Pick<BodyRedaction, 'redactions'>
 }
@@ -67,10 +73,24 @@ async function firstUnallowedChange(
   if (allowedChanges === 'all') return null
   for (const height of chain.guardedHeights(finalHeight, header.height)) {
     const { header: changed, transactions } = await chain.blockAt(height)
-    const ids = transactions.flatMap((tx) => (tx.kind === 'redacted' ? [] : [tx.id]))
-    if (ids.every((id) => allowedChanges.includes(id))) continue
-    logger.warn({ height, ids }, `block ${height} changes who decides: allow it with --allow-changes ${ids.join(' ')}`)
+    const hashes = transactions.map(leafOf)
+    if (hashes.every((hash) => allowedChanges.includes(hash))) continue
+    const changes = transactions.flatMap((tx) => (tx.kind === 'registry' ? [changeWords(tx)] : []))
+    logger.warn(
+      { height, changes, hashes },
+      `block ${height} changes who decides: ${changes.join('; ')}. Allow it with --allow-changes ${hashes.join(' ')}`,
+    )
     return { hash: hashHeader(changed), height }
   }
   return null
+}
+
+/** All that a change says, on one line: what its hash stands for. */
+function changeWords(tx: RegistryTransaction): string {
+  const { action, subject_id } = tx
+  if (action === 'policy') return `${subject_id} sets the policy ${canonicalText(tx.finality)}`
+  if (action === 'revoke') return `${subject_id} is revoked`
+  const role = action === 'enrol' ? `${tx.role} ` : ''
+  const recovery = tx.recovery_key === undefined ? '' : `, recovery key ${tx.recovery_key ?? 'none'}`
+  return `${action} ${role}${subject_id} with the key ${tx.public_key}${recovery}`
 }

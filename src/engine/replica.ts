@@ -3,9 +3,9 @@ import type { Clock } from '../ports/clock.ts'
 import type { FinalityStore } from '../ports/finality-store.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { ShownBlock } from '../protocol/block.ts'
-import type { Hash } from '../protocol/bytes.ts'
+import type { Hash, Hex } from '../protocol/bytes.ts'
 import { firstFailure, invalid, VALID, type Verdict } from '../protocol/errors.ts'
-import { newFinalHeight, type BlockPoint, type ChainView } from '../protocol/finality.ts'
+import { newFinalHeight, noteAck, type BlockPoint, type ChainView } from '../protocol/finality.ts'
 import { chooseFork, forkWeight, type Candidate } from '../protocol/fork-choice.ts'
 import { hashHeader, verifyNotFromFuture, type SealedHeader } from '../protocol/header.ts'
 import { leafOf } from '../protocol/transaction.ts'
@@ -192,7 +192,7 @@ export class Replica {
   async #choose(): Promise<void> {
     const { chain, finalizer, onAlarm } = this.#parts
     const { finalHeight } = finalizer
-    const ackers = ackersOf(this.#parts.votes)
+    const ackers = ackReader(this.#parts.votes)
     const branches: Branch[] = []
     for (const branch of await this.#forks.branches()) {
       if (branch.baseHeight >= finalHeight) branches.push(branch)
@@ -266,7 +266,7 @@ interface Place {
 type Ackers = (hash: Hash) => Promise<readonly string[]>
 
 /** Reads each header's votes once, however many branches it is part of. */
-function ackersOf(votes: Pick<FinalityStore, 'votesOf'>): Ackers {
+function ackReader(votes: Pick<FinalityStore, 'votesOf'>): Ackers {
   const known = new Map<Hash, Promise<readonly string[]>>()
   const read = async (hash: Hash): Promise<readonly string[]> =>
     (await votes.votesOf(hash)).flatMap(({ decision, voter_id }) => (decision === 'ack' ? [voter_id] : []))
@@ -298,8 +298,10 @@ async function viewOf(
   blocks: readonly BlockPoint[],
   ackers: Ackers,
 ): Promise<ChainView> {
-  const ackHeights = new Map<string, number>()
-  for (const { hash, height } of blocks) for (const voter of await ackers(hash)) ackHeights.set(voter, height)
+  const ackHeights = new Map<Hex, number>()
+  for (const { hash, height } of blocks) {
+    for (const voter of await ackers(hash)) noteAck(ackHeights, voter, height, registryBefore(state, height))
+  }
   return {
     finalHeight,
     tipHeight: sizeOf(state) - 1,

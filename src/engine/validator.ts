@@ -7,7 +7,7 @@ import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { BodyRedaction } from '../ports/retention.ts'
 import type { VoterStore } from '../ports/voter-store.ts'
-import { isSolarError, VALID } from '../protocol/errors.ts'
+import { isSolarError, VALID, type SolarError } from '../protocol/errors.ts'
 import { hashHeader, verifySeal, type SealedHeader } from '../protocol/header.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { verifyVote } from '../protocol/vote.ts'
@@ -40,8 +40,10 @@ export interface ValidatorParts {
   readonly logger: Logger
   readonly key: SigningKey
   readonly sign: CredentialSigner
-  /** Registry transactions whose change of the policy, an authority or a validator the operator has allowed, by id. */
+  /** Registry transactions whose change of the policy, an authority or a validator the operator has allowed, by their hashes. */
   readonly allowedChanges: readonly string[] | 'all'
+  /** What is wrong, and what to do, where peers refuse by this code: for people; `undefined` where the refusal says it itself. */
+  readonly explainRefusal: (code: string) => string | undefined
   /** How often every peer is asked for its tip although gossip is quiet. */
   readonly pollMs: number
 }
@@ -106,11 +108,16 @@ export function createValidator(parts: ValidatorParts): Validator {
 
   function noteFailure(error: unknown): void {
     if (stopped) return
-    const refusal = isSolarError(error, 'peer_refused') ? error.message : undefined
+    const refusal = isSolarError(error, 'peer_refused') ? refusalWords(error) : undefined
     // Each poll is refused for the same reason again: once is enough to say so.
     if (refusal === undefined || refusal === lastRefusal) logger.debug({ error }, 'could not sync')
-    else logger.warn({ error }, `could not sync: ${refusal}`)
+    else logger.warn({ error }, refusal)
     lastRefusal = refusal ?? lastRefusal
+  }
+
+  function refusalWords(error: SolarError): string {
+    const { code } = error.fields as { readonly code: string }
+    return parts.explainRefusal(code) ?? `could not sync: ${error.message}`
   }
 
   async function idle(): Promise<void> {

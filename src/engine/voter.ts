@@ -34,7 +34,8 @@ export interface VoterParts {
 
 /**
  * Votes on headers whose seal and link are checked, by the rules of docs/protocol.md 5: one ack a height, each ack extends
- * the one before, and above a block that this voter rejected it acks nothing until the block has passed its check after all.
+ * the one before, and above a block that this voter rejected or could not check it acks nothing until the block has passed its
+ * check after all.
  * A vote is durable before it is sent.
  */
 export interface Voter {
@@ -58,7 +59,7 @@ export function createVoter(parts: VoterParts): Voter {
     const header_hash = hashHeader(sealed.header)
     const signed = signVote({ chain_id: chainId, header_hash, height: sealed.header.height, voter_id, decision }, key)
     if (decision === 'ack') await store.putVote(signed)
-    else await store.putRejected([...(await store.rejected()).filter((one) => !isSame(one, sealed)), sealed])
+    else await remember(sealed)
     await send(signed)
     parts.onVote(signed)
   }
@@ -90,13 +91,29 @@ export function createVoter(parts: VoterParts): Voter {
     return mayAck({ header, lastAck, ackedAtHeight, ...(await parts.viewOf(header, lastAck)) })
   }
 
-  /** Blocks that were rejected and are part of this header's chain are checked once more; one that fails again forbids it. */
-  async function checkRejected(sealed: SealedHeader, identity: Identity): Promise<Verdict> {
-    const rejected = await store.rejected()
-    if (rejected.length === 0) return VALID
+  async function remember(sealed: SealedHeader): Promise<void> {
+    await store.putRejected([...(await store.rejected()).filter((one) => !isSame(one, sealed)), sealed])
+  }
+
+  /** False if the block fails its check again, and if nobody answers. */
+  const passes = (block: SealedHeader, identity: Identity): Promise<boolean> =>
+    parts.check(block, identity).then(
+      ({ ok }) => ok,
+      () => false,
+    )
+
+  /**
+   * Blocks that were rejected or could not be checked, and are part of this header's chain, are checked once more; one that does
+   * not pass forbids it. The block itself has just passed.
+   */
+  async function checkEarlier(sealed: SealedHeader, identity: Identity): Promise<Verdict> {
+    const unchecked = await store.rejected()
+    if (unchecked.length === 0) return VALID
     const still: SealedHeader[] = []
-    for (const block of rejected) if (!(await parts.check(block, identity)).ok) still.push(block)
-    if (still.length < rejected.length) await store.putRejected(still)
+    for (const block of unchecked) {
+      if (!isSame(block, sealed) && !(await passes(block, identity))) still.push(block)
+    }
+    if (still.length < unchecked.length) await store.putRejected(still)
     const header = pointOf(sealed)
     for (const block of still.map(pointOf)) {
       const { hashAt } = await parts.viewOf(header, block)
@@ -104,8 +121,8 @@ export function createVoter(parts: VoterParts): Voter {
       if (!isBeside) {
         return {
           ok: false,
-          code: 'rejected_before',
-          reason: `it would count for block ${block.height}, which is rejected`,
+          code: 'unchecked_before',
+          reason: `it would count for block ${block.height}, which has not passed its check`,
         }
       }
     }
@@ -139,10 +156,10 @@ export function createVoter(parts: VoterParts): Voter {
       await vote(sealed, identity.id, 'reject')
       return true
     }
-    const earlier = await checkRejected(sealed, identity)
+    const earlier = await checkEarlier(sealed, identity)
     if (earlier.ok) await vote(sealed, identity.id, 'ack')
     else refuse(earlier.reason)
-    return true
+    return earlier.ok
   }
 
   return {
@@ -153,6 +170,10 @@ export function createVoter(parts: VoterParts): Voter {
         } catch (error) {
           const { height } = sealed.header
           logger.warn({ error, height }, `not voting on block ${height}: it could not be checked`)
+          // As a rejected one: an ack of a later block would count for it as well.
+          await remember(sealed).catch((failure: unknown) =>
+            logger.error({ error: failure }, 'could not be remembered'),
+          )
           return false
         }
       }),

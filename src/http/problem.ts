@@ -5,6 +5,7 @@ import {
   type ErrorTable,
   type ProtocolErrorCode,
 } from '../protocol/errors.ts'
+import { timeWords } from '../protocol/time-words.ts'
 import type { LedgerErrorCode } from '../ports/errors.ts'
 
 /** What only HTTP can refuse. */
@@ -12,7 +13,7 @@ const httpErrors = {
   missing_credential: (f: { accepted: string }) => `this call needs a credential: ${f.accepted}`,
   bad_credential: (f: { reason: string }) => f.reason,
   stale_request: (f: { timestamp: number; now: number }) =>
-    `the request was signed at ${f.timestamp}, this clock says ${f.now}: more than 60 s apart`,
+    `the request was signed at ${timeWords(f.timestamp)}, this clock says ${timeWords(f.now)}: more than 60 s apart`,
   replayed_request: (f: { id: string }) => `the signed request ${f.id} was used before`,
   not_found: (f: { method: string; path: string }) => `there is no ${f.method} ${f.path}`,
   method_not_allowed: (f: { method: string; path: string; allow: string }) =>

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { link, open, unlink } from 'node:fs/promises'
+import { access, link, mkdir, open, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { codeOf } from '../ports/file-trouble.ts'
 
 /** Ends the names of files that a crash may leave half written; nobody reads them. */
 export const TEMPORARY_SUFFIX = '.tmp'
@@ -25,6 +26,28 @@ export async function createFileDurably(path: string, content: string, mode: num
   }
   await syncDirectory(dirname(path))
 }
+
+/**
+ * Makes a folder of mode 0700, and those above it that are missing. Something that is there is left as it is, be it a folder or not. One by
+ * one: the `recursive` of mkdir never ends where a file system takes no folders (/proc). Rejects with the system's error.
+ */
+export async function makeFolder(path: string): Promise<void> {
+  if (await isThere(path)) return
+  const parent = dirname(path)
+  if (parent !== path) await makeFolder(parent)
+  try {
+    await mkdir(path, { mode: 0o700 })
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error
+  }
+}
+
+/** Whether something has this name. */
+export const isThere = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  )
 
 /** Makes new names in `directory` durable. Windows has no such call and needs none. */
 export async function syncDirectory(directory: string): Promise<void> {

@@ -2,7 +2,9 @@ import { errorFactory, type ErrorTable } from '../protocol/errors.ts'
 
 /** What can be wrong with a key file or its passphrase. Never carries key material. */
 const keyErrors = {
-  key_missing: (f: { file: string }) => `${f.file}: there is no such key file (solar-node keys new --out ${f.file})`,
+  key_missing: (f: { file: string }) =>
+    `${f.file}: there is no such key file: a node makes its own at its first start, wait for that; another one is made by ` +
+    `solar-node keys new --out ${f.file}`,
   key_exists: (f: { file: string }) => `${f.file} exists already: key files are never overwritten`,
   key_exposed: (f: { file: string; mode: string }) =>
     `${f.file}: others on this machine can read it (mode ${f.mode}): chmod 600 ${f.file}, and think of a new key`,

@@ -1,5 +1,7 @@
 import { open } from 'node:fs/promises'
 import type { RandomBytes } from '../ports/clock.ts'
+import { codeOf, fileTrouble } from '../ports/file-trouble.ts'
+import { parseJsonText } from '../ports/json-file.ts'
 import { bytesToHex, hexToBytes, type Hex } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { literal, object, text, publicKeyHex } from '../protocol/shape.ts'
@@ -55,8 +57,8 @@ export async function createKeyFile(path: string, options: NewKeyOptions): Promi
   try {
     await createFileDurably(path, content, KEY_FILE_MODE)
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw keyError('key_exists', { file: path }, cause)
-    throw keyError('key_unreadable', { file: path, reason: (cause as Error).message }, cause)
+    if (codeOf(cause) === 'EEXIST') throw keyError('key_exists', { file: path }, cause)
+    throw keyError('key_unreadable', { file: path, reason: fileTrouble(cause) }, cause)
   }
   return { publicKey, secret }
 }
@@ -93,8 +95,8 @@ async function readPrivateFile(path: string): Promise<string> {
     }
   } catch (cause) {
     if (isSolarError(cause)) throw cause
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') throw keyError('key_missing', { file: path }, cause)
-    throw keyError('key_unreadable', { file: path, reason: (cause as Error).message }, cause)
+    if (codeOf(cause) === 'ENOENT') throw keyError('key_missing', { file: path }, cause)
+    throw keyError('key_unreadable', { file: path, reason: fileTrouble(cause) }, cause)
   }
 }
 
@@ -107,14 +109,10 @@ function textOf(file: string, bytes: Uint8Array): string {
 }
 
 function parseKey(file: string, content: string): KeyMaterial {
-  let value: unknown
-  try {
-    value = JSON.parse(content)
-  } catch {
-    // The parser's message quotes the text, and the text is a secret: no cause.
-    throw keyError('key_malformed', { file, reason: 'not JSON' })
-  }
-  const record = checkShape(file, value)
+  const parsed = parseJsonText(content)
+  // No cause: the parser's message would quote the text, and the text is a secret.
+  if ('fault' in parsed) throw keyError('key_malformed', { file, reason: parsed.fault })
+  const record = checkShape(file, parsed.value)
   const secret = hexToBytes(record.secret_key)
   if (signingKeyFromSecret(secret).publicKey !== record.public_key) {
     throw keyError('key_malformed', { file, reason: 'public_key does not belong to secret_key' })

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { fileTrouble } from '../ports/file-trouble.ts'
 import { decodeText } from '../protocol/text.ts'
 import { keyError } from './errors.ts'
 
@@ -8,7 +9,7 @@ export async function readPassphraseFile(file: string): Promise<string> {
   try {
     content = decodeText(await readFile(file))
   } catch (cause) {
-    throw keyError('passphrase_unusable', { source: file, reason: (cause as Error).message }, cause)
+    throw keyError('passphrase_unusable', { source: file, reason: fileTrouble(cause) }, cause)
   }
   const [line = ''] = content.split(/\r?\n/)
   if (line === '') throw keyError('passphrase_unusable', { source: file, reason: 'its first line is empty' })

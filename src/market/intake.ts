@@ -1,6 +1,7 @@
 import { formatQuantity, MICRO, parseQuantity } from '../protocol/decimal.ts'
 import { invalid, VALID, type Verdict } from '../protocol/errors.ts'
 import { MAX_FUTURE_MS } from '../protocol/limits.ts'
+import { timeWords } from '../protocol/time-words.ts'
 import type { Order } from '../protocol/order.ts'
 
 /** What an order must keep to enter the book. */
@@ -40,10 +41,16 @@ export function checkOrder(order: Order, rules: IntakeRules): Verdict<IntakeCode
     return invalid('order_too_large', `${order.kwh} kWh at ${order.price_per_kwh} cost more than a total can hold`)
   }
   if (order.valid_until !== undefined && order.valid_until <= order.timestamp) {
-    return invalid('never_valid', `valid_until ${order.valid_until} is not after timestamp ${order.timestamp}`)
+    return invalid(
+      'never_valid',
+      `valid_until ${timeWords(order.valid_until)} is not after timestamp ${timeWords(order.timestamp)}`,
+    )
   }
   if (order.timestamp > rules.now + MAX_FUTURE_MS) {
-    return invalid('from_the_future', `timestamp ${order.timestamp} is more than 2 minutes ahead of ${rules.now}`)
+    return invalid(
+      'from_the_future',
+      `timestamp ${timeWords(order.timestamp)} is more than 2 minutes ahead of ${timeWords(rules.now)}`,
+    )
   }
   return VALID
 }

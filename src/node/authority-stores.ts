@@ -11,7 +11,7 @@ import { adviceFor } from './advice.ts'
 import { openChainFiles } from './chain-files.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { openMarketStore } from './market-store.ts'
-import { ensureAuthorityFiles, type AuthorityFiles } from './node-files.ts'
+import { ensureAuthorityFiles, sayKeysAreOpened, type AuthorityFiles } from './node-files.ts'
 import { openDirectoryForStart } from './start-checks.ts'
 import type { Shutdown } from './shutdown.ts'
 import { createStoreWatch, type StoreWatch } from './store-watch.ts'
@@ -57,6 +57,7 @@ export async function openAuthorityStores(
   // Files for another chain than a shared database has are not made at all.
   const sharedSql = config.database.kind === 'postgres' ? await openSql() : undefined
   const chainOfDatabase = await sharedSql?.chainId()
+  sayKeysAreOpened(config, logger)
   const files = await ensureAuthorityFiles(directory, config, { randomBytes, clock, logger, chainOfDatabase })
 
   const sql = sharedSql ?? (await openSql())

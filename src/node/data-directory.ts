@@ -1,6 +1,6 @@
-import { access, constants, mkdir, readdir, stat, unlink } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
-import { TEMPORARY_SUFFIX } from '../keys/durable-file.ts'
+import { access, constants, readdir, stat, unlink } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { isThere, makeFolder, TEMPORARY_SUFFIX } from '../keys/durable-file.ts'
 import { codeOf, fileTrouble } from '../ports/file-trouble.ts'
 import { isDiskFull } from './disk.ts'
 import { nodeError } from './errors.ts'
@@ -65,7 +65,7 @@ export async function openDataDirectory(directory: string): Promise<DataDirector
 
 async function lockDirectory(path: string): Promise<ProcessLock | { readonly holder: string }> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 })
+    await makeFolder(path)
     if (!(await stat(path)).isDirectory()) throw new Error('it is a file, expected a folder')
     await access(path, constants.R_OK | constants.W_OK | constants.X_OK)
     return await takeProcessLock(join(path, LOCK))
@@ -77,14 +77,23 @@ async function lockDirectory(path: string): Promise<ProcessLock | { readonly hol
 async function reasonOf(cause: unknown, path: string): Promise<string> {
   const code = codeOf(cause)
   if (code === 'EEXIST' || code === 'ENOTDIR') return 'it, or a part of its path, is a file, expected a folder'
+  if (code === 'ENOENT')
+    return 'it is not there and cannot be made, the file system takes no folder here: name another one'
   if (isDiskFull(cause, path)) return fileTrouble(Object.assign(new Error(), { code: 'ENOSPC' }))
   // SQLite, which keeps the lock, says no more.
   if (!/^(EACCES|EPERM|SQLITE_(CANTOPEN|READONLY|PERM))/.test(code)) return fileTrouble(cause)
   const owner = await stat(path).catch(() => undefined)
+  if (owner === undefined) return await whyNotMade(path)
   const user = process.getuid?.()
-  const whose =
-    owner === undefined || user === undefined ? '' : `it belongs to user ${owner.uid}, this is user ${user}; `
+  const whose = user === undefined ? '' : `it belongs to user ${owner.uid}, this is user ${user}; `
   return `nothing can be written into it: ${whose}run as its owner, or chown -R it`
+}
+
+/** The first folder above that is there does not take one. */
+async function whyNotMade(path: string): Promise<string> {
+  let above = dirname(path)
+  while (above !== dirname(above) && !(await isThere(above))) above = dirname(above)
+  return `it is not there, and this user may not make it in ${above}: name another folder, or make this one for this user first`
 }
 
 /** What a kill left half written. It may hold a key that was never used; nobody else writes here while the lock is ours. */

@@ -3,11 +3,12 @@ import { currencyProblem } from '../config/currency.ts'
 import { configError } from '../config/errors.ts'
 import type { ConfiguredKey, GenesisSettings } from '../config/types.ts'
 import { createFileDurably } from '../keys/durable-file.ts'
+import { fileTrouble } from '../ports/file-trouble.ts'
+import { parseJsonFile } from '../ports/json-file.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { canonicalText } from '../protocol/canonical-json.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { chainIdOf, decodeGenesis, type Genesis, type GenesisEntry, type Role } from '../protocol/genesis.ts'
-import { decodeText } from '../protocol/text.ts'
 
 export interface LoadedGenesis {
   readonly genesis: Genesis
@@ -17,17 +18,13 @@ export interface LoadedGenesis {
 /** Reads and checks a genesis file. Throws `config_unreadable`. */
 export async function readGenesisFile(file: string): Promise<LoadedGenesis> {
   try {
-    const genesis = decodeGenesis(JSON.parse(decodeText(await readFile(file))))
+    const parsed = parseJsonFile(await readFile(file))
+    if ('fault' in parsed) throw new Error(parsed.fault)
+    const genesis = decodeGenesis(parsed.value)
     return { genesis, chainId: chainIdOf(genesis) }
   } catch (cause) {
-    throw configError('config_unreadable', { file, reason: readReason(cause) }, cause)
+    throw configError('config_unreadable', { file, reason: fileTrouble(cause) }, cause)
   }
-}
-
-function readReason(cause: unknown): string {
-  if (cause instanceof SyntaxError) return 'not JSON'
-  if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return 'no such file'
-  return (cause as Error).message
 }
 
 /** Writes a genesis for people to read; it hashes to the same chain_id when read again. Rejects with EEXIST. */

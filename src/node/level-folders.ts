@@ -1,6 +1,6 @@
-import { access, open, readdir, rename, rm } from 'node:fs/promises'
+import { open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { syncDirectory } from '../keys/durable-file.ts'
+import { isThere, syncDirectory } from '../keys/durable-file.ts'
 
 /**
  * How one LevelDB takes the place of another, so that a crash at any moment leaves a whole one: it is written to `.building`
@@ -41,12 +41,6 @@ export async function settleLevelFolders(level: string): Promise<void> {
 }
 
 const removeFolder = (path: string): Promise<void> => rm(path, { recursive: true, force: true })
-
-export const isThere = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )
 
 /** Appends to LevelDB are not synced: after this a power cut takes nothing of the folder any more. */
 async function syncFolder(folder: string): Promise<void> {

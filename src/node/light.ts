@@ -18,7 +18,7 @@ import { logLightEvent } from './event-log.ts'
 import type { OnPart } from './lifecycle.ts'
 import { createLightOutlook, NOT_JOINED, type LightOutlook, type LightOutlookStatus } from './light-outlook.ts'
 import { createLogger } from './logger.ts'
-import { ensureLightFiles, type LightFiles } from './node-files.ts'
+import { ensureLightFiles, sayKeysAreOpened, type LightFiles } from './node-files.ts'
 import { createOwnTradeLog } from './own-trade-log.ts'
 import { startHttp } from './http-address.ts'
 import { openDirectoryForStart } from './start-checks.ts'
@@ -167,6 +167,7 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
   async function open(): Promise<LightReport> {
     const directory = await openDirectoryForStart(config)
     shutdown.opened('data directory', () => directory.close())
+    sayKeysAreOpened(config, logger)
     const files = await ensureLightFiles(directory, config, { randomBytes })
     const store = await openLightFiles(directory)
     shutdown.opened('LevelDB', () => store.close())

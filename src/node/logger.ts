@@ -35,7 +35,9 @@ function streamOf({ pretty: forPeople, destination }: LoggerOptions): Destinatio
   const target = destination ?? standardOutput()
   if (!forPeople) return target
   // In this process, not a worker: a worker would lose the last lines of a process that is killed.
-  const format = prettyFactory({ singleLine: true, colorize: destination === undefined, translateTime: 'SYS:HH:MM:ss' })
+  // A terminal knows of NO_COLOR and TERM=dumb.
+  const colorize = destination === undefined && process.stdout.isTTY && process.stdout.hasColors()
+  const format = prettyFactory({ singleLine: true, errorLikeObjectKeys: [], colorize, translateTime: 'SYS:HH:MM:ss' })
   return {
     write: (line) => {
       target.write(format(line))

@@ -1,6 +1,8 @@
+import { join } from 'node:path'
 import { configError } from '../config/errors.ts'
-import type { AuthorityConfig, LightConfig, ValidatorConfig } from '../config/types.ts'
+import type { AuthorityConfig, LightConfig, NodeConfig, ValidatorConfig } from '../config/types.ts'
 import { createAuthorityKeys, type AuthorityKeys } from './authority-keys.ts'
+import { isThere } from '../keys/durable-file.ts'
 import { createKeyFile, readKeyFile, type NewKeyOptions } from '../keys/key-file.ts'
 import { readPassphraseFile } from '../keys/passphrase.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -27,6 +29,12 @@ export interface AuthorityFiles extends LoadedGenesis {
   readonly tokens: EnsuredTokens
   /** True if this start made the chain. */
   readonly firstStart: boolean
+}
+
+/** Nothing else is to be seen meanwhile. */
+export function sayKeysAreOpened({ passphraseFile }: NodeConfig, logger: Logger): void {
+  if (passphraseFile === undefined) return
+  logger.info({}, 'opening the keys with their passphrase: it takes some seconds for each, longer on a busy machine')
 }
 
 export interface LightFiles {
@@ -150,37 +158,50 @@ async function checkFirstStart(
   given: LoadedGenesis | undefined,
   chainOfDatabase: Hash | undefined,
 ) {
-  const { finality, validators } = config.genesis
   if (chainOfDatabase !== undefined && given?.chainId !== chainOfDatabase) {
     const got = given === undefined ? 'there is none' : `${config.genesisFile} is chain ${given.chainId}`
     throw configError('config_conflict', {
       reason: `genesis: the database holds chain ${chainOfDatabase}, give the genesis of that chain with --genesis; ${got}`,
     })
   }
-  if (given === undefined) {
-    checkCurrency(config.genesis)
-    if (finality?.policy === 'validators' && validators.length < finality.threshold) {
-      throw configError('config_conflict', {
-        reason:
-          `finality: validators:${finality.threshold} needs --genesis FILE with at least ${finality.threshold} ` +
-          `validators on the first start, there are ${validators.length}`,
-      })
-    }
-    return
-  }
-  checkAgreement(config.genesis, given.genesis, config.genesisFile ?? '')
+  await checkChainToMake(directory.path, config, given)
+  if (given === undefined) return
   const file = directory.file('authorityKey')
-  if (!(await directory.has('authorityKey'))) {
-    throw configError('config_conflict', {
-      reason: `genesis: it names its authority's key, so put that key file at ${file} before the first start`,
-    })
-  }
   // On a chain that is there already its registry decides, which may have got the key since.
   if (chainOfDatabase !== undefined) return
   const { publicKey } = await readKeyFile(file, await passphraseOf(config))
   if (given.genesis.registry.some((entry) => entry.role === 'authority' && entry.public_key === publicKey)) return
   throw configError('config_conflict', {
     reason: `genesis: ${config.genesisFile} has no authority with the public key ${publicKey} of ${file}`,
+  })
+}
+
+/**
+ * What of a first start can be refused before the data directory is made. Throws `config_conflict`.
+ *
+ * @param path of the data directory
+ * @param given the genesis of --genesis; absent: a new one is to be made
+ */
+export async function checkChainToMake(
+  path: string,
+  { genesis, genesisFile }: AuthorityConfig,
+  given: LoadedGenesis | undefined,
+): Promise<void> {
+  const { finality, validators } = genesis
+  if (given !== undefined) {
+    checkAgreement(genesis, given.genesis, genesisFile ?? '')
+    const file = join(path, DATA_FILES.authorityKey)
+    if (await isThere(file)) return
+    throw configError('config_conflict', {
+      reason: `genesis: it names its authority's key, so put that key file at ${file} before the first start`,
+    })
+  }
+  checkCurrency(genesis)
+  if (finality?.policy !== 'validators' || validators.length >= finality.threshold) return
+  throw configError('config_conflict', {
+    reason:
+      `finality: validators:${finality.threshold} needs --genesis FILE with at least ${finality.threshold} ` +
+      `validators on the first start, there are ${validators.length}`,
   })
 }
 

@@ -1,19 +1,21 @@
-import { open, readdir, rename, rm, stat } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { constants } from 'node:fs'
+import { access, open, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
 import { configError } from '../config/errors.ts'
-import { syncDirectory, TEMPORARY_SUFFIX } from '../keys/durable-file.ts'
+import { makeFolder, syncDirectory, TEMPORARY_SUFFIX } from '../keys/durable-file.ts'
 import { codeOf, fileTrouble } from '../ports/file-trouble.ts'
 import { nodeError } from './errors.ts'
 
 /** A file that a command writes for its user. */
 export interface OutFile {
   readonly path: string
-  /** Whether a file that is there may be replaced. */
-  readonly force: boolean
+  /** Whether a file that is there may be replaced; absent: the command never does that. */
+  readonly force?: boolean
 }
 
 /**
- * Refuses an --out that is there (without force), or whose folder is not, before any work is done for it. Throws `config_conflict`.
+ * Refuses an --out that is there (without force), or whose folder is not and cannot be made, before any work is done for it. Makes
+ * nothing. Throws `config_conflict`.
  */
 export async function checkOutFile({ path, force }: OutFile): Promise<void> {
   const refuse = (reason: string, cause?: unknown): Error =>
@@ -23,12 +25,32 @@ export async function checkOutFile({ path, force }: OutFile): Promise<void> {
     return undefined
   })
   if (found?.isDirectory() === true) throw refuse(`${path} is a folder, expected a file`)
-  if (found !== undefined && !force)
-    throw refuse(`${path} exists already: choose another name, or --force to replace it`)
-  const folder = dirname(path)
-  await readdir(folder).catch((error: unknown) => {
+  if (found !== undefined && force !== true) {
+    const orForce = force === undefined ? ', a file that is there is never overwritten' : ', or --force to replace it'
+    throw refuse(`${path} exists already: choose another name${orForce}`)
+  }
+  const folder = await nearestFolder(dirname(resolve(path)))
+  await access(folder, constants.W_OK | constants.X_OK).catch((error: unknown) => {
     throw refuse(`the folder ${folder}: ${fileTrouble(error)}`, error)
   })
+}
+
+/** The folder itself, or the first above it that is there. Throws as `checkOutFile` where that is no folder. */
+async function nearestFolder(path: string): Promise<string> {
+  const found = await stat(path).catch(() => undefined)
+  if (found === undefined && dirname(path) !== path) return await nearestFolder(dirname(path))
+  if (found?.isDirectory() !== false) return path
+  throw configError('config_conflict', { reason: `--out: ${path} is a file, expected a folder` })
+}
+
+/** Makes the folder of an --out (mode 0700) where it is not there. Throws `config_conflict`. */
+export async function makeOutFolder(path: string): Promise<void> {
+  const folder = dirname(resolve(path))
+  try {
+    await makeFolder(folder)
+  } catch (error) {
+    throw configError('config_conflict', { reason: `--out: the folder ${folder}: ${fileTrouble(error)}` }, error)
+  }
 }
 
 /**
@@ -38,6 +60,7 @@ export async function checkOutFile({ path, force }: OutFile): Promise<void> {
 export async function writeOutFile(out: OutFile, content: AsyncIterable<string> | Iterable<string>): Promise<void> {
   await checkOutFile(out)
   const { path } = out
+  await makeOutFolder(path)
   const temporary = join(dirname(path), `.${basename(path)}${TEMPORARY_SUFFIX}`)
   try {
     await rm(temporary, { force: true })

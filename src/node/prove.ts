@@ -52,7 +52,11 @@ export async function proveOnce(request: ProveRequest, signal: AbortSignal): Pro
   const light = createLight(loadLightConfig({ flags, env: {} }), { logger: silentLogger })
   const hopeless = new AbortController()
   light.hopeless.then(
-    (fault) => hopeless.abort(ledgerError('not_ready', { reason: `no peer can be asked: ${fault}` })),
+    (fault) => {
+      const reason = `no peer can be asked: ${fault}`
+      // The code is for programs; that something is "not ready" says nothing to who asks once.
+      hopeless.abort(new SolarError('not_ready', reason, { reason }))
+    },
     () => undefined,
   )
   const ended = AbortSignal.any([signal, hopeless.signal])

@@ -45,24 +45,47 @@ export function createRegistrationWatch(publicKey: string, votes: boolean, logge
   }
 }
 
+/** What a key of each role is for, and how it is registered. */
+const ROLES = {
+  voter: {
+    idle: 'it neither votes nor sees trades of its own',
+    works: 'it proves its own trades and votes',
+    setting: 'voters:',
+    token: 'a platform token',
+    flags: '--role voter --id NAME --user-id USER',
+  },
+  validator: {
+    idle: 'it is given no blocks and co-signs none',
+    works: 'it replicates and co-signs',
+    setting: 'validators:',
+    token: 'an operator token',
+    flags: '--role validator --id NAME',
+  },
+} as const
+
 /** One line for people: what is so, and who has to do what. `whose` names the key. */
-export function registrationWords({ state, id, public_key }: Registration, whose = "this node's key"): string {
+export function registrationWords(
+  { state, id, public_key }: Registration,
+  whose = "this node's key",
+  role: keyof typeof ROLES = 'voter',
+): string {
+  const { idle, works, setting, token, flags } = ROLES[role]
   switch (state) {
     case 'off':
       return 'this node does not vote'
     case 'unknown':
       return `whether the key ${public_key} is registered is not known yet`
     case 'registered':
-      return `${whose} is registered as ${id ?? ''}: it proves its own trades and votes`
+      return `${whose} is registered as ${id ?? ''}: ${works}`
     case 'unregistered':
       return (
-        `${whose} is not registered on this chain, so it neither votes nor sees trades of its own: give the public key ${public_key} ` +
-        'to whoever runs the authority, to be listed under voters: for a new chain; or enrol it yourself, from its key file, ' +
-        'with a platform token: solar-node keys enrol --role voter --id NAME --user-id USER --key KEY_FILE --to URL --token-file FILE'
+        `${whose} is not registered on this chain, so ${idle}: give the public key ${public_key} ` +
+        `to whoever runs the authority, to be listed under ${setting} for a new chain; or enrol it yourself, from its key file, ` +
+        `with ${token}: solar-node keys enrol ${flags} --key KEY_FILE --to URL --token-file FILE`
       )
     case 'revoked':
       return (
-        `${whose} was revoked (it was ${id ?? ''}), so it neither votes nor sees trades of its own: ` +
+        `${whose} was revoked (it was ${id ?? ''}), so ${idle}: ` +
         `ask whoever runs the authority; the public key is ${public_key}`
       )
   }

@@ -4,11 +4,12 @@ import { createServer } from 'node:net'
 import { basename, dirname, join } from 'node:path'
 import { configError } from '../config/errors.ts'
 import type { AuthorityConfig, HttpAddress, NodeConfig } from '../config/types.ts'
-import { TEMPORARY_SUFFIX } from '../keys/durable-file.ts'
+import { isThere, TEMPORARY_SUFFIX } from '../keys/durable-file.ts'
 import { codeOf, fileTrouble } from '../ports/file-trouble.ts'
 import { DATA_FILES, LOCK, openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { nodeError } from './errors.ts'
-import { isThere } from './level-folders.ts'
+import { readGenesisFile } from './genesis-file.ts'
+import { checkChainToMake } from './node-files.ts'
 
 /**
  * Takes the data directory of a node that starts, after all that would stop it later was looked at: whoever mistypes a port gets no keys
@@ -17,7 +18,10 @@ import { isThere } from './level-folders.ts'
 export async function openDirectoryForStart(config: NodeConfig): Promise<DataDirectory> {
   const path = config.dataDirectory
   await refuseForeignFolder(path, config.passphraseFile)
-  if (config.mode === 'authority') await refuseMissingSqlFolder(config)
+  if (config.mode === 'authority') {
+    await refuseImpossibleChain(config)
+    await refuseMissingSqlFolder(config)
+  }
   const taken = await takenAddress(config)
   // A node that runs has its addresses: that it does is what to say.
   if (taken !== undefined && !(await isThere(join(path, `${LOCK}.db`)))) throw taken
@@ -42,6 +46,13 @@ async function refuseForeignFolder(path: string, passphraseFile: string | undefi
   const some = foreign.slice(0, 3).join(', ')
   const reason = `it holds other things (${foreign.length > 3 ? `${some}, ...` : some}) and nothing of a solar-node: name a new or an empty folder`
   throw nodeError('data_directory_unusable', { directory: path, reason })
+}
+
+/** A first start looks at it once more, with the directory in its hands. */
+async function refuseImpossibleChain(config: AuthorityConfig): Promise<void> {
+  const { dataDirectory, genesisFile } = config
+  const given = genesisFile === undefined ? undefined : await readGenesisFile(genesisFile)
+  if (!(await isThere(join(dataDirectory, DATA_FILES.genesis)))) await checkChainToMake(dataDirectory, config, given)
 }
 
 /** Keys and genesis would be there before SQLite says that it cannot make its file. */

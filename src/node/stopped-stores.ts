@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { configError } from '../config/errors.ts'
 import type { DatabaseConfig } from '../config/types.ts'
+import { isThere } from '../keys/durable-file.ts'
 import { ledgerError } from '../ports/errors.ts'
 import { fileTrouble } from '../ports/file-trouble.ts'
 import type { MarketStore } from '../ports/market-store.ts'
@@ -14,7 +15,6 @@ import { openLightFiles, openReplicaFiles } from './chain-files.ts'
 import { DATA_FILES, openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { nodeError } from './errors.ts'
 import { readGenesisFile } from './genesis-file.ts'
-import { isThere } from './level-folders.ts'
 import { openMarketStore } from './market-store.ts'
 
 /** The data directory of an authority whose node is stopped, with its SQL open. */
@@ -49,7 +49,7 @@ export async function modeOf(data: string): Promise<Stores['mode']> {
  * another mode; `data_directory_in_use`; `config_conflict` where its SQL is not in the place given; `store_failed` and
  * `corrupt` with what to do; what `work` throws.
  *
- * @param name what wants them, for people
+ * @param name the command that wants them, for people
  */
 export async function withStoppedStores<T>(
   name: string,
@@ -144,7 +144,7 @@ export function withoutSql(name: string, directory: string, mode: 'light' | 'val
   const key = mode === 'light' ? DATA_FILES.voterKey : DATA_FILES.validatorKey
   const reason =
     mode === 'light'
-      ? `it belongs to a household (it has ${key}), which keeps its own headers and trades alone: ${name} takes an authority or a validator`
+      ? `it belongs to a household (it has ${key}), which keeps its own headers and trades alone: ${name} takes ${name === 'rebuild' ? 'an authority' : 'an authority or a validator'}`
       : `it belongs to a node without SQL (it has ${key}), which syncs anew from its peers: keep ${key}, ` +
         `and ${DATA_FILES.level}/ as long as it can be read, as the votes of this node are in it`
   return nodeError('data_directory_unusable', { directory, reason })

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { createFileDurably } from '../keys/durable-file.ts'
 import type { RandomBytes } from '../ports/clock.ts'
+import { parseJsonFile } from '../ports/json-file.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { sha256Hex } from '../protocol/hash.ts'
-import { decodeText } from '../protocol/text.ts'
 import { hash32, object, text, type Shape, type TypeOf } from '../protocol/shape.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { nodeError } from './errors.ts'
@@ -53,15 +53,10 @@ export async function ensureTokens(directory: DataDirectory, randomBytes: Random
 
 /** Errors name what was expected, never what was found: that may be a token. */
 async function readJson<T>(file: string, shape: Shape<T>): Promise<T> {
-  const bytes = await readFile(file)
-  let value: unknown
+  const parsed = parseJsonFile(await readFile(file))
+  if ('fault' in parsed) throw nodeError('file_damaged', { file, reason: parsed.fault })
   try {
-    value = JSON.parse(decodeText(bytes))
-  } catch {
-    throw nodeError('file_damaged', { file, reason: 'not JSON' })
-  }
-  try {
-    return shape(value, 'it')
+    return shape(parsed.value, 'it')
   } catch (error) {
     if (!isSolarError(error, 'malformed')) throw error
     const { path, expected } = error.fields as { path: string; expected: string }

@@ -21,6 +21,7 @@ import type { Witness } from '../ports/witness.ts'
 import { cosignerName } from '../protocol/checkpoint.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import type { SigningKey } from '../protocol/signature.ts'
+import { registrationWords, type Registration } from './registration-watch.ts'
 import type { ReplicaStore } from '../storage/level/replica-store.ts'
 
 export interface ValidatorEngineParts {
@@ -46,6 +47,8 @@ export interface ValidatorEngine {
   readonly ledger: ChainLedger
   readonly redactor: Redactor
   readonly witness: Witness
+  /** Of its key, as of the tip. */
+  readonly registration: () => Registration
   /** The id under which the key is registered at the tip. */
   readonly registeredId: () => string | undefined
 }
@@ -54,6 +57,10 @@ export interface ValidatorEngine {
 const UNREGISTERED = 'unregistered'
 /** A half-open connection is found by asking. */
 const POLL_MS = 15_000
+
+/** Why a validator is given nothing and co-signs nothing; `undefined` while its key is registered. */
+export const unregisteredWords = (registration: Registration): string | undefined =>
+  registration.state === 'registered' ? undefined : registrationWords(registration, "this validator's key", 'validator')
 
 /** Puts the engine of a validator together. Throws `wrong_chain` if the store holds another chain. */
 export async function assembleValidator(parts: ValidatorEngineParts): Promise<ValidatorEngine> {
@@ -71,8 +78,12 @@ export async function assembleValidator(parts: ValidatorEngineParts): Promise<Va
     signerBefore: (id, height) => fullSignerBefore(chain, id, height),
     onEvidence: (found) => events.emit({ type: 'evidence', evidence: found }),
   })
-  const registeredId = (): string | undefined =>
-    chain.registry.entries.find(({ public_key }) => public_key === key.publicKey)?.id
+  const registration = (): Registration => {
+    const entry = chain.registry.entries.find(({ public_key }) => public_key === key.publicKey)
+    const state = entry === undefined ? 'unregistered' : entry.status === 'active' ? 'registered' : 'revoked'
+    return { state, id: entry?.id ?? null, public_key: key.publicKey }
+  }
+  const registeredId = (): string | undefined => registration().id ?? undefined
   const sign = createCredentialSigner({
     chainId,
     // The block that enrolled this key may be one that it has yet to take.
@@ -92,6 +103,7 @@ export async function assembleValidator(parts: ValidatorEngineParts): Promise<Va
     key,
     sign,
     allowedChanges,
+    explainRefusal: (code) => (code === 'unknown_voter' ? unregisteredWords(registration()) : undefined),
     pollMs: POLL_MS,
   })
   const acks = replicaAcks(store.chain, store.finality)
@@ -124,5 +136,5 @@ export async function assembleValidator(parts: ValidatorEngineParts): Promise<Va
     clock,
     logger,
   })
-  return { chain, events, finalizer, validator, ledger, redactor, witness, registeredId }
+  return { chain, events, finalizer, validator, ledger, redactor, witness, registration, registeredId }
 }

@@ -21,11 +21,11 @@ import { logLedgerEvent } from './event-log.ts'
 import { startHttp } from './http-address.ts'
 import type { OnPart } from './lifecycle.ts'
 import { createLogger } from './logger.ts'
-import { ensureValidatorFiles, type ValidatorFiles } from './node-files.ts'
+import { ensureValidatorFiles, sayKeysAreOpened, type ValidatorFiles } from './node-files.ts'
 import { openDirectoryForStart } from './start-checks.ts'
 import { createShutdown } from './shutdown.ts'
 import { createStoreWatch, type StoreWatch } from './store-watch.ts'
-import { assembleValidator } from './validator-engine.ts'
+import { assembleValidator, unregisteredWords, type ValidatorEngine } from './validator-engine.ts'
 import { VERSION } from './version.ts'
 import { withPatience } from './waiting.ts'
 import { webRoot } from './web-root.ts'
@@ -151,7 +151,8 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
   }
 
   async function serveHttp(
-    parts: Pick<ValidatorHttpParts, 'ledger' | 'redactor' | 'witness' | 'metrics'>,
+    parts: Pick<ValidatorHttpParts, 'ledger' | 'redactor' | 'witness' | 'metrics'> &
+      Pick<ValidatorEngine, 'registration'>,
     peers: PeerNetwork,
     files: ValidatorFiles,
     storeWatch: StoreWatch,
@@ -167,8 +168,8 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       version: VERSION,
     })
     const readiness = () => {
-      const reason = storeWatch.reason()
-      return { role: 'validator' as const, reasons: reason === undefined ? [] : [reason] }
+      const reasons = [storeWatch.reason(), unregisteredWords(parts.registration())]
+      return { role: 'validator' as const, reasons: reasons.filter((reason) => reason !== undefined) }
     }
     const http = await startHttp(config, (address) =>
       createValidatorHttpServer(
@@ -213,6 +214,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
   async function open(): Promise<ValidatorReport> {
     const directory = await openDirectoryForStart(config)
     shutdown.opened('data directory', () => directory.close())
+    sayKeysAreOpened(config, logger)
     const files = await ensureValidatorFiles(directory, config, { randomBytes })
     const store = await openReplicaFiles(directory)
     shutdown.opened('LevelDB', () => store.close())

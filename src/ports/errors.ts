@@ -1,4 +1,5 @@
 import { errorFactory, type ErrorTable } from '../protocol/errors.ts'
+import { timeWords } from '../protocol/time-words.ts'
 import type { RowDifference } from '../protocol/transaction-difference.ts'
 
 /** The first thing in which two ticks of one id differ. */
@@ -38,11 +39,11 @@ const ledgerErrors = {
   order_conflict: (f: { order_id: string }) => `order ${f.order_id} was placed before with other content`,
   /** The order is valid for one moment only, and the market's tick of that moment has run without it. */
   interval_closed: (f: { order_id: string; tick_id: string; timestamp: number }) =>
-    `order ${f.order_id} would never trade: it is valid at ${f.timestamp} only, and tick ${f.tick_id} has run at that time`,
+    `order ${f.order_id} would never trade: it is valid at ${timeWords(f.timestamp)} only, and tick ${f.tick_id} has run at that time`,
   /** A row that is well formed and still cannot be accepted. */
   refused_row: (f: { id: string; reason: string }) => `${f.id}: ${f.reason}`,
   from_the_future: (f: { what: string; timestamp: number; now: number }) =>
-    `${f.what}: timestamp ${f.timestamp} is more than 2 minutes ahead of this clock (${f.now})`,
+    `${f.what}: timestamp ${timeWords(f.timestamp)} is more than 2 minutes ahead of this clock, ${timeWords(f.now)}`,
   tick_too_large: (f: { count: number; limit: number }) => `${f.count} transactions, a block holds at most ${f.limit}`,
   order_too_small: (f: { order_id: string; kwh: string; minimum: string }) =>
     `order ${f.order_id}: ${f.kwh} kWh is below the minimum of ${f.minimum} kWh`,

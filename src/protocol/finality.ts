@@ -1,4 +1,4 @@
-import type { Hash } from './bytes.ts'
+import type { Hash, Hex } from './bytes.ts'
 import { invalid, VALID, type Verdict } from './errors.ts'
 import type { Finality, Role } from './genesis.ts'
 import type { Registry } from './registry.ts'
@@ -20,11 +20,33 @@ export interface ChainView {
   /** True if the block changes the policy, an authority or a validator: `changesGuard` of its transactions. */
   isGuarded(height: number): boolean
   /**
-   * Greatest height of a header of THIS chain that each voter acked, by voter_id. Acks for which `verifyVote` holds,
-   * which makes sure that the voter was active before that height as well. An ack of a header of another branch may
-   * count as one of the header where that branch leaves this chain.
+   * Greatest height of a header of THIS chain that was acked with each key, by public key. Acks for which `verifyVote`
+   * holds, which makes sure that the key was its voter's active one before that height. A key is registered once, ever, so
+   * what was acked with it counts where it was in force, and nowhere else: that is what a proof can show. An ack of a header
+   * of another branch may count as one of the header where that branch leaves this chain.
    */
-  readonly ackHeights: ReadonlyMap<string, number>
+  readonly ackHeights: AckHeights
+}
+
+/** Greatest acked height by public key. */
+export type AckHeights = ReadonlyMap<Hex, number>
+
+/** Notes an ack of `voterId` at `height`, with the key that it had by the registry before that height. */
+export function noteAck(heights: Map<Hex, number>, voterId: string, height: number, registryBefore: Registry): void {
+  const key = registryBefore.active(voterId)?.public_key
+  if (key !== undefined) heights.set(key, Math.max(heights.get(key) ?? -1, height))
+}
+
+/** Active holders of `role` in this registry, each with the greatest height that it acked with the key that it has there. */
+export function ackersOf(
+  registry: Registry,
+  role: Role,
+  ackHeights: AckHeights,
+): readonly { readonly id: string; readonly acked: number }[] {
+  return registry.activeOf(role).flatMap(({ id, public_key }) => {
+    const acked = ackHeights.get(public_key)
+    return acked === undefined ? [] : [{ id, acked }]
+  })
 }
 
 /** The role whose acks a policy counts; `undefined` under `authority`, where votes decide nothing. */
@@ -44,7 +66,7 @@ export const requiredVotes = (finality: Finality): number => (finality.policy ==
 
 /**
  * Number of distinct voters that count for the block at `height`: active before it in the role that the policy in force
- * at it counts, with an ack of it or of a descendant. 0 under policy `authority`.
+ * at it counts, with an ack of it or of a descendant by the key that they had there. 0 under policy `authority`.
  */
 export const weightAt = (view: ChainView, height: number): number => ackCounter(view)(height)
 
@@ -83,8 +105,8 @@ function ackCounter(view: ChainView): (height: number) => number {
     lastAcks = new Map()
     const role = countedRole(before.finality)
     if (role === undefined) return
-    for (const [voterId, acked] of view.ackHeights) {
-      if (acked < height || before.active(voterId, role) === undefined) continue
+    for (const { acked } of ackersOf(before, role, view.ackHeights)) {
+      if (acked < height) continue
       counted += 1
       lastAcks.set(acked, (lastAcks.get(acked) ?? 0) + 1)
     }

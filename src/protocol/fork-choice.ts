@@ -1,5 +1,5 @@
 import type { Hash } from './bytes.ts'
-import { countedRole, type ChainView } from './finality.ts'
+import { ackersOf, countedRole, type ChainView } from './finality.ts'
 import type { Finality } from './genesis.ts'
 
 /** A valid chain that a node could follow, by its tip. */
@@ -17,18 +17,15 @@ export interface Candidate {
 
 /**
  * Ack weight of a branch: the number of distinct voters with an ack on it above the last final block. Those voters count
- * who are active right after the last final block, in the role that the policy in force there counts. That registry is
+ * who are active right after the last final block, in the role that the policy in force there counts, with the key that they
+ * have there. That registry is
  * one and the same for all candidates: a branch cannot win by enrolling voters of its own.
  */
 export function forkWeight(view: ChainView): number {
   const registry = view.registryBefore(view.finalHeight + 1)
   const role = countedRole(registry.finality)
   if (role === undefined) return 0
-  let weight = 0
-  for (const [voterId, height] of view.ackHeights) {
-    if (height > view.finalHeight && registry.active(voterId, role) !== undefined) weight += 1
-  }
-  return weight
+  return ackersOf(registry, role, view.ackHeights).filter(({ acked }) => acked > view.finalHeight).length
 }
 
 /**

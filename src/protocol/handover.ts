@@ -1,39 +1,27 @@
 import type { Hash, Hex } from './bytes.ts'
 import { firstFailure, invalid, VALID, type Failure, type Verdict } from './errors.ts'
-import type { Finality, Genesis, Role } from './genesis.ts'
-import { hashHeader, verifySeal, verifyWork, type Header, type HeaderCode } from './header.ts'
-import { historyLeaf, verifyInclusion, type InclusionProof } from './history.ts'
-import { verifyMerkleProof, type MerkleProofCode } from './merkle.ts'
-import type { Handover, ProvenVote } from './messages.ts'
-import { verifyRegistryEntry, verifyRegistryPolicy, type RegistryEntry } from './registry.ts'
+import type { Genesis } from './genesis.ts'
+import { hashHeader, verifySeal, verifyWork, type Header } from './header.ts'
+import { verifyMerkleProof } from './merkle.ts'
+import type { Handover } from './messages.ts'
+import { verifyHolder, verifyInHistory, verifyRegisteredAs, type HandoverCode } from './proven-entry.ts'
+import { verifyQuorum, votersOf } from './quorum.ts'
+import { verifyRegistryEntry, verifyRegistryPolicy } from './registry.ts'
 import { isSignedBy } from './registry-transaction.ts'
 import { hashTransaction } from './transaction.ts'
-import { verifyVote, type VoteCode } from './vote.ts'
 
-/**
- * How trust in the registry moves on (docs/protocol.md 4): a block that changes an authority, a validator or the policy is
- * believed because those who are trusted so far sealed it and, under policy `validators`, a quorum of them acked it.
- */
-export type HandoverCode =
-  | HeaderCode
-  | VoteCode
-  | MerkleProofCode
-  | 'bad_inclusion_proof'
-  | 'wrong_slot'
-  | 'unknown_sealer'
-  | 'bad_recovery'
-  | 'no_quorum'
-
+/** The chain that everything is checked for. */
 export interface ChainContext {
   readonly genesis: Genesis
   readonly chainId: Hash
 }
 
 /**
- * Checks one handover. It guarantees
+ * Checks one handover: how trust in the registry moves on (docs/protocol.md 7). A block that changes an authority, a validator or
+ * the policy is believed because those who are trusted so far sealed it and, where votes count, a quorum acked it. It guarantees
  * a) the chain and the work of c, b) that c is in the history of `target`, or is it,
  * c) the seal: by an active authority under `root`, or by the key that a valid recovery of the sealer brings,
- * d) the policy under `root`, and if it is `validators` a quorum of validators under `root`.
+ * d) the policy under `root`, and the quorum that it asks for: a change of the policy is no exception.
  * Then `handover.header.registry_root` is the root to trust.
  */
 export function verifyHandover(
@@ -42,62 +30,32 @@ export function verifyHandover(
   target: Header,
   context: ChainContext,
 ): Verdict<HandoverCode> {
-  const { header, policy, votes } = handover
+  const { header, policy } = handover
   const hash = hashHeader(header)
   return firstFailure<HandoverCode>(
     () => verifyChain(header, context),
     () => (hash === hashHeader(target) ? VALID : verifyInHistory(hash, header.height, handover.history_proof, target)),
     () => verifyHandoverSeal(handover, root, context.chainId),
     () => verifyRegistryPolicy(policy, handover.policy_proof, root),
-    () =>
-      policy.finality.policy === 'validators'
-        ? verifyQuorum(policy.finality, header, votes, root, context.chainId)
-        : VALID,
+    () => verifyHandoverQuorum(handover, root, context.chainId),
   )
+}
+
+function verifyHandoverQuorum(handover: Handover, root: Hash, chainId: Hash): Verdict<HandoverCode> {
+  const { header, policy, votes, parent_header = null } = handover
+  const { finality } = policy
+  if (finality.policy === 'authority') return VALID
+  if (finality.policy === 'validators') return verifyQuorum(finality, header, votes, { before: root, trusted: root }, chainId)
+  const parentHash = parent_header === null ? chainId : hashHeader(parent_header)
+  if ((header.height === 0) !== (parent_header === null) || header.prev_hash !== parentHash) {
+    return invalid('wrong_parent', `prev_hash ${header.prev_hash}, the parent that came along is ${parentHash}`)
+  }
+  return verifyQuorum(finality, header, votes, votersOf(finality, root, parent_header), chainId)
 }
 
 function verifyChain(header: Header, { genesis, chainId }: ChainContext): Verdict<HandoverCode> {
   if (header.chain_id !== chainId) return invalid('wrong_chain', `chain ${header.chain_id}, expected ${chainId}`)
   return verifyWork(header, genesis)
-}
-
-/** Checks that the header with this hash is at `height` in the history of `later`. */
-export function verifyInHistory(
-  hash: Hash,
-  height: number,
-  proof: InclusionProof | null | undefined,
-  later: Header,
-): Verdict<'bad_inclusion_proof'> {
-  if (proof?.leaf_index !== height || proof.tree_size !== later.height) {
-    return invalid('bad_inclusion_proof', `no inclusion of header ${height} in the history of ${later.height}`)
-  }
-  return verifyInclusion(historyLeaf(hash), proof, later.history_root)
-}
-
-/** Checks that an entry is under `root` and is an active holder of `role`. */
-export function verifyHolder(
-  entry: RegistryEntry,
-  proof: InclusionProof,
-  root: Hash,
-  id: string,
-  role: Role,
-): Verdict<HandoverCode> {
-  if (entry.id !== id || entry.role !== role || entry.status !== 'active') {
-    return invalid(role === 'authority' ? 'unknown_sealer' : 'unknown_voter', `${id} is no active ${role} there`)
-  }
-  return verifyRegistryEntry(entry, proof, root)
-}
-
-/** Checks that an entry of this id is under `root`, whatever its status: a recovery is of a revoked one, too. */
-export function verifyRegisteredAs(
-  entry: RegistryEntry,
-  proof: InclusionProof,
-  root: Hash,
-  id: string,
-): Verdict<HandoverCode> {
-  return entry.id === id
-    ? verifyRegistryEntry(entry, proof, root)
-    : invalid('unknown_sealer', `the entry is that of ${entry.id}, the block was sealed by ${id}`)
 }
 
 function verifyHandoverSeal(handover: Handover, root: Hash, chainId: Hash): Verdict<HandoverCode> {
@@ -142,56 +100,3 @@ function verifyRecovery(
 }
 
 const bad = (reason: string) => ({ ok: false, code: 'bad_recovery', reason }) as const
-
-/**
- * Counts the distinct active holders of the policy's role that ack the header, or a later one that has it in its history;
- * their entries are proven under `root`. A vote that does not hold is a failure.
- */
-export function countAcks(
-  finality: Exclude<Finality, { policy: 'authority' }>,
-  header: Header,
-  votes: readonly ProvenVote[],
-  root: Hash,
-  chainId: Hash,
-): { readonly ok: true; readonly acks: number } | Failure<HandoverCode> {
-  const role = finality.policy === 'votes' ? 'voter' : 'validator'
-  const voters = new Set<string>()
-  for (const proven of votes) {
-    const verdict = verifyProvenVote(proven, header, root, role, chainId)
-    if (!verdict.ok) return verdict
-    voters.add(proven.entry.id)
-  }
-  return { ok: true, acks: voters.size }
-}
-
-/** Checks that enough distinct holders of the policy's role ack the header: see `countAcks`. */
-export function verifyQuorum(
-  finality: Exclude<Finality, { policy: 'authority' }>,
-  header: Header,
-  votes: readonly ProvenVote[],
-  root: Hash,
-  chainId: Hash,
-): Verdict<HandoverCode> {
-  const counted = countAcks(finality, header, votes, root, chainId)
-  if (!counted.ok || counted.acks >= finality.threshold) return counted.ok ? VALID : counted
-  const role = finality.policy === 'votes' ? 'voter' : 'validator'
-  return invalid('no_quorum', `${counted.acks} acks of ${role}s, block ${header.height} needs ${finality.threshold}`)
-}
-
-function verifyProvenVote(
-  proven: ProvenVote,
-  header: Header,
-  root: Hash,
-  role: Role,
-  chainId: Hash,
-): Verdict<HandoverCode> {
-  const { vote, entry, registry_proof, history_proof } = proven
-  const on = proven.header ?? header
-  const target = { hash: hashHeader(on), height: on.height }
-  if (vote.decision !== 'ack') return invalid('no_quorum', `${vote.voter_id} rejects`)
-  return firstFailure<HandoverCode>(
-    () => (on === header ? VALID : verifyInHistory(hashHeader(header), header.height, history_proof, on)),
-    () => verifyHolder(entry, registry_proof, root, vote.voter_id, role),
-    () => verifyVote(vote, chainId, target, entry),
-  )
-}

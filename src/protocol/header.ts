@@ -15,6 +15,7 @@ import {
   type TypeOf,
 } from './shape.ts'
 import { signObject, verifyObject, type SigningKey } from './signature.ts'
+import { timeWords } from './time-words.ts'
 
 /** What is hashed to the block's name (docs/protocol.md 4). `miner_id` is the plan's name for the sealing authority. */
 export const headerShape = object({
@@ -83,7 +84,10 @@ export function verifyHeaderLink(
     return invalid('wrong_parent', `prev_hash ${header.prev_hash}, the parent is ${parentHash}`)
   }
   if (header.timestamp < earliest) {
-    return invalid('wrong_timestamp', `timestamp ${header.timestamp} is before its parent's ${earliest}`)
+    return invalid(
+      'wrong_timestamp',
+      `timestamp ${timeWords(header.timestamp)} is before its parent's ${timeWords(earliest)}`,
+    )
   }
   return verifyWork(header, genesis)
 }
@@ -113,5 +117,8 @@ export function verifySeal(sealed: SealedHeader, publicKey: string): Verdict<Hea
 export function verifyNotFromFuture(header: Header, now: number): Verdict<HeaderCode> {
   return header.timestamp <= now + MAX_FUTURE_MS
     ? VALID
-    : invalid('from_the_future', `timestamp ${header.timestamp} is ${header.timestamp - now} ms ahead of this clock`)
+    : invalid(
+        'from_the_future',
+        `timestamp ${timeWords(header.timestamp)} is ${header.timestamp - now} ms ahead of this clock`,
+      )
 }

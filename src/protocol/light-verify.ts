@@ -1,6 +1,6 @@
 import type { Hash } from './bytes.ts'
 import { firstFailure, invalid, VALID, type Verdict } from './errors.ts'
-import type { HandoverCode } from './handover.ts'
+import type { HandoverCode } from './proven-entry.ts'
 import type { Genesis } from './genesis.ts'
 import {
   hashHeader,
@@ -23,8 +23,9 @@ import {
 import { verifyMerkleProof, type MerkleProofCode } from './merkle.ts'
 import type { AnchorAnswer, ProofAnswer } from './messages.ts'
 import { Registry, type RegistryEntry, registryEntryShape, registryPolicyShape } from './registry.ts'
-import { array, blockHeight, hash32, nullable, object, type TypeOf } from './shape.ts'
-import { countTargetAcks, followHandovers, ownHandover, verifyTargetLink, verifyTargetSeal } from './target.ts'
+import { array, hash32, nullable, object, type TypeOf } from './shape.ts'
+import { countTargetAcks, followHandovers, verifyTargetLink, verifyTargetSeal } from './target.ts'
+import { timeWords } from './time-words.ts'
 
 /**
  * What a light client checks, apart from where it gets it (docs/protocol.md 4). Time is passed in; the dear check, the
@@ -44,11 +45,9 @@ export const trustedStateShape = object({
   anchor_hash: hash32,
   /** Hashes of the complete subtrees of the anchor's history, left to right. */
   frontier: array(hash32, HISTORY_PATH_MAX),
-  /** Registry root after the last handover that was checked; users may have come and gone since. */
+  /** The registry root under which `policy` and `sealers` are proven. They hold for the next block only while the anchor states it. */
   registry_root: hash32,
-  /** Height of that handover; null while the root is that of the genesis. */
-  registry_height: nullable(blockHeight),
-  /** The policy under that root; null until it is proven. */
+  /** The policy under that root; null until it is proven, and after a header that changed the registry. */
   policy: nullable(registryPolicyShape),
   /** Active authorities that are proven under that root. */
   sealers: array(registryEntryShape, 1_000),
@@ -65,7 +64,6 @@ export function trustGenesis(genesis: Genesis, chainId: Hash): TrustedState {
     anchor_hash: chainId,
     frontier: [],
     registry_root: registry.root,
-    registry_height: null,
     policy: registry.policy,
     sealers: registry.activeOf('authority'),
   }
@@ -77,22 +75,21 @@ export type Advance = { readonly ok: true; readonly state: TrustedState } | Fail
 /**
  * Moves to the direct successor of a header. It guarantees
  * a) the link: chain, height, parent, time, work, b) not from the future, c) its history is the known history and the
- * header before, computed here, d) the seal of an authority proven under the trusted registry root. Under policy
- * `authority` the result can be trusted; under vote policies it is proposed. After a header that changes the registry the
- * policy is no longer known: who trusts further asks for the handovers (`verifyAdvance`).
+ * header before, computed here, d) the seal of an authority proven under the registry_root that the header before states.
+ * Under policy `authority` the result can be trusted; under vote policies it is proposed. After a header that changes the
+ * registry neither the policy nor a sealer is known any more: who trusts further asks for proofs (`verifyAdvance`).
  */
 export function verifyNext(from: TrustedState, sealed: SealedHeader, context: LightContext): Advance {
   const { header } = sealed
   const parent = from.anchor === null ? null : { header: from.anchor.header, hash: from.anchor_hash }
   const frontier =
     parent === null ? [] : appendToFrontier(parent.header.height, from.frontier, historyLeaf(parent.hash))
-  const sameRegistry = header.registry_root === (parent?.header.registry_root ?? from.registry_root)
-  const policy = sameRegistry ? from.policy : null
+  const policy = header.registry_root === from.registry_root ? from.policy : null
   const verdict = firstFailure<LightCode>(
     () => verifyHeaderLink(header, parent, context.genesis, context.chainId),
     () => verifyNotFromFuture(header, context.now),
     () => verifyHistoryRoot(header, frontier),
-    () => verifyKnownSealer(sealed, from.sealers),
+    () => verifyKnownSealer(sealed, knownSealers(from)),
   )
   return verdict.ok
     ? { ok: true, state: { ...from, anchor: sealed, anchor_hash: hashHeader(header), frontier, policy } }
@@ -100,7 +97,8 @@ export function verifyNext(from: TrustedState, sealed: SealedHeader, context: Li
 }
 
 /**
- * Moves trust from the anchor at t to a later header u by proofs alone. It guarantees
+ * Moves trust from the anchor at t to a later header u by proofs alone; whatever they prove of the registry begins with the
+ * registry_root of t itself, so that what changed up to t cannot be left out. It guarantees
  * a) the chain, time and work of u, b) that the history of t is a prefix of that of u (consistency), c) that the header
  * at t itself is in the history of u (inclusion), d) that the frontier is that of u, e) each handover in between, in order,
  * f) the seal of u and the policy under the last root, g) under vote policies the quorum of u.
@@ -114,41 +112,33 @@ export function verifyAdvance(trusted: TrustedState, answer: AnchorAnswer, conte
     () => verifyHistoryRoot(header, answer.frontier),
   )
   if (!verdict.ok) return verdict
-  const before = followHandovers(
-    { root: trusted.registry_root, height: trusted.registry_height },
-    answer.handovers,
-    header,
-    context,
-  )
+  const from = { root: stateRoot(trusted), height: trusted.anchor?.header.height ?? null }
+  const before = followHandovers(from, answer.handovers, header, context)
   if (!before.ok) return before
   const seal = verifyTargetSeal(answer, before.root, context)
-  const quorum = seal.ok ? verifyTargetQuorum(answer, before.root, trusted, context.chainId) : seal
+  const quorum = seal.ok ? verifyTargetQuorum(answer, before.root, context.chainId) : seal
   if (!quorum.ok) return quorum
   const place = {
     anchor: { header, signature: answer.signature },
     anchor_hash: hashHeader(header),
     frontier: answer.frontier,
   }
-  if (ownHandover(answer) !== undefined) {
-    const { registry_root, height } = header
-    return {
-      ok: true,
-      state: { ...place, registry_root, registry_height: height, policy: null, sealers: [] },
-    }
-  }
-  const known = before.root === trusted.registry_root ? trusted.sealers.filter((sealer) => sealer.id !== entry.id) : []
-  const trust = { registry_root: before.root, registry_height: before.height, policy: answer.policy }
-  return { ok: true, state: { ...place, ...trust, sealers: [...known, entry] } }
+  // Where the registry has changed since, only the root of the header says what is in force above it.
+  const policy = header.registry_root === before.root ? answer.policy : null
+  const known = before.root === trusted.registry_root ? trusted.sealers.filter(({ id }) => id !== entry.id) : []
+  return { ok: true, state: { ...place, registry_root: before.root, policy, sealers: [...known, entry] } }
 }
 
+/** The registry root in force above a state: that of its header, of the genesis before the first. */
+export const stateRoot = ({ anchor, registry_root }: TrustedState): Hash => anchor?.header.registry_root ?? registry_root
+
+/** Sealers that may have sealed the next block; none after a header that changed the registry: the key may be another now. */
+export const knownSealers = (state: TrustedState): TrustedState['sealers'] =>
+  stateRoot(state) === state.registry_root ? state.sealers : []
+
 /** The policy in force at the target and, where it asks for votes, their quorum. */
-function verifyTargetQuorum(
-  answer: AnchorAnswer,
-  root: Hash,
-  trusted: TrustedState,
-  chainId: Hash,
-): Verdict<LightCode> {
-  const counted = countTargetAcks(answer, root, trusted.registry_root, chainId)
+function verifyTargetQuorum(answer: AnchorAnswer, root: Hash, chainId: Hash): Verdict<LightCode> {
+  const counted = countTargetAcks(answer, root, chainId)
   if (!counted.ok || counted.acks >= counted.required) return counted.ok ? VALID : counted
   return invalid('no_quorum', `${counted.acks} acks, block ${answer.header.height} needs ${counted.required}`)
 }
@@ -172,7 +162,10 @@ function verifyTarget(
     return invalid('wrong_height', `height ${header.height} is not above the trusted ${anchor.header.height}`)
   }
   if (anchor !== null && header.timestamp < anchor.header.timestamp) {
-    return invalid('wrong_timestamp', `timestamp ${header.timestamp} is before the trusted ${anchor.header.timestamp}`)
+    return invalid(
+      'wrong_timestamp',
+      `timestamp ${timeWords(header.timestamp)} is before the trusted ${timeWords(anchor.header.timestamp)}`,
+    )
   }
   return verifyTargetLink(answer, context)
 }

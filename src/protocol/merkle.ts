@@ -46,19 +46,33 @@ export function merkleRoot(leaves: readonly Hash[]): Hash {
   return nodeAt(layer, 0)
 }
 
-/** Proof that the leaf at `index` is under the root of `leaves`. Throws `out_of_range`. */
-export function merkleProof(leaves: readonly Hash[], index: number): MerkleProof {
-  if (!Number.isInteger(index) || index < 0 || index >= leaves.length) {
-    throw protocolError('out_of_range', { what: 'leaf index', value: index, limit: leaves.length })
-  }
+/** The tree over the hashes of a block: hashed once, for as many proofs as are asked for. */
+export interface MerkleTree {
+  /** Proof that the leaf at `index` is under the root. Throws `out_of_range`. */
+  proof(index: number): MerkleProof
+}
+
+/** 64 bytes a leaf. */
+export function merkleTree(leaves: readonly Hash[]): MerkleTree {
+  const layers: { readonly nodes: Uint8Array; readonly count: number }[] = []
   const layer = packLeaves(leaves)
-  const path: Hash[] = []
-  for (let count = leaves.length, i = index; count > 1; i >>= 1) {
-    path.push(nodeAt(layer, Math.min(i ^ 1, count - 1)))
+  for (let count = leaves.length; count > 1;) {
+    layers.push({ nodes: layer.slice(0, count * NODE), count })
     count = foldLayer(layer, count)
   }
-  return { index, tx_count: leaves.length, path }
+  return {
+    proof(index) {
+      if (!Number.isInteger(index) || index < 0 || index >= leaves.length) {
+        throw protocolError('out_of_range', { what: 'leaf index', value: index, limit: leaves.length })
+      }
+      const path = layers.map(({ nodes, count }, above) => nodeAt(nodes, Math.min((index >> above) ^ 1, count - 1)))
+      return { index, tx_count: leaves.length, path }
+    },
+  }
 }
+
+/** Proof that the leaf at `index` is under the root of `leaves`. Throws `out_of_range`. */
+export const merkleProof = (leaves: readonly Hash[], index: number): MerkleProof => merkleTree(leaves).proof(index)
 
 /** How many layers are above `count` leaves. */
 function layersAbove(count: number): number {

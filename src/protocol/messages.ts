@@ -83,14 +83,26 @@ export const historyParams: Shape<HistoryParams> = (value, path) => {
 
 /** A registry entry and its place under a registry_root. */
 const provenEntryFields = { entry: registryEntryShape, registry_proof: inclusionProofShape }
+/** The transaction that gave a voter its key, in its block, and that block in the history of the header that is voted on. */
+const broughtByShape = object({
+  transaction: transactionShape,
+  merkle_proof: merkleProofShape,
+  header: headerShape,
+  history_proof: inclusionProofShape,
+})
 /**
- * A vote with its voter's entry under the registry_root that the context names. An ack on a later header counts for the
- * headers in its history: then that header comes along, and the proof that the one in question is in its history.
+ * What a vote may have besides the vote and the entry. `header`, `history_proof`: an ack on a later header counts for the headers
+ * in its history; that header, and the one in question in its history. `trusted_proof` or `brought_by`: under policy `votes`, where
+ * the registry has changed since the root that is trusted, the same entry under that root, or what brought it.
  */
-export const provenVoteShape = object(
-  { vote: voteShape, ...provenEntryFields },
-  { header: headerShape, history_proof: inclusionProofShape },
-)
+export const provenVoteOptions = {
+  header: headerShape,
+  history_proof: inclusionProofShape,
+  trusted_proof: inclusionProofShape,
+  brought_by: broughtByShape,
+}
+/** A vote with its voter's entry under the registry_root that the context names. */
+export const provenVoteShape = object({ vote: voteShape, ...provenEntryFields }, provenVoteOptions)
 export type ProvenVote = TypeOf<typeof provenVoteShape>
 const provenPolicyFields = { policy: registryPolicyShape, policy_proof: inclusionProofShape }
 const MAX_QUORUM = 10_000
@@ -108,20 +120,24 @@ export const handoverShape = object(
     signature: signatureHex,
     ...provenEntryFields,
     ...provenPolicyFields,
-    /** A quorum of c; under policy `validators` only. */
+    /** A quorum of c; none under policy `authority`. */
     votes: array(provenVoteShape, MAX_QUORUM),
     /** c in the history of the header that the asker moves to; null if c is that header. */
     history_proof: nullable(inclusionProofShape),
   },
-  { recovery: recoveryShape },
+  {
+    recovery: recoveryShape,
+    /** The header before c, by which users are proven: under policy `votes`, above height 0. */
+    parent_header: headerShape,
+  },
 )
 export type Handover = TypeOf<typeof handoverShape>
 
 /**
- * `from_height`: the header that the asker trusts; null if only the genesis. `registry_height`: the handover whose registry
- * root it trusts; null for the genesis.
+ * `from_height`: the header t that the asker trusts, with the registry_root that it states; null if only the genesis.
+ * `registry_height` is left out of account: trust cannot stay behind the registry_root of t.
  */
-export const anchorParams = object({ from_height: nullable(blockHeight), registry_height: nullable(blockHeight) })
+export const anchorParams = object({ from_height: atHeight }, { registry_height: atHeight })
 /** What moves an anchor from t to u, the newest header that can be trusted (docs/protocol.md 4). */
 export const anchorAnswer = object({
   header: headerShape,
@@ -134,9 +150,9 @@ export const anchorAnswer = object({
   inclusion: nullable(inclusionProofShape),
   /** Hashes of the complete subtrees that make up history_root of u, left to right: with them the asker appends by itself. */
   frontier: array(hash32, HISTORY_PATH_MAX),
-  /** Above the asker's registry_height up to u, ascending. */
+  /** Above t up to u, ascending. */
   handovers: array(handoverShape, 1_000),
-  /** The sealer of u and the policy, under the registry root of the last handover before u (or the one that the asker trusts). */
+  /** The sealer of u and the policy, under the registry root of the last handover before u (or of t). */
   ...provenEntryFields,
   ...provenPolicyFields,
   /** A quorum of u under vote policies: users are proven under header u - 1, validators under the same root as the sealer. */
@@ -158,12 +174,24 @@ export const votesAnswer = object({ votes: array(object({ vote: voteShape, entry
 export const voteParams = object({ vote: voteShape })
 export const voteAnswer = object({ header_hash: hash32, status: oneOf('proposed', 'final', 'orphaned') })
 
-/** The asker's own transactions of a block. The credential signs `tradesPath(height)`. */
-export const tradesParams = object({ height: blockHeight, credential: credentialShape })
-export const tradesAnswer = object({
-  trades: array(object({ transaction: transactionShape, merkle_proof: merkleProofShape }), MAX_TRANSACTIONS_PER_BLOCK),
-})
-export const tradesPath = (height: number): string => `trades?height=${height}`
+/**
+ * The asker's own transactions of a block, from that index of the block on; the first page if none is given. The credential
+ * signs `tradesPath(height, from_index)`.
+ */
+export const tradesParams = object(
+  { height: blockHeight, credential: credentialShape },
+  { from_index: integer(0, MAX_TRANSACTIONS_PER_BLOCK) },
+)
+const ownTradeShape = object({ transaction: transactionShape, merkle_proof: merkleProofShape })
+export const tradesAnswer = object(
+  { trades: array(ownTradeShape, MAX_TRANSACTIONS_PER_BLOCK) },
+  /** Where the next page begins; absent at the end. */
+  { next_index: integer(1, MAX_TRANSACTIONS_PER_BLOCK) },
+)
+/** A page that is not the last has at least so many trades: far fewer than fit into it. */
+export const MIN_TRADES_OF_PAGE = 256
+export const tradesPath = (height: number, fromIndex = 0): string =>
+  fromIndex === 0 ? `trades?height=${height}` : `trades?height=${height}&from_index=${fromIndex}`
 
 /**
  * A whole block, a page at a time. The credential signs `blockPath(...)`; a role's bearer token does as well, and a peer

@@ -4,13 +4,14 @@ import { verifyCheckpoint, type CheckpointCode } from './checkpoint.ts'
 import { formatQuantity, parseDelta, parseQuantity } from './decimal.ts'
 import { firstFailure, invalid, VALID, type Failure, type ProtocolErrorCode, type Verdict } from './errors.ts'
 import type { Genesis } from './genesis.ts'
-import { verifyHolder, type HandoverCode } from './handover.ts'
+import { verifyHolder, type HandoverCode } from './proven-entry.ts'
 import { hashHeader, verifySeal, type Header } from './header.ts'
 import { historyLeaf, verifyInclusion, type InclusionProof } from './history.ts'
 import { verifyTransactionProof, type ProofCode } from './light-verify.ts'
 import { parseNoteBytes, type NoteKey } from './note.ts'
-import type { Receipt, ReceiptCorrection } from './receipt.ts'
-import type { Registry, RegistryEntry } from './registry.ts'
+import type { ProvenVote } from './messages.ts'
+import type { Receipt, ReceiptCorrection, ReceiptVote } from './receipt.ts'
+import { registryLeaf, type Registry, type RegistryEntry } from './registry.ts'
 import { countTargetAcks, followHandovers, verifyTargetLink, verifyTargetSeal, type Target } from './target.ts'
 import { checkTransaction, hashTransaction, type Correction } from './transaction.ts'
 
@@ -79,6 +80,15 @@ export function completed<T extends { readonly entry: RegistryEntry; readonly re
   if (proven.registry_proof !== null) return { ...proven, registry_proof: proven.registry_proof }
   const known = registry.entry(proven.entry.id)
   return { ...proven, registry_proof: known === undefined ? NO_PROOF : registry.proof(known) }
+}
+
+/** The same of a vote. What brought its voter is left out where the genesis has the entry as it is. */
+export function completedVote(vote: ReceiptVote, registry: Registry): ProvenVote {
+  const known = registry.entry(vote.entry.id)
+  const isKnown = known !== undefined && registryLeaf(known) === registryLeaf(vote.entry)
+  const isLeftOut = vote.trusted_proof === undefined && vote.brought_by === undefined
+  const proof = isKnown && isLeftOut ? { trusted_proof: registry.proof(known) } : {}
+  return { ...completed(vote, registry), ...proof }
 }
 
 export function checkBody({ receipt: { transaction }, genesis }: Subject): Outcome {
@@ -165,8 +175,8 @@ function verifyBlockSeal(
 }
 
 export function checkVotes(subject: Subject, found: Found): Outcome {
-  const { target, registry, chainId } = subject
-  const counted = countTargetAcks(target, rootBefore(subject, target.header.height), registry.root, chainId)
+  const { target, chainId } = subject
+  const counted = countTargetAcks(target, rootBefore(subject, target.header.height), chainId)
   if (!counted.ok) return counted
   const { acks, required } = counted
   found.isFinal = acks >= required

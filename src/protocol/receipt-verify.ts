@@ -12,6 +12,7 @@ import {
   checkTrusted,
   checkVotes,
   completed,
+  completedVote,
   type Found,
   type NetTrade,
   type Outcome,
@@ -149,6 +150,6 @@ function targetOf(receipt: Receipt, registry: Registry): Target {
     handovers,
     policy,
     policy_proof: policy_proof ?? registry.policyProof(),
-    votes: receipt.votes.map((vote) => completed(vote, registry)),
+    votes: receipt.votes.map((vote) => completedVote(vote, registry)),
   }
 }

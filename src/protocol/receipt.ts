@@ -4,7 +4,7 @@ import { headerShape } from './header.ts'
 import { inclusionProofShape } from './history.ts'
 import { MAX_CORRECTIONS_PER_TRADE } from './limits.ts'
 import { merkleProofShape } from './merkle.ts'
-import { handoverShape } from './messages.ts'
+import { handoverShape, provenVoteOptions } from './messages.ts'
 import { registryEntryShape, registryPolicyShape } from './registry.ts'
 import {
   array,
@@ -48,10 +48,8 @@ const correctionShape = object(
   },
   placedOptions,
 )
-const receiptVoteShape = object(
-  { vote: voteShape, ...provenEntryFields },
-  { header: headerShape, history_proof: inclusionProofShape },
-)
+/** Nor is a `trusted_proof` needed where the genesis has the entry. */
+const receiptVoteShape = object({ vote: voteShape, ...provenEntryFields }, provenVoteOptions)
 const anchorShape = object({
   header: headerShape,
   signature: signatureHex,

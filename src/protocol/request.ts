@@ -3,6 +3,7 @@ import { REQUEST_VALIDITY_MS } from './limits.ts'
 import { invalid, VALID, type Verdict } from './errors.ts'
 import { identifier, nonceHex, object, oneOf, refuse, signatureHex, text, timestampMs, type TypeOf } from './shape.ts'
 import { signObject, verifyObject, type SigningKey } from './signature.ts'
+import { timeWords } from './time-words.ts'
 
 /**
  * A device signs what it asks for (docs/protocol.md 9): over HTTP in the `Authorization: Solar ...` header, over libp2p
@@ -68,7 +69,7 @@ export function verifyCredential(
   now: number,
 ): Verdict<CredentialCode> {
   if (Math.abs(now - credential.timestamp) > REQUEST_VALIDITY_MS) {
-    return invalid('stale_request', `signed at ${credential.timestamp}, this clock says ${now}`)
+    return invalid('stale_request', `signed at ${timeWords(credential.timestamp)}, this clock says ${timeWords(now)}`)
   }
   const { method, path, timestamp, id } = credential
   return verifyObject('request', chainId, { method, path, timestamp, id }, credential.signature, publicKey)

@@ -1,16 +1,11 @@
 import type { Hash } from './bytes.ts'
 import { firstFailure, invalid, type Failure, type Verdict } from './errors.ts'
-import {
-  countAcks,
-  verifyHandover,
-  verifyHolder,
-  verifyRegisteredAs,
-  type ChainContext,
-  type HandoverCode,
-} from './handover.ts'
+import { verifyHandover, type ChainContext } from './handover.ts'
 import { hashHeader, verifySeal, verifyWork, type Header } from './header.ts'
 import { requiredVotes } from './finality.ts'
 import type { AnchorAnswer, Handover } from './messages.ts'
+import { verifyHolder, verifyRegisteredAs, type HandoverCode } from './proven-entry.ts'
+import { countAcks, votersOf } from './quorum.ts'
 import { verifyRegistryPolicy } from './registry.ts'
 
 /**
@@ -101,12 +96,11 @@ export interface TargetAcks {
 
 /**
  * Checks the policy in force at a target and each vote that came along. Users come and go without a handover: they are
- * proven under the header before (at height 0: `genesisRoot`), validators under the same root as the sealer.
+ * proven under the header before, and those whom `root` does not have by the transaction that brought them.
  */
 export function countTargetAcks(
   target: Target,
   root: Hash,
-  genesisRoot: Hash,
   chainId: Hash,
 ): TargetAcks | Failure<HandoverCode> {
   const { header, parent_header, policy, policy_proof, votes } = target
@@ -114,7 +108,6 @@ export function countTargetAcks(
   if (!proven.ok) return proven
   const { finality } = policy
   if (finality.policy === 'authority') return { ok: true, acks: 0, required: 0 }
-  const votersRoot = finality.policy === 'validators' ? root : (parent_header?.registry_root ?? genesisRoot)
-  const counted = countAcks(finality, header, votes, votersRoot, chainId)
+  const counted = countAcks(finality, header, votes, votersOf(finality, root, parent_header), chainId)
   return counted.ok ? { ok: true, acks: counted.acks, required: requiredVotes(finality) } : counted
 }

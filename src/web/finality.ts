@@ -1,5 +1,5 @@
-import type { Hash } from '../protocol/bytes.ts'
-import { countedRole, newFinalHeight, requiredVotes, type ChainView } from '../protocol/finality.ts'
+import type { Hash, Hex } from '../protocol/bytes.ts'
+import { ackersOf, countedRole, newFinalHeight, noteAck, requiredVotes, type ChainView } from '../protocol/finality.ts'
 import { changeAt, registryAfter, registryBefore, type RegistryBook } from './registry-book.ts'
 import type { BlockRecord } from './state.ts'
 
@@ -97,13 +97,11 @@ function finalityOfChain(
   const view = viewOf(usable, book)
   const final = newFinalHeight(view)
   const weights = chain.map(({ hash, header: { height } }, index) => {
-    const { finality } = registryBefore(book, height)
+    const before = registryBefore(book, height)
+    const { finality } = before
     const role = countedRole(finality)
-    const acks = [...view.ackHeights].flatMap(([voter, acked]) =>
-      acked >= height && role !== undefined && registryBefore(book, height).active(voter, role) !== undefined
-        ? [voter]
-        : [],
-    )
+    const ackers = role === undefined ? [] : ackersOf(before, role, view.ackHeights)
+    const acks = ackers.filter(({ acked }) => acked >= height).map(({ id }) => id)
     return { hash, height, acks, required: requiredVotes(finality), isKnown: index < usable.length }
   })
   let decisive = later
@@ -125,10 +123,11 @@ function finalityOfChain(
 }
 
 function viewOf(chain: readonly BlockRecord[], book: RegistryBook): ChainView {
-  const ackHeights = new Map<string, number>()
+  const ackHeights = new Map<Hex, number>()
   for (const { header, votes } of chain) {
     for (const { vote, finding } of votes) {
-      if (finding?.outcome === 'pass' && vote.decision === 'ack') ackHeights.set(vote.voter_id, header.height)
+      if (finding?.outcome !== 'pass' || vote.decision !== 'ack') continue
+      noteAck(ackHeights, vote.voter_id, header.height, registryBefore(book, header.height))
     }
   }
   return {

@@ -13,11 +13,10 @@ import { CHAIN, sealed, trade } from './fixtures.ts'
 function trusted(height: number, isFull: boolean): TrustedState {
   const anchor = sealed(height)
   const common = { anchor, anchor_hash: hashHeader(anchor.header), registry_root: sha256Hex(`registry at ${height}`) }
-  if (!isFull) return { ...common, anchor: null, frontier: [], registry_height: null, policy: null, sealers: [] }
+  if (!isFull) return { ...common, anchor: null, frontier: [], policy: null, sealers: [] }
   return {
     ...common,
     frontier: [sha256Hex('left'), sha256Hex('right')],
-    registry_height: height - 1,
     policy: { finality: { policy: 'votes', threshold: 2 }, since_height: 1 },
     sealers: [
       {

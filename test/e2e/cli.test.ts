@@ -57,7 +57,12 @@ describe('the command line', () => {
       [['frob'], /^solar-node: unknown command "frob", expected one of run,.* keys,.* genesis/],
       [['--mode=authority', '--frob'], /unknown option '--frob'/],
       [['--mode=full'], /mode: expected authority, light, validator, got "full" \(from --mode\)/],
-      [[], /--mode=authority or --mode=light/],
+      [[], /--mode=authority or --mode=light.*solar-node demo.*solar-node --help/],
+      [['replay', 'r.csv'], /--to.*\(see solar-node replay --help\)/],
+      [['keys', 'enrol'], /--id.*\(see solar-node keys enrol --help\)/],
+      [['--mode=authority', '--config', '.'], /\.: it is a folder, expected a file/],
+      [['--mode=authority', '--currency', 'euro', '--data', 'd'], /got "euro"\. Is EUR meant\?/],
+      [['verify', 'none.json', '--chain', 'a'.repeat(64)], /none\.json: expected a readable file \(no such file/],
       [['--mode=authority', '--tick', 'soon'], /tick: expected seconds .* got "soon" \(from --tick\)/],
       [['--mode=authority', '--no-vote'], /vote: no such setting.*\(from --no-vote\)/],
       [['--mode=light'], /--peer/],
@@ -78,6 +83,7 @@ describe('the command line', () => {
         assert.equal(code, 2, err)
         assert.equal(out, '')
         assert.match(err, /^solar-node: [^\n]+\n$/)
+        assert.deepEqual(readdirSync(folder), [], 'something was made')
         assert.match(err, pattern)
       })
     }
@@ -135,6 +141,26 @@ describe('the command line', () => {
     assert.equal(again.code, 1)
     assert.match(again.err, /^solar-node: a\.key exists already: key files are never overwritten\n$/)
     assert.ok(!`${made.out}${made.err}${again.err}`.includes(file.secret_key ?? ''))
+  })
+
+  it('makes the folder of an --out, closed to others', async () => {
+    await succeeds(['keys', 'new', '--out', 'a/b/x.key'])
+    await succeeds(['genesis', 'new', '--out', 'c/g.json', '--authority', 'town=a/b/x.key'])
+    for (const made of ['a', 'a/b', 'c']) assert.equal(statSync(join(folder, made)).mode & 0o777, 0o700)
+  })
+
+  it('has help as a command, too', async () => {
+    const [asCommand, asOption] = [await cli(['help', 'replay']), await cli(['replay', '--help'])]
+    assert.deepEqual([asCommand.code, asCommand.out], [0, asOption.out])
+  })
+
+  it('says of a receipt that is cut short that it is', async () => {
+    writeFileSync(join(folder, 'r.json'), '{"version":1,"transaction":{')
+    const { code, out } = await cli(['verify', 'r.json', '--chain', 'a'.repeat(64), '--json'])
+    assert.equal(code, 1)
+    const { valid, code: found, reason } = JSON.parse(out) as Record<string, unknown>
+    assert.deepEqual([valid, found], [false, 'malformed'])
+    assert.match(String(reason), /cut short/)
   })
 
   it('shows where an error came from only to who debugs', async () => {

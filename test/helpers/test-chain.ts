@@ -4,7 +4,7 @@ import { buildReceipt, type PublishedCheckpoint } from '../../src/engine/receipt
 import type { ChainStore } from '../../src/ports/chain-store.ts'
 import { assembleHeader, sealerOf } from '../../src/protocol/block.ts'
 import { signCheckpoint } from '../../src/protocol/checkpoint.ts'
-import { newFinalHeight } from '../../src/protocol/finality.ts'
+import { newFinalHeight, noteAck } from '../../src/protocol/finality.ts'
 import type { Genesis, GenesisEntry, Role } from '../../src/protocol/genesis.ts'
 import { sealHeader } from '../../src/protocol/header.ts'
 import { foldSubtrees } from '../../src/protocol/history.ts'
@@ -71,8 +71,9 @@ export interface TestChain {
   /** `keyName`: the key of a new authority, where it is not that of its id. */
   sealAs(minerId: string, keyName?: string): void
   ack(voter: string, height: number, keyName?: string): Promise<Vote>
-  receipt(id: string): Promise<Receipt>
-  anchor(from: number | null, registryHeight: number | null): Promise<AnchorAnswer>
+  receipt(id: string, final?: number): Promise<Receipt>
+  /** `to`: the newest that is said to be final, which is what it is if absent. */
+  anchor(from: number | null, to?: number): Promise<AnchorAnswer>
   /** Publishes a checkpoint of the last final header, cosigned by these. */
   checkpoint(...witnesses: string[]): Promise<PublishedCheckpoint>
 }
@@ -104,13 +105,13 @@ export async function createTestChain(
       tipHeight: chain.size - 1,
       registryBefore: (height) => chain.registryBefore(height),
       isGuarded: (height) => chain.isGuarded(height),
-      ackHeights: new Map(
-        votes.map(({ voter_id }) => [
-          voter_id,
-          Math.max(...votes.filter((vote) => vote.voter_id === voter_id).map(({ height }) => height)),
-        ]),
-      ),
+      ackHeights: ackHeights(),
     })
+  function ackHeights(): Map<string, number> {
+    const heights = new Map<string, number>()
+    for (const { voter_id, height } of votes) noteAck(heights, voter_id, height, chain.registryBefore(height))
+    return heights
+  }
   const parts = {
     chain,
     anchorHeight: finalHeight,
@@ -171,8 +172,8 @@ export async function createTestChain(
       votes.push(vote)
       return vote
     },
-    receipt: (id) => buildReceipt(parts, id),
-    anchor: (from_height, registry_height) => buildAnchor(parts, { from_height, registry_height }),
+    receipt: (id, final = finalHeight()) => buildReceipt({ ...parts, anchorHeight: () => final }, id),
+    anchor: (from_height, to = finalHeight()) => buildAnchor({ ...parts, anchorHeight: () => to }, { from_height }),
     checkpoint: async (...witnesses) => {
       const size = finalHeight() + 1
       const root = foldSubtrees(await chain.frontier(size))

@@ -88,7 +88,10 @@ function viewOf(tip: Block, blocks: Iterable<Block>, dropped?: Rule): ChainView 
   for (const block of blocks) {
     if (block.acks.size === 0) continue
     const height = commonHeight(block, branch)
-    for (const id of block.acks) ackHeights.set(String(id), Math.max(ackHeights.get(String(id)) ?? -1, height))
+    for (const id of block.acks) {
+      const key = sha256Hex(String(id))
+      ackHeights.set(key, Math.max(ackHeights.get(key) ?? -1, height))
+    }
   }
   return {
     finalHeight: -1,

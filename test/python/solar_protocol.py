@@ -751,11 +751,44 @@ def check_work(header, genesis):
 
 
 PROVEN_VOTE = {"vote": lambda vote: fields(vote, VOTE), "entry": lambda e: fields(e, REGISTRY_ENTRY), "registry_proof": lambda p: None}
-PROVEN_VOTE_OPTIONS = {"header": lambda header: fields(header, HEADER), "history_proof": lambda p: None}
+BROUGHT_BY = {name: (lambda value: None) for name in ("transaction", "merkle_proof", "header", "history_proof")}
+PROVEN_VOTE_OPTIONS = {
+    "header": lambda header: fields(header, HEADER),
+    "history_proof": lambda p: None,
+    "trusted_proof": lambda p: None,
+    "brought_by": lambda b: fields(b, BROUGHT_BY),
+}
 
 
-def count_acks(finality, header, votes, root, chain_id):
+def voters_root(finality, trusted, parent):
+    """The registry before a header, by which its voters are proven: validators come and go by handovers alone."""
+    return trusted if finality["policy"] == "validators" or parent is None else parent["registry_root"]
+
+
+def check_on_record(proven, header, trusted, chain_id):
+    """The trusted root has this entry as well, or a block below the header has brought its key."""
+    entry = proven["entry"]
+    if "trusted_proof" in proven:
+        check_entry(entry, proven["trusted_proof"], trusted)
+        return
+    check("brought_by" in proven, "no block is shown in which the voter got its key")
+    tx, block = proven["brought_by"]["transaction"], proven["brought_by"]["header"]
+    check_registry_transaction(tx)
+    check(tx["action"] in ("enrol", "rotate", "recover") and tx["subject_id"] == entry["id"], "not of this voter")
+    check(tx["public_key"] == entry["public_key"], "it brought another key")
+    if tx["action"] == "enrol":
+        check(tx["role"] == entry["role"], "enrolled in another role")
+        body = without(tx, "signature", "tick_id")
+        check(verify_object("enrol", chain_id, body, tx["signature"], entry["public_key"]), "not signed by the key")
+    fields(block, HEADER)
+    check(block["height"] == entry["since_height"] and block["height"] < header["height"], "another block")
+    check_merkle_proof(hash_object(tx), proven["brought_by"]["merkle_proof"], block)
+    check_in_history(block, proven["brought_by"]["history_proof"], header)
+
+
+def count_acks(finality, header, votes, trusted, parent, chain_id):
     """Distinct acks of the header; a vote that does not hold is refused."""
+    root = voters_root(finality, trusted, parent)
     role = "voter" if finality["policy"] == "votes" else "validator"
     voters = set()
     for proven in votes:
@@ -764,6 +797,8 @@ def count_acks(finality, header, votes, root, chain_id):
         check(proven["vote"]["decision"] == "ack", "a rejecting vote")
         check_in_history(header, proven.get("history_proof"), on)
         check_holder(proven["entry"], proven["registry_proof"], root, proven["vote"]["voter_id"], role)
+        if root != trusted:
+            check_on_record(proven, header, trusted, chain_id)
         check_vote(proven["vote"], chain_id, {"hash": hash_object(on), "height": on["height"]}, proven["entry"])
         voters.add(proven["entry"]["id"])
     return len(voters)
@@ -777,7 +812,8 @@ RECOVERY = {name: (lambda value: None) for name in ("transaction", "merkle_proof
 
 
 def check_handover(handover, root, target, genesis):
-    fields(handover, HANDOVER, {"recovery": lambda value: fields(value, RECOVERY)})
+    options = {"recovery": lambda value: fields(value, RECOVERY), "parent_header": lambda h: fields(h, HEADER)}
+    fields(handover, HANDOVER, options)
     header, chain_id = handover["header"], chain_id_of(genesis)
     check_work(header, genesis)
     check_in_history(header, handover["history_proof"], target)
@@ -791,8 +827,12 @@ def check_handover(handover, root, target, genesis):
     check_seal({"header": header, "signature": handover["signature"]}, key)
     check_policy(handover["policy"], handover["policy_proof"], root)
     finality = handover["policy"]["finality"]
-    if finality["policy"] == "validators":
-        acks = count_acks(finality, header, handover["votes"], root, chain_id)
+    if finality["policy"] != "authority":
+        parent = handover.get("parent_header") if finality["policy"] == "votes" else None
+        if finality["policy"] == "votes":
+            check((header["height"] == 0) == (parent is None), "a parent at height 0, or none above")
+            check(header["prev_hash"] == (chain_id if parent is None else hash_object(parent)), "wrong parent")
+        acks = count_acks(finality, header, handover["votes"], root, parent, chain_id)
         check(acks >= finality["threshold"], "a handover without its quorum")
 
 
@@ -841,9 +881,7 @@ def check_target(target, genesis, root):
     finality = target["policy"]["finality"]
     if finality["policy"] == "authority":
         return 0, 0
-    users_root = root if parent is None else parent["registry_root"]
-    voters_root = users_root if finality["policy"] == "votes" else trusted
-    return count_acks(finality, header, target["votes"], voters_root, chain_id), finality["threshold"]
+    return count_acks(finality, header, target["votes"], trusted, parent, chain_id), finality["threshold"]
 
 
 ANCHOR = ("header", "signature", "parent_header", "consistency", "inclusion", "frontier", "handovers", "entry",
@@ -908,6 +946,14 @@ def completed(proven, genesis):
     return {**proven, "registry_proof": registry_proof_of(genesis, proven["entry"]["slot"] + 1)}
 
 
+def completed_vote(proven, genesis):
+    """What brought its voter is left out where the genesis has the entry as it is."""
+    index = proven["entry"]["slot"] + 1
+    if "trusted_proof" in proven or "brought_by" in proven or index > len(genesis["registry"]):
+        return completed(proven, genesis)
+    return {**completed(proven, genesis), "trusted_proof": registry_proof_of(genesis, index)}
+
+
 def check_receipt(receipt, chain_id, witnesses=()):
     """Checks a receipt offline. Gives back its status, what corrections leave of a trade, and who cosigned."""
     check(isinstance(receipt, dict), "not an object")
@@ -918,7 +964,7 @@ def check_receipt(receipt, chain_id, witnesses=()):
     check(anchor is None or receipt["parent_header"] is None, "a parent beside an anchor")
     target = {**completed(receipt, genesis), **({} if anchor is None else anchor)}
     target["policy_proof"] = receipt["policy_proof"] or registry_proof_of(genesis, 0)
-    target["votes"] = [completed(vote, genesis) for vote in receipt["votes"]]
+    target["votes"] = [completed_vote(vote, genesis) for vote in receipt["votes"]]
     if anchor is not None:
         check(anchor["header"]["height"] > receipt["header"]["height"], "an anchor below the block")
     check_place(receipt, None if anchor is None else anchor["history_proof"], target, genesis)

@@ -6,23 +6,23 @@ import {
   type RegistryTransactionBody,
 } from '../../src/protocol/registry-transaction.ts'
 import type { SigningKey } from '../../src/protocol/signature.ts'
+import { hashTransaction } from '../../src/protocol/transaction.ts'
 import type { Member, Members } from './model.ts'
 import { keyOf, MINER, type Plan } from './plan.ts'
 import type { Random } from './random.ts'
 
-/** Ids of registry transactions say who allows them: all operators, none before the end, none ever. */
+/** Ids of registry transactions say who allows them, by their hashes: all operators, none before the end, none ever. */
 const OK = 'ok'
 const LATER = 'later'
 const EVIL = 'evil'
 const MANY = 40
 
-const idsOf = (kind: string): string[] => Array.from({ length: MANY }, (_, at) => `${kind}-${at}`)
-/** What operators allow while the run goes on, and at its end. */
-export const ALLOWED = idsOf(OK)
-export const ALLOWED_AT_END = [...ALLOWED, ...idsOf(LATER)]
-
 /** Changes of the registry that keep 2m > n + f, and those that an adversary would like to make. */
 export interface Changes {
+  /** Hashes of what operators allow so far; it grows as they are asked. */
+  readonly allowed: readonly string[]
+  /** From now on they allow also what they were late to allow. */
+  allowAll(): void
   /** The next one on top of `members`; `undefined` if chance picks one that the community could not bear. */
   next(members: Members, timestamp: number): readonly RegistryTransaction[] | undefined
   /** Validators of the adversary, and a threshold that they reach alone: no operator allows it. */
@@ -31,11 +31,17 @@ export interface Changes {
 
 export function createChanges(plan: Plan, chainId: string, random: Random): Changes {
   let count = 0
+  const allowed: string[] = []
+  const late: string[] = []
+  let isLate = true
 
   function sign(kind: string, body: (common: Common) => RegistryTransactionBody, key: SigningKey, nonce: string) {
     const common = { kind: 'registry', id: `${kind}-${count++ % MANY}`, timestamp: 0, nonce } as const
     const posted = signRegistryTransaction(body(common), chainId, key)
-    return registryTransactionShape({ ...posted, tick_id: registryTickId(nonce) }, 'tx')
+    const signed = registryTransactionShape({ ...posted, tick_id: registryTickId(nonce) }, 'tx')
+    if (kind === OK || (kind === LATER && !isLate)) allowed.push(hashTransaction(signed))
+    if (kind === LATER && isLate) late.push(hashTransaction(signed))
+    return signed
   }
 
   const newNonce = (): string => Buffer.from(random.bytes(16)).toString('hex')
@@ -140,6 +146,11 @@ export function createChanges(plan: Plan, chainId: string, random: Random): Chan
   }
 
   return {
+    allowed,
+    allowAll() {
+      isLate = false
+      allowed.push(...late.splice(0))
+    },
     next(members, timestamp) {
       const change = pickOne(members, timestamp)
       return change && [change]

@@ -4,6 +4,7 @@ import type { Disk } from './disk.ts'
 import type { KnownBlock, Model } from './model.ts'
 import type { Vote } from '../../src/protocol/vote.ts'
 import { hashHeader } from '../../src/protocol/header.ts'
+import { hashTransaction } from '../../src/protocol/transaction.ts'
 import { Violation, type Invariant } from './violation.ts'
 
 /** A node whose state must be right at any moment; `votes`, `finalHeight` and `evidence` where SQL has them. */
@@ -33,7 +34,7 @@ export interface CheckerOptions {
   /** Under policy `authority` a sealer with two faces makes two final blocks of a height: nothing is promised there. */
   readonly oneFinalBlock: boolean
   /** True if validators' operators have allowed the registry transaction of this id. */
-  readonly isAllowed: (id: string) => boolean
+  readonly isAllowed: (hash: string) => boolean
   /** Not looked at: to show what else a broken rule leads to. */
   readonly ignored: ReadonlySet<Invariant>
   readonly isCalm: (a: string, b: string) => boolean
@@ -218,7 +219,7 @@ export class Checker {
   }
 
   #isAllowed({ block }: KnownBlock): boolean {
-    return block.transactions.every(({ id }) => this.#options.isAllowed(id))
+    return block.transactions.every((tx) => this.#options.isAllowed(hashTransaction(tx)))
   }
 
   #checkEvidence(id: string, evidence: readonly Evidence[]): void {

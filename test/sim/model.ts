@@ -123,9 +123,10 @@ export class Model {
   /** The same, if these voters acked the tip besides all votes that there are. */
   finalHeightWith(chain: readonly KnownBlock[], voters: readonly string[]): number {
     const tip = chain.length - 1
-    const acks = voters.flatMap((voter) =>
-      chain[tip]?.before.byId.get(voter)?.active === true ? [{ voter, height: tip }] : [],
-    )
+    const acks = voters.flatMap((voter) => {
+      const member = chain[tip]?.before.byId.get(voter)
+      return member?.active === true ? [{ voter, key: member.key, height: tip }] : []
+    })
     return finalHeightBy(chain, [...this.#acksOf(chain, this.votes.values()), ...acks])
   }
 
@@ -134,7 +135,8 @@ export class Model {
     for (const vote of votes) {
       const target = chain[vote.height]
       const counts = vote.decision === 'ack' && target?.hash === vote.header_hash && this.refusalOf(vote) === undefined
-      if (counts) acks.push({ voter: vote.voter_id, height: vote.height })
+      const key = target?.before.byId.get(vote.voter_id)?.key
+      if (counts && key !== undefined) acks.push({ voter: vote.voter_id, key, height: vote.height })
     }
     return acks
   }
@@ -179,6 +181,8 @@ export class Model {
 
 interface Ack {
   readonly voter: string
+  /** The key that signed it. */
+  readonly key: string
   readonly height: number
 }
 
@@ -191,15 +195,15 @@ function finalHeightBy(chain: readonly KnownBlock[], acks: readonly Ack[]): numb
   return final
 }
 
-/** Enough distinct voters of the role that counts, active before the block, have acked it or a block above it. */
+/** Enough distinct voters of the role that counts, active before the block, have acked it or a block above it with the key of then. */
 function isQuorate(block: KnownBlock, acks: readonly Ack[]): boolean {
   const { finality, byId } = block.before
   if (finality.policy === 'authority') return true
   const role = finality.policy === 'votes' ? 'voter' : 'validator'
   const voters = new Set<string>()
-  for (const { voter, height } of acks) {
+  for (const { voter, key, height } of acks) {
     const member = byId.get(voter)
-    if (height >= block.height && member?.role === role && member.active) voters.add(voter)
+    if (height >= block.height && member?.role === role && member.active && member.key === key) voters.add(voter)
   }
   return voters.size >= finality.threshold
 }

@@ -115,15 +115,15 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [
       {
         file: 'src/protocol/finality.ts',
-        from: 'before.active(voterId, role) === undefined) continue',
-        to: 'before.active(voterId) === undefined) continue',
+        from: 'return registry.activeOf(role).flatMap(',
+        to: "return [...registry.activeOf('validator'), ...registry.activeOf('voter')].flatMap(",
       },
     ],
     seed: 0,
   },
   {
     rule: 'acks of other branches do not count',
-    patches: [{ file: 'src/engine/finalizer.ts', from: '!headers.has(header_hash) || (ackHeights', to: '(ackHeights' }],
+    patches: [{ file: 'src/engine/finalizer.ts', from: 'if (!headers.has(header_hash)) continue', to: '' }],
     seed: 8,
   },
   {
@@ -131,7 +131,7 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [
       {
         file: 'src/engine/finalizer.ts',
-        from: '          ackHeights = new Map(await store.ackHeights())\n          await evaluate()',
+        from: '          ackHeights = await readAckHeights(chain, store, finalHeight)\n          await evaluate()',
         to: '          await evaluate()',
       },
     ],

@@ -6,7 +6,7 @@ import type { Evidence } from '../../src/protocol/evidence.ts'
 import type { Vote } from '../../src/protocol/vote.ts'
 import { openSqlite } from '../../src/storage/sql/sqlite.ts'
 import { createAdversary, MALLORY, type Adversary } from './adversary.ts'
-import { ALLOWED, ALLOWED_AT_END, AUTHORITY_KEYS, createChanges, type Changes } from './changes.ts'
+import { AUTHORITY_KEYS, createChanges, type Changes } from './changes.ts'
 import { Checker, type Checked, type SqlMirror } from './checker.ts'
 import { createDisk, type Disk } from './disk.ts'
 import { startFace, type Face } from './face.ts'
@@ -89,7 +89,7 @@ export async function createWorld(seed: number, { ignored, onLog }: WorldOptions
       if (isHonest(node)) fault(node, what, error)
     },
   })
-  let allowedChanges = ALLOWED
+  const changes = createChanges(plan, model.chainId, random)
   const sql = plan.isTwoFaced ? undefined : await openMirroredSql()
   const honest = nodes.filter(({ kind }) => kind !== 'face')
   const checker = new Checker({
@@ -103,7 +103,7 @@ export async function createWorld(seed: number, { ignored, onLog }: WorldOptions
     faces: nodes.filter(({ kind }) => kind === 'face'),
     honest: new Set([...plan.validators, ...plan.lights, ...(plan.isTwoFaced ? [] : [MINER])]),
     oneFinalBlock: !(plan.isTwoFaced && plan.finality.policy === 'authority'),
-    isAllowed: (id) => allowedChanges.includes(id),
+    isAllowed: (hash) => changes.allowed.includes(hash),
     ignored,
     isCalm: (a, b) => network.isCalm(a, b),
     now: () => loop.now,
@@ -134,7 +134,7 @@ export async function createWorld(seed: number, { ignored, onLog }: WorldOptions
     const parts = { genesis: plan.genesis, port, disk, logger: loggerOf(id, fault, onLog), randomBytes }
     switch (kind) {
       case 'validator':
-        await startValidator({ ...parts, key: keyOf(id), allowedChanges })
+        await startValidator({ ...parts, key: keyOf(id), allowedChanges: changes.allowed })
         return {}
       case 'light':
         await startLight({ ...parts, key: keyOf(id) })
@@ -169,13 +169,13 @@ export async function createWorld(seed: number, { ignored, onLog }: WorldOptions
     model,
     checker,
     adversary,
-    changes: createChanges(plan, model.chainId, random),
+    changes,
     nodes,
     ledgers,
     faces,
     failure: undefined,
     allowAll() {
-      allowedChanges = ALLOWED_AT_END
+      changes.allowAll()
     },
     start,
     crash(node) {

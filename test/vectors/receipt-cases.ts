@@ -25,6 +25,8 @@ const VALIDATED = 'validators:3 with a quorum and two handovers'
 const RECOVERED = 'a recovered authority'
 const CORRECTED = 'a trade with two corrections'
 const CHANGED_VOTERS = 'votes:2, voters under a registry that has changed'
+const HANDED_OVER = 'votes:2, a change of the policy that users acked'
+const ROTATED = 'validators:3, a key rotated and a key recovered'
 const CHECKPOINTED = 'authority, with a checkpoint'
 
 /** What must be refused, or is only `sealed`. */
@@ -59,6 +61,17 @@ const CHANGES: readonly Change[] = [
     all(set('sealer', { registry_proof: null }), put('sealer.entry', 'entry')),
   ],
   ['votes under the policy authority', ANCHORED, set('votes', valueAt(other(VOTED), 'votes'))],
+  ['a voter whom no block is shown to have enrolled', CHANGED_VOTERS, drop('votes.1.brought_by')],
+  ['a voter whom another block has enrolled', CHANGED_VOTERS, put('votes.1.brought_by.header', 'header')],
+  ['a voter who was enrolled with another key', CHANGED_VOTERS, set('votes.1.brought_by.transaction.public_key', STRANGER)],
+  ['a voter whose enrolment nobody signed', CHANGED_VOTERS, flip('votes.1.brought_by.transaction.signature')],
+  ['a change of the policy that no user acked', HANDED_OVER, set('handovers.0.votes', [])],
+  ['a change of the policy that one user too few acked', HANDED_OVER, drop('handovers.0.votes.0')],
+  ['a change of the policy without the header before', HANDED_OVER, drop('handovers.0.parent_header')],
+  ['a change of the policy with another header before', HANDED_OVER, put('handovers.0.parent_header', 'header')],
+  ['a change of the policy acked by a user of no block', HANDED_OVER, drop('handovers.0.votes.1.brought_by')],
+  ['a change of the policy acked by users of another root', HANDED_OVER, drop('handovers.0.votes.0.trusted_proof')],
+  ['an ack by a key that was not in force there', ROTATED, put('handovers.0.votes.0', 'votes.0')],
   ['a vote too few: sealed', VOTED, drop('votes.0')],
   ['no votes: sealed', VOTED, set('votes', [])],
   ['one vote twice: sealed', VOTED, put('votes.1', 'votes.0')],
@@ -158,6 +171,7 @@ const ANCHOR_CHANGES: readonly Change[] = [
   ['a vote too few', 'votes:2', drop('votes.0')],
   ['another policy', 'votes:2', set('policy.finality', { policy: 'authority' })],
   ['a parent of another chain', 'votes:2', set('parent_header.chain_id', '0'.repeat(64))],
+  ['a policy that users did not hand over', 'votes:2, handed over', set('handovers.0.votes', [])],
   ['a handover left out', HANDOVERS, drop('handovers.1')],
   ['a handover that is not in the history', HANDOVERS, flip('handovers.0.history_proof.path.0')],
   ['a handover without a vote', HANDOVERS, drop('handovers.1.votes.0')],
@@ -182,7 +196,7 @@ export function anchorCases(): VectorFile {
   })
   return {
     about:
-      'Answers to the libp2p request anchor {"from_height": null, "registry_height": null}, checked with nothing but the genesis.',
+      'Answers to the libp2p request anchor {"from_height": null}, checked with nothing but the genesis.',
     cases: [...made, ...changed].map((c) => ({ ...c, ...anchorOutcome(c) })),
   }
 }

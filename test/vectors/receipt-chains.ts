@@ -63,6 +63,46 @@ async function validatorsChain(): Promise<TestChain> {
   return made
 }
 
+/** Users decide who decides: under votes:2 one comes, and then validators are to make blocks final. */
+async function handedOverChain(): Promise<TestChain> {
+  const genesis = genesisOf({ policy: 'votes', threshold: 2 }, authority, ...households, ...validators)
+  const made = await createTestChain(genesis)
+  await made.trade(2)
+  await made.change(
+    { action: 'enrol', subject_id: 'dave', role: 'voter', public_key: namedKey('dave').publicKey },
+    'dave',
+  )
+  await made.change(
+    { action: 'policy', subject_id: 'authority', finality: { policy: 'validators', threshold: 2 } },
+    'authority',
+  )
+  await made.trade(3)
+  for (const id of ['bob', 'dave']) await made.ack(id, 2)
+  for (const id of ['v1', 'v2']) await made.ack(id, 3)
+  return made
+}
+
+/** Keys of voters change: each ack counts where its key was in force, also for the blocks before. */
+async function rotatedChain(policy: 'votes' | 'validators'): Promise<TestChain> {
+  const [role, ids] = policy === 'votes' ? (['voter', ['alice', 'bob', 'carol', 'dave']] as const) : ROTATED_VALIDATORS
+  const genesis = genesisOf({ policy, threshold: 3 }, authority, ...ids.map((id) => entryOf(id, role, `${id} recovery`)))
+  const made = await createTestChain(genesis)
+  const [first, second, third, fourth] = ids
+  const keyOf = (id: string) => namedKey(`${id}, new`).publicKey
+  await made.trade(2)
+  await made.change({ action: 'rotate', subject_id: first, public_key: keyOf(first) }, first)
+  await made.trade(1)
+  await made.change({ action: 'recover', subject_id: second, public_key: keyOf(second) }, `${second} recovery`)
+  await made.trade(1)
+  await made.ack(first, 1)
+  for (const id of [second, third]) await made.ack(id, 3)
+  await made.ack(fourth, 4)
+  await made.ack(first, 4, `${first}, new`)
+  await made.ack(second, 4, `${second}, new`)
+  return made
+}
+const ROTATED_VALIDATORS = ['validator', ['v1', 'v2', 'v3', 'v4']] as const
+
 /** The authority loses its key after height 1 and comes back with another. */
 async function recoveredChain(): Promise<TestChain> {
   const made = await authorityChain()
@@ -115,6 +155,14 @@ async function makeReceipts(): Promise<readonly MadeReceipt[]> {
   await add('validators:3, the last final block', validated, 'tx-tick-4-3')
   await add('validators:2, a handover itself', validated, 'change-1')
 
+  const handedOver = await handedOverChain()
+  await add('votes:2, a change of the policy that users acked', handedOver, 'tx-tick-0-1')
+  await add('votes:2, that change itself', handedOver, 'change-2')
+  for (const policy of ['votes', 'validators'] as const) {
+    const rotated = await rotatedChain(policy)
+    await add(`${policy}:3, a key rotated and a key recovered`, rotated, 'tx-tick-0-1')
+  }
+
   const recovered = await recoveredChain()
   await add('a recovered authority', recovered, 'tx-tick-1-0')
   await add('a recovered authority, sealed by the new key', recovered, 'tx-tick-3-1')
@@ -133,12 +181,15 @@ async function makeAnchors(): Promise<readonly MadeAnchor[]> {
     ['authority', await authorityChain()],
     ['votes:2', votes],
     ['validators, two handovers', await validatorsChain()],
+    ['votes:2, handed over', await handedOverChain()],
+    ['votes:3, keys changed', await rotatedChain('votes')],
+    ['validators:3, keys changed', await rotatedChain('validators')],
     ['a recovered authority', await recoveredChain()],
   ] as const
   return await Promise.all(
     chains.map(async ([name, made]) => {
       const { genesis, chainId } = made.chain
-      return { name, chain_id: chainId, genesis, answer: await made.anchor(null, null) }
+      return { name, chain_id: chainId, genesis, answer: await made.anchor(null) }
     }),
   )
 }

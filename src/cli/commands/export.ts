@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { count } from '../../node/count-words.ts'
 import type { OnProgress } from '../../node/progress.ts'
 import { longWork } from '../long-work.ts'
 import { printResult } from '../output.ts'
@@ -40,6 +41,6 @@ export function registerExport(program: Command): void {
       const exporting = (onProgress: OnProgress): Promise<number> =>
         exportDirectory(config.dataDirectory, config.database, target, onProgress)
       const blocks = await longWork('exporting', json === true, exporting)
-      printResult(json === true, [`${blocks} blocks written to ${out}`], { blocks, out })
+      printResult(json === true, [`${count(blocks, 'block')} written to ${out}`], { blocks, out })
     })
 }

@@ -3,6 +3,7 @@ import { finalityPolicy, sealRule, wholeNumber, type Reader } from '../../config
 import type { ConfiguredKey } from '../../config/types.ts'
 import { systemClock } from '../../node/clock.ts'
 import { buildGenesis, createGenesisFile, readGenesisFile, type LoadedGenesis } from '../../node/genesis-file.ts'
+import { checkOutFile, makeOutFolder } from '../../node/out-file.ts'
 import { chainIdOf, type Finality } from '../../protocol/genesis.ts'
 import { printResult, UsageError } from '../output.ts'
 import type { GlobalOptions } from '../program.ts'
@@ -63,6 +64,7 @@ export function registerGenesis(program: Command): void {
 }
 
 async function newGenesis(options: NewOptions): Promise<void> {
+  await checkOutFile({ path: options.out })
   const settings = {
     name: options.name,
     origin: options.origin,
@@ -79,12 +81,8 @@ async function newGenesis(options: NewOptions): Promise<void> {
     authorities.map(({ id, publicKey }) => ({ id, role: 'authority', public_key: publicKey, recovery_key: null })),
     systemClock.now(),
   )
-  try {
-    await createGenesisFile(options.out, genesis)
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause
-    throw new UsageError(`--out: ${options.out} exists already, a genesis is never overwritten`)
-  }
+  await makeOutFolder(options.out)
+  await createGenesisFile(options.out, genesis)
   show({ genesis, chainId: chainIdOf(genesis) }, options.json === true)
 }
 

@@ -97,7 +97,7 @@ function linesOf({ fields, newKey }: RegistryChange, { chainId, accepted, height
   const done = accepted === null ? `${where}, was so already: nothing was sent` : where
   return [
     `${fields.action.padEnd(11)} ${describeChange(fields)}, ${done}`,
-    ...(accepted === null ? [] : [`tick        ${accepted.tick_id}`]),
+    ...(accepted === null ? [] : [`tick        ${accepted.tick_id}`, `hash        ${accepted.tx_hash}`]),
     `chain       ${chainId}`,
     ...(newKey === undefined ? [] : [`key file    ${newKey.file}${newKey.created ? ', made just now' : ''}`]),
   ]
@@ -109,6 +109,7 @@ const resultOf = ({ fields, newKey }: RegistryChange, { chainId, accepted, heigh
   changed: accepted !== null,
   id: accepted?.id ?? null,
   tick_id: accepted?.tick_id ?? null,
+  tx_hash: accepted?.tx_hash ?? null,
   height,
   ...(newKey !== undefined && { key_file: newKey.file, key_file_created: newKey.created }),
 })

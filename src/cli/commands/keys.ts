@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { createKeyFile } from '../../keys/key-file.ts'
 import { systemRandomBytes } from '../../node/clock.ts'
+import { makeOutFolder } from '../../node/out-file.ts'
 import { openKeyFile } from '../keys/key-files.ts'
 import { printResult } from '../output.ts'
 import { newPassphrase } from '../passphrase.ts'
@@ -45,6 +46,7 @@ export function registerKeys(program: Command): void {
 
 async function newKey(options: NewOptions): Promise<void> {
   const passphrase = await newPassphrase(options)
+  await makeOutFolder(options.out)
   const { publicKey } = await createKeyFile(options.out, { randomBytes: systemRandomBytes, passphrase })
   printResult(options.json === true, [`public key  ${publicKey}`, `key file    ${options.out}`], {
     public_key: publicKey,

@@ -92,7 +92,7 @@ function refuseContradictions(key: string | undefined, tokenFile: string | undef
 }
 
 function describe(asked: string, chainId: string, proved: Proved): string[] {
-  const { answer, trusted, peer, transaction, receipt, currency } = proved
+  const { answer, anchor, status, peer, transaction, receipt, currency } = proved
   const { header, merkle_proof, history_proof, tx_hash } = answer
   const body = transaction ?? receipt?.receipt.transaction ?? null
   const corrections = (receipt?.receipt.corrections ?? []).flatMap(({ transaction: tx }) =>
@@ -101,7 +101,9 @@ function describe(asked: string, chainId: string, proved: Proved): string[] {
   const lines = [
     ...(body === null ? [] : transactionLines(body, corrections, currency)),
     `chain       ${chainId}: the genesis of ${peer} hashes to the pinned chain_id`,
-    `anchor      block ${trusted.height} ${trusted.header_hash}: sealed by a registered authority`,
+    `anchor      block ${anchor.height} ${anchor.header_hash}: sealed by a registered authority${
+      status === 'final' ? ', final' : ''
+    }`,
     `block       ${header.height} ${hashHeader(header)}: ${
       history_proof === null
         ? 'is the anchor itself'
@@ -112,13 +114,19 @@ function describe(asked: string, chainId: string, proved: Proved): string[] {
   if (body === null)
     lines.push(`body        not asked for: that ${asked} has this hash is the peer's word; --key checks it`)
   else lines.push('body        what is said above hashes to the leaf')
-  lines.push(`proved      ${asked} is on the chain`)
+  if (status === 'final') lines.push(`proved      ${asked} is on the chain`)
+  else
+    lines.push(
+      `proposed    ${asked} is in a sealed block that is not final: too few have acked it yet, and it may still be given up. Ask again later`,
+    )
   return lines
 }
 
-const resultOf = ({ answer, trusted, peer, transaction, receipt }: Proved): object => ({
+const resultOf = ({ answer, status, anchor, trusted, peer, transaction, receipt }: Proved): object => ({
   valid: true,
+  status,
   peer,
+  anchor,
   trusted,
   transaction,
   ...answer,

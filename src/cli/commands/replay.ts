@@ -1,5 +1,7 @@
 import type { Command } from 'commander'
+import { Interrupted, SIGNALS } from '../long-work.ts'
 import { EXIT, UsageError } from '../output.ts'
+import { isOutputClosed } from '../streams.ts'
 
 const EXAMPLES = `
 Examples:
@@ -12,7 +14,7 @@ A FILE has a header line with interval_start_local (or timestamp), household, lo
 (or price_per_kwh), separated by commas, semicolons or tabs. Give the files of all meters at once: an interval is closed
 after its tick. A replay that was broken off, or is run again, commits nothing twice.`
 
-const SIGNALS = ['SIGINT', 'SIGTERM'] as const
+const LEFT = 'what it has committed stays, run the same command again to go on'
 
 interface ReplayFlags {
   readonly to: string
@@ -47,10 +49,15 @@ export function registerReplay(program: Command): void {
       const { runReplay } = await import('../replay/replay.ts')
       const { zoneClock } = await import('../time-zone.ts')
       const stop = new AbortController()
-      const onSignal = (): void => {
+      const onSignal = (signal: (typeof SIGNALS)[number]): void => {
         // A second signal finds no handler and ends the process at once.
-        for (const signal of SIGNALS) process.off(signal, onSignal)
-        stop.abort()
+        for (const name of SIGNALS) process.off(name, onSignal)
+        // Nobody reads the output any more (`| head -1`): that comes as a SIGTERM of our own.
+        stop.abort(
+          isOutputClosed()
+            ? new Error(`the output is closed, replay has stopped: ${LEFT}`)
+            : new Interrupted('replay', signal, LEFT),
+        )
       }
       for (const signal of SIGNALS) process.on(signal, onSignal)
       const code = await runReplay(

@@ -56,7 +56,7 @@ export function registerRun(program: Command): void {
     .option('--headers <n>', 'light: headers to keep (default: 5)')
     .option('--no-vote', 'light: verify only')
     .option('--stale-after <seconds>', 'light: says stale without a new final header for this long (default: 900)')
-    .option('--allow-changes <id...>', 'validator: changes of policy, authorities, validators to co-sign; or all')
+    .option('--allow-changes <hash...>', 'validator: changes of policy, authorities, validators to co-sign; or all')
     .addHelpText('after', EXAMPLES)
     .action(async (_options, command: Command) => {
       if (command.args[0] !== undefined) throw unknownCommand(program, command.args[0])

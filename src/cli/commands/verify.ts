@@ -1,11 +1,12 @@
-import { readFile, stat } from 'node:fs/promises'
 import type { Command } from 'commander'
+import type { Hash } from '../../protocol/bytes.ts'
+import { parseJsonFile } from '../../ports/json-file.ts'
 import { isSolarError } from '../../protocol/errors.ts'
 import { parseVerifierKey, type NoteKey } from '../../protocol/note.ts'
 import { verifyReceipt, type ReceiptVerdict } from '../../protocol/receipt-verify.ts'
-import { decodeText } from '../../protocol/text.ts'
 import { chainIdOption, EXIT, printResult, UsageError } from '../output.ts'
 import { transactionLines } from '../transaction-lines.ts'
+import { readUserFile } from '../user-file.ts'
 
 const EXAMPLES = `
 Examples:
@@ -39,7 +40,7 @@ export function registerVerify(program: Command): void {
     .action(async (file: string, _options, command: Command) => {
       const { chain, witness = [], json } = command.optsWithGlobals<VerifyOptions>()
       const witnesses = witness.map(witnessOption)
-      const verdict = verifyReceipt(await readJson(file), chainIdOption(chain), { witnesses })
+      const verdict = verify(await readReceipt(file), chainIdOption(chain), witnesses)
       printResult(json === true, describe(verdict), resultOf(verdict))
       if (!verdict.ok) process.exitCode = EXIT.failed
     })
@@ -54,26 +55,17 @@ function witnessOption(text: string): NoteKey {
   }
 }
 
-/** The parsed file; `undefined` for what is not JSON, which is no receipt. */
-async function readJson(file: string): Promise<unknown> {
-  const bytes = await readFileOrRefuse(file)
-  try {
-    return JSON.parse(decodeText(bytes))
-  } catch {
-    return undefined
-  }
+async function readReceipt(file: string): Promise<Uint8Array> {
+  const bytes = await readUserFile(file, file, MAX_BYTES)
+  if (bytes.length <= MAX_BYTES) return bytes
+  throw new Error(`${file} is no receipt: it has more than ${MAX_BYTES} bytes`)
 }
 
-async function readFileOrRefuse(file: string): Promise<Uint8Array> {
-  try {
-    const { size } = await stat(file)
-    if (size <= MAX_BYTES) return await readFile(file)
-  } catch (error) {
-    throw new UsageError(
-      `${file}: expected a readable file (${error instanceof Error ? error.message : String(error)})`,
-    )
-  }
-  throw new Error(`${file} is no receipt: it has more than ${MAX_BYTES} bytes`)
+/** What is not JSON fails at the format, as a receipt that is not in shape does. */
+function verify(bytes: Uint8Array, chainId: Hash, witnesses: readonly NoteKey[]): ReceiptVerdict {
+  const parsed = parseJsonFile(bytes)
+  if ('value' in parsed) return verifyReceipt(parsed.value, chainId, { witnesses })
+  return { ok: false, passed: [], failed: 'format', code: 'malformed', reason: parsed.fault }
 }
 
 function describe(verdict: ReceiptVerdict): string[] {

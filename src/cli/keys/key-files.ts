@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises'
 import { createKeyFile, readKeyFile, SECRET_BYTES, type KeyMaterial } from '../../keys/key-file.ts'
 import { readPassphraseFile } from '../../keys/passphrase.ts'
 import { systemRandomBytes } from '../../node/clock.ts'
+import { makeOutFolder } from '../../node/out-file.ts'
 import type { Hex } from '../../protocol/bytes.ts'
 import { isSolarError } from '../../protocol/errors.ts'
 import { signingKeyFromSecret, type SigningKey } from '../../protocol/signature.ts'
@@ -52,6 +53,7 @@ export async function planKeyFile(file: string, passphraseFile: string | undefin
     publicKey: signingKeyFromSecret(secret).publicKey,
     created: true,
     async save() {
+      await makeOutFolder(file)
       await createKeyFile(file, { randomBytes: () => secret, passphrase })
       isSaved = true
     },

@@ -2,9 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock, systemRandomBytes } from '../../node/clock.ts'
 import { withPatience } from '../../node/waiting.ts'
 import { bytesToHex, type Hash } from '../../protocol/bytes.ts'
-import { signRegistryTransaction, type RegistryTransactionBody } from '../../protocol/registry-transaction.ts'
+import {
+  decodePostedRegistryTransaction,
+  signRegistryTransaction,
+  type RegistryTransactionBody,
+} from '../../protocol/registry-transaction.ts'
 import { isSolarError } from '../../protocol/errors.ts'
 import { hash32 } from '../../protocol/shape.ts'
+import { hashTransaction } from '../../protocol/transaction.ts'
 import { fromShape } from '../../config/values.ts'
 import { UsageError } from '../output.ts'
 import { processTerminal } from '../passphrase.ts'
@@ -31,7 +36,7 @@ export interface Target {
 export interface Submitted {
   readonly chainId: Hash
   /** `null`: the registry was so already and nothing was sent. */
-  readonly accepted: { readonly id: string; readonly tick_id: string } | null
+  readonly accepted: { readonly id: string; readonly tick_id: string; readonly tx_hash: Hash } | null
   /** Since when it is so; `null` if its block was not seen in time. */
   readonly height: number | null
 }
@@ -86,12 +91,14 @@ async function post(
   chainId: Hash,
   client: RegistryClient,
   notice: (line: string) => void,
-): Promise<ChangeAnswer> {
+): Promise<ChangeAnswer & { readonly tx_hash: Hash }> {
   const { fields, newKey } = change
   const transaction = signRegistryTransaction(bodyOf(fields), chainId, change.key)
   await newKey?.save()
+  // What operators of validators allow.
+  const tx_hash = hashTransaction(decodePostedRegistryTransaction(transaction))
   try {
-    return await client.change(transaction, change.userId)
+    return { ...(await client.change(transaction, change.userId)), tx_hash }
   } catch (error) {
     if (newKey?.created !== true) throw error
     const isRefused = isSolarError(error, 'refused') || isSolarError(error, 'no_access')

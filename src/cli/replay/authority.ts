@@ -5,8 +5,12 @@ import { isJsonObject } from '../../protocol/shape.ts'
 import { replayError } from './errors.ts'
 import { problemOf, type HttpAnswer, type HttpClient } from './http-client.ts'
 
-/** The three things a replay asks of an authority (docs/protocol.md 9). Errors are those of ./errors. */
+/** What a replay asks of an authority (docs/protocol.md 9). Errors are those of ./errors. */
 export interface Authority {
+  /** Throws `no_access` for a token of another role than the operator's, before anything is posted with it. */
+  checkOperator(): Promise<void>
+  /** In which the chain counts money. */
+  currency(): Promise<string>
   /** Height of the newest block; -1 on an empty chain. */
   tipHeight(): Promise<number>
   placeOrder(order: Order): Promise<PlacedOrder>
@@ -31,6 +35,14 @@ export interface TickResult {
 
 export function createAuthorityClient(http: HttpClient): Authority {
   return {
+    // The one call that is the operator's alone and changes nothing. A proxy that hides it says nothing about the token.
+    checkOperator: async () => refuseRole('replay', await http.get('metrics'), OPERATOR_HINT),
+    currency: async () => {
+      const what = 'GET genesis'
+      const { genesis } = okBody(what, await http.get('genesis'))
+      if (isJsonObject(genesis) && typeof genesis.currency === 'string') return genesis.currency
+      throw replayError('bad_answer', { what, expected: 'currency' })
+    },
     tipHeight: async () => {
       const what = 'GET blocks/latest-headers'
       const answer = okBody(what, await http.get('blocks/latest-headers/?n=1'))
@@ -96,14 +108,22 @@ function heightOf(what: string, value: unknown, name: string): number | null {
   throw replayError('bad_answer', { what, expected: name })
 }
 
+const OPERATOR_HINT =
+  'this takes the operator token of the authority; give it with --token-file FILE, a file with nothing but the ' +
+  'value of "operator" from tokens.json in the --data folder of the authority'
+
+/** Throws `no_access` where the node knows that the token is of no use for a call. */
+export function refuseRole(what: string, { status, body }: HttpAnswer, hint: string): void {
+  const { code, detail } = problemOf(body)
+  if (code !== 'forbidden' && code !== 'bad_credential') return
+  throw replayError('no_access', { what, status, hint: `${detail}; ${hint}, nothing was sent` })
+}
+
 /** The object of a 2xx answer. Throws `no_access`, `refused`, `bad_answer`. */
 export function okBody(what: string, { status, body }: HttpAnswer): Record<string, unknown> {
   const { code, detail } = problemOf(body)
   if (status === 401 || status === 403) {
-    const hint =
-      'this takes the operator token of the authority; give it with --token-file FILE, a file with nothing but the ' +
-      'value of "operator" from tokens.json in the --data folder of the authority'
-    throw replayError('no_access', { what, status, hint })
+    throw replayError('no_access', { what, status, hint: OPERATOR_HINT })
   }
   if (code === 'order_conflict') {
     const hint = `${detail}. Was it replayed before with another --feed-in, or has the file changed since? A reading that was traded and is another now goes into a file for --corrections`

@@ -5,7 +5,7 @@ import { genesisAsIs } from '../../protocol/genesis.ts'
 import { isSolarError } from '../../protocol/errors.ts'
 import { array, isJsonObject, type Shape } from '../../protocol/shape.ts'
 import { shownTransactionShape, transactionShape, type Trade, type Transaction } from '../../protocol/transaction.ts'
-import { okBody, type Authority } from './authority.ts'
+import { okBody, refuseRole, type Authority } from './authority.ts'
 import { replayError } from './errors.ts'
 import type { HttpClient } from './http-client.ts'
 import type { ReadingsTable } from './readings-table.ts'
@@ -30,9 +30,15 @@ export interface LateParts {
   readonly onCorrected: (tickId: string, corrections: number, kwhMicro: bigint) => void
 }
 
+/** Throws `no_access` for a token of another role than the platform's: an order that is not there is the platform's alone to ask for. */
+export async function checkPlatform(platform: HttpClient): Promise<void> {
+  const hint = 'give the value of "platform" from tokens.json of the authority with --platform-token-file FILE'
+  refuseRole('corrections', await platform.get('orders/none'), hint)
+}
+
 /**
  * Posts what late readings take back, one tick for each interval. It follows from the trades and corrections that the
- * authority has: run again, or broken off and run again, it posts nothing twice.
+ * authority has: run again, or broken off and run again, it posts nothing twice. Throws `stopped` where `signal` ends it.
  */
 export async function sendLateReadings(
   { authority, platform, replayed, onCorrected }: LateParts,
@@ -42,7 +48,7 @@ export async function sendLateReadings(
   const totals: LateTotals = { readings: 0, unknown: 0, corrections: 0, kwhMicro: 0n }
   const amountDecimals = await amountDecimalsOf(platform)
   for (const { timestamp, readings } of late.intervals()) {
-    if (signal?.aborted === true) break
+    if (signal?.aborted === true) throw replayError('stopped', { what: 'corrections' })
     const tick_id = intervalId(timestamp)
     const changed: LateReading[] = []
     for (const { household, netMicro } of readings) {

@@ -8,6 +8,9 @@ const replayErrors = {
   bad_file: (f: { file: string; reason: string }) => `${f.file}: ${f.reason}`,
   bad_rows: (f: { files: string; count: number; first: string }) =>
     `${f.files} has ${count(f.count, 'bad row')}, nothing was sent (${f.first}). Correct them, or leave them out with --skip-bad`,
+  no_readings: (f: { files: string; badRows: number }) =>
+    `${f.files}: there is no reading to replay, ` +
+    (f.badRows === 0 ? 'only a header line: nothing was sent' : `all rows are bad (${f.badRows}): nothing was sent`),
   /** Local times, and nobody says of which zone. */
   needs_zone: (f: { file: string; column: string }) =>
     `${f.file}: the times of ${f.column} are local, and local times need their zone: --zone, such as --zone Europe/Vienna`,
@@ -19,8 +22,11 @@ const replayErrors = {
     `${count(f.readings, 'reading')} of ${count(f.intervals, 'interval')} came too late, they never trade (the first: ${f.first} ${f.household}): ` +
     'an interval is closed once its tick has run. Give the files of all meters in one command, before the first of them is ' +
     'sent; what a late reading takes back from trades that were made is posted by --corrections',
-  server_gone: (f: { url: string; seconds: number; reason: string }) =>
-    `${f.url} has not answered for ${f.seconds} s (${f.reason}). What it has committed stays; run the same command again to go on`,
+  server_gone: (f: { url: string; seconds: number; reason: string; advice: string }) =>
+    `${f.url} has not answered for ${f.seconds} s (${f.reason}). ${f.advice}`,
+  /** It has never answered, and waiting would not help. */
+  unreachable: (f: { url: string; reason: string; advice: string }) =>
+    `${f.url} cannot be reached (${f.reason}): ${f.advice}`,
   no_access: (f: { what: string; status: number; hint: string }) =>
     `${f.what} was refused with HTTP ${f.status}: ${f.hint}`,
   refused: (f: { what: string; status: number; code: string; detail: string }) =>

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { codeOf } from '../../ports/file-trouble.ts'
 import { isJsonObject } from '../../protocol/shape.ts'
 import { replayError } from './errors.ts'
 import { createTransport, type RawAnswer } from './transport.ts'
@@ -38,13 +39,16 @@ const MAX_WAITS = 20
 
 /**
  * A client that outlives a restart of the server: no connection, no answer and HTTP 5xx are tried again for `patienceMs`,
- * then `server_gone`; HTTP 429 is waited for as long as Retry-After says. Every other status is an answer.
+ * then `server_gone`; HTTP 429 is waited for as long as Retry-After says. Every other status is an answer. A server that has
+ * never answered and is not there, or speaks something else, is `unreachable` at once.
  */
 export function createHttpClient(parts: HttpClientParts): HttpClient {
   const { baseUrl, token, patienceMs, signal, notice } = parts
   const headers = { accept: 'application/json', ...(token !== undefined && { authorization: `Bearer ${token}` }) }
   const jsonHeaders = { ...headers, 'content-type': 'application/json' }
   const transport = createTransport(baseUrl.protocol === 'https:')
+  let hasAnswered = false
+  let hasPosted = false
 
   async function once(method: string, path: string, body: object | undefined, timeoutMs: number): Promise<RawAnswer> {
     const url = new URL(path, baseUrl)
@@ -75,10 +79,14 @@ export function createHttpClient(parts: HttpClientParts): HttpClient {
   async function attempt(...request: Parameters<typeof once>): Promise<RawAnswer | string> {
     try {
       const answer = await once(...request)
+      hasAnswered = true
       return answer.status < 500 ? answer : `HTTP ${answer.status} ${problemOf(parseBody(answer.text)).detail}`
     } catch (error) {
-      if (error instanceof Error) return reasonOf(error)
-      throw error
+      if (!(error instanceof Error)) throw error
+      const reason = reasonOf(error)
+      const advice = hasAnswered ? undefined : hopelessAdvice(codeOf(error), baseUrl)
+      if (advice !== undefined) throw replayError('unreachable', { url: baseUrl.href, reason, advice }, error)
+      return reason
     }
   }
 
@@ -92,7 +100,8 @@ export function createHttpClient(parts: HttpClientParts): HttpClient {
       if (typeof outcome === 'string') {
         if (signal.aborted) throw replayError('stopped', { what })
         if (performance.now() + pauseMs >= deadline) {
-          throw replayError('server_gone', { url: baseUrl.href, seconds: patienceMs / 1000, reason: outcome })
+          const advice = hasPosted ? GO_ON : ASK_AGAIN
+          throw replayError('server_gone', { url: baseUrl.href, seconds: patienceMs / 1000, reason: outcome, advice })
         }
         if (pauseMs === FIRST_PAUSE_MS) notice(`${baseUrl.href} does not answer (${outcome}), trying again`)
         await pause(what, pauseMs)
@@ -108,10 +117,36 @@ export function createHttpClient(parts: HttpClientParts): HttpClient {
   }
   return {
     get: (path) => request('GET', path),
-    post: (path, body) => request('POST', path, body),
+    post: (path, body) => {
+      hasPosted = true
+      return request('POST', path, body)
+    },
     close: () => transport.close(),
   }
 }
+
+const GO_ON = 'What it has committed stays; run the same command again to go on'
+const ASK_AGAIN = 'Run the same command again once it does'
+
+/** What to check where a first connection shows that asking again is of no use; `undefined`: it may be of some. */
+function hopelessAdvice(code: string, { protocol, port, hostname }: URL): string | undefined {
+  if (code === 'ECONNREFUSED') {
+    const at = port === '' ? (protocol === 'https:' ? '443' : '80') : port
+    return `nothing listens on port ${at} there: check host and port of the URL, and that the node runs with --http`
+  }
+  if (code === 'ENOTFOUND') return `there is no host ${hostname}: check the URL`
+  if (protocol === 'https:' && (code === 'EPROTO' || code.startsWith('ERR_SSL_'))) {
+    return 'this port speaks no HTTPS, plain HTTP as a rule: use http://, or the port of the proxy that has the certificate'
+  }
+  if (CERTIFICATE.test(code)) {
+    return 'its certificate is not one that this machine trusts: name its authority in NODE_EXTRA_CA_CERTS, or check the URL'
+  }
+  if (code.startsWith('HPE_'))
+    return 'this port does not speak HTTP: name that of --http (8080 as a rule), not one of --listen'
+  return undefined
+}
+
+const CERTIFICATE = /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_)/
 
 function waitOf(what: string, retryAfter: string | undefined): number {
   if (retryAfter === undefined) return DEFAULT_RETRY_AFTER_MS

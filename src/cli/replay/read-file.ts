@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { parse, type Info, type Parser } from 'csv-parse'
+import { fileTrouble } from '../../ports/file-trouble.ts'
 import { replayError } from './errors.ts'
 import { sniffFormat, SNIFFED_BYTES, type CsvFormat } from './csv-format.ts'
 
@@ -158,6 +159,6 @@ function readError(file: string, error: unknown): unknown {
     return replayError('bad_file', { file, reason }, error)
   }
   if (!(error instanceof Error) || !('syscall' in error)) return error
-  const expected = `a readable file (${error.message})`
+  const expected = `a readable file (${fileTrouble(error)})`
   return replayError('bad_option', { name: 'FILE', value: file, expected }, error)
 }

@@ -4,9 +4,7 @@ import { formatQuantity } from '../../protocol/decimal.ts'
 import type { TickResult } from './authority.ts'
 import type { LateTotals } from './corrections.ts'
 import type { BadRows } from './load-readings.ts'
-
-/** A terminal or a pipe. */
-export type Output = NodeJS.WritableStream & { readonly isTTY?: boolean }
+import { canDrawBar, type Output } from '../terminal.ts'
 
 /** What a replay has done so far. */
 export interface Totals {
@@ -32,11 +30,12 @@ export interface Totals {
   firstClosed?: { readonly interval: string; readonly household: string }
 }
 
-/** Says how a replay goes: a progress bar on a terminal, else a JSON line for each event. */
+/** Says how a replay goes: a progress bar on a terminal (lines where it cannot draw one), else a JSON line for each event. */
 export interface Report {
   /** So many rows are read. */
   reading(rows: number): void
-  start(ticks: number): void
+  /** `currency`: in which the authority counts money. */
+  start(ticks: number, currency: string): void
   badRows(bad: BadRows): void
   /** The interval's tick has run without these households: their readings come too late. */
   closed(tickId: string, households: readonly string[]): void
@@ -53,67 +52,110 @@ export interface Report {
 }
 
 const SHOWN_LINES = 20
+/** Bad rows are bad for one reason as a rule; --json has them all. */
+const SHOWN_BAD_ROWS = 10
 const SHOWN_HOUSEHOLDS = 5
-/** Reading takes a moment as a rule; only where it takes long people are told how far it is. */
-const READING_EVERY_MS = 5_000
+/** Where there is no bar people are told now and then how far it is. */
+const TOLD_EVERY_MS = 5_000
 
 export function createReport(stdout: Output, stderr: Output, json: boolean): Report {
-  return stdout.isTTY === true && !json ? barReport(stdout, stderr) : jsonReport(stdout)
+  if (stdout.isTTY === true && !json) return peopleReport(stdout, stderr)
+  return jsonReport(stdout, json ? Infinity : SHOWN_BAD_ROWS)
 }
 
 /** Hands on, of what is told, what comes at least so long after the last. */
-function nowAndThen(everyMs: number, tell: (rows: number) => void): (rows: number) => void {
+function nowAndThen<T>(everyMs: number, tell: (state: T) => void): (state: T) => void {
   let due = performance.now() + everyMs
-  return (rows) => {
+  return (state) => {
     if (performance.now() < due) return
     due = performance.now() + everyMs
-    tell(rows)
+    tell(state)
   }
 }
 
-function barReport(stdout: Output, stderr: Output): Report {
-  let closedLines = 0
-  const format = '{bar} {value}/{total} ticks · {trades} trades · {kwh} kWh · {tick}'
-  const bar = new cliProgress.SingleBar(
-    { format, stream: stdout, hideCursor: true, gracefulExit: false, barsize: 24 },
-    cliProgress.Presets.shades_classic,
-  )
+/** Of the ticks that are done, and how many there are. */
+interface Progress {
+  start(ticks: number): void
+  update(ticks: number, counts: string): void
+  stop(): void
+  /** Ends a line that is only half written. */
+  readonly lineBreak: '' | '\n'
+}
+
+function barProgress(stream: Output): Progress {
+  // The cursor is left as it is: a second interrupt ends the process at once, and nobody would put it back.
+  const options = { format: '{bar} {value}/{total} {counts}', hideCursor: false, gracefulExit: false, barsize: 24 }
+  const bar = new cliProgress.SingleBar({ ...options, stream }, cliProgress.Presets.shades_classic)
   return {
-    reading: nowAndThen(READING_EVERY_MS, (rows) => stderr.write(`${count(rows, 'row')} read\n`)),
-    start: (ticks) => bar.start(ticks, 0, { trades: 0, kwh: '0', tick: '' }),
+    start: (ticks) => bar.start(ticks, 0, { counts: '' }),
+    update: (ticks, counts) => bar.update(ticks, { counts }),
+    stop: () => bar.stop(),
+    lineBreak: '\n',
+  }
+}
+
+function lineProgress(stream: Output): Progress {
+  let total = 0
+  const tell = nowAndThen(TOLD_EVERY_MS, (line: string) => stream.write(`${line}\n`))
+  return {
+    start: (ticks) => (total = ticks),
+    update: (ticks, counts) => tell(`${ticks}/${total} ${counts}`),
+    stop: () => undefined,
+    lineBreak: '',
+  }
+}
+
+function peopleReport(stdout: Output, stderr: Output): Report {
+  let closedLines = 0
+  let currency = ''
+  let total = 0
+  const progress = canDrawBar(stdout) ? barProgress(stdout) : lineProgress(stdout)
+  const { lineBreak } = progress
+  return {
+    reading: nowAndThen(TOLD_EVERY_MS, (rows) => stderr.write(`${count(rows, 'row')} read\n`)),
+    start(ticks, named) {
+      currency = named
+      total = ticks
+      progress.start(ticks)
+    },
     badRows: ({ rows, count: all }) => {
-      for (const { file, line, reason } of rows.slice(0, SHOWN_LINES)) stderr.write(`${file}:${line}: ${reason}\n`)
-      if (all > SHOWN_LINES) stderr.write(`and ${count(all - SHOWN_LINES, 'more bad row')}\n`)
+      for (const { file, line, reason } of rows.slice(0, SHOWN_BAD_ROWS)) stderr.write(`${file}:${line}: ${reason}\n`)
+      if (all > SHOWN_BAD_ROWS) stderr.write(`and ${count(all - SHOWN_BAD_ROWS, 'more bad row')}\n`)
     },
     closed: (tickId, households) => {
       // The line at the end counts the rest.
-      if (closedLines++ < SHOWN_LINES) stderr.write(`\n${closedOf(tickId, households)}\n`)
+      if (closedLines++ < SHOWN_LINES) stderr.write(`${lineBreak}${closedOf(tickId, households)}\n`)
     },
-    tick: (tick, _result, _wasThere, { ticks, trades, kwhMicro }) =>
-      bar.update(ticks, { trades, kwh: formatQuantity(kwhMicro), tick }),
-    notice: (line) => stderr.write(`\n${line}\n`),
+    tick(tick, _result, _wasThere, { ticks, trades, kwhMicro }) {
+      const ofTicks = total === 1 ? 'tick' : 'ticks'
+      progress.update(ticks, `${ofTicks} · ${count(trades, 'trade')} · ${formatQuantity(kwhMicro)} kWh · ${tick}`)
+    },
+    notice: (line) => stderr.write(`${lineBreak}${line}\n`),
     finish: (totals, stopped) => {
-      bar.stop()
-      stdout.write(`${summaryOf(totals, stopped)}\n`)
+      progress.stop()
+      stdout.write(`${summaryOf(totals, currency, stopped)}\n`)
     },
     corrected: (tickId, corrections, kwhMicro) => stdout.write(`${correctedOf(tickId, corrections, kwhMicro)}\n`),
     late: (totals) => stdout.write(`${lateSummaryOf(totals)}\n`),
-    close: () => bar.stop(),
+    close: () => progress.stop(),
   }
 }
 
-function jsonReport(stdout: Output): Report {
+function jsonReport(stdout: Output, shownBadRows: number): Report {
+  let currency = ''
   const write = (line: object): void => {
     stdout.write(`${JSON.stringify(line)}\n`)
   }
   return {
-    reading: nowAndThen(READING_EVERY_MS, (rows) =>
-      write({ event: 'reading', rows, msg: `${count(rows, 'row')} read` }),
-    ),
-    start: (ticks) => write({ event: 'start', ticks, msg: `${count(ticks, 'tick')} to replay` }),
+    reading: nowAndThen(TOLD_EVERY_MS, (rows) => write({ event: 'reading', rows, msg: `${count(rows, 'row')} read` })),
+    start(ticks, named) {
+      currency = named
+      write({ event: 'start', ticks, currency, msg: `${count(ticks, 'tick')} to replay` })
+    },
     badRows: ({ rows, count: all }) => {
-      for (const { file, line, reason } of rows) write({ event: 'bad_row', file, line, msg: reason })
-      const more = all - rows.length
+      const shown = rows.slice(0, shownBadRows)
+      for (const { file, line, reason } of shown) write({ event: 'bad_row', file, line, msg: reason })
+      const more = all - shown.length
       if (more > 0) write({ event: 'notice', msg: `and ${count(more, 'more bad row')}` })
     },
     closed: (tick_id, households) => {
@@ -129,7 +171,9 @@ function jsonReport(stdout: Output): Report {
     tick: (tick_id, { height, block_hash, trades, kwhMicro, amountMicro }, already_there) => {
       const [kwh, amount] = [formatQuantity(kwhMicro), formatQuantity(amountMicro)]
       const msg =
-        height === null ? 'nothing traded' : `block ${height}: ${count(trades, 'trade')}, ${kwh} kWh, worth ${amount}`
+        height === null
+          ? 'nothing traded'
+          : `block ${height}: ${count(trades, 'trade')}, ${kwh} kWh, worth ${amount} ${currency}`
       write({ event: 'tick', tick_id, height, block_hash, trades, kwh, amount, already_there, msg })
     },
     notice: (line) => write({ event: 'notice', msg: line }),
@@ -142,6 +186,7 @@ function jsonReport(stdout: Output): Report {
         trades,
         kwh: formatQuantity(kwhMicro),
         amount: formatQuantity(amountMicro),
+        currency,
         orders,
         already_there: { blocks: totals.blocksThere, orders: totals.ordersThere },
         below_minimum: dropped,
@@ -149,7 +194,7 @@ function jsonReport(stdout: Output): Report {
         repeated,
         closed,
         stopped,
-        msg: summaryOf(totals, stopped),
+        msg: summaryOf(totals, currency, stopped),
       })
     },
     corrected: (tick_id, corrections, kwhMicro) => {
@@ -178,12 +223,12 @@ function closedOf(tickId: string, households: readonly string[]): string {
   return `interval ${tickId} was closed before, ${names} can never trade in it`
 }
 
-function summaryOf(totals: Totals, stopped: boolean): string {
+function summaryOf(totals: Totals, currency: string, stopped: boolean): string {
   const { ticks, blocks, trades, kwhMicro, amountMicro, orders, blocksThere, ordersThere } = totals
   const { dropped, badRows, repeated, closed } = totals
   const parts = [
     `${count(ticks, 'tick')}, ${count(blocks, 'block')}, ${count(trades, 'trade')}, ${formatQuantity(kwhMicro)} kWh from ${count(orders, 'order')}`,
-    `worth ${formatQuantity(amountMicro)}`,
+    `worth ${formatQuantity(amountMicro)} ${currency}`,
     `already there: ${count(blocksThere, 'block')}, ${count(ordersThere, 'order')}`,
     `${count(dropped, 'reading')} below the minimum`,
   ]

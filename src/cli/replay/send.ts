@@ -4,6 +4,7 @@ import { orderOf, type ReadingRules } from '../../market/readings.ts'
 import { isSolarError } from '../../protocol/errors.ts'
 import type { Authority } from './authority.ts'
 import type { LoadedReadings } from './load-readings.ts'
+import { replayError } from './errors.ts'
 import type { MeteredInterval } from './readings-table.ts'
 import type { Report, Totals } from './report.ts'
 
@@ -17,7 +18,7 @@ export interface SendParts {
   readonly signal: AbortSignal | undefined
 }
 
-/** Sends the orders of each interval, in time order, and then its tick. Throws what `Authority` throws, but for `stopped`. */
+/** Sends the orders of each interval, in time order, and then its tick. Throws what `Authority` throws; `stopped` before the end. */
 export async function sendAll({ table, bad, repeated }: LoadedReadings, parts: SendParts): Promise<Totals> {
   const { authority, report, speed, signal } = parts
   const sent = { ticks: 0, blocks: 0, trades: 0, kwhMicro: 0n, amountMicro: 0n, orders: 0 }
@@ -26,19 +27,21 @@ export async function sendAll({ table, bad, repeated }: LoadedReadings, parts: S
   const { count } = table.countIntervals()
   try {
     const tipBefore = await authority.tipHeight()
-    report.start(count)
+    await authority.checkOperator()
+    report.start(count, await authority.currency())
     const startedAt = performance.now()
     let number = 0
     for (const interval of table.intervals()) {
       if (speed !== undefined) await waitUntil(startedAt + (number * 1000) / speed, signal)
-      if (signal?.aborted === true) break
+      if (signal?.aborted === true) throw replayError('stopped', { what: 'replay' })
       number++
       await sendInterval(interval, tipBefore, totals, parts)
     }
   } catch (error) {
-    if (!isSolarError(error, 'stopped')) throw error
+    if (isSolarError(error, 'stopped')) report.finish(totals, true)
+    throw error
   }
-  report.finish(totals, totals.ticks < count)
+  report.finish(totals, false)
   return totals
 }
 

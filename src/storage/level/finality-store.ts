@@ -141,7 +141,7 @@ async function firstOnChain(
   return undefined
 }
 
-/** The headers of a voter's acks in this range; none if it has one on the chain, which ends the search. */
+/** The headers of a voter's acks in this range, up to its first on the chain, which ends the search. */
 async function hashesBeside(
   db: TextLevel,
   isOnChain: (hash: Hash) => Promise<boolean>,
@@ -150,7 +150,7 @@ async function hashesBeside(
   const hashes: Hash[] = []
   for await (const key of db.keys(range)) {
     const { hash } = placeOfAck(key)
-    if (await isOnChain(hash)) return []
+    if (await isOnChain(hash)) break
     hashes.push(hash)
   }
   return hashes

@@ -269,7 +269,7 @@ describe('light nodes of a community', () => {
         assert.equal(client.status().tip?.header_hash, sealed[3]?.block_hash)
         const { answer, trusted } = await client.prove({ tx_id: 'tick-3.0' })
         assert.equal(answer.tx_hash, sealed[3]?.transactions[0]?.tx_hash)
-        assert.equal(trusted.header_hash, sealed[3]?.block_hash)
+        assert.equal(trusted?.header_hash, sealed[3]?.block_hash)
         assert.ok(events.length > 0 && events.every(({ type }) => type === 'header'))
       } finally {
         stopping.abort()

@@ -25,6 +25,7 @@ interface RegistryView {
 /** What `solar-node keys` prints with --json. */
 interface Changed {
   readonly id: string
+  readonly tx_hash: string
   readonly height: number
   readonly public_key?: string
 }
@@ -149,14 +150,14 @@ describe('a running network of processes whose registry is changed from the comm
     assert.notEqual(rotated.public_key, entry?.public_key)
     const hash = await hashAt(rotated.height)
     for (const node of validators.values()) {
-      await node.process.awaitLine(logged(({ msg }) => String(msg).includes(`--allow-changes ${rotated.id}`)))
+      await node.process.awaitLine(logged(({ msg }) => String(msg).includes(`--allow-changes ${rotated.tx_hash}`)))
     }
     const { block_hash } = await tick()
     const { status, votes } = await blockStatus(authority, block_hash)
     assert.equal(status, 'proposed')
     assert.equal(votes.required, 2)
 
-    for (const id of ['v1', 'v2']) await validate(id, '--allow-changes', rotated.id)
+    for (const id of ['v1', 'v2']) await validate(id, '--allow-changes', rotated.tx_hash)
     for (const one of [hash, block_hash]) await isFinal(one)
     await finalTick()
   })
@@ -188,7 +189,7 @@ describe('a running network of processes whose registry is changed from the comm
     await wake('cem', height)
   })
 
-  it('takes a new validator once a quorum has allowed it, by the id of its enrolment or by all', async () => {
+  it('takes a new validator once a quorum has allowed it, by the hash of its enrolment or by all', async () => {
     await mkdir(file('v3'), { mode: 0o700 })
     await network.run('keys', 'new', '--out', file('v3', 'validator.key'))
     const enrolled = await keys(
@@ -198,11 +199,11 @@ describe('a running network of processes whose registry is changed from the comm
     const hash = await hashAt(enrolled.height)
     await validate('v3')
     const asksToAllow = (id: string) =>
-      validators.get(id)!.process.awaitLine(logged(({ msg }) => String(msg).includes(`--allow-changes ${enrolled.id}`)))
+      validators.get(id)!.process.awaitLine(logged(({ msg }) => String(msg).includes(`--allow-changes ${enrolled.tx_hash}`)))
     // That v1 and v2 were allowed another change is no word on this one.
     await Promise.all(['v1', 'v2', 'v3'].map(asksToAllow))
     assert.deepEqual(await coSigned(hash), [])
-    await validate('v1', '--allow-changes', enrolled.id)
+    await validate('v1', '--allow-changes', enrolled.tx_hash)
     await eventually('v1 has co-signed', async () => (await coSigned(hash)).length === 1)
     assert.equal((await blockStatus(authority, hash)).status, 'proposed')
     await validate('v2', '--allow-changes', 'all')

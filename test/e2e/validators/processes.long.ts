@@ -203,7 +203,7 @@ describe('solar-node --mode=validator', () => {
       [['--peer', 'town'], /peer: expected multiaddrs .* got \["town"\] \(from --peer\)/],
       [[...peer, '--chain', 'abc'], /chain: expected a chain_id, .* got "abc" \(from --chain\)/],
       [[...peer, '--listen', 'here'], /listen: expected multiaddrs .* got \["here"\] \(from --listen\)/],
-      [[...peer, '--allow-changes', 'all of it'], /allow_changes: expected all, or ids .*\(from --allow-changes\)/],
+      [[...peer, '--allow-changes', 'all of it'], /allow_changes: expected all, or hashes .*\(from --allow-changes\)/],
       [[...peer, '--tick', '5'], /tick: .* of --mode=validator.*\(from --tick\)/],
     ]
     const ended = await Promise.all(wrong.map(([flags]) => network.run('--mode=validator', ...flags)))

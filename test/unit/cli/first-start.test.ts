@@ -48,7 +48,7 @@ describe('cli/first-start', () => {
   it('takes ISO 4217 codes of currencies in use, and XXX', () => {
     for (const code of ['EUR', 'USD', 'CHF', 'JPY', 'XXX']) assert.equal(currencyProblem(code), undefined)
     for (const code of ['DEM', 'SUN', '€', '', 'toString']) assert.match(currencyProblem(code) ?? '', /ISO 4217/)
-    assert.match(currencyProblem('usd') ?? '', /USD\?/)
-    assert.match(currencyProblem('euro') ?? '', /EUR\?/)
+    assert.match(currencyProblem('usd') ?? '', /Is USD meant\?$/)
+    assert.match(currencyProblem('euro') ?? '', /Is EUR meant\?$/)
   })
 })

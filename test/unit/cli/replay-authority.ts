@@ -88,8 +88,11 @@ export async function startFakeAuthority(
     token: string | undefined,
   ): readonly [number, object] => {
     if (method === 'GET' && path === '/blocks/latest-headers/?n=1') return [200, { tip_height: tip < 0 ? null : tip }]
+    if (method === 'GET' && path === '/genesis') return [200, { genesis: { currency: 'EUR' } }]
+    if (method === 'GET' && path === '/metrics' && token === undefined) return [200, {}]
     if (token === undefined) return [401, { code: 'unauthorized', detail: 'a bearer token is needed' }]
     if (token !== `Bearer ${TOKEN}`) return [403, { code: 'forbidden', detail: 'not your row' }]
+    if (method === 'GET' && path === '/metrics') return [200, {}]
     if (method === 'GET' && path.startsWith('/blocks/')) return block(path.slice('/blocks/'.length))
     if (method === 'POST' && path === '/orders/') return placeOrder(body)
     const { tick_id, timestamp } = body as { readonly tick_id: string; readonly timestamp: number }

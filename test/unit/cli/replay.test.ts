@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import type { ReplayOptions } from '../../../src/cli/replay/options.ts'
 import { runReplay, type ReplayIo } from '../../../src/cli/replay/replay.ts'
+import { Interrupted } from '../../../src/cli/long-work.ts'
 import { zoneClock } from '../../../src/cli/time-zone.ts'
 import { sharedFolder } from '../../helpers/shared.ts'
 import { OPERATOR_TOKEN, startFakeAuthority, type FakeAuthority } from './replay-authority.ts'
@@ -121,6 +122,7 @@ describe('solar-node replay', () => {
       trades: 3,
       kwh: '6',
       amount: '1.56',
+      currency: 'EUR',
       orders: 9,
       already_there: { blocks: 0, orders: 0 },
       below_minimum: 0,
@@ -128,7 +130,7 @@ describe('solar-node replay', () => {
       repeated: 0,
       closed: 0,
       stopped: false,
-      msg: '3 ticks, 3 blocks, 3 trades, 6 kWh from 9 orders · worth 1.56 · already there: 0 blocks, 0 orders · 0 readings below the minimum',
+      msg: '3 ticks, 3 blocks, 3 trades, 6 kWh from 9 orders · worth 1.56 EUR · already there: 0 blocks, 0 orders · 0 readings below the minimum',
     })
   })
 
@@ -201,10 +203,28 @@ describe('solar-node replay', () => {
       hanging.stderr,
       /^solar-node: http:\/\/127\.0\.0\.1:\d+\/ has not answered for 0\.6 s \(no answer in time\).*\n$/,
     )
+    assert.match(hanging.stderr, /What it has committed stays/)
+  })
+
+  it('fails at once where nothing listens, or something that speaks no HTTPS, and says what to check', async () => {
+    const secure = await replay(fileOf(1), { to: authority.url.replace('http:', 'https:') }, { patienceMs: 60_000 })
+    assert.equal(secure.code, 1)
+    assert.match(secure.stderr, /cannot be reached \(\w+\): this port speaks no HTTPS.*use http:\/\/.*\n$/)
     await authority.close()
-    const gone = await replay(fileOf(1), {}, { patienceMs: 600 })
+    const gone = await replay(fileOf(1), {}, { patienceMs: 60_000 })
     assert.equal(gone.code, 1)
-    assert.match(gone.stderr, /has not answered for 0\.6 s \(ECONNREFUSED\)/)
+    assert.match(gone.stderr, /cannot be reached \(ECONNREFUSED\): nothing listens on port \d+.*check host and port/)
+    assert.ok(!gone.events.some(({ event }) => event === 'notice'))
+  })
+
+  it('waits for an authority that is gone after it has answered', async () => {
+    authority.intercept = (call) => {
+      if (call === `POST /ticks/run/ ${hour(0)}`) void authority.close()
+      return false
+    }
+    const outcome = await replay(fileOf(2), {}, { patienceMs: 600 })
+    assert.equal(outcome.code, 1)
+    assert.match(outcome.stderr, /has not answered for 0\.6 s \(ECONN\w+\).*run the same command again/)
   })
 
   it('waits as long as HTTP 429 asks it to, also beyond its patience', async () => {
@@ -232,14 +252,15 @@ describe('solar-node replay', () => {
     assert.ok(times[3]! - times[0]! > 250, `four ticks within ${times[3]! - times[0]!} ms`)
   })
 
-  it('finishes the tick in hand when it is stopped, exits 0 and says how to go on', async () => {
+  it('finishes the tick in hand when it is stopped, exits with 128 + signal and says how to go on', async () => {
     const stop = new AbortController()
     authority.intercept = (call) => {
-      if (call === `POST /orders/ ${hour(1)}@bob`) stop.abort()
+      if (call === `POST /orders/ ${hour(1)}@bob`) stop.abort(new Interrupted('replay', 'SIGINT', 'go on'))
       return false
     }
     const outcome = await replay(fileOf(3), {}, { signal: stop.signal })
-    assert.equal(outcome.code, 0)
+    assert.equal(outcome.code, 130)
+    assert.equal(outcome.stderr, 'solar-node: replay was broken off by SIGINT: go on\n')
     assert.deepEqual([...authority.ticks.keys()], [hour(0), hour(1)])
     assert.deepEqual([summaryOf(outcome)?.ticks, summaryOf(outcome)?.stopped], [2, true])
     assert.match(String(summaryOf(outcome)?.msg), /run the same command again/)
@@ -249,13 +270,23 @@ describe('solar-node replay', () => {
     const stop = new AbortController()
     authority.intercept = (call) => {
       const hangs = call.startsWith('POST /ticks/run/')
-      if (hangs) stop.abort()
+      if (hangs) stop.abort(new Interrupted('replay', 'SIGTERM'))
       return hangs
     }
     const before = spentMs()
     const outcome = await replay(fileOf(1), {}, { signal: stop.signal, patienceMs: 60_000 })
-    assert.equal(outcome.code, 0)
+    assert.equal(outcome.code, 143)
     assert.ok(spentMs() - before < 5_000)
+  })
+
+  it('is done where it is stopped in its last tick', async () => {
+    const stop = new AbortController()
+    authority.intercept = (call) => {
+      if (call === `POST /ticks/run/ ${hour(1)}`) stop.abort(new Interrupted('replay', 'SIGINT'))
+      return false
+    }
+    const outcome = await replay(fileOf(2), {}, { signal: stop.signal })
+    assert.deepEqual([outcome.code, summaryOf(outcome)?.stopped, authority.ticks.size], [0, false, 2])
   })
 
   describe('with bad rows', () => {
@@ -291,6 +322,30 @@ describe('solar-node replay', () => {
         outcome.events.map(({ line }) => line),
         [5, 6],
       )
+    })
+
+    it('tells the first ten of many and counts the rest; --json has them all', async () => {
+      const many = [HEADER, ...Array.from({ length: 12 }, (_, number) => `${hour(number)},ann,much,0,0.2`)].join('\n')
+      const badRows = ({ events }: Outcome) => events.filter(({ event }) => event === 'bad_row').length
+      const piped = await replay(many)
+      assert.equal(badRows(piped), 10)
+      assert.equal(piped.events.at(-1)?.msg, 'and 2 more bad rows')
+      assert.equal(badRows(await replay(many, { json: true })), 12)
+      const shown = await replay(many, {}, { tty: true })
+      assert.match(shown.stderr, /csv:11: .*\nand 2 more bad rows\nsolar-node: /)
+    })
+
+    it('refuses a file with a header alone, and one whose rows are all left out', async () => {
+      for (const [csv, skipBad, reason] of [
+        [`${HEADER}\n`, false, /readings\.csv: there is no reading to replay, only a header line/],
+        [`${HEADER}\n\n,,,,\n`, false, /only a header line/],
+        [`${HEADER}\n${hour(0)},ann,much,0,0.2\n`, true, /all rows are bad \(1\)/],
+      ] as const) {
+        const outcome = await replay(csv, { skipBad })
+        assert.equal(outcome.code, 1)
+        assert.match(outcome.stderr, reason)
+      }
+      assert.deepEqual(authority.calls, [])
     })
 
     it('shows them as file and line on a terminal', async () => {
@@ -411,7 +466,9 @@ describe('solar-node replay', () => {
     assert.equal(none.code, 1)
     assert.match(none.stderr, /HTTP 401.*--token-file.*tokens\.json/)
     await writeFile(tokenFile, 'something-else')
-    assert.match((await replay(fileOf(1))).stderr, /HTTP 403.*--token-file/)
+    authority.calls.length = 0
+    assert.match((await replay(fileOf(1))).stderr, /HTTP 403.*--token-file.*nothing was sent/)
+    assert.deepEqual(writes(), [])
   })
 
   it('says so when the same interval was replayed with other content', async () => {
@@ -428,7 +485,7 @@ describe('solar-node replay', () => {
       [{ feedIn: '8 cents' }, /--feed-in.*"8 cents"/],
       [{ speed: 0 }, /--speed.*"0"/],
       [{ speed: Number.NaN }, /--speed/],
-      [{ files: [join(folder, 'none.csv')] }, /FILE.*ENOENT/],
+      [{ files: [join(folder, 'none.csv')] }, /FILE.*no such file/],
       [{ tokenFile: join(folder, 'none.txt') }, /--token-file.*no such file/],
     ]
     for (const [options, line] of wrong) {
@@ -452,6 +509,19 @@ describe('solar-node replay', () => {
     const outcome = await replay(fileOf(1), { to: `${authority.url}/ledger` })
     assert.equal(outcome.code, 1)
     assert.deepEqual(authority.calls, ['GET /ledger/blocks/latest-headers/?n=1'])
+  })
+
+  it('draws no bar, and moves no cursor, on a terminal that cannot', async () => {
+    const before = process.env.TERM
+    process.env.TERM = 'dumb'
+    try {
+      const plain = await replay(fileOf(1), {}, { tty: true })
+      assert.match(plain.stdout, /^1 tick, 1 block, 1 trade, 2 kWh from 3 orders · worth 0\.52 EUR [^\n]*\n$/)
+      assert.ok(!plain.stdout.includes('\u001b'))
+    } finally {
+      if (before === undefined) delete process.env.TERM
+      else process.env.TERM = before
+    }
   })
 
   it('draws a progress bar on a terminal, and JSON lines there with --json', async () => {

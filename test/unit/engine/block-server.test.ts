@@ -4,7 +4,7 @@ import { serveBlocks } from '../../../src/engine/block-server.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { hashHeader } from '../../../src/protocol/header.ts'
 import { merkleRoot, verifyMerkleProof } from '../../../src/protocol/merkle.ts'
-import { blockAnswer, blockPath, tradesAnswer, tradesPath } from '../../../src/protocol/messages.ts'
+import { blockAnswer, blockPath, MIN_TRADES_OF_PAGE, tradesAnswer, tradesPath } from '../../../src/protocol/messages.ts'
 import { signRequest, type Credential } from '../../../src/protocol/request.ts'
 import type { SigningKey } from '../../../src/protocol/signature.ts'
 import { hashTransaction, leafOf } from '../../../src/protocol/transaction.ts'
@@ -235,6 +235,47 @@ describe('whole blocks and own trades over libp2p', () => {
           assert.ok(verifyMerkleProof(hashTransaction(transaction), merkle_proof, header).ok)
         }
       }
+    })
+
+    it('come page by page to who is a party of thousands, each block of corrected trades read once', async () => {
+      const ids = Array.from({ length: 2_500 }, (_, index) => `t${index}`)
+      const grown = chain
+        .add(
+          ids.map((id, index) => trade('many', id, index % 8 !== 0 ? {} : { from_user_id: 'cem', to_user_id: 'ben' })),
+        )
+        .add(ids.map((id) => correction('late', `${id}.late`, id)))
+      await node.acceptAll(grown)
+      for (const height of [3, 4]) {
+        const found: string[] = []
+        let pages = 0
+        for (let from: number | undefined = 0; from !== undefined; pages++) {
+          const asked = {
+            height,
+            credential: credential('ann', tradesPath(height, from)),
+            ...(from > 0 && { from_index: from }),
+          }
+          const page = tradesAnswer(await peers.of('asker').request('server', 'trades', asked), 'trades')
+          assert.ok(page.next_index === undefined || page.trades.length >= MIN_TRADES_OF_PAGE)
+          for (const { transaction, merkle_proof } of page.trades) {
+            found.push(transaction.id)
+            assert.ok(verifyMerkleProof(hashTransaction(transaction), merkle_proof, grown.blocks[height]!.header).ok)
+          }
+          from = page.next_index
+        }
+        assert.deepEqual(
+          found,
+          grown.blocks[height]!.transactions.flatMap((tx, index) => (index % 8 !== 0 ? [tx.id] : [])),
+        )
+        assert.ok(pages > 1, `${pages} page`)
+      }
+      await assert.rejects(
+        peers.of('asker').request('server', 'trades', {
+          ...{ height: 3, from_index: 2_501, credential: credential('ann', tradesPath(3, 2_501)) },
+        }),
+        refusedWith('out_of_range'),
+      )
+      const other = { height: 3, from_index: 5, credential: credential('ann', tradesPath(3)) }
+      await assert.rejects(peers.of('asker').request('server', 'trades', other), refusedWith('forbidden'))
     })
 
     it('are for who signs for this block, now, once', async () => {

@@ -20,7 +20,7 @@ const grown = (base: Branch, letter: string, count: number): Branch =>
 const anchor = ({ chain, store, finalizer }: TestReplica) =>
   buildAnchor(
     { chain, acks: replicaAcks(store.chain, store.finality), anchorHeight: () => finalizer.finalHeight },
-    { from_height: null, registry_height: null },
+    { from_height: null },
   )
 
 /** A chain whose last block of `shared` is final by acks on a branch that it has left: v1 and v2 acked nothing else. */

@@ -228,6 +228,23 @@ describe('a light client', () => {
     })
   }
 
+  for (const [what, next_index] of [
+    ['does not go forward', 0],
+    ['is too small', 1],
+  ] as const) {
+    it(`takes no page of own trades that ${what} from a peer, and does not go on with it`, async () => {
+      const chain = byAuthority.start.grow('t0')
+      await prepare(byAuthority, chain)
+      peers.of('full').serve('trades', () => Promise.resolve({ trades: [], next_index }))
+      peers.connect('me', 'full')
+      await client.sync()
+      await client.stop()
+      assert.deepEqual(votes(), [])
+      // Once by itself and once by this sync.
+      assert.ok(peers.asked.filter(({ asker, name }) => asker === 'me' && name === 'trades').length <= 2)
+    })
+  }
+
   it('leaves no timer behind when it stops, whomever it was connected with', async () => {
     await prepare(byAuthority, byAuthority.start.grow('t0'))
     client.start()

@@ -86,6 +86,7 @@ describe('a validator', () => {
         randomBytes: (length) => globalThis.crypto.getRandomValues(new Uint8Array(length)),
       }),
       allowedChanges: options.allow ?? [],
+      explainRefusal: () => undefined,
       pollMs: 3_600_000,
     })
   }
@@ -312,7 +313,7 @@ describe('a validator', () => {
       assert.deepEqual(node.tip(), changed.tip)
       assert.deepEqual(acks(), [])
       assert.ok(
-        log.some((line) => line.includes('--allow-changes enrol-v5')),
+        log.some((line) => line.includes(`--allow-changes ${hashTransaction(enrolV5)}`)),
         log.join('\n'),
       )
       await castAt(peer, changed.at(2), 'v2', 'v3', 'v4')
@@ -328,7 +329,7 @@ describe('a validator', () => {
       const branch = changed.add([enrolHouse])
       await addPeer('authority', branch)
       for (const [key, allow] of [
-        ['v1', ['another', 'enrol-v5']],
+        ['v1', ['another', hashTransaction(enrolV5)]],
         ['v2', 'all'],
       ] as const) {
         await validator.stop()
@@ -337,6 +338,18 @@ describe('a validator', () => {
         await sync()
         assert.deepEqual(ackedHashes(), [branch.tip.hash])
       }
+    })
+
+    it('nor another one that the authority seals under the name of the allowed one', async () => {
+      const policy = { action: 'policy', subject_id: 'authority', finality: { policy: 'authority' } } as const
+      const sealed = street.change('enrol-v5', namedKey('authority'), policy)
+      await validator.stop()
+      own = await newFolder()
+      await start({ allow: [enrolV5.id, hashTransaction(enrolV5)] })
+      await addPeer('authority', base.add([sealed]))
+      await sync()
+      assert.deepEqual(acks(), [])
+      assert.ok(log.some((line) => line.includes(`--allow-changes ${hashTransaction(sealed)}`)))
     })
 
     it('although another branch, without it, was the chain when it was asked', async () => {

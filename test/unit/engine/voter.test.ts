@@ -204,6 +204,38 @@ describe('a voter', () => {
     assert.deepEqual(await opened.store.rejected(), [])
   })
 
+  it('acks nothing above a block that nobody answers about, until it has passed its check, over a restart', async () => {
+    const silent = new Set([chain.at(2).hash])
+    const check: VoterParts['check'] = ({ header }) =>
+      silent.has(hashHeader(header)) ? Promise.reject(new Error('nobody answers')) : Promise.resolve(VALID)
+    voter = makeVoter(opened.store, { check })
+    await consider(chain, 1, 2, 3)
+    assert.deepEqual(acked(), [1], 'an ack of block 3 would count for block 2')
+    voter = makeVoter(await opened.reopen(), { check })
+    await consider(chain, 4)
+    assert.deepEqual(acked(), [1])
+    await consider(other, 4)
+    assert.deepEqual(acked(), [1], 'it is part of that branch as well')
+    silent.clear()
+    await consider(chain, 5)
+    assert.deepEqual(acked(), [1, 5])
+    assert.ok(
+      votes.every(({ decision }) => decision === 'ack'),
+      'silence is no reason to reject',
+    )
+  })
+
+  it('remembers a block also where it was not known who it is or what it has acked', async () => {
+    voter = makeVoter(opened.store)
+    await voter.consider(sealed(chain, 1), () => Promise.reject(new Error('nobody answers')))
+    checks.set(chain.at(1).hash, invalid('wrong_merkle_root', 'not its trades'))
+    await consider(chain, 2)
+    assert.deepEqual(acked(), [], 'block 1 has not passed')
+    checks.clear()
+    await consider(chain, 3)
+    assert.deepEqual(acked(), [3])
+  })
+
   it('acks nothing while it cannot tell whether a rejected block is below', async () => {
     reject(other, 3)
     await consider(other, 3)

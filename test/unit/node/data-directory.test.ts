@@ -92,6 +92,14 @@ describe('node/data-directory', () => {
     directory.close()
   })
 
+  if (process.platform === 'linux') {
+    it('refuses at once where the file system takes no folder', async () => {
+      for (const path of ['/proc/x', '/proc/x/y']) {
+        await assert.rejects(openDataDirectory(path), /cannot be made, the file system takes no folder here/)
+      }
+    })
+  }
+
   it('refuses what is no directory', async () => {
     const file = join(folder, 'file')
     writeFileSync(file, '')

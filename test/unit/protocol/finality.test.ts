@@ -75,6 +75,7 @@ const policyChanged = (genesis: Genesis, finality: Finality) =>
 interface Chain {
   readonly blocks: number
   readonly changes?: Readonly<Record<number, (genesis: Genesis) => readonly RegistryTransaction[]>>
+  /** By the name of the key: that of an id, or `ID 2` of its second one. */
   readonly acks?: Readonly<Record<string, number>>
   readonly finalHeight?: number
 }
@@ -95,7 +96,7 @@ function viewOf(finality: Finality, { blocks, changes = {}, acks = {}, finalHeig
     tipHeight: blocks - 1,
     registryBefore: (height) => before[height]!,
     isGuarded: (height) => guarded.has(height),
-    ackHeights: new Map(Object.entries(acks)),
+    ackHeights: new Map(Object.entries(acks).map(([name, height]) => [key(name).publicKey, height])),
   }
 }
 
@@ -147,6 +148,20 @@ describe('finality', () => {
     )
     // Two at height 3 finalize what only one voter could ack below it.
     assert.equal(newFinalHeight(view), 3)
+  })
+
+  it('counts an ack where the key that signed it was in force, not before and not after', () => {
+    const changes = { 2: (genesis: Genesis) => [rotated(genesis, 'v3')] }
+    const weights = (acks: Readonly<Record<string, number>>) => {
+      const view = viewOf(validators(3), { blocks: 6, changes, acks })
+      return [0, 1, 2, 3, 4, 5].map((height) => weightAt(view, height))
+    }
+    assert.deepEqual(weights({ v1: 5, v2: 5, 'v3 2': 4 }), [2, 2, 2, 3, 3, 2])
+    assert.deepEqual(weights({ v1: 5, v2: 5, v3: 1 }), [3, 3, 2, 2, 2, 2])
+    // The newer ack takes nothing from the older one, and the change itself is for the key before it.
+    assert.deepEqual(weights({ v1: 5, v2: 5, v3: 2, 'v3 2': 4 }), [3, 3, 3, 3, 3, 2])
+    assert.equal(finalOf(validators(3), { blocks: 6, changes, acks: { v1: 5, v2: 5, 'v3 2': 5 } }), -1)
+    assert.equal(finalOf(validators(3), { blocks: 6, changes, acks: { v1: 5, v2: 5, v3: 2, 'v3 2': 5 } }), 5)
   })
 
   it('takes the policy in force at each height', () => {

@@ -112,7 +112,7 @@ describe('ack weight of a branch', () => {
     registryBefore: (height) =>
       registryOf(finality, height <= 6 ? ['v1', 'v2', 'alice'] : ['v8', 'v9', 'alice', 'eve']),
     isGuarded: (height) => height === 6,
-    ackHeights: new Map(Object.entries(acks)),
+    ackHeights: new Map(Object.entries(acks).map(([id, height]) => [sha256Hex(id), height])),
   })
 
   it('is the number of voters of the policy with an ack above the last final block', () => {

@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict'
+import { parseJsonFile, parseJsonText } from '../../../src/ports/json-file.ts'
+
+describe('ports/json-file', () => {
+  it('gives the value, whatever its encoding', () => {
+    assert.deepEqual(parseJsonFile(Buffer.from('\uFEFF{"a":1}', 'utf16le')), { value: { a: 1 } })
+  })
+
+  it('says what a file looks like that is not JSON, and quotes nothing of it', () => {
+    const looks: readonly (readonly [string, RegExp])[] = [
+      ['', /empty/],
+      [' \n', /empty/],
+      ['a,b\n1,2\n', /table/],
+      ['<!doctype html>', /page of the web/],
+      ['-----BEGIN AGE ENCRYPTED FILE-----', /encrypted/],
+      ['{"secret": swordfish}', /no JSON$/],
+      ['swordfish', /other text/],
+    ]
+    for (const [text, look] of looks) {
+      const parsed = parseJsonText(text)
+      assert.ok('fault' in parsed, text)
+      assert.match(parsed.fault, look)
+      assert.doesNotMatch(parsed.fault, /swordfish/)
+    }
+    assert.deepEqual(parseJsonFile(Uint8Array.of(0xc3, 0x28)), { fault: 'not JSON: it is no text' })
+  })
+
+  it('knows an object that is cut short, wherever', () => {
+    const whole = '{"a":["}",{"b":"\\"]"}],"c":null}'
+    for (let length = 1; length < whole.length; length++) {
+      const parsed = parseJsonText(whole.slice(0, length))
+      assert.ok('fault' in parsed && parsed.fault.includes('cut short'), whole.slice(0, length))
+    }
+  })
+})
