@@ -132,7 +132,10 @@ export const validatorSchema = z.strictObject({
   http: setting(HTTP, httpAddress).default('off'),
   listen,
   chain,
-  allow_changes: setting('all, or hashes of registry transactions (64 hex digits each, as the log shows them)', allowedChanges).default([]),
+  allow_changes: setting(
+    'all, or hashes of registry transactions (64 hex digits each, as the log shows them)',
+    allowedChanges,
+  ).default([]),
   rate_limit: rateLimit,
   archive_after: archiveAfter,
 })

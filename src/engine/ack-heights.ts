@@ -6,9 +6,9 @@ import type { Chain } from './chain.ts'
 type Votes = Pick<FinalityStore, 'ackHeights' | 'votesOf'>
 
 /**
- * The greatest height of this chain that was acked with each key (`ChainView.ackHeights`), as far as blocks above
- * `finalHeight` may need it. The store knows the greatest of each voter; one whose key has changed since may have acked with the
- * former one, and for that the votes below the change are read.
+ * The greatest height of this chain that was acked with each key (`ChainView.ackHeights`), as far as blocks
+ * above `finalHeight` may need it. The store knows the greatest of each voter; one whose key has changed
+ * since may have acked with the former one, and for that the votes below the change are read.
  */
 export async function readAckHeights(chain: Chain, votes: Votes, finalHeight: number): Promise<Map<Hex, number>> {
   const heights = new Map<Hex, number>()

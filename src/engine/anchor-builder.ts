@@ -53,7 +53,8 @@ export async function buildAnchor(parts: AnchorBuilderParts, asked: AnchorQuesti
 }
 
 /**
- * What leads to the block of a height from the registry after the block of `from` (null: from the genesis): the handovers, its sealer, the policy, and acks up to the quorum. Verified by protocol/target.
+ * What leads to the block of a height from the registry after the block of `from` (null: from the genesis):
+ * the handovers, its sealer, the policy, and acks up to the quorum. Verified by protocol/target.
  */
 export async function buildTarget(
   parts: Pick<AnchorBuilderParts, 'chain' | 'acks'>,
@@ -126,13 +127,16 @@ function entryOf(registry: Registry, id: string): RegistryEntry {
 
 const provenPolicy = (registry: Registry) => ({ policy: registry.policy, policy_proof: registry.policyProof() })
 
-/** Who votes on a block. Validators come and go by handovers alone, so they are proven under the last one; users under the header before. */
+/**
+ * Who votes on a block. Validators come and go by handovers alone, so they are proven under the last one;
+ * users under the header before.
+ */
 export const votersBefore = (chain: Chain, height: number, trusted: Registry): Registry =>
   trusted.finality.policy === 'votes' ? chain.registryBefore(height) : trusted
 
 /**
- * Acks that make the header final, each with its voter and by the key that it has there; none where the policy asks for none. One
- * by another key of its voter counts elsewhere, not here.
+ * Acks that make the header final, each with its voter and by the key that it has there; none where the
+ * policy asks for none. One by another key of its voter counts elsewhere, not here.
  */
 async function provenQuorum(
   { chain, acks }: Pick<AnchorBuilderParts, 'chain' | 'acks'>,

@@ -45,13 +45,12 @@ async function verifyCorrections(
   history: TransactionHistory,
 ): Promise<Verdict<HistoryCode>> {
   const corrections = transactions.filter((tx) => tx.kind === 'correction')
-  const sums = await runningSums([...new Set(corrections.map(({ corrects }) => corrects))], history)
+  const sums = await correctedSums([...new Set(corrections.map(({ corrects }) => corrects))], history)
   for (const correction of corrections) {
     const { id, corrects } = correction
     const before = sums.get(corrects)
-    if (before === undefined) {
+    if (before === undefined)
       return invalid('bad_correction', `${id} corrects ${corrects}, no trade of an earlier block`)
-    }
     const sum = afterCorrection(before, correction)
     sums.set(corrects, sum)
     const reason = refusalOfSum(sum, corrects)
@@ -61,15 +60,13 @@ async function verifyCorrections(
 }
 
 /** What is left of these trades after their corrections so far; without what is no trade. */
-async function runningSums(
+async function correctedSums(
   tradeIds: readonly string[],
   history: TransactionHistory,
 ): Promise<Map<string, CorrectedSum>> {
   const sums = new Map<string, CorrectedSum>()
   if (tradeIds.length === 0) return sums
-  for (const [id, trade] of await history.find(tradeIds)) {
-    if (trade.kind === 'trade') sums.set(id, sumOfTrade(trade))
-  }
+  for (const [id, trade] of await history.find(tradeIds)) if (trade.kind === 'trade') sums.set(id, sumOfTrade(trade))
   for (const correction of await history.correctionsOf([...sums.keys()])) {
     const sum = sums.get(correction.corrects)
     if (sum !== undefined) sums.set(correction.corrects, afterCorrection(sum, correction))

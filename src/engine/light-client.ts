@@ -72,7 +72,10 @@ export interface LightStatus {
 /** A proof that was checked against a header that this node follows. */
 export interface CheckedProof {
   readonly answer: ProofAnswer
-  /** `proposed`: an authority has sealed the block, but the votes that make it final are not proven: it may still be given up. */
+  /**
+   * `proposed`: an authority has sealed the block, but the votes that make it final are not proven: it may
+   * still be given up.
+   */
   readonly status: 'final' | 'proposed'
   /** The header that it led to: the trusted one, or the newest where the block is above that. */
   readonly anchor: BlockPlace
@@ -97,8 +100,8 @@ export interface LightClient {
   /** Asks each peer for its tip once; resolves when one could be followed. Throws the last failure if none could. */
   sync(): Promise<void>
   /**
-   * Fetches and checks the proof of a transaction of any age; `status` says whether its block is final. Throws
-   * `unknown_transaction`, `peer_refused` (also for a proof that does not hold), `not_ready`.
+   * Fetches and checks the proof of a transaction of any age; `status` says whether its block is final.
+   * Throws `unknown_transaction`, `peer_refused` (also for a proof that does not hold), `not_ready`.
    */
   prove(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<CheckedProof>
   /** Under which id this key is registered as active; `undefined` if it is not. */

@@ -154,7 +154,8 @@ export class LightFollower {
 
   #refusal({ code, reason }: { readonly code: LightCode; readonly reason: string }, sealed: SealedHeader): Offer {
     if (code === 'wrong_parent') return this.#hasSeal(sealed) ? 'fork' : this.#unsealed(sealed)
-    // Another key may seal since the registry changed, and a block that changes it may bring its own: proofs of a peer tell.
+    // Another key may seal since the registry changed, and a block that changes it may bring its own: proofs
+    // of a peer tell.
     const isUnsure = this.needsProof || sealed.header.registry_root !== stateRoot(this.#head)
     if (isUnsure && (code === 'bad_seal' || code === 'unknown_sealer')) return 'gap'
     return { refused: code, reason }
@@ -256,7 +257,9 @@ export class LightFollower {
     return canonicalText(answer).length
   }
 
-  /** Who seals after a header that changed the registry is proven under its root: no proof up to it says so. */
+  /**
+   * Who seals after a header that changed the registry is proven under its root: no proof up to it says so.
+   */
   async #learnSealer(peer: string, id: string): Promise<void> {
     const { anchor } = this.#head
     const sealers = knownSealers(this.#head)

@@ -18,8 +18,8 @@ export interface ReplicaViewParts {
   readonly finalizer: Finalizer
   readonly logger: Logger
   /**
-   * Registry transactions whose change of the policy, an authority or a validator the operator has allowed, by their hashes: an id
-   * is whatever the authority calls it, and says nothing of what is changed.
+   * Registry transactions whose change of the policy, an authority or a validator the operator has allowed,
+   * by their hashes: an id is whatever the authority calls it, and says nothing of what is changed.
    */
   readonly allowedChanges: readonly string[] | 'all'
   readonly store: Pick<BodyRedaction, 'redactions'>

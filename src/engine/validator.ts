@@ -40,7 +40,10 @@ export interface ValidatorParts {
   readonly logger: Logger
   readonly key: SigningKey
   readonly sign: CredentialSigner
-  /** Registry transactions whose change of the policy, an authority or a validator the operator has allowed, by their hashes. */
+  /**
+   * Registry transactions whose change of the policy, an authority or a validator the operator has allowed,
+   * by their hashes.
+   */
   readonly allowedChanges: readonly string[] | 'all'
   /** What is wrong, and what to do, where peers refuse by this code: for people; `undefined` where the refusal says it itself. */
   readonly explainRefusal: (code: string) => string | undefined

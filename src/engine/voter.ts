@@ -33,10 +33,9 @@ export interface VoterParts {
 }
 
 /**
- * Votes on headers whose seal and link are checked, by the rules of docs/protocol.md 5: one ack a height, each ack extends
- * the one before, and above a block that this voter rejected or could not check it acks nothing until the block has passed its
- * check after all.
- * A vote is durable before it is sent.
+ * Votes on headers whose seal and link are checked, by the rules of docs/protocol.md 5: one ack a height,
+ * each ack extends the one before, and above a block that this voter rejected or could not check it acks
+ * nothing until the block has passed its check after all. A vote is durable before it is sent.
  */
 export interface Voter {
   /**
@@ -103,8 +102,8 @@ export function createVoter(parts: VoterParts): Voter {
     )
 
   /**
-   * Blocks that were rejected or could not be checked, and are part of this header's chain, are checked once more; one that does
-   * not pass forbids it. The block itself has just passed.
+   * Blocks that were rejected or could not be checked, and are part of this header's chain, are checked once
+   * more; one that does not pass forbids it. The block itself has just passed.
    */
   async function checkEarlier(sealed: SealedHeader, identity: Identity): Promise<Verdict> {
     const unchecked = await store.rejected()

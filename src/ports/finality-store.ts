@@ -32,7 +32,10 @@ export interface FinalityStore {
 
 /** The votes of a replica, which keeps branches beside its chain. */
 export interface BranchVotes extends FinalityStore {
-  /** The acks of heights >= `height` of each voter below its first such on this chain: by voter, then by height. */
+  /**
+   * The acks of heights >= `height` of each voter below its first such on this chain: by voter, then by
+   * height.
+   */
   acksBesideFrom(height: number): Promise<readonly Vote[]>
 }
 

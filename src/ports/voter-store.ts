@@ -8,7 +8,10 @@ export interface VoterStore {
   /** Its ack at this height; kept for the newest OWN_VOTES_KEPT heights. */
   ownVoteAt(height: number): Promise<Vote | undefined>
   putVote(vote: Vote): Promise<void>
-  /** Headers of blocks that it rejected, or that nobody answered about, and that have not passed since: it acks none above them. */
+  /**
+   * Headers of blocks that it rejected, or that nobody answered about, and that have not passed since: it
+   * acks none above them.
+   */
   rejected(): Promise<readonly SealedHeader[]>
   putRejected(headers: readonly SealedHeader[]): Promise<void>
 }

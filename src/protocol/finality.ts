@@ -20,10 +20,11 @@ export interface ChainView {
   /** True if the block changes the policy, an authority or a validator: `changesGuard` of its transactions. */
   isGuarded(height: number): boolean
   /**
-   * Greatest height of a header of THIS chain that was acked with each key, by public key. Acks for which `verifyVote`
-   * holds, which makes sure that the key was its voter's active one before that height. A key is registered once, ever, so
-   * what was acked with it counts where it was in force, and nowhere else: that is what a proof can show. An ack of a header
-   * of another branch may count as one of the header where that branch leaves this chain.
+   * Greatest height of a header of THIS chain that was acked with each key, by public key. Acks for which
+   * `verifyVote` holds, which makes sure that the key was its voter's active one before that height. A key is
+   * registered once, ever, so what was acked with it counts where it was in force, and nowhere else: that is
+   * what a proof can show. An ack of a header of another branch may count as one of the header where that
+   * branch leaves this chain.
    */
   readonly ackHeights: AckHeights
 }
@@ -37,7 +38,10 @@ export function noteAck(heights: Map<Hex, number>, voterId: string, height: numb
   if (key !== undefined) heights.set(key, Math.max(heights.get(key) ?? -1, height))
 }
 
-/** Active holders of `role` in this registry, each with the greatest height that it acked with the key that it has there. */
+/**
+ * Active holders of `role` in this registry, each with the greatest height that it acked with the key that it
+ * has there.
+ */
 export function ackersOf(
   registry: Registry,
   role: Role,
@@ -65,8 +69,9 @@ export function countedRole(finality: Finality): Role | undefined {
 export const requiredVotes = (finality: Finality): number => (finality.policy === 'authority' ? 0 : finality.threshold)
 
 /**
- * Number of distinct voters that count for the block at `height`: active before it in the role that the policy in force
- * at it counts, with an ack of it or of a descendant by the key that they had there. 0 under policy `authority`.
+ * Number of distinct voters that count for the block at `height`: active before it in the role that the
+ * policy in force at it counts, with an ack of it or of a descendant by the key that they had there. 0 under
+ * policy `authority`.
  */
 export const weightAt = (view: ChainView, height: number): number => ackCounter(view)(height)
 

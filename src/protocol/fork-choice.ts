@@ -16,10 +16,10 @@ export interface Candidate {
 }
 
 /**
- * Ack weight of a branch: the number of distinct voters with an ack on it above the last final block. Those voters count
- * who are active right after the last final block, in the role that the policy in force there counts, with the key that they
- * have there. That registry is
- * one and the same for all candidates: a branch cannot win by enrolling voters of its own.
+ * Ack weight of a branch: the number of distinct voters with an ack on it above the last final block. Those
+ * voters count who are active right after the last final block, in the role that the policy in force there
+ * counts, with the key that they have there. That registry is one and the same for all candidates: a branch
+ * cannot win by enrolling voters of its own.
  */
 export function forkWeight(view: ChainView): number {
   const registry = view.registryBefore(view.finalHeight + 1)

@@ -17,12 +17,12 @@ export interface ChainContext {
 }
 
 /**
- * Checks one handover: how trust in the registry moves on (docs/protocol.md 7). A block that changes an authority, a validator or
- * the policy is believed because those who are trusted so far sealed it and, where votes count, a quorum acked it. It guarantees
- * a) the chain and the work of c, b) that c is in the history of `target`, or is it,
- * c) the seal: by an active authority under `root`, or by the key that a valid recovery of the sealer brings,
- * d) the policy under `root`, and the quorum that it asks for: a change of the policy is no exception.
- * Then `handover.header.registry_root` is the root to trust.
+ * Checks one handover: how trust in the registry moves on (docs/protocol.md 7). A block that changes an
+ * authority, a validator or the policy is believed because those who are trusted so far sealed it and, where
+ * votes count, a quorum acked it. It guarantees a) the chain and the work of c, b) that c is in the history
+ * of `target`, or is it, c) the seal: by an active authority under `root`, or by the key that a valid
+ * recovery of the sealer brings, d) the policy under `root`, and the quorum that it asks for: a change of the
+ * policy is no exception. Then `handover.header.registry_root` is the root to trust.
  */
 export function verifyHandover(
   handover: Handover,
@@ -45,7 +45,8 @@ function verifyHandoverQuorum(handover: Handover, root: Hash, chainId: Hash): Ve
   const { header, policy, votes, parent_header = null } = handover
   const { finality } = policy
   if (finality.policy === 'authority') return VALID
-  if (finality.policy === 'validators') return verifyQuorum(finality, header, votes, { before: root, trusted: root }, chainId)
+  if (finality.policy === 'validators')
+    return verifyQuorum(finality, header, votes, { before: root, trusted: root }, chainId)
   const parentHash = parent_header === null ? chainId : hashHeader(parent_header)
   if ((header.height === 0) !== (parent_header === null) || header.prev_hash !== parentHash) {
     return invalid('wrong_parent', `prev_hash ${header.prev_hash}, the parent that came along is ${parentHash}`)

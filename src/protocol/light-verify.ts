@@ -45,7 +45,10 @@ export const trustedStateShape = object({
   anchor_hash: hash32,
   /** Hashes of the complete subtrees of the anchor's history, left to right. */
   frontier: array(hash32, HISTORY_PATH_MAX),
-  /** The registry root under which `policy` and `sealers` are proven. They hold for the next block only while the anchor states it. */
+  /**
+   * The registry root under which `policy` and `sealers` are proven. They hold for the next block only while
+   * the anchor states it.
+   */
   registry_root: hash32,
   /** The policy under that root; null until it is proven, and after a header that changed the registry. */
   policy: nullable(registryPolicyShape),
@@ -73,11 +76,11 @@ type Failed = Verdict<LightCode> & { readonly ok: false }
 export type Advance = { readonly ok: true; readonly state: TrustedState } | Failed
 
 /**
- * Moves to the direct successor of a header. It guarantees
- * a) the link: chain, height, parent, time, work, b) not from the future, c) its history is the known history and the
- * header before, computed here, d) the seal of an authority proven under the registry_root that the header before states.
- * Under policy `authority` the result can be trusted; under vote policies it is proposed. After a header that changes the
- * registry neither the policy nor a sealer is known any more: who trusts further asks for proofs (`verifyAdvance`).
+ * Moves to the direct successor of a header. It guarantees a) the link: chain, height, parent, time, work, b)
+ * not from the future, c) its history is the known history and the header before, computed here, d) the seal
+ * of an authority proven under the registry_root that the header before states. Under policy `authority` the
+ * result can be trusted; under vote policies it is proposed. After a header that changes the registry neither
+ * the policy nor a sealer is known any more: who trusts further asks for proofs (`verifyAdvance`).
  */
 export function verifyNext(from: TrustedState, sealed: SealedHeader, context: LightContext): Advance {
   const { header } = sealed
@@ -97,11 +100,12 @@ export function verifyNext(from: TrustedState, sealed: SealedHeader, context: Li
 }
 
 /**
- * Moves trust from the anchor at t to a later header u by proofs alone; whatever they prove of the registry begins with the
- * registry_root of t itself, so that what changed up to t cannot be left out. It guarantees
- * a) the chain, time and work of u, b) that the history of t is a prefix of that of u (consistency), c) that the header
- * at t itself is in the history of u (inclusion), d) that the frontier is that of u, e) each handover in between, in order,
- * f) the seal of u and the policy under the last root, g) under vote policies the quorum of u.
+ * Moves trust from the anchor at t to a later header u by proofs alone; whatever they prove of the registry
+ * begins with the registry_root of t itself, so that what changed up to t cannot be left out. It guarantees
+ * a) the chain, time and work of u, b) that the history of t is a prefix of that of u (consistency), c) that
+ * the header at t itself is in the history of u (inclusion), d) that the frontier is that of u, e) each
+ * handover in between, in order, f) the seal of u and the policy under the last root, g) under vote policies
+ * the quorum of u.
  */
 export function verifyAdvance(trusted: TrustedState, answer: AnchorAnswer, context: LightContext): Advance {
   const { header, entry } = answer
@@ -130,9 +134,13 @@ export function verifyAdvance(trusted: TrustedState, answer: AnchorAnswer, conte
 }
 
 /** The registry root in force above a state: that of its header, of the genesis before the first. */
-export const stateRoot = ({ anchor, registry_root }: TrustedState): Hash => anchor?.header.registry_root ?? registry_root
+export const stateRoot = ({ anchor, registry_root }: TrustedState): Hash =>
+  anchor?.header.registry_root ?? registry_root
 
-/** Sealers that may have sealed the next block; none after a header that changed the registry: the key may be another now. */
+/**
+ * Sealers that may have sealed the next block; none after a header that changed the registry: the key may be
+ * another now.
+ */
 export const knownSealers = (state: TrustedState): TrustedState['sealers'] =>
   stateRoot(state) === state.registry_root ? state.sealers : []
 

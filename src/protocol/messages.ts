@@ -83,7 +83,10 @@ export const historyParams: Shape<HistoryParams> = (value, path) => {
 
 /** A registry entry and its place under a registry_root. */
 const provenEntryFields = { entry: registryEntryShape, registry_proof: inclusionProofShape }
-/** The transaction that gave a voter its key, in its block, and that block in the history of the header that is voted on. */
+/**
+ * The transaction that gave a voter its key, in its block, and that block in the history of the header that
+ * is voted on.
+ */
 const broughtByShape = object({
   transaction: transactionShape,
   merkle_proof: merkleProofShape,
@@ -91,9 +94,10 @@ const broughtByShape = object({
   history_proof: inclusionProofShape,
 })
 /**
- * What a vote may have besides the vote and the entry. `header`, `history_proof`: an ack on a later header counts for the headers
- * in its history; that header, and the one in question in its history. `trusted_proof` or `brought_by`: under policy `votes`, where
- * the registry has changed since the root that is trusted, the same entry under that root, or what brought it.
+ * What a vote may have besides the vote and the entry. `header`, `history_proof`: an ack on a later header
+ * counts for the headers in its history; that header, and the one in question in its history. `trusted_proof`
+ * or `brought_by`: under policy `votes`, where the registry has changed since the root that is trusted, the
+ * same entry under that root, or what brought it.
  */
 export const provenVoteOptions = {
   header: headerShape,
@@ -134,8 +138,8 @@ export const handoverShape = object(
 export type Handover = TypeOf<typeof handoverShape>
 
 /**
- * `from_height`: the header t that the asker trusts, with the registry_root that it states; null if only the genesis.
- * `registry_height` is left out of account: trust cannot stay behind the registry_root of t.
+ * `from_height`: the header t that the asker trusts, with the registry_root that it states; null if only the
+ * genesis. `registry_height` is left out of account: trust cannot stay behind the registry_root of t.
  */
 export const anchorParams = object({ from_height: atHeight }, { registry_height: atHeight })
 /** What moves an anchor from t to u, the newest header that can be trusted (docs/protocol.md 4). */

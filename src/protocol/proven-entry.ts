@@ -46,7 +46,9 @@ export function verifyHolder(
   return verifyRegistryEntry(entry, proof, root)
 }
 
-/** Checks that an entry of this id is under `root`, whatever its status: a recovery is of a revoked one, too. */
+/**
+ * Checks that an entry of this id is under `root`, whatever its status: a recovery is of a revoked one, too.
+ */
 export function verifyRegisteredAs(
   entry: RegistryEntry,
   proof: InclusionProof,

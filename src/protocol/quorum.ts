@@ -18,8 +18,9 @@ export interface VoterRoots {
   /** The registry before the header: who may vote on it. */
   readonly before: Hash
   /**
-   * The root that is trusted: acked, handed over, or that of the genesis. Where the other one differs it is the word of a
-   * sealer alone, and a voter that this one does not have shows the transaction that brought its key.
+   * The root that is trusted: acked, handed over, or that of the genesis. Where the other one differs it is
+   * the word of a sealer alone, and a voter that this one does not have shows the transaction that brought
+   * its key.
    */
   readonly trusted: Hash
 }
@@ -31,8 +32,8 @@ export const votersOf = ({ policy }: VotePolicy, trusted: Hash, parent: Header |
 })
 
 /**
- * Counts the distinct active holders of the policy's role that ack the header, or a later one that has it in its history, by the
- * key that they have there. A vote that does not hold is a failure.
+ * Counts the distinct active holders of the policy's role that ack the header, or a later one that has it in
+ * its history, by the key that they have there. A vote that does not hold is a failure.
  */
 export function countAcks(
   finality: VotePolicy,

@@ -98,11 +98,7 @@ export interface TargetAcks {
  * Checks the policy in force at a target and each vote that came along. Users come and go without a handover: they are
  * proven under the header before, and those whom `root` does not have by the transaction that brought them.
  */
-export function countTargetAcks(
-  target: Target,
-  root: Hash,
-  chainId: Hash,
-): TargetAcks | Failure<HandoverCode> {
+export function countTargetAcks(target: Target, root: Hash, chainId: Hash): TargetAcks | Failure<HandoverCode> {
   const { header, parent_header, policy, policy_proof, votes } = target
   const proven = verifyRegistryPolicy(policy, policy_proof, root)
   if (!proven.ok) return proven

@@ -11,7 +11,10 @@ import type { Member, Members } from './model.ts'
 import { keyOf, MINER, type Plan } from './plan.ts'
 import type { Random } from './random.ts'
 
-/** Ids of registry transactions say who allows them, by their hashes: all operators, none before the end, none ever. */
+/**
+ * Ids of registry transactions say who allows them, by their hashes: all operators, none before the end, none
+ * ever.
+ */
 const OK = 'ok'
 const LATER = 'later'
 const EVIL = 'evil'

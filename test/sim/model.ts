@@ -195,7 +195,10 @@ function finalHeightBy(chain: readonly KnownBlock[], acks: readonly Ack[]): numb
   return final
 }
 
-/** Enough distinct voters of the role that counts, active before the block, have acked it or a block above it with the key of then. */
+/**
+ * Enough distinct voters of the role that counts, active before the block, have acked it or a block above it
+ * with the key of then.
+ */
 function isQuorate(block: KnownBlock, acks: readonly Ack[]): boolean {
   const { finality, byId } = block.before
   if (finality.policy === 'authority') return true

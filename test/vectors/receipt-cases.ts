@@ -63,7 +63,11 @@ const CHANGES: readonly Change[] = [
   ['votes under the policy authority', ANCHORED, set('votes', valueAt(other(VOTED), 'votes'))],
   ['a voter whom no block is shown to have enrolled', CHANGED_VOTERS, drop('votes.1.brought_by')],
   ['a voter whom another block has enrolled', CHANGED_VOTERS, put('votes.1.brought_by.header', 'header')],
-  ['a voter who was enrolled with another key', CHANGED_VOTERS, set('votes.1.brought_by.transaction.public_key', STRANGER)],
+  [
+    'a voter who was enrolled with another key',
+    CHANGED_VOTERS,
+    set('votes.1.brought_by.transaction.public_key', STRANGER),
+  ],
   ['a voter whose enrolment nobody signed', CHANGED_VOTERS, flip('votes.1.brought_by.transaction.signature')],
   ['a change of the policy that no user acked', HANDED_OVER, set('handovers.0.votes', [])],
   ['a change of the policy that one user too few acked', HANDED_OVER, drop('handovers.0.votes.0')],
@@ -195,8 +199,7 @@ export function anchorCases(): VectorFile {
     return { ...draft, name }
   })
   return {
-    about:
-      'Answers to the libp2p request anchor {"from_height": null}, checked with nothing but the genesis.',
+    about: 'Answers to the libp2p request anchor {"from_height": null}, checked with nothing but the genesis.',
     cases: [...made, ...changed].map((c) => ({ ...c, ...anchorOutcome(c) })),
   }
 }

@@ -85,7 +85,11 @@ async function handedOverChain(): Promise<TestChain> {
 /** Keys of voters change: each ack counts where its key was in force, also for the blocks before. */
 async function rotatedChain(policy: 'votes' | 'validators'): Promise<TestChain> {
   const [role, ids] = policy === 'votes' ? (['voter', ['alice', 'bob', 'carol', 'dave']] as const) : ROTATED_VALIDATORS
-  const genesis = genesisOf({ policy, threshold: 3 }, authority, ...ids.map((id) => entryOf(id, role, `${id} recovery`)))
+  const genesis = genesisOf(
+    { policy, threshold: 3 },
+    authority,
+    ...ids.map((id) => entryOf(id, role, `${id} recovery`)),
+  )
   const made = await createTestChain(genesis)
   const [first, second, third, fourth] = ids
   const keyOf = (id: string) => namedKey(`${id}, new`).publicKey

@@ -102,7 +102,7 @@ function describe(asked: string, chainId: string, proved: Proved): string[] {
     ...(body === null ? [] : transactionLines(body, corrections, currency)),
     `chain       ${chainId}: the genesis of ${peer} hashes to the pinned chain_id`,
     `anchor      block ${anchor.height} ${anchor.header_hash}: sealed by a registered authority${
-      status === 'final' ? ', final' : ''
+      status === 'final' ? '' : ', not final'
     }`,
     `block       ${header.height} ${hashHeader(header)}: ${
       history_proof === null

@@ -199,7 +199,9 @@ describe('a running network of processes whose registry is changed from the comm
     const hash = await hashAt(enrolled.height)
     await validate('v3')
     const asksToAllow = (id: string) =>
-      validators.get(id)!.process.awaitLine(logged(({ msg }) => String(msg).includes(`--allow-changes ${enrolled.tx_hash}`)))
+      validators
+        .get(id)!
+        .process.awaitLine(logged(({ msg }) => String(msg).includes(`--allow-changes ${enrolled.tx_hash}`)))
     // That v1 and v2 were allowed another change is no word on this one.
     await Promise.all(['v1', 'v2', 'v3'].map(asksToAllow))
     assert.deepEqual(await coSigned(hash), [])

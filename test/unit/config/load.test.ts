@@ -118,7 +118,10 @@ describe('config/load', () => {
     }
     for (const bad of [['all of them'], [''], [7], ['enrol-1']]) {
       const given = { flags: { peer: [PEER], allowChanges: bad } }
-      assert.match(refusal(given, loadValidatorConfig), /^allow_changes: expected all, or hashes of registry transactions/)
+      assert.match(
+        refusal(given, loadValidatorConfig),
+        /^allow_changes: expected all, or hashes of registry transactions/,
+      )
     }
   })
 
