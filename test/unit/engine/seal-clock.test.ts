@@ -95,8 +95,7 @@ describe('the clock of an authority', () => {
 
   it('that jumps ahead is refused at once, and believed when a peer confirms it', async () => {
     const { sealClock, join, leave, setAhead, time } = setUp({ validators: true })
-    const agreed = Promise.withResolvers<undefined>()
-    sealClock.start(() => agreed.resolve(undefined))
+    const agreed = new Promise<void>((resolve) => sealClock.start(resolve))
     setAhead(DAY)
     assert.match(sealClock.reason() ?? '', /has moved 86400 s ahead at once/)
     time.advance(1_000)
@@ -109,7 +108,7 @@ describe('the clock of an authority', () => {
     leave('v1')
     join('v2', DAY)
     time.advance(1_000)
-    await agreed.promise
+    await agreed
     assert.equal(sealClock.reason(), undefined)
     sealClock.stop()
   })
