@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { access, open, rename, rm, stat } from 'node:fs/promises'
+import { access, lstat, open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { configError } from '../config/errors.ts'
 import { makeFolder, syncDirectory, TEMPORARY_SUFFIX } from '../keys/durable-file.ts'
@@ -20,14 +20,19 @@ export interface OutFile {
 export async function checkOutFile({ path, force }: OutFile): Promise<void> {
   const refuse = (reason: string, cause?: unknown): Error =>
     configError('config_conflict', { reason: `--out: ${reason}` }, cause)
-  const found = await stat(path).catch((error: unknown) => {
+  // The link itself: a file takes the place of what is there, and /dev/stdout is a link that others need.
+  const found = await lstat(path).catch((error: unknown) => {
     if (codeOf(error) !== 'ENOENT') throw refuse(`${path}: ${fileTrouble(error)}`, error)
     return undefined
   })
   if (found?.isDirectory() === true) throw refuse(`${path} is a folder, expected a file`)
-  if (found !== undefined && force !== true) {
-    const orForce = force === undefined ? ', a file that is there is never overwritten' : ', or --force to replace it'
-    throw refuse(`${path} exists already: choose another name${orForce}`)
+  if (found?.isSymbolicLink() === true) throw refuse(`${path} is a link, expected a file: name what it points to`)
+  if (found?.isFile() === false) throw refuse(`${path} is a device or a pipe, expected a file`)
+  if (found !== undefined && force === undefined) {
+    throw refuse(`${path} exists already: choose another name, a file that is there is never overwritten`)
+  }
+  if (found !== undefined && force === false) {
+    throw refuse(`${path} exists already: choose another name, or --force to replace it`)
   }
   const folder = await nearestFolder(dirname(resolve(path)))
   await access(folder, constants.W_OK | constants.X_OK).catch((error: unknown) => {

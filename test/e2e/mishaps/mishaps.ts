@@ -281,10 +281,11 @@ export const MISHAPS: readonly Mishap[] = [
     prepare: write('o', 'mine'),
   },
   {
-    name: 'export into no folder',
-    args: ['export', ...atData, '--out', 'none/o'],
+    name: 'export below a file',
+    args: ['export', ...atData, '--out', 'f/o'],
     code: 2,
-    says: [/--out: the folder none: no such/],
+    says: [/--out: f\/o: .*f/],
+    prepare: write('f', ''),
   },
   {
     name: 'audit of a file that is a folder',
@@ -305,9 +306,10 @@ export const MISHAPS: readonly Mishap[] = [
     says: [/^solar-node: \.: expected a readable file/],
   },
   {
-    name: 'a key in a folder that is not there',
-    args: ['keys', 'new', '--out', 'none/a.key'],
+    name: 'a key below a file',
+    args: ['keys', 'new', '--out', 'f/a.key'],
     code: 1,
-    says: [/none\/a\.key cannot be read or written/],
+    says: [/f\/a\.key cannot be read or written: .* a file, expected a folder/],
+    prepare: write('f', ''),
   },
 ]
