@@ -1,3 +1,4 @@
+import { WriteStream } from 'node:tty'
 import { pino, type DestinationStream } from 'pino'
 import { prettyFactory } from 'pino-pretty'
 import type { LogLevel } from '../config/types.ts'
@@ -36,7 +37,7 @@ function streamOf({ pretty: forPeople, destination }: LoggerOptions): Destinatio
   if (!forPeople) return target
   // In this process, not a worker: a worker would lose the last lines of a process that is killed.
   // A terminal knows of NO_COLOR and TERM=dumb.
-  const colorize = destination === undefined && process.stdout.isTTY && process.stdout.hasColors()
+  const colorize = destination === undefined && process.stdout instanceof WriteStream && process.stdout.hasColors()
   const format = prettyFactory({ singleLine: true, errorLikeObjectKeys: [], colorize, translateTime: 'SYS:HH:MM:ss' })
   return {
     write: (line) => {
