@@ -3,13 +3,14 @@ import { ledgerError } from '../ports/errors.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { ShownBlock } from '../protocol/block.ts'
 import { bytesToHex, type Hash } from '../protocol/bytes.ts'
-import { isSolarError } from '../protocol/errors.ts'
+import { invalid, isSolarError } from '../protocol/errors.ts'
 import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import { merkleRoot } from '../protocol/merkle.ts'
 import { blockAnswer, blockPath } from '../protocol/messages.ts'
 import { signRequest, type Credential } from '../protocol/request.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { leafOf, type Redacted, type ShownTransaction } from '../protocol/transaction.ts'
+import type { ProvesFinal } from './final-proof.ts'
 
 /** Signs what is asked for over libp2p, as a registered key: `path` is that of `blockPath`. */
 export type CredentialSigner = (path: string) => Promise<Credential>
@@ -42,17 +43,15 @@ const MAX_PAGES = 512
 
 /**
  * `fetchShownBlock` for who may see all of it. A body that this peer does not show is looked for at the others. If nobody has it
- * it was redacted, which is taken of a block that is final at the peer: who seals a new one cannot keep from those who co-sign it
- * what is in it. Throws `peer_refused` with the code `redacted` for any other block, and if the peer does not show whole blocks to this key.
- *
- * @param finalHeight at the peer, as it says; without it no body may be missing
+ * it was redacted, which is taken of a block that the peer proves to be final: who seals a new one cannot keep from those who co-sign
+ * it what is in it. Throws `peer_refused` with the code `redacted` for any other block, and if the peer does not show whole blocks to this key.
  */
 export async function fetchBlock(
   requests: PeerRequests,
   peer: string,
   sealed: SealedHeader,
   sign: CredentialSigner,
-  finalHeight = -1,
+  provesFinal: ProvesFinal,
 ): Promise<ShownBlock> {
   const { header, signature, transactions, isWhole } = await fetchShownBlock(requests, peer, sealed, sign)
   let shown = transactions
@@ -63,11 +62,16 @@ export async function fetchBlock(
       shown = shown.map((tx, index) => (tx.kind === 'redacted' ? (others.transactions[index] ?? tx) : tx))
   }
   const hole = firstHole(shown)
-  if (hole !== undefined && !(isWhole && header.height <= finalHeight)) {
-    const reason = `block ${header.height}: the transaction ${hole.tx_hash} is redacted`
-    throw ledgerError('peer_refused', { peer, request: 'block', code: 'redacted', reason })
+  if (hole !== undefined) {
+    const final = isWhole ? await provesFinal(sealed) : invalid('forbidden', 'it hides from this key what is of others')
+    if (!final.ok) throw hidden(peer, header.height, hole, final.reason)
   }
   return { header, signature, transactions: shown }
+}
+
+function hidden(peer: string, height: number, { tx_hash }: Redacted, reason: string): Error {
+  const words = `block ${height}: the transaction ${tx_hash} is redacted, and the block is not proven to be final: ${reason}`
+  return ledgerError('peer_refused', { peer, request: 'block', code: 'redacted', reason: words })
 }
 
 const firstHole = (transactions: readonly ShownTransaction[]): Redacted | undefined =>

@@ -7,7 +7,7 @@ import { transactionsAt, transactionsById, type TransactionPlace } from './trans
 
 /** What the transactions of a new block are checked against: all earlier ones of its chain. */
 export interface TransactionHistory {
-  /** True for each of these ids that an earlier transaction has, in the order asked for. */
+  /** True for each of these ids that an earlier transaction has, also one redacted here, in the order asked for. */
   known(ids: readonly string[]): Promise<readonly boolean[]>
   hasTick(tickId: string): Promise<boolean>
   /** Earlier transactions by their ids; what is not there is left out. */
@@ -19,7 +19,7 @@ export interface TransactionHistory {
 export type HistoryCode = 'duplicate_transaction' | 'tick_sealed_twice' | 'bad_correction'
 
 /**
- * Checks what needs the transactions of earlier blocks (docs/protocol.md 3); of redacted ones nothing can be checked. It guarantees
+ * Checks what needs the transactions of earlier blocks (docs/protocol.md 3); of redacted ones it knows the ids alone. It guarantees
  * a) that a tick is sealed once (`tick_sealed_twice`), b) that ids are unique on the chain (`duplicate_transaction`),
  * c) that a correction names a trade of an earlier block, whose running sums stay within what a receipt can show
  * (`bad_correction`).
@@ -84,8 +84,8 @@ export function historyOf(store: ChainStore, size: number, blocks: readonly Show
 
   return {
     async known(asked) {
-      const places = await store.places(asked)
-      return asked.map((id, index) => ids.has(id) || (places[index] !== undefined && places[index].height < size))
+      const heights = await store.heightsOfIds(asked)
+      return asked.map((id, index) => ids.has(id) || (heights[index] ?? size) < size)
     },
     async hasTick(tickId) {
       if (branch.some(({ tick_id }) => tick_id === tickId)) return true

@@ -1,4 +1,5 @@
 import type { ChainStore } from '../ports/chain-store.ts'
+import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { FinalityStore } from '../ports/finality-store.ts'
 import type { Logger } from '../ports/logger.ts'
@@ -11,6 +12,7 @@ import { headersAnswer, statusAnswer, votesAnswer, type StatusAnswer } from '../
 import type { Vote } from '../protocol/vote.ts'
 import { fetchBlock, type CredentialSigner } from './block-fetcher.ts'
 import type { Chain } from './chain.ts'
+import { provesFinalBy, type ProvesFinal } from './final-proof.ts'
 import type { Finalizer } from './finalizer.ts'
 import type { Replica } from './replica.ts'
 import type { VoteCounter } from './vote-counter.ts'
@@ -23,6 +25,7 @@ export interface ReplicaSyncParts {
   readonly counter: Pick<VoteCounter, 'cast'>
   readonly finalizer: Finalizer
   readonly requests: PeerRequests
+  readonly clock: Clock
   readonly logger: Logger
   readonly sign: CredentialSigner
   readonly onAlarm: (code: string, reason: string) => void
@@ -76,10 +79,10 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
     return refused(peer, 'conflicts_with_final', reason)
   }
 
-  async function takeBlock(peer: string, sealed: SealedHeader, finalHeight: number): Promise<void> {
+  async function takeBlock(peer: string, sealed: SealedHeader, provesFinal: ProvesFinal): Promise<void> {
     const hash = hashHeader(sealed.header)
     if (await replica.knows(hash)) return
-    const block = (await store.besideChain(hash)) ?? (await fetchBlock(requests, peer, sealed, sign, finalHeight))
+    const block = (await store.besideChain(hash)) ?? (await fetchBlock(requests, peer, sealed, sign, provesFinal))
     const accepted = await replica.accept(block)
     if (typeof accepted === 'object') throw refused(peer, accepted.refused, accepted.reason)
     if (accepted === 'unknown_parent')
@@ -111,11 +114,12 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
       }
       throw error
     }
+    const provesFinal = provesFinalBy(peer, parts)
     for (const first = from; from <= tip.height;) {
       const headers = await askForHeaders(peer, from, Math.min(MAX_HEADERS_PER_REQUEST, tip.height - from + 1))
       if (headers.length === 0)
         throw refused(peer, 'wrong_height', `no header of height ${from}, its tip is ${tip.height}`)
-      for (const sealed of headers) await takeBlock(peer, sealed, final_height ?? -1)
+      for (const sealed of headers) await takeBlock(peer, sealed, provesFinal)
       from += headers.length
       if (from > tip.height)
         logger.info({ peer, from: first, to: tip.height }, `${from - first} blocks taken from ${peer}`)

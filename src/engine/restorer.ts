@@ -9,6 +9,8 @@ import { headersAnswer, registryAnswer, statusAnswer, type StatusAnswer } from '
 import type { SigningKey } from '../protocol/signature.ts'
 import { createCredentialSigner, fetchBlock, type CredentialSigner } from './block-fetcher.ts'
 import type { Chain } from './chain.ts'
+import { provesFinalBy, type ProvesFinal } from './final-proof.ts'
+import type { Finalizer } from './finalizer.ts'
 import type { PeerHeaders } from './peer-headers.ts'
 import type { SealGuard } from './seal-guard.ts'
 import { createSerial } from './serial.ts'
@@ -16,6 +18,7 @@ import type { TickRunner } from './tick-runner.ts'
 
 export interface RestorerParts {
   readonly chain: Chain
+  readonly finalizer: Pick<Finalizer, 'finalHeight'>
   readonly guard: SealGuard
   readonly peerHeaders: PeerHeaders
   readonly requests: PeerRequests
@@ -73,13 +76,14 @@ export function createRestorer(parts: RestorerParts): Restorer {
   }
 
   /** Fetches from a peer what follows this tip, block by block, until the peer has no more. */
-  async function fetchFrom(peer: string, finalHeight: number): Promise<void> {
+  async function fetchFrom(peer: string): Promise<void> {
     const sign = await signerFor(peer)
+    const provesFinal = provesFinalBy(peer, parts)
     for (;;) {
       const headers = await headersFrom(peer, chain.size, HEADERS_AT_ONCE)
       for (const sealed of headers) {
         if (isStopped()) return
-        await fetchNext(peer, sealed, sign, finalHeight)
+        await fetchNext(peer, sealed, sign, provesFinal)
       }
       if (headers.length === 0) return
     }
@@ -89,7 +93,7 @@ export function createRestorer(parts: RestorerParts): Restorer {
     peer: string,
     sealed: SealedHeader,
     sign: CredentialSigner,
-    finalHeight: number,
+    provesFinal: ProvesFinal,
   ): Promise<void> {
     const { height, tx_count } = sealed.header
     const link = verifyHeaderLink(sealed.header, chain.tip, chain.genesis, chain.chainId)
@@ -99,7 +103,7 @@ export function createRestorer(parts: RestorerParts): Restorer {
       throw refused(peer, 'bad_seal', `block ${height} is not sealed by an authority of this chain`)
     }
     await peerHeaders.consider(sealed, peer)
-    const block = await fetchBlock(requests, peer, sealed, sign, finalHeight)
+    const block = await fetchBlock(requests, peer, sealed, sign, provesFinal)
     if (isStopped()) return
     await runner.restore(block, peer)
     hasNews = true
@@ -129,7 +133,7 @@ export function createRestorer(parts: RestorerParts): Restorer {
       await compare(peer, status)
       onTold()
       if (mode !== 'light' && chain_id === chain.chainId && tip !== null && tip.height >= chain.size) {
-        await fetching(() => fetchFrom(peer, status.final_height ?? -1))
+        await fetching(() => fetchFrom(peer))
       }
     } catch (error) {
       noteFailure(peer, error)

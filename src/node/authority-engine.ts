@@ -113,7 +113,7 @@ export async function assembleAuthority(
   const ledger = createAuthorityLedger({ ...counting, checkpoints, store, runner, minTradeMicro, users })
   const { requests } = network
   const peerHeaders = createPeerHeaders({ ...sealing, evidence })
-  const restorer = createRestorer({ ...sealing, guard: backups, peerHeaders, requests, runner, randomBytes })
+  const restorer = createRestorer({ ...sealing, finalizer, guard: backups, peerHeaders, requests, runner, randomBytes })
   serveFullNodePeers({
     ...counting,
     mode: 'authority',

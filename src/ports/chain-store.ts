@@ -29,6 +29,8 @@ export interface ChainStore {
   locate(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<TransactionLocation | undefined>
   /** Where the transactions with these ids are, in the order asked for. */
   places(ids: readonly string[]): Promise<readonly (TransactionLocation | undefined)[]>
+  /** The heights of the blocks with transactions of these ids, in the order asked for: also where the body was removed here. */
+  heightsOfIds(ids: readonly string[]): Promise<readonly (number | undefined)[]>
   /** Where the transactions with these hashes are, in the order asked for. */
   placesByHash(txHashes: readonly Hash[]): Promise<readonly (TransactionLocation | undefined)[]>
   /** The height of the block that sealed this tick. */

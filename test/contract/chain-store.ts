@@ -110,6 +110,7 @@ export function chainStoreContract(name: string, open: () => Promise<OpenedStore
       assert.deepEqual(await store.locate({ tx_id: '3:c' }), { height: 3, index: 2 })
       assert.deepEqual(await store.locate({ tx_hash: txHashes[1]! }), { height: 3, index: 1 })
       assert.equal(await store.locate({ tx_id: '3:' }), undefined)
+      assert.deepEqual(await store.heightsOfIds(['3:', '3:c']), [undefined, 3])
       assert.equal(await store.locate({ tx_hash: CHAIN }), undefined)
     })
 

@@ -62,6 +62,7 @@ export function createMemoryChainStore(): ChainStore {
     blocks: (from, count) => Promise.resolve(blocks.slice(from, from + count).map(({ block }) => block)),
     locate: (by) => Promise.resolve('tx_id' in by ? byId.get(by.tx_id) : byHash.get(by.tx_hash)),
     places: (ids) => Promise.resolve(ids.map((id) => byId.get(id))),
+    heightsOfIds: (ids) => Promise.resolve(ids.map((id) => byId.get(id)?.height)),
     placesByHash: (hashes) => Promise.resolve(hashes.map((hash) => byHash.get(hash))),
     heightsOfTicks: (ids) => Promise.resolve(ids.map((id) => ticks.get(id))),
     heightOfTick: (tickId) => Promise.resolve(ticks.get(tickId)),

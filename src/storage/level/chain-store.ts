@@ -68,6 +68,7 @@ export async function chainStore(db: TextLevel, archive?: ArchivePlace): Promise
     blocks: guardLevel('blocks', (from, count) => chain.blocks(from, count)),
     locate: guardLevel('locate', (by) => chain.locate(by)),
     places: guardLevel('places', (ids) => chain.places('placeById', ids)),
+    heightsOfIds: guardLevel('heightsOfIds', (ids) => chain.heightsOfIds(ids)),
     placesByHash: guardLevel('placesByHash', (txHashes) => chain.places('placeByHash', txHashes)),
     heightOfTick: guardLevel('heightOfTick', (tickId) => chain.heightOfTick(tickId)),
     heightsOfTicks: guardLevel('heightsOfTicks', (tickIds) => chain.heightsOfTicks(tickIds)),
@@ -207,6 +208,12 @@ class LevelChain {
     const keys = ids.map((id) => keyOf(space, id))
     const texts = await this.#db.getMany(keys)
     return keys.map((key, at) => decodePlace(key, texts[at]))
+  }
+
+  async heightsOfIds(ids: readonly string[]): Promise<readonly (number | undefined)[]> {
+    const places = await this.places('placeById', ids)
+    const redacted = await this.#db.getMany(ids.map((id) => keyOf('redactedId', id)))
+    return ids.map((id, at) => places[at]?.height ?? decodeHeight(`level height of the redacted ${id}`, redacted[at]))
   }
 
   async heightOfTick(tickId: string): Promise<number | undefined> {

@@ -23,6 +23,8 @@ export const keyspaces = {
   correction: 'q',
   /** height, tx_hash of a transaction whose body was removed -> the record of it */
   redaction: 's',
+  /** id of a transaction whose body was removed -> height of its block */
+  redactedId: 'I',
   /** a key whose old values a redaction has yet to take out of LevelDB's files -> nothing, the key says it */
   forgetting: 'F',
   /** first height of an archive file -> the height that follows its last */

@@ -52,6 +52,8 @@ export async function redactBodies(
   for (const redaction of redactions) {
     batch.put(redactionKey(redaction), canonicalText(redaction))
     for (const key of await indexKeys(db, redaction)) batch.del(key)
+    const { tx_id, height } = redaction
+    if (tx_id !== null) batch.put(keyOf('redactedId', tx_id), String(height))
   }
   for (const key of touched) batch.put(keyOf('forgetting', key), '')
   await batch.write(DURABLE)

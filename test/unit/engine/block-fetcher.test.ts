@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createCredentialSigner, fetchBlock } from '../../../src/engine/block-fetcher.ts'
 import type { PeerRequests } from '../../../src/ports/peer-requests.ts'
 import type { Block } from '../../../src/protocol/block.ts'
-import { isSolarError } from '../../../src/protocol/errors.ts'
+import { invalid, isSolarError } from '../../../src/protocol/errors.ts'
 import { sha256 } from '../../../src/protocol/hash.ts'
 import { hashHeader } from '../../../src/protocol/header.ts'
 import { blockParams, blockPath, type BlockParams } from '../../../src/protocol/messages.ts'
@@ -19,6 +19,9 @@ const sign = createCredentialSigner({
   clock: { now: () => T0, after: () => () => undefined },
   randomBytes: (length) => sha256(`${length}`).subarray(0, length),
 })
+
+/** The peer proves of no block that it is final. */
+const neverFinal = () => Promise.resolve(invalid('no_quorum', 'nobody has acked it'))
 
 const blockOf = (transactions: readonly Trade[]): Block => ({
   ...sealed(0, transactions),
@@ -54,7 +57,7 @@ function pageOf({ header, signature, transactions }: Block, { from_index }: Bloc
 describe('fetching a whole block from a peer', () => {
   it('puts its pages together, and signs for each', async () => {
     const { requests, asked } = peerThat((params) => pageOf(block, params))
-    assert.deepEqual(await fetchBlock(requests, 'peer', block, sign), block)
+    assert.deepEqual(await fetchBlock(requests, 'peer', block, sign, neverFinal), block)
     assert.deepEqual(
       asked.map(({ from_index }) => from_index),
       [0, 3, 6],
@@ -72,7 +75,7 @@ describe('fetching a whole block from a peer', () => {
   it('of one page takes one request', async () => {
     const small = blockOf(trades.slice(0, 2))
     const { requests, asked } = peerThat((params) => pageOf(small, params))
-    assert.deepEqual(await fetchBlock(requests, 'peer', small, sign), small)
+    assert.deepEqual(await fetchBlock(requests, 'peer', small, sign, neverFinal), small)
     assert.equal(asked.length, 1)
   })
 
@@ -109,7 +112,7 @@ describe('fetching a whole block from a peer', () => {
   for (const [what, code, answer] of cases) {
     it(`refuses ${what}`, async () => {
       const { requests, asked } = peerThat(answer)
-      await assert.rejects(fetchBlock(requests, 'peer', block, sign), (error) => {
+      await assert.rejects(fetchBlock(requests, 'peer', block, sign, neverFinal), (error) => {
         assert.ok(isSolarError(error, 'peer_refused'))
         assert.equal((error.fields as { code: string }).code, code)
         return true
@@ -125,7 +128,7 @@ describe('fetching a whole block from a peer', () => {
       transactions: large.transactions.slice(from_index, from_index + 1),
       next_index: from_index + 1,
     }))
-    await assert.rejects(fetchBlock(requests, 'peer', large, sign), /more than 512 pages/)
+    await assert.rejects(fetchBlock(requests, 'peer', large, sign, neverFinal), /more than 512 pages/)
     assert.equal(asked.length, 512)
   })
 })

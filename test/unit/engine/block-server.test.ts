@@ -18,6 +18,9 @@ const street = createStreet({
   validators: ['v1', 'v2'],
   voters: ['ann', 'ben', 'cem'],
 })
+/** Of no block that is asked for here is it in question whether it is final. */
+const neverAsked = () => Promise.reject(new Error('nobody asks for this'))
+
 const TOKEN = 'a-token-that-may-read-blocks'
 const enrol = street.change('enrol-dee', namedKey('dee'), {
   action: 'enrol',
@@ -181,7 +184,7 @@ describe('whole blocks and own trades over libp2p', () => {
       const bytes = JSON.stringify(first).length
       assert.ok(bytes < 2.2 * 1024 * 1024 && bytes > 1.8 * 1024 * 1024, String(bytes))
       const sign = signerOf('v1')
-      const fetched = await fetchBlock(peers.of('another'), 'server', block, sign)
+      const fetched = await fetchBlock(peers.of('another'), 'server', block, sign, neverAsked)
       assert.deepEqual(fetched.transactions.map(leafOf), rows.map(hashTransaction))
       const end = await ask({ block_hash, from_index: 11_000, token: TOKEN })
       assert.deepEqual([end.transactions, end.next_index], [[], null])
@@ -193,7 +196,7 @@ describe('whole blocks and own trades over libp2p', () => {
       const sign = signerOf('ann')
       const answer = await fetchShownBlock(peers.of('asker'), 'server', block, sign)
       assert.deepEqual(answer.transactions.map(leafOf), block.transactions.map(hashTransaction))
-      await assert.rejects(fetchBlock(peers.of('asker'), 'server', block, sign), refusedWith('redacted'))
+      await assert.rejects(fetchBlock(peers.of('asker'), 'server', block, sign, neverAsked), refusedWith('redacted'))
     })
   })
   const signerOf = (id: string) =>

@@ -1,5 +1,5 @@
 import { historyOf, verifyTransactions } from '../../../src/engine/history-rules.ts'
-import type { ChainStore } from '../../../src/ports/chain-store.ts'
+import type { LevelChainStore } from '../../../src/storage/level/chain-store.ts'
 import { parseDelta, parseQuantity } from '../../../src/protocol/decimal.ts'
 import { hashTransaction, type Transaction } from '../../../src/protocol/transaction.ts'
 import { correction, createStreet, numbersOf, trade, type Branch } from '../../helpers/branches.ts'
@@ -9,7 +9,7 @@ import assert from 'node:assert/strict'
 const street = createStreet()
 
 describe('the rules that need earlier blocks', () => {
-  let opened: OpenedStore<ChainStore>
+  let opened: OpenedStore<LevelChainStore>
 
   beforeEach(async () => {
     opened = await tempChainStore()
@@ -43,6 +43,22 @@ describe('the rules that need earlier blocks', () => {
     assert.equal(await said([trade('x3', 'new')], 2, branch), 'tick_sealed_twice')
     assert.equal(await said([trade('t0', 'new')], 2, branch), 'tick_sealed_twice')
     assert.equal(await said([], 4), 'ok')
+  })
+
+  it('give the id of a redacted transaction to no other, and those of its corrections neither', async () => {
+    const base = street.start.grow('t0').add([correction('t1', 'late', 't0.1')])
+    await keep(base.grow('t2'))
+    const why = { redacted_by: 'mia', redacted_at: 1, reason: 'erasure' }
+    const redactions = base.blocks.map(({ transactions: [tx] }, height) => ({
+      ...why,
+      tx_hash: hashTransaction(tx!),
+      tx_id: tx!.id,
+      height,
+    }))
+    await opened.store.redact(redactions)
+    for (const id of ['t0.1', 'late']) assert.equal(await said([trade('new', id)], 3), 'duplicate_transaction')
+    assert.equal(await said([trade('new', 'late')], 1), 'ok', 'it is above that branch')
+    assert.equal(await said([trade('new', 'late.2')], 3), 'ok')
   })
 
   it('give an id once: on the chain, on a branch, and within the block', async () => {

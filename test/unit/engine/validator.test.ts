@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createCredentialSigner } from '../../../src/engine/block-fetcher.ts'
 import { createValidator, type Validator } from '../../../src/engine/validator.ts'
+import { ledgerError } from '../../../src/ports/errors.ts'
 import type { Logger } from '../../../src/ports/logger.ts'
 import { canonicalBytes, parseCanonicalBytes } from '../../../src/protocol/canonical-json.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
@@ -368,24 +369,88 @@ describe('a validator', () => {
     })
   })
 
-  it('acks nothing from a block on of which nobody shows it a body, until the others have made that final', async () => {
+  describe('that is shown a block without a body', () => {
     const chain = street.start.grow('t0', 't1', 't2')
-    const peer = await addPeer('authority', chain)
     const [hidden] = chain.blocks[1]!.transactions
-    await peer.store.chain.redact([unknownRedaction(hashTransaction(hidden!), 1)])
-    // It says that this is final, and has no votes to show for it.
-    const status = { mode: 'authority', chain_id: street.chainId, final_height: 1 }
-    const tip = { height: 2, header_hash: chain.tip.hash }
-    peers.of('authority').serve('status', () => Promise.resolve({ ...status, tip }))
-    await sync()
-    assert.deepEqual(node.tip(), chain.tip)
-    assert.deepEqual(acks(), [])
-    await castAt(peer, chain.at(0), 'v2', 'v3', 'v4')
-    await sync()
-    assert.deepEqual([node.finalizer.finalHeight, acks()], [0, []])
-    await castAt(peer, chain.at(1), 'v2', 'v3', 'v4')
-    await sync()
-    assert.deepEqual([node.finalizer.finalHeight, ackedHashes()], [1, [chain.tip.hash]])
+    /** It has whole blocks but for that body, and says that the block is final. */
+    async function addHider(name: string): Promise<TestReplica> {
+      const peer = await addPeer(name, chain)
+      await peer.store.chain.redact([unknownRedaction(hashTransaction(hidden!), 1)])
+      const status = { mode: 'validator', chain_id: street.chainId, final_height: 2 }
+      const tip = { height: 2, header_hash: chain.tip.hash }
+      peers.of(name).serve('status', () => Promise.resolve({ ...status, tip }))
+      return peer
+    }
+    const refusal = /transaction [0-9a-f]{64} is redacted, and the block is not proven to be final/
+
+    it('takes it once the votes prove it final, whatever the peer says before, and acks only then', async () => {
+      const peer = await addHider('hider')
+      await assert.rejects(sync(), refusal)
+      await castAt(peer, chain.at(0), 'v2', 'v3', 'v4')
+      await assert.rejects(sync(), /block 0 is the newest that it proves to be final/)
+      assert.deepEqual([node.tip(), acks()], [chain.at(0), []])
+      await castAt(peer, chain.at(1), 'v2', 'v3')
+      await assert.rejects(sync(), refusal, 'two are no quorum')
+      await castAt(peer, chain.at(1), 'v4')
+      await sync()
+      assert.deepEqual([node.tip(), node.finalizer.finalHeight], [chain.tip, 1])
+      assert.deepEqual(ackedHashes(), [chain.tip.hash])
+    })
+
+    it('takes it where a later block is the one with the quorum, and asks once for the proof of all', async () => {
+      const peer = await addHider('hider')
+      const [first] = chain.blocks[0]!.transactions
+      await peer.store.chain.redact([unknownRedaction(hashTransaction(first!), 0)])
+      await castAt(peer, chain.tip, 'v2', 'v3', 'v4')
+      await sync()
+      assert.deepEqual([node.tip(), node.finalizer.finalHeight], [chain.tip, 2])
+      assert.equal(peers.asked.filter(({ asker, name }) => asker === 'me' && name === 'anchor').length, 1)
+    })
+
+    it('goes on with the next peer, that came with it or later, and no hole is left', async () => {
+      await addHider('hider')
+      await assert.rejects(sync(), refusal)
+      assert.deepEqual(acks(), [])
+      await addPeer('honest', chain)
+      await sync()
+      assert.deepEqual([node.tip(), ackedHashes()], [chain.tip, [chain.tip.hash]])
+      assert.deepEqual(await node.store.chain.redactions(0), [])
+      assert.deepEqual((await node.chain.blockAt(1)).transactions, chain.blocks[1]!.transactions)
+    })
+
+    const asks = [
+      ['an anchor that is none', 'anchor', () => Promise.resolve({ header: 'here' })],
+      ['nothing', 'anchor', () => Promise.reject(ledgerError('not_ready', { reason: 'later' }))],
+      [
+        'a place in the history that is none',
+        'history',
+        () => Promise.resolve({ leaf_index: 1, tree_size: 2, path: [] }),
+      ],
+    ] as const
+    for (const [what, name, answer] of asks) {
+      it(`refuses it from a peer that proves it final by ${what}`, async () => {
+        const peer = await addHider('hider')
+        await castAt(peer, chain.tip, 'v2', 'v3', 'v4')
+        peers.of('hider').serve(name, answer)
+        await assert.rejects(sync(), refusal)
+        assert.deepEqual([node.tip(), acks()], [chain.at(0), []])
+      })
+    }
+
+    it('refuses it by the proof of a branch that the block is not on', async () => {
+      const peer = await addHider('hider')
+      const other = await addPeer('other', street.start.grow('t0', 'x1', 'x2'))
+      peers.disconnect('me', 'other')
+      await castAt(other, other.tip(), 'v2', 'v3', 'v4')
+      const ask = peers.of('hider2')
+      peers.connect('hider2', 'other')
+      for (const name of ['anchor', 'history'] as const) {
+        peers.of('hider').serve(name, async (params) => (await ask.request('other', name, params as object)) as object)
+      }
+      assert.equal(peer.tip().hash, chain.tip.hash)
+      await assert.rejects(sync(), refusal)
+      assert.deepEqual([node.tip(), acks()], [chain.at(0), []])
+    })
   })
 
   describe('that has lost what it acked', () => {

@@ -192,6 +192,7 @@ describe('archive of old bodies', () => {
         assert.deepEqual(await store.redactions(0), [record])
         assert.deepEqual(await store.redactions(2), [])
         assert.equal(await store.locate({ tx_id: '1-a' }), undefined)
+        assert.deepEqual(await store.heightsOfIds(['1-b', '1-a', '1-']), [1, 1, undefined], 'its id is used up')
         assert.deepEqual(await store.locate({ tx_hash: record.tx_hash }), { height: 1, index: 0 })
         assert.deepEqual(await store.locate({ tx_id: '1-b' }), { height: 1, index: 1 })
         for (const height of [0, 2, 3, 5]) assert.deepEqual(await store.block(height), made(height).block)
