@@ -36,7 +36,7 @@ const BAD_ROWS: readonly BadRow[] = [
     'a time in the future',
     () => ({ ...tick(7), timestamp: Date.now() + HOUR_MS }),
     'from_the_future',
-    /^tick tick-7: timestamp \d+ is more than 2 minutes ahead/,
+    /^tick tick-7: timestamp \d+ \(\S+Z\) is more than 2 minutes ahead/,
   ],
   [
     'a correction of a trade that is unknown',

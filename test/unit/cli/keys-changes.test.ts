@@ -269,7 +269,8 @@ describe('solar-node keys', () => {
         const options = ['--id', 'household-7.phone', '--key', key, '--to', server.url]
         const made = await run('rotate', ...options, '--new-key', 'new.key', '--json')
         assert.deepEqual([made.code, made.err], [0, ''])
-        const { tick_id, id, ...rest } = JSON.parse(made.out) as { tick_id: string; id: string }
+        const { tick_id, id, tx_hash, ...rest } = JSON.parse(made.out) as Record<'tick_id' | 'id' | 'tx_hash', string>
+        assert.match(tx_hash, /^[0-9a-f]{64}$/)
         assert.match(`${id} ${tick_id}`, /^rotate:([0-9a-f]{32}) registry:\1$/)
         assert.deepEqual(rest, {
           action: 'rotate',
