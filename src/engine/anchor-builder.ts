@@ -4,7 +4,7 @@ import { recoversSealer } from '../protocol/block.ts'
 import type { BlockPoint } from '../protocol/finality.ts'
 import { hashHeader, type Header } from '../protocol/header.ts'
 import { merkleProof } from '../protocol/merkle.ts'
-import type { AnchorAnswer, Handover, ProvenVote } from '../protocol/messages.ts'
+import type { AnchorAnswer, Handover, ProvenPolicy, ProvenVote } from '../protocol/messages.ts'
 import { registryLeaf, type Registry, type RegistryEntry } from '../protocol/registry.ts'
 import type { Target } from '../protocol/target.ts'
 import { leafOf } from '../protocol/transaction.ts'
@@ -72,10 +72,10 @@ export async function buildTarget(
   return {
     header,
     signature,
-    parent_header: height === 0 ? null : (await headerAt(chain, height - 1)).header,
+    parent_header: await parentOf(chain, header),
     handovers,
     ...provenSealer(trusted, header),
-    ...provenPolicy(trusted),
+    ...provenPolicy(trusted, chain.registryBefore(height)),
     votes: await provenQuorum(parts, header, trusted),
   }
 }
@@ -86,6 +86,9 @@ async function headerAt(chain: Chain, height: number) {
   return stored
 }
 
+const parentOf = async (chain: Chain, { height }: Header): Promise<Header | null> =>
+  height === 0 ? null : (await headerAt(chain, height - 1)).header
+
 async function buildHandover(
   parts: Pick<AnchorBuilderParts, 'chain' | 'acks'>,
   height: number,
@@ -94,15 +97,15 @@ async function buildHandover(
 ): Promise<Handover> {
   const { chain } = parts
   const { header, signature, transactions } = await chain.blockAt(height)
+  const parent_header = await parentOf(chain, header)
   const handover: Handover = {
     header,
     signature,
     ...provenSealer(trusted, header),
-    ...provenPolicy(trusted),
+    ...provenPolicy(trusted, chain.registryBefore(height)),
     votes: await provenQuorum(parts, header, trusted),
     history_proof: height === target.height ? null : await chain.inclusion(height, target.height),
-    ...(trusted.finality.policy === 'votes' &&
-      height > 0 && { parent_header: (await headerAt(chain, height - 1)).header }),
+    ...(parent_header !== null && { parent_header }),
   }
   const [first] = transactions
   if (first?.kind !== 'registry' || !recoversSealer(transactions, header.miner_id)) return handover
@@ -125,14 +128,12 @@ function entryOf(registry: Registry, id: string): RegistryEntry {
   return entry
 }
 
-const provenPolicy = (registry: Registry) => ({ policy: registry.policy, policy_proof: registry.policyProof() })
-
-/**
- * Who votes on a block. Validators come and go by handovers alone, so they are proven under the last one;
- * users under the header before.
- */
-export const votersBefore = (chain: Chain, height: number, trusted: Registry): Registry =>
-  trusted.finality.policy === 'votes' ? chain.registryBefore(height) : trusted
+/** The policy under the trusted registry, and under the one before the block, where that is another one. */
+const provenPolicy = (trusted: Registry, before: Registry): ProvenPolicy => ({
+  policy: trusted.policy,
+  policy_proof: trusted.policyProof(),
+  ...(before.root !== trusted.root && { parent_policy_proof: before.policyProof() }),
+})
 
 /**
  * Acks that make the header final, each with its voter and by the key that it has there; none where the
@@ -146,7 +147,7 @@ async function provenQuorum(
   const { finality } = trusted
   if (finality.policy === 'authority') return []
   const role = finality.policy === 'votes' ? 'voter' : 'validator'
-  const registry = votersBefore(chain, header.height, trusted)
+  const registry = chain.registryBefore(header.height)
   const hash = hashHeader(header)
   const votes = new Map<string, ProvenVote>()
   const isEnough = () => votes.size >= finality.threshold

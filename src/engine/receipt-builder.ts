@@ -6,7 +6,7 @@ import type { InclusionProof } from '../protocol/history.ts'
 import type { Receipt, ReceiptCorrection } from '../protocol/receipt.ts'
 import type { Registry } from '../protocol/registry.ts'
 import type { Target } from '../protocol/target.ts'
-import { buildTarget, provenSealer, votersBefore, type AnchorBuilderParts } from './anchor-builder.ts'
+import { buildTarget, provenSealer, type AnchorBuilderParts } from './anchor-builder.ts'
 import type { Chain } from './chain.ts'
 import { isParty } from './parties.ts'
 
@@ -35,7 +35,7 @@ export async function buildReceipt(parts: ReceiptBuilderParts, id: string): Prom
   const height = history_proof === null ? placed.header.height : final
   const target = await buildTarget(parts, height, null)
   const trusted = trustedAt(chain, height)
-  const voters = votersBefore(chain, height, trusted)
+  const voters = chain.registryBefore(height)
   const sealers = { chain, target, trusted }
   const corrections = await placeCorrections(sealers, id, height)
   return {
@@ -50,6 +50,7 @@ export async function buildReceipt(parts: ReceiptBuilderParts, id: string): Prom
     registry_proof: unlessGenesis(chain, trusted, target.registry_proof),
     policy: target.policy,
     policy_proof: unlessGenesis(chain, trusted, target.policy_proof),
+    ...(target.parent_policy_proof !== undefined && { parent_policy_proof: target.parent_policy_proof }),
     votes: target.votes.map(({ trusted_proof, ...vote }) => ({
       ...vote,
       registry_proof: unlessGenesis(chain, voters, vote.registry_proof),

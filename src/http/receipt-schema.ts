@@ -22,6 +22,13 @@ export const merkleProof = objectOf({
 const proven = { entry: registryEntry, registry_proof: nullableOf(inclusion) }
 const placed = { transaction, merkle_proof: merkleProof, header, signature }
 const sealer = objectOf(proven)
+/** How a vote counts for an earlier header, and how its voter is on record. */
+const voteOptions = {
+  header,
+  history_proof: inclusion,
+  trusted_proof: inclusion,
+  brought_by: objectOf({ transaction, merkle_proof: merkleProof, header, history_proof: inclusion }),
+}
 const policyFields: Schema<RegistryPolicy> = objectOf({ finality, since_height: height })
 const policy: Schema<RegistryPolicy> = { ...policyFields, shape: registryPolicyShape }
 
@@ -33,17 +40,16 @@ const handoverFields = objectOf({
   registry_proof: inclusion,
   policy,
   policy_proof: inclusion,
-  votes: arrayOf(
-    objectOf({ vote, entry: registryEntry, registry_proof: inclusion }, { header, history_proof: inclusion }),
-  ),
+  votes: arrayOf(objectOf({ vote, entry: registryEntry, registry_proof: inclusion }, voteOptions)),
   history_proof: nullableOf(inclusion),
 })
 const recovery = objectOf({ transaction, merkle_proof: merkleProof, entry: registryEntry, registry_proof: inclusion })
+const handoverOptions = { recovery: recovery.json, parent_header: header.json, parent_policy_proof: inclusion.json }
 const handover: Schema<Handover> = named(
   'Handover',
   documented(
     handoverShape,
-    { ...handoverFields.json, properties: { ...(handoverFields.json.properties as object), recovery: recovery.json } },
+    { ...handoverFields.json, properties: { ...(handoverFields.json.properties as object), ...handoverOptions } },
     {
       ...handoverFields.example,
       votes: [{ vote: vote.example, entry: registryEntry.example, registry_proof: inclusion.example }],
@@ -61,10 +67,11 @@ const receiptFields = objectOf(
     ...proven,
     policy,
     policy_proof: nullableOf(inclusion),
-    votes: arrayOf(objectOf({ vote, ...proven }, { header, history_proof: inclusion })),
+    votes: arrayOf(objectOf({ vote, ...proven }, voteOptions)),
   },
   {
     sealer,
+    parent_policy_proof: inclusion,
     anchor: objectOf({ header, signature, parent_header: header, history_proof: inclusion }),
     corrections: arrayOf(objectOf({ ...placed, history_proof: nullableOf(inclusion) }, { sealer })),
     checkpoint: objectOf({

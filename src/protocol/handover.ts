@@ -5,8 +5,8 @@ import { hashHeader, verifySeal, verifyWork, type Header } from './header.ts'
 import { verifyMerkleProof } from './merkle.ts'
 import type { Handover } from './messages.ts'
 import { verifyHolder, verifyInHistory, verifyRegisteredAs, type HandoverCode } from './proven-entry.ts'
-import { verifyQuorum, votersOf } from './quorum.ts'
-import { verifyRegistryEntry, verifyRegistryPolicy } from './registry.ts'
+import { rootsAt, verifyPolicy, verifyQuorum, type RegistryRoots } from './quorum.ts'
+import { verifyRegistryEntry } from './registry.ts'
 import { isSignedBy } from './registry-transaction.ts'
 import { hashTransaction } from './transaction.ts'
 
@@ -19,10 +19,10 @@ export interface ChainContext {
 /**
  * Checks one handover: how trust in the registry moves on (docs/protocol.md 7). A block that changes an
  * authority, a validator or the policy is believed because those who are trusted so far sealed it and, where
- * votes count, a quorum acked it. It guarantees a) the chain and the work of c, b) that c is in the history
+ * votes count, a quorum acked it. It guarantees a) the chain, parent and work of c, b) that c is in the history
  * of `target`, or is it, c) the seal: by an active authority under `root`, or by the key that a valid
- * recovery of the sealer brings, d) the policy under `root`, and the quorum that it asks for: a change of the
- * policy is no exception. Then `handover.header.registry_root` is the root to trust.
+ * recovery of the sealer brings, d) the policy under `root`, in force until c, and the quorum that it asks for:
+ * a change of the policy is no exception. Then `handover.header.registry_root` is the root to trust.
  */
 export function verifyHandover(
   handover: Handover,
@@ -30,32 +30,36 @@ export function verifyHandover(
   target: Header,
   context: ChainContext,
 ): Verdict<HandoverCode> {
-  const { header, policy } = handover
+  const { header, parent_header = null } = handover
   const hash = hashHeader(header)
+  const roots = rootsAt(root, parent_header)
   return firstFailure<HandoverCode>(
-    () => verifyChain(header, context),
+    () => verifyLink({ header, parent_header }, context),
     () => (hash === hashHeader(target) ? VALID : verifyInHistory(hash, header.height, handover.history_proof, target)),
     () => verifyHandoverSeal(handover, root, context.chainId),
-    () => verifyRegistryPolicy(policy, handover.policy_proof, root),
-    () => verifyHandoverQuorum(handover, root, context.chainId),
+    () => verifyPolicy(handover, roots),
+    () => verifyHandoverQuorum(handover, roots, context.chainId),
   )
 }
 
-function verifyHandoverQuorum(handover: Handover, root: Hash, chainId: Hash): Verdict<HandoverCode> {
-  const { header, policy, votes, parent_header = null } = handover
-  const { finality } = policy
-  if (finality.policy === 'authority') return VALID
-  if (finality.policy === 'validators')
-    return verifyQuorum(finality, header, votes, { before: root, trusted: root }, chainId)
+function verifyHandoverQuorum(
+  { header, policy: { finality }, votes }: Handover,
+  roots: RegistryRoots,
+  chainId: Hash,
+): Verdict<HandoverCode> {
+  return finality.policy === 'authority' ? VALID : verifyQuorum(finality, header, votes, roots, chainId)
+}
+
+/** Checks the chain, the link to the parent that came along (null at height 0), and the work of a header. */
+export function verifyLink(
+  { header, parent_header }: { readonly header: Header; readonly parent_header: Header | null },
+  { genesis, chainId }: ChainContext,
+): Verdict<HandoverCode> {
+  if (header.chain_id !== chainId) return invalid('wrong_chain', `chain ${header.chain_id}, expected ${chainId}`)
   const parentHash = parent_header === null ? chainId : hashHeader(parent_header)
   if ((header.height === 0) !== (parent_header === null) || header.prev_hash !== parentHash) {
     return invalid('wrong_parent', `prev_hash ${header.prev_hash}, the parent that came along is ${parentHash}`)
   }
-  return verifyQuorum(finality, header, votes, votersOf(finality, root, parent_header), chainId)
-}
-
-function verifyChain(header: Header, { genesis, chainId }: ChainContext): Verdict<HandoverCode> {
-  if (header.chain_id !== chainId) return invalid('wrong_chain', `chain ${header.chain_id}, expected ${chainId}`)
   return verifyWork(header, genesis)
 }
 

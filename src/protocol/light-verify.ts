@@ -1,5 +1,6 @@
 import type { Hash } from './bytes.ts'
 import { firstFailure, invalid, VALID, type Verdict } from './errors.ts'
+import { verifyLink } from './handover.ts'
 import type { HandoverCode } from './proven-entry.ts'
 import type { Genesis } from './genesis.ts'
 import {
@@ -24,7 +25,7 @@ import { verifyMerkleProof, type MerkleProofCode } from './merkle.ts'
 import type { AnchorAnswer, ProofAnswer } from './messages.ts'
 import { Registry, type RegistryEntry, registryEntryShape, registryPolicyShape } from './registry.ts'
 import { array, hash32, nullable, object, type TypeOf } from './shape.ts'
-import { countTargetAcks, followHandovers, verifyTargetLink, verifyTargetSeal } from './target.ts'
+import { countTargetAcks, followHandovers, verifyTargetSeal } from './target.ts'
 import { timeWords } from './time-words.ts'
 
 /**
@@ -175,7 +176,7 @@ function verifyTarget(
       `timestamp ${timeWords(header.timestamp)} is before the trusted ${timeWords(anchor.header.timestamp)}`,
     )
   }
-  return verifyTargetLink(answer, context)
+  return verifyLink(answer, context)
 }
 
 function verifySameHistory(trusted: TrustedState, answer: AnchorAnswer): Verdict<LightCode> {

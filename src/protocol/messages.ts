@@ -95,9 +95,9 @@ const broughtByShape = object({
 })
 /**
  * What a vote may have besides the vote and the entry. `header`, `history_proof`: an ack on a later header
- * counts for the headers in its history; that header, and the one in question in its history. `trusted_proof`
- * or `brought_by`: under policy `votes`, where the registry has changed since the root that is trusted, the
- * same entry under that root, or what brought it.
+ * counts for the headers in its history; that header, and the one in question in its history. Where the
+ * registry has changed since the root that is trusted, `trusted_proof` is of the same entry under that root;
+ * of a user `brought_by` may be there instead: what brought it.
  */
 export const provenVoteOptions = {
   header: headerShape,
@@ -109,6 +109,8 @@ export const provenVoteOptions = {
 export const provenVoteShape = object({ vote: voteShape, ...provenEntryFields }, provenVoteOptions)
 export type ProvenVote = TypeOf<typeof provenVoteShape>
 const provenPolicyFields = { policy: registryPolicyShape, policy_proof: inclusionProofShape }
+/** Where the registry has changed since the root that is trusted: the same policy under that of the header before. */
+export const provenPolicyOptions = { parent_policy_proof: inclusionProofShape }
 const MAX_QUORUM = 10_000
 
 /** The recovery of the sealer itself, with its entry and recovery key as the trusted registry has them. */
@@ -131,8 +133,9 @@ export const handoverShape = object(
   },
   {
     recovery: recoveryShape,
-    /** The header before c, by which users are proven: under policy `votes`, above height 0. */
+    /** The header before c, by which voters and policy are proven; absent at height 0. */
     parent_header: headerShape,
+    ...provenPolicyOptions,
   },
 )
 export type Handover = TypeOf<typeof handoverShape>
@@ -143,26 +146,30 @@ export type Handover = TypeOf<typeof handoverShape>
  */
 export const anchorParams = object({ from_height: atHeight }, { registry_height: atHeight })
 /** What moves an anchor from t to u, the newest header that can be trusted (docs/protocol.md 4). */
-export const anchorAnswer = object({
-  header: headerShape,
-  signature: signatureHex,
-  /** Header u - 1; null at height 0. */
-  parent_header: nullable(headerShape),
-  /** Sizes t -> u; null at t = 0 and if the asker trusts only the genesis. */
-  consistency: nullable(consistencyProofShape),
-  /** Header t at size u; null if the asker trusts only the genesis. */
-  inclusion: nullable(inclusionProofShape),
-  /** Hashes of the complete subtrees that make up history_root of u, left to right: with them the asker appends by itself. */
-  frontier: array(hash32, HISTORY_PATH_MAX),
-  /** Above t up to u, ascending. */
-  handovers: array(handoverShape, 1_000),
-  /** The sealer of u and the policy, under the registry root of the last handover before u (or of t). */
-  ...provenEntryFields,
-  ...provenPolicyFields,
-  /** A quorum of u under vote policies: users are proven under header u - 1, validators under the same root as the sealer. */
-  votes: array(provenVoteShape, MAX_QUORUM),
-})
+export const anchorAnswer = object(
+  {
+    header: headerShape,
+    signature: signatureHex,
+    /** Header u - 1; null at height 0. */
+    parent_header: nullable(headerShape),
+    /** Sizes t -> u; null at t = 0 and if the asker trusts only the genesis. */
+    consistency: nullable(consistencyProofShape),
+    /** Header t at size u; null if the asker trusts only the genesis. */
+    inclusion: nullable(inclusionProofShape),
+    /** Hashes of the complete subtrees that make up history_root of u, left to right: with them the asker appends by itself. */
+    frontier: array(hash32, HISTORY_PATH_MAX),
+    /** Above t up to u, ascending. */
+    handovers: array(handoverShape, 1_000),
+    /** The sealer of u and the policy, under the registry root of the last handover before u (or of t). */
+    ...provenEntryFields,
+    ...provenPolicyFields,
+    /** A quorum of u under vote policies; voters are proven under header u - 1. */
+    votes: array(provenVoteShape, MAX_QUORUM),
+  },
+  provenPolicyOptions,
+)
 export type AnchorAnswer = TypeOf<typeof anchorAnswer>
+export type ProvenPolicy = Pick<AnchorAnswer, 'policy' | 'policy_proof' | 'parent_policy_proof'>
 
 /** One entry under the registry_root of the header at `at_height`, or of the tip (null): by id or by key. */
 const registryById = object({ id: identifier, at_height: atHeight })

@@ -4,8 +4,8 @@ import type { Finality } from './genesis.ts'
 import { verifyHolder, verifyInHistory, type HandoverCode } from './proven-entry.ts'
 import { hashHeader, type Header } from './header.ts'
 import { verifyMerkleProof } from './merkle.ts'
-import type { ProvenVote } from './messages.ts'
-import { verifyRegistryEntry, type RegistryEntry } from './registry.ts'
+import type { ProvenPolicy, ProvenVote } from './messages.ts'
+import { verifyRegistryEntry, verifyRegistryPolicy, type RegistryEntry } from './registry.ts'
 import { isSignedBy } from './registry-transaction.ts'
 import { hashTransaction } from './transaction.ts'
 import { verifyVote } from './vote.ts'
@@ -13,23 +13,37 @@ import { verifyVote } from './vote.ts'
 /** A policy that counts votes. */
 export type VotePolicy = Exclude<Finality, { policy: 'authority' }>
 
-/** Where the voters on a header are proven. */
-export interface VoterRoots {
-  /** The registry before the header: who may vote on it. */
-  readonly before: Hash
+/** Where the policy in force at a header and its voters are proven: under both roots. */
+export interface RegistryRoots {
   /**
-   * The root that is trusted: acked, handed over, or that of the genesis. Where the other one differs it is
-   * the word of a sealer alone, and a voter that this one does not have shows the transaction that brought
-   * its key.
+   * The registry before the header, as its parent states it. Where it is not the trusted one it is the word of
+   * a sealer alone; but what it no longer has was changed by a handover that nobody shows.
    */
+  readonly before: Hash
+  /** The root that is trusted: acked, handed over, or that of the genesis. */
   readonly trusted: Hash
 }
 
-/** Validators come and go by handovers alone; users without, so that the header before says who they are. */
-export const votersOf = ({ policy }: VotePolicy, trusted: Hash, parent: Header | null): VoterRoots => ({
-  before: policy === 'validators' ? trusted : (parent?.registry_root ?? trusted),
+/** `parent`: absent at height 0, where the registry is that of the genesis. */
+export const rootsAt = (trusted: Hash, parent: Header | null | undefined): RegistryRoots => ({
+  before: parent?.registry_root ?? trusted,
   trusted,
 })
+
+/**
+ * Checks the policy in force at a header: that of the trusted root, which the registry before the header still
+ * has. Else a server could leave out the handover that asks for more votes.
+ */
+export function verifyPolicy(
+  { policy, policy_proof, parent_policy_proof }: ProvenPolicy,
+  { before, trusted }: RegistryRoots,
+): Verdict<HandoverCode> {
+  const proven = verifyRegistryPolicy(policy, policy_proof, trusted)
+  if (!proven.ok || before === trusted) return proven
+  return parent_policy_proof === undefined
+    ? invalid('bad_inclusion_proof', 'the registry has changed, and nothing shows that its policy is the same')
+    : verifyRegistryPolicy(policy, parent_policy_proof, before)
+}
 
 /**
  * Counts the distinct active holders of the policy's role that ack the header, or a later one that has it in
@@ -39,7 +53,7 @@ export function countAcks(
   finality: VotePolicy,
   header: Header,
   votes: readonly ProvenVote[],
-  roots: VoterRoots,
+  roots: RegistryRoots,
   chainId: Hash,
 ): { readonly ok: true; readonly acks: number } | Failure<HandoverCode> {
   const role = finality.policy === 'votes' ? 'voter' : 'validator'
@@ -65,7 +79,7 @@ export function verifyQuorum(
   finality: VotePolicy,
   header: Header,
   votes: readonly ProvenVote[],
-  roots: VoterRoots,
+  roots: RegistryRoots,
   chainId: Hash,
 ): Verdict<HandoverCode> {
   const counted = countAcks(finality, header, votes, roots, chainId)
@@ -74,7 +88,10 @@ export function verifyQuorum(
   return invalid('no_quorum', `${counted.acks} acks of ${role}s, block ${header.height} needs ${finality.threshold}`)
 }
 
-/** An entry that is under the trusted root as it is, or that a transaction below the header has made so. */
+/**
+ * An entry that is under the trusted root as it is, or that a transaction below the header has made so: of a
+ * user only, since validators come and go by handovers alone.
+ */
 function verifyOnRecord(
   { entry, trusted_proof, brought_by }: ProvenVote,
   header: Header,
@@ -82,7 +99,8 @@ function verifyOnRecord(
   chainId: Hash,
 ): Verdict<HandoverCode> {
   if (trusted_proof !== undefined) return verifyRegistryEntry(entry, trusted_proof, trusted)
-  if (brought_by === undefined) return invalid('unknown_voter', `no block is shown in which ${entry.id} got its key`)
+  if (brought_by === undefined || entry.role !== 'voter')
+    return invalid('unknown_voter', `no block is shown in which ${entry.id} got its key`)
   const { transaction, merkle_proof, header: block, history_proof } = brought_by
   if (!bringsKey(transaction, entry, chainId) || block.height !== entry.since_height) {
     return invalid('unknown_voter', `block ${block.height} is not the one in which ${entry.id} got its key`)

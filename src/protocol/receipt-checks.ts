@@ -4,6 +4,7 @@ import { verifyCheckpoint, type CheckpointCode } from './checkpoint.ts'
 import { formatQuantity, parseDelta, parseQuantity } from './decimal.ts'
 import { firstFailure, invalid, VALID, type Failure, type ProtocolErrorCode, type Verdict } from './errors.ts'
 import type { Genesis } from './genesis.ts'
+import { verifyLink } from './handover.ts'
 import { verifyHolder, type HandoverCode } from './proven-entry.ts'
 import { hashHeader, verifySeal, type Header } from './header.ts'
 import { historyLeaf, verifyInclusion, type InclusionProof } from './history.ts'
@@ -12,7 +13,7 @@ import { parseNoteBytes, type NoteKey } from './note.ts'
 import type { ProvenVote } from './messages.ts'
 import type { Receipt, ReceiptCorrection, ReceiptVote } from './receipt.ts'
 import { registryLeaf, type Registry, type RegistryEntry } from './registry.ts'
-import { countTargetAcks, followHandovers, verifyTargetLink, verifyTargetSeal, type Target } from './target.ts'
+import { countTargetAcks, followHandovers, verifyTargetSeal, type Target } from './target.ts'
 import { checkTransaction, hashTransaction, type Correction } from './transaction.ts'
 
 /** The single checks of a receipt (docs/protocol.md 7); `verifyReceipt` makes them in order. */
@@ -126,7 +127,7 @@ function verifyPlace(
 
 export function checkHandovers({ receipt, registry, target, genesis, chainId }: Subject): Outcome {
   const context = { genesis, chainId }
-  const link = verifyTargetLink(target, context)
+  const link = verifyLink(target, context)
   if (!link.ok) return link
   const before = followHandovers({ root: registry.root, height: null }, receipt.handovers, target.header, context)
   if (!before.ok) return before

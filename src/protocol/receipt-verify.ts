@@ -140,7 +140,7 @@ function subjectOf(
 }
 
 function targetOf(receipt: Receipt, registry: Registry): Target {
-  const { handovers, policy, policy_proof, anchor } = receipt
+  const { handovers, policy, policy_proof, parent_policy_proof, anchor } = receipt
   const { header, signature, parent_header } = anchor ?? receipt
   return {
     ...completed({ entry: receipt.entry, registry_proof: receipt.registry_proof }, registry),
@@ -150,6 +150,7 @@ function targetOf(receipt: Receipt, registry: Registry): Target {
     handovers,
     policy,
     policy_proof: policy_proof ?? registry.policyProof(),
+    ...(parent_policy_proof !== undefined && { parent_policy_proof }),
     votes: receipt.votes.map((vote) => completedVote(vote, registry)),
   }
 }

@@ -4,7 +4,7 @@ import { headerShape } from './header.ts'
 import { inclusionProofShape } from './history.ts'
 import { MAX_CORRECTIONS_PER_TRADE } from './limits.ts'
 import { merkleProofShape } from './merkle.ts'
-import { handoverShape, provenVoteOptions } from './messages.ts'
+import { handoverShape, provenPolicyOptions, provenVoteOptions } from './messages.ts'
 import { registryEntryShape, registryPolicyShape } from './registry.ts'
 import {
   array,
@@ -86,11 +86,12 @@ const receiptFields = {
   ...provenEntryFields,
   policy: registryPolicyShape,
   policy_proof: nullable(inclusionProofShape),
-  /** Acks of the target: users are proven under the header before it, validators under the same root as the sealer. */
+  /** Acks of the target; voters are proven under the header before it. */
   votes: array(receiptVoteShape, MAX_QUORUM),
 }
 const receiptOptions = {
   ...placedOptions,
+  ...provenPolicyOptions,
   /** The final header that is the target; absent if the target is the transaction's block itself. */
   anchor: anchorShape,
   /** Corrections of the trade up to the target, ascending. */

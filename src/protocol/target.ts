@@ -1,12 +1,11 @@
 import type { Hash } from './bytes.ts'
 import { firstFailure, invalid, type Failure, type Verdict } from './errors.ts'
 import { verifyHandover, type ChainContext } from './handover.ts'
-import { hashHeader, verifySeal, verifyWork, type Header } from './header.ts'
+import { verifySeal, type Header } from './header.ts'
 import { requiredVotes } from './finality.ts'
 import type { AnchorAnswer, Handover } from './messages.ts'
 import { verifyHolder, verifyRegisteredAs, type HandoverCode } from './proven-entry.ts'
-import { countAcks, votersOf } from './quorum.ts'
-import { verifyRegistryPolicy } from './registry.ts'
+import { countAcks, rootsAt, verifyPolicy } from './quorum.ts'
 
 /**
  * How trust reaches a later header (docs/protocol.md 4 and 7), alike for light clients and for receipts: the handovers up
@@ -22,6 +21,7 @@ export type Target = Pick<
   | 'registry_proof'
   | 'policy'
   | 'policy_proof'
+  | 'parent_policy_proof'
   | 'votes'
 >
 
@@ -29,19 +29,6 @@ export type Target = Pick<
 export interface TrustedRoot {
   readonly root: Hash
   readonly height: number | null
-}
-
-/** Checks the chain, the link to the parent that came along, and the work of a target. */
-export function verifyTargetLink(
-  { header, parent_header }: Pick<Target, 'header' | 'parent_header'>,
-  { genesis, chainId }: ChainContext,
-): Verdict<HandoverCode> {
-  if (header.chain_id !== chainId) return invalid('wrong_chain', `chain ${header.chain_id}, expected ${chainId}`)
-  const parentHash = parent_header === null ? chainId : hashHeader(parent_header)
-  if ((header.height === 0) !== (parent_header === null) || header.prev_hash !== parentHash) {
-    return invalid('wrong_parent', `prev_hash ${header.prev_hash}, the parent that came along is ${parentHash}`)
-  }
-  return verifyWork(header, genesis)
 }
 
 /** The handovers below a target, in order: the root to trust there. */
@@ -94,16 +81,14 @@ export interface TargetAcks {
   readonly required: number
 }
 
-/**
- * Checks the policy in force at a target and each vote that came along. Users come and go without a handover: they are
- * proven under the header before, and those whom `root` does not have by the transaction that brought them.
- */
+/** Checks the policy in force at a target and each vote that came along, under `root` and the header before. */
 export function countTargetAcks(target: Target, root: Hash, chainId: Hash): TargetAcks | Failure<HandoverCode> {
-  const { header, parent_header, policy, policy_proof, votes } = target
-  const proven = verifyRegistryPolicy(policy, policy_proof, root)
+  const { header, parent_header, policy, votes } = target
+  const roots = rootsAt(root, parent_header)
+  const proven = verifyPolicy(target, roots)
   if (!proven.ok) return proven
   const { finality } = policy
   if (finality.policy === 'authority') return { ok: true, acks: 0, required: 0 }
-  const counted = countAcks(finality, header, votes, votersOf(finality, root, parent_header), chainId)
+  const counted = countAcks(finality, header, votes, roots, chainId)
   return counted.ok ? { ok: true, acks: counted.acks, required: requiredVotes(finality) } : counted
 }

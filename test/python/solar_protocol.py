@@ -760,9 +760,21 @@ PROVEN_VOTE_OPTIONS = {
 }
 
 
-def voters_root(finality, trusted, parent):
-    """The registry before a header, by which its voters are proven: validators come and go by handovers alone."""
-    return trusted if finality["policy"] == "validators" or parent is None else parent["registry_root"]
+def is_there(value):
+    check(value is not None, "null")
+
+
+def check_policy_in_force(proven, trusted, parent):
+    """The policy under the trusted root, and that the header before has it still."""
+    check_policy(proven["policy"], proven["policy_proof"], trusted)
+    if parent is not None and parent["registry_root"] != trusted:
+        check("parent_policy_proof" in proven, "nothing shows that the policy is the same")
+        check_policy(proven["policy"], proven["parent_policy_proof"], parent["registry_root"])
+
+
+def check_parent(header, parent, chain_id):
+    check((header["height"] == 0) == (parent is None), "a parent at height 0, or none above")
+    check(header["prev_hash"] == (chain_id if parent is None else hash_object(parent)), "wrong parent")
 
 
 def check_on_record(proven, header, trusted, chain_id):
@@ -771,7 +783,7 @@ def check_on_record(proven, header, trusted, chain_id):
     if "trusted_proof" in proven:
         check_entry(entry, proven["trusted_proof"], trusted)
         return
-    check("brought_by" in proven, "no block is shown in which the voter got its key")
+    check("brought_by" in proven and entry["role"] == "voter", "no block is shown in which the voter got its key")
     tx, block = proven["brought_by"]["transaction"], proven["brought_by"]["header"]
     check_registry_transaction(tx)
     check(tx["action"] in ("enrol", "rotate", "recover") and tx["subject_id"] == entry["id"], "not of this voter")
@@ -788,7 +800,7 @@ def check_on_record(proven, header, trusted, chain_id):
 
 def count_acks(finality, header, votes, trusted, parent, chain_id):
     """Distinct acks of the header; a vote that does not hold is refused."""
-    root = voters_root(finality, trusted, parent)
+    root = trusted if parent is None else parent["registry_root"]
     role = "voter" if finality["policy"] == "votes" else "validator"
     voters = set()
     for proven in votes:
@@ -812,10 +824,15 @@ RECOVERY = {name: (lambda value: None) for name in ("transaction", "merkle_proof
 
 
 def check_handover(handover, root, target, genesis):
-    options = {"recovery": lambda value: fields(value, RECOVERY), "parent_header": lambda h: fields(h, HEADER)}
+    options = {
+        "recovery": lambda value: fields(value, RECOVERY),
+        "parent_header": lambda h: fields(h, HEADER),
+        "parent_policy_proof": is_there,
+    }
     fields(handover, HANDOVER, options)
-    header, chain_id = handover["header"], chain_id_of(genesis)
+    header, chain_id, parent = handover["header"], chain_id_of(genesis), handover.get("parent_header")
     check_work(header, genesis)
+    check_parent(header, parent, chain_id)
     check_in_history(header, handover["history_proof"], target)
     key = handover["entry"]["public_key"]
     check_entry(handover["entry"], handover["registry_proof"], root)
@@ -825,13 +842,9 @@ def check_handover(handover, root, target, genesis):
     else:
         check_holder(handover["entry"], handover["registry_proof"], root, header["miner_id"], "authority")
     check_seal({"header": header, "signature": handover["signature"]}, key)
-    check_policy(handover["policy"], handover["policy_proof"], root)
+    check_policy_in_force(handover, root, parent)
     finality = handover["policy"]["finality"]
     if finality["policy"] != "authority":
-        parent = handover.get("parent_header") if finality["policy"] == "votes" else None
-        if finality["policy"] == "votes":
-            check((header["height"] == 0) == (parent is None), "a parent at height 0, or none above")
-            check(header["prev_hash"] == (chain_id if parent is None else hash_object(parent)), "wrong parent")
         acks = count_acks(finality, header, handover["votes"], root, parent, chain_id)
         check(acks >= finality["threshold"], "a handover without its quorum")
 
@@ -861,8 +874,7 @@ def check_target(target, genesis, root):
     header, parent, handovers = target["header"], target["parent_header"], target["handovers"]
     chain_id = chain_id_of(genesis)
     check_work(header, genesis)
-    check((header["height"] == 0) == (parent is None), "a parent at height 0, or none above")
-    check(header["prev_hash"] == (chain_id if parent is None else hash_object(parent)), "wrong parent")
+    check_parent(header, parent, chain_id)
     trusted, last = root, -1
     for handover in handovers:
         check(handover["header"]["height"] > last, "handovers out of order")
@@ -877,7 +889,7 @@ def check_target(target, genesis, root):
     else:
         check_holder(target["entry"], target["registry_proof"], trusted, header["miner_id"], "authority")
         check_seal({"header": header, "signature": target["signature"]}, target["entry"]["public_key"])
-    check_policy(target["policy"], target["policy_proof"], trusted)
+    check_policy_in_force(target, trusted, parent)
     finality = target["policy"]["finality"]
     if finality["policy"] == "authority":
         return 0, 0
@@ -890,7 +902,7 @@ ANCHOR = ("header", "signature", "parent_header", "consistency", "inclusion", "f
 
 def check_first_anchor(answer, genesis):
     """The answer to `anchor` with nothing but the genesis."""
-    fields(answer, {name: (lambda value: None) for name in ANCHOR})
+    fields(answer, {name: (lambda value: None) for name in ANCHOR}, {"parent_policy_proof": is_there})
     height = answer["header"]["height"]
     check(len(answer["frontier"]) == bin(height).count("1"), "not the frontier of this height")
     root = None
@@ -914,6 +926,7 @@ RECEIPT = {
 }  # fmt: skip
 RECEIPT_OPTIONS = {
     **_SEALER,
+    "parent_policy_proof": is_there,
     "anchor": lambda a: fields(
         a, {"header": lambda h: fields(h, HEADER), "signature": signature64, "parent_header": lambda h: fields(h, HEADER), "history_proof": _ANY}
     ),

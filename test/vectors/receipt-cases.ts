@@ -27,7 +27,18 @@ const CORRECTED = 'a trade with two corrections'
 const CHANGED_VOTERS = 'votes:2, voters under a registry that has changed'
 const HANDED_OVER = 'votes:2, a change of the policy that users acked'
 const ROTATED = 'validators:3, a key rotated and a key recovered'
+const RAISED = 'authority, then votes:2, then votes:1'
+const SHRUNK = 'validators:2, one of them gone, under a registry that has changed'
 const CHECKPOINTED = 'authority, with a checkpoint'
+
+/** As if the second handover were the first: by the policy and the sealer of the genesis. */
+const FIRST_LEFT_OUT = all(
+  ...['policy', 'policy_proof', 'entry', 'registry_proof'].map((name) =>
+    put(`handovers.1.${name}`, `handovers.0.${name}`),
+  ),
+  set('handovers.1.votes', []),
+  drop('handovers.0'),
+)
 
 /** What must be refused, or is only `sealed`. */
 const CHANGES: readonly Change[] = [
@@ -84,6 +95,32 @@ const CHANGES: readonly Change[] = [
   ['a vote of somebody who is no voter', VOTED, set('votes.0.vote.voter_id', 'mallory')],
   ['a later vote without its header', VOTED, drop('votes.1.header')],
   ['a threshold lowered by hand', VOTED, set('policy.finality.threshold', 1)],
+  ['a handover without the header before', VALIDATED, drop('handovers.0.parent_header')],
+  ['a policy that nothing shows to be in force still', CHANGED_VOTERS, drop('parent_policy_proof')],
+  [
+    'a policy that is proven under the older root alone',
+    HANDED_OVER,
+    put('handovers.0.parent_policy_proof', 'handovers.0.policy_proof'),
+  ],
+  ['the handover that asked for votes left out', RAISED, FIRST_LEFT_OUT],
+  [
+    'the handover that asked for votes left out, the older policy proven twice',
+    RAISED,
+    all(put('handovers.1.parent_policy_proof', 'handovers.0.policy_proof'), FIRST_LEFT_OUT),
+  ],
+  [
+    'every handover left out',
+    RAISED,
+    all(
+      put('policy', 'handovers.0.policy'),
+      set('policy_proof', null),
+      set('registry_proof', null),
+      set('votes', []),
+      set('handovers', []),
+    ),
+  ],
+  ['validators under the header before alone', SHRUNK, drop('votes.0.trusted_proof')],
+  ['validators under the older root alone', SHRUNK, put('votes.0.registry_proof', 'votes.0.trusted_proof')],
   ['no handovers', VALIDATED, set('handovers', [])],
   ['a handover left out', VALIDATED, drop('handovers.0')],
   ['handovers in another order', VALIDATED, editList('handovers', (all) => all.toReversed())],
@@ -176,6 +213,17 @@ const ANCHOR_CHANGES: readonly Change[] = [
   ['another policy', 'votes:2', set('policy.finality', { policy: 'authority' })],
   ['a parent of another chain', 'votes:2', set('parent_header.chain_id', '0'.repeat(64))],
   ['a policy that users did not hand over', 'votes:2, handed over', set('handovers.0.votes', [])],
+  ['the handover that asked for votes left out', RAISED, FIRST_LEFT_OUT],
+  [
+    'every handover left out',
+    RAISED,
+    all(
+      ...['policy', 'policy_proof', 'registry_proof'].map((name) => put(name, `handovers.0.${name}`)),
+      set('votes', []),
+      set('handovers', []),
+    ),
+  ],
+  ['a policy that nothing shows to be in force still', 'validators:2, one of them gone', drop('parent_policy_proof')],
   ['a handover left out', HANDOVERS, drop('handovers.1')],
   ['a handover that is not in the history', HANDOVERS, flip('handovers.0.history_proof.path.0')],
   ['a handover without a vote', HANDOVERS, drop('handovers.1.votes.0')],

@@ -63,6 +63,35 @@ async function validatorsChain(): Promise<TestChain> {
   return made
 }
 
+/** A chain that the authority began alone asks for two users, and then for one again; a user comes in between. */
+async function raisedChain(): Promise<TestChain> {
+  const made = await createTestChain(genesisOf({ policy: 'authority' }, authority, ...households))
+  await made.trade(2)
+  for (const threshold of [2, 1]) {
+    await made.change(
+      { action: 'policy', subject_id: 'authority', finality: { policy: 'votes', threshold } },
+      'authority',
+    )
+    await made.trade(1)
+  }
+  for (const id of ['alice', 'bob']) await made.ack(id, 4)
+  return made
+}
+
+/** Under validators:2 a household comes, the third validator goes, and another household comes. */
+async function shrunkChain(): Promise<TestChain> {
+  const made = await createTestChain(genesisOf({ policy: 'validators', threshold: 2 }, authority, ...validators))
+  const enrol = (id: string) =>
+    made.change({ action: 'enrol', subject_id: id, role: 'voter', public_key: namedKey(id).publicKey }, id)
+  await made.trade(2)
+  await enrol('dave')
+  await made.change({ action: 'revoke', subject_id: 'v3' }, 'authority')
+  await enrol('eve')
+  await made.trade(1)
+  for (const id of ['v1', 'v2']) await made.ack(id, 4)
+  return made
+}
+
 /** Users decide who decides: under votes:2 one comes, and then validators are to make blocks final. */
 async function handedOverChain(): Promise<TestChain> {
   const genesis = genesisOf({ policy: 'votes', threshold: 2 }, authority, ...households, ...validators)
@@ -167,6 +196,10 @@ async function makeReceipts(): Promise<readonly MadeReceipt[]> {
     await add(`${policy}:3, a key rotated and a key recovered`, rotated, 'tx-tick-0-1')
   }
 
+  await add('authority, then votes:2, then votes:1', await raisedChain(), 'tx-tick-0-1')
+  const shrunk = await shrunkChain()
+  await add('validators:2, one of them gone, under a registry that has changed', shrunk, 'tx-tick-0-1')
+
   const recovered = await recoveredChain()
   await add('a recovered authority', recovered, 'tx-tick-1-0')
   await add('a recovered authority, sealed by the new key', recovered, 'tx-tick-3-1')
@@ -188,6 +221,8 @@ async function makeAnchors(): Promise<readonly MadeAnchor[]> {
     ['votes:2, handed over', await handedOverChain()],
     ['votes:3, keys changed', await rotatedChain('votes')],
     ['validators:3, keys changed', await rotatedChain('validators')],
+    ['authority, then votes:2, then votes:1', await raisedChain()],
+    ['validators:2, one of them gone', await shrunkChain()],
     ['a recovered authority', await recoveredChain()],
   ] as const
   return await Promise.all(
