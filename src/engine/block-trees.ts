@@ -10,8 +10,10 @@ export interface BlockTree {
   readonly tree: MerkleTree
 }
 
-/** About 200 bytes each: two of the largest blocks, or very many small ones. */
+/** About 200 bytes each: two of the largest blocks, or some ten thousand small ones. */
 const MAX_LEAVES = 200_000
+/** What a tree takes besides its leaves, counted in leaves. */
+const TREE_LEAVES = 20
 
 /**
  * Trees of the blocks that were asked for last: each household asks for its own trades of the newest block. A tree stays what
@@ -32,11 +34,11 @@ export class BlockTrees {
     const leaves = transactions.map(leafOf)
     const made = { leaves, tree: merkleTree(leaves) }
     this.#kept.set(hash, made)
-    this.#leaves += leaves.length
+    this.#leaves += leaves.length + TREE_LEAVES
     for (const [oldest, { leaves: dropped }] of this.#kept) {
       if (this.#leaves <= MAX_LEAVES) break
       this.#kept.delete(oldest)
-      this.#leaves -= dropped.length
+      this.#leaves -= dropped.length + TREE_LEAVES
     }
     return made
   }

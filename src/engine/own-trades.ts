@@ -117,14 +117,25 @@ async function askForTrades(
     const credential = await sign(tradesPath(height, from))
     const asked = { height, credential, ...(from > 0 && { from_index: from }) }
     const { trades, next_index } = tradesAnswer(await parts.requests.request(peer, 'trades', asked), 'trades')
-    claimed.push(...trades)
-    if (next_index === undefined) return claimed
-    if (next_index <= from || trades.length < MIN_TRADES_OF_PAGE) {
-      const reason = `block ${height}: a page of ${trades.length} trades from ${from} to ${next_index} does not go on`
+    const goesOn = next_index === undefined || trades.length >= MIN_TRADES_OF_PAGE
+    if (!goesOn || !areOfPage(trades, from, next_index)) {
+      const reason = `block ${height}: a page of ${trades.length} trades from ${from} to ${next_index ?? 'the end'} does not go on`
       throw ledgerError('peer_refused', { peer, request: 'trades', code: 'malformed', reason })
     }
+    claimed.push(...trades)
+    if (next_index === undefined) return claimed
     from = next_index
   }
+}
+
+/** Each at a place of its own within the page, ascending: so all pages together have no more trades than a block. */
+function areOfPage(trades: readonly ClaimedTrade[], from: number, next = Infinity): boolean {
+  let free = from
+  for (const { merkle_proof } of trades) {
+    if (merkle_proof.index < free || merkle_proof.index >= next) return false
+    free = merkle_proof.index + 1
+  }
+  return true
 }
 
 function signerOf(

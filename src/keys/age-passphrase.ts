@@ -10,7 +10,7 @@ const SALT_BYTES = 16
 const TAG_BYTES = 16
 const WRAPPED_BYTES = 32
 const BLOCK_SIZE = 8
-/** Of a try: half a gigabyte of memory. A file may ask for more than anybody has. */
+/** A gigabyte of memory a try. A file may ask for more than anybody has. */
 const MAX_WORK_FACTOR = 20
 const WORK_FACTOR = /^[1-9][0-9]?$/
 const CIPHER = 'chacha20-poly1305'

@@ -5,7 +5,7 @@ import { ledgerError } from '../../../src/ports/errors.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
 import type { Block } from '../../../src/protocol/block.ts'
 import { canonicalBytes } from '../../../src/protocol/canonical-json.ts'
-import { createStreet, namedKey, type Branch, type Street } from '../../helpers/branches.ts'
+import { createStreet, namedKey, type Branch, type Street, trade } from '../../helpers/branches.ts'
 import { createPeers, createTestGossip, type Peers, type TestGossip } from '../../helpers/peers.ts'
 import { tempLightStore, type OpenedStore } from '../../helpers/stores.ts'
 import { createVirtualClock, type VirtualClock } from '../../helpers/virtual-clock.ts'
@@ -228,14 +228,22 @@ describe('a light client', () => {
     })
   }
 
-  for (const [what, next_index] of [
-    ['does not go forward', 0],
-    ['is too small', 1],
+  const claimed = (index: number) => ({
+    transaction: trade('t0', `made-up-${index}`),
+    merkle_proof: { index, tx_count: 100_000, path: [] },
+  })
+  const page = Array.from({ length: 256 }, (_, index) => claimed(index))
+  for (const [what, trades, next_index] of [
+    ['does not go forward', page, 1],
+    ['has more trades than places', page, 255],
+    ['has a trade twice', [...page, claimed(7)], 300],
+    ['is too small', page.slice(1), 256],
+    ['has nothing', [], 1],
   ] as const) {
     it(`takes no page of own trades that ${what} from a peer, and does not go on with it`, async () => {
       const chain = byAuthority.start.grow('t0')
       await prepare(byAuthority, chain)
-      peers.of('full').serve('trades', () => Promise.resolve({ trades: [], next_index }))
+      peers.of('full').serve('trades', () => Promise.resolve({ trades: [...trades], next_index }))
       peers.connect('me', 'full')
       await client.sync()
       await client.stop()
