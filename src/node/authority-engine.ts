@@ -1,4 +1,3 @@
-import type { AuthorityConfig } from '../config/types.ts'
 import { createAuthorityLedger } from '../engine/authority-ledger.ts'
 import type { Chain } from '../engine/chain.ts'
 import { createCheckpoints, type Checkpoints } from '../engine/checkpoints.ts'
@@ -7,45 +6,59 @@ import { openEvidencePool } from '../engine/evidence-pool.ts'
 import { openFinalizer, type Finalizer } from '../engine/finalizer.ts'
 import { createFollower } from '../engine/follower.ts'
 import { fullSignerBefore } from '../engine/full-node-evidence.ts'
-import { serveFullNodePeers } from '../engine/full-node-peers.ts'
+import { serveFullNodePeers, type FullNodePeersParts } from '../engine/full-node-peers.ts'
 import { createPeerHeaders } from '../engine/peer-headers.ts'
-import { createPutBack } from '../engine/put-back.ts'
-import { createAuthorityRedactor, type AuthorityRedactor } from '../engine/redactor.ts'
+import { createPutBack, type PutBackParts } from '../engine/put-back.ts'
+import { createAuthorityRedactor, type AuthorityRedactor, type AuthorityRedactorParts } from '../engine/redactor.ts'
 import { createRestorer, type Restorer } from '../engine/restorer.ts'
 import { createSealClock, type SealClock } from '../engine/seal-clock.ts'
 import { createSealGuard, withClock, type SealGuard } from '../engine/seal-guard.ts'
 import { createSealer } from '../engine/sealer.ts'
 import { createSharedFinality } from '../engine/shared-finality.ts'
 import { createSuccession, type Succession } from '../engine/succession.ts'
-import { createTickRunner, type TickRunner } from '../engine/tick-runner.ts'
+import { createTickRunner, type TickRunner, type TickRunnerParts } from '../engine/tick-runner.ts'
 import { createVoteCounter, findOnChain, type VoteCounterParts } from '../engine/vote-counter.ts'
-import { roleOfToken } from '../http/access.ts'
-import type { PeerNetwork } from '../network/peer-network.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Gossip } from '../ports/gossip.ts'
-import { SOLE_LEADERSHIP, type Leadership } from '../ports/leadership.ts'
-import type { Ledger, TickOutcome } from '../ports/ledger.ts'
+import type { HighWater } from '../ports/high-water.ts'
+import { SOLE_LEADERSHIP, type Leadership, type SharedLeadership } from '../ports/leadership.ts'
+import type { Ledger } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
+import type { MarketStore } from '../ports/market-store.ts'
 import type { Miner } from '../ports/miner.ts'
+import type { PeerRequests } from '../ports/peer-requests.ts'
 import { hashHeader } from '../protocol/header.ts'
-import type { PostgresLeadership } from '../storage/sql/postgres-leadership.ts'
 import type { AuthorityKeys } from './authority-keys.ts'
-import type { AuthorityStores } from './authority-stores.ts'
-import { createSharedLeadership } from './leadership.ts'
+import type { Shutdown } from './shutdown.ts'
 
-export interface AuthorityEngineParts extends AuthorityStores {
-  readonly network: PeerNetwork
+export interface AuthorityEngineParts extends AuthorityKeys {
+  /** The source of record, tied to this chain. */
+  readonly store: MarketStore
+  readonly chain: Chain
+  /** The blocks that `chain` is over. */
+  readonly level: PutBackParts['bodies'] & AuthorityRedactorParts['blocks']
+  readonly highWater: HighWater
+  /** Who leads on a database that others share; `undefined` for this node's own. `mayLead`: false while it could seal nothing. */
+  readonly shareLead: (mayLead: () => boolean) => Promise<SharedLeadership | undefined>
   readonly gossip: Gossip
+  readonly requests: PeerRequests
+  readonly roleOfToken: FullNodePeersParts['roleOfToken']
   readonly miner: Miner
   readonly clock: Clock
   readonly randomBytes: RandomBytes
   readonly logger: Logger
-  readonly onTick: (outcome: TickOutcome) => void
+  readonly onTick: NonNullable<TickRunnerParts['onTick']>
+  readonly priceBand?: TickRunnerParts['priceBand']
+  /** The smallest order, micro-kWh. */
+  readonly minTradeMicro: bigint
+  /** Voters of the genesis whose platform user has another name than they. */
+  readonly users: ReadonlyMap<string, string>
 }
 
 /** What decides, over stores that are open; nothing of it has begun. */
 export interface AuthorityEngine {
+  readonly chain: Chain
   readonly events: EventHub
   readonly finalizer: Finalizer
   readonly guard: SealGuard
@@ -57,26 +70,23 @@ export interface AuthorityEngine {
   readonly restorer: Restorer
   readonly leadership: Leadership
   /** On a database that other authorities share: who leads, and what comes of it. */
-  readonly standby: { readonly lead: PostgresLeadership; readonly succession: Succession } | undefined
+  readonly standby: { readonly lead: SharedLeadership; readonly succession: Succession } | undefined
 }
 
 /**
  * Puts the engine together and brings both stores to one height. Throws `corrupt` if they contradict each other, `not_ready`
  * without the key of an authority.
  */
-export async function assembleAuthority(
-  config: AuthorityConfig,
-  parts: AuthorityEngineParts,
-): Promise<AuthorityEngine> {
-  const { files, store, chain, level, highWater, network, gossip, miner, clock, randomBytes, logger, onTick } = parts
-  const { chainId } = files
-  const { keyOf } = files.authorityKeys
+export async function assembleAuthority(parts: AuthorityEngineParts): Promise<AuthorityEngine> {
+  const { keyOf, store, chain, level, highWater, gossip, requests, miner, clock, randomBytes, logger } = parts
+  const { onTick, priceBand, minTradeMicro } = parts
+  const { chainId, genesis } = chain
   const events = createEventHub(logger)
   const finalizer = await openFinalizer({ chain, store, events, clock })
   const finality = createSharedFinality({ chain, store, finalizer, events })
   const sealClock = createSealClock({
     clock,
-    requests: network.requests,
+    requests,
     databaseTime: () => store.now(),
     hasValidators: () => chain.registry.activeOf('validator').length > 0,
     logger,
@@ -89,10 +99,10 @@ export async function assembleAuthority(
   await follower.align()
   const minerId = await authorityIdOf(chain, keyOf)
   const mayLead = () => chain.registry.active(minerId, 'authority') !== undefined
-  const lead = await createSharedLeadership(config.database, chainId, logger, mayLead)
+  const lead = await parts.shareLead(mayLead)
   const leadership = lead ?? SOLE_LEADERSHIP
   const evidence = await openEvidencePool({
-    genesis: files.genesis,
+    genesis,
     chainId,
     store,
     gossip,
@@ -103,15 +113,14 @@ export async function assembleAuthority(
   const sealing = { chain, guard, leadership, clock, logger, minerId, keyOf }
   const stores = { store, follower, finality, putBack, highWater }
   const sealer = createSealer({ ...sealing, ...stores, gossip, events, finalizer, miner })
-  const runner = createTickRunner({ chain, store, sealer, leadership, clock, randomBytes, onTick, ...bandOf(config) })
+  const band = priceBand && { priceBand }
+  const runner = createTickRunner({ chain, store, sealer, leadership, clock, randomBytes, onTick, ...band })
   const find = findWhileFollowing(findOnChain(chain), leadership, () => runner.follow())
   const votes = createVoteCounter({ chainId, find, store, evidence, events, finalizer, clock, logger })
   const checkpoints = createCheckpoints({ chain, finalHeight: () => finalizer.finalHeight, minerId, keyOf })
-  const users = new Map([...usersOf(config), ...(await store.users())])
+  const users = new Map([...parts.users, ...(await store.users())])
   const counting = { chain, votes, events, finalizer, evidence, clock }
-  const { minTradeMicro } = config
   const ledger = createAuthorityLedger({ ...counting, checkpoints, store, runner, minTradeMicro, users })
-  const { requests } = network
   const peerHeaders = createPeerHeaders({ ...sealing, evidence })
   const restorer = createRestorer({ ...sealing, finalizer, guard: backups, peerHeaders, requests, runner, randomBytes })
   serveFullNodePeers({
@@ -122,7 +131,7 @@ export async function assembleAuthority(
     gossip,
     requests,
     logger,
-    roleOfToken: (token) => roleOfToken(token, files.tokens.hashes),
+    roleOfToken: parts.roleOfToken,
     async onHeader(sealed, from) {
       const isTip = () => chain.tip?.hash === hashHeader(sealed.header)
       if (isTip()) return 'accept'
@@ -133,11 +142,40 @@ export async function assembleAuthority(
   const readUsers = async () => (await store.users()).forEach((user, voter) => users.set(voter, user))
   const redactor = createAuthorityRedactor({ store, blocks: level, leadership, clock, logger })
   const standby = lead && { lead, succession: createSuccession({ ...sealing, runner, finality, readUsers, redactor }) }
-  return { events, finalizer, guard, sealClock, runner, checkpoints, ledger, redactor, restorer, leadership, standby }
+  const deciding = { events, finalizer, guard, sealClock, runner, checkpoints, ledger, redactor, restorer }
+  return { ...deciding, chain, leadership, standby }
 }
 
-const bandOf = ({ priceBand }: AuthorityConfig) =>
-  priceBand && { priceBand: { floorMicro: priceBand.feedInMicro, ceilingMicro: priceBand.retailMicro } }
+/**
+ * Makes good what a crash, an older backup or the leader before has left, as far as this node may, and goes on doing so.
+ *
+ * @param awaited how many peers tell their tip before the first seal, if they come in time
+ * @param opened hears of each part that runs from then on, to stop them in reverse order
+ */
+export async function recoverAuthority(
+  engine: AuthorityEngine,
+  { awaited, opened, logger }: { awaited: number; opened: Shutdown['opened']; logger: Logger },
+): Promise<void> {
+  const { chain, guard, sealClock, runner, restorer, finalizer, standby, redactor } = engine
+  if (standby !== undefined) opened('leadership', () => standby.lead.stop())
+  opened('tick in hand', () => runner.idle())
+  opened('restorer', () => restorer.stop())
+  await restorer.start(awaited)
+  await sealClock.compare()
+  opened('clock watch', () => sealClock.stop())
+  sealClock.start(() => {
+    runner.recover().catch((error: unknown) => logger.error({ error }, 'waiting ticks are not sealed yet'))
+  })
+  if (standby !== undefined) {
+    await standby.lead.start()
+    opened('succession', () => standby.succession.stop())
+    standby.succession.start()
+  }
+  // Mining takes long: under seal `work` what is committed is sealed once the node answers.
+  else if (chain.genesis.seal !== 'work' && guard.reason() === undefined) await runner.recover()
+  await finalizer.evaluate()
+  await redactor.keepUp()
+}
 
 /** The authority id whose key this node has: now, or in the genesis if its key has changed since. Throws `not_ready`. */
 async function authorityIdOf(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promise<string> {
@@ -161,11 +199,4 @@ function findWhileFollowing(
     await follow()
     return await find(headerHash)
   }
-}
-
-/** Voters whose platform user has another name than they. */
-function usersOf(config: AuthorityConfig): ReadonlyMap<string, string> {
-  return new Map(
-    config.genesis.voters.flatMap(({ id, userId }) => (userId === undefined ? [] : [[id, userId] as const])),
-  )
 }

@@ -4,6 +4,7 @@ import type { Chain } from '../engine/chain.ts'
 import { whileLeading } from '../engine/leading.ts'
 import { createOutboxReader } from '../engine/outbox.ts'
 import { createWitnessSubmitter } from '../engine/witness-submitter.ts'
+import { roleOfToken } from '../http/access.ts'
 import { createMetrics, type Metrics } from '../http/metrics.ts'
 import { platformTick } from '../http/routes/ticks.ts'
 import { createHttpServer } from '../http/server.ts'
@@ -18,12 +19,18 @@ import type { MarketStore } from '../ports/market-store.ts'
 import type { Miner } from '../ports/miner.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { advised } from './advice.ts'
-import { assembleAuthority, type AuthorityEngine } from './authority-engine.ts'
+import {
+  assembleAuthority,
+  recoverAuthority,
+  type AuthorityEngine,
+  type AuthorityEngineParts,
+} from './authority-engine.ts'
 import { openAuthorityStores, type AuthorityStores } from './authority-stores.ts'
 import { systemClock, systemRandomBytes } from './clock.ts'
 import { logLedgerEvent } from './event-log.ts'
 import { startHttp } from './http-address.ts'
 import type { OnPart } from './lifecycle.ts'
+import { createSharedLeadership } from './leadership.ts'
 import { createLogger } from './logger.ts'
 import { createShutdown } from './shutdown.ts'
 import { runEvery } from './tick-timer.ts'
@@ -91,11 +98,15 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const threadMiner = createWorkMiner()
     const miner = parts.wrapMiner?.(threadMiner) ?? threadMiner
     const metrics = createMetrics()
-    const engine = await assembleAuthority(config, {
+    const engine = await assembleAuthority({
       ...stores,
       ...tools,
-      network,
+      ...rulesOf(config),
+      keyOf: files.authorityKeys.keyOf,
+      shareLead: (mayLead) => createSharedLeadership(config.database, files.chainId, logger, mayLead),
+      roleOfToken: (token) => roleOfToken(token, files.tokens.hashes),
       gossip,
+      requests: network.requests,
       miner,
       onTick: (outcome) => metrics.recordTick(outcome),
     })
@@ -104,8 +115,8 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
 
     await network.start()
     shutdown.opened('network', () => network.stop())
-    await recover(running)
-    await engine.redactor.keepUp()
+    const awaited = peersToAwait(config, chain, files.firstStart)
+    await recoverAuthority(engine, { awaited, opened: (name, close) => shutdown.opened(name, close), logger })
     watchStores(running)
     measure(running)
     archiveOldBodies(running)
@@ -130,28 +141,6 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       multiaddrs: network.multiaddrs(),
       tipHeight: chain.tip?.header.height ?? null,
     }
-  }
-
-  /** Makes good what a crash, an older backup or the leader before has left, as far as this node may. */
-  async function recover(running: Running): Promise<void> {
-    const { files, chain, guard, sealClock, runner, restorer, finalizer, standby } = running
-    if (standby !== undefined) shutdown.opened('leadership', () => standby.lead.stop())
-    shutdown.opened('tick in hand', () => runner.idle())
-    shutdown.opened('restorer', () => restorer.stop())
-    await restorer.start(peersToAwait(config, chain, files.firstStart))
-    await sealClock.compare()
-    shutdown.opened('clock watch', () => sealClock.stop())
-    sealClock.start(() => {
-      runner.recover().catch((error: unknown) => logger.error({ error }, 'waiting ticks are not sealed yet'))
-    })
-    if (standby !== undefined) {
-      await standby.lead.start()
-      shutdown.opened('succession', () => standby.succession.stop())
-      standby.succession.start()
-    }
-    // Mining takes long: under seal `work` what is committed is sealed once the node answers.
-    else if (files.genesis.seal !== 'work' && guard.reason() === undefined) await runner.recover()
-    await finalizer.evaluate()
   }
 
   function watchStores({ store, storeWatch, runner }: Running): void {
@@ -260,6 +249,14 @@ interface Running extends AuthorityStores, AuthorityEngine {
 const reasonsOf = (...reasons: readonly (string | undefined)[]): readonly string[] => [
   ...new Set(reasons.filter((reason) => reason !== undefined)),
 ]
+
+/** What the operator has set that the engine goes by. */
+function rulesOf({ priceBand, minTradeMicro, genesis }: AuthorityConfig): RulesOf {
+  const users = genesis.voters.flatMap(({ id, userId }) => (userId === undefined ? [] : [[id, userId] as const]))
+  const band = priceBand && { floorMicro: priceBand.feedInMicro, ceilingMicro: priceBand.retailMicro }
+  return { minTradeMicro, users: new Map(users), ...(band !== undefined && { priceBand: band }) }
+}
+type RulesOf = Pick<AuthorityEngineParts, 'minTradeMicro' | 'users' | 'priceBand'>
 
 /** How many peers tell their tip before the first seal, if they come in time: those that the operator names, or a validator. */
 function peersToAwait(config: AuthorityConfig, chain: Chain, firstStart: boolean): number {

@@ -1,7 +1,7 @@
 import type { DatabaseConfig } from '../config/types.ts'
+import type { SharedLeadership } from '../ports/leadership.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Hash } from '../protocol/bytes.ts'
-import type { PostgresLeadership } from '../storage/sql/postgres-leadership.ts'
 
 /** Who leads, on a database that several authorities may share; `undefined` for one that is this node's alone. `mayLead`: see there. */
 export async function createSharedLeadership(
@@ -9,7 +9,7 @@ export async function createSharedLeadership(
   chainId: Hash,
   logger: Logger,
   mayLead: () => boolean,
-): Promise<PostgresLeadership | undefined> {
+): Promise<SharedLeadership | undefined> {
   if (database.kind === 'sqlite') return undefined
   const { createPostgresLeadership } = await import('../storage/sql/postgres-leadership.ts')
   return createPostgresLeadership(database.url, chainId, logger, mayLead)

@@ -16,6 +16,14 @@ export interface Leadership {
   onChange(listener: () => void): () => void
 }
 
+/** Leadership on a database that several authorities share, from `start` to `stop`. */
+export interface SharedLeadership extends Leadership {
+  /** Tries for the first time; resolves also if another leads or the database is not there, and goes on trying. */
+  start(): Promise<void>
+  /** Gives the lead back. Call it when nothing is sealed any more. */
+  stop(): Promise<void>
+}
+
 /** Of an authority that has its database to itself. */
 export const SOLE_LEADERSHIP: Leadership = {
   leads: () => true,

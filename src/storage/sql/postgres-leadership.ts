@@ -1,17 +1,9 @@
 import pg from 'pg'
-import type { Leadership } from '../../ports/leadership.ts'
+import type { SharedLeadership } from '../../ports/leadership.ts'
 import type { Logger } from '../../ports/logger.ts'
 import type { Hash } from '../../protocol/bytes.ts'
 import { sha256 } from '../../protocol/hash.ts'
 import { createClient } from './postgres-pool.ts'
-
-/** Leadership by a session of its own, from `start` to `stop`. */
-export interface PostgresLeadership extends Leadership {
-  /** Tries for the first time; resolves also if another leads or the server is not there, and goes on trying. */
-  start(): Promise<void>
-  /** Gives the lead back. Call it when nothing is sealed any more. */
-  stop(): Promise<void>
-}
 
 /**
  * The server ends the session of a leader that it has not heard of for so long, whatever has happened to it (stopped, cut
@@ -56,7 +48,7 @@ export function createPostgresLeadership(
   chainId: Hash,
   logger: Logger,
   mayLead: () => boolean = () => true,
-): PostgresLeadership {
+): SharedLeadership {
   const lock = lockOf(chainId)
   const listeners = new Set<() => void>()
   let session: Session | undefined

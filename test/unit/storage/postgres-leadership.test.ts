@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
 import { silentLogger } from '../../../src/ports/logger.ts'
-import { createPostgresLeadership, type PostgresLeadership } from '../../../src/storage/sql/postgres-leadership.ts'
+import type { SharedLeadership } from '../../../src/ports/leadership.ts'
+import { createPostgresLeadership } from '../../../src/storage/sql/postgres-leadership.ts'
 import { CHAIN, eventually, OTHER_CHAIN } from '../../helpers/network.ts'
 import { query, startPostgres, tempDatabase, type PostgresServer, type TempDatabase } from '../../helpers/postgres.ts'
 
 describe('leadership on one PostgreSQL', () => {
   let server: PostgresServer
   let database: TempDatabase
-  let running: PostgresLeadership[]
+  let running: SharedLeadership[]
 
   before(async () => {
     server = await startPostgres()
@@ -22,14 +23,14 @@ describe('leadership on one PostgreSQL', () => {
     await database.drop()
   })
 
-  async function start(chain = CHAIN): Promise<PostgresLeadership> {
+  async function start(chain = CHAIN): Promise<SharedLeadership> {
     const started = createPostgresLeadership(database.url, chain, silentLogger)
     running.push(started)
     await started.start()
     return started
   }
   /** Resolves when the next change leaves it leading, or not leading. */
-  const becomes = (one: PostgresLeadership, leads: boolean): Promise<void> =>
+  const becomes = (one: SharedLeadership, leads: boolean): Promise<void> =>
     new Promise((resolve) => {
       const remove = one.onChange(() => {
         if (one.leads() !== leads) return
