@@ -56,11 +56,12 @@ export function createAdversary(parts: AdversaryParts): Adversary {
 
   function voteOn(block: KnownBlock): void {
     const members = [...block.before.byId.values()]
-    for (const { id, active } of members) {
+    for (const { id, active, key } of members) {
       const isOurs = plan.byzantine.includes(id) || isCaptor(id)
       if (isOurs && active && random.chance(0.85)) send(ack(block, id, id))
-      // Who was revoked has lost its key to us. On one of two branches only it is honest and votes on the other.
-      if (!active && !plan.isTwoFaced && random.chance(0.7)) send(ack(block, id, id))
+      // A key that was revoked or changed was lost to us. On one of two branches only it is honest and votes on the other.
+      const isLost = !active || key !== keyOf(id).publicKey
+      if (isLost && !plan.isTwoFaced && random.chance(0.7)) send(ack(block, id, id))
     }
     if (!random.chance(0.3)) return
     const victim = random.pick(members)

@@ -1,3 +1,4 @@
+import type { Finality } from '../../src/protocol/genesis.ts'
 import {
   registryTickId,
   registryTransactionShape,
@@ -6,19 +7,13 @@ import {
   type RegistryTransactionBody,
 } from '../../src/protocol/registry-transaction.ts'
 import type { SigningKey } from '../../src/protocol/signature.ts'
-import { hashTransaction } from '../../src/protocol/transaction.ts'
+import { hashTransaction, type Transaction } from '../../src/protocol/transaction.ts'
 import type { Member, Members } from './model.ts'
-import { keyOf, MINER, type Plan } from './plan.ts'
+import { keyOf, keyWith, MINER, recoveryKeyOf, type Plan } from './plan.ts'
 import type { Random } from './random.ts'
 
-/**
- * Ids of registry transactions say who allows them, by their hashes: all operators, none before the end, none
- * ever.
- */
-const OK = 'ok'
-const LATER = 'later'
-const EVIL = 'evil'
-const MANY = 40
+/** Who allows a change: all operators, none before the end, none ever. */
+type Allowed = 'ok' | 'later' | 'never'
 
 /** Changes of the registry that keep 2m > n + f, and those that an adversary would like to make. */
 export interface Changes {
@@ -28,124 +23,145 @@ export interface Changes {
   allowAll(): void
   /** The next one on top of `members`; `undefined` if chance picks one that the community could not bear. */
   next(members: Members, timestamp: number): readonly RegistryTransaction[] | undefined
-  /** Validators of the adversary, and a threshold that they reach alone: no operator allows it. */
+  /** Validators of the adversary, and a threshold that they reach alone, under ids that operators have allowed for something else. */
   capture(members: Members, timestamp: number): readonly RegistryTransaction[]
+  /** True for what `capture` has made. */
+  isEvil(transaction: Transaction): boolean
 }
+
+/** An authority that seals nothing; it comes and goes. */
+const SECOND = 'second'
+
+const ACTIONS = [
+  'enrol-voter',
+  'enrol-validator',
+  'enrol-authority',
+  'revoke-voter',
+  'revoke-validator',
+  'revoke-authority',
+  'rotate-voter',
+  'rotate-validator',
+  'rotate-authority',
+  'recover-voter',
+  'recover-validator',
+  'recover-authority',
+  'policy',
+  'policy',
+] as const
+
+/** What a kind of change says of its own. */
+type Saying = DistributiveOmit<RegistryTransactionBody, 'kind' | 'id' | 'nonce' | 'timestamp'>
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
 
 export function createChanges(plan: Plan, chainId: string, random: Random): Changes {
   let count = 0
+  /** Voters that were enrolled on whatever branch: that needs nobody's word. */
+  let newVoters = 0
   const allowed: string[] = []
   const late: string[] = []
+  const evil = new Set<string>()
   let isLate = true
 
-  function sign(kind: string, body: (common: Common) => RegistryTransactionBody, key: SigningKey, nonce: string) {
-    const common = { kind: 'registry', id: `${kind}-${count++ % MANY}`, timestamp: 0, nonce } as const
-    const posted = signRegistryTransaction(body(common), chainId, key)
+  const newNonce = (): string => Buffer.from(random.bytes(16)).toString('hex')
+  const newId = (): string => `change-${count++}`
+
+  function sign(saying: Saying, key: SigningKey, timestamp: number, kind: Allowed, id = newId(), nonce = newNonce()) {
+    const body = { kind: 'registry', id, timestamp, nonce, ...saying } as const
+    const posted = signRegistryTransaction(body, chainId, key)
     const signed = registryTransactionShape({ ...posted, tick_id: registryTickId(nonce) }, 'tx')
-    if (kind === OK || (kind === LATER && !isLate)) allowed.push(hashTransaction(signed))
-    if (kind === LATER && isLate) late.push(hashTransaction(signed))
+    const hash = hashTransaction(signed)
+    if (kind === 'never') evil.add(hash)
+    else if (kind === 'later' && isLate) late.push(hash)
+    else allowed.push(hash)
     return signed
   }
 
-  const newNonce = (): string => Buffer.from(random.bytes(16)).toString('hex')
-  const minerKey = (members: Members): SigningKey => authorityKeyOf(members.byId.get(MINER)?.key ?? '')
+  const minerKey = (members: Members): SigningKey => presentKey(members.byId.get(MINER))
+  const policyOf = (finality: Finality): Saying => ({ action: 'policy', subject_id: MINER, finality })
+  const enrolmentOf = (id: string, role: Member['role']): Saying => ({
+    action: 'enrol',
+    subject_id: id,
+    role,
+    public_key: keyOf(id).publicKey,
+    recovery_key: recoveryKeyOf(id).publicKey,
+  })
 
-  function enrol(id: string, role: 'voter' | 'validator', kind: string, timestamp: number, nonce = newNonce()) {
-    const key = keyOf(id)
-    const body = (common: Common): RegistryTransactionBody => ({
-      ...common,
-      timestamp,
-      action: 'enrol',
-      subject_id: id,
-      role,
-      public_key: key.publicKey,
-    })
-    return sign(kind, body, key, nonce)
-  }
-
-  function revoke(id: string, kind: string, members: Members, timestamp: number) {
-    const body = (common: Common): RegistryTransactionBody => ({
-      ...common,
-      timestamp,
-      action: 'revoke',
-      subject_id: id,
-    })
-    return sign(kind, body, minerKey(members), newNonce())
-  }
-
-  function policy(threshold: number, kind: string, members: Members, timestamp: number, nonce = newNonce()) {
-    const body = (common: Common): RegistryTransactionBody => ({
-      ...common,
-      timestamp,
-      action: 'policy',
-      subject_id: MINER,
-      finality: { policy: 'validators', threshold },
-    })
-    return sign(kind, body, minerKey(members), nonce)
-  }
-
-  function rotate(kind: string, members: Members, timestamp: number) {
-    const next =
-      AUTHORITY_KEYS[AUTHORITY_KEYS.findIndex(({ publicKey }) => publicKey === minerKey(members).publicKey) + 1]
-    if (next === undefined) return undefined
-    const body = (common: Common): RegistryTransactionBody => ({
-      ...common,
-      timestamp,
-      action: 'rotate',
-      subject_id: MINER,
-      public_key: next.publicKey,
-    })
-    return sign(kind, body, minerKey(members), newNonce())
-  }
+  const isHonest = ({ id }: Member): boolean => plan.validators.includes(id) || plan.lights.includes(id)
 
   /** What the community can bear to lose or gain, as 2m > n + f and enough honest ones to reach m. */
-  function budgetOf(members: Members, role: 'voter' | 'validator') {
-    const active = [...members.byId.values()].filter((member) => member.role === role && member.active)
-    const honest = active.filter(({ id }) => [...plan.validators, ...plan.lights].includes(id))
+  function budgetOf(members: Members, role: Member['role']) {
+    const all = [...members.byId.values()].filter((member) => member.role === role)
+    const active = all.filter((member) => member.active)
+    const honest = active.filter(isHonest)
     const isCounted = members.finality.policy === (role === 'voter' ? 'votes' : 'validators')
     const threshold = isCounted && 'threshold' in members.finality ? members.finality.threshold : 0
-    // Voters of every branch together: an enrolment of a voter needs nobody's word.
-    const total =
-      role === 'voter' ? [...members.byId.values()].filter((one) => one.role === role).length + voters : active.length
+    const total = role === 'voter' ? all.length + newVoters : active.length
     return {
       honest,
+      revoked: all.filter((member) => !member.active && isHonest(member)),
+      total,
       mayGrow: !isCounted || 2 * threshold > total + 1 + plan.byzantine.length,
-      mayShrink: !isCounted || honest.length - 1 >= threshold,
-      mayRaise: isCounted && threshold + 1 <= honest.length,
-      threshold,
+      mayShrink: honest.length > 1 && (!isCounted || honest.length - 1 >= threshold),
     }
   }
 
-  let voters = 0
+  /** A policy that is safe and that the honest ones can meet; with an authority of two faces of the same kind as before. */
+  function nextPolicy(members: Members): Finality | undefined {
+    const { policy } = members.finality
+    const kinds = plan.isTwoFaced ? [policy] : (['authority', 'votes', 'validators'] as const)
+    const next = random.pick(kinds)
+    if (next === 'authority') return policy === 'authority' ? undefined : { policy: next }
+    const { honest, total } = budgetOf(members, next === 'votes' ? 'voter' : 'validator')
+    const safe = Array.from({ length: honest.length }, (_, at) => at + 1).filter(
+      (threshold) => 2 * threshold > total + plan.byzantine.length,
+    )
+    const others = safe.filter((threshold) => next !== policy || threshold !== thresholdOf(members))
+    return others.length === 0 ? undefined : { policy: next, threshold: random.pick(others) }
+  }
 
-  function pickOne(members: Members, timestamp: number): RegistryTransaction | undefined {
-    // Changes that operators have to allow: with an honest authority some of them are late to do so.
-    const kind = !plan.isTwoFaced && random.chance(0.3) ? LATER : OK
-    const action = random.pick([
-      'enrol-voter',
-      'revoke-voter',
-      'enrol-validator',
-      'revoke-validator',
-      'policy',
-      'rotate',
-    ] as const)
-    const isAboutVoters = action === 'enrol-voter' || action === 'revoke-voter'
-    const budget = budgetOf(members, isAboutVoters ? 'voter' : 'validator')
-    switch (action) {
-      case 'enrol-voter':
-      case 'enrol-validator':
-        if (!budget.mayGrow) return undefined
-        if (isAboutVoters) voters += 1
-        return enrol(`new-${count}`, isAboutVoters ? 'voter' : 'validator', kind, timestamp)
-      case 'revoke-voter':
-      case 'revoke-validator':
-        if (!budget.mayShrink || budget.honest.length < 2) return undefined
-        return revoke(random.pick(budget.honest).id, kind, members, timestamp)
-      case 'policy':
-        return budget.mayRaise ? policy(budget.threshold + 1, kind, members, timestamp) : undefined
-      case 'rotate':
-        return rotate(kind, members, timestamp)
+  /** What is said, and by whose key it is signed. */
+  function pickOne(members: Members): { readonly saying: Saying; readonly key: SigningKey } | undefined {
+    const action = random.pick(ACTIONS)
+    if (action === 'policy') {
+      const finality = nextPolicy(members)
+      return finality && { saying: policyOf(finality), key: minerKey(members) }
     }
+    const [what, role] = action.split('-') as [string, Member['role']]
+    if (role === 'authority') return ofAuthority(what, members)
+    const budget = budgetOf(members, role)
+    if (what === 'enrol') {
+      if (!budget.mayGrow) return undefined
+      if (role === 'voter') newVoters += 1
+      const id = `new-${count}`
+      return { saying: enrolmentOf(id, role), key: keyOf(id) }
+    }
+    if (what === 'recover') {
+      const { revoked, honest, mayGrow } = budget
+      const lost = mayGrow && revoked.length > 0 ? revoked : honest
+      return lost.length === 0 ? undefined : keyChange('recover', random.pick(lost))
+    }
+    if (budget.honest.length === 0) return undefined
+    const member = random.pick(budget.honest)
+    if (what === 'rotate') return keyChange('rotate', member)
+    return budget.mayShrink ? revocationOf(member, members) : undefined
+  }
+
+  function ofAuthority(what: string, members: Members): ReturnType<typeof pickOne> {
+    const second = members.byId.get(SECOND)
+    if (what === 'enrol') return second ? undefined : { saying: enrolmentOf(SECOND, 'authority'), key: keyOf(SECOND) }
+    if (what === 'revoke') return second?.active === true ? revocationOf(second, members) : undefined
+    const miner = members.byId.get(MINER)
+    return miner && keyChange(what === 'recover' ? 'recover' : 'rotate', miner)
+  }
+
+  const revocationOf = ({ id }: Member, members: Members) =>
+    ({ saying: { action: 'revoke', subject_id: id }, key: minerKey(members) }) as const
+
+  function keyChange(action: 'rotate' | 'recover', member: Member) {
+    const { id } = member
+    const { publicKey: public_key } = keyOf(`${id} ${count}`)
+    const key = action === 'rotate' ? presentKey(member) : recoveryKeyOf(id)
+    return { saying: { action, subject_id: id, public_key }, key } as const
   }
 
   return {
@@ -155,36 +171,35 @@ export function createChanges(plan: Plan, chainId: string, random: Random): Chan
       allowed.push(...late.splice(0))
     },
     next(members, timestamp) {
-      const change = pickOne(members, timestamp)
-      return change && [change]
+      // Changes that operators have to allow: with an honest authority some of them are late to do so.
+      const kind: Allowed = !plan.isTwoFaced && random.chance(0.3) ? 'later' : 'ok'
+      const change = pickOne(members)
+      return change && [sign(change.saying, change.key, timestamp, kind)]
     },
     capture(members, timestamp) {
       const active = [...members.byId.values()].filter(isActiveValidator).length
       const captors = Array.from({ length: active + 1 }, (_, at) => `evil-${count}-${at}`)
       const nonce = newNonce()
-      const threshold = captors.length
-      return [
-        ...captors.map((id) => enrol(id, 'validator', EVIL, timestamp, nonce)),
-        policy(threshold, EVIL, members, timestamp, nonce),
-      ]
+      const shown = policyOf(members.finality)
+      const seal = (saying: Saying, key: SigningKey) => {
+        const { id } = sign(shown, minerKey(members), timestamp, 'ok')
+        return sign(saying, key, timestamp, 'never', id, nonce)
+      }
+      const quorum = policyOf({ policy: 'validators', threshold: captors.length })
+      return [...captors.map((id) => seal(enrolmentOf(id, 'validator'), keyOf(id))), seal(quorum, minerKey(members))]
     },
+    isEvil: (transaction) => evil.has(hashTransaction(transaction)),
   }
 }
 
-type Common = Pick<RegistryTransactionBody, 'kind' | 'id' | 'nonce'> & { readonly timestamp: number }
-
 const isActiveValidator = ({ role, active }: Member): boolean => role === 'validator' && active
+const thresholdOf = ({ finality }: Members): number => ('threshold' in finality ? finality.threshold : 0)
 
-/** The keys of the authority, one after the other. */
-export const AUTHORITY_KEYS: readonly SigningKey[] = [MINER, `${MINER} 1`, `${MINER} 2`].map(keyOf)
-
-function authorityKeyOf(publicKey: string): SigningKey {
-  const key = AUTHORITY_KEYS.find((one) => one.publicKey === publicKey)
-  if (key === undefined) throw new Error('the authority has a key that nobody knows')
+function presentKey(member: Member | undefined): SigningKey {
+  const key = member && keyWith(member.key)
+  if (key === undefined) throw new Error(`${member?.id ?? 'nobody'} has a key that nobody knows`)
   return key
 }
 
-/** True for a registry transaction of the adversary. */
-export const isEvil = (id: string): boolean => id.startsWith(`${EVIL}-`)
 /** The ids of captors are the adversary's; so are those that are in `byzantine`. */
 export const isCaptor = (id: string): boolean => id.startsWith('evil-')

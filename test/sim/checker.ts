@@ -12,8 +12,8 @@ export interface Checked {
   readonly id: string
   readonly kind: 'validator' | 'light' | 'authority'
   readonly disk: Disk
-  /** What an authority has in SQL. */
-  readonly ledger?: SqlMirror
+  /** What an authority has in SQL, which may be another database later. */
+  readonly ledger?: () => SqlMirror
 }
 
 /** What was put into the SQL of an authority. */
@@ -31,6 +31,8 @@ export interface CheckerOptions {
   readonly faces: readonly { readonly id: string; readonly disk: Disk }[]
   /** Ids in the registry that never sign two things of one height. */
   readonly honest: ReadonlySet<string>
+  /** The authority is honest: it seals one block of a height. */
+  readonly oneSealer: boolean
   /** Under policy `authority` a sealer with two faces makes two final blocks of a height: nothing is promised there. */
   readonly oneFinalBlock: boolean
   /** True if validators' operators have allowed the registry transaction of this id. */
@@ -71,6 +73,8 @@ export class Checker {
   readonly #remembered = new Map<string, Remembered>()
   readonly #finalAt = new Map<number, { readonly hash: string; readonly node: string }>()
   readonly #doubleSince = new Map<string, number>()
+  /** Blocks that were looked at by `checkSealedOnce`. */
+  #sealed = 0
 
   constructor(options: CheckerOptions) {
     this.#options = options
@@ -84,9 +88,9 @@ export class Checker {
       for (const vote of this.#votesOfFace(id, disk)) this.#note(vote)
     }
     for (const node of this.#options.nodes) {
-      if (!this.#hasChanged(node.id, `${node.disk.version} ${node.ledger?.version ?? 0}`)) continue
+      if (!this.#hasChanged(node.id, `${node.disk.version} ${node.ledger?.().version ?? 0}`)) continue
       if (node.kind === 'light') this.#checkLight(node.id, this.reader.light(node.disk))
-      else this.#checkFull(node.id, this.stateOf(node))
+      else this.#checkFull(node.id, this.stateOf(node), node.kind === 'authority')
     }
   }
 
@@ -94,7 +98,13 @@ export class Checker {
     const state = this.reader.full(id, disk)
     if (ledger === undefined) return state
     // Under policy `authority` the fence says that a block is final before LevelDB has it.
-    return { ...state, ...ledger, finalHeight: Math.min(ledger.finalHeight, state.chain.length - 1) }
+    const { votes, evidence, finalHeight } = ledger()
+    return { ...state, votes, evidence, finalHeight: Math.min(finalHeight, state.chain.length - 1) }
+  }
+
+  /** The stores of this node are older ones, or new, from now on: what it knew is not to be found there. */
+  forget(id: string): void {
+    this.#remembered.delete(id)
   }
 
   /** A dishonest sealer may have made what no honest node takes: its blocks need not be valid, its votes are known. */
@@ -124,7 +134,7 @@ export class Checker {
     this.#options.model.votes.set(`${vote.header_hash} ${vote.signature}`, vote)
   }
 
-  #checkFull(id: string, state: FullState): void {
+  #checkFull(id: string, state: FullState, isAuthority: boolean): void {
     const { model } = this.#options
     const { chain, finalHeight, votes, evidence, beside } = state
     chain.forEach((block, height) => {
@@ -132,6 +142,7 @@ export class Checker {
         throw new Violation('every block is valid', `${id}: block ${height} does not follow the one before`)
       }
     })
+    if (isAuthority && this.#options.oneSealer) this.#checkSealedOnce()
     for (const vote of votes) {
       const refusal = model.refusalOf(vote)
       if (refusal !== undefined) throw new Violation('no vote of an unknown or revoked key counts', `${id}: ${refusal}`)
@@ -141,6 +152,8 @@ export class Checker {
     if (finalHeight > memory.final.length - 1) {
       // It may have left the branch on which the acks came; they count for what both chains share.
       const chains = [chain, ...beside.map((block) => block.chain)]
+      // Authorities on one database count votes on blocks that this one may not have yet.
+      if (isAuthority) chains.push(...[...model.blocks.values()].map((block) => block.chain))
       const sharing = chains.filter((other) => other[finalHeight] === chain[finalHeight])
       const counted = Math.max(...sharing.map((other) => model.finalHeight(other, votes)))
       if (finalHeight > counted) {
@@ -152,6 +165,16 @@ export class Checker {
     this.#checkOwnAck(id, state.ownVote, true)
     this.#checkEvidence(id, evidence)
     memory.seals = sealsOf([...chain, ...beside].map(({ block, hash }) => ({ ...block.header, hash })))
+  }
+
+  /** An honest authority, whatever became of its stores, has sealed one chain. */
+  #checkSealedOnce(): void {
+    const { blocks } = this.#options.model
+    if (blocks.size === this.#sealed) return
+    this.#sealed = blocks.size
+    const heights = new Set([...blocks.values()].map(({ height }) => height))
+    if (heights.size === blocks.size) return
+    throw new Violation('a height is sealed once', `${blocks.size} blocks of ${heights.size} heights`)
   }
 
   /** What was final once is on the chain, and nobody has another block there. */

@@ -88,8 +88,8 @@ export interface Disk {
   open(): Promise<TextLevel>
   /** The node's process is gone; in a power cut the last writes that were not synced may be gone too. */
   crash(isPowerCut: boolean): void
-  /** Everything of another disk instead of what is here. */
-  copyFrom(other: Disk): void
+  /** Everything of another disk, or of an older copy, instead of what is here. */
+  copyFrom(other: Pick<Disk, 'entries'>): void
 }
 
 export function createDisk(loop: Loop, random: Random): Disk {

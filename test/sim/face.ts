@@ -26,11 +26,11 @@ export interface Face {
 export async function startFace(
   parts: NodeParts & {
     readonly minerId: string
-    readonly keys: readonly SigningKey[]
+    readonly keyOf: (publicKey: string) => SigningKey | undefined
     readonly liesAboutFinality: boolean
   },
 ): Promise<Face> {
-  const { genesis, port, disk, logger, minerId, keys } = parts
+  const { genesis, port, disk, logger, minerId, keyOf } = parts
   const { gossip, requests, clock } = port
   const store = await replicaStore(await disk.open())
   const chain = await Chain.open(genesis, store.chain)
@@ -98,7 +98,7 @@ export async function startFace(
       const { transactions } = tick
       const after = chain.registryAfter(transactions)
       const sealer = sealerOf({ header: { miner_id: minerId }, transactions }, chain.registry, after)
-      const key = keys.find(({ publicKey }) => publicKey === sealer?.public_key)
+      const key = sealer && keyOf(sealer.public_key)
       if (key === undefined) throw new Error('the face has no key of the authority')
       const at = { parent: chain.tip, historyRoot: chain.historyRoot }
       const hashes = transactions.map(hashTransaction)

@@ -1,6 +1,7 @@
+import type { Disk } from './disk.ts'
 import type { SimNode, World } from './world.ts'
 
-/** What goes wrong in a run: links that fail, and nodes that crash and come again. */
+/** What goes wrong in a run: links that fail, nodes that crash and come again, clocks, disks and databases that are not what they were. */
 export interface Faults {
   /** One more fault, by chance. */
   strike(): void
@@ -11,6 +12,9 @@ export interface Faults {
 export function createFaults(world: World): Faults {
   const { loop, random, network, nodes } = world
   const crashed = new Set<SimNode>()
+  const authorities = nodes.filter(({ kind }) => kind === 'authority')
+  /** As of the last backup of the database. */
+  const copies = new Map<SimNode, Pick<Disk, 'entries'>>()
   let isOver = false
 
   const later = (delayMs: number, task: () => void): void => {
@@ -55,10 +59,69 @@ export function createFaults(world: World): Faults {
   function crash(): void {
     const running = nodes.filter((node) => node.port !== undefined && !crashed.has(node))
     if (running.length < 2) return
-    const node = random.pick(running)
+    stop(random.pick(running), 25_000)
+  }
+
+  function stop(node: SimNode, longestMs: number): void {
     crashed.add(node)
     world.crash(node)
-    later(random.between(500, 25_000), () => void restart(node))
+    later(random.between(500, longestMs), () => void restart(node))
+  }
+
+  function backUp(): void {
+    world.sql?.backUp()
+    for (const node of authorities) copies.set(node, { entries: new Map(node.disk.entries) })
+  }
+
+  /**
+   * Authorities are stopped, and the last backup of their database takes its place; now and then their blocks are older too,
+   * if somebody else has all of them: what nobody has nobody can bring back.
+   */
+  async function putOlderBack(): Promise<void> {
+    if (copies.size === 0 || authorities.some((node) => !world.authorities.has(node.id))) return
+    for (const { runner } of world.authorities.values()) await runner.idle()
+    if (isOver || authorities.some((node) => crashed.has(node))) return
+    for (const node of authorities) stop(node, 10_000)
+    await world.sql?.restore()
+    for (const node of authorities) {
+      world.checker.forget(node.id)
+      const copy = copies.get(node)
+      if (copy !== undefined && random.chance(0.4) && isElsewhere(node)) node.disk.copyFrom(copy)
+    }
+  }
+
+  function isElsewhere({ id, disk }: SimNode): boolean {
+    const tip = world.checker.reader.full(id, disk).chain.at(-1)
+    const others = nodes.filter(({ kind }) => kind === 'validator')
+    return others.some((other) => world.checker.reader.full(other.id, other.disk).chain.at(-1) === tip)
+  }
+
+  /** The clock of the authorities' machine is an hour off for a while. */
+  function spoilClock(): void {
+    const offMs = random.pick([-3_600_000, 3_600_000, 3_600_000])
+    for (const node of authorities) node.skewMs += offMs
+    later(random.between(5_000, 40_000), () => {
+      for (const node of authorities) node.skewMs -= offMs
+    })
+  }
+
+  /** A validator loses all that it had. On two branches it would be one more faulty one. */
+  function loseDisk(): void {
+    const running = nodes.filter((node) => node.kind === 'validator' && !crashed.has(node))
+    if (running.length === 0) return
+    const node = random.pick(running)
+    stop(node, 10_000)
+    node.disk.copyFrom({ entries: new Map() })
+    world.checker.forget(node.id)
+  }
+
+  const usual = [partition, partition, spoilLink, spoilLink, spoilLink, crash, crash]
+  const ofStores = [backUp, () => void background(putOlderBack()), spoilClock, loseDisk, () => world.lease?.depose()]
+
+  async function background(task: Promise<void>): Promise<void> {
+    await task.catch((error: unknown) => {
+      world.failure ??= error instanceof Error ? error : new Error(String(error))
+    })
   }
 
   async function restart(node: SimNode): Promise<void> {
@@ -72,10 +135,12 @@ export function createFaults(world: World): Faults {
 
   return {
     strike() {
-      random.pick([partition, partition, spoilLink, spoilLink, spoilLink, crash, crash])()
+      random.pick(world.plan.isTwoFaced || random.chance(0.6) ? usual : ofStores)()
     },
     async heal() {
       isOver = true
+      world.sql?.behave()
+      for (const node of authorities) node.skewMs = 0
       for (const [a, b] of network.links) mend(a, b)
       await world.until(Promise.all([...crashed].map(restart)))
     },

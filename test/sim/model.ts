@@ -78,6 +78,9 @@ export class Model {
     const earlier = parent?.chain ?? []
     const ids = new Set(earlier.flatMap((one) => one.block.transactions.map(({ id }) => id)))
     if (transactions.some(({ id }) => ids.has(id))) return `block ${header.height} repeats a transaction`
+    const tick = transactions[0]?.tick_id
+    if (earlier.some((one) => one.block.transactions[0]?.tick_id === tick))
+      return `block ${header.height} repeats a tick`
     const chain: KnownBlock[] = [...earlier]
     const learnt: KnownBlock = { hash, height: header.height, parent, block, before, after, isGuarded, chain }
     chain.push(learnt)

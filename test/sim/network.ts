@@ -43,8 +43,8 @@ export interface Port {
 }
 
 export interface SimNetwork {
-  /** @param skewMs what this node's clock is ahead */
-  join(id: string, skewMs: number): Port
+  /** @param skewMs what this node's clock is ahead, at any time */
+  join(id: string, skewMs: () => number): Port
   /** Whom two nodes know of each other; links begin up. */
   link(a: string, b: string): void
   setLink(a: string, b: string, change: Partial<Pick<Link, 'state' | 'loss' | 'delayMs'>>): void
@@ -252,7 +252,8 @@ export function createNetwork(loop: Loop, random: Random, watch: NetworkWatch): 
           request: (peer, name, params) => ask(life, peer, name, params),
         },
         clock: {
-          now: () => loop.now + skewMs,
+          now: () => loop.now + skewMs(),
+          monotonic: () => loop.now,
           after: (delayMs, task) =>
             loop.schedule(delayMs, () => {
               if (life.isAlive) task()

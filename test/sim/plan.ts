@@ -10,7 +10,7 @@ export interface Plan {
   readonly genesis: Genesis
   /** The authority seals two chains with one key. */
   readonly isTwoFaced: boolean
-  /** Network ids of those who seal. */
+  /** Network ids of those who seal; honest ones are on one database. */
   readonly authorities: readonly string[]
   /** Honest validators, each a node. */
   readonly validators: readonly string[]
@@ -26,32 +26,50 @@ export const MINER = 'miner'
 export const START = Date.UTC(2026, 0, 1)
 
 const keys = new Map<string, SigningKey>()
+const names = new Map<string, string>()
 
-/** The key that follows from a name. */
+/** The key that follows from a name: the first of an id from the id itself, a later one from `id number`. */
 export function keyOf(name: string): SigningKey {
   const key = keys.get(name) ?? signingKeyFromSecret(sha256(`simulation ${name}`))
   keys.set(name, key)
+  names.set(key.publicKey, name)
   return key
 }
+
+/** The key with this public key; `undefined` if no name leads to it. */
+export function keyWith(publicKey: string): SigningKey | undefined {
+  return keys.get(names.get(publicKey) ?? '')
+}
+
+/** The same, if it is one of this id. */
+export function keyOfHolder(id: string, publicKey: string): SigningKey | undefined {
+  const isOwn = names.get(publicKey)?.split(' ')[0] === id
+  return isOwn ? keyWith(publicKey) : undefined
+}
+
+/** What brings the key of an id back that was lost. */
+export const recoveryKeyOf = (id: string): SigningKey => keyOf(`${id} recovery`)
 
 /** Voters that count, faulty ones among them, and the threshold: safe by 2m > n + f, and live while all honest ones are. */
 const QUORUMS = [
   { n: 4, f: 1, m: 3 },
   { n: 3, f: 0, m: 2 },
   { n: 5, f: 1, m: 4 },
+  { n: 4, f: 0, m: 3 },
   { n: 4, f: 1, m: 3 },
+  { n: 5, f: 0, m: 3 },
 ] as const
 
-const names = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, at) => `${prefix}${at}`)
+const numbered = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, at) => `${prefix}${at}`)
 
 /** Policies take turns; all else is chance. */
 export function planOf(seed: number, random: Random): Plan {
   const policy = (['validators', 'votes', 'validators', 'authority', 'validators', 'votes'] as const)[seed % 6]
   const isTwoFaced = policy === 'validators' ? random.chance(0.7) : random.chance(0.5)
   const { n, f, m } = random.pick(QUORUMS)
-  const validators = names('v', policy === 'validators' ? n - f : 2)
-  const lights = names('l', policy === 'votes' ? n - f : 2)
-  const byzantine = policy === 'authority' ? [] : names('b', f)
+  const validators = numbered('v', policy === 'validators' ? n - f : 2)
+  const lights = numbered('l', policy === 'votes' ? n - f : 2)
+  const byzantine = policy === 'authority' ? [] : numbered('b', f)
   const finality: Finality =
     policy === 'validators' || policy === 'votes' ? { policy, threshold: m } : { policy: 'authority' }
   const byzantineRole = policy === 'votes' ? 'voter' : 'validator'
@@ -65,7 +83,7 @@ export function planOf(seed: number, random: Random): Plan {
     finality,
     genesis: genesisOf(registry, finality),
     isTwoFaced,
-    authorities: isTwoFaced ? ['face-0', 'face-1'] : ['authority'],
+    authorities: isTwoFaced ? ['face-0', 'face-1'] : random.chance(0.4) ? ['authority', 'standby'] : ['authority'],
     validators,
     lights,
     byzantine,
@@ -74,7 +92,7 @@ export function planOf(seed: number, random: Random): Plan {
 }
 
 function entryOf(id: string, role: Role): GenesisEntry {
-  return { id, role, public_key: keyOf(id).publicKey, recovery_key: null }
+  return { id, role, public_key: keyOf(id).publicKey, recovery_key: recoveryKeyOf(id).publicKey }
 }
 
 function genesisOf(registry: readonly GenesisEntry[], finality: Finality): Genesis {

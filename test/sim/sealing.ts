@@ -1,9 +1,9 @@
-import type { PlatformTick } from '../../src/ports/ledger.ts'
 import type { Block, CommittedTick } from '../../src/protocol/block.ts'
 import { isSolarError } from '../../src/protocol/errors.ts'
 import type { Transaction } from '../../src/protocol/transaction.ts'
 import type { Face } from './face.ts'
 import type { KnownBlock } from './model.ts'
+import { createPlatform, type Platform } from './platform.ts'
 import type { World } from './world.ts'
 
 /** What the authority does with a tick: seal it, or seal two of them, one on each of its faces. */
@@ -12,21 +12,17 @@ export interface Sealing {
   tick(): void
   /** The faces both go on from this chain. */
   unite(chain: readonly KnownBlock[]): Promise<void>
+  /** What it is asked to seal. */
+  readonly platform: Platform
   /** From now on it is honest: one chain, and no change of the registry. */
   behave(): void
 }
 
 export function createSealing(world: World): Sealing {
   const { plan, loop, random, model, changes } = world
-  let count = 0
+  const platform = createPlatform(world)
   let isHonest = false
   let uniting = Promise.resolve()
-
-  /** What is asked of a node that crashes meanwhile is not answered. */
-  const unlessGone = async <T>(id: string, task: Promise<T>): Promise<T | undefined> => {
-    const node = world.nodes.find((one) => one.id === id)
-    return await Promise.race([task, node?.gone.then(() => undefined)])
-  }
 
   const background = (task: Promise<unknown>): void => {
     task.catch((error: unknown) => {
@@ -36,22 +32,11 @@ export function createSealing(world: World): Sealing {
     })
   }
 
-  function trade(tickId: string, index: number): Omit<Extract<Transaction, { kind: 'trade' }>, 'tick_id' | 'nonce'> {
-    const [from_user_id = 'ann', to_user_id = 'ben'] = random.shuffle([...plan.lights, 'ann', 'ben'])
-    const money = { kwh: '1.5', price_per_kwh: '0.2', total_amount: '0.3' }
-    return { kind: 'trade', id: `${tickId}.${index}`, from_user_id, to_user_id, ...money, timestamp: loop.now }
-  }
-
-  function platformTick(): PlatformTick {
-    const tick_id = `t${count++}`
-    const rows = Array.from({ length: random.between(1, 3) }, (_, index) => trade(tick_id, index))
-    return { tick_id, timestamp: loop.now, transactions: rows }
-  }
-
-  function tradeTick(): CommittedTick {
-    const { tick_id, timestamp, transactions } = platformTick()
+  function tradeTick(tip: KnownBlock | undefined): CommittedTick {
+    const tick_id = platform.nextId()
     const nonce = () => Buffer.from(random.bytes(16)).toString('hex')
-    return { tick_id, timestamp, transactions: transactions.map((row) => ({ ...row, tick_id, nonce: nonce() })) }
+    const transactions = platform.rows(tick_id, tip).map((row) => ({ ...row, tick_id, nonce: nonce() }))
+    return { tick_id, timestamp: loop.now, transactions }
   }
 
   const registryTick = (transactions: readonly Transaction[]): CommittedTick => ({
@@ -63,26 +48,25 @@ export function createSealing(world: World): Sealing {
   /** The next tick on top of a block. */
   function nextTick(tip: KnownBlock | undefined): CommittedTick {
     const members = tip?.after
-    if (isHonest || members === undefined || random.chance(0.75)) return tradeTick()
+    if (isHonest || members === undefined || random.chance(0.6)) return tradeTick(tip)
     const { finality } = members
     if (plan.isTwoFaced && finality.policy === 'validators' && random.chance(0.3)) {
       return registryTick(changes.capture(members, loop.now))
     }
     const change = changes.next(members, loop.now)
-    return change === undefined ? tradeTick() : registryTick(change)
+    return change === undefined ? tradeTick(tip) : registryTick(change)
   }
 
   async function sealHonestly(): Promise<void> {
-    const ledger = world.ledgers.get('authority')
-    if (ledger === undefined) return
-    const [latest] = (await unlessGone('authority', ledger.latestHeaders(1)))?.headers ?? []
-    const tick = nextTick(model.blocks.get(latest?.header_hash ?? ''))
-    const [first] = tick.transactions
-    if (first?.kind === 'registry') await unlessGone('authority', ledger.register(first, undefined))
-    else {
-      const posted = { ...tick, transactions: tick.transactions.map(withoutTick) }
-      await unlessGone('authority', ledger.acceptTick(posted))
+    const tip = highest([...model.blocks.values()])
+    const change = isHonest || tip === undefined || random.chance(0.6) ? undefined : changes.next(tip.after, loop.now)
+    if (change !== undefined) {
+      for (const transaction of change) await platform.register(transaction)
+      return
     }
+    const tick_id = platform.nextId()
+    const transactions = platform.rows(tick_id, tip)
+    await platform.post({ tick_id, timestamp: world.platformTime(), transactions })
   }
 
   async function sealWithTwoFaces(): Promise<void> {
@@ -90,7 +74,7 @@ export function createSealing(world: World): Sealing {
     const isUnited = one?.tip?.hash === other?.tip?.hash
     if (one !== undefined && other !== undefined && isUnited && (isHonest || random.chance(0.5))) {
       const block = await seal(one)
-      if (block !== undefined) await unlessGone(other.id, other.take(block))
+      if (block !== undefined) await world.unlessGone(other.id, other.take(block))
       return
     }
     for (const face of [one, other]) if (face !== undefined && (isHonest || random.chance(0.65))) await seal(face)
@@ -98,7 +82,7 @@ export function createSealing(world: World): Sealing {
   }
 
   const seal = (face: Face): Promise<Block | undefined> =>
-    unlessGone(face.id, face.seal(nextTick(model.blocks.get(face.tip?.hash ?? ''))))
+    world.unlessGone(face.id, face.seal(nextTick(model.blocks.get(face.tip?.hash ?? ''))))
 
   /** One face gives its chain up for that of the other, or both for that of a validator. */
   async function adopt(): Promise<void> {
@@ -136,12 +120,9 @@ export function createSealing(world: World): Sealing {
     behave() {
       isHonest = true
     },
+    platform,
   }
 }
 
-/** A row as a platform posts it. */
-function withoutTick(tx: Transaction): PlatformTick['transactions'][number] {
-  if (tx.kind !== 'trade') throw new Error('a tick of the platform has trades')
-  const { kind, id, from_user_id, to_user_id, kwh, price_per_kwh, total_amount, timestamp } = tx
-  return { kind, id, from_user_id, to_user_id, kwh, price_per_kwh, total_amount, timestamp }
-}
+const highest = (blocks: readonly KnownBlock[]): KnownBlock | undefined =>
+  blocks.reduce<KnownBlock | undefined>((best, next) => (best && best.height >= next.height ? best : next), undefined)

@@ -1,8 +1,9 @@
 import type { Vote } from '../../src/protocol/vote.ts'
 import type { FullState } from './disk-state.ts'
-import { isEvil } from './changes.ts'
+import { changeKeys } from './operators.ts'
 import { createFaults } from './faults.ts'
-import type { KnownBlock } from './model.ts'
+import type { KnownBlock, Members } from './model.ts'
+import { checkProvable, checkReachable } from './proofs.ts'
 import { createSealing, type Sealing } from './sealing.ts'
 import { createWorld, type SimNode, type World, type WorldOptions } from './world.ts'
 import { Violation } from './violation.ts'
@@ -55,10 +56,12 @@ async function disturb(world: World): Promise<Sealing> {
   every(4_000, 12_000, () => sealing.tick())
   every(2_000, 12_000, () => faults.strike())
   every(5_000, 5_000, () => world.checker.checkEvidenceFound())
+  every(10_000, 20_000, () => void changeKeys(world, 0.5))
   await world.run(FAULTS_MS)
   world.adversary.rest()
   sealing.behave()
   await faults.heal()
+  sealing.platform.insist()
   return sealing
 }
 
@@ -71,7 +74,9 @@ async function recover(seed: number, world: World, sealing: Sealing): Promise<Ru
     await world.until(world.start(node))
   }
   await world.run(HEALED_MS)
+  if (changeKeys(world, 1)) await world.run(HEALED_MS)
   checker.checkEvidenceFound()
+  await checkProvable(world)
   const isSplit = plan.isTwoFaced && plan.finality.policy === 'authority'
   let isLive = false
   let ticksLeft = LAST_TICKS
@@ -89,7 +94,13 @@ async function recover(seed: number, world: World, sealing: Sealing): Promise<Ru
   }
   await world.run(HEALED_MS)
   checker.checkEvidenceFound()
-  if (!isSplit) checkEnd(world, isLive)
+  await checkProvable(world)
+  if (!isSplit) {
+    checkEnd(world, isLive)
+    sealing.platform.checkAnswers(agreed(world)[0]?.chain ?? [])
+    await checkReachable(world)
+    checkEnd(world, isLive)
+  }
   const [any] = fullNodes(world)
   const last = any && stateOf(world, any)
   return {
@@ -105,17 +116,24 @@ async function recover(seed: number, world: World, sealing: Sealing): Promise<Ru
 }
 
 const stateOf = (world: World, node: SimNode): FullState => {
-  const checked = { id: node.id, kind: 'validator', disk: node.disk } as const
-  return world.checker.stateOf(checked)
+  const { sql, checker } = world
+  const isAuthority = node.kind === 'authority' && sql !== undefined
+  return checker.stateOf({ ...node, kind: 'validator', ...(isAuthority && { ledger: () => sql.mirror }) })
 }
 
-/** Honest full nodes that peers show blocks to: a validator that is revoked gets none. */
+/** Honest full nodes that peers show blocks to: a validator that is revoked gets none, nor one whose key is another now. */
 function fullNodes(world: World): SimNode[] {
-  const nodes = world.nodes.filter(({ kind }) => kind === 'validator')
-  const states = nodes.map((node) => stateOf(world, node))
-  states.sort((a, b) => b.finalHeight - a.finalHeight || b.chain.length - a.chain.length)
-  const members = states[0]?.chain.at(-1)?.after
-  return nodes.filter(({ id }) => members === undefined || members.byId.get(id)?.active === true)
+  const nodes = world.nodes.filter(({ kind }) => kind === 'validator' || kind === 'authority')
+  const known = nodes.map((node) => ({ node, state: stateOf(world, node) }))
+  known.sort((a, b) => b.state.finalHeight - a.state.finalHeight || b.state.chain.length - a.state.chain.length)
+  const members = known[0]?.state.chain.at(-1)?.after
+  const shown = nodes.filter(({ id, kind, key }) => {
+    const member = members?.byId.get(id)
+    const isShown = members === undefined || (member?.active === true && member.key === key?.publicKey)
+    return isShown || kind === 'authority'
+  })
+  // Where nobody is, who has come furthest speaks for the others.
+  return shown.length > 0 ? shown : known.slice(0, 1).map(({ node }) => node)
 }
 
 /** The states of all honest full nodes, which are one and the same. */
@@ -139,33 +157,41 @@ const nameOf = (block: KnownBlock | undefined): string =>
 
 /** True if the honest voters that are free to extend this chain are enough, together with the acks that there are. */
 function mustMoveOn(world: World, { chain, finalHeight }: FullState): boolean {
-  const { plan, model } = world
+  const { plan, model, changes } = world
   const tip = chain.at(-1)
-  if (tip === undefined || plan.finality.policy === 'authority') return true
+  if (tip === undefined) return true
   // No operator allows what the adversary changed, and the chain with the change stays the longest.
-  if (chain.slice(finalHeight + 1).some(({ block }) => block.transactions.some(({ id }) => isEvil(id)))) return false
+  if (chain.slice(finalHeight + 1).some(({ block }) => block.transactions.some((tx) => changes.isEvil(tx)))) return false
   // Households do not ack what an accused authority seals.
-  const isForked = [...model.blocks.values()].some((block) => chain[block.height] !== block)
-  if (plan.finality.policy === 'votes' && isForked) return false
-  const voters = world.nodes.filter(({ kind }) => kind === (plan.finality.policy === 'votes' ? 'light' : 'validator'))
-  const free = voters.filter((node) => {
+  const isForked = plan.isTwoFaced && [...model.blocks.values()].some((block) => chain[block.height] !== block)
+  const free = world.nodes.filter((node) => {
+    if (node.kind === 'light' ? isForked : node.kind !== 'validator') return false
     const ownVote = ownVoteOf(world, node)
     if (ownVote === undefined || chain[ownVote.height]?.hash === ownVote.header_hash) return true
     const acked = model.blocks.get(ownVote.header_hash)
     return acked?.chain[finalHeight] !== undefined && acked.chain[finalHeight] !== chain[finalHeight]
   })
-  const final = model.finalHeightWith(
-    chain,
-    free.map(({ id }) => id),
-  )
-  return final === tip.height
+  const withKeyOf = (members: Members): string[] =>
+    free.flatMap(({ id, key }) => (members.byId.get(id)?.key === key?.publicKey ? [id] : []))
+  const final = model.finalHeightWith(chain, withKeyOf(tip.before))
+  // What comes next is counted by what this block has changed.
+  return final === tip.height && canVote(tip.after, withKeyOf(tip.after))
+}
+
+/** True if these are enough by the policy of `members`. */
+function canVote({ finality, byId }: Members, ids: readonly string[]): boolean {
+  if (finality.policy === 'authority') return true
+  const role = finality.policy === 'votes' ? 'voter' : 'validator'
+  const active = ids.flatMap((id) => byId.get(id) ?? []).filter((member) => member.active && member.role === role)
+  return active.length >= finality.threshold
 }
 
 /** No branch that honest validators are bound to has more of their acks than the chain has of all. */
 function checkHeaviest(world: World, { chain, finalHeight }: FullState): void {
-  const { plan, model, nodes } = world
-  const members = chain[finalHeight + 1]?.before.byId
-  if (plan.finality.policy !== 'validators' || members === undefined) return
+  const { model, nodes } = world
+  const next = chain[finalHeight + 1]?.before
+  if (next?.finality.policy !== 'validators') return
+  const members = next.byId
   const isCounted = (id: string): boolean => members.get(id)?.active === true && members.get(id)?.role === 'validator'
   const isOpen = (block: KnownBlock): boolean =>
     block.height > finalHeight && block.chain[finalHeight] === chain[finalHeight]

@@ -1,21 +1,22 @@
-import type { Ledger } from '../../src/ports/ledger.ts'
+import type { AuthorityEngine } from '../../src/node/authority-engine.ts'
+import type { ValidatorEngine } from '../../src/node/validator-engine.ts'
+import type { HighWater } from '../../src/ports/high-water.ts'
 import type { Logger } from '../../src/ports/logger.ts'
-import type { MarketStore } from '../../src/ports/market-store.ts'
 import { isSolarError } from '../../src/protocol/errors.ts'
-import type { Evidence } from '../../src/protocol/evidence.ts'
-import type { Vote } from '../../src/protocol/vote.ts'
-import { openSqlite } from '../../src/storage/sql/sqlite.ts'
+import type { SigningKey } from '../../src/protocol/signature.ts'
 import { createAdversary, MALLORY, type Adversary } from './adversary.ts'
-import { AUTHORITY_KEYS, createChanges, type Changes } from './changes.ts'
-import { Checker, type Checked, type SqlMirror } from './checker.ts'
+import { createChanges, type Changes } from './changes.ts'
+import { Checker, type Checked } from './checker.ts'
 import { createDisk, type Disk } from './disk.ts'
 import { startFace, type Face } from './face.ts'
+import { createLease, type Lease } from './lease.ts'
 import { createLoop, settled, type Loop } from './loop.ts'
 import { Model } from './model.ts'
 import { createNetwork, type Port, type SimNetwork } from './network.ts'
-import { startAuthority, startLight, startValidator } from './nodes.ts'
-import { keyOf, MINER, planOf, START, type Plan } from './plan.ts'
+import { createHighWater, startAuthority, startLight, startValidator } from './nodes.ts'
+import { keyOf, keyOfHolder, MINER, planOf, START, type Plan } from './plan.ts'
 import { createRandom, type Random } from './random.ts'
+import { BROKEN, openSimSql, type SimSql } from './sql.ts'
 import { Violation, type Invariant } from './violation.ts'
 
 /** A node that can crash and come again; its disk stays. */
@@ -23,6 +24,12 @@ export interface SimNode {
   readonly id: string
   readonly disk: Disk
   readonly kind: Checked['kind'] | 'face'
+  /** The key file of a validator or a household; null: it follows and does not vote. */
+  key: SigningKey | null
+  /** What its clock is ahead. */
+  skewMs: number
+  /** Of an authority: the file beside its key. */
+  readonly highWater: HighWater
   port: Port | undefined
   /** Resolves when the life that it has now ends in a crash. */
   gone: Promise<void>
@@ -39,9 +46,13 @@ export interface World {
   readonly changes: Changes
   readonly adversary: Adversary
   readonly nodes: readonly SimNode[]
-  /** The honest authority and the faces of a dishonest one, while they run. */
-  readonly ledgers: ReadonlyMap<string, Ledger>
+  /** The honest authorities, the validators and the faces of a dishonest authority, while they run. */
+  readonly authorities: ReadonlyMap<string, AuthorityEngine>
+  readonly validators: ReadonlyMap<string, ValidatorEngine>
   readonly faces: ReadonlyMap<string, Face>
+  /** The database of the honest authorities, and the lock of who leads where there are two. */
+  readonly sql: SimSql | undefined
+  readonly lease: Lease | undefined
   /** The first thing that went wrong outside of a step's own check. */
   failure: Error | undefined
   /** Operators have allowed what they had not allowed before: known to those who start from now on. */
@@ -49,6 +60,12 @@ export interface World {
   /** Resolves when the node runs, or has crashed while it was starting. */
   start(node: SimNode): Promise<void>
   crash(node: SimNode): void
+  /** A light node that nobody has seen before, with links to full nodes. */
+  addLight(id: string): SimNode
+  /** What is asked of a node that crashes meanwhile is not answered: `undefined`. */
+  unlessGone<T>(id: string, task: Promise<T>): Promise<T | undefined>
+  /** Unix milliseconds by the platform's clock, which is that of an honest authority's machine. */
+  platformTime(): number
   /** Runs, and checks after every step, until this is done: whatever it waits for needs time to pass. */
   until<T>(task: Promise<T>): Promise<T>
   /** Runs for this long, and checks after every step. */
@@ -90,18 +107,22 @@ export async function createWorld(seed: number, { ignored, onLog }: WorldOptions
     },
   })
   const changes = createChanges(plan, model.chainId, random)
-  const sql = plan.isTwoFaced ? undefined : await openMirroredSql()
-  const honest = nodes.filter(({ kind }) => kind !== 'face')
+  const isShared = plan.authorities.length > 1
+  const sql = plan.isTwoFaced ? undefined : await openSimSql(loop, random, isShared)
+  const lease = sql !== undefined && isShared ? createLease(loop, random) : undefined
+  const checkedOf = ({ id, kind, disk }: SimNode): Checked => ({
+    id,
+    kind: kind === 'face' ? 'validator' : kind,
+    disk,
+    ...(kind === 'authority' && sql !== undefined && { ledger: () => sql.mirror }),
+  })
+  const checked = nodes.filter(({ kind }) => kind !== 'face').map(checkedOf)
   const checker = new Checker({
     model,
-    nodes: honest.map(({ id, kind, disk }) => ({
-      id,
-      kind: kind === 'face' ? 'validator' : kind,
-      disk,
-      ...(kind === 'authority' && sql !== undefined && { ledger: sql.mirror }),
-    })),
+    nodes: checked,
     faces: nodes.filter(({ kind }) => kind === 'face'),
     honest: new Set([...plan.validators, ...plan.lights, ...(plan.isTwoFaced ? [] : [MINER])]),
+    oneSealer: !plan.isTwoFaced,
     oneFinalBlock: !(plan.isTwoFaced && plan.finality.policy === 'authority'),
     isAllowed: (hash) => changes.allowed.includes(hash),
     ignored,
@@ -109,43 +130,48 @@ export async function createWorld(seed: number, { ignored, onLog }: WorldOptions
     now: () => loop.now,
   })
   linkAll(plan, nodes, network, random)
-  const skews = new Map(nodes.map(({ id }) => [id, random.between(-2_000, 2_000)]))
-  const ledgers = new Map<string, Ledger>()
+  const authorities = new Map<string, AuthorityEngine>()
+  const validators = new Map<string, ValidatorEngine>()
   const faces = new Map<string, Face>()
   const ends = new Map<Port, () => void>()
 
   async function start(node: SimNode): Promise<void> {
     const { id } = node
-    const port = network.join(id, skews.get(id) ?? 0)
+    const port = network.join(id, () => node.skewMs)
     const gone = new Promise<undefined>((resolve) => ends.set(port, () => resolve(undefined)))
     node.gone = gone
     node.port = port
     const started = await Promise.race([startEngine(node, port), gone])
     if (node.port !== port) return
     if (started?.face !== undefined) faces.set(id, started.face)
-    if (started?.ledger !== undefined) ledgers.set(id, started.ledger)
+    if (started?.authority !== undefined) authorities.set(id, started.authority)
+    if (started?.validator !== undefined) validators.set(id, started.validator)
   }
 
-  async function startEngine(
-    { id, disk, kind }: SimNode,
-    port: Port,
-  ): Promise<{ readonly face?: Face; readonly ledger?: Ledger }> {
+  async function startEngine({ id, disk, kind, key, highWater }: SimNode, port: Port): Promise<Started> {
     const randomBytes = (length: number): Uint8Array => random.bytes(length)
     const parts = { genesis: plan.genesis, port, disk, logger: loggerOf(id, fault, onLog), randomBytes }
+    const minerKey = (publicKey: string) => keyOfHolder(MINER, publicKey)
     switch (kind) {
       case 'validator':
-        await startValidator({ ...parts, key: keyOf(id), allowedChanges: changes.allowed })
-        return {}
+        return {
+          validator: await startValidator({ ...parts, key: key ?? keyOf(id), allowedChanges: changes.allowed }),
+        }
       case 'light':
-        await startLight({ ...parts, key: keyOf(id) })
+        await startLight({ ...parts, key })
         return {}
       case 'face':
         return {
-          face: await startFace({ ...parts, minerId: MINER, keys: AUTHORITY_KEYS, liesAboutFinality: id === 'face-1' }),
+          face: await startFace({ ...parts, minerId: MINER, keyOf: minerKey, liesAboutFinality: id === 'face-1' }),
         }
-      case 'authority':
+      case 'authority': {
         if (sql === undefined) throw new Error('an honest authority has SQL')
-        return { ledger: await startAuthority({ ...parts, sql: sql.store, minerId: MINER, keys: AUTHORITY_KEYS }) }
+        const shareLead = (mayLead: () => boolean) => Promise.resolve(lease?.join(port, mayLead))
+        const keyOf = (publicKey: string) => Promise.resolve(minerKey(publicKey))
+        return {
+          authority: await startAuthority({ ...parts, sql: sql.connect(port), shareLead, highWater, keyOf }),
+        }
+      }
     }
   }
 
@@ -159,7 +185,7 @@ export async function createWorld(seed: number, { ignored, onLog }: WorldOptions
   }
 
   const targets = nodes.filter(({ kind }) => kind !== 'light').map(({ id }) => id)
-  const port = network.join(MALLORY, 0)
+  const port = network.join(MALLORY, () => 0)
   const adversary = createAdversary({ plan, model, network, port, loop, random, targets })
   const world: World = {
     plan,
@@ -171,8 +197,11 @@ export async function createWorld(seed: number, { ignored, onLog }: WorldOptions
     adversary,
     changes,
     nodes,
-    ledgers,
+    authorities,
+    validators,
     faces,
+    sql,
+    lease,
     failure: undefined,
     allowAll() {
       changes.allowAll()
@@ -180,13 +209,34 @@ export async function createWorld(seed: number, { ignored, onLog }: WorldOptions
     start,
     crash(node) {
       node.port?.kill()
-      if (node.port !== undefined) ends.get(node.port)?.()
+      if (node.port !== undefined) {
+        ends.get(node.port)?.()
+        sql?.disconnect(node.port)
+        lease?.leave(node.port)
+      }
       node.port = undefined
-      ledgers.delete(node.id)
+      authorities.delete(node.id)
+      validators.delete(node.id)
       faces.delete(node.id)
       // LevelDB of an authority is made again from SQL; here it is read as what it has.
       node.disk.crash(node.kind !== 'authority' && random.chance(0.5))
     },
+    addLight(id) {
+      const node = newNode(id, 'light', loop, random)
+      node.key = null
+      const full = nodes.filter(({ kind }) => kind === 'validator' || kind === 'authority')
+      for (const peer of random.shuffle(full).slice(0, 3)) network.link(id, peer.id)
+      nodes.push(node)
+      checked.push(checkedOf(node))
+      return node
+    },
+    async unlessGone(id, task) {
+      const node = nodes.find((one) => one.id === id)
+      // A crash leaves nobody who hears that it failed.
+      task.catch(() => undefined)
+      return await Promise.race([task, node?.gone.then(() => undefined)])
+    },
+    platformTime: () => loop.now + (nodes.find(({ kind }) => kind === 'authority')?.skewMs ?? 0),
     run,
     async until(task) {
       const done = Symbol('done')
@@ -203,24 +253,36 @@ export async function createWorld(seed: number, { ignored, onLog }: WorldOptions
     async close() {
       for (const { port: open } of nodes) open?.kill()
       await settled()
-      await sql?.store.close()
+      await sql?.close()
     },
   }
   return world
 }
 
-function nodesOf(plan: Plan, loop: Loop, random: Random): SimNode[] {
-  const node = (id: string, kind: SimNode['kind']): SimNode => ({
+interface Started {
+  readonly face?: Face
+  readonly authority?: AuthorityEngine
+  readonly validator?: ValidatorEngine
+}
+
+function newNode(id: string, kind: SimNode['kind'], loop: Loop, random: Random): SimNode {
+  return {
     id,
     kind,
+    key: keyOf(id),
+    skewMs: random.between(-2_000, 2_000),
+    highWater: createHighWater(),
     disk: createDisk(loop, random),
     port: undefined,
     gone: Promise.resolve(),
-  })
+  }
+}
+
+function nodesOf(plan: Plan, loop: Loop, random: Random): SimNode[] {
   return [
-    ...plan.authorities.map((id) => node(id, plan.isTwoFaced ? 'face' : 'authority')),
-    ...plan.validators.map((id) => node(id, 'validator')),
-    ...plan.lights.map((id) => node(id, 'light')),
+    ...plan.authorities.map((id) => newNode(id, plan.isTwoFaced ? 'face' : 'authority', loop, random)),
+    ...plan.validators.map((id) => newNode(id, 'validator', loop, random)),
+    ...plan.lights.map((id) => newNode(id, 'light', loop, random)),
   ]
 }
 
@@ -228,8 +290,10 @@ function nodesOf(plan: Plan, loop: Loop, random: Random): SimNode[] {
 function linkAll(plan: Plan, nodes: readonly SimNode[], network: SimNetwork, random: Random): void {
   const full = nodes.filter(({ kind }) => kind !== 'light').map(({ id }) => id)
   for (const [index, a] of full.entries()) {
-    for (const b of full.slice(index + 1))
-      if (!plan.authorities.includes(a) || !plan.authorities.includes(b)) network.link(a, b)
+    for (const b of full.slice(index + 1)) {
+      const areFaces = plan.isTwoFaced && plan.authorities.includes(a) && plan.authorities.includes(b)
+      if (!areFaces) network.link(a, b)
+    }
   }
   for (const light of plan.lights) for (const peer of random.shuffle(full).slice(0, 3)) network.link(light, peer)
   for (const { id } of nodes) network.link(MALLORY, id)
@@ -249,40 +313,7 @@ function loggerOf(
 }
 
 const isFault = (error: unknown): boolean =>
-  !isSolarError(error) || error.code === 'corrupt' || error.code === 'store_failed'
+  !isSolarError(error) || error.code === 'corrupt' || (error.code === 'store_failed' && !isBroken(error))
 
-/** SQL of an honest authority, with what is put into it beside. */
-async function openMirroredSql(): Promise<{ readonly store: MarketStore; readonly mirror: SqlMirror }> {
-  const store = await openSqlite(':memory:')
-  const mirror = { version: 0, votes: [] as Vote[], finalHeight: -1, evidence: [] as Evidence[] }
-  const finalizeUpTo = (height: number): void => {
-    mirror.finalHeight = Math.max(mirror.finalHeight, height)
-    mirror.version += 1
-  }
-  return {
-    mirror,
-    store: {
-      ...store,
-      async putVotes(votes) {
-        const outcomes = await store.putVotes(votes)
-        mirror.votes.push(...votes.filter((_, index) => outcomes[index]?.outcome === 'stored'))
-        mirror.version += 1
-        return outcomes
-      },
-      async fence(row) {
-        await store.fence(row)
-        if (row.finalized_at !== null) finalizeUpTo(row.height)
-      },
-      async finalizeUpTo(height, at) {
-        await store.finalizeUpTo(height, at)
-        finalizeUpTo(height)
-      },
-      async putEvidence(evidence) {
-        const outcome = await store.putEvidence(evidence)
-        if (outcome === 'stored') mirror.evidence.push(evidence)
-        mirror.version += 1
-        return outcome
-      },
-    },
-  }
-}
+/** True for a connection to the database that the simulation has broken. */
+export const isBroken = (error: unknown): boolean => error instanceof Error && error.message.includes(BROKEN)
