@@ -164,7 +164,7 @@ export class Checker {
     this.#checkFinal(id, chain.slice(0, finalHeight + 1), chain)
     this.#checkOwnAck(id, state.ownVote, true)
     this.#checkEvidence(id, evidence)
-    memory.seals = sealsOf([...chain, ...beside].map(({ block, hash }) => ({ ...block.header, hash })))
+    memory.seals = sealsOf([...chain, ...beside])
   }
 
   /** An honest authority, whatever became of its stores, has sealed one chain. */
@@ -212,7 +212,7 @@ export class Checker {
     }
     this.#checkOwnAck(id, state.ownVote, false)
     this.#checkEvidence(id, evidence)
-    this.#memoryOf(id).seals = sealsOf(window.map(({ header }) => ({ ...header, hash: hashHeader(header) })))
+    this.#memoryOf(id).seals = sealsOf(window.flatMap(({ header }) => model.blocks.get(hashHeader(header)) ?? []))
   }
 
   /**
@@ -300,11 +300,11 @@ export class Checker {
   }
 }
 
-/** Header hash -> height and sealer. */
-function sealsOf(
-  headers: readonly { readonly hash: string; readonly height: number; readonly miner_id: string }[],
-): ReadonlyMap<string, string> {
-  return new Map(headers.map(({ hash, height, miner_id }) => [hash, `${height} ${miner_id}`]))
+/** Header hash -> height, sealer and its key: two keys of one id accuse nobody, one of them may be stolen. */
+function sealsOf(blocks: readonly KnownBlock[]): ReadonlyMap<string, string> {
+  return new Map(
+    blocks.map(({ hash, height, block, sealKey }) => [hash, `${height} ${block.header.miner_id} ${sealKey}`]),
+  )
 }
 
 const heightOf = ({ a }: Evidence): number => ('header' in a ? a.header.height : a.height)

@@ -30,6 +30,8 @@ export interface KnownBlock {
   readonly hash: string
   readonly height: number
   readonly parent: KnownBlock | null
+  /** The key that sealed it. */
+  readonly sealKey: string
   readonly block: Block
   readonly before: Members
   readonly after: Members
@@ -82,7 +84,8 @@ export class Model {
     if (earlier.some((one) => one.block.transactions[0]?.tick_id === tick))
       return `block ${header.height} repeats a tick`
     const chain: KnownBlock[] = [...earlier]
-    const learnt: KnownBlock = { hash, height: header.height, parent, block, before, after, isGuarded, chain }
+    const place = { hash, height: header.height, parent, sealKey: sealer.key }
+    const learnt: KnownBlock = { ...place, block, before, after, isGuarded, chain }
     chain.push(learnt)
     this.blocks.set(hash, learnt)
     return learnt

@@ -161,7 +161,8 @@ function mustMoveOn(world: World, { chain, finalHeight }: FullState): boolean {
   const tip = chain.at(-1)
   if (tip === undefined) return true
   // No operator allows what the adversary changed, and the chain with the change stays the longest.
-  if (chain.slice(finalHeight + 1).some(({ block }) => block.transactions.some((tx) => changes.isEvil(tx)))) return false
+  if (chain.slice(finalHeight + 1).some(({ block }) => block.transactions.some((tx) => changes.isEvil(tx))))
+    return false
   // Households do not ack what an accused authority seals.
   const isForked = plan.isTwoFaced && [...model.blocks.values()].some((block) => chain[block.height] !== block)
   const free = world.nodes.filter((node) => {
