@@ -2,6 +2,7 @@ import { createAuthorityLedger } from '../engine/authority-ledger.ts'
 import type { Chain } from '../engine/chain.ts'
 import { createCheckpoints, type Checkpoints } from '../engine/checkpoints.ts'
 import { createEventHub, type EventHub } from '../engine/events.ts'
+import { keepAskingForEvidence } from '../engine/evidence-exchange.ts'
 import { openEvidencePool } from '../engine/evidence-pool.ts'
 import { openFinalizer, type Finalizer } from '../engine/finalizer.ts'
 import { createFollower } from '../engine/follower.ts'
@@ -59,6 +60,8 @@ export interface AuthorityEngineParts extends AuthorityKeys {
 /** What decides, over stores that are open; nothing of it has begun. */
 export interface AuthorityEngine {
   readonly chain: Chain
+  /** Begins to ask peers for evidence; gives back how to end it. */
+  readonly askForEvidence: () => () => void
   readonly events: EventHub
   readonly finalizer: Finalizer
   readonly guard: SealGuard
@@ -142,8 +145,9 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   const readUsers = async () => (await store.users()).forEach((user, voter) => users.set(voter, user))
   const redactor = createAuthorityRedactor({ store, blocks: level, leadership, clock, logger })
   const standby = lead && { lead, succession: createSuccession({ ...sealing, runner, finality, readUsers, redactor }) }
+  const askForEvidence = () => keepAskingForEvidence({ requests, evidence, clock, logger })
   const deciding = { events, finalizer, guard, sealClock, runner, checkpoints, ledger, redactor, restorer }
-  return { ...deciding, chain, leadership, standby }
+  return { ...deciding, chain, askForEvidence, leadership, standby }
 }
 
 /**
@@ -159,6 +163,7 @@ export async function recoverAuthority(
   const { chain, guard, sealClock, runner, restorer, finalizer, standby, redactor } = engine
   if (standby !== undefined) opened('leadership', () => standby.lead.stop())
   opened('tick in hand', () => runner.idle())
+  opened('evidence', engine.askForEvidence())
   opened('restorer', () => restorer.stop())
   await restorer.start(awaited)
   await sealClock.compare()
