@@ -2,9 +2,19 @@ import { parseArgs } from 'node:util'
 import { runSeed } from './simulation.ts'
 import { INVARIANTS, Violation } from './violation.ts'
 
+const HELP = `npm run sim -- [options]
+  --seeds N        how many seeds (1000), from --from N (0)
+  --seed N         this one alone
+  --verbose        each seed's report, and the stack of what failed
+  --log            what nodes log
+  --stop           end at the first failure
+  --without WORDS  do not look at this invariant; again for more:
+${INVARIANTS.map((invariant) => `                     ${invariant}`).join('\n')}`
+
 /** Runs seeds one after the other. Says which failed, how to run it again, and ends with 1 if any did. */
 const { values } = parseArgs({
   options: {
+    help: { type: 'boolean', short: 'h', default: false },
     seeds: { type: 'string', default: '1000' },
     from: { type: 'string', default: '0' },
     seed: { type: 'string' },
@@ -17,6 +27,10 @@ const { values } = parseArgs({
     without: { type: 'string', multiple: true, default: [] },
   },
 })
+if (values.help) {
+  console.log(HELP)
+  process.exit()
+}
 const from = Number(values.seed ?? values.from)
 const count = values.seed === undefined ? Number(values.seeds) : 1
 const ignored = new Set(INVARIANTS.filter((invariant) => values.without.includes(invariant)))

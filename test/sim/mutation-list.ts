@@ -13,7 +13,9 @@ export interface Mutation {
   readonly rule: string
   readonly patches: readonly Patch[]
   /** At which it was found last time: tried before all others. */
-  readonly seed: number
+  readonly seed?: number
+  /** The test that notices it, where no seed leads there: what the adversary of the simulation does not forge. */
+  readonly test?: string
   /** Not looked at: what the broken rule leads to tells more than that it is broken. */
   readonly without?: readonly Invariant[]
 }
@@ -268,5 +270,143 @@ export const MUTATIONS: readonly Mutation[] = [
       },
     ],
     seed: 846,
+  },
+  {
+    rule: 'an ack counts for the key that signed it',
+    patches: [
+      {
+        file: 'src/protocol/finality.ts',
+        from: 'const key = registryBefore.active(voterId)?.public_key',
+        to: 'const key = registryBefore.active(voterId)?.id',
+      },
+      { file: 'src/protocol/finality.ts', from: 'ackHeights.get(public_key)', to: 'ackHeights.get(id)' },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'a change is allowed by its hash, not by its id',
+    patches: [
+      {
+        file: 'src/engine/replica-view.ts',
+        from: 'if (hashes.every((hash) => allowedChanges.includes(hash))) continue',
+        to: "if (transactions.every((tx) => tx.kind === 'registry' && allowedChanges.includes(tx.id))) continue",
+      },
+      { file: 'test/sim/changes.ts', from: 'else allowed.push(hash)', to: 'else allowed.push(hash, id)' },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'nothing is sealed below what this authority has sealed before, and peers have',
+    patches: [
+      {
+        file: 'src/engine/seal-guard.ts',
+        from: 'check: () => refuseFor(reason()),\n    saw',
+        to: 'check: () => undefined,\n    saw',
+      },
+      { file: 'src/engine/seal-guard.ts', from: 'check: () => refuseFor(reason()) }', to: 'check: () => undefined }' },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'nothing is sealed by a clock that is ahead of others',
+    patches: [
+      {
+        file: 'src/engine/seal-guard.ts',
+        from: 'guard.reason() ?? sealClock.reason()',
+        to: 'guard.reason()',
+      },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'a tick is committed on the tip that it was checked against',
+    patches: [
+      { file: 'src/storage/sql/ticks.ts', from: 'if (tip !== parent) throw moved', to: "if (tip === '') throw moved" },
+      {
+        file: 'src/storage/sql/ticks.ts',
+        from: 'if (waiting !== null && !isIndependent',
+        to: "if (waiting === '' && !isIndependent",
+      },
+    ],
+    test: 'test/contract/stores.test.ts',
+  },
+  {
+    rule: 'the fence takes a block on the row of its parent only',
+    patches: [
+      {
+        file: 'src/storage/sql/blocks.ts',
+        from: "throw ledgerError('missing_parent'",
+        to: "if (height < 0) throw ledgerError('missing_parent'",
+      },
+    ],
+    test: 'test/contract/stores.test.ts',
+  },
+  {
+    rule: 'what an older database lacks is put back before it goes on',
+    patches: [{ file: 'src/engine/follower.ts', from: '    await putBack.fromChainStore()\n', to: '' }],
+    seed: 0,
+  },
+  {
+    rule: 'a tick is sealed once, also where the database has forgotten it',
+    patches: [
+      {
+        file: 'src/engine/tick-runner.ts',
+        from: 'if (height === undefined) return\n',
+        to: 'if (height !== -1) return\n',
+      },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'a committed tick that can never be sealed is out of the way of the others',
+    patches: [
+      { file: 'src/engine/sealer.ts', from: 'return verdict.ok ? undefined : verdict.reason', to: 'return undefined' },
+      { file: 'src/engine/sealer.ts', from: '      return error.message\n', to: '      return undefined\n' },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'the policy is proven under both roots',
+    patches: [
+      {
+        file: 'src/protocol/quorum.ts',
+        from: 'if (!proven.ok || before === trusted) return proven',
+        to: 'if (!proven.ok || before !== undefined) return proven',
+      },
+    ],
+    test: 'test/unit/protocol/left-out.test.ts',
+  },
+  {
+    rule: 'no transaction brings a validator',
+    patches: [
+      {
+        file: 'src/protocol/quorum.ts',
+        from: "if (brought_by === undefined || entry.role !== 'voter')",
+        to: 'if (brought_by === undefined)',
+      },
+    ],
+    test: 'test/unit/protocol/left-out.test.ts',
+  },
+  {
+    rule: 'a block without a body is final by a proof, not by a word',
+    patches: [
+      {
+        file: 'src/engine/final-proof.ts',
+        from: '  if (!advance.ok)\n',
+        to: '  if (!advance.ok && answer.header.height < 0)\n',
+      },
+    ],
+    test: 'test/unit/engine/validator.test.ts',
+  },
+  {
+    rule: 'what nobody answers about is as what was rejected',
+    patches: [
+      {
+        file: 'src/engine/voter.ts',
+        from: 'await remember(sealed).catch',
+        to: 'await Promise.resolve().catch',
+      },
+    ],
+    test: 'test/unit/engine/voter.test.ts',
   },
 ]

@@ -20,18 +20,20 @@ const { values } = parseArgs({
   },
 })
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const COPIED = ['src', 'test/sim', 'test/property', 'package.json']
+const COPIED = ['src', 'test', 'package.json', '.mocharc.json']
 const run = promisify(execFile)
 
+/** What noticed it, and what that said. */
 interface Found {
-  readonly seed: string
+  readonly by: string
   readonly what: string
 }
 
 /** Runs seeds until the first failure: the one at which it was found last time before all others. */
-async function findFailure(folder: string, { without, seed }: Mutation): Promise<Found | undefined> {
+async function findFailure(folder: string, { without, seed, test }: Mutation): Promise<Found | undefined> {
+  if (test !== undefined) return await runTest(folder, test)
   const options = (without ?? []).flatMap((invariant) => ['--without', invariant])
-  const remembered = await runSeeds(folder, ['--seed', String(seed), ...options])
+  const remembered = seed === undefined ? undefined : await runSeeds(folder, ['--seed', String(seed), ...options])
   return remembered ?? (await runSeeds(folder, ['--stop', '--seeds', values.seeds, ...options]))
 }
 
@@ -43,7 +45,20 @@ async function runSeeds(folder: string, args: readonly string[]): Promise<Found 
     const output = error instanceof Error && 'stdout' in error ? String(error.stdout) : ''
     const [, seed, what] = /^seed (\d+): (.*)$/m.exec(output) ?? []
     if (seed === undefined || what === undefined) throw error
-    return { seed, what }
+    return { by: `seed ${seed}`, what }
+  }
+}
+
+/** Runs a test of its own: the first thing in it that fails. */
+async function runTest(folder: string, test: string): Promise<Found | undefined> {
+  try {
+    await run('npx', ['mocha', '--no-parallel', test], { cwd: folder })
+    return undefined
+  } catch (error) {
+    const output = error instanceof Error && 'stdout' in error ? String(error.stdout) : ''
+    const what = /^ +1\) (.*)$/m.exec(output)?.[1]
+    if (what === undefined) throw error
+    return { by: test, what }
   }
 }
 
@@ -72,7 +87,7 @@ async function work(): Promise<void> {
     try {
       await mutate(folder, mutation)
       const found = await findFailure(folder, mutation)
-      const told = found === undefined ? 'NOT FOUND' : `seed ${found.seed}: ${found.what.slice(0, 150)}`
+      const told = found === undefined ? 'NOT FOUND' : `${found.by}: ${found.what.slice(0, 150)}`
       console.log(`| ${mutation.rule} | ${told} |`)
       if (found === undefined) survivors += 1
       for (const promise of PROMISES) if (found?.what.startsWith(promise) === true) broken.add(promise)

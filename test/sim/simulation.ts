@@ -23,8 +23,10 @@ export interface RunReport {
   readonly isLive: boolean
 }
 
-const FAULTS_MS = 140_000
+const FAULTS_MS = 90_000
 const HEALED_MS = 65_000
+/** Two rounds of asking every peer, and what they take. */
+const QUIET_MS = 35_000
 /** At least; and on until the chain is higher than every honest ack: nobody acks two blocks of a height. */
 const LAST_TICKS = 3
 
@@ -74,7 +76,7 @@ async function recover(seed: number, world: World, sealing: Sealing): Promise<Ru
     await world.until(world.start(node))
   }
   await world.run(HEALED_MS)
-  if (changeKeys(world, 1)) await world.run(HEALED_MS)
+  if (changeKeys(world, 1)) await world.run(QUIET_MS)
   checker.checkEvidenceFound()
   await checkProvable(world)
   const isSplit = plan.isTwoFaced && plan.finality.policy === 'authority'
@@ -92,7 +94,7 @@ async function recover(seed: number, world: World, sealing: Sealing): Promise<Ru
     sealing.tick()
     await world.run(8_000)
   }
-  await world.run(HEALED_MS)
+  await world.run(QUIET_MS)
   checker.checkEvidenceFound()
   await checkProvable(world)
   if (!isSplit) {
@@ -126,11 +128,12 @@ function fullNodes(world: World): SimNode[] {
   const nodes = world.nodes.filter(({ kind }) => kind === 'validator' || kind === 'authority')
   const known = nodes.map((node) => ({ node, state: stateOf(world, node) }))
   known.sort((a, b) => b.state.finalHeight - a.state.finalHeight || b.state.chain.length - a.state.chain.length)
-  const members = known[0]?.state.chain.at(-1)?.after
+  // On two branches a node may have two keys, and who is on the other one shows it nothing.
+  const witnesses = world.plan.isTwoFaced ? known : known.slice(0, 1)
+  const tips = witnesses.flatMap(({ state }) => state.chain.at(-1) ?? [])
   const shown = nodes.filter(({ id, kind, key }) => {
-    const member = members?.byId.get(id)
-    const isShown = members === undefined || (member?.active === true && member.key === key?.publicKey)
-    return isShown || kind === 'authority'
+    const members = tips.map(({ after }) => after.byId.get(id))
+    return kind === 'authority' || members.every((member) => member?.active === true && member.key === key?.publicKey)
   })
   // Where nobody is, who has come furthest speaks for the others.
   return shown.length > 0 ? shown : known.slice(0, 1).map(({ node }) => node)
@@ -163,6 +166,11 @@ function mustMoveOn(world: World, { chain, finalHeight }: FullState): boolean {
   // No operator allows what the adversary changed, and the chain with the change stays the longest.
   if (chain.slice(finalHeight + 1).some(({ block }) => block.transactions.some((tx) => changes.isEvil(tx))))
     return false
+  // Households do not follow a block that a recovered key seals before its quorum is proven, which is theirs.
+  const isRecovered = chain.slice(finalHeight + 1).some(({ before, block: { header }, sealKey }) => {
+    return before.finality.policy === 'votes' && before.byId.get(header.miner_id)?.key !== sealKey
+  })
+  if (isRecovered) return false
   // Households do not ack what an accused authority seals.
   const isForked = plan.isTwoFaced && [...model.blocks.values()].some((block) => chain[block.height] !== block)
   const free = world.nodes.filter((node) => {

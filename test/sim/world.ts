@@ -73,6 +73,7 @@ export interface World {
   close(): Promise<void>
 }
 
+const RESTART_MS = 1_000
 const UNTIL_STEP_MS = 10
 const UNTIL_LIMIT_MS = 60_000
 
@@ -141,8 +142,14 @@ export async function createWorld(seed: number, { ignored, onLog }: WorldOptions
     const gone = new Promise<undefined>((resolve) => ends.set(port, () => resolve(undefined)))
     node.gone = gone
     node.port = port
-    const started = await Promise.race([startEngine(node, port), gone])
+    const started = await Promise.race([startEngine(node, port).catch(unlessBroken), gone])
     if (node.port !== port) return
+    if (started === 'broken') {
+      // Whoever keeps it running starts it again.
+      world.crash(node)
+      await new Promise<void>((resolve) => void loop.schedule(RESTART_MS, resolve))
+      return await start(node)
+    }
     if (started?.face !== undefined) faces.set(id, started.face)
     if (started?.authority !== undefined) authorities.set(id, started.authority)
     if (started?.validator !== undefined) validators.set(id, started.validator)
@@ -314,6 +321,12 @@ function loggerOf(
 
 const isFault = (error: unknown): boolean =>
   !isSolarError(error) || error.code === 'corrupt' || (error.code === 'store_failed' && !isBroken(error))
+
+/** A start that the database has broken off. */
+function unlessBroken(error: unknown): 'broken' {
+  if (!isBroken(error)) throw error
+  return 'broken'
+}
 
 /** True for a connection to the database that the simulation has broken. */
 export const isBroken = (error: unknown): boolean => error instanceof Error && error.message.includes(BROKEN)
