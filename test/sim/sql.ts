@@ -125,10 +125,10 @@ export async function openSimSql(loop: Loop, random: Random, isShared: boolean):
     },
     connect: (port) =>
       new Proxy(database.store, {
-        get:
-          (_, name) =>
-          (...args: readonly unknown[]) =>
-            answer(port, name as keyof MarketStore, args),
+        get(store, name) {
+          if (!Object.hasOwn(store, name)) return undefined
+          return (...args: readonly unknown[]) => answer(port, name as keyof MarketStore, args)
+        },
       }),
     disconnect(port) {
       for (const sent of underWay) if (sent.port === port && random.chance(0.5)) sent.lose()
