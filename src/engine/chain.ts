@@ -220,13 +220,14 @@ export class Chain {
     return await transactionsById(this.#store, ids, this.size)
   }
 
-  /** Ids of the corrections of a trade up to a height, in the order of the chain. */
+  /** Ids of the corrections of a trade up to a height, in the order of the chain, but of those whose body was removed here. */
   async correctionsOf(tradeId: string, upTo: number): Promise<readonly string[]> {
     const places = (await this.#store.correctionsOf(tradeId)).filter(({ height }) => height <= upTo)
     const found = await transactionsAt(this.#store, places)
-    return places.map(({ height, index }, at) => {
+    return places.flatMap(({ height, index }, at) => {
       const tx = found[at]
-      if (tx?.kind === 'correction') return tx.id
+      if (tx?.kind === 'redacted') return []
+      if (tx?.kind === 'correction') return [tx.id]
       throw ledgerError('corrupt', {
         place: `chain store, corrections of ${tradeId}`,
         expected: `a correction, transaction ${index} of block ${height}`,

@@ -62,14 +62,18 @@ function decodeRedaction({ height, redacted_at, ...row }: Selectable<RedactionsT
 async function redact(trx: WriteTransaction, request: Request): Promise<readonly Redaction[]> {
   const asked = await rowOf(trx, request.tx_id)
   if (asked.kind === 'redacted') {
-    const rows = await trx.selectFrom('redactions').selectAll().where('tx_hash', '=', asked.tx_hash).execute()
-    return rows.map(decodeRedaction)
+    const recorded = await trx.selectFrom('redactions').selectAll().where('tx_hash', '=', asked.tx_hash).execute()
+    // Corrections that were put back after it, from where it is not gone.
+    return [...recorded.map(decodeRedaction), ...(await forget(trx, await correctionsOf(trx, asked.id), request))]
   }
-  const rows = [asked, ...(await correctionsOf(trx, asked.id))]
+  return await forget(trx, [asked, ...(await correctionsOf(trx, asked.id))], request)
+}
+
+async function forget(trx: WriteTransaction, rows: readonly Sealed[], request: Request): Promise<readonly Redaction[]> {
   const redactions = rows.map((row) => redactionOf(row, request))
   await recordRedactions(trx, redactions)
   for (const row of rows) await forgetTransaction(trx, row)
-  await forgetVoidBodies(trx, new Set(rows.map(({ id }) => id)))
+  if (rows.length > 0) await forgetVoidBodies(trx, new Set(rows.map(({ id }) => id)))
   return redactions
 }
 

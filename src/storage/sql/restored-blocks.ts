@@ -8,7 +8,7 @@ import { corrupt } from '../decode.ts'
 import { insertBlock } from './blocks.ts'
 import { chunks, IN_LIST } from './chunks.ts'
 import { closeOrdersUntil } from './closed-orders.ts'
-import { correctedParties } from './corrections.ts'
+import { restoredParties } from './corrections.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
 import { forgetTransaction, recordRedactions } from './redactions.ts'
 import { decodeShown, toSafeInteger } from './rows.ts'
@@ -120,7 +120,7 @@ async function insertTick(trx: WriteTransaction, dialect: SqlDialect, tick: Rest
   const { tick_id, source, content_hash } = tick
   const timestamp = BigInt(tick.timestamp)
   await trx.insertInto('ticks').values({ tick_id, timestamp, source, content_hash, unsealed: 1n }).execute()
-  const parties = await correctedParties(trx, tick.transactions)
+  const parties = await restoredParties(trx, tick.transactions)
   await insertTransactions(trx, dialect, tick, parties)
 }
 
