@@ -1,6 +1,6 @@
 import { ledgerError } from '../ports/errors.ts'
 import type { ChainStore } from '../ports/chain-store.ts'
-import type { ShownBlock } from '../protocol/block.ts'
+import { registryTransactionsOf, type ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { Verdict } from '../protocol/errors.ts'
 import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
@@ -16,6 +16,7 @@ import {
 } from '../protocol/history.ts'
 import type { ProofAnswer } from '../protocol/messages.ts'
 import type { Registry } from '../protocol/registry.ts'
+import { checkChangesFresh } from '../protocol/registry-transaction.ts'
 import type { Transaction } from '../protocol/transaction.ts'
 import { BlockTrees, type BlockTree } from './block-trees.ts'
 import { transactionsAt, transactionsById } from './transaction-reads.ts'
@@ -127,6 +128,7 @@ export class Chain {
 
   /** The registry after a block with these transactions on the tip. Throws `registry_refused`, `bad_public_key`. */
   registryAfter(transactions: readonly Transaction[]): Registry {
+    checkChangesFresh(registryTransactionsOf(transactions), this.tip?.header.timestamp ?? this.genesis.created_at)
     return registryAfter(this.#state, transactions, this.chainId)
   }
 

@@ -33,6 +33,7 @@ import type { PostgresLeadership } from '../storage/sql/postgres-leadership.ts'
 import type { AuthorityKeys } from './authority-keys.ts'
 import type { AuthorityStores } from './authority-stores.ts'
 import { createSharedLeadership } from './leadership.ts'
+import { warnOfSeveralVotes } from './several-votes.ts'
 
 export interface AuthorityEngineParts extends AuthorityStores {
   readonly network: PeerNetwork
@@ -116,7 +117,8 @@ export async function assembleAuthority(
   const checkpoints = createCheckpoints({ chain, finalHeight: () => finalizer.finalHeight, minerId, keyOf })
   const counting = { chain, votes, events, finalizer, evidence, clock }
   const { minTradeMicro } = config
-  const ledger = createAuthorityLedger({ ...counting, checkpoints, store, runner, minTradeMicro, users })
+  const queries = { ...counting, checkpoints, store, runner, minTradeMicro, users }
+  const ledger = warnOfSeveralVotes(createAuthorityLedger(queries), logger)
   const { requests } = network
   const peerHeaders = createPeerHeaders({ ...sealing, evidence })
   const restorer = createRestorer({ ...sealing, finalizer, guard: backups, peerHeaders, requests, runner, randomBytes })

@@ -1,6 +1,7 @@
 import type { Hash } from './bytes.ts'
 import { protocolError } from './errors.ts'
 import { finalityShape, roleShape } from './genesis.ts'
+import { REGISTRY_VALIDITY_MS } from './limits.ts'
 import {
   identifier,
   isJsonObject,
@@ -93,6 +94,23 @@ export function isSignedBy(tx: RegistryTransaction, chainId: Hash, publicKey: st
   const body: Record<string, unknown> = { ...rest }
   delete body.tick_id
   return verifyObject(tx.action, chainId, body, signature, publicKey)
+}
+
+/**
+ * Checks that changes are not older than the time in which they may be sealed (docs/protocol.md 6): whoever finds one that was
+ * signed and never posted cannot bring it up years later. Throws `registry_refused`.
+ *
+ * @param time of the block, Unix milliseconds; of its parent while there is none yet
+ */
+export function checkChangesFresh(
+  changes: readonly Pick<RegistryTransaction, 'id' | 'timestamp'>[],
+  time: number,
+): void {
+  for (const change of changes) {
+    if (change.timestamp >= time - REGISTRY_VALIDITY_MS) continue
+    const [signed, now] = [change.timestamp, time].map((ms) => new Date(ms).toISOString())
+    refuseRegistry(change, `it was signed at ${signed}, more than 24 hours before ${now}: sign it anew`)
+  }
 }
 
 /** Throws `registry_refused`. */
