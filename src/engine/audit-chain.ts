@@ -12,7 +12,6 @@ import {
   type HistoryNode,
 } from '../protocol/history.ts'
 import { Registry } from '../protocol/registry.ts'
-import { checkChangesFresh } from '../protocol/registry-transaction.ts'
 import type { ShownTransaction } from '../protocol/transaction.ts'
 import type { Note } from './findings.ts'
 
@@ -57,12 +56,10 @@ export function createHeaderWalker(genesis: Genesis, note: Note): HeaderWalker {
   }
 
   /** The registry after a block; as it was, if it does not allow what the block asks for. */
-  function registryAfter(place: string, header: Header, transactions: readonly ShownTransaction[]): Registry {
-    const { height, timestamp } = header
+  function registryAfter(place: string, height: number, transactions: readonly ShownTransaction[]): Registry {
     const changes = registryTransactionsOf(transactions)
     if (changes.length === 0) return registry
     try {
-      checkChangesFresh(changes, timestamp)
       return registry.after(changes, chainId, height)
     } catch (error) {
       if (!isSolarError(error)) throw error
@@ -77,7 +74,7 @@ export function createHeaderWalker(genesis: Genesis, note: Note): HeaderWalker {
     knowsRegistry &&= transactions !== undefined || header.registry_root === registry.root
     if (!knowsRegistry) return
     const before = registry
-    registry = registryAfter(place, header, transactions ?? [])
+    registry = registryAfter(place, header.height, transactions ?? [])
     if (header.registry_root !== registry.root) note(`${place}, registry_root`, registry.root, header.registry_root)
     const sealer = sealerOf({ header, transactions: transactions ?? [] }, before, registry)
     const seal = sealer === undefined ? undefined : verifySeal(sealed, sealer.public_key)
@@ -104,7 +101,7 @@ export function createHeaderWalker(genesis: Genesis, note: Note): HeaderWalker {
       if (header !== undefined) {
         const isWhole = verifyBlockBody(header, transactions, genesis).ok
         knowsRegistry &&= isWhole || header.registry_root === registry.root
-        if (isWhole) registry = registryAfter(`block ${header.height}`, header, transactions)
+        if (isWhole) registry = registryAfter(`block ${header.height}`, header.height, transactions)
         advance(header)
         return
       }

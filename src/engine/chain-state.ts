@@ -6,7 +6,6 @@ import type { Genesis } from '../protocol/genesis.ts'
 import { hashHeader, verifyHeaderLink, verifySeal, type Header, type SealedHeader } from '../protocol/header.ts'
 import { appendToFrontier, foldSubtrees, historyLeaf } from '../protocol/history.ts'
 import { Registry } from '../protocol/registry.ts'
-import { checkChangesFresh } from '../protocol/registry-transaction.ts'
 import type { ShownTransaction } from '../protocol/transaction.ts'
 
 /** The block on top, with its hash. */
@@ -109,10 +108,7 @@ export function verifyBlock(
   if (header.history_root !== historyRoot) {
     return invalid('wrong_history', `history_root ${header.history_root}, expected ${historyRoot}`)
   }
-  const after = attempt(() => {
-    checkChangesFresh(registryTransactionsOf(block.transactions), header.timestamp)
-    return registryAfter(state, block.transactions, chainId)
-  })
+  const after = attempt(() => registryAfter(state, block.transactions, chainId))
   if (!after.ok) return after
   if (header.registry_root !== after.value.root) {
     return invalid('wrong_registry', `registry_root ${header.registry_root}, expected ${after.value.root}`)

@@ -16,7 +16,7 @@ import {
 } from '../protocol/history.ts'
 import type { ProofAnswer } from '../protocol/messages.ts'
 import type { Registry } from '../protocol/registry.ts'
-import { checkChangesFresh } from '../protocol/registry-transaction.ts'
+import { checkChangeFresh } from '../protocol/registry-transaction.ts'
 import type { Transaction } from '../protocol/transaction.ts'
 import { BlockTrees, type BlockTree } from './block-trees.ts'
 import { transactionsAt, transactionsById } from './transaction-reads.ts'
@@ -128,7 +128,8 @@ export class Chain {
 
   /** The registry after a block with these transactions on the tip. Throws `registry_refused`, `bad_public_key`. */
   registryAfter(transactions: readonly Transaction[]): Registry {
-    checkChangesFresh(registryTransactionsOf(transactions), this.tip?.header.timestamp ?? this.genesis.created_at)
+    const earliest = this.tip?.header.timestamp ?? this.genesis.created_at
+    for (const change of registryTransactionsOf(transactions)) checkChangeFresh(change, earliest)
     return registryAfter(this.#state, transactions, this.chainId)
   }
 

@@ -54,6 +54,8 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
   ): Promise<void>
   /** Ticks that were committed and can never be sealed, by their id; only that of `tickId` where one is given. */
   voidTicks(tickId?: string): Promise<readonly VoidTick[]>
+  /** How many there are. */
+  voidTickCount(): Promise<number>
   /**
    * The ticks of the blocks of [fromHeight, toHeight), by height: as `tick` gives each, in as many queries as for one. A block
    * whose tick is not there has no entry. Who asks keeps the range to what fits into memory.

@@ -97,20 +97,14 @@ export function isSignedBy(tx: RegistryTransaction, chainId: Hash, publicKey: st
 }
 
 /**
- * Checks that changes are not older than the time in which they may be sealed (docs/protocol.md 6): whoever finds one that was
- * signed and never posted cannot bring it up years later. Throws `registry_refused`.
+ * Checks that a change is sealed in the time in which it may be (docs/protocol.md 6): whoever finds one that was signed and never
+ * posted cannot bring it up years later. Throws `registry_refused`.
  *
- * @param time of the block, Unix milliseconds; of its parent while there is none yet
+ * @param time of the block, Unix milliseconds; where there is none yet, of what it follows, and now
  */
-export function checkChangesFresh(
-  changes: readonly Pick<RegistryTransaction, 'id' | 'timestamp'>[],
-  time: number,
-): void {
-  for (const change of changes) {
-    if (change.timestamp >= time - REGISTRY_VALIDITY_MS) continue
-    const [signed, now] = [change.timestamp, time].map((ms) => new Date(ms).toISOString())
-    refuseRegistry(change, `it was signed at ${signed}, more than 24 hours before ${now}: sign it anew`)
-  }
+export function checkChangeFresh(change: Pick<RegistryTransaction, 'id' | 'timestamp'>, time: number): void {
+  if (change.timestamp >= time - REGISTRY_VALIDITY_MS) return
+  refuseRegistry(change, `it was signed at ${change.timestamp}, more than 24 hours before ${time}: sign it anew`)
 }
 
 /** Throws `registry_refused`. */

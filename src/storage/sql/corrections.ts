@@ -2,6 +2,7 @@ import type { NotNull } from 'kysely'
 import { ledgerError } from '../../ports/errors.ts'
 import { afterCorrection, refusalOfSum, sumOfTrade, type CorrectedSum } from '../../protocol/corrected-sum.ts'
 import type { Correction, ShownTransaction } from '../../protocol/transaction.ts'
+import { corrupt } from '../decode.ts'
 import { chunks, IN_LIST } from './chunks.ts'
 import type { WriteTransaction } from './dialect.ts'
 
@@ -32,29 +33,17 @@ export async function correctedParties(
   return sums
 }
 
-/**
- * The same for a block that is put back: others have checked it, and the body of what it corrects may be gone. Nobody is known as
- * a party of such a correction.
- */
-export async function restoredParties(
-  trx: WriteTransaction,
-  transactions: readonly ShownTransaction[],
-): Promise<ReadonlyMap<string, Parties>> {
-  const corrected = [...new Set(transactions.flatMap((tx) => (tx.kind === 'correction' ? [tx.corrects] : [])))]
-  const here = new Set<string>()
-  for (const ids of chunks(corrected, IN_LIST)) for (const { id } of await sealedTrades(trx, ids)) here.add(id)
-  const known = await correctedParties(
-    trx,
-    transactions.filter((tx) => tx.kind === 'correction' && here.has(tx.corrects)),
-  )
-  return new Map(corrected.map((id) => [id, known.get(id) ?? NOBODY]))
-}
-
-const NOBODY: Parties = { from_user_id: '', to_user_id: '' }
-
 /** Sums of those of `ids` that are sealed trades. */
 async function loadSums(trx: WriteTransaction, ids: readonly string[], sums: Map<string, RunningSum>): Promise<void> {
-  const trades = await sealedTrades(trx, ids)
+  const trades = await trx
+    .selectFrom('transactions as t')
+    .innerJoin('blocks', 'blocks.tick_id', 't.tick_id')
+    .select(['t.id', 't.kwh', 't.total_amount', 't.from_user_id', 't.to_user_id'])
+    .where('t.id', 'in', ids)
+    .where('t.kind', '=', 'trade')
+    // The table itself refuses a trade without parties.
+    .$narrowType<{ from_user_id: NotNull; to_user_id: NotNull }>()
+    .execute()
   for (const { id, kwh, total_amount, from_user_id, to_user_id } of trades) {
     const sum = sumOfTrade({ kwh: kwh ?? '0', total_amount: total_amount ?? '0' })
     sums.set(id, { from_user_id, to_user_id, sum })
@@ -65,23 +54,11 @@ async function loadSums(trx: WriteTransaction, ids: readonly string[], sums: Map
     .where('corrects', 'in', ids)
     .execute()
   for (const { corrects, kwh_delta, amount_delta } of earlier) {
-    // A trade whose body is gone is corrected no more; what had corrected it may have been put back.
     const trade = corrects === null ? undefined : sums.get(corrects)
-    if (trade === undefined) continue
+    if (trade === undefined) throw corrupt('transactions corrects', 'the id of a trade', String(corrects))
     trade.sum = afterCorrection(trade.sum, { kwh_delta: kwh_delta ?? '0', amount_delta: amount_delta ?? '0' })
   }
 }
-
-const sealedTrades = (trx: WriteTransaction, ids: readonly string[]) =>
-  trx
-    .selectFrom('transactions as t')
-    .innerJoin('blocks', 'blocks.tick_id', 't.tick_id')
-    .select(['t.id', 't.kwh', 't.total_amount', 't.from_user_id', 't.to_user_id'])
-    .where('t.id', 'in', ids)
-    .where('t.kind', '=', 'trade')
-    // The table itself refuses a trade without parties.
-    .$narrowType<{ from_user_id: NotNull; to_user_id: NotNull }>()
-    .execute()
 
 function applyCorrection(sums: ReadonlyMap<string, RunningSum>, correction: Correction): void {
   const { id, corrects } = correction

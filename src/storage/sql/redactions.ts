@@ -10,7 +10,7 @@ import type { Database, RedactionsTable, TransactionsTable } from './schema.ts'
 import { forgetVoidBodies } from './void-ticks.ts'
 
 /** In place of a tick's content hash: the rows without their nonces are few enough to be guessed and held against it. */
-const REDACTED_CONTENT = sha256Hex('redacted')
+export const REDACTED_CONTENT = sha256Hex('redacted')
 
 type Request = Parameters<MarketStore['redact']>[0]
 
@@ -62,18 +62,14 @@ function decodeRedaction({ height, redacted_at, ...row }: Selectable<RedactionsT
 async function redact(trx: WriteTransaction, request: Request): Promise<readonly Redaction[]> {
   const asked = await rowOf(trx, request.tx_id)
   if (asked.kind === 'redacted') {
-    const recorded = await trx.selectFrom('redactions').selectAll().where('tx_hash', '=', asked.tx_hash).execute()
-    // Corrections that were put back after it, from where it is not gone.
-    return [...recorded.map(decodeRedaction), ...(await forget(trx, await correctionsOf(trx, asked.id), request))]
+    const rows = await trx.selectFrom('redactions').selectAll().where('tx_hash', '=', asked.tx_hash).execute()
+    return rows.map(decodeRedaction)
   }
-  return await forget(trx, [asked, ...(await correctionsOf(trx, asked.id))], request)
-}
-
-async function forget(trx: WriteTransaction, rows: readonly Sealed[], request: Request): Promise<readonly Redaction[]> {
+  const rows = [asked, ...(await correctionsOf(trx, asked.id))]
   const redactions = rows.map((row) => redactionOf(row, request))
   await recordRedactions(trx, redactions)
   for (const row of rows) await forgetTransaction(trx, row)
-  if (rows.length > 0) await forgetVoidBodies(trx, new Set(rows.map(({ id }) => id)))
+  await forgetVoidBodies(trx, new Set(rows.map(({ id }) => id)))
   return redactions
 }
 

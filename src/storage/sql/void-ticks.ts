@@ -16,7 +16,10 @@ import { sourceShape } from './sealed-ticks.ts'
 type Why = Parameters<MarketStore['voidTick']>[1]
 
 /** Committed ticks that can never be sealed. */
-export function voidTicksTable(db: Database, dialect: SqlDialect): Pick<MarketStore, 'voidTick' | 'voidTicks'> {
+export function voidTicksTable(
+  db: Database,
+  dialect: SqlDialect,
+): Pick<MarketStore, 'voidTick' | 'voidTicks' | 'voidTickCount'> {
   return {
     voidTick: (tickId, why) => dialect.write(db, (trx) => moveToVoid(trx, tickId, why)),
 
@@ -24,6 +27,14 @@ export function voidTicksTable(db: Database, dialect: SqlDialect): Pick<MarketSt
       const rows = db.selectFrom('void_ticks').selectAll().orderBy('tick_id')
       const asked = tickId === undefined ? rows : rows.where('tick_id', '=', tickId)
       return (await asked.execute()).map(decodeVoid)
+    },
+
+    async voidTickCount() {
+      const { count } = await db
+        .selectFrom('void_ticks')
+        .select((select) => select.fn.countAll<bigint>().as('count'))
+        .executeTakeFirstOrThrow()
+      return toSafeInteger(count, 'void_ticks count')
     },
   }
 }
