@@ -37,7 +37,10 @@ export interface AuthorityLedgerParts {
 export function createAuthorityLedger(parts: AuthorityLedgerParts): Ledger {
   const { chain, store, runner, votes, events, finalizer, users } = parts
 
-  /** The user is stored with the enrolment, once. Throws `tick_conflict` where it is posted again with another. */
+  /**
+   * The user is stored with the enrolment, once. Throws `tick_conflict` where it is posted again with
+   * another.
+   */
   async function checkUser({ subject_id, tick_id }: RegistryTransaction, asked: string | undefined): Promise<void> {
     const stored = (await store.users(subject_id)).get(subject_id)
     if (stored === undefined) users.delete(subject_id)

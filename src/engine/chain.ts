@@ -223,7 +223,10 @@ export class Chain {
     return await transactionsById(this.#store, ids, this.size)
   }
 
-  /** Ids of the corrections of a trade up to a height, in the order of the chain, but of those whose body was removed here. */
+  /**
+   * Ids of the corrections of a trade up to a height, in the order of the chain, but of those whose body was
+   * removed here.
+   */
   async correctionsOf(tradeId: string, upTo: number): Promise<readonly string[]> {
     const places = (await this.#store.correctionsOf(tradeId)).filter(({ height }) => height <= upTo)
     const found = await transactionsAt(this.#store, places)

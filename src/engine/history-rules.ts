@@ -12,9 +12,15 @@ export interface TransactionHistory {
   hasTick(tickId: string): Promise<boolean>
   /** Earlier transactions by their ids; what is not there is left out. */
   find(ids: readonly string[]): Promise<ReadonlyMap<string, Transaction>>
-  /** True for each of these ids that an earlier transaction has, or may have, whose body was removed here, in the order asked for. */
+  /**
+   * True for each of these ids that an earlier transaction has, or may have, whose body was removed here, in
+   * the order asked for.
+   */
   mayHide(ids: readonly string[]): Promise<readonly boolean[]>
-  /** Earlier corrections of each of these trades; `undefined` where the body of one was removed here and is not shown. */
+  /**
+   * Earlier corrections of each of these trades; `undefined` where the body of one was removed here and is
+   * not shown.
+   */
   correctionsOf(tradeIds: readonly string[]): Promise<ReadonlyMap<string, readonly Correction[] | undefined>>
 }
 
@@ -22,7 +28,10 @@ export type HistoryCode = 'duplicate_transaction' | 'tick_sealed_twice' | 'bad_c
 
 /** What is known of a block beside what this node has. */
 export interface BlockTestimony {
-  /** Bodies that were removed here and that others have shown; each counts for the hash that stands in its place. */
+  /**
+   * Bodies that were removed here and that others have shown; each counts for the hash that stands in its
+   * place.
+   */
   readonly shown: readonly Transaction[]
   /** It is proven that the block is final: a quorum has checked what nobody shows any more. */
   readonly isFinal: boolean
@@ -34,7 +43,8 @@ export const NO_TESTIMONY: BlockTestimony = { shown: [], isFinal: false }
  * Checks what needs the transactions of earlier blocks (docs/protocol.md 3); of redacted ones it knows the ids alone. It guarantees
  * a) that a tick is sealed once (`tick_sealed_twice`), b) that ids are unique on the chain (`duplicate_transaction`),
  * c) that a correction names a trade of an earlier block, whose running sums stay within what a receipt can show
- * (`bad_correction`), d) that these sums are known (`corrects_redacted`), but in a block that is proven final.
+ * (`bad_correction`), d) that these sums are known (`corrects_redacted`), but in a block that is proven
+ * final.
  */
 export async function verifyTransactions(
   { transactions }: Pick<ShownBlock, 'transactions'>,
@@ -77,7 +87,10 @@ async function verifyCorrections(
   return VALID
 }
 
-/** What is left of these trades after their corrections so far, `hidden` where nobody can say; without what is no trade. */
+/**
+ * What is left of these trades after their corrections so far, `hidden` where nobody can say; without what is
+ * no trade.
+ */
 async function correctedSums(
   tradeIds: readonly string[],
   history: TransactionHistory,

@@ -98,8 +98,8 @@ export function createReplicaRedactor(parts: ReplicaRedactorParts): Redactor {
 }
 
 /**
- * A trade and its corrections; of a trade that is gone already the corrections that came since. Throws `unknown_transaction`,
- * `refused_row`.
+ * A trade and its corrections; of a trade that is gone already the corrections that came since. Throws
+ * `unknown_transaction`, `refused_row`.
  */
 async function findRedactable(
   { chain, finalizer, clock }: ReplicaRedactorParts,

@@ -11,9 +11,10 @@ export interface RemovedBodiesParts {
 }
 
 /**
- * The trades that this block corrects, and their corrections so far, as far as their bodies were removed here and a peer still
- * shows them: `peer` is asked first, then the others. They are for one check and stored nowhere. What is asked for is bounded by
- * what was removed here: only blocks of this chain with such a hole are fetched, one at a time.
+ * The trades that this block corrects, and their corrections so far, as far as their bodies were removed here
+ * and a peer still shows them: `peer` is asked first, then the others. They are for one check and stored
+ * nowhere. What is asked for is bounded by what was removed here: only blocks of this chain with such a hole
+ * are fetched, one at a time.
  */
 export async function fetchRemoved(
   parts: RemovedBodiesParts,

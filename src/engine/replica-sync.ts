@@ -95,8 +95,9 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
   }
 
   /**
-   * Peers are asked again for the bodies that were removed here and that a correction in this block is about; where nobody shows
-   * them, the block is one that nobody here can check, as one without a body is, and is taken as such: if it is proven final.
+   * Peers are asked again for the bodies that were removed here and that a correction in this block is about;
+   * where nobody shows them, the block is one that nobody here can check, as one without a body is, and is
+   * taken as such: if it is proven final.
    */
   async function acceptWith(peer: string, block: ShownBlock, provesFinal: ProvesFinal): Promise<Accepted> {
     const accepted = await replica.accept(block)

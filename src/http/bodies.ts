@@ -5,8 +5,9 @@ import { decodeText } from '../protocol/text.ts'
 import { httpError } from './problem.ts'
 
 /**
- * JSON is all that is read, but for calls that take text of any type. NaN, a half document, an empty one where one is
- * declared, and a field that is there twice are refused here; a byte order mark is ignored (RFC 8259, 8.1).
+ * JSON is all that is read, but for calls that take text of any type. NaN, a half document, an empty one
+ * where one is declared, and a field that is there twice are refused here; a byte order mark is ignored (RFC
+ * 8259, 8.1).
  */
 export function readBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()

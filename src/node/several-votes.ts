@@ -2,8 +2,8 @@ import type { Ledger } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 
 /**
- * The same ledger, which says so in the log when a user gets another key that votes: `votes:K` counts registered keys, since whose
- * key it is stays off the chain.
+ * The same ledger, which says so in the log when a user gets another key that votes: `votes:K` counts
+ * registered keys, since whose key it is stays off the chain.
  */
 export function warnOfSeveralVotes(ledger: Ledger, logger: Logger): Ledger {
   return {

@@ -31,7 +31,9 @@ export interface ChainStore {
   places(ids: readonly string[]): Promise<readonly (TransactionLocation | undefined)[]>
   /** The heights of the blocks with transactions of these ids, in the order asked for: also where the body was removed here. */
   heightsOfIds(ids: readonly string[]): Promise<readonly (number | undefined)[]>
-  /** True if a block below this height came without a body, and nobody here knows the id of what is missing. */
+  /**
+   * True if a block below this height came without a body, and nobody here knows the id of what is missing.
+   */
   hasUnknownIds(height: number): Promise<boolean>
   /** Where the transactions with these hashes are, in the order asked for. */
   placesByHash(txHashes: readonly Hash[]): Promise<readonly (TransactionLocation | undefined)[]>

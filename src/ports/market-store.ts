@@ -45,14 +45,17 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
   nextUnsealedTick(): Promise<CommittedTick | undefined>
   /**
    * Takes a committed tick that can never be sealed on `parent`, where it is the next, out of the way of the others: it is
-   * moved whole to the void ticks, its orders get back what it took from them, and the user that it gave to a voter goes. Its
-   * id is never committed again (`tick_void`). Throws `tip_moved` if the last block is not `parent` any more; a tick that does not wait is left alone.
+   * moved whole to the void ticks, its orders get back what it took from them, and the user that it gave to a
+   * voter goes. Its id is never committed again (`tick_void`). Throws `tip_moved` if the last block is not
+   * `parent` any more; a tick that does not wait is left alone.
    */
   voidTick(
     tickId: string,
     why: { readonly parent: Hash | null; readonly reason: string; readonly at: number },
   ): Promise<void>
-  /** Ticks that were committed and can never be sealed, by their id; only that of `tickId` where one is given. */
+  /**
+   * Ticks that were committed and can never be sealed, by their id; only that of `tickId` where one is given.
+   */
   voidTicks(tickId?: string): Promise<readonly VoidTick[]>
   /** How many there are. */
   voidTickCount(): Promise<number>

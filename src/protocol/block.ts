@@ -88,8 +88,8 @@ export type BlockBodyCode =
 
 /**
  * Checks the transactions of a block against its header; of a redacted one there is but its leaf. It guarantees
- * a) the count (`wrong_tx_count`), b) one tick (`mixed_ticks`), c) each transaction by itself, and that no change of the registry
- * is older than it may be (`bad_transaction`),
+ * a) the count (`wrong_tx_count`), b) one tick (`mixed_ticks`), c) each transaction by itself, and that no
+ * change of the registry is older than it may be (`bad_transaction`),
  * d) no two equal leaves (`equal_transactions`), e) the Merkle root (`wrong_merkle_root`).
  *
  * @param txHashes the hashes of the transactions, from who has hashed them just now

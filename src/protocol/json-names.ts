@@ -1,6 +1,6 @@
 /**
- * JSON with a field twice is valid (RFC 8259, 4), and programs differ in which of the two they take: where money is meant, who
- * signs and who pays must not read two amounts.
+ * JSON with a field twice is valid (RFC 8259, 4), and programs differ in which of the two they take: where
+ * money is meant, who signs and who pays must not read two amounts.
  *
  * @param text valid JSON
  * @param value what `JSON.parse` gives for it, which keeps one field of each name

@@ -50,8 +50,8 @@ async function restore(trx: WriteTransaction, dialect: SqlDialect, row: BlockRow
 }
 
 /**
- * A correction goes with its trade: where the trade's body is gone, and the peer that shows the block has removed the one without the
- * other, the correction becomes a hole as well. Its id stays used up.
+ * A correction goes with its trade: where the trade's body is gone, and the peer that shows the block has
+ * removed the one without the other, the correction becomes a hole as well. Its id stays used up.
  */
 async function withoutOrphans(trx: WriteTransaction, height: number, tick: RestoredTick): Promise<RestoredTick> {
   const corrected = tick.transactions.flatMap((tx) => (tx.kind === 'correction' ? [tx.corrects] : []))

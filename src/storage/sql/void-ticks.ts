@@ -90,8 +90,8 @@ const enrolledBy = (tx: ShownTransaction): readonly string[] =>
   tx.kind === 'registry' && tx.action === 'enrol' ? [tx.subject_id] : []
 
 /**
- * An enrolment that came to nothing gave this voter its user, unless an earlier one did: an id is enrolled once. Who enrols it
- * next may have another user in mind, and none at all.
+ * An enrolment that came to nothing gave this voter its user, unless an earlier one did: an id is enrolled
+ * once. Who enrols it next may have another user in mind, and none at all.
  */
 async function forgetUser(trx: WriteTransaction, voterId: string, sequence: bigint): Promise<void> {
   const earlier = await trx

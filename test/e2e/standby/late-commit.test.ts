@@ -134,7 +134,8 @@ describe('a tick in the database that can never be sealed', () => {
 
     const again = await network.startAuthority()
     assert.equal((await sealTick(again, 't1')).height, 1)
-    // The registry would refuse it by now for another reason; it is the void tick that whoever posted it is told of.
+    // The registry would refuse it by now for another reason; it is the void tick that whoever posted it is
+    // told of.
     await assert.rejects(again.node.ledger.register(poison, undefined), (error) => {
       assert.ok(isSolarError(error, 'tick_void'), String(error))
       assert.match(error.message, /house-18 is registered already/)
