@@ -9,7 +9,7 @@ import type { CommittedTick, ShownBlock } from '../protocol/block.ts'
 import { bytesToHex } from '../protocol/bytes.ts'
 import { parseQuantity } from '../protocol/decimal.ts'
 import { isSolarError, type SolarError } from '../protocol/errors.ts'
-import { checkChangeFresh, type RegistryTransaction } from '../protocol/registry-transaction.ts'
+import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
 import { MAX_FUTURE_MS, MAX_TRANSACTIONS_PER_BLOCK } from '../protocol/limits.ts'
 import { checkTransaction, hashTransaction, type Transaction } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
@@ -199,7 +199,6 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     }
     return await once(tick_id, judge, async () => {
       refuseFuture(`transaction ${id}`, timestamp, clock.now())
-      checkChangeFresh(transaction, clock.now())
       await sealer.checkSealable([transaction])
       return {
         tick_id,

@@ -100,7 +100,7 @@ export function isSignedBy(tx: RegistryTransaction, chainId: Hash, publicKey: st
  * Checks that a change is sealed in the time in which it may be (docs/protocol.md 6): whoever finds one that
  * was signed and never posted cannot bring it up years later. Throws `registry_refused`.
  *
- * @param time of the block, Unix milliseconds; where there is none yet, of what it follows, and now
+ * @param time of the block, Unix milliseconds; of its parent while there is none yet
  */
 export function checkChangeFresh(change: Pick<RegistryTransaction, 'id' | 'timestamp'>, time: number): void {
   if (change.timestamp >= time - REGISTRY_VALIDITY_MS) return
