@@ -31,6 +31,7 @@ import type { Miner } from '../ports/miner.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import { hashHeader } from '../protocol/header.ts'
 import type { AuthorityKeys } from './authority-keys.ts'
+import { warnOfSeveralVotes } from './several-votes.ts'
 import type { Shutdown } from './shutdown.ts'
 
 export interface AuthorityEngineParts extends AuthorityKeys {
@@ -115,15 +116,22 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   })
   const sealing = { chain, guard, leadership, clock, logger, minerId, keyOf }
   const stores = { store, follower, finality, putBack, highWater }
-  const sealer = createSealer({ ...sealing, ...stores, gossip, events, finalizer, miner })
+  const users = new Map<string, string>()
+  const readUsers = async (): Promise<void> => {
+    const known = [...parts.users, ...(await store.users())]
+    users.clear()
+    for (const [voter, user] of known) users.set(voter, user)
+  }
+  await readUsers()
+  const sealer = createSealer({ ...sealing, ...stores, gossip, events, finalizer, miner, onVoid: readUsers })
   const band = priceBand && { priceBand }
   const runner = createTickRunner({ chain, store, sealer, leadership, clock, randomBytes, onTick, ...band })
   const find = findWhileFollowing(findOnChain(chain), leadership, () => runner.follow())
   const votes = createVoteCounter({ chainId, find, store, evidence, events, finalizer, clock, logger })
   const checkpoints = createCheckpoints({ chain, finalHeight: () => finalizer.finalHeight, minerId, keyOf })
-  const users = new Map([...parts.users, ...(await store.users())])
   const counting = { chain, votes, events, finalizer, evidence, clock }
-  const ledger = createAuthorityLedger({ ...counting, checkpoints, store, runner, minTradeMicro, users })
+  const queries = { ...counting, checkpoints, store, runner, minTradeMicro, users }
+  const ledger = warnOfSeveralVotes(createAuthorityLedger(queries), logger)
   const peerHeaders = createPeerHeaders({ ...sealing, evidence })
   const restorer = createRestorer({ ...sealing, finalizer, guard: backups, peerHeaders, requests, runner, randomBytes })
   serveFullNodePeers({
@@ -142,7 +150,6 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
       return isTip() ? 'accept' : 'ignore'
     },
   })
-  const readUsers = async () => (await store.users()).forEach((user, voter) => users.set(voter, user))
   const redactor = createAuthorityRedactor({ store, blocks: level, leadership, clock, logger })
   const standby = lead && { lead, succession: createSuccession({ ...sealing, runner, finality, readUsers, redactor }) }
   const askForEvidence = () => keepAskingForEvidence({ requests, evidence, clock, logger })

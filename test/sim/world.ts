@@ -148,7 +148,8 @@ export async function createWorld(seed: number, { ignored, onLog }: WorldOptions
       // Whoever keeps it running starts it again.
       world.crash(node)
       await new Promise<void>((resolve) => void loop.schedule(RESTART_MS, resolve))
-      return await start(node)
+      await start(node)
+      return
     }
     if (started?.face !== undefined) faces.set(id, started.face)
     if (started?.authority !== undefined) authorities.set(id, started.authority)
