@@ -281,7 +281,7 @@ export const MUTATIONS: readonly Mutation[] = [
       },
       { file: 'src/protocol/finality.ts', from: 'ackHeights.get(public_key)', to: 'ackHeights.get(id)' },
     ],
-    seed: 0,
+    test: 'test/unit/engine/ack-heights.test.ts',
   },
   {
     rule: 'a change is allowed by its hash, not by its id',
@@ -363,7 +363,7 @@ export const MUTATIONS: readonly Mutation[] = [
       { file: 'src/engine/sealer.ts', from: 'return verdict.ok ? undefined : verdict.reason', to: 'return undefined' },
       { file: 'src/engine/sealer.ts', from: '      return error.message\n', to: '      return undefined\n' },
     ],
-    seed: 0,
+    test: 'test/e2e/standby/late-commit.test.ts',
   },
   {
     rule: 'the policy is proven under both roots',

@@ -437,6 +437,21 @@ describe('a validator', () => {
       })
     }
 
+    it('refuses it by a proof from which an ack was taken', async () => {
+      await addHider('hider')
+      const other = await addPeer('other', chain)
+      peers.disconnect('me', 'other')
+      await castAt(other, chain.tip, 'v2', 'v3', 'v4')
+      const ask = peers.of('hider2')
+      peers.connect('hider2', 'other')
+      peers.of('hider').serve('anchor', async (params) => {
+        const answer = (await ask.request('other', 'anchor', params as object)) as { readonly votes: readonly object[] }
+        return { ...answer, votes: answer.votes.slice(1) }
+      })
+      await assert.rejects(sync(), refusal)
+      assert.deepEqual([node.tip(), acks()], [chain.at(0), []])
+    })
+
     it('refuses it by the proof of a branch that the block is not on', async () => {
       const peer = await addHider('hider')
       const other = await addPeer('other', street.start.grow('t0', 'x1', 'x2'))
