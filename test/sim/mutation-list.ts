@@ -347,15 +347,15 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 0,
   },
   {
-    rule: 'a tick is sealed once, also where the database has forgotten it',
+    rule: 'a tick is sealed once, also where its transactions are redacted',
     patches: [
       {
-        file: 'src/engine/tick-runner.ts',
-        from: 'if (height === undefined) return\n',
-        to: 'if (height !== -1) return\n',
+        file: 'src/engine/history-rules.ts',
+        from: 'if (tickId !== undefined && (await history.hasTick(tickId)))',
+        to: "if (tickId === '' && (await history.hasTick(tickId)))",
       },
     ],
-    seed: 0,
+    test: 'test/unit/engine/history-rules.test.ts',
   },
   {
     rule: 'a committed tick that can never be sealed is out of the way of the others',
