@@ -14,12 +14,13 @@ import {
   voteParams,
 } from '../protocol/messages.ts'
 import { voteShape } from '../protocol/vote.ts'
-import { buildAnchor, type AckSource } from './anchor-builder.ts'
+import { buildAnchor } from './anchor-builder.ts'
 import { serveBlocks, serveReceipts, type BlockServerParts } from './block-server.ts'
 import { hearEvidence, serveEvidence, type EvidencePool } from './evidence-pool.ts'
 import type { Finalizer } from './finalizer.ts'
 import { judge } from './gossip-rules.ts'
 import { serveTime } from './peer-clocks.ts'
+import type { AckSource } from './proven-step.ts'
 import type { VoteCounter } from './vote-counter.ts'
 
 export interface FullNodePeersParts extends BlockServerParts {

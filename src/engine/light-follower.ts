@@ -59,6 +59,8 @@ export interface SyncReport {
   readonly bytes: number
   /** The newest header of the peer is the newest here, and it is trusted. */
   readonly isNewest: boolean
+  /** The peer has more proofs to show before this node is as far as it is. */
+  readonly hasMore: boolean
 }
 
 /**
@@ -130,7 +132,13 @@ export class LightFollower {
   async syncWith(peer: string): Promise<SyncReport> {
     // Asked before it is this peer's turn: one that is silent holds up nobody.
     const status = statusAnswer(await this.#parts.requests.request(peer, 'status', {}), 'status')
-    return await this.#lane(() => this.#sync(peer, status))
+    let bytes = 0
+    for (let pages = 1; ; pages++) {
+      // Page by page others have their turn. Each moves the trusted header on, or is refused.
+      const report = await this.#lane(() => this.#sync(peer, status))
+      bytes += report.bytes
+      if (!report.hasMore || pages === MAX_PAGES) return { ...report, bytes }
+    }
   }
 
   /** Looks for what contradicts the chain here, after a header that forks off it. Throws `peer_refused`. */
@@ -226,16 +234,22 @@ export class LightFollower {
     const isLinked = this.#head === this.#trusted && this.#isByAuthority
     const near = tip - this.height <= windowSize && isLinked
     let bytes = 0
+    let hasMore = false
+    const moveByProof = async (): Promise<void> => {
+      if ((status.final_height ?? -1) <= heightOf(this.#trusted)) return
+      const moved = await this.#moveByProof(peer)
+      bytes += moved.bytes
+      hasMore = moved.hasMore
+    }
     // By proofs, if the way is long, or if only a proven quorum or handover makes the head trusted.
-    if (!near && (status.final_height ?? -1) > heightOf(this.#trusted)) bytes += await this.#moveByProof(peer)
-    if (tip > this.height)
+    if (!near) await moveByProof()
+    if (tip > this.height && !hasMore)
       bytes += await this.#downloadHeaders(peer, Math.min(tip - this.height, MAX_HEADERS_PER_REQUEST))
     // Links end where the registry changes.
     const isBehind = this.#head !== this.#trusted || tip > this.height
-    if (near && isBehind && (status.final_height ?? -1) > heightOf(this.#trusted))
-      bytes += await this.#moveByProof(peer)
+    if (near && isBehind) await moveByProof()
     const isNewest = this.#head === this.#trusted && tip <= this.height && this.#head.anchor_hash === hashOf(status)
-    return { mode: status.mode, from, to: this.#head.anchor === null ? null : this.height, bytes, isNewest }
+    return { mode: status.mode, from, to: this.#head.anchor === null ? null : this.height, bytes, isNewest, hasMore }
   }
 
   /** True if the peer's tip is of a height that is held, and another header. */
@@ -277,12 +291,14 @@ export class LightFollower {
     await this.#keep(isTrusted ? head : this.#trusted, head, this.#window)
   }
 
-  async #moveByProof(peer: string): Promise<number> {
+  /** One answer of `anchor`; `hasMore`: it has led to a header on the way, and the next goes on from there. */
+  async #moveByProof(peer: string): Promise<Pick<SyncReport, 'bytes' | 'hasMore'>> {
     const { requests, logger } = this.#parts
     const from_height = this.#trusted.anchor === null ? null : heightOf(this.#trusted)
     const answer = anchorAnswer(await requests.request(peer, 'anchor', { from_height }), 'anchor')
     const result = verifyAdvance(this.#trusted, answer, this.#context())
     if (!result.ok) return this.#refuse(peer, result.code, result.reason)
+    const hasMore = answer.more === true
     let bytes = canonicalText(answer).length
     const { state } = result
     if (this.#window.some(({ header }) => hashHeader(header) === state.anchor_hash)) {
@@ -292,9 +308,13 @@ export class LightFollower {
       const isSame = stateRoot(this.#head) === registry_root
       const head = isHead ? state : isSame ? { ...this.#head, registry_root, policy, sealers } : this.#head
       await this.#keep(state, head, this.#window)
-      return bytes
+      return { bytes, hasMore }
     }
     const tip: SealedHeader = { header: answer.header, signature: answer.signature }
+    if (hasMore) {
+      await this.#keep(state, state, [tip])
+      return { bytes, hasMore }
+    }
     const behind = await this.#headersBehind(peer, tip, state.sealers)
     await this.#move(state, state, [...behind, tip], 'proved')
     bytes += behind.length === 0 ? 0 : canonicalText({ headers: behind }).length
@@ -303,7 +323,7 @@ export class LightFollower {
       { peer, from_height, to_height: this.height, bytes },
       `caught up ${skipped} blocks by proofs, ${bytes} bytes`,
     )
-    return bytes
+    return { bytes, hasMore }
   }
 
   /**
@@ -366,6 +386,8 @@ export class LightFollower {
   }
 }
 
+/** Answers of `anchor` in one sync, 64 handovers each; the next sync goes on. */
+const MAX_PAGES = 256
 /** Far more than honest nodes ever see, and little to remember. */
 const MAX_ALARMS = 1_000
 
