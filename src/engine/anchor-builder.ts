@@ -48,7 +48,10 @@ export async function buildAnchor(parts: PathParts, asked: AnchorQuestion): Prom
 }
 
 /** The first steps of a path, as far as the limits allow. */
-export async function takeSteps(path: AsyncIterable<Step>, { maxSteps, maxBytes }: PathLimits): Promise<readonly Step[]> {
+export async function takeSteps(
+  path: AsyncIterable<Step>,
+  { maxSteps, maxBytes }: PathLimits,
+): Promise<readonly Step[]> {
   const steps: Step[] = []
   let bytes = 0
   for await (const step of path) {

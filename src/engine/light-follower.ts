@@ -233,21 +233,16 @@ export class LightFollower {
     // Headers that go on from one that is not trusted never make it so.
     const isLinked = this.#head === this.#trusted && this.#isByAuthority
     const near = tip - this.height <= windowSize && isLinked
-    let bytes = 0
-    let hasMore = false
-    const moveByProof = async (): Promise<void> => {
-      if ((status.final_height ?? -1) <= heightOf(this.#trusted)) return
-      const moved = await this.#moveByProof(peer)
-      bytes += moved.bytes
-      hasMore = moved.hasMore
-    }
     // By proofs, if the way is long, or if only a proven quorum or handover makes the head trusted.
-    if (!near) await moveByProof()
-    if (tip > this.height && !hasMore)
+    const far = near ? NOT_MOVED : await this.#moveByProof(peer, status)
+    let { bytes } = far
+    if (tip > this.height && !far.hasMore)
       bytes += await this.#downloadHeaders(peer, Math.min(tip - this.height, MAX_HEADERS_PER_REQUEST))
     // Links end where the registry changes.
     const isBehind = this.#head !== this.#trusted || tip > this.height
-    if (near && isBehind) await moveByProof()
+    const last = near && isBehind ? await this.#moveByProof(peer, status) : NOT_MOVED
+    bytes += last.bytes
+    const hasMore = far.hasMore || last.hasMore
     const isNewest = this.#head === this.#trusted && tip <= this.height && this.#head.anchor_hash === hashOf(status)
     return { mode: status.mode, from, to: this.#head.anchor === null ? null : this.height, bytes, isNewest, hasMore }
   }
@@ -291,9 +286,10 @@ export class LightFollower {
     await this.#keep(isTrusted ? head : this.#trusted, head, this.#window)
   }
 
-  /** One answer of `anchor`; `hasMore`: it has led to a header on the way, and the next goes on from there. */
-  async #moveByProof(peer: string): Promise<Pick<SyncReport, 'bytes' | 'hasMore'>> {
+  /** One answer of `anchor`, if the peer has newer final headers; `hasMore`: it has led to a header on the way, and the next goes on from there. */
+  async #moveByProof(peer: string, { final_height }: StatusAnswer): Promise<Moved> {
     const { requests, logger } = this.#parts
+    if ((final_height ?? -1) <= heightOf(this.#trusted)) return NOT_MOVED
     const from_height = this.#trusted.anchor === null ? null : heightOf(this.#trusted)
     const answer = anchorAnswer(await requests.request(peer, 'anchor', { from_height }), 'anchor')
     const result = verifyAdvance(this.#trusted, answer, this.#context())
@@ -385,6 +381,9 @@ export class LightFollower {
     return { genesis: this.#parts.genesis, chainId: this.chainId, now: this.#parts.clock.now() }
   }
 }
+
+type Moved = Pick<SyncReport, 'bytes' | 'hasMore'>
+const NOT_MOVED: Moved = { bytes: 0, hasMore: false }
 
 /** Answers of `anchor` in one sync, 64 handovers each; the next sync goes on. */
 const MAX_PAGES = 256

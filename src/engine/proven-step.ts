@@ -171,7 +171,8 @@ async function provenQuorum(
   }
 
   async function take(found: readonly Ack[]): Promise<void> {
-    const shown = role === 'voter' ? [...found.filter(isKnown), ...found.filter((ack) => !isKnown(ack))] : found.filter(isKnown)
+    const shown =
+      role === 'voter' ? [...found.filter(isKnown), ...found.filter((ack) => !isKnown(ack))] : found.filter(isKnown)
     for (const { vote, entry, later } of shown) {
       if (votes.size >= needed) return
       const voted = { hash: vote.header_hash, height: vote.height }

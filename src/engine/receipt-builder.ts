@@ -34,11 +34,15 @@ const RECEIPT_LIMITS: PathLimits = { maxSteps: MAX_HANDOVERS_PER_RECEIPT, maxByt
  * header if it is above the transaction's block, else that block itself. Where a receipt cannot hold the handovers up to
  * there, it is the last header that they lead to. Throws `unknown_transaction`, and `no_receipt` if that is below the block.
  */
-export async function buildReceipt(parts: ReceiptBuilderParts, id: string): Promise<Receipt> {
+export async function buildReceipt(
+  parts: ReceiptBuilderParts,
+  id: string,
+  limits: PathLimits = RECEIPT_LIMITS,
+): Promise<Receipt> {
   const { chain } = parts
   const placed = await placeTransaction(chain, id)
   const own = placed.header.height
-  const target = await targetOf(chain, await takeSteps(pathOver(parts, own), RECEIPT_LIMITS))
+  const target = await targetOf(chain, await takeSteps(pathOver(parts, own), limits))
   const { height } = target.header
   if (height < own) throw ledgerError('no_receipt', { id, height: own, reached: height })
   const anchor = height === own ? {} : anchorOf(target, await chain.inclusion(own, height))

@@ -15,7 +15,7 @@ export interface PathParts extends StepParts {
 export async function* walkTrust(parts: PathParts, from: number | null, to: number): AsyncGenerator<Step> {
   const { chain } = parts
   const guarded = chain.guardedHeights(from ?? -1, to - 1)
-  for (let at = from ?? -1; at < to; ) {
+  for (let at = from ?? -1; at < to;) {
     const trusted = chain.registryBefore(at + 1)
     // A change that is not final is never passed over: what is above it is not final either.
     const unfinal = guarded.find((height) => height > Math.max(at, parts.anchorHeight())) ?? to

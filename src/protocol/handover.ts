@@ -52,12 +52,7 @@ export function verifyOwnHandover(
 }
 
 /** All but d). */
-function verifyUncounted(
-  handover: Handover,
-  root: Hash,
-  target: Header,
-  context: ChainContext,
-): Verdict<HandoverCode> {
+function verifyUncounted(handover: Handover, root: Hash, target: Header, context: ChainContext): Verdict<HandoverCode> {
   const { header, parent_header = null } = handover
   const hash = hashHeader(header)
   return firstFailure<HandoverCode>(

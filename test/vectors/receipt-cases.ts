@@ -138,11 +138,7 @@ const CHANGES: readonly Change[] = [
   ['a last recovery left out', RECOVERED_LAST, set('handovers', [])],
   ['a deputy under the root of the genesis', DEPUTY, drop('sealer.parent_header')],
   ['a deputy under a header that is not the one before', DEPUTY, put('sealer.parent_header', 'anchor.parent_header')],
-  [
-    'a deputy under a header of its own making',
-    DEPUTY,
-    set('sealer.parent_header.registry_root', '0'.repeat(64)),
-  ],
+  ['a deputy under a header of its own making', DEPUTY, set('sealer.parent_header.registry_root', '0'.repeat(64))],
   ['a deputy left out', DEPUTY, drop('sealer')],
   ['a deputy with the key of another', DEPUTY, set('sealer.entry.public_key', STRANGER)],
   ['changes left out, and a vote too few: sealed', PASSED_OVER, drop('votes.0')],
