@@ -32,6 +32,10 @@ function checkMayEnrol(
   })
 }
 
+/** What takes a key away from a thief is counted by itself: whatever the thief did with it, its owner can act. */
+const limitedAs = ({ action, subject_id }: RegistryTransaction): string =>
+  action === 'recover' || action === 'revoke' ? `${action} ${subject_id}` : subject_id
+
 const changeCall = (ledger: Ledger, subjectLimit: KeyLimit): Call =>
   defineCall({
     method: 'POST',
@@ -48,7 +52,7 @@ const changeCall = (ledger: Ledger, subjectLimit: KeyLimit): Call =>
       if (transaction.action === 'enrol') checkMayEnrol(transaction, caller, request.headers.authorization)
       const change = () => ledger.register(transaction, body.user_id)
       const changed =
-        caller.kind === 'role' ? await change() : await subjectLimit.within(request, transaction.subject_id, change)
+        caller.kind === 'role' ? await change() : await subjectLimit.within(request, limitedAs(transaction), change)
       return { status: 202, body: changed }
     },
   })
