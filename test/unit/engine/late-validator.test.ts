@@ -5,7 +5,7 @@ import { silentLogger } from '../../../src/ports/logger.ts'
 import type { Finality } from '../../../src/protocol/genesis.ts'
 import { createStreet, namedKey, type Branch, type Street } from '../../helpers/branches.ts'
 import { createPeers, type Peers } from '../../helpers/peers.ts'
-import { NOW, replicaFolder, serveReplica, type TestReplica } from './replica-harness.ts'
+import { replicaFolder, serveReplica, type TestReplica } from './replica-harness.ts'
 
 /** Blocks above the last change: more than those whose votes a new replica asks for one by one. */
 const LATER = 260
@@ -58,7 +58,7 @@ describe('a replica that begins after all who voted have changed', () => {
       chainId: street.chainId,
       voterId: () => 'v1',
       key: () => Promise.resolve(namedKey(key)),
-      clock: { now: () => NOW },
+      clock,
       randomBytes: (length) => globalThis.crypto.getRandomValues(new Uint8Array(length)),
     })
     const sync = createReplicaSync({
