@@ -133,23 +133,30 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
    */
   async function takeVotes(peer: string, status: StatusAnswer): Promise<void> {
     for (const hash of await openHeaders(status)) await takeVotesOn(peer, hash)
-    while (finalizer.finalHeight < (status.final_height ?? -1)) {
+    const { tip, final_height } = status
+    while (finalizer.finalHeight < (final_height ?? -1)) {
       const before = finalizer.finalHeight
       await takeProof(peer)
-      if (finalizer.finalHeight === before) await takeVotesFrom(peer, before + 1)
+      const hasUnasked = (tip?.height ?? -1) - before > MAX_VOTED_HEADERS
+      if (finalizer.finalHeight === before && hasUnasked) await takeVotesFrom(peer, before + 1)
       if (finalizer.finalHeight === before) return
     }
   }
 
   /**
    * The votes by which the peer proves what is final there: also those of validators that have gone since, or by keys that
-   * have changed, which vote on none of the newest blocks. Each is counted by the registry here, so nothing is believed.
+   * have changed, which vote on none of the newest blocks. Each is counted by the registry here, so nothing is believed. A
+   * peer that calls more final than it shows has none.
    */
   async function takeProof(peer: string): Promise<void> {
     const from_height = finalizer.finalHeight < 0 ? null : finalizer.finalHeight
-    const answer = anchorAnswer(await requests.request(peer, 'anchor', { from_height }), 'anchor')
-    const votes = [...answer.handovers, answer].flatMap((proven) => proven.votes.map(({ vote }) => vote))
-    await countVotes(votes)
+    try {
+      const answer = anchorAnswer(await requests.request(peer, 'anchor', { from_height }), 'anchor')
+      await countVotes([...answer.handovers, answer].flatMap(({ votes }) => votes.map(({ vote }) => vote)))
+    } catch (error) {
+      if (!isSolarError(error, 'peer_refused') && !isSolarError(error, 'malformed')) throw error
+      logger.debug({ peer, error }, 'no proof of what the peer calls final')
+    }
   }
 
   /** The votes on blocks from a height on, oldest first, until one of them is final. */
