@@ -1,3 +1,4 @@
+import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import { canonicalText } from '../protocol/canonical-json.ts'
 import { MAX_HANDOVERS_PER_ANSWER, MAX_RESPONSE_BYTES } from '../protocol/limits.ts'
@@ -11,11 +12,21 @@ interface AnchorQuestion {
   readonly from_height: number | null
 }
 
-/** Most steps of a path, and most canonical bytes of them: but the first is always there. */
+/** Where a path ends, if it has not reached its end before: but the first step is always there. */
 export interface PathLimits {
   readonly maxSteps: number
+  /** Canonical bytes of the steps. */
   readonly maxBytes: number
+  /** True once there is no time for another step. */
+  readonly isLate?: () => boolean
 }
+
+export interface AnchorParts extends PathParts {
+  readonly clock: Pick<Clock, 'now'>
+}
+
+/** An answer takes no more steps after this long: whoever asks waits 10 s, and goes on with the next page. */
+const ANSWER_MS = 2_000
 
 /** What an answer has besides the steps: a history path of up to 64 hashes for each of them, and three more paths. */
 const REST_BYTES = (MAX_HANDOVERS_PER_ANSWER + 3) * 64 * 67
@@ -29,14 +40,16 @@ const ANSWER_LIMITS: PathLimits = {
  * by protocol/light-verify. Where one answer cannot have all the handovers it leads to a header on the way, and says `more`.
  * Throws `not_ready` on a chain without a final block, `out_of_range` if there is nothing newer.
  */
-export async function buildAnchor(parts: PathParts, asked: AnchorQuestion): Promise<AnchorAnswer> {
-  const { chain } = parts
+export async function buildAnchor(parts: AnchorParts, asked: AnchorQuestion): Promise<AnchorAnswer> {
+  const { chain, clock } = parts
   const newest = parts.anchorHeight()
   if (newest < 0) throw ledgerError('not_ready', { reason: 'the chain has no final block yet' })
   const { from_height: from } = asked
   if (from !== null && from >= newest)
     throw ledgerError('out_of_range', { what: 'from_height', value: from, limit: newest })
-  const target = await targetOf(chain, await takeSteps(walkTrust(parts, from, newest), ANSWER_LIMITS))
+  const end = clock.now() + ANSWER_MS
+  const limits = { ...ANSWER_LIMITS, isLate: () => clock.now() >= end }
+  const target = await targetOf(chain, await takeSteps(walkTrust(parts, from, newest), limits))
   const { height } = target.header
   return {
     ...target,
@@ -50,7 +63,7 @@ export async function buildAnchor(parts: PathParts, asked: AnchorQuestion): Prom
 /** The first steps of a path, as far as the limits allow. */
 export async function takeSteps(
   path: AsyncIterable<Step>,
-  { maxSteps, maxBytes }: PathLimits,
+  { maxSteps, maxBytes, isLate = () => false }: PathLimits,
 ): Promise<readonly Step[]> {
   const steps: Step[] = []
   let bytes = 0
@@ -58,7 +71,7 @@ export async function takeSteps(
     bytes += canonicalText(step).length
     if (steps.length > 0 && bytes > maxBytes) break
     steps.push(step)
-    if (steps.length === maxSteps) break
+    if (steps.length === maxSteps || isLate()) break
   }
   return steps
 }

@@ -46,7 +46,7 @@ export function serveFullNodePeers(parts: FullNodePeersParts): void {
   serveReceipts(parts)
 }
 
-function serveChain({ mode, chain, finalizer, acks, requests }: FullNodePeersParts): void {
+function serveChain({ mode, chain, finalizer, acks, requests, clock }: FullNodePeersParts): void {
   requests.serve('genesis', () => Promise.resolve({ genesis: chain.genesis }))
   requests.serve('status', () => {
     const { tip } = chain
@@ -69,7 +69,7 @@ function serveChain({ mode, chain, finalizer, acks, requests }: FullNodePeersPar
       ? await chain.inclusion(asked.height, asked.size)
       : await chain.consistency(asked.from, asked.to)
   })
-  const anchors = { chain, acks, anchorHeight: () => finalizer.finalHeight }
+  const anchors = { chain, acks, clock, anchorHeight: () => finalizer.finalHeight }
   requests.serve('anchor', async (params) => await buildAnchor(anchors, anchorParams(params, 'anchor')))
   requests.serve('registry', (params) => {
     const { at_height, ...by } = registryParams(params, 'registry')

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { buildAnchor } from '../../../src/engine/anchor-builder.ts'
 import { provesFinalBy } from '../../../src/engine/final-proof.ts'
 import { createLightClient, type LightClient } from '../../../src/engine/light-client.ts'
 import { buildReceipt } from '../../../src/engine/receipt-builder.ts'
@@ -125,6 +126,21 @@ describe('more handovers than one answer holds', () => {
       assert.deepEqual(await provesFinal(branch.blocks[height]!), { ok: true })
     }
     assert.equal(asked().length, 3)
+  })
+
+  it('come in shorter pages from a node that takes long for each, and always with one step', async () => {
+    const { chain } = full
+    const acks = { acksFrom: () => Promise.resolve([]) }
+    const anchorHeight = () => branch.tip.height
+    for (const [stepMs, steps] of [
+      [900, 3],
+      [5_000, 1],
+    ] as const) {
+      let now = NOW
+      const clock = { now: () => (now += stepMs) - stepMs }
+      const answer = await buildAnchor({ chain, acks, clock, anchorHeight }, { from_height: null })
+      assert.deepEqual([answer.more, answer.handovers.length], [true, steps - 1])
+    }
   })
 
   it('end a receipt at the last header that it can hold them up to', async () => {
