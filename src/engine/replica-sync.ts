@@ -10,7 +10,7 @@ import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import { MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
 import { headersAnswer, statusAnswer, votesAnswer, type StatusAnswer } from '../protocol/messages.ts'
 import type { Vote } from '../protocol/vote.ts'
-import { fetchBlock, type CredentialSigner } from './block-fetcher.ts'
+import { fetchBlock, fetchHeader, type CredentialSigner } from './block-fetcher.ts'
 import type { Chain } from './chain.ts'
 import { provesFinalBy, type ProvesFinal } from './final-proof.ts'
 import type { Finalizer } from './finalizer.ts'
@@ -19,7 +19,7 @@ import type { VoteCounter } from './vote-counter.ts'
 
 export interface ReplicaSyncParts {
   readonly chain: Chain
-  readonly store: Pick<ChainStore, 'besideChain'>
+  readonly store: Pick<ChainStore, 'besideChain' | 'putBeside'>
   readonly votes: Pick<FinalityStore, 'votesOf'>
   readonly replica: Replica
   readonly counter: Pick<VoteCounter, 'cast'>
@@ -39,12 +39,17 @@ export interface ReplicaSync {
    * to show: a light node, or an empty chain. Throws `peer_refused`, `peer_unreachable`.
    */
   syncWith(peer: string): Promise<'followed' | 'nothing'>
-  /** Acks that peers have of this voter on blocks that are not final here. */
-  findAcksOf(voterId: string, peer: string): Promise<readonly Vote[]>
+  /**
+   * Takes the branch that ends in this header, which this node has acked once, from a peer that keeps it. Also where it can never
+   * become the chain its blocks are kept, for what they go on from. Throws `peer_refused`, `peer_unreachable`.
+   */
+  takeBranch(peer: string, hash: Hash): Promise<void>
 }
 
 /** Votes are asked for by header, newest first: acks count for all blocks below, so the newest tell most. */
 const MAX_VOTED_HEADERS = 256
+/** As many blocks as are kept beside the chain that may still become it. */
+const MAX_BRANCH = 256
 
 export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
   const { chain, store, replica, finalizer, requests, logger, sign } = parts
@@ -159,6 +164,9 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
     return hashes
   }
 
+  const isKept = async (hash: Hash): Promise<boolean> =>
+    hash === chain.chainId || (await replica.knows(hash)) || (await store.besideChain(hash)) !== undefined
+
   return {
     syncWith(peer) {
       const joined = running.get(peer)
@@ -167,14 +175,19 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
       running.set(peer, started)
       return started
     },
-    async findAcksOf(voterId, peer) {
-      const status = await askForStatus(peer)
-      await reachTip(peer, status)
-      const found: Vote[] = []
-      for (const hash of await openHeaders(status)) {
-        found.push(...(await askForVotes(peer, hash)).filter(({ voter_id }) => voter_id === voterId))
+    async takeBranch(peer, hash) {
+      const headers: SealedHeader[] = []
+      for (let at = hash; !(await isKept(at)) && headers.length < MAX_BRANCH; ) {
+        const sealed = await fetchHeader(requests, peer, at, sign)
+        headers.unshift(sealed)
+        at = sealed.header.prev_hash
       }
-      return found.filter(({ decision }) => decision === 'ack')
+      const provesFinal = provesFinalBy(peer, parts)
+      for (const sealed of headers) {
+        const block = await fetchBlock(requests, peer, sealed, sign, provesFinal)
+        // Below what is final here no branch is followed any more: there it is kept, no more.
+        if ((await replica.accept(block)) === 'unknown_parent') await store.putBeside(block, hashHeader(sealed.header))
+      }
     },
   }
 }
