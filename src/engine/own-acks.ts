@@ -63,6 +63,8 @@ export interface OwnAcks {
 export const PATIENCE_MS = 5_000
 /** Of 1,000 acks each: more than a voter makes before something becomes final. */
 const MAX_PAGES = 64
+/** A peer that shows acks, and so many times not what they are on, is not asked for more of it. */
+const MAX_MISSES = 8
 
 export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
   const { chain, voterStore, finalizer, replica, requests, clock, logger, key } = parts
@@ -132,11 +134,12 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
 
   async function unknownOf(votes: readonly Vote[]): Promise<readonly Vote[]> {
     const last = await voterStore.lastVote()
+    const highest = Math.max(last?.height ?? -1, ...votes.map(({ height }) => height))
     const unknown: Vote[] = []
     for (const vote of votes) {
       const { height, header_hash } = vote
       // So far below its last one it acks nothing any more.
-      if (last !== undefined && height <= last.height - OWN_VOTES_KEPT) continue
+      if (height <= highest - OWN_VOTES_KEPT) continue
       const stored = await voterStore.ownVoteAt(height)
       if (stored?.header_hash !== header_hash && !bound.some(({ hash }) => hash === header_hash)) unknown.push(vote)
     }
@@ -160,8 +163,11 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
 
   /** What was acked, and what it goes on from: by that it is known what contradicts it. */
   async function takeBranches(peer: string, acks: readonly Vote[]): Promise<void> {
+    let misses = 0
     for (const { header_hash, height } of acks.toSorted((a, b) => b.height - a.height)) {
+      if (misses === MAX_MISSES) break
       await parts.sync.takeBranch(peer, header_hash).catch((error: unknown) => {
+        misses += 1
         logger.debug({ error, peer, height }, `${peer} does not show the block that was acked at height ${height}`)
       })
     }
