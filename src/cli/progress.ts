@@ -1,6 +1,6 @@
 import { Presets, SingleBar } from 'cli-progress'
 import type { ChainProgress, OnProgress } from '../node/progress.ts'
-import { count } from '../node/count-words.ts'
+import { count } from '../protocol/count-words.ts'
 import { canDrawBar, type Output } from './terminal.ts'
 
 /** Says how work through a whole chain goes. */

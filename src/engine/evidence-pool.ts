@@ -2,10 +2,8 @@ import type { EvidenceStore } from '../ports/finality-store.ts'
 import type { Gossip } from '../ports/gossip.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Hash, Hex } from '../protocol/bytes.ts'
-import type { PeerRequests } from '../ports/peer-requests.ts'
-import { canonicalBytes, parseCanonicalBytes } from '../protocol/canonical-json.ts'
+import { canonicalBytes } from '../protocol/canonical-json.ts'
 import {
-  evidenceShape,
   makeDoubleSeal,
   makeDoubleVote,
   misbehaviourOf,
@@ -16,9 +14,7 @@ import {
 } from '../protocol/evidence.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import type { SealedHeader } from '../protocol/header.ts'
-import { evidenceAnswer } from '../protocol/messages.ts'
 import type { Vote } from '../protocol/vote.ts'
-import { gossipVerdict, judge } from './gossip-rules.ts'
 
 /** A signer's entry with its proof, under a registry root that this node trusts. */
 export interface KnownSigner {
@@ -44,8 +40,10 @@ export type EvidenceOutcome =
 
 /** Finds, checks and keeps proven misbehaviour, and tells everybody (docs/protocol.md 5). */
 export interface EvidencePool {
-  /** Evidence of a peer. One piece is kept for each kind, height and signer. */
+  /** Gossiped evidence, which gossip itself passes on. One piece is kept for each kind, height and signer. */
   add(evidence: Evidence): Promise<EvidenceOutcome>
+  /** Evidence that one peer gave when it was asked: what is new here may be new to the other peers, so it is gossiped. */
+  learn(evidence: Evidence): Promise<EvidenceOutcome>
   /** Two seals of one height that this node has seen; what comes of them is gossiped. */
   foundSeals(one: SealedHeader, other: SealedHeader): Promise<EvidenceOutcome>
   /** Two acks of one height that this node has seen. */
@@ -103,6 +101,12 @@ export async function openEvidencePool(parts: EvidencePoolParts): Promise<Eviden
     return 'new'
   }
 
+  async function learn(evidence: Evidence): Promise<EvidenceOutcome> {
+    const outcome = await add(evidence)
+    if (outcome === 'new') await gossip.publish('evidence', canonicalBytes(evidence))
+    return outcome
+  }
+
   async function found(
     signerId: string,
     height: number,
@@ -112,46 +116,16 @@ export async function openEvidencePool(parts: EvidencePoolParts): Promise<Eviden
     if (signer === undefined) {
       return { refused: 'unknown_height', reason: `the entry of ${signerId} before height ${height} is not known here` }
     }
-    const evidence = make(signer.proof)
-    const outcome = await add(evidence)
-    if (outcome === 'new') await gossip.publish('evidence', canonicalBytes(evidence))
-    return outcome
+    return await learn(make(signer.proof))
   }
 
   return {
     add,
+    learn,
     foundSeals: (one, other) =>
       found(one.header.miner_id, one.header.height, (proof) => makeDoubleSeal(one, other, proof)),
     foundVotes: (one, other) => found(one.voter_id, one.height, (proof) => makeDoubleVote(one, other, proof)),
     list: (limit) => store.evidence(limit),
     isAccused: (publicKey) => accused.has(publicKey),
   }
-}
-
-/** Evidence of one answer: what fits it, the newest first. */
-const MAX_PER_ANSWER = 100
-
-/** Answers the request `evidence`. */
-export function serveEvidence(requests: PeerRequests, evidence: EvidencePool): void {
-  requests.serve('evidence', async () => ({ evidence: await evidence.list(MAX_PER_ANSWER) }))
-}
-
-/** Takes what a peer knows of misbehaviour. Throws `peer_refused`, `peer_unreachable`, `malformed`. */
-export async function askForEvidence(requests: PeerRequests, evidence: EvidencePool, peer: string): Promise<void> {
-  const answer = evidenceAnswer(await requests.request(peer, 'evidence', {}), 'evidence')
-  for (const piece of answer.evidence) await evidence.add(piece)
-}
-
-/** Takes gossiped evidence. */
-export function hearEvidence(gossip: Gossip, evidence: EvidencePool, logger: Logger): void {
-  gossip.subscribe('evidence', (payload) =>
-    judge(
-      async () => {
-        const outcome = await evidence.add(evidenceShape(parseCanonicalBytes(payload), 'evidence'))
-        if (outcome === 'new') return 'accept'
-        return typeof outcome === 'object' ? gossipVerdict(outcome.refused) : 'ignore'
-      },
-      (error) => logger.error({ error }, 'gossiped evidence could not be handled'),
-    ),
-  )
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { BlockRow, MarketStore } from '../ports/market-store.ts'
+import { count } from '../protocol/count-words.ts'
 import { applySealed } from './apply-sealed.ts'
 import type { Chain } from './chain.ts'
 import { createPace } from './progress.ts'
@@ -27,7 +28,10 @@ export async function catchUpFromSql({ chain, store, clock, logger }: CatchUpPar
     if (many === undefined && page.length > FEW) {
       many = { end: ((await store.lastBlock())?.height ?? 0) + 1 }
       const missing = many.end - from
-      logger.warn({ from_height: from, missing }, `LevelDB is behind SQL: ${missing} blocks are applied from SQL`)
+      logger.warn(
+        { from_height: from, missing },
+        `LevelDB is behind SQL: ${count(missing, 'block')} ${missing === 1 ? 'is' : 'are'} applied from SQL`,
+      )
     }
     for (const block of page) {
       await applySealed(chain, block)

@@ -5,6 +5,7 @@ import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { canonicalText } from '../protocol/canonical-json.ts'
+import { count } from '../protocol/count-words.ts'
 import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
 import { hashHeader, verifySeal, type SealedHeader } from '../protocol/header.ts'
 import {
@@ -301,7 +302,7 @@ export class LightFollower {
     const skipped = answer.header.height - (from_height ?? -1)
     logger.info(
       { peer, from_height, to_height: this.height, bytes },
-      `caught up ${skipped} blocks by proofs, ${bytes} bytes`,
+      `caught up ${count(skipped, 'block')} by proofs, ${bytes} bytes`,
     )
     return bytes
   }

@@ -3,7 +3,8 @@ import type { LightStore } from '../ports/light-store.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import { headersParams, proofParams } from '../protocol/messages.ts'
-import { serveEvidence, type EvidencePool } from './evidence-pool.ts'
+import { serveEvidence } from './evidence-exchange.ts'
+import type { EvidencePool } from './evidence-pool.ts'
 import type { LightFollower } from './light-follower.ts'
 
 export interface LightPeersParts {

@@ -6,7 +6,8 @@ import type { PeerRequests } from '../ports/peer-requests.ts'
 import { parseCanonicalBytes } from '../protocol/canonical-json.ts'
 import { sealedHeaderShape } from '../protocol/header.ts'
 import { collectAnswers } from './answers.ts'
-import { askForEvidence, hearEvidence, type EvidencePool } from './evidence-pool.ts'
+import { hearEvidence, keepAskingForEvidence } from './evidence-exchange.ts'
+import type { EvidencePool } from './evidence-pool.ts'
 import { gossipVerdict, judge } from './gossip-rules.ts'
 import type { LightFollower, Offer, SyncReport } from './light-follower.ts'
 import { syncWithNewPeers } from './new-peers.ts'
@@ -100,7 +101,7 @@ export function createLightSync(parts: LightSyncParts): LightSync {
       )
       hearEvidence(gossip, evidence, logger)
       const stopSyncing = syncWithNewPeers(requests, clock, (peer) => background(syncWith(peer)))
-      const stopAsking = requests.onConnect((peer) => background(askForEvidence(requests, evidence, peer)))
+      const stopAsking = keepAskingForEvidence(parts)
       removeListeners = () => {
         stopSyncing()
         stopAsking()

@@ -119,8 +119,8 @@ async function askForTrades(
     const credential = await sign(tradesPath(height, from))
     const asked = { height, credential, ...(from > 0 && { from_index: from }) }
     const { trades, next_index } = tradesAnswer(await parts.requests.request(peer, 'trades', asked), 'trades')
-    const goesOn = next_index === undefined || trades.length >= MIN_TRADES_OF_PAGE
-    if (!goesOn || !areOfPage(trades, from, next_index)) {
+    const isWhole = from === 0 && next_index === undefined
+    if (!isWhole && !goesOn(trades, from, next_index)) {
       const reason = `block ${height}: a page of ${trades.length} trades from ${from} to ${next_index ?? 'the end'} does not go on`
       throw ledgerError('peer_refused', { peer, request: 'trades', code: 'malformed', reason })
     }
@@ -130,11 +130,15 @@ async function askForTrades(
   }
 }
 
-/** Each at a place of its own within the page, ascending: so all pages together have no more trades than a block. */
-function areOfPage(trades: readonly ClaimedTrade[], from: number, next = Infinity): boolean {
+/**
+ * One page of several: as many trades as a page has, each at a place of its own within it, ascending. So all pages together
+ * have no more trades than a block. What a whole answer says of places is judged by its proofs.
+ */
+function goesOn(trades: readonly ClaimedTrade[], from: number, next: number | undefined): boolean {
+  if (next !== undefined && trades.length < MIN_TRADES_OF_PAGE) return false
   let free = from
   for (const { merkle_proof } of trades) {
-    if (merkle_proof.index < free || merkle_proof.index >= next) return false
+    if (merkle_proof.index < free || merkle_proof.index >= (next ?? Infinity)) return false
     free = merkle_proof.index + 1
   }
   return true

@@ -5,6 +5,7 @@ import type { MarketStore, RestoredTick } from '../ports/market-store.ts'
 import type { BodyRedaction } from '../ports/retention.ts'
 import { tickIdOf, type ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
+import { count } from '../protocol/count-words.ts'
 import type { Verdict } from '../protocol/errors.ts'
 import { hashHeader } from '../protocol/header.ts'
 import { unknownId, unknownRedaction, type Redaction } from '../protocol/redaction.ts'
@@ -70,7 +71,10 @@ export function createPutBack(parts: PutBackParts): PutBack {
       await compareBlock(chain, store, Math.min(size, chain.size) - 1)
       if (size >= chain.size) return
       const missing = chain.size - size
-      logger.warn({ missing, from_height: size }, `SQL is older than LevelDB: ${missing} blocks are put back`)
+      logger.warn(
+        { missing, from_height: size },
+        `SQL is older than LevelDB: ${count(missing, 'block')} ${missing === 1 ? 'is' : 'are'} put back`,
+      )
       const isDue = createPace(clock)
       let state = await chain.stateAt(size)
       const records = new Map((await bodies.redactions(size)).map((record) => [record.tx_hash, record]))

@@ -5,6 +5,7 @@ import type { FinalityStore } from '../ports/finality-store.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { Hash } from '../protocol/bytes.ts'
+import { count } from '../protocol/count-words.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import { MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
@@ -127,7 +128,7 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
       for (const sealed of headers) await takeBlock(peer, sealed, provesFinal)
       from += headers.length
       if (from > tip.height)
-        logger.info({ peer, from: first, to: tip.height }, `${from - first} blocks taken from ${peer}`)
+        logger.info({ peer, from: first, to: tip.height }, `${count(from - first, 'block')} taken from ${peer}`)
     }
   }
 

@@ -13,7 +13,8 @@ import type { SigningKey } from '../protocol/signature.ts'
 import { collectAnswers, settledWithin } from './answers.ts'
 import type { CredentialSigner } from './block-fetcher.ts'
 import type { Chain, Tip } from './chain.ts'
-import { askForEvidence, type EvidencePool } from './evidence-pool.ts'
+import { keepAskingForEvidence } from './evidence-exchange.ts'
+import type { EvidencePool } from './evidence-pool.ts'
 import type { EventHub } from './events.ts'
 import type { Finalizer } from './finalizer.ts'
 import { syncWithNewPeers } from './new-peers.ts'
@@ -237,7 +238,7 @@ export function createValidator(parts: ValidatorParts): Validator {
     start() {
       const stopListening = events.subscribe(onEvent)
       const stopSyncing = syncWithNewPeers(requests, clock, (peer) => background(syncWith(peer)))
-      const stopAsking = requests.onConnect((peer) => background(askForEvidence(requests, parts.evidence, peer)))
+      const stopAsking = keepAskingForEvidence(parts)
       removeListeners = () => {
         stopListening()
         stopSyncing()

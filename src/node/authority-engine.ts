@@ -3,6 +3,7 @@ import { createAuthorityLedger } from '../engine/authority-ledger.ts'
 import type { Chain } from '../engine/chain.ts'
 import { createCheckpoints, type Checkpoints } from '../engine/checkpoints.ts'
 import { createEventHub, type EventHub } from '../engine/events.ts'
+import { keepAskingForEvidence } from '../engine/evidence-exchange.ts'
 import { openEvidencePool } from '../engine/evidence-pool.ts'
 import { openFinalizer, type Finalizer } from '../engine/finalizer.ts'
 import { createFollower } from '../engine/follower.ts'
@@ -46,6 +47,8 @@ export interface AuthorityEngineParts extends AuthorityStores {
 
 /** What decides, over stores that are open; nothing of it has begun. */
 export interface AuthorityEngine {
+  /** Begins to ask peers for evidence; gives back how to end it. */
+  readonly askForEvidence: () => () => void
   readonly events: EventHub
   readonly finalizer: Finalizer
   readonly guard: SealGuard
@@ -133,7 +136,21 @@ export async function assembleAuthority(
   const readUsers = async () => (await store.users()).forEach((user, voter) => users.set(voter, user))
   const redactor = createAuthorityRedactor({ store, blocks: level, leadership, clock, logger })
   const standby = lead && { lead, succession: createSuccession({ ...sealing, runner, finality, readUsers, redactor }) }
-  return { events, finalizer, guard, sealClock, runner, checkpoints, ledger, redactor, restorer, leadership, standby }
+  const askForEvidence = () => keepAskingForEvidence({ requests, evidence, clock, logger })
+  return {
+    askForEvidence,
+    events,
+    finalizer,
+    guard,
+    sealClock,
+    runner,
+    checkpoints,
+    ledger,
+    redactor,
+    restorer,
+    leadership,
+    standby,
+  }
 }
 
 const bandOf = ({ priceBand }: AuthorityConfig) =>

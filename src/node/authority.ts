@@ -134,9 +134,10 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
 
   /** Makes good what a crash, an older backup or the leader before has left, as far as this node may. */
   async function recover(running: Running): Promise<void> {
-    const { files, chain, guard, sealClock, runner, restorer, finalizer, standby } = running
+    const { askForEvidence, files, chain, guard, sealClock, runner, restorer, finalizer, standby } = running
     if (standby !== undefined) shutdown.opened('leadership', () => standby.lead.stop())
     shutdown.opened('tick in hand', () => runner.idle())
+    shutdown.opened('evidence', askForEvidence())
     shutdown.opened('restorer', () => restorer.stop())
     await restorer.start(peersToAwait(config, chain, files.firstStart))
     await sealClock.compare()

@@ -1,5 +1,5 @@
 import type { ClockVerdict } from '../engine/peer-clocks.ts'
-import { count } from './count-words.ts'
+import { count } from '../protocol/count-words.ts'
 
 const UNITS = [
   ['day', 86_400_000],

@@ -4,7 +4,7 @@ import type { LedgerEvent } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { hashHeader } from '../protocol/header.ts'
-import { count } from './count-words.ts'
+import { count } from '../protocol/count-words.ts'
 import type { OwnTradeLog } from './own-trade-log.ts'
 
 const short = (hash: Hash): string => hash.slice(0, 12)

@@ -178,9 +178,9 @@ export const MUTATIONS: readonly Mutation[] = [
         to: '',
       },
       {
-        file: 'src/engine/evidence-pool.ts',
-        from: 'for (const piece of answer.evidence) await evidence.add(piece)',
-        to: 'for (const piece of answer.evidence.slice(100)) await evidence.add(piece)',
+        file: 'src/engine/evidence-exchange.ts',
+        from: 'for (const piece of answer.evidence) await evidence.learn(piece)',
+        to: 'for (const piece of answer.evidence.slice(100)) await evidence.learn(piece)',
       },
     ],
     seed: 23,

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { AuditFindings, AuditReport, FindingRange } from '../../node/audit.ts'
-import { count } from '../../node/count-words.ts'
+import { count } from '../../protocol/count-words.ts'
 import type { OnProgress } from '../../node/progress.ts'
 import { longWork } from '../long-work.ts'
 import { chainIdOption, EXIT, printResult, UsageError } from '../output.ts'

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { count } from '../../node/count-words.ts'
+import { count } from '../../protocol/count-words.ts'
 import type { OnProgress } from '../../node/progress.ts'
 import type { RebuildReport } from '../../node/rebuild.ts'
 import { longWork } from '../long-work.ts'

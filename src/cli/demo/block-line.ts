@@ -1,5 +1,5 @@
 import { divideHalfEven, formatQuantity } from '../../protocol/decimal.ts'
-import { count } from '../../node/count-words.ts'
+import { count } from '../../protocol/count-words.ts'
 import type { BlockSummary } from './block-tally.ts'
 import { sunAltitude } from './model.ts'
 

@@ -1,4 +1,4 @@
-import { count } from '../../node/count-words.ts'
+import { count } from '../../protocol/count-words.ts'
 import type { LightEvent } from '../../node/light.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { LedgerEvent, TickAnswer } from '../../ports/ledger.ts'

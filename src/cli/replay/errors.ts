@@ -1,4 +1,4 @@
-import { count } from '../../node/count-words.ts'
+import { count } from '../../protocol/count-words.ts'
 import { errorFactory, type ErrorTable } from '../../protocol/errors.ts'
 
 const replayErrors = {

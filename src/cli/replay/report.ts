@@ -1,5 +1,5 @@
 import cliProgress from 'cli-progress'
-import { count } from '../../node/count-words.ts'
+import { count } from '../../protocol/count-words.ts'
 import { formatQuantity } from '../../protocol/decimal.ts'
 import type { TickResult } from './authority.ts'
 import type { LateTotals } from './corrections.ts'

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { runKillRounds } from './kill-rounds.ts'
 
 /** As many as the tests have time for; `npm run soak:kills` does 300 on each. */
-const KILLS = { SQLite: 6, PostgreSQL: 8 } as const
+const KILLS = { SQLite: 3, PostgreSQL: 4 } as const
 
 describe('an authority that is killed at random moments under load', () => {
   for (const database of ['SQLite', 'PostgreSQL'] as const) {

@@ -30,7 +30,7 @@ const ROLLED_BACK = 0.2
 /** One transaction in this many stays open for so long that several others begin and commit meanwhile. */
 const LONG_ONE_IN = 5
 const LONG_MS = 300
-const BETWEEN_MS = 400
+const BETWEEN_MS = 1_000
 
 /** Platforms that write tick after tick, each waiting for its commit, some of them rolling back, some taking their time. */
 export function startWriters(count: number, connect: () => Promise<WriterConnection>): Writers {

@@ -1,8 +1,6 @@
+import { hearEvidence } from '../../../src/engine/evidence-exchange.ts'
 import {
-  askForEvidence,
-  hearEvidence,
   openEvidencePool,
-  serveEvidence,
   type EvidenceOutcome,
   type EvidencePool,
   type EvidencePoolParts,
@@ -10,7 +8,6 @@ import {
 import type { EvidenceStore } from '../../../src/ports/finality-store.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
 import { canonicalBytes, canonicalText, parseCanonicalBytes } from '../../../src/protocol/canonical-json.ts'
-import { isSolarError } from '../../../src/protocol/errors.ts'
 import {
   evidenceShape,
   makeDoubleSeal,
@@ -22,7 +19,7 @@ import {
 } from '../../../src/protocol/evidence.ts'
 import { sha256Hex } from '../../../src/protocol/hash.ts'
 import { createStreet, namedKey } from '../../helpers/branches.ts'
-import { createPeers, createTestGossip, type TestGossip } from '../../helpers/peers.ts'
+import { createTestGossip, type TestGossip } from '../../helpers/peers.ts'
 import { tempLightStore, type OpenedStore } from '../../helpers/stores.ts'
 import assert from 'node:assert/strict'
 
@@ -198,35 +195,11 @@ describe('the pool of evidence', () => {
     }
   })
 
-  it('answers peers with the newest 100 pieces, and takes from them what holds', async () => {
-    const peers = createPeers()
-    for (const name of ['full', 'liar', 'broken']) peers.connect('me', name)
-    for (let height = 0; height < 99; height++) await pool.add(doubleVote('v1', height))
-    for (const height of [3, 4]) await pool.add(doubleVote('v2', height))
-    serveEvidence(peers.of('full'), pool)
-    const other = await tempLightStore()
-    try {
-      const mine = await open({ store: other.store })
-      await askForEvidence(peers.of('me'), mine, 'full')
-      assert.equal((await mine.list(1_000)).length, 100)
-      assert.equal(
-        (await mine.list(1_000)).some((piece) => misbehaviourOf(piece).height === 0),
-        false,
-      )
-      const good = doubleVote('v3', 1)
-      assert.ok(good.kind === 'double-vote')
-      peers
-        .of('liar')
-        .serve('evidence', () =>
-          Promise.resolve({ evidence: [{ ...good, a: { ...good.a, signature: good.b.signature } }, good] }),
-        )
-      await askForEvidence(peers.of('me'), mine, 'liar')
-      assert.deepEqual(misbehaviourOf((await mine.list(1))[0]!), misbehaviourOf(good))
-      peers.of('broken').serve('evidence', () => Promise.resolve({ evidence: 'none' }))
-      await assert.rejects(askForEvidence(peers.of('me'), mine, 'broken'), (error) => isSolarError(error, 'malformed'))
-    } finally {
-      await other.cleanup()
-    }
+  it('gossips on what a peer gave when it was asked, if it is new', async () => {
+    await pool.learn(doubleSeal())
+    await pool.learn(doubleSeal())
+    const heard = gossip.published.map(({ payload }) => evidenceShape(parseCanonicalBytes(payload), 'evidence'))
+    assert.deepEqual(heard, [doubleSeal()])
   })
 
   it('fits an answer of 100 pieces, whatever they are, into a message', () => {
