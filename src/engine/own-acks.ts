@@ -42,8 +42,11 @@ export interface OwnAcksParts {
  * that from an ordinary start by itself: so peers are asked, and what they show that the key has signed is taken as its own past.
  */
 export interface OwnAcks {
-  /** Asks a peer that this node has caught up with, once a life. Throws `peer_refused`, `peer_unreachable`. */
-  ask(peer: string): Promise<void>
+  /**
+   * Asks a peer, once a life. It counts as one that has answered if this node has caught up with it: else it may know of acks
+   * on a chain that is not known here. Throws `peer_refused`, `peer_unreachable`.
+   */
+  ask(peer: string, isCaughtUp: boolean): Promise<void>
   /** This peer has nothing to say: it failed, or has no blocks. */
   passOver(peer: string): void
   /** Takes an ack of this key that came another way. */
@@ -210,7 +213,7 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
   }
 
   return {
-    async ask(peer) {
+    async ask(peer, isCaughtUp) {
       const entry = ownEntry()
       if (entry === undefined) return
       await load()
@@ -218,7 +221,7 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
       askedFor = entry.id
       if (answered.has(peer)) return
       await takeBranches(peer, await learn(await fetchAcks(peer, entry)))
-      answered.add(peer)
+      if (isCaughtUp) answered.add(peer)
       await noteAnswers()
     },
     passOver: (peer) => void passedOver.add(peer),

@@ -202,7 +202,11 @@ export function createValidator(parts: ValidatorParts): Validator {
     try {
       if ((await sync.syncWith(peer)) === 'nothing') return
       // Before the first ack: it may not ack a block beside one that it acked in an earlier life.
-      await lane(() => ownAcks.ask(peer))
+      await lane(() => ownAcks.ask(peer, true))
+    } catch (error) {
+      // Whose chain cannot be followed may know best what was acked on it.
+      if (isSolarError(error, 'peer_refused')) await lane(() => ownAcks.ask(peer, false)).catch(() => undefined)
+      throw error
     } finally {
       const isWaiting = ownAcks.state() === 'asking'
       ownAcks.passOver(peer)

@@ -90,6 +90,14 @@ export class Checker {
     }
   }
 
+  /** The disk of this node is another one from now on: what was final on it is learnt again, and what it acked. */
+  diskLost(id: string): void {
+    const memory = this.#memoryOf(id)
+    memory.final = []
+    memory.ack = undefined
+    memory.ackHeights.clear()
+  }
+
   stateOf({ id, disk, ledger }: Checked): FullState {
     const state = this.reader.full(id, disk)
     if (ledger === undefined) return state

@@ -134,7 +134,12 @@ export async function createWorld(seed: number, { ignored, onLog }: WorldOptions
     const parts = { genesis: plan.genesis, port, disk, logger: loggerOf(id, fault, onLog), randomBytes }
     switch (kind) {
       case 'validator':
-        await startValidator({ ...parts, key: keyOf(id), allowedChanges: changes.allowed })
+        await startValidator({
+          ...parts,
+          key: keyOf(id),
+          allowedChanges: changes.allowed,
+          named: plan.validators.filter((other) => other !== id),
+        })
         return {}
       case 'light':
         await startLight({ ...parts, key: keyOf(id) })
