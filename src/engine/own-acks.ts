@@ -84,7 +84,9 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
   function ownEntry(): RegistryEntry | undefined {
     const { size } = chain
     for (const height of [size - 1, size]) {
-      const found = chain.registryBefore(Math.max(0, height)).entries.find(({ public_key }) => public_key === key.publicKey)
+      const found = chain
+        .registryBefore(Math.max(0, height))
+        .entries.find(({ public_key }) => public_key === key.publicKey)
       if (found?.status === 'active') return found
     }
     return undefined
@@ -242,8 +244,11 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
       const isEarly = clock.now() - startedAt < PATIENCE_MS
       if (chain.tip === null || isEarly || enoughSince !== undefined || ownEntry() === undefined) return undefined
       const needed = required()
-      const whom = needed === 1 ? 'no peer with blocks' : `${answers()} of the ${needed} named peers that are needed`
-      return `not co-signing: ${whom} said what this key has acked before. See "what this key has acked before" in docs/mishaps.md`
+      if (needed === 1) return 'not co-signing: no peer with blocks has said what this key has acked before'
+      return (
+        `not co-signing: ${answers()} of the ${needed} named peers that are needed said what this key has acked before; ` +
+        `bring the others up, name others with --peer, or start with --recall-peers N (docs/mishaps.md)`
+      )
     },
     binding: () => bound.filter(({ height }) => height > finalizer.finalHeight),
   }

@@ -178,7 +178,7 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
     },
     async takeBranch(peer, hash) {
       const headers: SealedHeader[] = []
-      for (let at = hash; !(await isKept(at)) && headers.length < MAX_BRANCH; ) {
+      for (let at = hash; !(await isKept(at)) && headers.length < MAX_BRANCH;) {
         const sealed = await fetchHeader(requests, peer, at, sign)
         headers.unshift(sealed)
         at = sealed.header.prev_hash

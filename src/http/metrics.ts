@@ -176,7 +176,8 @@ export function createMetrics(): Metrics {
       gauge('solar_leading', '1 while this authority leads, 0 while it stands by', () => (leads() ? 1 : 0))
     },
     watchAcking(mayAck) {
-      const help = '0 while this validator acks nothing because too few peers said what its key has acked before, else 1'
+      const help =
+        '0 while this validator acks nothing because too few peers said what its key has acked before, else 1'
       gauge('solar_acks_known', help, () => (mayAck() ? 1 : 0))
     },
     text: () => registry.metrics(),

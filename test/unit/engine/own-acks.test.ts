@@ -214,7 +214,9 @@ describe('what a validator has acked before', () => {
   it('comes in pages from a peer that keeps many', async () => {
     const heights = Array.from({ length: 1_200 }, (_, height) => height)
     const peer = await addPeer('one', theirs)
-    const votes = heights.map((height) => street.vote('v1', { hash: hash32(`${height}`.padStart(64, '0'), ''), height }))
+    const votes = heights.map((height) =>
+      street.vote('v1', { hash: hash32(`${height}`.padStart(64, '0'), ''), height }),
+    )
     await peer.store.finality.putVotes(votes)
     const { node, sync } = await start(await newFolder())
     await sync()
