@@ -6,8 +6,8 @@ import { MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
 import { headersAnswer } from '../protocol/messages.ts'
 
 /**
- * The headers below `sealed` and above a height, newest first: those that are held, and for the others whatever a peer
- * shows that the links lead to. Throws `not_ready` if nobody shows one.
+ * The headers below `sealed` and above a height, newest first: those that are held, and for the others
+ * whatever a peer shows that the links lead to. Throws `not_ready` if nobody shows one.
  */
 export async function* ancestorsOf(
   { header }: SealedHeader,

@@ -129,7 +129,10 @@ export async function fetchShownBlock(
   return { header, signature, transactions, isWhole }
 }
 
-/** The sealed header of a block that a peer keeps, on its chain or beside it. Throws `peer_refused`, `peer_unreachable`. */
+/**
+ * The sealed header of a block that a peer keeps, on its chain or beside it. Throws `peer_refused`,
+ * `peer_unreachable`.
+ */
 export async function fetchHeader(
   requests: PeerRequests,
   peer: string,

@@ -38,13 +38,14 @@ export interface OwnAcksParts {
 }
 
 /**
- * What the key of this node has acked before this start. Its store may be new, or older than its last ack, and no node can tell
- * that from an ordinary start by itself: so peers are asked, and what they show that the key has signed is taken as its own past.
+ * What the key of this node has acked before this start. Its store may be new, or older than its last ack,
+ * and no node can tell that from an ordinary start by itself: so peers are asked, and what they show that
+ * the key has signed is taken as its own past.
  */
 export interface OwnAcks {
   /**
-   * Asks a peer, once a life. It counts as one that has answered if this node has caught up with it: else it may know of acks
-   * on a chain that is not known here. Throws `peer_refused`, `peer_unreachable`.
+   * Asks a peer, once a life. It counts as one that has answered if this node has caught up with it: else
+   * it may know of acks on a chain that is not known here. Throws `peer_refused`, `peer_unreachable`.
    */
   ask(peer: string, isCaughtUp: boolean): Promise<void>
   /** This peer has nothing to say: it failed, or has no blocks. */
@@ -52,8 +53,9 @@ export interface OwnAcks {
   /** Takes an ack of this key that came another way. */
   hear(vote: Vote): Promise<void>
   /**
-   * `known`: enough has been asked to ack. That is: enough peers have answered, and the others, those that are connected and those
-   * that the operator has named, have as well or had PATIENCE_MS since. `unregistered`: nobody has to be asked, nothing is acked.
+   * `known`: enough has been asked to ack. That is: enough peers have answered, and the others, those that
+   * are connected and those that the operator has named, have as well or had PATIENCE_MS since.
+   * `unregistered`: nobody has to be asked, nothing is acked.
    */
   state(): 'known' | 'asking' | 'unregistered'
   /** For people: what is waited for; `undefined` if nothing is, or not for long. */

@@ -41,8 +41,9 @@ export interface ReplicaSync {
    */
   syncWith(peer: string): Promise<'followed' | 'nothing'>
   /**
-   * Takes the branch that ends in this header, which this node has acked once, from a peer that keeps it. Also where it can never
-   * become the chain its blocks are kept, for what they go on from. Throws `peer_refused`, `peer_unreachable`.
+   * Takes the branch that ends in this header, which this node has acked once, from a peer that keeps it.
+   * Also where it can never become the chain its blocks are kept, for what they go on from. Throws
+   * `peer_refused`, `peer_unreachable`.
    */
   takeBranch(peer: string, hash: Hash): Promise<void>
 }

@@ -178,7 +178,10 @@ export function createValidator(parts: ValidatorParts): Validator {
     return entry && { id: entry.id, key }
   }
 
-  /** Whoever has not said yet what this key has acked before may be there now, or has been waited for long enough. */
+  /**
+   * Whoever has not said yet what this key has acked before may be there now, or has been waited for long
+   * enough.
+   */
   function askAgain(): void {
     cancelAsking ??= clock.after(ASK_AGAIN_MS, () => {
       cancelAsking = undefined

@@ -29,8 +29,9 @@ export interface VoterParts {
   /** Checks what this voter answers for beyond seal and link: a household its own trades. */
   readonly check: (sealed: SealedHeader, identity: Identity) => Promise<Verdict>
   /**
-   * Sealed headers below one and above a height, newest first, for who checks blocks one by one: a block that was never looked at,
-   * because the node was stopped or had no answer, is looked at before an ack counts for it. Throws if nobody shows one.
+   * Sealed headers below one and above a height, newest first, for who checks blocks one by one: a block
+   * that was never looked at, because the node was stopped or had no answer, is looked at before an ack
+   * counts for it. Throws if nobody shows one.
    */
   readonly ancestorsOf?: (sealed: SealedHeader, above: number) => AsyncIterable<SealedHeader>
   /** True while a block of this sealer must not be acked: there is evidence against it. */
@@ -88,7 +89,10 @@ export function createVoter(parts: VoterParts): Voter {
     }
   }
 
-  /** The rule of docs/protocol.md 5 for this header, and below which height an ack of it counts for nothing new. */
+  /**
+   * The rule of docs/protocol.md 5 for this header, and below which height an ack of it counts for nothing
+   * new.
+   */
   async function mayAckNow(sealed: SealedHeader): Promise<Verdict & { readonly settled: number }> {
     const header = pointOf(sealed)
     const last = await store.lastVote()
@@ -152,7 +156,9 @@ export function createVoter(parts: VoterParts): Voter {
     return VALID
   }
 
-  /** Blocks that the ack would count for as well, and that have not passed their check since this node runs. */
+  /**
+   * Blocks that the ack would count for as well, and that have not passed their check since this node runs.
+   */
   async function checkBetween(sealed: SealedHeader, identity: Identity, settled: number): Promise<Verdict> {
     const above = Math.max(settled, (identity.sinceHeight ?? 0) - 1)
     for await (const block of parts.ancestorsOf?.(sealed, above) ?? []) {

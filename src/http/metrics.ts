@@ -25,7 +25,10 @@ export interface Metrics {
   watchVoidTicks(count: () => Promise<number>): void
   /** Shows from now on whether this authority leads. */
   watchLeading(leads: () => boolean): void
-  /** Shows from now on whether this validator knows what its key has acked before, without which it acks nothing. */
+  /**
+   * Shows from now on whether this validator knows what its key has acked before, without which it acks
+   * nothing.
+   */
   watchAcking(mayAck: () => boolean): void
   /** Prometheus text format 0.0.4. */
   text(): Promise<string>

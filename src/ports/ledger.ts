@@ -36,7 +36,10 @@ export interface ChainLedger {
   ): Promise<TransactionProof>
   blockStatus(blockHash: Hash): Promise<BlockStatusAnswer>
   votes(blockHash: Hash): Promise<readonly { readonly vote: Vote; readonly entry: RegistryEntry }[]>
-  /** A page of the acks of one voter that are kept here, on whatever branch; none of who was never registered on this chain. */
+  /**
+   * A page of the acks of one voter that are kept here, on whatever branch; none of who was never
+   * registered on this chain.
+   */
   acksOf(asked: AcksParams): Promise<VotesAnswer>
   /** Checks, stores and counts a vote. Throws `wrong_chain`, `unknown_block`, `wrong_header`, `unknown_voter`, `bad_signature`, `vote_conflict`. */
   castVote(vote: Vote): Promise<VoteAnswer>

@@ -11,8 +11,9 @@ export interface VoterStore {
   /** Its acks at heights >= `fromHeight` that are kept, ascending. */
   ownVotesFrom(fromHeight: number): Promise<readonly Vote[]>
   /**
-   * Acks that it had forgotten. The one that is known at a height stays, and the one that was put last stays the last unless
-   * one of these is higher. From then on it is known that there may be more, until `putRemembered`.
+   * Acks that it had forgotten. The one that is known at a height stays, and the one that was put last
+   * stays the last unless one of these is higher. From then on it is known that there may be more, until
+   * `putRemembered`.
    */
   putForgotten(votes: readonly Vote[]): Promise<void>
   /** True if it has forgotten acks, and not enough peers have been asked since for what else there may be. */

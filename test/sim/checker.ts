@@ -90,7 +90,10 @@ export class Checker {
     }
   }
 
-  /** The disk of this node is another one from now on: what was final on it is learnt again, and what it acked. */
+  /**
+   * The disk of this node is another one from now on: what was final on it is learnt again, and what it
+   * acked.
+   */
   diskLost(id: string): void {
     const memory = this.#memoryOf(id)
     memory.final = []

@@ -14,8 +14,8 @@ const AWAY_MS = 1_500
 const SETTLE_MS = 20_000
 
 /**
- * Once a run, at a moment at which the validator reaches every honest full node, and one of them has its last ack: then it must
- * find out what it acked, although it is as faulty as it ever may be by 2m > n + f.
+ * Once a run, at a moment at which the validator reaches every honest full node, and one of them has its
+ * last ack: then it must find out what it acked, although it is as faulty as it ever may be by 2m > n + f.
  */
 export function createDiskLoss(world: World, random: Random, end: number): DiskLoss {
   const { loop, network, nodes, checker, plan } = world
