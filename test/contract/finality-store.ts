@@ -81,7 +81,7 @@ export function finalityStoreContract(
           vote(opened.hashOf(0), 0, 'ann'),
           vote(theirs, 2, 'ann'),
           vote(ours, 11, 'ann'),
-          vote(ours, 2 ** 40, 'ann'),
+          vote(sha256Hex('a header far above'), 2 ** 40, 'ann'),
         ]
         const others = [vote(ours, 2, 'ann', 'reject'), vote(theirs, 3, 'ann.2'), vote(theirs, 3, 'an')]
         await store.putVotes([...acks.toReversed(), ...others])
