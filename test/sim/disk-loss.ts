@@ -34,10 +34,20 @@ export function createDiskLoss(world: World, random: Random, end: number): DiskL
     return ownVote !== undefined && others.some((other) => other.kind === 'validator' && isKnown(other))
   }
 
+  /** Another branch than the one that it acked is the chain of an honest node: it may be led to ack that. */
+  function isDivided(node: SimNode): boolean {
+    const { ownVote, finalHeight } = checker.reader.full(node.id, node.disk)
+    if (ownVote === undefined || ownVote.height <= finalHeight) return false
+    return full.some(({ id, disk }) => {
+      const block = checker.reader.full(id, disk).chain[ownVote.height]
+      return block !== undefined && block.hash !== ownVote.header_hash
+    })
+  }
+
   function look(node: SimNode): void {
-    if (loop.now + SETTLE_MS > end) return
-    if (isCalm(node)) lose(node)
-    else loop.schedule(LOOK_EVERY_MS, () => look(node))
+    const isLastChance = loop.now + SETTLE_MS + LOOK_EVERY_MS > end
+    if (isCalm(node) && (isDivided(node) || isLastChance)) lose(node)
+    else if (!isLastChance) loop.schedule(LOOK_EVERY_MS, () => look(node))
   }
 
   function lose(node: SimNode): void {
