@@ -1,6 +1,7 @@
 import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { chainIdOf, decodeGenesis } from '../protocol/genesis.ts'
+import { repeatsName } from '../protocol/json-names.ts'
 import { headerShape, type Header } from '../protocol/header.ts'
 import { isJsonObject, type Shape } from '../protocol/shape.ts'
 import type { AuditFindings } from './audit.ts'
@@ -75,7 +76,12 @@ function progressOf({ auditor }: State): ChainProgress {
 /** Reads a line; what is wrong with it is noted, and gives `undefined`. */
 function read<T>(note: Note, line: string, place: string, shape: Shape<T>): T | undefined {
   try {
-    return shape(JSON.parse(line), place)
+    const value: unknown = JSON.parse(line)
+    if (repeatsName(line, value)) {
+      note(place, 'each field once', 'a field twice')
+      return undefined
+    }
+    return shape(value, place)
   } catch (error) {
     if (error instanceof SyntaxError) note(place, 'JSON', error.message)
     else if (isSolarError(error, 'malformed')) {

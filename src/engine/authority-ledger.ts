@@ -6,6 +6,7 @@ import { checkOrder, type IntakeCode, type IntakeRules } from '../market/intake.
 import { formatQuantity } from '../protocol/decimal.ts'
 import type { SolarError } from '../protocol/errors.ts'
 import type { Order } from '../protocol/order.ts'
+import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
 import { chainQueries, registryQueries } from './chain-queries.ts'
 import type { Chain } from './chain.ts'
 import type { Checkpoints } from './checkpoints.ts'
@@ -34,7 +35,21 @@ export interface AuthorityLedgerParts {
 
 /** The authority's answers, the same for HTTP and for libp2p. */
 export function createAuthorityLedger(parts: AuthorityLedgerParts): Ledger {
-  const { chain, store, runner, votes, events, finalizer } = parts
+  const { chain, store, runner, votes, events, finalizer, users } = parts
+
+  /**
+   * The user is stored with the enrolment, once. Throws `tick_conflict` where it is posted again with
+   * another.
+   */
+  async function checkUser({ subject_id, tick_id }: RegistryTransaction, asked: string | undefined): Promise<void> {
+    const stored = (await store.users(subject_id)).get(subject_id)
+    if (stored === undefined) users.delete(subject_id)
+    else users.set(subject_id, stored)
+    if (asked === undefined || asked === stored) return
+    const difference = `${subject_id} was enrolled for ${stored === undefined ? 'no user' : `the user ${stored}`}, not for ${asked}`
+    throw ledgerError('tick_conflict', { tick_id, difference })
+  }
+
   return {
     genesis: chain.genesis,
     chainId: chain.chainId,
@@ -46,10 +61,10 @@ export function createAuthorityLedger(parts: AuthorityLedgerParts): Ledger {
       finalizedAt: async (height) => (await store.blocks(height, 1))[0]?.finalized_at ?? null,
     }),
     ...proofs(parts),
-    ...registryQueries(chain, parts.users),
+    ...registryQueries(chain, users),
     async register(transaction, userId) {
       const { tick_id } = await runner.register(transaction, userId)
-      if (userId !== undefined) parts.users.set(transaction.subject_id, userId)
+      if (transaction.action === 'enrol') await checkUser(transaction, userId)
       return { id: transaction.id, tick_id }
     },
     ...marketCalls(parts),

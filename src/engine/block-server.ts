@@ -37,6 +37,8 @@ const REMEMBER_PEER_MS = 10 * 60_000
 const PAGE_BYTES = 2 * 1024 * 1024
 /** `{"kind":"redacted","tx_hash":"..."}` */
 const REDACTED_BYTES = 101
+/** No page holds more: what is looked at for one page does not grow with the rest of the block. */
+const MAX_OF_PAGE = Math.ceil(PAGE_BYTES / REDACTED_BYTES) + 1
 
 /** Answers `block` and `trades` (docs/protocol.md 8): to who shows a credential, and no more than it may see. */
 export function serveBlocks(parts: BlockServerParts): void {
@@ -71,17 +73,19 @@ export function serveBlocks(parts: BlockServerParts): void {
 /** The transactions of one user from an index of the block on, each with its proof. */
 async function ownPageOf(block: ShownBlock, from: number, chain: Chain, user: string) {
   checkIndex(from, block)
-  const rest = block.transactions.slice(from)
-  const own = await ownOf(chain, rest, user)
   const { tree } = chain.treeOf(block)
   const trades: { readonly transaction: Transaction; readonly merkle_proof: MerkleProof }[] = []
   let bytes = 0
-  for (const [at, transaction] of rest.entries()) {
-    if (own[at] !== true || transaction.kind === 'redacted') continue
-    const merkle_proof = tree.proof(from + at)
-    bytes += canonicalTransaction(transaction).length + canonicalText(merkle_proof).length
-    if (trades.length > 0 && bytes > PAGE_BYTES) return { trades, next_index: from + at }
-    trades.push({ transaction, merkle_proof })
+  for (let start = from; start < block.transactions.length; start += MAX_OF_PAGE) {
+    const part = block.transactions.slice(start, start + MAX_OF_PAGE)
+    const own = await ownOf(chain, part, user)
+    for (const [at, transaction] of part.entries()) {
+      if (own[at] !== true || transaction.kind === 'redacted') continue
+      const merkle_proof = tree.proof(start + at)
+      bytes += canonicalTransaction(transaction).length + canonicalText(merkle_proof).length
+      if (trades.length > 0 && bytes > PAGE_BYTES) return { trades, next_index: start + at }
+      trades.push({ transaction, merkle_proof })
+    }
   }
   return { trades }
 }
@@ -124,7 +128,7 @@ async function provenReader(
 async function pageOf(block: ShownBlock, from: number, chain: Chain, user: string | undefined) {
   checkIndex(from, block)
   const { header, signature, transactions } = block
-  const rest = transactions.slice(from)
+  const rest = transactions.slice(from, from + MAX_OF_PAGE)
   const own = user === undefined ? undefined : await ownOf(chain, rest, user)
   const shown: ShownTransaction[] = []
   let bytes = 0

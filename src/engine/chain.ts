@@ -1,6 +1,6 @@
 import { ledgerError } from '../ports/errors.ts'
 import type { ChainStore } from '../ports/chain-store.ts'
-import type { ShownBlock } from '../protocol/block.ts'
+import { registryTransactionsOf, type ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { Verdict } from '../protocol/errors.ts'
 import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
@@ -16,6 +16,7 @@ import {
 } from '../protocol/history.ts'
 import type { ProofAnswer } from '../protocol/messages.ts'
 import type { Registry } from '../protocol/registry.ts'
+import { checkChangeFresh } from '../protocol/registry-transaction.ts'
 import type { Transaction } from '../protocol/transaction.ts'
 import { BlockTrees, type BlockTree } from './block-trees.ts'
 import { transactionsAt, transactionsById } from './transaction-reads.ts'
@@ -127,6 +128,8 @@ export class Chain {
 
   /** The registry after a block with these transactions on the tip. Throws `registry_refused`, `bad_public_key`. */
   registryAfter(transactions: readonly Transaction[]): Registry {
+    const earliest = this.tip?.header.timestamp ?? this.genesis.created_at
+    for (const change of registryTransactionsOf(transactions)) checkChangeFresh(change, earliest)
     return registryAfter(this.#state, transactions, this.chainId)
   }
 
@@ -220,13 +223,17 @@ export class Chain {
     return await transactionsById(this.#store, ids, this.size)
   }
 
-  /** Ids of the corrections of a trade up to a height, in the order of the chain. */
+  /**
+   * Ids of the corrections of a trade up to a height, in the order of the chain, but of those whose body was
+   * removed here.
+   */
   async correctionsOf(tradeId: string, upTo: number): Promise<readonly string[]> {
     const places = (await this.#store.correctionsOf(tradeId)).filter(({ height }) => height <= upTo)
     const found = await transactionsAt(this.#store, places)
-    return places.map(({ height, index }, at) => {
+    return places.flatMap(({ height, index }, at) => {
       const tx = found[at]
-      if (tx?.kind === 'correction') return tx.id
+      if (tx?.kind === 'redacted') return []
+      if (tx?.kind === 'correction') return [tx.id]
       throw ledgerError('corrupt', {
         place: `chain store, corrections of ${tradeId}`,
         expected: `a correction, transaction ${index} of block ${height}`,

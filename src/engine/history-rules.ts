@@ -2,7 +2,7 @@ import type { ChainStore } from '../ports/chain-store.ts'
 import { tickIdOf, type ShownBlock } from '../protocol/block.ts'
 import { afterCorrection, refusalOfSum, sumOfTrade, type CorrectedSum } from '../protocol/corrected-sum.ts'
 import { invalid, VALID, type Verdict } from '../protocol/errors.ts'
-import type { Correction, ShownTransaction, Transaction } from '../protocol/transaction.ts'
+import { hashTransaction, type Correction, type ShownTransaction, type Transaction } from '../protocol/transaction.ts'
 import { transactionsAt, transactionsById, type TransactionPlace } from './transaction-reads.ts'
 
 /** What the transactions of a new block are checked against: all earlier ones of its chain. */
@@ -12,21 +12,44 @@ export interface TransactionHistory {
   hasTick(tickId: string): Promise<boolean>
   /** Earlier transactions by their ids; what is not there is left out. */
   find(ids: readonly string[]): Promise<ReadonlyMap<string, Transaction>>
-  /** Earlier corrections of these trades. */
-  correctionsOf(tradeIds: readonly string[]): Promise<readonly Correction[]>
+  /**
+   * True for each of these ids that an earlier transaction has, or may have, whose body was removed here, in
+   * the order asked for.
+   */
+  mayHide(ids: readonly string[]): Promise<readonly boolean[]>
+  /**
+   * Earlier corrections of each of these trades; `undefined` where the body of one was removed here and is
+   * not shown.
+   */
+  correctionsOf(tradeIds: readonly string[]): Promise<ReadonlyMap<string, readonly Correction[] | undefined>>
 }
 
-export type HistoryCode = 'duplicate_transaction' | 'tick_sealed_twice' | 'bad_correction'
+export type HistoryCode = 'duplicate_transaction' | 'tick_sealed_twice' | 'bad_correction' | 'corrects_redacted'
+
+/** What is known of a block beside what this node has. */
+export interface BlockTestimony {
+  /**
+   * Bodies that were removed here and that others have shown; each counts for the hash that stands in its
+   * place.
+   */
+  readonly shown: readonly Transaction[]
+  /** It is proven that the block is final: a quorum has checked what nobody shows any more. */
+  readonly isFinal: boolean
+}
+
+export const NO_TESTIMONY: BlockTestimony = { shown: [], isFinal: false }
 
 /**
  * Checks what needs the transactions of earlier blocks (docs/protocol.md 3); of redacted ones it knows the ids alone. It guarantees
  * a) that a tick is sealed once (`tick_sealed_twice`), b) that ids are unique on the chain (`duplicate_transaction`),
  * c) that a correction names a trade of an earlier block, whose running sums stay within what a receipt can show
- * (`bad_correction`).
+ * (`bad_correction`), d) that these sums are known (`corrects_redacted`), but in a block that is proven
+ * final.
  */
 export async function verifyTransactions(
   { transactions }: Pick<ShownBlock, 'transactions'>,
   history: TransactionHistory,
+  isFinal = false,
 ): Promise<Verdict<HistoryCode>> {
   const tickId = tickIdOf(transactions)
   if (tickId !== undefined && (await history.hasTick(tickId))) {
@@ -37,12 +60,13 @@ export async function verifyTransactions(
   const seen = new Set<string>()
   const repeated = ids.find((id, index) => known[index] === true || seen.size === seen.add(id).size)
   if (repeated !== undefined) return invalid('duplicate_transaction', `the id ${repeated} is on the chain already`)
-  return await verifyCorrections(transactions, history)
+  return await verifyCorrections(transactions, history, isFinal)
 }
 
 async function verifyCorrections(
   transactions: readonly ShownTransaction[],
   history: TransactionHistory,
+  isFinal: boolean,
 ): Promise<Verdict<HistoryCode>> {
   const corrections = transactions.filter((tx) => tx.kind === 'correction')
   const sums = await correctedSums([...new Set(corrections.map(({ corrects }) => corrects))], history)
@@ -51,6 +75,10 @@ async function verifyCorrections(
     const before = sums.get(corrects)
     if (before === undefined)
       return invalid('bad_correction', `${id} corrects ${corrects}, no trade of an earlier block`)
+    if (before === 'hidden') {
+      if (isFinal) continue
+      return invalid('corrects_redacted', `${id} corrects ${corrects}, of which a body was removed here`)
+    }
     const sum = afterCorrection(before, correction)
     sums.set(corrects, sum)
     const reason = refusalOfSum(sum, corrects)
@@ -59,17 +87,25 @@ async function verifyCorrections(
   return VALID
 }
 
-/** What is left of these trades after their corrections so far; without what is no trade. */
+/**
+ * What is left of these trades after their corrections so far, `hidden` where nobody can say; without what is
+ * no trade.
+ */
 async function correctedSums(
   tradeIds: readonly string[],
   history: TransactionHistory,
-): Promise<Map<string, CorrectedSum>> {
-  const sums = new Map<string, CorrectedSum>()
+): Promise<Map<string, CorrectedSum | 'hidden'>> {
+  const sums = new Map<string, CorrectedSum | 'hidden'>()
   if (tradeIds.length === 0) return sums
-  for (const [id, trade] of await history.find(tradeIds)) if (trade.kind === 'trade') sums.set(id, sumOfTrade(trade))
-  for (const correction of await history.correctionsOf([...sums.keys()])) {
-    const sum = sums.get(correction.corrects)
-    if (sum !== undefined) sums.set(correction.corrects, afterCorrection(sum, correction))
+  const found = await history.find(tradeIds)
+  const missing = tradeIds.filter((id) => !found.has(id))
+  const hidden = await history.mayHide(missing)
+  for (const [at, id] of missing.entries()) if (hidden[at] === true) sums.set(id, 'hidden')
+  const trades = [...found.values()].filter((tx) => tx.kind === 'trade')
+  const corrections = await history.correctionsOf(trades.map(({ id }) => id))
+  for (const trade of trades) {
+    const sum = corrections.get(trade.id)?.reduce(afterCorrection, sumOfTrade(trade))
+    sums.set(trade.id, sum ?? 'hidden')
   }
   return sums
 }
@@ -77,10 +113,18 @@ async function correctedSums(
 /**
  * The transactions of a branch: those of the chain below `size` blocks, then those of `blocks`. With `size` that of the
  * chain and no blocks, it is the chain itself.
+ *
+ * @param shown bodies that were removed here and that others have shown
  */
-export function historyOf(store: ChainStore, size: number, blocks: readonly ShownBlock[]): TransactionHistory {
+export function historyOf(
+  store: ChainStore,
+  size: number,
+  blocks: readonly ShownBlock[],
+  shown: readonly Transaction[] = [],
+): TransactionHistory {
   const branch = blocks.flatMap(({ transactions }) => transactions.filter((tx) => tx.kind !== 'redacted'))
   const ids = new Set(branch.map(({ id }) => id))
+  const shownByHash = new Map(shown.map((tx) => [hashTransaction(tx), tx]))
 
   return {
     async known(asked) {
@@ -95,18 +139,33 @@ export function historyOf(store: ChainStore, size: number, blocks: readonly Show
     async find(asked) {
       const found = new Map(await transactionsById(store, asked, size))
       const wanted = new Set(asked)
+      const places = await store.placesByHash([...shownByHash.keys()])
+      for (const [at, tx] of [...shownByHash.values()].entries()) {
+        if (wanted.has(tx.id) && (places[at]?.height ?? size) < size) found.set(tx.id, tx)
+      }
       for (const tx of branch) if (wanted.has(tx.id)) found.set(tx.id, tx)
       return found
     },
+    async mayHide(asked) {
+      if (asked.length > 0 && (await store.hasUnknownIds(size))) return asked.map(() => true)
+      const heights = await store.heightsOfIds(asked)
+      return heights.map((height) => height !== undefined && height < size)
+    },
     async correctionsOf(tradeIds) {
-      const wanted = new Set(tradeIds)
-      const places: TransactionPlace[] = []
-      for (const id of wanted) {
-        places.push(...(await store.correctionsOf(id)).filter(({ height }) => height < size))
+      const corrections = new Map<string, Correction[] | undefined>(tradeIds.map((id) => [id, []]))
+      const places: (TransactionPlace & { readonly of: string })[] = []
+      for (const of of corrections.keys()) {
+        for (const place of await store.correctionsOf(of)) if (place.height < size) places.push({ ...place, of })
       }
-      return [...(await transactionsAt(store, places)), ...branch]
-        .filter((tx) => tx?.kind === 'correction')
-        .filter((tx) => wanted.has(tx.corrects))
+      const stored = await transactionsAt(store, places)
+      for (const [at, { of }] of places.entries()) {
+        const tx = stored[at]
+        const body = tx?.kind === 'redacted' ? shownByHash.get(tx.tx_hash) : tx
+        if (body?.kind === 'correction') corrections.get(of)?.push(body)
+        else corrections.set(of, undefined)
+      }
+      for (const tx of branch) if (tx.kind === 'correction') corrections.get(tx.corrects)?.push(tx)
+      return corrections
     },
   }
 }

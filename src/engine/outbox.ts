@@ -4,6 +4,7 @@ import type { PlatformTick, TickAnswer } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { OutboxStore, OutboxTick } from '../ports/outbox.ts'
 import { isSolarError, protocolError, type ProtocolErrorCode, type SolarError } from '../protocol/errors.ts'
+import { repeatsName } from '../protocol/json-names.ts'
 import { MAX_TICK_BYTES } from '../protocol/limits.ts'
 import type { Shape } from '../protocol/shape.ts'
 
@@ -157,7 +158,9 @@ function parseTick(row: OutboxTick, shape: Shape<PlatformTick>): PlatformTick {
   }
   let value: unknown
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(row.bytes))
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(row.bytes)
+    value = JSON.parse(text)
+    if (repeatsName(text, value)) throw new Error('a field twice')
   } catch (error) {
     const got = error instanceof Error ? error.message : String(error)
     throw protocolError('malformed', { path: 'tick', expected: 'JSON', got }, error)

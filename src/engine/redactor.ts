@@ -87,33 +87,37 @@ export function createReplicaRedactor(parts: ReplicaRedactorParts): Redactor {
   return {
     redact: (request) =>
       lane(async () => {
-        const all = await blocks.redactions(0)
-        const before = all.filter(({ tx_id }) => tx_id === request.tx_id)
-        if (before.length > 0) {
-          await finish(blocks)
-          return before
-        }
-        const redactions = await findRedactable(parts, request)
+        const before = (await blocks.redactions(0)).filter(({ tx_id }) => tx_id === request.tx_id)
+        const redactions = await findRedactable(parts, request, before.length > 0)
         await blocks.redact(redactions)
         logRedactions(redactions, logger)
-        return redactions
+        return [...before, ...redactions]
       }),
     redactions: () => blocks.redactions(0),
   }
 }
 
-/** A trade and its corrections. Throws `unknown_transaction`, `refused_row`. */
+/**
+ * A trade and its corrections; of a trade that is gone already the corrections that came since. Throws
+ * `unknown_transaction`, `refused_row`.
+ */
 async function findRedactable(
   { chain, finalizer, clock }: ReplicaRedactorParts,
   { tx_id, redacted_by, reason }: RedactionRequest,
+  isGone: boolean,
 ): Promise<readonly Redaction[]> {
-  const asked = await chain.transaction(tx_id)
+  const corrections = await chain.correctionsOf(tx_id, chain.size)
+  const asked = (await chain.transactions([tx_id])).get(tx_id)
   const refused = (id: string, why: string) => ledgerError('refused_row', { id, reason: why })
-  if (asked.kind === 'registry') throw refused(tx_id, 'a change of the registry is never redacted')
-  if (asked.kind === 'correction') {
+  if (asked?.kind === 'registry') throw refused(tx_id, 'a change of the registry is never redacted')
+  if (asked?.kind === 'correction') {
     throw refused(tx_id, `it corrects ${asked.corrects}: redact that, and its corrections go with it`)
   }
-  const ids = [tx_id, ...(await chain.correctionsOf(tx_id, chain.size))]
+  // Its corrections tell of it also where it came here without a body, and nobody knows by which hash.
+  if (asked === undefined && !isGone && corrections.length === 0) {
+    throw ledgerError('unknown_transaction', { id: tx_id })
+  }
+  const ids = [...(asked === undefined ? [] : [tx_id]), ...corrections]
   const redacted_at = clock.now()
   return await Promise.all(
     ids.map(async (id) => {

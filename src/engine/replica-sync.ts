@@ -4,6 +4,7 @@ import { ledgerError } from '../ports/errors.ts'
 import type { FinalityStore } from '../ports/finality-store.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
+import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { count } from '../protocol/count-words.ts'
 import { isSolarError } from '../protocol/errors.ts'
@@ -15,12 +16,13 @@ import { fetchBlock, fetchHeader, type CredentialSigner } from './block-fetcher.
 import type { Chain } from './chain.ts'
 import { provesFinalBy, type ProvesFinal } from './final-proof.ts'
 import type { Finalizer } from './finalizer.ts'
-import type { Replica } from './replica.ts'
+import { fetchRemoved } from './removed-bodies.ts'
+import type { Accepted, Replica } from './replica.ts'
 import type { VoteCounter } from './vote-counter.ts'
 
 export interface ReplicaSyncParts {
   readonly chain: Chain
-  readonly store: Pick<ChainStore, 'besideChain' | 'putBeside'>
+  readonly store: Pick<ChainStore, 'besideChain' | 'putBeside' | 'block' | 'heightsOfIds' | 'correctionsOf'>
   readonly votes: Pick<FinalityStore, 'votesOf'>
   readonly replica: Replica
   readonly counter: Pick<VoteCounter, 'cast'>
@@ -90,12 +92,29 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
     const hash = hashHeader(sealed.header)
     if (await replica.knows(hash)) return
     const block = (await store.besideChain(hash)) ?? (await fetchBlock(requests, peer, sealed, sign, provesFinal))
-    const accepted = await replica.accept(block)
+    const accepted = await acceptWith(peer, block, provesFinal)
     if (typeof accepted === 'object') throw refused(peer, accepted.refused, accepted.reason)
     if (accepted === 'unknown_parent')
       throw refused(peer, 'wrong_parent', `block ${sealed.header.height} has no parent here`)
     // At once, since a branch that is not followed can grow beyond what is kept beside the chain.
     if (accepted === 'beside') await takeVotesOn(peer, hash)
+  }
+
+  /**
+   * Peers are asked again for the bodies that were removed here and that a correction in this block is about;
+   * where nobody shows them, the block is one that nobody here can check, as one without a body is, and is
+   * taken as such: if it is proven final.
+   */
+  async function acceptWith(peer: string, block: ShownBlock, provesFinal: ProvesFinal): Promise<Accepted> {
+    const accepted = await replica.accept(block)
+    if (!correctsRedacted(accepted)) return accepted
+    const shown = await fetchRemoved(parts, peer, block)
+    const again = await replica.accept(block, { shown, isFinal: false })
+    if (!correctsRedacted(again)) return again
+    const final = await provesFinal(block)
+    if (final.ok) return await replica.accept(block, { shown, isFinal: true })
+    const reason = `${again.reason}; no peer shows it, and the block is not proven to be final: ${final.reason}`
+    return { refused: again.refused, reason }
   }
 
   async function sync(peer: string): Promise<'followed' | 'nothing'> {
@@ -193,6 +212,9 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
     },
   }
 }
+
+const correctsRedacted = (accepted: Accepted): accepted is Extract<Accepted, object> =>
+  typeof accepted === 'object' && accepted.refused === 'corrects_redacted'
 
 function refused(peer: string, code: string, reason: string): Error {
   return ledgerError('peer_refused', { peer, request: 'sync', code, reason })

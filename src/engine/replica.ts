@@ -15,7 +15,7 @@ import type { EvidencePool } from './evidence-pool.ts'
 import type { Finalizer } from './finalizer.ts'
 import { reportDoubleSeal } from './full-node-evidence.ts'
 import { ForkTree, type Branch, type BranchBlock } from './fork-tree.ts'
-import { historyOf, verifyTransactions } from './history-rules.ts'
+import { historyOf, NO_TESTIMONY, verifyTransactions, type BlockTestimony } from './history-rules.ts'
 import { createSerial } from './serial.ts'
 import type { VoteTarget } from './vote-counter.ts'
 
@@ -98,8 +98,8 @@ export class Replica {
   }
 
   /** Checks a block and takes it into the chain or beside it; then the chain is chosen anew. */
-  accept(block: ShownBlock): Promise<Accepted> {
-    return this.#lane(() => this.#accept(block))
+  accept(block: ShownBlock, testimony?: BlockTestimony): Promise<Accepted> {
+    return this.#lane(() => this.#accept(block, testimony))
   }
 
   /** Takes up again the branch that ends in this block and was kept before a restart, if it may still become the chain. */
@@ -129,14 +129,14 @@ export class Replica {
     await reportDoubleSeal(this.#parts.chain, this.#parts.evidence, sealed, beside)
   }
 
-  async #accept(block: ShownBlock): Promise<Accepted> {
+  async #accept(block: ShownBlock, testimony = NO_TESTIMONY): Promise<Accepted> {
     const { chain, store, votes, finalizer, logger, onTip } = this.#parts
     const { header } = block
     const hash = hashHeader(header)
     if (await this.knows(hash)) return 'known'
     const place = await this.#placeAfter(header.height, header.prev_hash)
     if (place === 'unknown_parent') return place
-    const verdict = await this.#verify(block, place)
+    const verdict = await this.#verify(block, place, testimony)
     if (!verdict.ok) return { refused: verdict.code, reason: verdict.reason }
     await this.watch(block)
     if (place.isTip) {
@@ -177,7 +177,11 @@ export class Replica {
     return { isTip: size === chain.size, baseHeight: parentHeight, state: await chain.stateAt(size), branch: [] }
   }
 
-  async #verify(block: ShownBlock, { baseHeight, state, branch }: Place): Promise<Verdict> {
+  async #verify(
+    block: ShownBlock,
+    { baseHeight, state, branch }: Place,
+    { shown, isFinal }: BlockTestimony,
+  ): Promise<Verdict> {
     const { chain, store, clock } = this.#parts
     const verdict = firstFailure<string>(
       () => (sizeOf(state) === block.header.height ? VALID : invalid('wrong_height', 'the parent has another height')),
@@ -185,7 +189,8 @@ export class Replica {
       () => verifyBlock(state, block, chain),
     )
     if (!verdict.ok) return verdict
-    return await verifyTransactions(block, historyOf(store, baseHeight + 1, await this.#forks.bodiesOf(branch)))
+    const history = historyOf(store, baseHeight + 1, await this.#forks.bodiesOf(branch), shown)
+    return await verifyTransactions(block, history, isFinal)
   }
 
   /** Fork choice among the chain as it is and every branch; once more when something became final, since acks up to it weigh no more. */

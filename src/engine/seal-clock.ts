@@ -41,6 +41,8 @@ export function createSealClock(parts: SealClockParts): SealClock {
   /** What this clock was ahead of the monotonic one when it was last believed. */
   let believed = clock.now() - monotonic()
   let fault: string | undefined
+  /** What this clock would be ahead of the monotonic one by the word of who contradicted it. */
+  let contradicted: number | undefined
   let said: string | undefined
   let cancel = (): void => undefined
   let stopped = false
@@ -56,10 +58,16 @@ export function createSealClock(parts: SealClockParts): SealClock {
   function believe(): void {
     believed = clock.now() - monotonic()
     fault = undefined
+    contradicted = undefined
   }
+
+  /** Who contradicted it may be gone by the time that somebody sets it. */
+  const isSetSince = (): boolean =>
+    contradicted !== undefined && clock.now() - monotonic() - contradicted <= CLOCK_TOLERANCE_MS
 
   function disbelieve(whose: string, aheadMs: number): void {
     const now = clock.now()
+    contradicted = now + aheadMs - monotonic()
     fault =
       `this node's clock is ${seconds(-aheadMs)} ahead: it says ${shown(now)}, ${whose} ${shown(now + aheadMs)}; ` +
       'a block from the future would stop everybody until then: set the clock, for instance by NTP'
@@ -85,7 +93,7 @@ export function createSealClock(parts: SealClockParts): SealClock {
       return
     }
     // Nobody is there to ask: with validators one will come, and without one nothing becomes final anyway.
-    if (verdict.kind === 'unknown' && reason() !== undefined && parts.hasValidators()) return
+    if (verdict.kind === 'unknown' && reason() !== undefined && parts.hasValidators() && !isSetSince()) return
     believe()
   }
 

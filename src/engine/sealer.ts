@@ -40,6 +40,8 @@ export interface SealerParts {
   readonly highWater: HighWater
   /** Works under seal `work`. */
   readonly miner: Miner
+  /** Awaited after a tick has become void: what it said of users is gone from SQL. */
+  readonly onVoid?: () => Promise<void>
   /** The registered id of the authority that seals. */
   readonly minerId: string
   /** The signing key with this public key, if this node has it: the registry says which one seals. */
@@ -210,6 +212,7 @@ export function createSealer(parts: SealerParts): Sealer {
       { tick_id, reason },
       `ALARM tick ${tick_id} was committed and can never be sealed, it is void: ${reason}`,
     )
+    await parts.onVoid?.()
   }
 
   async function applyFenced(): Promise<void> {

@@ -8,7 +8,7 @@ import type { MarketStore, OpenOrder, StoredTick, TickCommit } from '../ports/ma
 import type { CommittedTick, ShownBlock } from '../protocol/block.ts'
 import { bytesToHex } from '../protocol/bytes.ts'
 import { parseQuantity } from '../protocol/decimal.ts'
-import { isSolarError } from '../protocol/errors.ts'
+import { isSolarError, type SolarError } from '../protocol/errors.ts'
 import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
 import { MAX_FUTURE_MS, MAX_TRANSACTIONS_PER_BLOCK } from '../protocol/limits.ts'
 import { checkTransaction, hashTransaction, type Transaction } from '../protocol/transaction.ts'
@@ -124,8 +124,14 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
       const theirs = await committedElsewhere(tickId, error)
       if (theirs !== undefined) return answerStored(theirs)
       onTick?.('failed')
-      throw error
+      throw isSolarError(error, 'store_failed') ? error : ((await voidError(tickId)) ?? error)
     }
+  }
+
+  /** What never was sealed is refused as such, whatever else is wrong with it by now. */
+  async function voidError(tick_id: string): Promise<SolarError | undefined> {
+    const [voided] = await store.voidTicks(tick_id)
+    return voided && ledgerError('tick_void', { tick_id, reason: voided.reason, voided_at: voided.voided_at })
   }
 
   /** Another authority on this database may have sealed the height, or have committed the tick in the meantime. */

@@ -1,11 +1,13 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { protocolError } from '../protocol/errors.ts'
+import { isSolarError, protocolError } from '../protocol/errors.ts'
+import { repeatsName } from '../protocol/json-names.ts'
 import { decodeText } from '../protocol/text.ts'
 import { httpError } from './problem.ts'
 
 /**
- * JSON is all that is read, but for calls that take text of any type. NaN, a half document and an empty one where one is
- * declared are refused here; a byte order mark is ignored (RFC 8259, 8.1).
+ * JSON is all that is read, but for calls that take text of any type. NaN, a half document, an empty one
+ * where one is declared, and a field that is there twice are refused here; a byte order mark is ignored (RFC
+ * 8259, 8.1).
  */
 export function readBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
@@ -19,9 +21,12 @@ export function readBodies(app: FastifyInstance): void {
       return
     }
     try {
-      const text = decodeText(bytes)
-      done(null, text.trim() === '' ? undefined : JSON.parse(text))
+      done(null, parseBody(decodeText(bytes)))
     } catch (error) {
+      if (isSolarError(error, 'malformed')) {
+        done(error)
+        return
+      }
       const got = error instanceof Error ? error.message : 'something else'
       done(protocolError('malformed', { path: 'body', expected: 'JSON', got }, error))
     }
@@ -36,6 +41,13 @@ export function refuseEncodedBody({ headers }: FastifyRequest): void {
   const encoding = headers['content-encoding']?.trim().toLowerCase()
   if (encoding === undefined || encoding === '' || encoding === 'identity') return
   throw httpError('unsupported_encoding', { encoding: encoding.slice(0, 40) })
+}
+
+function parseBody(text: string): unknown {
+  if (text.trim() === '') return undefined
+  const value: unknown = JSON.parse(text)
+  if (!repeatsName(text, value)) return value
+  throw protocolError('malformed', { path: 'body', expected: 'each field once', got: 'a field twice' })
 }
 
 const takesText = (request: FastifyRequest): boolean => request.routeOptions.config.call?.textBody === true

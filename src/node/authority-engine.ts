@@ -34,6 +34,7 @@ import type { PostgresLeadership } from '../storage/sql/postgres-leadership.ts'
 import type { AuthorityKeys } from './authority-keys.ts'
 import type { AuthorityStores } from './authority-stores.ts'
 import { createSharedLeadership } from './leadership.ts'
+import { warnOfSeveralVotes } from './several-votes.ts'
 
 export interface AuthorityEngineParts extends AuthorityStores {
   readonly network: PeerNetwork
@@ -105,15 +106,22 @@ export async function assembleAuthority(
   })
   const sealing = { chain, guard, leadership, clock, logger, minerId, keyOf }
   const stores = { store, follower, finality, putBack, highWater }
-  const sealer = createSealer({ ...sealing, ...stores, gossip, events, finalizer, miner })
+  const users = new Map<string, string>()
+  const readUsers = async (): Promise<void> => {
+    const known = [...usersOf(config), ...(await store.users())]
+    users.clear()
+    for (const [voter, user] of known) users.set(voter, user)
+  }
+  await readUsers()
+  const sealer = createSealer({ ...sealing, ...stores, gossip, events, finalizer, miner, onVoid: readUsers })
   const runner = createTickRunner({ chain, store, sealer, leadership, clock, randomBytes, onTick, ...bandOf(config) })
   const find = findWhileFollowing(findOnChain(chain), leadership, () => runner.follow())
   const votes = createVoteCounter({ chainId, find, store, evidence, events, finalizer, clock, logger })
   const checkpoints = createCheckpoints({ chain, finalHeight: () => finalizer.finalHeight, minerId, keyOf })
-  const users = new Map([...usersOf(config), ...(await store.users())])
   const counting = { chain, votes, events, finalizer, evidence, clock }
   const { minTradeMicro } = config
-  const ledger = createAuthorityLedger({ ...counting, checkpoints, store, runner, minTradeMicro, users })
+  const queries = { ...counting, checkpoints, store, runner, minTradeMicro, users }
+  const ledger = warnOfSeveralVotes(createAuthorityLedger(queries), logger)
   const { requests } = network
   const peerHeaders = createPeerHeaders({ ...sealing, evidence })
   const restorer = createRestorer({ ...sealing, finalizer, guard: backups, peerHeaders, requests, runner, randomBytes })
@@ -133,7 +141,6 @@ export async function assembleAuthority(
       return isTip() ? 'accept' : 'ignore'
     },
   })
-  const readUsers = async () => (await store.users()).forEach((user, voter) => users.set(voter, user))
   const redactor = createAuthorityRedactor({ store, blocks: level, leadership, clock, logger })
   const standby = lead && { lead, succession: createSuccession({ ...sealing, runner, finality, readUsers, redactor }) }
   const askForEvidence = () => keepAskingForEvidence({ requests, evidence, clock, logger })

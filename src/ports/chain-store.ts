@@ -31,13 +31,17 @@ export interface ChainStore {
   places(ids: readonly string[]): Promise<readonly (TransactionLocation | undefined)[]>
   /** The heights of the blocks with transactions of these ids, in the order asked for: also where the body was removed here. */
   heightsOfIds(ids: readonly string[]): Promise<readonly (number | undefined)[]>
+  /**
+   * True if a block below this height came without a body, and nobody here knows the id of what is missing.
+   */
+  hasUnknownIds(height: number): Promise<boolean>
   /** Where the transactions with these hashes are, in the order asked for. */
   placesByHash(txHashes: readonly Hash[]): Promise<readonly (TransactionLocation | undefined)[]>
   /** The height of the block that sealed this tick. */
   heightOfTick(tickId: string): Promise<number | undefined>
   /** The heights of the blocks that sealed these ticks, in the order asked for. */
   heightsOfTicks(tickIds: readonly string[]): Promise<readonly (number | undefined)[]>
-  /** Where the corrections of this trade are, oldest first. */
+  /** Where the corrections of this trade are, oldest first: also those whose body was removed here. */
   correctionsOf(tradeId: string): Promise<readonly TransactionLocation[]>
   /**
    * Takes the blocks from height `size` on out of the chain and keeps them beside it, in one atomic batch. Nothing of them

@@ -1,4 +1,5 @@
 import { isSolarError } from '../protocol/errors.ts'
+import { repeatsName } from '../protocol/json-names.ts'
 import { decodeText } from '../protocol/text.ts'
 
 /** What a file that should be JSON holds: its value, or why it has none. */
@@ -17,7 +18,10 @@ export function parseJsonFile(bytes: Uint8Array): ParsedJson {
 /** `parseJsonFile`, of its text. */
 export function parseJsonText(text: string): ParsedJson {
   try {
-    return { value: JSON.parse(text) }
+    const value: unknown = JSON.parse(text)
+    return repeatsName(text, value)
+      ? { fault: 'JSON with a field twice: programs differ in which they take' }
+      : { value }
   } catch {
     return { fault: `not JSON: ${lookOf(text)}` }
   }

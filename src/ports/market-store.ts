@@ -45,15 +45,20 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
   nextUnsealedTick(): Promise<CommittedTick | undefined>
   /**
    * Takes a committed tick that can never be sealed on `parent`, where it is the next, out of the way of the others: it is
-   * moved whole to the void ticks, and its orders get back what it took from them. Its id is never committed again
-   * (`tick_void`). Throws `tip_moved` if the last block is not `parent` any more; a tick that does not wait is left alone.
+   * moved whole to the void ticks, its orders get back what it took from them, and the user that it gave to a
+   * voter goes. Its id is never committed again (`tick_void`). Throws `tip_moved` if the last block is not
+   * `parent` any more; a tick that does not wait is left alone.
    */
   voidTick(
     tickId: string,
     why: { readonly parent: Hash | null; readonly reason: string; readonly at: number },
   ): Promise<void>
-  /** Ticks that were committed and can never be sealed, by their id. */
-  voidTicks(): Promise<readonly VoidTick[]>
+  /**
+   * Ticks that were committed and can never be sealed, by their id; only that of `tickId` where one is given.
+   */
+  voidTicks(tickId?: string): Promise<readonly VoidTick[]>
+  /** How many there are. */
+  voidTickCount(): Promise<number>
   /**
    * The ticks of the blocks of [fromHeight, toHeight), by height: as `tick` gives each, in as many queries as for one. A block
    * whose tick is not there has no entry. Who asks keeps the range to what fits into memory.
@@ -86,8 +91,8 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
   /** The highest block row. */
   lastBlock(): Promise<BlockRow | undefined>
   blockByHash(hash: Hash): Promise<BlockRow | undefined>
-  /** voter id -> platform user, as the enrolments said. */
-  users(): Promise<ReadonlyMap<string, string>>
+  /** voter id -> platform user, as the enrolments said; only that of `voterId` where one is given. */
+  users(voterId?: string): Promise<ReadonlyMap<string, string>>
 
   transaction(id: string): Promise<TransactionPlace | undefined>
   /** By time, then id; `after` is the cursor that the last page gave. */

@@ -5,7 +5,7 @@ import { headerShape, type Header, type SealedHeader } from './header.ts'
 import { MAX_TRANSACTIONS_PER_BLOCK } from './limits.ts'
 import { merkleRoot } from './merkle.ts'
 import type { Registry, RegistryEntry } from './registry.ts'
-import type { RegistryTransaction } from './registry-transaction.ts'
+import { checkChangeFresh, type RegistryTransaction } from './registry-transaction.ts'
 import { array, object, signatureHex, type TypeOf } from './shape.ts'
 import {
   checkTransaction,
@@ -88,7 +88,8 @@ export type BlockBodyCode =
 
 /**
  * Checks the transactions of a block against its header; of a redacted one there is but its leaf. It guarantees
- * a) the count (`wrong_tx_count`), b) one tick (`mixed_ticks`), c) each transaction by itself (`bad_transaction`),
+ * a) the count (`wrong_tx_count`), b) one tick (`mixed_ticks`), c) each transaction by itself, and that no
+ * change of the registry is older than it may be (`bad_transaction`),
  * d) no two equal leaves (`equal_transactions`), e) the Merkle root (`wrong_merkle_root`).
  *
  * @param txHashes the hashes of the transactions, from who has hashed them just now
@@ -109,6 +110,7 @@ export function verifyBlockBody(
       return invalid('mixed_ticks', `transaction ${tx.id} is of tick ${tx.tick_id}, not ${tickId ?? '-'}`)
     try {
       checkTransaction(tx, genesis.amount_decimals)
+      if (tx.kind === 'registry') checkChangeFresh(tx, header.timestamp)
     } catch (error) {
       return invalid('bad_transaction', error instanceof Error ? error.message : String(error))
     }

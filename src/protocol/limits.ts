@@ -17,6 +17,11 @@ export const DEFAULT_HEADER_WINDOW = 5
 export const DEFAULT_MIN_TRADE_MICRO = 10_000n
 /** A device-signed request is accepted within this distance of the server's clock, once. */
 export const REQUEST_VALIDITY_MS = 60_000
+/**
+ * A change of the registry is sealed within this time after it was signed: one that was never posted is not
+ * kept for later.
+ */
+export const REGISTRY_VALIDITY_MS = 24 * 3_600_000
 /** Canonical JSON deeper than this is refused before it can exhaust the stack. */
 export const MAX_JSON_DEPTH = 32
 /** Of one trade: a receipt shows all of them, and who keeps one checks it in a moment. */

@@ -1,6 +1,7 @@
 import type { Hash } from './bytes.ts'
 import { protocolError } from './errors.ts'
 import { finalityShape, roleShape } from './genesis.ts'
+import { REGISTRY_VALIDITY_MS } from './limits.ts'
 import {
   identifier,
   isJsonObject,
@@ -93,6 +94,17 @@ export function isSignedBy(tx: RegistryTransaction, chainId: Hash, publicKey: st
   const body: Record<string, unknown> = { ...rest }
   delete body.tick_id
   return verifyObject(tx.action, chainId, body, signature, publicKey)
+}
+
+/**
+ * Checks that a change is sealed in the time in which it may be (docs/protocol.md 6): whoever finds one that
+ * was signed and never posted cannot bring it up years later. Throws `registry_refused`.
+ *
+ * @param time of the block, Unix milliseconds; of its parent while there is none yet
+ */
+export function checkChangeFresh(change: Pick<RegistryTransaction, 'id' | 'timestamp'>, time: number): void {
+  if (change.timestamp >= time - REGISTRY_VALIDITY_MS) return
+  refuseRegistry(change, `it was signed at ${change.timestamp}, more than 24 hours before ${time}: sign it anew`)
 }
 
 /** Throws `registry_refused`. */

@@ -1,6 +1,7 @@
 import { canonicalText } from '../protocol/canonical-json.ts'
 import { normalizeDelta } from '../protocol/decimal.ts'
 import { edgeIdentifier } from '../protocol/edge.ts'
+import { repeatsName } from '../protocol/json-names.ts'
 import { transactionShape, type Transaction } from '../protocol/transaction.ts'
 
 /** One field of what was pasted. Numbers are kept as the text that stood there: every digit counts. */
@@ -97,8 +98,6 @@ export function compareClaims(
 
 /** A row of a platform is far shorter. */
 const MAX_ROW_CHARACTERS = 100_000
-/** A string, with the colon behind it if it is the name of a field. */
-const JSON_STRING = /"(?:[^"\\]|\\.)*"(?:\s*:)?/g
 const JSON_STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*/g
 
 /**
@@ -111,7 +110,7 @@ const JSON_STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*/g
 export function claimsOf(text: string, pick: (whole: unknown) => Readonly<Record<string, unknown>>): readonly Claim[] {
   if (text.length > MAX_ROW_CHARACTERS) throw new Error('This is too long for a trade, and it is no receipt.')
   const whole: unknown = JSON.parse(text)
-  if ((text.match(JSON_STRING) ?? []).filter((token) => token.endsWith(':')).length !== namesIn(whole)) {
+  if (repeatsName(text, whole)) {
     throw new Error(
       'This JSON has a field twice, and programs differ in which one they take: paste it with each field once.',
     )
@@ -129,11 +128,4 @@ export function claimsOf(text: string, pick: (whole: unknown) => Readonly<Record
     }
     return { name, value: written }
   })
-}
-
-/** Fields of all objects in a JSON value; of a name that is there twice JSON.parse has kept one. */
-function namesIn(value: unknown): number {
-  if (typeof value !== 'object' || value === null) return 0
-  const values = Object.values(value)
-  return (Array.isArray(value) ? 0 : values.length) + values.reduce<number>((sum, one) => sum + namesIn(one), 0)
 }

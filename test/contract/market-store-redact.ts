@@ -158,6 +158,26 @@ export function marketStoreRedactContract(name: string, open: () => Promise<Open
         })
       }
 
+      for (const known of [record, nobodyKnows]) {
+        it(`takes its corrections with it, which a peer has left (its id is ${known.tx_id ?? 'unknown'})`, async () => {
+          await store.restoreBlock(blockRow(0, 't0'), restored([known]))
+          const rows = [fix, correction('t1', 'fix-b', 'b')]
+          const { transactions, tx_hashes, ...rest } = tick('t1', rows)
+          await store.restoreBlock(blockRow(1, 't1'), { ...rest, transactions, tx_hashes, redactions: [] })
+          store = await opened.reopen()
+          const gone = { kind: 'redacted', tx_hash: hashTransaction(fix) }
+          assert.deepEqual(await store.transactionsOfTick('t1'), [gone, rows[1]])
+          assert.deepEqual((await store.tick('t1'))?.tx_ids, ['fix', 'fix-b'])
+          const reason = 'the trade that it corrects is gone'
+          assert.deepEqual((await store.redactions())[1], {
+            ...unknownRedaction(gone.tx_hash, 1),
+            tx_id: 'fix',
+            reason,
+          })
+          await assert.rejects(commitTick(store, tick('t2', [correction('t2', 'fix-2', 'a')])), coded('refused_row'))
+        })
+      }
+
       it('is refused where another transaction was committed in its place', async () => {
         await commitTick(store, tick('t0', [trade('t0', 'other'), b]))
         await assert.rejects(store.restoreBlock(blockRow(0, 't0'), restored([record])), coded('tick_conflict'))

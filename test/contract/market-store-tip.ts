@@ -152,6 +152,28 @@ export function marketStoreTipContract(name: string, open: () => Promise<OpenedS
           assert.equal((await store.tick('t0'))?.block?.height, 0)
         })
 
+        it('gives no user to the voter that it would have enrolled, and takes none from one that is enrolled', async () => {
+          const change = enrolment('r')
+          const given = { user: { voter_id: change.subject_id, user_id: 'ann' } }
+          await commitTick(store, registryTick(change, given))
+          await store.voidTick(change.tick_id, why)
+          assert.deepEqual(await store.users(), new Map())
+          assert.deepEqual(
+            (await store.voidTicks(change.tick_id)).map(({ tick_id }) => tick_id),
+            [change.tick_id],
+          )
+          assert.deepEqual([await store.voidTicks('another'), await store.voidTickCount()], [[], 1])
+
+          await commitTick(store, registryTick(enrolment('r2'), given))
+          await sealWaiting(store)
+          const again = enrolment('r3')
+          await commitTick(store, registryTick(again))
+          await store.voidTick(again.tick_id, { ...why, parent: (await store.lastBlock())?.block_hash ?? null })
+          assert.deepEqual(await store.users(), new Map([[change.subject_id, 'ann']]))
+          assert.deepEqual(await store.users(change.subject_id), new Map([[change.subject_id, 'ann']]))
+          assert.deepEqual(await store.users('nobody'), new Map())
+        })
+
         it('loses the bodies that are redacted elsewhere', async () => {
           await commitTick(store, tick('t0', [trade('t0', 'a')]))
           await store.fence({ ...blockRow(0, 't0'), finalized_at: T0 })

@@ -1,9 +1,10 @@
 import type { ChainStore, StoredHeader, TransactionLocation } from '../../src/ports/chain-store.ts'
 import { tickIdOf, type ShownBlock } from '../../src/protocol/block.ts'
 import type { Hash } from '../../src/protocol/bytes.ts'
-import { leafOf } from '../../src/protocol/transaction.ts'
+import { leafOf, type ShownTransaction } from '../../src/protocol/transaction.ts'
 import { appendedNodes, historyLeaf, type Subtree } from '../../src/protocol/history.ts'
 
+const isRedacted = ({ kind }: ShownTransaction): boolean => kind === 'redacted'
 const nameOf = ({ level, index }: Subtree): string => `${level}/${index}`
 
 /** A chain store in memory, for long chains that are made in a moment: it passes the contract but for durability. */
@@ -63,6 +64,8 @@ export function createMemoryChainStore(): ChainStore {
     locate: (by) => Promise.resolve('tx_id' in by ? byId.get(by.tx_id) : byHash.get(by.tx_hash)),
     places: (ids) => Promise.resolve(ids.map((id) => byId.get(id))),
     heightsOfIds: (ids) => Promise.resolve(ids.map((id) => byId.get(id)?.height)),
+    hasUnknownIds: (height) =>
+      Promise.resolve(blocks.slice(0, height).some(({ block }) => block.transactions.some(isRedacted))),
     placesByHash: (hashes) => Promise.resolve(hashes.map((hash) => byHash.get(hash))),
     heightsOfTicks: (ids) => Promise.resolve(ids.map((id) => ticks.get(id))),
     heightOfTick: (tickId) => Promise.resolve(ticks.get(tickId)),

@@ -502,7 +502,9 @@ def check_seal(sealed, hex_key):
 def check_block_body(header, transactions, genesis):
     check(len(transactions) == header["tx_count"], "wrong number of transactions")
     for tx in transactions:
-        check_transaction(tx, genesis["amount_decimals"])
+        check_any_transaction(tx, genesis["amount_decimals"])
+        if tx["kind"] == "registry":
+            check(tx["timestamp"] >= header["timestamp"] - REGISTRY_VALIDITY_MS, "a change that is too old")
         check(tx["tick_id"] == transactions[0]["tick_id"], "transactions of several ticks")
     hashes = [hash_object(tx) for tx in transactions]
     check(len(set(hashes)) == len(hashes), "two equal transactions")
@@ -666,6 +668,8 @@ def authorization_of(voter_id, method, path, timestamp, request_id, chain_id, se
 
 
 # --- section 6: registry transactions and proofs --------------------------------------------------------------------
+
+REGISTRY_VALIDITY_MS = 24 * 3600 * 1000
 
 _REGISTRY_COMMON = {
     "kind": one_of("registry"),

@@ -11,7 +11,9 @@ import {
   type SealedHeader,
 } from '../../src/protocol/header.ts'
 import { EMPTY_HISTORY_ROOT, historyLeaf, MemoryTree } from '../../src/protocol/history.ts'
+import { REGISTRY_VALIDITY_MS } from '../../src/protocol/limits.ts'
 import { Registry } from '../../src/protocol/registry.ts'
+import { decodePostedRegistryTransaction, signRegistryTransaction } from '../../src/protocol/registry-transaction.ts'
 import { array } from '../../src/protocol/shape.ts'
 import {
   canonicalTransaction,
@@ -294,14 +296,30 @@ const BODY_CHANGES: readonly (readonly [name: string, change: (txs: Draft[], hea
   ['the duplicate that has the same root (CVE-2012-2459)', (txs, header) => (txs.push(txs[2]!), (header.tx_count = 4))],
 ]
 
+/** A change of the registry of this age, alone in its block. */
+const ofAge =
+  (ageMs: number) =>
+  (txs: Draft[], header: Draft): void => {
+    const timestamp = Number(header.timestamp) - ageMs
+    const body = { kind: 'registry', action: 'revoke', id: 'revoke-bob', subject_id: 'bob', timestamp } as const
+    const posted = signRegistryTransaction({ ...body, nonce: testNonce('revoke-bob') }, CHAIN_ID, testKey('bob'))
+    const change = decodePostedRegistryTransaction(posted)
+    txs.splice(0, txs.length, change as unknown as Draft)
+    Object.assign(header, { tx_count: 1, merkle_root: hashTransaction(change) })
+  }
+const AGE_CHANGES: typeof BODY_CHANGES = [
+  ['a change of the registry that was signed 24 hours before', ofAge(REGISTRY_VALIDITY_MS)],
+  ['a change of the registry that was signed a millisecond earlier than that', ofAge(REGISTRY_VALIDITY_MS + 1)],
+]
+
 /** Block bodies against their header. */
 export function blockBodies(): VectorFile {
   const block = sealTestChain([3])[0]!
   const shape = array(transactionShape, 100_000)
   return {
     about:
-      'Are these the transactions of this header, under the genesis "the test chain"? Count, one tick, each valid, none equal, the Merkle root.',
-    cases: BODY_CHANGES.map(([name, change]) => {
+      'Are these the transactions of this header, under the genesis "the test chain"? Count, one tick, each valid, no change of the registry older than 24 hours, none equal, the Merkle root.',
+    cases: [...BODY_CHANGES, ...AGE_CHANGES].map(([name, change]) => {
       const { header, transactions } = copyOf({ header: block.sealed.header, transactions: block.transactions })
       change(transactions as unknown as Draft[], header)
       const outcome = outcomeOf(() => verifyBlockBody(header, shape(transactions, 'transactions'), GENESIS))

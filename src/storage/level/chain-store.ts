@@ -15,7 +15,7 @@ import { ArchivedBodies, type ArchivePlace } from './archived-bodies.ts'
 import { decodeBlock, decodeHeader, decodeHeightKey, decodeInteger } from './block-values.ts'
 import { heightKey, keyOf, nodeKey, sortable } from './keyspaces.ts'
 import { guardLevel, openLevel, readText, type CheckRoom, type TextLevel } from './level.ts'
-import { finishForgetting, readRedactions, redactBodies, redactionKey } from './redacted-bodies.ts'
+import { finishForgetting, hasUnknownIds, readRedactions, redactBodies, redactionKey } from './redacted-bodies.ts'
 
 /** What an append needs of the chain before it: kept in memory, found again in the database whenever in doubt. */
 interface Tip {
@@ -69,6 +69,7 @@ export async function chainStore(db: TextLevel, archive?: ArchivePlace): Promise
     locate: guardLevel('locate', (by) => chain.locate(by)),
     places: guardLevel('places', (ids) => chain.places('placeById', ids)),
     heightsOfIds: guardLevel('heightsOfIds', (ids) => chain.heightsOfIds(ids)),
+    hasUnknownIds: guardLevel('hasUnknownIds', (height) => hasUnknownIds(db, height)),
     placesByHash: guardLevel('placesByHash', (txHashes) => chain.places('placeByHash', txHashes)),
     heightOfTick: guardLevel('heightOfTick', (tickId) => chain.heightOfTick(tickId)),
     heightsOfTicks: guardLevel('heightsOfTicks', (tickIds) => chain.heightsOfTicks(tickIds)),

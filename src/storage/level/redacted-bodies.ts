@@ -20,6 +20,14 @@ export async function readRedactions(db: TextLevel, fromHeight: number): Promise
   return entries.map(([key, text]) => decodeText(`level ${key}`, text, redactionShape))
 }
 
+/** See `ChainStore.hasUnknownIds`. */
+export async function hasUnknownIds(db: TextLevel, height: number): Promise<boolean> {
+  for await (const [key, text] of db.iterator({ gte: keyOf('redaction'), lt: keyOf('redaction', sortable(height)) })) {
+    if (decodeText(`level ${key}`, text, redactionShape).tx_id === null) return true
+  }
+  return false
+}
+
 /**
  * See `BodyRedaction.redact`. Files first, then LevelDB in one batch with the records: without the record it is done again, and
  * finds the bodies that are gone already as hashes. What is to be forgotten is in that batch too (`finishForgetting`).
@@ -51,9 +59,9 @@ export async function redactBodies(
   }
   for (const redaction of redactions) {
     batch.put(redactionKey(redaction), canonicalText(redaction))
-    for (const key of await indexKeys(db, redaction)) batch.del(key)
     const { tx_id, height } = redaction
-    if (tx_id !== null) batch.put(keyOf('redactedId', tx_id), String(height))
+    // Where a correction is stays known: what is left of its trade cannot be said without it.
+    if (tx_id !== null) batch.del(keyOf('placeById', tx_id)).put(keyOf('redactedId', tx_id), String(height))
   }
   for (const key of touched) batch.put(keyOf('forgetting', key), '')
   await batch.write(DURABLE)
@@ -71,15 +79,6 @@ export async function finishForgetting(db: TextLevel): Promise<void> {
   const done = db.batch()
   for (const mark of marks) done.del(mark)
   await done.write(DURABLE)
-}
-
-/** What finds a transaction by its id, and its corrections by it: they go with it. */
-async function indexKeys(db: TextLevel, { tx_id }: Redaction): Promise<readonly string[]> {
-  if (tx_id === null) return []
-  const corrections = await db
-    .keys({ gte: keyOf('correction', `${tx_id}/`), lt: keyOf('correction', `${tx_id}/~`) })
-    .all()
-  return [keyOf('placeById', tx_id), ...corrections]
 }
 
 /** Throws `corrupt` if one of the hashes is not among them. */

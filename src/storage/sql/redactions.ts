@@ -10,7 +10,7 @@ import type { Database, RedactionsTable, TransactionsTable } from './schema.ts'
 import { forgetVoidBodies } from './void-ticks.ts'
 
 /** In place of a tick's content hash: the rows without their nonces are few enough to be guessed and held against it. */
-const REDACTED_CONTENT = sha256Hex('redacted')
+export const REDACTED_CONTENT = sha256Hex('redacted')
 
 type Request = Parameters<MarketStore['redact']>[0]
 

@@ -1,8 +1,9 @@
 import { sql } from 'kysely'
 import { ledgerError } from '../../ports/errors.ts'
 import type { BlockRow, MarketStore, RestoredTick } from '../../ports/market-store.ts'
-import { UNKNOWN_ID } from '../../protocol/redaction.ts'
+import { UNKNOWN_ID, unknownRedaction } from '../../protocol/redaction.ts'
 import { refuse } from '../../protocol/shape.ts'
+import { hashTransaction, type ShownTransaction } from '../../protocol/transaction.ts'
 import { differenceOfRows, type RowDifference } from '../../protocol/transaction-difference.ts'
 import { corrupt } from '../decode.ts'
 import { insertBlock } from './blocks.ts'
@@ -10,7 +11,7 @@ import { chunks, IN_LIST } from './chunks.ts'
 import { closeOrdersUntil } from './closed-orders.ts'
 import { correctedParties } from './corrections.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
-import { forgetTransaction, recordRedactions } from './redactions.ts'
+import { forgetTransaction, recordRedactions, REDACTED_CONTENT } from './redactions.ts'
 import { decodeShown, toSafeInteger } from './rows.ts'
 import type { Database } from './schema.ts'
 import { holeNames, insertTransactions } from './transaction-rows.ts'
@@ -26,13 +27,14 @@ export function restoredBlocks(db: Database, dialect: SqlDialect): Pick<MarketSt
 }
 
 /** All of a block or nothing: whatever throws in here takes the SQL transaction back. */
-async function restore(trx: WriteTransaction, dialect: SqlDialect, row: BlockRow, tick: RestoredTick): Promise<void> {
+async function restore(trx: WriteTransaction, dialect: SqlDialect, row: BlockRow, given: RestoredTick): Promise<void> {
   const size = await numberOfBlocks(trx)
   if (row.height < size) {
     // It is there already: compared, as the fence does.
     await insertBlock(trx, row)
     return
   }
+  const tick = await withoutOrphans(trx, row.height, given)
   if (row.height > size) throw corrupt('blocks', `the block of height ${size} next`, `height ${row.height}`)
   if (tick.source !== 'registry') {
     await takeBackMarketTicks(trx, tick)
@@ -45,6 +47,32 @@ async function restore(trx: WriteTransaction, dialect: SqlDialect, row: BlockRow
   else throw ledgerError('tick_conflict', { tick_id: tick.tick_id, ...difference })
   await insertBlock(trx, row)
   await recordRedactions(trx, tick.redactions)
+}
+
+/**
+ * A correction goes with its trade: where the trade's body is gone, and the peer that shows the block has
+ * removed the one without the other, the correction becomes a hole as well. Its id stays used up.
+ */
+async function withoutOrphans(trx: WriteTransaction, height: number, tick: RestoredTick): Promise<RestoredTick> {
+  const corrected = tick.transactions.flatMap((tx) => (tx.kind === 'correction' ? [tx.corrects] : []))
+  const trades = new Set<string>()
+  for (const ids of chunks([...new Set(corrected)], IN_LIST)) {
+    const rows = trx.selectFrom('transactions').select('id').where('id', 'in', ids).where('kind', '=', 'trade')
+    for (const { id } of await rows.execute()) trades.add(id)
+  }
+  if (corrected.every((id) => trades.has(id))) return tick
+  const redactions = [...tick.redactions]
+  const transactions = tick.transactions.map((tx): ShownTransaction => {
+    if (tx.kind !== 'correction' || trades.has(tx.corrects)) return tx
+    const tx_hash = hashTransaction(tx)
+    redactions.push({
+      ...unknownRedaction(tx_hash, height),
+      tx_id: tx.id,
+      reason: 'the trade that it corrects is gone',
+    })
+    return { kind: 'redacted', tx_hash }
+  })
+  return { ...tick, transactions, redactions, content_hash: REDACTED_CONTENT }
 }
 
 function idsOf({ transactions, redactions }: RestoredTick): readonly string[] {

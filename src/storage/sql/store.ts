@@ -58,6 +58,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     nextUnsealedTick: guard('nextUnsealedTick', ticks.nextUnsealedTick),
     voidTick: guard('voidTick', voided.voidTick),
     voidTicks: guard('voidTicks', voided.voidTicks),
+    voidTickCount: guard('voidTickCount', voided.voidTickCount),
     sealedTicks: guard('sealedTicks', sealed.sealedTicks),
     transactionsOfTick: guard('transactionsOfTick', ticks.transactionsOfTick),
     fence: guard('fence', blocks.fence),

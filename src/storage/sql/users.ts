@@ -5,9 +5,10 @@ import type { Database } from './schema.ts'
 /** Which platform user a voter belongs to. */
 export function usersTable(db: Database): Pick<MarketStore, 'users'> {
   return {
-    async users() {
-      const rows = await db.selectFrom('voter_users').selectAll().orderBy('voter_id').execute()
-      return new Map(rows.map(({ voter_id, user_id }) => [voter_id, user_id]))
+    async users(voterId) {
+      const rows = db.selectFrom('voter_users').selectAll().orderBy('voter_id')
+      const asked = voterId === undefined ? rows : rows.where('voter_id', '=', voterId)
+      return new Map((await asked.execute()).map(({ voter_id, user_id }) => [voter_id, user_id]))
     },
   }
 }

@@ -16,13 +16,25 @@ import { sourceShape } from './sealed-ticks.ts'
 type Why = Parameters<MarketStore['voidTick']>[1]
 
 /** Committed ticks that can never be sealed. */
-export function voidTicksTable(db: Database, dialect: SqlDialect): Pick<MarketStore, 'voidTick' | 'voidTicks'> {
+export function voidTicksTable(
+  db: Database,
+  dialect: SqlDialect,
+): Pick<MarketStore, 'voidTick' | 'voidTicks' | 'voidTickCount'> {
   return {
     voidTick: (tickId, why) => dialect.write(db, (trx) => moveToVoid(trx, tickId, why)),
 
-    async voidTicks() {
-      const rows = await db.selectFrom('void_ticks').selectAll().orderBy('tick_id').execute()
-      return rows.map(decodeVoid)
+    async voidTicks(tickId) {
+      const rows = db.selectFrom('void_ticks').selectAll().orderBy('tick_id')
+      const asked = tickId === undefined ? rows : rows.where('tick_id', '=', tickId)
+      return (await asked.execute()).map(decodeVoid)
+    },
+
+    async voidTickCount() {
+      const { count } = await db
+        .selectFrom('void_ticks')
+        .select((select) => select.fn.countAll<bigint>().as('count'))
+        .executeTakeFirstOrThrow()
+      return toSafeInteger(count, 'void_ticks count')
     },
   }
 }
@@ -52,7 +64,7 @@ async function moveToVoid(trx: WriteTransaction, tickId: string, { parent, reaso
   }
   const tick = await trx
     .selectFrom('ticks')
-    .select(['timestamp', 'source'])
+    .select(['sequence', 'timestamp', 'source'])
     .where('tick_id', '=', tickId)
     .where(sql<boolean>`unsealed = 1`)
     .executeTakeFirst()
@@ -63,12 +75,34 @@ async function moveToVoid(trx: WriteTransaction, tickId: string, { parent, reaso
     .where('tick_id', '=', tickId)
     .orderBy('position')
     .execute()
-  const transactions = canonicalText(rows.map(decodeShown))
+  const shown = rows.map(decodeShown)
+  const { timestamp, source } = tick
+  const transactions = canonicalText(shown)
   await trx
     .insertInto('void_ticks')
-    .values({ tick_id: tickId, ...tick, transactions, reason, voided_at: BigInt(at) })
+    .values({ tick_id: tickId, timestamp, source, transactions, reason, voided_at: BigInt(at) })
     .execute()
+  for (const voterId of shown.flatMap(enrolledBy)) await forgetUser(trx, voterId, tick.sequence)
   await removeTick(trx, tickId)
+}
+
+const enrolledBy = (tx: ShownTransaction): readonly string[] =>
+  tx.kind === 'registry' && tx.action === 'enrol' ? [tx.subject_id] : []
+
+/**
+ * An enrolment that came to nothing gave this voter its user, unless an earlier one did: an id is enrolled
+ * once. Who enrols it next may have another user in mind, and none at all.
+ */
+async function forgetUser(trx: WriteTransaction, voterId: string, sequence: bigint): Promise<void> {
+  const earlier = await trx
+    .selectFrom('transactions')
+    .innerJoin('ticks', 'ticks.tick_id', 'transactions.tick_id')
+    .selectAll('transactions')
+    .where('transactions.kind', '=', 'registry')
+    .where('ticks.sequence', '<', sequence)
+    .execute()
+  if (earlier.map(decodeShown).flatMap(enrolledBy).includes(voterId)) return
+  await trx.deleteFrom('voter_users').where('voter_id', '=', voterId).execute()
 }
 
 /** Takes a tick without a block out of the tables, as if it had never been committed. */

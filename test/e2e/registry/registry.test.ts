@@ -37,12 +37,12 @@ describe('registry changes on a running network', () => {
     return signingKeyFromSecret(material.secret)
   }
 
-  function sign(change: Change, key: SigningKey): PostedRegistryTransaction {
+  function sign(change: Change, key: SigningKey, timestamp = Date.now()): PostedRegistryTransaction {
     const nonce = bytesToHex(systemRandomBytes(16))
     const body = {
       kind: 'registry',
       id: `change-${nonce}`,
-      timestamp: Date.now(),
+      timestamp,
       nonce,
       ...change,
     } as RegistryTransactionBody
@@ -91,6 +91,19 @@ describe('registry changes on a running network', () => {
     const { body } = await community.call('GET', '/registry')
     const ids = (body.entries as { readonly id: string }[]).map(({ id }) => id)
     assert.deepEqual(ids, ['authority', 'house-1', 'house-2', 'house-3', 'house-4'])
+  })
+
+  it('takes no change that was signed more than a day before the chain as it is', async () => {
+    await trade()
+    const key = newKey()
+    const enrolment = { action: 'enrol', subject_id: 'house-4', role: 'voter', public_key: key.publicKey } as const
+    const post = (timestamp: number) =>
+      community.call('POST', '/registry/', { body: sign(enrolment, key, timestamp), role: 'operator' })
+    const day = 24 * 3_600_000
+    const old = await post(Date.now() - day - 60_000)
+    assert.deepEqual([old.status, old.body.code], [422, 'registry_refused'])
+    assert.match(String(old.body.detail), /was signed at [0-9]+, more than 24 hours before [0-9]+: sign it anew/)
+    assert.equal((await post(Date.now() - day + 60_000)).status, 202)
   })
 
   it('lets light nodes follow the rotation of the authority, also one that slept through it and more', async () => {

@@ -105,7 +105,15 @@ describe('a tick in the database that can never be sealed', () => {
 
   it('is set aside by the next start, told by metrics and audit, and the ticks behind it are sealed', async () => {
     const first = await network.startAuthority()
-    await first.node.ledger.register(enrolment(network, 'aa'))
+    const first18 = enrolment(network, 'aa')
+    await first.node.ledger.register(first18, 'ann')
+    assert.equal(first.node.ledger.userOf('house-18'), 'ann')
+    await first.node.ledger.register(first18, 'ann')
+    await assert.rejects(
+      first.node.ledger.register(first18, 'mallory'),
+      /house-18 was enrolled for the user ann, not for mallory/,
+    )
+    assert.equal(first.node.ledger.userOf('house-18'), 'ann')
     await first.node.stop()
 
     // As an older version could commit it; the store does not judge changes of the registry.
@@ -126,6 +134,13 @@ describe('a tick in the database that can never be sealed', () => {
 
     const again = await network.startAuthority()
     assert.equal((await sealTick(again, 't1')).height, 1)
+    // The registry would refuse it by now for another reason; it is the void tick that whoever posted it is
+    // told of.
+    await assert.rejects(again.node.ledger.register(poison, undefined), (error) => {
+      assert.ok(isSolarError(error, 'tick_void'), String(error))
+      assert.match(error.message, /house-18 is registered already/)
+      return true
+    })
     const metrics = await (await fetch(`${again.url}/metrics`)).text()
     assert.match(metrics, /^solar_void_ticks 1$/m)
     await again.node.stop()

@@ -106,4 +106,14 @@ describe('an exported chain', () => {
       },
     ])
   })
+
+  it('is not read where a line has a field twice', async () => {
+    const twice = lines.map((line, at) => (at === 1 ? line.replace('"header":', '"header":{},"header":') : line))
+    const { findings } = await audit(twice)
+    assert.deepEqual(findings.map(({ place, expected, found }) => [place, expected, found])[0], [
+      'line 2',
+      'each field once',
+      'a field twice',
+    ])
+  })
 })

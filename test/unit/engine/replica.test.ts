@@ -2,6 +2,12 @@ import assert from 'node:assert/strict'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { hashHeader, sealHeader } from '../../../src/protocol/header.ts'
 import { MemoryTree, historyLeaf } from '../../../src/protocol/history.ts'
+import { REGISTRY_VALIDITY_MS } from '../../../src/protocol/limits.ts'
+import {
+  decodePostedRegistryTransaction,
+  signRegistryTransaction,
+  type RegistryTransaction,
+} from '../../../src/protocol/registry-transaction.ts'
 import type { Vote } from '../../../src/protocol/vote.ts'
 import {
   correction,
@@ -97,6 +103,25 @@ describe('a replica', () => {
     await assertChainIs(base)
     assert.equal(await node.accept(good), 'on_chain')
   })
+
+  it('takes a change of the registry up to 24 hours after it was signed, and not a millisecond later', async () => {
+    await start()
+    const base = street.start.grow('t0', 't1')
+    await node.acceptAll(base)
+    const change = enrolmentSigned(STREET_TIME - REGISTRY_VALIDITY_MS + 2_000)
+    assert.equal(
+      await node.accept(base.add([change], { timestamp: STREET_TIME + 2_001 }).blocks[2]!),
+      'bad_transaction',
+    )
+    assert.equal(await node.accept(base.add([change], { timestamp: STREET_TIME + 2_000 }).blocks[2]!), 'on_chain')
+  })
+
+  function enrolmentSigned(timestamp: number): RegistryTransaction {
+    const key = namedKey('house-9')
+    const body = { kind: 'registry', id: 'enrol-9', action: 'enrol', subject_id: 'house-9', role: 'voter' } as const
+    const dated = { ...body, public_key: key.publicKey, timestamp, nonce: 'ab'.repeat(16) }
+    return decodePostedRegistryTransaction(signRegistryTransaction(dated, street.chainId, key))
+  }
 
   it('keeps a valid block beside the chain, and checks it by the transactions of its own branch', async () => {
     await start()

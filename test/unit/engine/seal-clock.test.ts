@@ -113,6 +113,22 @@ describe('the clock of an authority', () => {
     sealClock.stop()
   })
 
+  it('that was contradicted is believed once it is set, also if who contradicted it is gone, and no sooner', async () => {
+    const { sealClock, join, leave, setAhead } = setUp({ validators: true })
+    join('v1')
+    setAhead(DAY)
+    await sealClock.compare()
+    leave('v1')
+    for (const ahead of [DAY, DAY / 2, 50_000]) {
+      setAhead(ahead)
+      await sealClock.compare()
+      assert.match(sealClock.reason() ?? '', /v1 says/)
+    }
+    setAhead(0)
+    await sealClock.compare()
+    assert.equal(sealClock.reason(), undefined)
+  })
+
   it('that jumps ahead where nobody can be asked is believed', async () => {
     const { sealClock, setAhead } = setUp()
     setAhead(DAY)

@@ -83,6 +83,18 @@ describe('HTTP input', () => {
       }
     })
 
+    it('with a field that is there twice are refused, in whatever spelling: programs differ in which one they take', async () => {
+      const once = JSON.stringify(tick('twice', TRADE))
+      const twice = ['"kwh":"9"', '"kwh" : "9"', '"k\\u0077h":"9"'].map((field) =>
+        once.replace('"kwh":', `${field},"kwh":`),
+      )
+      for (const text of [...twice, once.replace('{', '{"tick_id":"other",')]) {
+        const answer = await postTick(text)
+        isMalformed(answer, 'body')
+        assert.match(String(answer.json.detail), /each field once/)
+      }
+    })
+
     it('with a number beyond what JSON numbers hold are refused', async () => {
       const text = JSON.stringify(tick('huge', TRADE)).replace('"1.25"', '1e999')
       isMalformed(await postTick(text), 'body.transactions[0].kwh')

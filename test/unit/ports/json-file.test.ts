@@ -25,6 +25,31 @@ describe('ports/json-file', () => {
     assert.deepEqual(parseJsonFile(Uint8Array.of(0xc3, 0x28)), { fault: 'not JSON: it is no text' })
   })
 
+  it('does not choose between two fields of one name, wherever they are, and knows a colon in a text from a field', () => {
+    const twice = [
+      '{"a":1,"a":1}',
+      '[{"b":{"a":1,"c":[],"\\u0061":2}}]',
+      '{"__proto__":1,"__proto__":2}',
+      '{"":{},"":0}',
+    ]
+    for (const text of twice) {
+      assert.deepEqual(
+        parseJsonText(text),
+        { fault: 'JSON with a field twice: programs differ in which they take' },
+        text,
+      )
+    }
+    const once = [
+      '{"a":{"a":{"a":[{"a":1},{"a":1}]}}}',
+      '["a:",":\\"",{"a:b\\":":"\\\\"}]',
+      '":"',
+      '{"__proto__":{"x":1}}',
+    ]
+    for (const text of once) assert.deepEqual(parseJsonText(text), { value: JSON.parse(text) as unknown }, text)
+    const deep = '['.repeat(5_000) + ']'.repeat(5_000)
+    assert.ok('value' in parseJsonText(deep))
+  })
+
   it('knows an object that is cut short, wherever', () => {
     const whole = '{"a":["}",{"b":"\\"]"}],"c":null}'
     for (let length = 1; length < whole.length; length++) {
