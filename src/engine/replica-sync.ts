@@ -206,8 +206,10 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
       const provesFinal = provesFinalBy(peer, parts)
       for (const sealed of headers) {
         const block = await fetchBlock(requests, peer, sealed, sign, provesFinal)
+        const accepted = await acceptWith(peer, block, provesFinal)
+        if (accepted === 'beside') await takeVotesOn(peer, hashHeader(sealed.header))
         // Below what is final here no branch is followed any more: there it is kept, no more.
-        if ((await replica.accept(block)) === 'unknown_parent') await store.putBeside(block, hashHeader(sealed.header))
+        if (accepted === 'unknown_parent') await store.putBeside(block, hashHeader(sealed.header))
       }
     },
   }

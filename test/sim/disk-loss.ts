@@ -22,7 +22,7 @@ export function createDiskLoss(world: World, random: Random, end: number): DiskL
   let settledAt = loop.now
   const validators = nodes.filter(({ kind }) => kind === 'validator')
   const full = nodes.filter(({ kind }) => kind === 'validator' || kind === 'authority')
-  const backup = createDisk(loop, random)
+  const backups = new Map(validators.map((node) => [node, createDisk(loop, random)]))
   const isLost = random.chance(0.5)
 
   function isCalm(node: SimNode): boolean {
@@ -34,26 +34,26 @@ export function createDiskLoss(world: World, random: Random, end: number): DiskL
     return ownVote !== undefined && others.some((other) => other.kind === 'validator' && isKnown(other))
   }
 
-  /** Another branch than the one that it acked is the chain of an honest node: it may be led to ack that. */
-  function isDivided(node: SimNode): boolean {
-    const { ownVote, finalHeight } = checker.reader.full(node.id, node.disk)
+  /** Its chain is another one than it has acked: who forgot that would ack this one. */
+  function isBoundElsewhere(node: SimNode): boolean {
+    const { ownVote, finalHeight, chain } = checker.reader.full(node.id, node.disk)
     if (ownVote === undefined || ownVote.height <= finalHeight) return false
-    return full.some(({ id, disk }) => {
-      const block = checker.reader.full(id, disk).chain[ownVote.height]
-      return block !== undefined && block.hash !== ownVote.header_hash
-    })
+    const block = chain[ownVote.height]
+    return block !== undefined && block.hash !== ownVote.header_hash
   }
 
-  function look(node: SimNode): void {
+  function look(): void {
     const isLastChance = loop.now + SETTLE_MS + LOOK_EVERY_MS > end
-    if (isCalm(node) && (isDivided(node) || isLastChance)) lose(node)
-    else if (!isLastChance) loop.schedule(LOOK_EVERY_MS, () => look(node))
+    const calm = validators.filter(isCalm)
+    const node = calm.find(isBoundElsewhere) ?? (isLastChance ? calm[0] : undefined)
+    if (node !== undefined) lose(node)
+    else if (!isLastChance) loop.schedule(LOOK_EVERY_MS, look)
   }
 
   function lose(node: SimNode): void {
     settledAt = loop.now + SETTLE_MS
     world.crash(node)
-    node.disk.copyFrom(isLost ? createDisk(loop, random) : backup)
+    node.disk.copyFrom((isLost ? undefined : backups.get(node)) ?? createDisk(loop, random))
     checker.diskLost(node.id)
     loop.schedule(AWAY_MS, () => {
       world.start(node).catch((error: unknown) => {
@@ -63,10 +63,9 @@ export function createDiskLoss(world: World, random: Random, end: number): DiskL
   }
 
   if (plan.finality.policy === 'validators') {
-    const node = random.pick(validators)
     const savedMs = random.between(10_000, 40_000)
-    loop.schedule(savedMs, () => backup.copyFrom(node.disk))
-    loop.schedule(savedMs + random.between(5_000, 40_000), () => look(node))
+    loop.schedule(savedMs, () => backups.forEach((backup, node) => backup.copyFrom(node.disk)))
+    loop.schedule(savedMs + random.between(5_000, 20_000), look)
   }
   return { isSettling: () => loop.now < settledAt }
 }

@@ -283,6 +283,6 @@ export const MUTATIONS: readonly Mutation[] = [
         to: 'Promise.resolve()',
       },
     ],
-    seed: 0,
+    seed: 26,
   },
 ]
