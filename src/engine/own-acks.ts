@@ -45,9 +45,10 @@ export interface OwnAcksParts {
 export interface OwnAcks {
   /**
    * Asks a peer, once a life. It counts as one that has answered if this node has caught up with it: else
-   * it may know of acks on a chain that is not known here. Throws `peer_refused`, `peer_unreachable`.
+   * it may know of acks on a chain that is not known here. False if it was asked before, or there is nothing
+   * to ask. Throws `peer_refused`, `peer_unreachable`.
    */
-  ask(peer: string, isCaughtUp: boolean): Promise<void>
+  ask(peer: string, isCaughtUp: boolean): Promise<boolean>
   /** This peer has nothing to say: it failed, or has no blocks. */
   passOver(peer: string): void
   /** Takes an ack of this key that came another way. */
@@ -219,14 +220,15 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
   return {
     async ask(peer, isCaughtUp) {
       const entry = ownEntry()
-      if (entry === undefined) return
+      if (entry === undefined) return false
       await load()
       if (askedFor !== entry.id) answered.clear()
       askedFor = entry.id
-      if (answered.has(peer)) return
+      if (answered.has(peer)) return false
       await takeBranches(peer, await learn(await fetchAcks(peer, entry)))
       if (isCaughtUp) answered.add(peer)
       await noteAnswers()
+      return true
     },
     passOver: (peer) => void passedOver.add(peer),
     async hear(vote) {

@@ -205,7 +205,9 @@ export function createValidator(parts: ValidatorParts): Validator {
     try {
       if ((await sync.syncWith(peer)) === 'nothing') return
       // Before the first ack: it may not ack a block beside one that it acked in an earlier life.
-      await lane(() => ownAcks.ask(peer, true))
+      const isAsked = await lane(() => ownAcks.ask(peer, true))
+      // The chain may have grown meanwhile: an ack of the newest block counts for all below.
+      if (isAsked) await sync.syncWith(peer)
     } catch (error) {
       // Whose chain cannot be followed may know best what was acked on it.
       if (isSolarError(error, 'peer_refused')) await lane(() => ownAcks.ask(peer, false)).catch(() => undefined)
