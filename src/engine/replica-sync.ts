@@ -52,6 +52,8 @@ export interface ReplicaSync {
 
 /** Votes are asked for by header, newest first: acks count for all blocks below, so the newest tell most. */
 const MAX_VOTED_HEADERS = 256
+/** So many blocks of a branch are taken before the votes on them: far fewer than are kept beside the chain. */
+const VOTES_AFTER = 32
 /** As many blocks as are kept beside the chain that may still become it. */
 const MAX_BRANCH = 256
 
@@ -88,16 +90,15 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
     return refused(peer, 'conflicts_with_final', reason)
   }
 
-  async function takeBlock(peer: string, sealed: SealedHeader, provesFinal: ProvesFinal): Promise<void> {
+  async function takeBlock(peer: string, sealed: SealedHeader, provesFinal: ProvesFinal): Promise<Accepted> {
     const hash = hashHeader(sealed.header)
-    if (await replica.knows(hash)) return
+    if (await replica.knows(hash)) return 'known'
     const block = (await store.besideChain(hash)) ?? (await fetchBlock(requests, peer, sealed, sign, provesFinal))
     const accepted = await acceptWith(peer, block, provesFinal)
     if (typeof accepted === 'object') throw refused(peer, accepted.refused, accepted.reason)
     if (accepted === 'unknown_parent')
       throw refused(peer, 'wrong_parent', `block ${sealed.header.height} has no parent here`)
-    // At once, since a branch that is not followed can grow beyond what is kept beside the chain.
-    if (accepted === 'beside') await takeVotesOn(peer, hash)
+    return accepted
   }
 
   /**
@@ -141,11 +142,18 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
       throw error
     }
     const provesFinal = provesFinalBy(peer, parts)
+    const beside: Hash[] = []
     for (const first = from; from <= tip.height;) {
       const headers = await askForHeaders(peer, from, Math.min(MAX_HEADERS_PER_REQUEST, tip.height - from + 1))
       if (headers.length === 0)
         throw refused(peer, 'wrong_height', `no header of height ${from}, its tip is ${tip.height}`)
-      for (const sealed of headers) await takeBlock(peer, sealed, provesFinal)
+      for (const sealed of headers) {
+        if ((await takeBlock(peer, sealed, provesFinal)) !== 'beside') continue
+        // A branch that is not followed can grow beyond what is kept beside the chain.
+        if (beside.unshift(hashHeader(sealed.header)) === VOTES_AFTER) {
+          for (const hash of beside.splice(0)) await takeVotesOn(peer, hash)
+        }
+      }
       from += headers.length
       if (from > tip.height)
         logger.info({ peer, from: first, to: tip.height }, `${count(from - first, 'block')} taken from ${peer}`)
