@@ -3,6 +3,7 @@ import { parseQuantity } from '../protocol/decimal.ts'
 import { anyQuantity } from '../protocol/edge.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import type { Finality } from '../protocol/genesis.ts'
+import { MAX_THRESHOLD } from '../protocol/limits.ts'
 import { isKeyName } from '../protocol/note.ts'
 import { describe, hash32, isJsonObject, type Shape } from '../protocol/shape.ts'
 import type { DatabaseConfig, HttpAddress, SealConfig } from './types.ts'
@@ -129,12 +130,15 @@ export const durationOrOff: Reader<number | 'off'> = (value) => {
   return count === undefined ? undefined : Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS]
 }
 
-/** authority, votes:K or validators:M. */
+export const FINALITY = `authority, votes:K or validators:M, at most ${MAX_THRESHOLD}`
+
+/** A policy, its threshold at most what a proof can show. */
 export const finalityPolicy: Reader<Finality> = (value) => {
   if (value === 'authority') return { policy: 'authority' }
   const match = typeof value === 'string' ? /^(votes|validators):([1-9][0-9]{0,5})$/.exec(value) : null
-  if (match === null) return undefined
-  return { policy: match[1] === 'votes' ? 'votes' : 'validators', threshold: Number(match[2]) }
+  const threshold = Number(match?.[2])
+  if (match === null || threshold > MAX_THRESHOLD) return undefined
+  return { policy: match[1] === 'votes' ? 'votes' : 'validators', threshold }
 }
 
 /** authority or work:D. Each digit makes a block 16 times dearer; 8 take minutes to hours. */

@@ -12,7 +12,7 @@ import {
   type InclusionProof,
   type Subtree,
 } from '../protocol/history.ts'
-import type { AckSource, LaterAck } from './anchor-builder.ts'
+import type { AckSource, LaterAck } from './proven-step.ts'
 
 type Blocks = Pick<ChainStore, 'besideChain' | 'heightOf' | 'historyNodes'>
 type Later = Pick<LaterAck, 'header' | 'history_proof'>

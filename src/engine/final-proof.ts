@@ -38,17 +38,23 @@ export function provesFinalBy(peer: string, parts: FinalProofParts): ProvesFinal
   }
 }
 
+/** Answers of `anchor` that are asked for; what they lead to is final in any case. */
+const MAX_PAGES = 256
+
 /** The newest header that the peer proves to be final. */
 async function provenHeader(peer: string, parts: FinalProofParts): Promise<Header> {
   const { chain, finalizer, requests, clock } = parts
-  const trusted = await trustedState(chain, finalizer.finalHeight)
-  const from_height = trusted.anchor?.header.height ?? null
-  const answer = anchorAnswer(await requests.request(peer, 'anchor', { from_height }), 'anchor')
-  const context = { genesis: chain.genesis, chainId: chain.chainId, now: clock.now() }
-  const advance = verifyAdvance(trusted, answer, context)
-  if (!advance.ok)
-    throw ledgerError('peer_refused', { peer, request: 'anchor', code: advance.code, reason: advance.reason })
-  return answer.header
+  let trusted = await trustedState(chain, finalizer.finalHeight)
+  for (let pages = 1; ; pages++) {
+    const from_height = trusted.anchor?.header.height ?? null
+    const answer = anchorAnswer(await requests.request(peer, 'anchor', { from_height }), 'anchor')
+    const context = { genesis: chain.genesis, chainId: chain.chainId, now: clock.now() }
+    const advance = verifyAdvance(trusted, answer, context)
+    if (!advance.ok)
+      throw ledgerError('peer_refused', { peer, request: 'anchor', code: advance.code, reason: advance.reason })
+    if (answer.more !== true || pages === MAX_PAGES) return answer.header
+    trusted = advance.state
+  }
 }
 
 /** What this node trusts without asking anybody: its last final block. */

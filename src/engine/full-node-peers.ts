@@ -14,13 +14,14 @@ import {
   voteParams,
 } from '../protocol/messages.ts'
 import { voteShape } from '../protocol/vote.ts'
-import { buildAnchor, type AckSource } from './anchor-builder.ts'
+import { buildAnchor } from './anchor-builder.ts'
 import { serveBlocks, serveReceipts, type BlockServerParts } from './block-server.ts'
 import { hearEvidence, serveEvidence } from './evidence-exchange.ts'
 import type { EvidencePool } from './evidence-pool.ts'
 import type { Finalizer } from './finalizer.ts'
 import { judge } from './gossip-rules.ts'
 import { serveTime } from './peer-clocks.ts'
+import type { AckSource } from './proven-step.ts'
 import type { VoteCounter } from './vote-counter.ts'
 
 export interface FullNodePeersParts extends BlockServerParts {
@@ -45,7 +46,7 @@ export function serveFullNodePeers(parts: FullNodePeersParts): void {
   serveReceipts(parts)
 }
 
-function serveChain({ mode, chain, finalizer, acks, requests }: FullNodePeersParts): void {
+function serveChain({ mode, chain, finalizer, acks, requests, clock }: FullNodePeersParts): void {
   requests.serve('genesis', () => Promise.resolve({ genesis: chain.genesis }))
   requests.serve('status', () => {
     const { tip } = chain
@@ -68,7 +69,7 @@ function serveChain({ mode, chain, finalizer, acks, requests }: FullNodePeersPar
       ? await chain.inclusion(asked.height, asked.size)
       : await chain.consistency(asked.from, asked.to)
   })
-  const anchors = { chain, acks, anchorHeight: () => finalizer.finalHeight }
+  const anchors = { chain, acks, clock, anchorHeight: () => finalizer.finalHeight }
   requests.serve('anchor', async (params) => await buildAnchor(anchors, anchorParams(params, 'anchor')))
   requests.serve('registry', (params) => {
     const { at_height, ...by } = registryParams(params, 'registry')

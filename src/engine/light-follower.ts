@@ -60,6 +60,8 @@ export interface SyncReport {
   readonly bytes: number
   /** The newest header of the peer is the newest here, and it is trusted. */
   readonly isNewest: boolean
+  /** The peer has more proofs to show before this node is as far as it is. */
+  readonly hasMore: boolean
 }
 
 /**
@@ -131,7 +133,13 @@ export class LightFollower {
   async syncWith(peer: string): Promise<SyncReport> {
     // Asked before it is this peer's turn: one that is silent holds up nobody.
     const status = statusAnswer(await this.#parts.requests.request(peer, 'status', {}), 'status')
-    return await this.#lane(() => this.#sync(peer, status))
+    let bytes = 0
+    for (let pages = 1; ; pages++) {
+      // Page by page others have their turn. Each moves the trusted header on, or is refused.
+      const report = await this.#lane(() => this.#sync(peer, status))
+      bytes += report.bytes
+      if (!report.hasMore || pages === MAX_PAGES) return { ...report, bytes }
+    }
   }
 
   /** Looks for what contradicts the chain here, after a header that forks off it. Throws `peer_refused`. */
@@ -226,17 +234,18 @@ export class LightFollower {
     // Headers that go on from one that is not trusted never make it so.
     const isLinked = this.#head === this.#trusted && this.#isByAuthority
     const near = tip - this.height <= windowSize && isLinked
-    let bytes = 0
     // By proofs, if the way is long, or if only a proven quorum or handover makes the head trusted.
-    if (!near && (status.final_height ?? -1) > heightOf(this.#trusted)) bytes += await this.#moveByProof(peer)
-    if (tip > this.height)
+    const far = near ? NOT_MOVED : await this.#moveByProof(peer, status)
+    let { bytes } = far
+    if (tip > this.height && !far.hasMore)
       bytes += await this.#downloadHeaders(peer, Math.min(tip - this.height, MAX_HEADERS_PER_REQUEST))
     // Links end where the registry changes.
     const isBehind = this.#head !== this.#trusted || tip > this.height
-    if (near && isBehind && (status.final_height ?? -1) > heightOf(this.#trusted))
-      bytes += await this.#moveByProof(peer)
+    const last = near && isBehind ? await this.#moveByProof(peer, status) : NOT_MOVED
+    bytes += last.bytes
+    const hasMore = far.hasMore || last.hasMore
     const isNewest = this.#head === this.#trusted && tip <= this.height && this.#head.anchor_hash === hashOf(status)
-    return { mode: status.mode, from, to: this.#head.anchor === null ? null : this.height, bytes, isNewest }
+    return { mode: status.mode, from, to: this.#head.anchor === null ? null : this.height, bytes, isNewest, hasMore }
   }
 
   /** True if the peer's tip is of a height that is held, and another header. */
@@ -278,12 +287,15 @@ export class LightFollower {
     await this.#keep(isTrusted ? head : this.#trusted, head, this.#window)
   }
 
-  async #moveByProof(peer: string): Promise<number> {
+  /** One answer of `anchor`, if the peer has newer final headers; `hasMore`: it has led to a header on the way, and the next goes on from there. */
+  async #moveByProof(peer: string, { final_height }: StatusAnswer): Promise<Moved> {
     const { requests, logger } = this.#parts
+    if ((final_height ?? -1) <= heightOf(this.#trusted)) return NOT_MOVED
     const from_height = this.#trusted.anchor === null ? null : heightOf(this.#trusted)
     const answer = anchorAnswer(await requests.request(peer, 'anchor', { from_height }), 'anchor')
     const result = verifyAdvance(this.#trusted, answer, this.#context())
     if (!result.ok) return this.#refuse(peer, result.code, result.reason)
+    const hasMore = answer.more === true
     let bytes = canonicalText(answer).length
     const { state } = result
     if (this.#window.some(({ header }) => hashHeader(header) === state.anchor_hash)) {
@@ -293,9 +305,13 @@ export class LightFollower {
       const isSame = stateRoot(this.#head) === registry_root
       const head = isHead ? state : isSame ? { ...this.#head, registry_root, policy, sealers } : this.#head
       await this.#keep(state, head, this.#window)
-      return bytes
+      return { bytes, hasMore }
     }
     const tip: SealedHeader = { header: answer.header, signature: answer.signature }
+    if (hasMore) {
+      await this.#keep(state, state, [tip])
+      return { bytes, hasMore }
+    }
     const behind = await this.#headersBehind(peer, tip, state.sealers)
     await this.#move(state, state, [...behind, tip], 'proved')
     bytes += behind.length === 0 ? 0 : canonicalText({ headers: behind }).length
@@ -304,7 +320,7 @@ export class LightFollower {
       { peer, from_height, to_height: this.height, bytes },
       `caught up ${count(skipped, 'block')} by proofs, ${bytes} bytes`,
     )
-    return bytes
+    return { bytes, hasMore }
   }
 
   /**
@@ -367,6 +383,11 @@ export class LightFollower {
   }
 }
 
+type Moved = Pick<SyncReport, 'bytes' | 'hasMore'>
+const NOT_MOVED: Moved = { bytes: 0, hasMore: false }
+
+/** Answers of `anchor` in one sync, 64 handovers each; the next sync goes on. */
+const MAX_PAGES = 256
 /** Far more than honest nodes ever see, and little to remember. */
 const MAX_ALARMS = 1_000
 

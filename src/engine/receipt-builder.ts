@@ -3,12 +3,15 @@ import { bytesToBase64 } from '../protocol/base64.ts'
 import { utf8ToBytes, type Hex } from '../protocol/bytes.ts'
 import type { Header } from '../protocol/header.ts'
 import type { InclusionProof } from '../protocol/history.ts'
+import { MAX_HANDOVERS_PER_RECEIPT, MAX_RECEIPT_PATH_BYTES } from '../protocol/limits.ts'
 import type { Receipt, ReceiptCorrection } from '../protocol/receipt.ts'
 import type { Registry } from '../protocol/registry.ts'
 import type { Target } from '../protocol/target.ts'
-import { buildTarget, provenSealer, type AnchorBuilderParts } from './anchor-builder.ts'
+import { takeSteps, targetOf, type PathLimits } from './anchor-builder.ts'
 import type { Chain } from './chain.ts'
 import { isParty } from './parties.ts'
+import { entryOf, type Step } from './proven-step.ts'
+import { walkTrust, type PathParts } from './trust-path.ts'
 
 /** A checkpoint as it is published, with the cosignatures so far. */
 export interface PublishedCheckpoint {
@@ -19,33 +22,41 @@ export interface PublishedCheckpoint {
   readonly public_key: Hex
 }
 
-export interface ReceiptBuilderParts extends AnchorBuilderParts {
+export interface ReceiptBuilderParts extends PathParts {
   /** The newest checkpoint; `undefined` before the first. Without it receipts have none. */
   readonly checkpoint?: () => Promise<PublishedCheckpoint | undefined>
 }
 
+const RECEIPT_LIMITS: PathLimits = { maxSteps: MAX_HANDOVERS_PER_RECEIPT, maxBytes: MAX_RECEIPT_PATH_BYTES }
+
 /**
  * Builds the receipt of a transaction (docs/protocol.md 7); verified by protocol/receipt-verify. The target is the last final
- * header if it is above the transaction's block, else that block itself. Throws `unknown_transaction`.
+ * header if it is above the transaction's block, else that block itself. Where a receipt cannot hold the handovers up to
+ * there, it is the last header that they lead to. Throws `unknown_transaction`, and `no_receipt` if that is below the block.
  */
-export async function buildReceipt(parts: ReceiptBuilderParts, id: string): Promise<Receipt> {
+export async function buildReceipt(
+  parts: ReceiptBuilderParts,
+  id: string,
+  limits: PathLimits = RECEIPT_LIMITS,
+): Promise<Receipt> {
   const { chain } = parts
-  const final = parts.anchorHeight()
-  const { history_proof, ...placed } = await placeTransaction(chain, id, final)
-  const height = history_proof === null ? placed.header.height : final
-  const target = await buildTarget(parts, height, null)
-  const trusted = trustedAt(chain, height)
+  const placed = await placeTransaction(chain, id)
+  const own = placed.header.height
+  const target = await targetOf(chain, await takeSteps(pathOver(parts, own), limits))
+  const { height } = target.header
+  if (height < own) throw ledgerError('no_receipt', { id, height: own, reached: height })
+  const anchor = height === own ? {} : anchorOf(target, await chain.inclusion(own, height))
+  const trusted = trustedBelow(chain, target, height)
   const voters = chain.registryBefore(height)
-  const sealers = { chain, target, trusted }
-  const corrections = await placeCorrections(sealers, id, height)
+  const corrections = await placeCorrections(chain, target, id)
   return {
     version: 1,
     genesis: chain.genesis,
     ...placed,
-    ...sealerOf(sealers, placed.header),
-    parent_header: history_proof === null ? target.parent_header : null,
+    ...sealerOf(chain, target, placed.header, await parentOf(chain, placed.header)),
+    parent_header: height === own ? target.parent_header : null,
     handovers: target.handovers,
-    ...(history_proof !== null && anchorOf(target, history_proof)),
+    ...anchor,
     entry: target.entry,
     registry_proof: unlessGenesis(chain, trusted, target.registry_proof),
     policy: target.policy,
@@ -57,7 +68,18 @@ export async function buildReceipt(parts: ReceiptBuilderParts, id: string): Prom
       ...(trusted_proof !== undefined && unlessGenesis(chain, trusted, trusted_proof) !== null && { trusted_proof }),
     })),
     ...(corrections.length > 0 && { corrections }),
-    ...(await checkpointFor(parts, placed.header.height, target.entry.public_key)),
+    ...(await checkpointFor(parts, own, target.entry.public_key)),
+  }
+}
+
+/** The steps from the genesis to the newest header; a block that changes who decides is one, as that proves its seal. */
+async function* pathOver(parts: PathParts, own: number): AsyncGenerator<Step> {
+  const newest = Math.max(own, parts.anchorHeight())
+  const stops = parts.chain.isGuarded(own) && own < newest ? [own] : []
+  let from: number | null = null
+  for (const to of [...stops, newest]) {
+    yield* walkTrust(parts, from, to)
+    from = to
   }
 }
 
@@ -71,10 +93,10 @@ export function receiptsOf(parts: ReceiptBuilderParts) {
   }
 }
 
-/** The registry that the handovers below a height lead to. */
-function trustedAt(chain: Chain, height: number): Registry {
-  const guarded = chain.guardedHeights(-1, height - 1).at(-1)
-  return chain.registryBefore(guarded === undefined ? 0 : guarded + 1)
+/** The registry that the handovers of a target lead to, below a height. */
+function trustedBelow(chain: Chain, { handovers }: Target, height: number): Registry {
+  const last = handovers.findLast((handover) => handover.header.height < height)
+  return chain.registryBefore(last === undefined ? 0 : last.header.height + 1)
 }
 
 /** Under the root of the genesis no proof is needed: who verifies has the genesis. */
@@ -89,37 +111,53 @@ function anchorOf(
   return parent_header === null ? {} : { anchor: { header, signature, parent_header, history_proof } }
 }
 
-/** A transaction, its block, and that block in the history of the header at `within`, if it is below. */
-async function placeTransaction(chain: Chain, id: string, within: number): Promise<Omit<ReceiptCorrection, 'sealer'>> {
+type Placed = Pick<Receipt, 'transaction' | 'merkle_proof' | 'header' | 'signature'>
+
+/** A transaction and its block. */
+async function placeTransaction(chain: Chain, id: string): Promise<Placed> {
   const transaction = await chain.transaction(id)
   const { merkle_proof, header, signature } = await chain.transactionProof({ tx_id: id }, null)
-  const history_proof = header.height < within ? await chain.inclusion(header.height, within) : null
-  return { transaction, merkle_proof, header, signature, history_proof }
+  return { transaction, merkle_proof, header, signature }
 }
 
-interface SealerQuestion {
-  readonly chain: Chain
-  readonly target: Target
-  /** The registry that the handovers below the target lead to. */
-  readonly trusted: Registry
-}
+/** The header before; `undefined` at height 0. */
+const parentOf = async (chain: Chain, { height }: Header): Promise<Header | undefined> =>
+  height === 0 ? undefined : (await chain.headers(height - 1, 1))[0]?.header
 
-/** Who sealed a block, where it is not the sealer of the target under the same root; a handover proves its own. */
-function sealerOf({ chain, target, trusted }: SealerQuestion, header: Header): Pick<ReceiptCorrection, 'sealer'> {
-  if (header.height === target.header.height || chain.isGuarded(header.height)) return {}
-  const registry = trustedAt(chain, header.height)
-  if (registry.root === trusted.root && header.miner_id === target.header.miner_id) return {}
-  const { entry, registry_proof } = provenSealer(registry, header)
-  return { sealer: { entry, registry_proof: unlessGenesis(chain, registry, registry_proof) } }
+/**
+ * Who sealed a block, where it is not the sealer of the target under the same root; a handover proves its own. Where the
+ * handovers do not lead to the key, it is proven under the header before the block.
+ */
+function sealerOf(
+  chain: Chain,
+  target: Target,
+  { height, miner_id }: Header,
+  parent_header: Header | undefined,
+): Pick<ReceiptCorrection, 'sealer'> {
+  if ([target, ...target.handovers].some(({ header }) => header.height === height)) return {}
+  const before = chain.registryBefore(height)
+  const entry = entryOf(before, miner_id)
+  const trusted = trustedBelow(chain, target, height)
+  const known = trusted.active(miner_id, 'authority')
+  if (known?.public_key !== entry.public_key) {
+    const registry_proof = unlessGenesis(chain, before, before.proof(entry))
+    return { sealer: { entry, registry_proof, ...(parent_header !== undefined && { parent_header }) } }
+  }
+  const isTargets = trusted.root === trustedBelow(chain, target, target.header.height).root
+  if (isTargets && miner_id === target.header.miner_id) return {}
+  return { sealer: { entry: known, registry_proof: unlessGenesis(chain, trusted, trusted.proof(known)) } }
 }
 
 /** The corrections of a trade up to the target. */
-async function placeCorrections(sealers: SealerQuestion, id: string, height: number): Promise<ReceiptCorrection[]> {
-  const ids = await sealers.chain.correctionsOf(id, height)
+async function placeCorrections(chain: Chain, target: Target, id: string): Promise<ReceiptCorrection[]> {
+  const { height } = target.header
+  const ids = await chain.correctionsOf(id, height)
   return await Promise.all(
     ids.map(async (correctionId) => {
-      const placed = await placeTransaction(sealers.chain, correctionId, height)
-      return { ...placed, ...sealerOf(sealers, placed.header) }
+      const placed = await placeTransaction(chain, correctionId)
+      const { header } = placed
+      const history_proof = header.height < height ? await chain.inclusion(header.height, height) : null
+      return { ...placed, history_proof, ...sealerOf(chain, target, header, await parentOf(chain, header)) }
     }),
   )
 }

@@ -10,7 +10,7 @@ import { count } from '../protocol/count-words.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import { MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
-import { headersAnswer, statusAnswer, votesAnswer, type StatusAnswer } from '../protocol/messages.ts'
+import { anchorAnswer, headersAnswer, statusAnswer, votesAnswer, type StatusAnswer } from '../protocol/messages.ts'
 import type { Vote } from '../protocol/vote.ts'
 import { fetchBlock, fetchHeader, type CredentialSigner } from './block-fetcher.ts'
 import type { Chain } from './chain.ts'
@@ -166,13 +166,49 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
    */
   async function takeVotes(peer: string, status: StatusAnswer): Promise<void> {
     for (const hash of await openHeaders(status)) await takeVotesOn(peer, hash)
+    const { tip, final_height } = status
+    while (finalizer.finalHeight < (final_height ?? -1)) {
+      const before = finalizer.finalHeight
+      await takeProof(peer)
+      const hasUnasked = (tip?.height ?? -1) - before > MAX_VOTED_HEADERS
+      if (finalizer.finalHeight === before && hasUnasked) await takeVotesFrom(peer, before + 1)
+      if (finalizer.finalHeight === before) return
+    }
+  }
+
+  /**
+   * The votes by which the peer proves what is final there: also those of validators that have gone since, or by keys that
+   * have changed, which vote on none of the newest blocks. Each is counted by the registry here, so nothing is believed. A
+   * peer that calls more final than it shows has none.
+   */
+  async function takeProof(peer: string): Promise<void> {
+    const from_height = finalizer.finalHeight < 0 ? null : finalizer.finalHeight
+    try {
+      const answer = anchorAnswer(await requests.request(peer, 'anchor', { from_height }), 'anchor')
+      await countVotes([...answer.handovers, answer].flatMap(({ votes }) => votes.map(({ vote }) => vote)))
+    } catch (error) {
+      if (!isSolarError(error, 'peer_refused') && !isSolarError(error, 'malformed')) throw error
+      logger.debug({ peer, error }, 'no proof of what the peer calls final')
+    }
+  }
+
+  /** The votes on blocks from a height on, oldest first, until one of them is final. */
+  async function takeVotesFrom(peer: string, height: number): Promise<void> {
+    const before = finalizer.finalHeight
+    for (const { hash } of await chain.headers(height, MAX_VOTED_HEADERS)) {
+      await takeVotesOn(peer, hash)
+      if (finalizer.finalHeight > before) return
+    }
   }
 
   async function takeVotesOn(peer: string, hash: Hash): Promise<void> {
     const known = new Set((await parts.votes.votesOf(hash)).map(({ signature }) => signature))
-    const fresh = (await askForVotes(peer, hash)).filter(({ signature }) => !known.has(signature))
-    await Promise.allSettled(fresh.map((vote) => parts.counter.cast(vote)))
-    if (fresh.length > 0) await replica.reconsider()
+    await countVotes((await askForVotes(peer, hash)).filter(({ signature }) => !known.has(signature)))
+  }
+
+  async function countVotes(votes: readonly Vote[]): Promise<void> {
+    await Promise.allSettled(votes.map((vote) => parts.counter.cast(vote)))
+    if (votes.length > 0) await replica.reconsider()
   }
 
   async function askForVotes(peer: string, header_hash: Hash): Promise<readonly Vote[]> {

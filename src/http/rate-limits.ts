@@ -13,9 +13,11 @@ const ASSUMED_ADDRESSES = 10
 /** Requests a second by one registered key or one user, from wherever: a household needs a few. */
 export const PER_KEY = 50
 const WINDOW_MS = 1_000
-/** Changes of one registered id in `SUBJECT_WINDOW_MS`: each makes a block and stays for ever, and is rare. */
+/** Changes of one registered id in a minute, and in a day: each makes a block and stays for ever, and is rare. */
 export const PER_SUBJECT = 10
-const SUBJECT_WINDOW_MS = 60_000
+export const PER_SUBJECT_DAILY = 50
+const MINUTE_MS = 60_000
+const DAY_MS = 24 * 60 * MINUTE_MS
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -75,7 +77,9 @@ export async function createRateLimits(
       if (isAssumed) await take(assumed, request, true)
     },
     key: createKeyLimit(app, PER_KEY, WINDOW_MS),
-    subject: oneAfterAnother(createKeyLimit(app, PER_SUBJECT, SUBJECT_WINDOW_MS)),
+    subject: oneAfterAnother(
+      inBoth(createKeyLimit(app, PER_SUBJECT, MINUTE_MS), createKeyLimit(app, PER_SUBJECT_DAILY, DAY_MS)),
+    ),
   }
 }
 
@@ -91,6 +95,10 @@ function createKeyLimit(app: FastifyInstance, max: number, timeWindow: number): 
     },
   }
 }
+
+const inBoth = (one: KeyLimit, other: KeyLimit): KeyLimit => ({
+  within: (request, key, work) => one.within(request, key, () => other.within(request, key, work)),
+})
 
 /** Work of one key waits for the work of that key before it: what has not succeeded yet is not counted yet. */
 function oneAfterAnother(limit: KeyLimit): KeyLimit {

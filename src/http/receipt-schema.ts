@@ -21,7 +21,7 @@ export const merkleProof = objectOf({
 })
 const proven = { entry: registryEntry, registry_proof: nullableOf(inclusion) }
 const placed = { transaction, merkle_proof: merkleProof, header, signature }
-const sealer = objectOf(proven)
+const sealer = objectOf(proven, { parent_header: header })
 /** How a vote counts for an earlier header, and how its voter is on record. */
 const voteOptions = {
   header,

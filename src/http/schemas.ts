@@ -2,6 +2,7 @@ import { delta, quantity } from '../protocol/decimal.ts'
 import { anyDelta, anyQuantity, EARLIEST_TIME_MS, edgeIdentifier, edgeQuantity, edgeTime } from '../protocol/edge.ts'
 import { decodeGenesis, finalityShape, roleShape, type Finality, type Genesis, type Role } from '../protocol/genesis.ts'
 import { headerShape, type Header } from '../protocol/header.ts'
+import { MAX_THRESHOLD } from '../protocol/limits.ts'
 import { registryEntryShape, type RegistryEntry } from '../protocol/registry.ts'
 import {
   blockHeight,
@@ -128,7 +129,7 @@ export const registryEntry: Schema<RegistryEntry> = named('RegistryEntry', {
   shape: registryEntryShape,
 })
 
-const threshold = integerOf('votes that finality takes', 2, 1)
+const threshold = integerOf('votes that finality takes', 2, 1, MAX_THRESHOLD)
 export const finality: Schema<Finality> = documented<Finality>(
   finalityShape,
   {

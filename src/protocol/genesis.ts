@@ -1,6 +1,7 @@
 import type { Hash } from './bytes.ts'
 import { protocolError } from './errors.ts'
 import { hashObject } from './hash.ts'
+import { MAX_THRESHOLD } from './limits.ts'
 import {
   array,
   identifier,
@@ -21,8 +22,9 @@ import { cachedPublicKey } from './signature.ts'
 
 /** How a block becomes final (docs/protocol.md 5). */
 const authorityFinality = object({ policy: literal('authority') })
-const votesFinality = object({ policy: literal('votes'), threshold: integer(1) })
-const validatorsFinality = object({ policy: literal('validators'), threshold: integer(1) })
+const threshold = integer(1, MAX_THRESHOLD)
+const votesFinality = object({ policy: literal('votes'), threshold })
+const validatorsFinality = object({ policy: literal('validators'), threshold })
 export type Finality =
   TypeOf<typeof authorityFinality> | TypeOf<typeof votesFinality> | TypeOf<typeof validatorsFinality>
 

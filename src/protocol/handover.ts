@@ -5,7 +5,7 @@ import { hashHeader, verifySeal, verifyWork, type Header } from './header.ts'
 import { verifyMerkleProof } from './merkle.ts'
 import type { Handover } from './messages.ts'
 import { verifyHolder, verifyInHistory, verifyRegisteredAs, type HandoverCode } from './proven-entry.ts'
-import { rootsAt, verifyPolicy, verifyQuorum, type RegistryRoots } from './quorum.ts'
+import { rootsAt, verifyPolicy, verifyQuorum } from './quorum.ts'
 import { verifyRegistryEntry } from './registry.ts'
 import { isSignedBy } from './registry-transaction.ts'
 import { hashTransaction } from './transaction.ts'
@@ -21,8 +21,10 @@ export interface ChainContext {
  * authority, a validator or the policy is believed because those who are trusted so far sealed it and, where
  * votes count, a quorum acked it. It guarantees a) the chain, parent and work of c, b) that c is in the history
  * of `target`, or is it, c) the seal: by an active authority under `root`, or by the key that a valid
- * recovery of the sealer brings, d) the policy under `root`, in force until c, and the quorum that it asks for:
- * a change of the policy is no exception. Then `handover.header.registry_root` is the root to trust.
+ * recovery of the sealer brings, and the policy under `root`, in force until c, d) the quorum that it asks for:
+ * a change of the policy is no exception. Then `handover.header.registry_root` is the root to trust. What was
+ * changed between `root` and c need not be shown: whoever could make up such a c, with these keys, could as well
+ * have made it the first block after `root`.
  */
 export function verifyHandover(
   handover: Handover,
@@ -30,24 +32,45 @@ export function verifyHandover(
   target: Header,
   context: ChainContext,
 ): Verdict<HandoverCode> {
+  const sealed = verifyUncounted(handover, root, target, context)
+  return sealed.ok ? verifyHandoverQuorum(handover, root, context.chainId) : sealed
+}
+
+/**
+ * Checks the handover that a target itself is. Votes may be left out: the quorum is that of the target, under the same
+ * roots. Those that are there are a quorum.
+ */
+export function verifyOwnHandover(
+  handover: Handover,
+  root: Hash,
+  target: Header,
+  context: ChainContext,
+): Verdict<HandoverCode> {
+  return handover.votes.length === 0
+    ? verifyUncounted(handover, root, target, context)
+    : verifyHandover(handover, root, target, context)
+}
+
+/** All but d). */
+function verifyUncounted(handover: Handover, root: Hash, target: Header, context: ChainContext): Verdict<HandoverCode> {
   const { header, parent_header = null } = handover
   const hash = hashHeader(header)
-  const roots = rootsAt(root, parent_header)
   return firstFailure<HandoverCode>(
     () => verifyLink({ header, parent_header }, context),
     () => (hash === hashHeader(target) ? VALID : verifyInHistory(hash, header.height, handover.history_proof, target)),
     () => verifyHandoverSeal(handover, root, context.chainId),
-    () => verifyPolicy(handover, roots),
-    () => verifyHandoverQuorum(handover, roots, context.chainId),
+    () => verifyPolicy(handover, rootsAt(root, parent_header)),
   )
 }
 
 function verifyHandoverQuorum(
-  { header, policy: { finality }, votes }: Handover,
-  roots: RegistryRoots,
+  { header, parent_header, policy: { finality }, votes }: Handover,
+  root: Hash,
   chainId: Hash,
 ): Verdict<HandoverCode> {
-  return finality.policy === 'authority' ? VALID : verifyQuorum(finality, header, votes, roots, chainId)
+  return finality.policy === 'authority'
+    ? VALID
+    : verifyQuorum(finality, header, votes, rootsAt(root, parent_header), chainId)
 }
 
 /** Checks the chain, the link to the parent that came along (null at height 0), and the work of a header. */

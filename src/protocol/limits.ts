@@ -11,6 +11,17 @@ export const MAX_GOSSIP_BYTES = 8 * 1024
 export const MAX_REQUEST_BYTES = 64 * 1024
 export const MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 export const MAX_HEADERS_PER_REQUEST = 512
+/**
+ * The greatest threshold of a policy, and so the most votes that a proof needs. A vote with all that may come with
+ * it has below 8 KiB (ids of 64 characters, 2^16 registered keys, 2^24 blocks): so many fit into one answer.
+ */
+export const MAX_THRESHOLD = 500
+/** Handovers in one answer to `anchor`; who asks goes on from the header that they lead to. A moment's work each way. */
+export const MAX_HANDOVERS_PER_ANSWER = 64
+/** Handovers in a receipt, which has all of them: what they leave out before is in protocol.md 7. */
+export const MAX_HANDOVERS_PER_RECEIPT = 4_000
+/** Bytes of the handovers in a receipt: with all else it stays below the 16 MiB that the page takes. */
+export const MAX_RECEIPT_PATH_BYTES = 8 * 1024 * 1024
 /** Headers that a light node keeps (the plan's N). */
 export const DEFAULT_HEADER_WINDOW = 5
 /** The smallest order, in micro-kWh (the plan's MIN_TRADE_KWH, 0.01 kWh). */

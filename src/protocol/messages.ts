@@ -1,7 +1,12 @@
 import { evidenceShape } from './evidence.ts'
 import { consistencyProofShape, inclusionProofShape, HISTORY_PATH_MAX } from './history.ts'
 import { headerShape, sealedHeaderShape } from './header.ts'
-import { MAX_HEADERS_PER_REQUEST, MAX_TRANSACTIONS_PER_BLOCK } from './limits.ts'
+import {
+  MAX_HANDOVERS_PER_ANSWER,
+  MAX_HEADERS_PER_REQUEST,
+  MAX_THRESHOLD,
+  MAX_TRANSACTIONS_PER_BLOCK,
+} from './limits.ts'
 import { merkleProofShape } from './merkle.ts'
 import { registryEntryShape, registryPolicyShape } from './registry.ts'
 import { credentialShape } from './request.ts'
@@ -111,7 +116,6 @@ export type ProvenVote = TypeOf<typeof provenVoteShape>
 const provenPolicyFields = { policy: registryPolicyShape, policy_proof: inclusionProofShape }
 /** Where the registry has changed since the root that is trusted: the same policy under that of the header before. */
 export const provenPolicyOptions = { parent_policy_proof: inclusionProofShape }
-const MAX_QUORUM = 10_000
 
 /** The recovery of the sealer itself, with its entry and recovery key as the trusted registry has them. */
 const recoveryShape = object({ transaction: transactionShape, merkle_proof: merkleProofShape, ...provenEntryFields })
@@ -126,8 +130,8 @@ export const handoverShape = object(
     signature: signatureHex,
     ...provenEntryFields,
     ...provenPolicyFields,
-    /** A quorum of c; none under policy `authority`. */
-    votes: array(provenVoteShape, MAX_QUORUM),
+    /** A quorum of c; none under policy `authority`, nor where c is the header that the asker moves to. */
+    votes: array(provenVoteShape, MAX_THRESHOLD),
     /** c in the history of the header that the asker moves to; null if c is that header. */
     history_proof: nullable(inclusionProofShape),
   },
@@ -145,7 +149,8 @@ export type Handover = TypeOf<typeof handoverShape>
  * genesis. `registry_height` is left out of account: trust cannot stay behind the registry_root of t.
  */
 export const anchorParams = object({ from_height: atHeight }, { registry_height: atHeight })
-/** What moves an anchor from t to u, the newest header that can be trusted (docs/protocol.md 4). */
+const onTheWay = literal(true)
+/** What moves an anchor from t to u, the newest final header or one on the way there (docs/protocol.md 7). */
 export const anchorAnswer = object(
   {
     header: headerShape,
@@ -158,15 +163,19 @@ export const anchorAnswer = object(
     inclusion: nullable(inclusionProofShape),
     /** Hashes of the complete subtrees that make up history_root of u, left to right: with them the asker appends by itself. */
     frontier: array(hash32, HISTORY_PATH_MAX),
-    /** Above t up to u, ascending. */
-    handovers: array(handoverShape, 1_000),
+    /** Above t up to u, ascending; those that nobody needs to check u are left out. One more is that of u itself. */
+    handovers: array(handoverShape, MAX_HANDOVERS_PER_ANSWER + 1),
     /** The sealer of u and the policy, under the registry root of the last handover before u (or of t). */
     ...provenEntryFields,
     ...provenPolicyFields,
     /** A quorum of u under vote policies; voters are proven under header u - 1. */
-    votes: array(provenVoteShape, MAX_QUORUM),
+    votes: array(provenVoteShape, MAX_THRESHOLD),
   },
-  provenPolicyOptions,
+  {
+    ...provenPolicyOptions,
+    /** u is on the way to the newest final header: the asker trusts it, and asks again from there. */
+    more: onTheWay,
+  },
 )
 export type AnchorAnswer = TypeOf<typeof anchorAnswer>
 export type ProvenPolicy = Pick<AnchorAnswer, 'policy' | 'policy_proof' | 'parent_policy_proof'>

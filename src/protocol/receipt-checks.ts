@@ -153,7 +153,10 @@ export function checkSeals(subject: Subject): Outcome {
   return passed(`${which} by ${header.miner_id}, a registered authority`)
 }
 
-/** The seal of a block: that of the target, of its handover if it is one, else by an authority of its time. */
+/**
+ * The seal of a block: that of the target, of its handover if that is there, else by an authority of its time: under the
+ * root of the last handover below it, or under the header before it.
+ */
 function verifyBlockSeal(
   subject: Subject,
   sealed: Pick<ReceiptCorrection, 'header' | 'signature' | 'sealer'>,
@@ -167,12 +170,23 @@ function verifyBlockSeal(
     return same ? VALID : invalid('bad_seal', `not the seal of block ${header.height} that was checked`)
   }
   const { entry, registry_proof } = sealed.sealer === undefined ? target : completed(sealed.sealer, registry)
+  const parent = sealed.sealer?.parent_header
+  const root = parent?.registry_root ?? rootBefore(subject, header.height)
   return firstFailure<ReceiptCode>(
     () =>
       header.chain_id === chainId ? VALID : invalid('wrong_chain', `chain ${header.chain_id}, expected ${chainId}`),
-    () => verifyHolder(entry, registry_proof, rootBefore(subject, header.height), header.miner_id, 'authority'),
+    // The block is in the history of the target, and so is what it follows: what that states was in force at it.
+    () => (parent === undefined ? VALID : verifyFollows(header, parent)),
+    () => verifyHolder(entry, registry_proof, root, header.miner_id, 'authority'),
     () => verifySeal(sealed, entry.public_key),
   )
+}
+
+function verifyFollows({ height, prev_hash }: Header, parent: Header): Verdict<'wrong_parent'> {
+  const hash = hashHeader(parent)
+  return prev_hash === hash && parent.height === height - 1
+    ? VALID
+    : invalid('wrong_parent', `block ${height} follows ${prev_hash}, not the header ${hash} of its sealer`)
 }
 
 export function checkVotes(subject: Subject, found: Found): Outcome {

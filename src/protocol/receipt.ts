@@ -2,7 +2,7 @@ import { base64ToBytes } from './base64.ts'
 import { genesisAsIs } from './genesis.ts'
 import { headerShape } from './header.ts'
 import { inclusionProofShape } from './history.ts'
-import { MAX_CORRECTIONS_PER_TRADE } from './limits.ts'
+import { MAX_CORRECTIONS_PER_TRADE, MAX_HANDOVERS_PER_RECEIPT, MAX_THRESHOLD } from './limits.ts'
 import { merkleProofShape } from './merkle.ts'
 import { handoverShape, provenPolicyOptions, provenVoteOptions } from './messages.ts'
 import { registryEntryShape, registryPolicyShape } from './registry.ts'
@@ -27,7 +27,10 @@ import { voteShape } from './vote.ts'
  * here: the entry is looked up there.
  */
 const provenEntryFields = { entry: registryEntryShape, registry_proof: nullable(inclusionProofShape) }
-const sealerShape = object(provenEntryFields)
+const sealerShape = object(provenEntryFields, {
+  /** The header before the block, where the entry is proven under that: the handovers do not lead to the key. */
+  parent_header: headerShape,
+})
 
 /** A transaction with the block that holds it, and that block's place in the history of the target. */
 const placedFields = {
@@ -72,22 +75,20 @@ const checkpointShape = object({
   history_proof: inclusionProofShape,
 })
 
-const MAX_QUORUM = 10_000
-
 const receiptFields = {
   version: literal(1),
   genesis: genesisAsIs,
   ...placedFields,
   /** The header before, if this block is the target; null at height 0 and with an anchor. */
   parent_header: nullable(headerShape),
-  /** Every handover from the genesis to the target. */
-  handovers: array(handoverShape, 1_000),
+  /** The handovers from the genesis to the target; those that nobody needs to check it are left out. */
+  handovers: array(handoverShape, MAX_HANDOVERS_PER_RECEIPT),
   /** The sealer of the target and the policy in force at it, under the registry root of the last handover before it. */
   ...provenEntryFields,
   policy: registryPolicyShape,
   policy_proof: nullable(inclusionProofShape),
   /** Acks of the target; voters are proven under the header before it. */
-  votes: array(receiptVoteShape, MAX_QUORUM),
+  votes: array(receiptVoteShape, MAX_THRESHOLD),
 }
 const receiptOptions = {
   ...placedOptions,

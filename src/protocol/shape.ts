@@ -26,7 +26,7 @@ export function refuse(path: string, expected: string, value: unknown): never {
 }
 
 /** Exactly this value. */
-export function literal<const T extends string | number | null>(expected: T): Shape<T> {
+export function literal<const T extends string | number | boolean | null>(expected: T): Shape<T> {
   return (value, path) => (value === expected ? expected : refuse(path, JSON.stringify(expected), value))
 }
 

@@ -1,6 +1,6 @@
 import type { Hash } from './bytes.ts'
 import { firstFailure, invalid, type Failure, type Verdict } from './errors.ts'
-import { verifyHandover, type ChainContext } from './handover.ts'
+import { verifyHandover, verifyOwnHandover, type ChainContext } from './handover.ts'
 import { verifySeal, type Header } from './header.ts'
 import { requiredVotes } from './finality.ts'
 import type { AnchorAnswer, Handover } from './messages.ts'
@@ -70,7 +70,7 @@ export function verifyTargetSeal(target: Target, root: Hash, context: ChainConte
   }
   return firstFailure<HandoverCode>(
     () => verifyRegisteredAs(entry, registry_proof, root, header.miner_id),
-    () => verifyHandover(own, root, header, context),
+    () => verifyOwnHandover(own, root, header, context),
   )
 }
 

@@ -173,7 +173,8 @@ export async function createTestChain(
       return vote
     },
     receipt: (id, final = finalHeight()) => buildReceipt({ ...parts, anchorHeight: () => final }, id),
-    anchor: (from_height, to = finalHeight()) => buildAnchor({ ...parts, anchorHeight: () => to }, { from_height }),
+    anchor: (from_height, to = finalHeight()) =>
+      buildAnchor({ ...parts, clock: { now: () => 0 }, anchorHeight: () => to }, { from_height }),
     checkpoint: async (...witnesses) => {
       const size = finalHeight() + 1
       const root = foldSubtrees(await chain.frontier(size))

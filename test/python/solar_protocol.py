@@ -14,6 +14,7 @@ from fractions import Fraction
 MAX_SAFE = 2**53 - 1
 MAX_DEPTH = 32
 MAX_TRANSACTIONS = 100_000
+MAX_THRESHOLD = 500
 
 
 class Refused(Exception):
@@ -338,7 +339,7 @@ def _check_finality(value):
     if value.get("policy") == "authority":
         fields(value, {"policy": one_of("authority")})
     else:
-        fields(value, {"policy": one_of("votes", "validators"), "threshold": integer(1)})
+        fields(value, {"policy": one_of("votes", "validators"), "threshold": integer(1, MAX_THRESHOLD)})
 
 
 GENESIS_ENTRY = {
@@ -828,6 +829,7 @@ RECOVERY = {name: (lambda value: None) for name in ("transaction", "merkle_proof
 
 
 def check_handover(handover, root, target, genesis):
+    """A block below the target, or the target itself: then its votes may be left out, as they are counted for that."""
     options = {
         "recovery": lambda value: fields(value, RECOVERY),
         "parent_header": lambda h: fields(h, HEADER),
@@ -848,7 +850,7 @@ def check_handover(handover, root, target, genesis):
     check_seal({"header": header, "signature": handover["signature"]}, key)
     check_policy_in_force(handover, root, parent)
     finality = handover["policy"]["finality"]
-    if finality["policy"] != "authority":
+    if finality["policy"] != "authority" and (handover["votes"] or header != target):
         acks = count_acks(finality, header, handover["votes"], root, parent, chain_id)
         check(acks >= finality["threshold"], "a handover without its quorum")
 
@@ -906,7 +908,8 @@ ANCHOR = ("header", "signature", "parent_header", "consistency", "inclusion", "f
 
 def check_first_anchor(answer, genesis):
     """The answer to `anchor` with nothing but the genesis."""
-    fields(answer, {name: (lambda value: None) for name in ANCHOR}, {"parent_policy_proof": is_there})
+    options = {"parent_policy_proof": is_there, "more": lambda value: check(value is True, "not true")}
+    fields(answer, {name: (lambda value: None) for name in ANCHOR}, options)
     height = answer["header"]["height"]
     check(len(answer["frontier"]) == bin(height).count("1"), "not the frontier of this height")
     root = None
@@ -922,11 +925,15 @@ def check_first_anchor(answer, genesis):
 
 _ANY = lambda value: None  # noqa: E731  what is checked where it is used
 _PLACED = {"transaction": _ANY, "merkle_proof": _ANY, "header": lambda h: fields(h, HEADER), "signature": signature64}
-_SEALER = {"sealer": lambda s: fields(s, {"entry": lambda e: fields(e, REGISTRY_ENTRY), "registry_proof": _ANY})}
+_SEALER = {
+    "sealer": lambda s: fields(
+        s, {"entry": lambda e: fields(e, REGISTRY_ENTRY), "registry_proof": _ANY}, {"parent_header": lambda h: fields(h, HEADER)}
+    )
+}
 RECEIPT = {
     "version": integer(1, 1), "genesis": _ANY, **_PLACED, "parent_header": nullable(lambda h: fields(h, HEADER)),
-    "handovers": list_of(_ANY, 1000), "entry": lambda e: fields(e, REGISTRY_ENTRY), "registry_proof": _ANY,
-    "policy": lambda p: fields(p, POLICY), "policy_proof": _ANY, "votes": list_of(_ANY, 10_000),
+    "handovers": list_of(_ANY, 4000), "entry": lambda e: fields(e, REGISTRY_ENTRY), "registry_proof": _ANY,
+    "policy": lambda p: fields(p, POLICY), "policy_proof": _ANY, "votes": list_of(_ANY, MAX_THRESHOLD),
 }  # fmt: skip
 RECEIPT_OPTIONS = {
     **_SEALER,
@@ -1007,9 +1014,15 @@ def check_block_seal(sealed, target, genesis):
     if known:
         check("sealer" not in sealed and sealed["signature"] == known[0]["signature"], "another seal")
         return
-    sealer = completed(sealed["sealer"], genesis) if "sealer" in sealed else target
+    sealer = completed(sealed["sealer"], genesis) if "sealer" in sealed else without(target, "parent_header")
     check(header["chain_id"] == chain_id_of(genesis), "another chain")
-    root = root_before(target["handovers"], header["height"], registry_root(genesis))
+    if "parent_header" in sealer:
+        # The block is in the history of the target, and so is the header that it follows.
+        parent = sealer["parent_header"]
+        check(header["prev_hash"] == hash_object(parent) and parent["height"] == header["height"] - 1, "not the header before")
+        root = parent["registry_root"]
+    else:
+        root = root_before(target["handovers"], header["height"], registry_root(genesis))
     check_holder(sealer["entry"], sealer["registry_proof"], root, header["miner_id"], "authority")
     check_seal({"header": header, "signature": sealed["signature"]}, sealer["entry"]["public_key"])
 

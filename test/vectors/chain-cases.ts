@@ -75,6 +75,8 @@ const GENESIS_CHANGES: readonly Change[] = [
   ['an unknown role', (g) => (entriesOf(g)[1]!.role = 'admin')],
   ['an entry without recovery_key', (g) => delete entriesOf(g)[1]!.recovery_key],
   ['an unknown policy', (g) => (g.finality = { policy: 'none' })],
+  ['a threshold of 500 votes', (g) => (g.finality = { policy: 'votes', threshold: 500 })],
+  ['a threshold of 501 votes', (g) => (g.finality = { policy: 'votes', threshold: 501 })],
   ['a threshold under policy authority', (g) => (g.finality = { policy: 'authority', threshold: 1 })],
   ['seven decimals', (g) => (g.amount_decimals = 7)],
 ]

@@ -29,6 +29,9 @@ const HANDED_OVER = 'votes:2, a change of the policy that users acked'
 const ROTATED = 'validators:3, a key rotated and a key recovered'
 const RAISED = 'authority, then votes:2, then votes:1'
 const SHRUNK = 'validators:2, one of them gone, under a registry that has changed'
+const RECOVERED_LAST = 'validators:2, up to a recovery'
+const DEPUTY = 'authority, a block of a deputy whose coming is left out'
+const PASSED_OVER = 'validators:2, two changes left out'
 const CHECKPOINTED = 'authority, with a checkpoint'
 
 /** As if the second handover were the first: by the policy and the sealer of the genesis. */
@@ -131,6 +134,14 @@ const CHANGES: readonly Change[] = [
   ['a recovery that nobody signed', RECOVERED, flip('handovers.0.recovery.transaction.signature')],
   ['a recovery left out', RECOVERED, drop('handovers.0.recovery')],
   ['another entry beside a recovery', RECOVERED, set('handovers.0.entry.since_height', 1)],
+  ['a recovery with one vote too few: sealed', RECOVERED_LAST, drop('votes.0')],
+  ['a last recovery left out', RECOVERED_LAST, set('handovers', [])],
+  ['a deputy under the root of the genesis', DEPUTY, drop('sealer.parent_header')],
+  ['a deputy under a header that is not the one before', DEPUTY, put('sealer.parent_header', 'anchor.parent_header')],
+  ['a deputy under a header of its own making', DEPUTY, set('sealer.parent_header.registry_root', '0'.repeat(64))],
+  ['a deputy left out', DEPUTY, drop('sealer')],
+  ['a deputy with the key of another', DEPUTY, set('sealer.entry.public_key', STRANGER)],
+  ['changes left out, and a vote too few: sealed', PASSED_OVER, drop('votes.0')],
   ['a correction left out: what it then says', CORRECTED, drop('corrections.1')],
   ['all corrections left out: what it then says', CORRECTED, drop('corrections')],
   ['a correction twice', CORRECTED, editList('corrections', (all) => [...all, all[1]])],
@@ -230,6 +241,14 @@ const ANCHOR_CHANGES: readonly Change[] = [
   ['votes of somebody else on a handover', HANDOVERS, put('handovers.0.votes', 'votes')],
   ['a sealer under an older root', HANDOVERS, put('registry_proof', 'handovers.0.registry_proof')],
   ['a recovery by another key', 'a recovered authority', set('handovers.0.recovery.transaction.public_key', STRANGER)],
+  ['a recovery with one vote too few', RECOVERED_LAST, drop('votes.0')],
+  ['votes of a recovery that are no quorum', RECOVERED_LAST, put('handovers.0.votes.0', 'votes.0')],
+  ['a last recovery left out', RECOVERED_LAST, set('handovers', [])],
+  ['changes left out, and a vote too few', PASSED_OVER, drop('votes.0')],
+  ['changes left out, a validator under the header before alone', PASSED_OVER, drop('votes.1.trusted_proof')],
+  ['changes left out, and the policy under the older root alone', PASSED_OVER, drop('parent_policy_proof')],
+  ['a header on the way: it is trusted', 'authority', set('more', true)],
+  ['a header that is not on the way', 'authority', set('more', false)],
   ['the handover of another height', 'a recovered authority', set('handovers.0.header.height', 1)],
 ]
 

@@ -78,17 +78,24 @@ async function raisedChain(): Promise<TestChain> {
   return made
 }
 
-/** Under validators:2 a household comes, the third validator goes, and another household comes. */
+/**
+ * Under validators:2, set once more by a handover, a household comes, the third validator goes, and another household
+ * comes.
+ */
 async function shrunkChain(): Promise<TestChain> {
   const made = await createTestChain(genesisOf({ policy: 'validators', threshold: 2 }, authority, ...validators))
   const enrol = (id: string) =>
     made.change({ action: 'enrol', subject_id: id, role: 'voter', public_key: namedKey(id).publicKey }, id)
   await made.trade(2)
+  await made.change(
+    { action: 'policy', subject_id: 'authority', finality: { policy: 'validators', threshold: 2 } },
+    'authority',
+  )
   await enrol('dave')
   await made.change({ action: 'revoke', subject_id: 'v3' }, 'authority')
   await enrol('eve')
   await made.trade(1)
-  for (const id of ['v1', 'v2']) await made.ack(id, 4)
+  for (const id of ['v1', 'v2']) await made.ack(id, 5)
   return made
 }
 
@@ -149,6 +156,48 @@ async function recoveredChain(): Promise<TestChain> {
   return made
 }
 
+/** Another authority comes and seals one block; who checks what the first one sealed later need not know of it. */
+async function deputyChain(): Promise<TestChain> {
+  const made = await authorityChain()
+  await made.change(
+    { action: 'enrol', subject_id: 'deputy', role: 'authority', public_key: namedKey('deputy').publicKey },
+    'deputy',
+  )
+  made.sealAs('deputy')
+  await made.trade(2)
+  made.sealAs('authority')
+  await made.trade(1)
+  return made
+}
+
+/** Under validators:2 one validator changes its key and an authority comes: the two others have both roots in common. */
+async function passedOverChain(): Promise<TestChain> {
+  const made = await createTestChain(genesisOf({ policy: 'validators', threshold: 2 }, authority, ...validators))
+  await made.trade(2)
+  await made.change({ action: 'rotate', subject_id: 'v1', public_key: namedKey('v1, new').publicKey }, 'v1')
+  await made.change(
+    { action: 'enrol', subject_id: 'deputy', role: 'authority', public_key: namedKey('deputy').publicKey },
+    'deputy',
+  )
+  await made.trade(1)
+  await made.ack('v1', 3, 'v1, new')
+  for (const id of ['v2', 'v3']) await made.ack(id, 3)
+  return made
+}
+
+/** Under validators:2 the newest final block is the one in which its own sealer comes back. */
+async function recoveredLastChain(): Promise<TestChain> {
+  const made = await createTestChain(genesisOf({ policy: 'validators', threshold: 2 }, authority, ...validators))
+  await made.trade(2)
+  made.sealAs('authority', 'authority, new')
+  await made.change(
+    { action: 'recover', subject_id: 'authority', public_key: namedKey('authority, new').publicKey },
+    'authority recovery',
+  )
+  for (const id of ['v1', 'v2']) await made.ack(id, 1)
+  return made
+}
+
 async function correctedChain(): Promise<TestChain> {
   const made = await authorityChain()
   await made.correct('tx-tick-0-1', '-0.5', '-0.1')
@@ -179,7 +228,6 @@ async function makeReceipts(): Promise<readonly MadeReceipt[]> {
   await add('votes:2 with a quorum', votes, 'tx-tick-1-1')
   await add('votes:2 with a quorum and an anchor', votes, 'tx-tick-0-4')
   await votes.ack('dave', 3)
-  await votes.ack('carol', 3)
   await add('votes:2, voters under a registry that has changed', votes, 'tx-tick-0-0')
 
   const validated = await validatorsChain()
@@ -205,6 +253,15 @@ async function makeReceipts(): Promise<readonly MadeReceipt[]> {
   await add('a recovered authority, sealed by the new key', recovered, 'tx-tick-3-1')
   await add('the recovery itself', recovered, 'change-2')
 
+  const recoveredLast = await recoveredLastChain()
+  await add('validators:2, up to a recovery', recoveredLast, 'tx-tick-0-1')
+  await add('validators:2, the recovery itself', recoveredLast, 'change-1')
+
+  const deputy = await deputyChain()
+  await add('authority, a block of a deputy whose coming is left out', deputy, 'tx-tick-2-1')
+  await add('authority, that coming itself', deputy, 'change-1')
+  await add('validators:2, two changes left out', await passedOverChain(), 'tx-tick-0-1')
+
   const corrected = await correctedChain()
   await add('a trade with two corrections', corrected, 'tx-tick-0-1')
   await add('a correction', corrected, 'fix-1')
@@ -224,6 +281,9 @@ async function makeAnchors(): Promise<readonly MadeAnchor[]> {
     ['authority, then votes:2, then votes:1', await raisedChain()],
     ['validators:2, one of them gone', await shrunkChain()],
     ['a recovered authority', await recoveredChain()],
+    ['validators:2, up to a recovery', await recoveredLastChain()],
+    ['authority, the coming of a deputy left out', await deputyChain()],
+    ['validators:2, two changes left out', await passedOverChain()],
   ] as const
   return await Promise.all(
     chains.map(async ([name, made]) => {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { finalityPolicy, sealRule, wholeNumber, type Reader } from '../../config/values.ts'
+import { FINALITY, finalityPolicy, sealRule, wholeNumber, type Reader } from '../../config/values.ts'
 import type { ConfiguredKey } from '../../config/types.ts'
 import { systemClock } from '../../node/clock.ts'
 import { buildGenesis, createGenesisFile, readGenesisFile, type LoadedGenesis } from '../../node/genesis-file.ts'
@@ -70,7 +70,7 @@ async function newGenesis(options: NewOptions): Promise<void> {
     origin: options.origin,
     currency: options.currency,
     amountDecimals: read('--amount-decimals', 'a whole number from 0 to 6', wholeNumber(0, 6), options.amountDecimals),
-    finality: read('--finality', 'authority, votes:K or validators:M', finalityPolicy, options.finality),
+    finality: read('--finality', FINALITY, finalityPolicy, options.finality),
     seal: read('--seal', 'authority or work:D with D from 1 to 8', sealRule, options.seal),
     validators: await readKeys('--validator', options.validator, options.passphraseFile),
     voters: await readKeys('--voter', options.voter, options.passphraseFile),

@@ -1,4 +1,4 @@
-import { finalityPolicy, fromShape } from '../../config/values.ts'
+import { FINALITY, finalityPolicy, fromShape } from '../../config/values.ts'
 import { roleShape } from '../../protocol/genesis.ts'
 import { identifier } from '../../protocol/shape.ts'
 import { UsageError } from '../output.ts'
@@ -86,7 +86,7 @@ export async function policyChange(options: PolicyOptions): Promise<RegistryChan
   const finality = finalityPolicy(options.finality)
   if (finality === undefined) {
     const got = JSON.stringify(options.finality)
-    throw new UsageError(`--finality: expected authority, votes:K or validators:M, got ${got}`)
+    throw new UsageError(`--finality: expected ${FINALITY}, got ${got}`)
   }
   const key = await openSigningKey(options.key, options.passphraseFile)
   return { fields: { action: 'policy', subject_id, finality }, key }

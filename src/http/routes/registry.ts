@@ -32,6 +32,10 @@ function checkMayEnrol(
   })
 }
 
+/** What takes a key away from a thief is counted by itself: whatever the thief did with it, its owner can act. */
+const limitedAs = ({ action, subject_id }: RegistryTransaction): string =>
+  action === 'recover' || action === 'revoke' ? `${action} ${subject_id}` : subject_id
+
 const changeCall = (ledger: Ledger, subjectLimit: KeyLimit): Call =>
   defineCall({
     method: 'POST',
@@ -39,7 +43,7 @@ const changeCall = (ledger: Ledger, subjectLimit: KeyLimit): Call =>
     access: mayChange,
     summary: 'Enrols, rotates, revokes or recovers a key, or changes the finality policy',
     description:
-      'The signature of the transaction is the credential: `enrol` by the new key, `rotate` by the present one, `revoke` by the subject or an authority, `recover` by the recovery key, `policy` by an authority. `enrol` needs a token as well: platform for the role voter, operator for any. The body is `{transaction, user_id?}` or the bare transaction; `user_id` (only with `enrol`) is the platform user that the key belongs to, kept off the chain. Sealed at once as a tick of its own; the same transaction again answers the same.',
+      'The signature of the transaction is the credential: `enrol` by the new key, `rotate` by the present one, `revoke` by the subject or an authority, `recover` by the recovery key, `policy` by an authority. `enrol` needs a token as well: platform for the role voter, operator for any. The body is `{transaction, user_id?}` or the bare transaction; `user_id` (only with `enrol`) is the platform user that the key belongs to, kept off the chain. Sealed at once as a tick of its own; the same transaction again answers the same. Without a token one id changes at most 10 times a minute and 50 times a day (429), recoveries and revocations counted apart.',
     body: registryBody,
     answer: named('RegistryChange', objectOf({ id: id('change-1'), tick_id: id(`registry:${'c'.repeat(32)}`) })),
     statuses: { 202: 'Durable; its block follows at once' },
@@ -48,7 +52,7 @@ const changeCall = (ledger: Ledger, subjectLimit: KeyLimit): Call =>
       if (transaction.action === 'enrol') checkMayEnrol(transaction, caller, request.headers.authorization)
       const change = () => ledger.register(transaction, body.user_id)
       const changed =
-        caller.kind === 'role' ? await change() : await subjectLimit.within(request, transaction.subject_id, change)
+        caller.kind === 'role' ? await change() : await subjectLimit.within(request, limitedAs(transaction), change)
       return { status: 202, body: changed }
     },
   })

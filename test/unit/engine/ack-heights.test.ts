@@ -32,7 +32,10 @@ describe('a validator that changed its key', () => {
   async function assertProven(street: Street): Promise<void> {
     const height = node.finalizer.finalHeight
     const acks = replicaAcks(node.store.chain, node.store.finality)
-    const answer = await buildAnchor({ chain: node.chain, acks, anchorHeight: () => height }, { from_height: null })
+    const answer = await buildAnchor(
+      { chain: node.chain, acks, clock: node.clock, anchorHeight: () => height },
+      { from_height: null },
+    )
     const context = { genesis: street.genesis, chainId: street.chainId, now: NOW }
     const advance = verifyAdvance(trustGenesis(street.genesis, street.chainId), answer, context)
     assert.ok(advance.ok, advance.ok ? '' : advance.reason)

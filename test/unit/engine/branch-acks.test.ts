@@ -17,9 +17,9 @@ let node: TestReplica
 const grown = (base: Branch, letter: string, count: number): Branch =>
   base.grow(...Array.from({ length: count }, (_, n) => `${letter}${base.size + n}`))
 
-const anchor = ({ chain, store, finalizer }: TestReplica) =>
+const anchor = ({ chain, store, finalizer, clock }: TestReplica) =>
   buildAnchor(
-    { chain, acks: replicaAcks(store.chain, store.finality), anchorHeight: () => finalizer.finalHeight },
+    { chain, acks: replicaAcks(store.chain, store.finality), clock, anchorHeight: () => finalizer.finalHeight },
     { from_height: null },
   )
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { PER_SUBJECT } from '../../../src/http/rate-limits.ts'
+import { PER_SUBJECT, PER_SUBJECT_DAILY } from '../../../src/http/rate-limits.ts'
 import type { Header } from '../../../src/protocol/header.ts'
 import { MemoryTree } from '../../../src/protocol/history.ts'
 import { registryLeaf, type RegistryEntry } from '../../../src/protocol/registry.ts'
@@ -222,6 +222,31 @@ describe('HTTP registry', () => {
       const fields = { subject_id: 'household-9.phone', public_key: freshKey().publicKey }
       assert.equal((await post(change(server.ledger, other, { action: 'rotate', ...fields }))).status, 202)
       assert.equal((await post(chain[PER_SUBJECT], bearer('operator'))).status, 202)
+    })
+
+    it(`changes at most ${PER_SUBJECT_DAILY} times a day, and is recovered and revoked all the same`, async () => {
+      const realNow = Date.now
+      let minutes = 0
+      Date.now = () => realNow() + minutes * 61_000
+      try {
+        const key = DEVICES['household-7.phone'].key
+        const thief = freshKey()
+        const first = rotation(key, thief)
+        for (let i = 0; i < PER_SUBJECT_DAILY; i++) {
+          assert.equal((await post(first)).status, 202, `the same for the ${i + 1}. time`)
+          if (i % PER_SUBJECT === PER_SUBJECT - 1) minutes += 1
+        }
+        const late = await post(rotation(thief))
+        refused(late, 429, 'too_many_requests')
+        assert.ok(Number(late.headers.get('retry-after')) > 12 * 3600)
+        const subject = { subject_id: 'household-7.phone' } as const
+        const own = { action: 'recover', public_key: freshKey().publicKey, ...subject } as const
+        assert.equal((await post(change(server.ledger, RECOVERY_KEY, own))).status, 202)
+        const revoked = change(server.ledger, AUTHORITY_KEY, { action: 'revoke', ...subject })
+        assert.equal((await post(revoked)).status, 202)
+      } finally {
+        Date.now = realNow
+      }
     })
 
     it('no more than that passes when all come at once', async () => {

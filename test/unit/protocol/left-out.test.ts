@@ -164,4 +164,23 @@ describe('handovers that are left out', () => {
     const moved = advance(made, { ...shown, votes: [...shown.votes, vote] })
     assert.equal(moved.ok ? 'trusted' : moved.code, 'unknown_voter')
   })
+
+  it('of a validator that no user acked: an honest node passes over it with no user that came above it', async () => {
+    const made = await start(votes(2))
+    const key = (id: string) => namedKey(id).publicKey
+    await made.change({ action: 'enrol', subject_id: 'v4', role: 'validator', public_key: key('v4') }, 'v4')
+    for (const id of ['dave', 'eve'])
+      await made.change({ action: 'enrol', subject_id: id, role: 'voter', public_key: key(id) }, id)
+    await made.trade()
+    for (const id of ['dave', 'eve']) await made.ack(id, 4)
+    for (const id of ['alice', 'bob']) await made.ack(id, 0)
+    assert.equal(made.finalHeight(), 0)
+    const verdict = verifyReceipt(await made.receipt('tx-tick-4-0'), made.chain.chainId)
+    assert.equal(verdict.ok ? verdict.status : verdict.code, 'no_quorum')
+    // Once a user of that time has acked above it, as many as it takes, all of it is final, in one step.
+    for (const id of ['alice', 'bob']) await made.ack(id, 4)
+    const receipt = await made.receipt('tx-tick-4-0')
+    const held = verifyReceipt(receipt, made.chain.chainId)
+    assert.deepEqual([held.ok && held.status, receipt.handovers.length], ['final', 0])
+  })
 })

@@ -54,6 +54,9 @@ describe('a receipt with one byte changed', () => {
     'a recovered authority',
     'a recovered authority, sealed by the new key',
     'the recovery itself',
+    'validators:2, up to a recovery',
+    'authority, a block of a deputy whose coming is left out',
+    'validators:2, two changes left out',
     'a trade with two corrections',
   ]) {
     it(`is refused wherever it is: ${name}`, () => {
