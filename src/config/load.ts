@@ -116,6 +116,11 @@ function validatorConfig(settings: Settings): ValidatorConfig {
   refuseForeignKeys(settings, 'validator')
   const values = check(validatorSchema, settings)
   refuseNoPeer('validator', values.peer)
+  const { recall_peers = 1 } = values
+  if (recall_peers > values.peer.length) {
+    const reason = `recall_peers: ${recall_peers} peers must answer, and ${values.peer.length} are named: name more with --peer`
+    throw configError('config_conflict', { reason })
+  }
   return {
     mode: 'validator',
     dataDirectory: resolve(values.data),
@@ -125,6 +130,7 @@ function validatorConfig(settings: Settings): ValidatorConfig {
     trustedProxies: values.trusted_proxies,
     chainId: values.chain,
     allowedChanges: values.allow_changes,
+    ...(values.recall_peers !== undefined && { recallPeers: values.recall_peers }),
     rateLimitPerSecond: values.rate_limit,
     archiveAfterMs: values.archive_after,
     passphraseFile: optionalPath(values.passphrase_file),

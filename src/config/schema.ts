@@ -137,6 +137,7 @@ export const validatorSchema = z.strictObject({
     'all, or hashes of registry transactions (64 hex digits each, as the log shows them)',
     allowedChanges,
   ).default([]),
+  recall_peers: setting('a whole number from 1 to 1000', wholeNumber(1, 1_000)).optional(),
   rate_limit: rateLimit,
   archive_after: archiveAfter,
 })

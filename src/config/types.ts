@@ -110,6 +110,11 @@ export interface ValidatorConfig extends CommonConfig {
   readonly chainId: Hash | undefined
   /** Ids of registry transactions whose change of the policy, an authority or a validator may be acked. */
   readonly allowedChanges: readonly string[] | 'all'
+  /**
+   * So many of `peers` must have said what its key has acked before, ere it acks after a start;
+   * `undefined`: it decides.
+   */
+  readonly recallPeers?: number
   /** HTTP requests per second and address, without a role token. */
   readonly rateLimitPerSecond: number
   /** Bodies of final blocks that are this old move into archive files. */

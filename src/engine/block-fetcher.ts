@@ -129,6 +129,23 @@ export async function fetchShownBlock(
   return { header, signature, transactions, isWhole }
 }
 
+/**
+ * The sealed header of a block that a peer keeps, on its chain or beside it. Throws `peer_refused`,
+ * `peer_unreachable`.
+ */
+export async function fetchHeader(
+  requests: PeerRequests,
+  peer: string,
+  block_hash: Hash,
+  sign: CredentialSigner,
+): Promise<SealedHeader> {
+  const credential = await sign(blockPath(block_hash, 0))
+  const page = readPage(peer, await requests.request(peer, 'block', { block_hash, from_index: 0, credential }))
+  if (hashHeader(page.header) === block_hash) return { header: page.header, signature: page.signature }
+  const reason = `asked for the block ${block_hash}`
+  throw ledgerError('peer_refused', { peer, request: 'block', code: 'wrong_header', reason })
+}
+
 /** Throws `peer_refused` for what is no page. */
 function readPage(peer: string, answer: unknown): ReturnType<typeof blockAnswer> {
   try {

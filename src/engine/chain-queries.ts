@@ -12,6 +12,7 @@ import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { requiredVotes } from '../protocol/finality.ts'
 import { hashHeader } from '../protocol/header.ts'
+import { MAX_ACKS_OF_PAGE, type AcksParams, type VotesAnswer } from '../protocol/messages.ts'
 import { leafOf } from '../protocol/transaction.ts'
 import { blockAnywhere } from './block-server.ts'
 import type { Chain } from './chain.ts'
@@ -19,7 +20,7 @@ import type { Finalizer } from './finalizer.ts'
 
 export interface ChainQueriesParts {
   readonly chain: Chain
-  readonly store: Pick<FinalityStore, 'voteCounts' | 'votesOf'>
+  readonly store: Pick<FinalityStore, 'voteCounts' | 'votesOf' | 'acksOf'>
   readonly finalizer: Finalizer
   /** A block that is kept beside the chain. */
   readonly beside: (hash: Hash) => Promise<ShownBlock | undefined>
@@ -91,6 +92,21 @@ export function chainQueries({ chain, store, finalizer, beside, finalizedAt }: C
         const entry = registry.entry(vote.voter_id)
         return entry === undefined ? [] : [{ vote, entry }]
       })
+    },
+
+    async acksOf({ voter_id, from_height }: AcksParams): Promise<VotesAnswer> {
+      const acks = await store.acksOf(voter_id, from_height, MAX_ACKS_OF_PAGE + 1)
+      const votes = acks.flatMap((vote) => {
+        const entry = chain.registryBefore(vote.height).entry(voter_id) ?? chain.registry.entry(voter_id)
+        return entry === undefined ? [] : [{ vote, entry }]
+      })
+      const next = acks[MAX_ACKS_OF_PAGE]?.height
+      if (next === undefined) return { votes }
+      const page = votes.filter(({ vote }) => vote.height < next)
+      // Who acks that many blocks of one height is not owed all of them.
+      return page.length === 0
+        ? { votes: votes.slice(0, MAX_ACKS_OF_PAGE), next_height: next + 1 }
+        : { votes: page, next_height: next }
     },
 
     historyInclusion: (height: number, size: number) => chain.inclusion(height, size),

@@ -26,7 +26,7 @@ import type { VoteCounter } from './vote-counter.ts'
 
 export interface FullNodePeersParts extends BlockServerParts {
   readonly mode: 'authority' | 'validator'
-  readonly ledger: BlockServerParts['ledger'] & Pick<ChainLedger, 'votes' | 'castVote'>
+  readonly ledger: BlockServerParts['ledger'] & Pick<ChainLedger, 'votes' | 'acksOf' | 'castVote'>
   readonly votes: VoteCounter
   readonly finalizer: Finalizer
   readonly acks: AckSource
@@ -87,7 +87,10 @@ function serveChain({ mode, chain, finalizer, acks, requests, clock }: FullNodeP
 
 function serveVotes(parts: FullNodePeersParts): void {
   const { chain, ledger, votes, evidence, gossip, requests, logger } = parts
-  requests.serve('votes', async (params) => ({ votes: await ledger.votes(votesParams(params, 'votes').header_hash) }))
+  requests.serve('votes', async (params) => {
+    const asked = votesParams(params, 'votes')
+    return 'voter_id' in asked ? await ledger.acksOf(asked) : { votes: await ledger.votes(asked.header_hash) }
+  })
   requests.serve('vote', async (params) => {
     const { header_hash, status } = await ledger.castVote(voteParams(params, 'vote').vote)
     return { header_hash, status }

@@ -3,6 +3,7 @@ import type { LightStore } from '../ports/light-store.ts'
 import type { Header, SealedHeader } from '../protocol/header.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import type { Vote } from '../protocol/vote.ts'
+import { ancestorsOf } from './ancestors.ts'
 import type { FindIdentity } from './identity.ts'
 import type { LightFollower } from './light-follower.ts'
 import { lightAckView } from './lineage.ts'
@@ -40,6 +41,7 @@ export function createHousehold(parts: HouseholdParts): Household {
     ...parts,
     viewOf: (header, lastAck) => lightAckView(follower, requests, header, lastAck),
     check: (sealed, identity) => verifyOwnTrades(parts, sealed, identity),
+    ancestorsOf: (sealed, above) => ancestorsOf(sealed, above, follower.window, requests),
   })
 
   /** The registry before a block that is held says who votes on it; `undefined` if the header before is not held. */

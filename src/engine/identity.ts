@@ -37,7 +37,7 @@ export const createFindIdentity =
   (findEntry: FindEntry): FindIdentity =>
   async (key, after) => {
     const entry = await findEntry(key.publicKey, after)
-    return entry?.status === 'active' ? { id: entry.id, key } : undefined
+    return entry?.status === 'active' ? { id: entry.id, key, sinceHeight: entry.since_height } : undefined
   }
 
 async function ask(requests: PeerRequests, public_key: string, after: Header): Promise<RegistryEntry | undefined> {

@@ -18,6 +18,8 @@ import { fetchShownBlock, type CredentialSigner } from './block-fetcher.ts'
 export interface Identity {
   readonly id: string
   readonly key: SigningKey
+  /** Of its registry entry: what it signs counts for no block below. Absent: it is not known. */
+  readonly sinceHeight?: number
 }
 
 export interface OwnTradesParts {

@@ -12,7 +12,7 @@ import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import { MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
 import { anchorAnswer, headersAnswer, statusAnswer, votesAnswer, type StatusAnswer } from '../protocol/messages.ts'
 import type { Vote } from '../protocol/vote.ts'
-import { fetchBlock, type CredentialSigner } from './block-fetcher.ts'
+import { fetchBlock, fetchHeader, type CredentialSigner } from './block-fetcher.ts'
 import type { Chain } from './chain.ts'
 import { provesFinalBy, type ProvesFinal } from './final-proof.ts'
 import type { Finalizer } from './finalizer.ts'
@@ -22,7 +22,7 @@ import type { VoteCounter } from './vote-counter.ts'
 
 export interface ReplicaSyncParts {
   readonly chain: Chain
-  readonly store: Pick<ChainStore, 'besideChain' | 'block' | 'heightsOfIds' | 'correctionsOf'>
+  readonly store: Pick<ChainStore, 'besideChain' | 'putBeside' | 'block' | 'heightsOfIds' | 'correctionsOf'>
   readonly votes: Pick<FinalityStore, 'votesOf'>
   readonly replica: Replica
   readonly counter: Pick<VoteCounter, 'cast'>
@@ -42,12 +42,20 @@ export interface ReplicaSync {
    * to show: a light node, or an empty chain. Throws `peer_refused`, `peer_unreachable`.
    */
   syncWith(peer: string): Promise<'followed' | 'nothing'>
-  /** Acks that peers have of this voter on blocks that are not final here. */
-  findAcksOf(voterId: string, peer: string): Promise<readonly Vote[]>
+  /**
+   * Takes the branch that ends in this header, which this node has acked once, from a peer that keeps it.
+   * Also where it can never become the chain its blocks are kept, for what they go on from. Throws
+   * `peer_refused`, `peer_unreachable`.
+   */
+  takeBranch(peer: string, hash: Hash): Promise<void>
 }
 
 /** Votes are asked for by header, newest first: acks count for all blocks below, so the newest tell most. */
 const MAX_VOTED_HEADERS = 256
+/** So many blocks of a branch are taken before the votes on them: far fewer than are kept beside the chain. */
+const VOTES_AFTER = 32
+/** As many blocks as are kept beside the chain that may still become it. */
+const MAX_BRANCH = 256
 
 export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
   const { chain, store, replica, finalizer, requests, logger, sign } = parts
@@ -82,16 +90,15 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
     return refused(peer, 'conflicts_with_final', reason)
   }
 
-  async function takeBlock(peer: string, sealed: SealedHeader, provesFinal: ProvesFinal): Promise<void> {
+  async function takeBlock(peer: string, sealed: SealedHeader, provesFinal: ProvesFinal): Promise<Accepted> {
     const hash = hashHeader(sealed.header)
-    if (await replica.knows(hash)) return
+    if (await replica.knows(hash)) return 'known'
     const block = (await store.besideChain(hash)) ?? (await fetchBlock(requests, peer, sealed, sign, provesFinal))
     const accepted = await acceptWith(peer, block, provesFinal)
     if (typeof accepted === 'object') throw refused(peer, accepted.refused, accepted.reason)
     if (accepted === 'unknown_parent')
       throw refused(peer, 'wrong_parent', `block ${sealed.header.height} has no parent here`)
-    // At once, since a branch that is not followed can grow beyond what is kept beside the chain.
-    if (accepted === 'beside') await takeVotesOn(peer, hash)
+    return accepted
   }
 
   /**
@@ -135,11 +142,18 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
       throw error
     }
     const provesFinal = provesFinalBy(peer, parts)
+    const beside: Hash[] = []
     for (const first = from; from <= tip.height;) {
       const headers = await askForHeaders(peer, from, Math.min(MAX_HEADERS_PER_REQUEST, tip.height - from + 1))
       if (headers.length === 0)
         throw refused(peer, 'wrong_height', `no header of height ${from}, its tip is ${tip.height}`)
-      for (const sealed of headers) await takeBlock(peer, sealed, provesFinal)
+      for (const sealed of headers) {
+        if ((await takeBlock(peer, sealed, provesFinal)) !== 'beside') continue
+        // A branch that is not followed can grow beyond what is kept beside the chain.
+        if (beside.unshift(hashHeader(sealed.header)) === VOTES_AFTER) {
+          for (const hash of beside.splice(0)) await takeVotesOn(peer, hash)
+        }
+      }
       from += headers.length
       if (from > tip.height)
         logger.info({ peer, from: first, to: tip.height }, `${count(from - first, 'block')} taken from ${peer}`)
@@ -215,6 +229,9 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
     return hashes
   }
 
+  const isKept = async (hash: Hash): Promise<boolean> =>
+    hash === chain.chainId || (await replica.knows(hash)) || (await store.besideChain(hash)) !== undefined
+
   return {
     syncWith(peer) {
       const joined = running.get(peer)
@@ -223,14 +240,21 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
       running.set(peer, started)
       return started
     },
-    async findAcksOf(voterId, peer) {
-      const status = await askForStatus(peer)
-      await reachTip(peer, status)
-      const found: Vote[] = []
-      for (const hash of await openHeaders(status)) {
-        found.push(...(await askForVotes(peer, hash)).filter(({ voter_id }) => voter_id === voterId))
+    async takeBranch(peer, hash) {
+      const headers: SealedHeader[] = []
+      for (let at = hash; !(await isKept(at)) && headers.length < MAX_BRANCH;) {
+        const sealed = await fetchHeader(requests, peer, at, sign)
+        headers.unshift(sealed)
+        at = sealed.header.prev_hash
       }
-      return found.filter(({ decision }) => decision === 'ack')
+      const provesFinal = provesFinalBy(peer, parts)
+      for (const sealed of headers) {
+        const block = await fetchBlock(requests, peer, sealed, sign, provesFinal)
+        const accepted = await acceptWith(peer, block, provesFinal)
+        if (accepted === 'beside') await takeVotesOn(peer, hashHeader(sealed.header))
+        // Below what is final here no branch is followed any more: there it is kept, no more.
+        if (accepted === 'unknown_parent') await store.putBeside(block, hashHeader(sealed.header))
+      }
     },
   }
 }

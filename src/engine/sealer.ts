@@ -116,10 +116,9 @@ export function createSealer(parts: SealerParts): Sealer {
     const finalized_at = finalizer.isFinalWhenSealed(header.height) ? clock.now() : null
     await store.fence({ height: header.height, block_hash, tick_id: tick.tick_id, sealed, finalized_at })
     guard.fenced(header.height)
-    const [tip] = await both(
-      chain.append({ ...sealed, transactions: tick.transactions }, txHashes),
-      highWater.raise({ height: header.height, hash: block_hash }),
-    )
+    // Before the block can be asked for: no older database is to seal anew a height that somebody was shown.
+    await highWater.raise({ height: header.height, hash: block_hash })
+    const tip = await chain.append({ ...sealed, transactions: tick.transactions }, txHashes)
     speak(tip, finalized_at)
     if (finalized_at === null) await finalizer.evaluate()
     else finalizer.sealedFinal(header.height)
@@ -245,10 +244,4 @@ export function createSealer(parts: SealerParts): Sealer {
       }
     },
   }
-}
-
-/** Waits for both, also if one fails: what runs on unseen would meet the repair. */
-async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<readonly [A, B]> {
-  await Promise.allSettled([first, second])
-  return await Promise.all([first, second])
 }

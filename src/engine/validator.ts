@@ -10,7 +10,6 @@ import type { VoterStore } from '../ports/voter-store.ts'
 import { isSolarError, VALID, type SolarError } from '../protocol/errors.ts'
 import { hashHeader, verifySeal, type SealedHeader } from '../protocol/header.ts'
 import type { SigningKey } from '../protocol/signature.ts'
-import { verifyVote } from '../protocol/vote.ts'
 import { collectAnswers, settledWithin } from './answers.ts'
 import type { CredentialSigner } from './block-fetcher.ts'
 import type { Chain, Tip } from './chain.ts'
@@ -19,6 +18,7 @@ import type { EvidencePool } from './evidence-pool.ts'
 import type { EventHub } from './events.ts'
 import type { Finalizer } from './finalizer.ts'
 import { syncWithNewPeers } from './new-peers.ts'
+import { createOwnAcks, type NamedPeers } from './own-acks.ts'
 import type { Identity } from './own-trades.ts'
 import { createReplicaSync } from './replica-sync.ts'
 import { replicaAckView } from './replica-view.ts'
@@ -50,6 +50,10 @@ export interface ValidatorParts {
   readonly explainRefusal: (code: string) => string | undefined
   /** How often every peer is asked for its tip although gossip is quiet. */
   readonly pollMs: number
+  /** Those that the operator has named; without them any peer is as good as another. */
+  readonly namedPeers?: NamedPeers | undefined
+  /** How many named peers must have said what this key has acked before, if the operator has said so. */
+  readonly recallPeers?: number | undefined
 }
 
 /** Follows peers, checks every block, and co-signs the tip. */
@@ -63,12 +67,16 @@ export interface Validator {
   onHeader(sealed: SealedHeader, from: string): Promise<GossipVerdict>
   /** Syncs with every connected peer; rejects if none could be followed. */
   sync(): Promise<void>
+  /** For people: why it does not co-sign although it could; `undefined` if nothing keeps it. */
+  trouble(): string | undefined
   /** Waits until everything that was set off is done: syncs, its vote, and what that vote brings about. */
   idle(): Promise<void>
 }
 
 /** Who tells of a block has it at hand; one that keeps it back for longer holds nobody up. */
 const PATIENCE_MS = 1_000
+/** While it is not known what this key has acked before, peers are asked again so often. */
+const ASK_AGAIN_MS = 2_000
 
 export function createValidator(parts: ValidatorParts): Validator {
   const { chain, finalizer, requests, clock, logger, key, events } = parts
@@ -76,8 +84,8 @@ export function createValidator(parts: ValidatorParts): Validator {
   let cancelPoll = (): void => undefined
   let removeListeners = (): void => undefined
   let stopped = false
-  /** True once it is known what this key has acked before: from its store, or from a peer that it has caught up with. */
-  let knowsOwnAcks = false
+  let cancelAsking: (() => void) | undefined
+  let saidTrouble: string | undefined
   let lastRefusal: string | undefined
 
   const onAlarm = (code: string, reason: string): void => logger.error({ code }, `ALARM ${reason}`)
@@ -87,6 +95,7 @@ export function createValidator(parts: ValidatorParts): Validator {
     chainId: chain.chainId,
     store: parts.voterStore,
     viewOf: (header, lastAck) => replicaAckView({ ...parts, replica }, header, lastAck),
+    earlierAcks: () => ownAcks.binding(),
     // The whole block was checked before it came onto the chain.
     check: () => Promise.resolve(VALID),
     // Which of two blocks counts is what its ack helps to decide.
@@ -104,6 +113,7 @@ export function createValidator(parts: ValidatorParts): Validator {
     find: (hash) => replica.find(hash),
   })
   const sync = createReplicaSync({ ...parts, votes: parts.finalityStore, replica, counter: votes, onAlarm })
+  const ownAcks = createOwnAcks({ ...parts, replica, sync })
   const running = new Set<Promise<void>>()
   function background(task: Promise<unknown>): void {
     const done = task.then(() => undefined, noteFailure).finally(() => running.delete(done))
@@ -139,7 +149,12 @@ export function createValidator(parts: ValidatorParts): Validator {
   /** At the end of a sync, not at each block of it: an ack of the tip counts for all below. */
   function considerTip(): void {
     const { tip } = chain
-    if (tip === null || !knowsOwnAcks || stopped) return
+    if (tip === null || stopped) return
+    const state = ownAcks.state()
+    if (state === 'asking') askAgain()
+    if (state !== 'known') return
+    if (saidTrouble !== undefined) logger.info({}, 'enough peers have said what this key has acked before: co-signing')
+    saidTrouble = undefined
     void voter.consider(tip.sealed, () => Promise.resolve(identityAt(tip.header.height)))
   }
 
@@ -163,32 +178,46 @@ export function createValidator(parts: ValidatorParts): Validator {
     return entry && { id: entry.id, key }
   }
 
-  /** After its state is lost a voter does not vote until it has caught up, and has asked what it acked before. */
-  async function findOwnAcks(peer: string): Promise<void> {
-    if (knowsOwnAcks) return
-    if ((await parts.voterStore.lastVote()) === undefined) {
-      const id = identityAt(chain.size)?.id
-      const acks = id === undefined ? [] : await sync.findAcksOf(id, peer)
-      for (const vote of acks.toSorted((a, b) => a.height - b.height)) {
-        const target = { hash: vote.header_hash, height: vote.height }
-        const entry = chain.registryBefore(vote.height).active(vote.voter_id)
-        if (entry?.public_key === key.publicKey && verifyVote(vote, chain.chainId, target, entry).ok) {
-          await parts.voterStore.putVote(vote)
-        }
-      }
-    }
-    knowsOwnAcks = true
+  /**
+   * Whoever has not said yet what this key has acked before may be there now, or has been waited for long
+   * enough.
+   */
+  function askAgain(): void {
+    cancelAsking ??= clock.after(ASK_AGAIN_MS, () => {
+      cancelAsking = undefined
+      const trouble = ownAcks.trouble()
+      if (trouble !== undefined && trouble !== saidTrouble) logger.warn({}, trouble)
+      saidTrouble = trouble
+      background(syncAll())
+      considerTip()
+    })
   }
 
   /** What this node acked binds it: it may be the only one that still has the branch, and others who acked it resend their acks. */
-  async function recallOwnBranch(): Promise<void> {
+  async function recallOwnBranches(): Promise<void> {
     const last = await parts.voterStore.lastVote()
-    if (last !== undefined) await replica.recall(last.header_hash)
+    const acks = await parts.voterStore.ownVotesFrom(finalizer.finalHeight + 1)
+    const hashes = [...acks, ...(last === undefined ? [] : [last])].map(({ header_hash }) => header_hash)
+    for (const hash of new Set(hashes)) await replica.recall(hash)
   }
 
   async function syncWith(peer: string): Promise<void> {
-    if ((await sync.syncWith(peer)) === 'nothing') return
-    await lane(() => findOwnAcks(peer))
+    try {
+      if ((await sync.syncWith(peer)) === 'nothing') return
+      // Before the first ack: it may not ack a block beside one that it acked in an earlier life.
+      const isAsked = await lane(() => ownAcks.ask(peer, true))
+      // The chain may have grown meanwhile: an ack of the newest block counts for all below.
+      if (isAsked) await sync.syncWith(peer)
+    } catch (error) {
+      // Whose chain cannot be followed may know best what was acked on it.
+      if (isSolarError(error, 'peer_refused')) await lane(() => ownAcks.ask(peer, false)).catch(() => undefined)
+      throw error
+    } finally {
+      const isWaiting = ownAcks.state() === 'asking'
+      ownAcks.passOver(peer)
+      // All that was waited for may have been this one.
+      if (isWaiting) considerTip()
+    }
     considerTip()
     await voter.resend(peer)
   }
@@ -207,7 +236,10 @@ export function createValidator(parts: ValidatorParts): Validator {
   }
 
   function onEvent(event: LedgerEvent): void {
-    if (event.type === 'vote') background(replica.reconsider().then(considerTip))
+    if (event.type !== 'vote') return
+    const { vote } = event
+    const heard = vote.decision === 'ack' ? lane(() => ownAcks.hear(vote)) : Promise.resolve()
+    background(heard.then(() => replica.reconsider()).then(considerTip))
   }
 
   return {
@@ -221,13 +253,14 @@ export function createValidator(parts: ValidatorParts): Validator {
         stopSyncing()
         stopAsking()
       }
-      background(recallOwnBranch())
+      background(recallOwnBranches())
       background(syncAll())
       poll()
     },
     async stop() {
       stopped = true
       cancelPoll()
+      cancelAsking?.()
       removeListeners()
       await voter.idle()
     },
@@ -246,6 +279,7 @@ export function createValidator(parts: ValidatorParts): Validator {
       return (await replica.knows(hash)) ? 'accept' : 'ignore'
     },
     sync: syncAll,
+    trouble: () => ownAcks.trouble(),
     idle,
   }
 }

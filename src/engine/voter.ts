@@ -4,7 +4,7 @@ import type { PeerRequests } from '../ports/peer-requests.ts'
 import { OWN_VOTES_KEPT, type VoterStore } from '../ports/voter-store.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { canonicalBytes } from '../protocol/canonical-json.ts'
-import { VALID, type Verdict } from '../protocol/errors.ts'
+import { invalid, VALID, type Failure, type Verdict } from '../protocol/errors.ts'
 import { mayAck, type AckFacts, type BlockPoint } from '../protocol/finality.ts'
 import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import type { SigningKey } from '../protocol/signature.ts'
@@ -24,8 +24,16 @@ export interface VoterParts {
   readonly key: SigningKey
   /** What is known of the chain of `header` and of `lastAck`. */
   readonly viewOf: (header: BlockPoint, lastAck: BlockPoint | null) => Promise<AckView>
+  /** Acks of its own besides the last that bind it as well: what it had forgotten, and was told. */
+  readonly earlierAcks?: () => readonly BlockPoint[]
   /** Checks what this voter answers for beyond seal and link: a household its own trades. */
   readonly check: (sealed: SealedHeader, identity: Identity) => Promise<Verdict>
+  /**
+   * Sealed headers below one and above a height, newest first, for who checks blocks one by one: a block
+   * that was never looked at, because the node was stopped or had no answer, is looked at before an ack
+   * counts for it. Throws if nobody shows one.
+   */
+  readonly ancestorsOf?: (sealed: SealedHeader, above: number) => AsyncIterable<SealedHeader>
   /** True while a block of this sealer must not be acked: there is evidence against it. */
   readonly isAccused: (minerId: string) => boolean
   readonly onVote: (vote: Vote) => void
@@ -53,12 +61,15 @@ export interface Voter {
 export function createVoter(parts: VoterParts): Voter {
   const { chainId, store, requests, gossip, logger, key, onAlarm } = parts
   const lane = createSerial()
+  /** Blocks above the last ack that have passed their check in this life. */
+  const passed = new Set<Hash>()
 
   async function vote(sealed: SealedHeader, voter_id: string, decision: Vote['decision']): Promise<void> {
     const header_hash = hashHeader(sealed.header)
     const signed = signVote({ chain_id: chainId, header_hash, height: sealed.header.height, voter_id, decision }, key)
     if (decision === 'ack') await store.putVote(signed)
     else await remember(sealed)
+    if (decision === 'ack') passed.clear()
     await send(signed)
     parts.onVote(signed)
   }
@@ -78,20 +89,39 @@ export function createVoter(parts: VoterParts): Voter {
     }
   }
 
-  /** The rule of docs/protocol.md 5 for this header. */
-  async function mayAckNow(sealed: SealedHeader): Promise<Verdict> {
+  /**
+   * The rule of docs/protocol.md 5 for this header, and below which height an ack of it counts for nothing
+   * new.
+   */
+  async function mayAckNow(sealed: SealedHeader): Promise<Verdict & { readonly settled: number }> {
     const header = pointOf(sealed)
     const last = await store.lastVote()
     if (last !== undefined && header.height <= last.height - OWN_VOTES_KEPT) {
-      return { ok: false, code: 'does_not_extend', reason: `what was acked at height ${header.height} is forgotten` }
+      const reason = `what was acked at height ${header.height} is forgotten`
+      return { ok: false, code: 'does_not_extend', reason, settled: -1 }
     }
     const lastAck = last === undefined ? null : { hash: last.header_hash, height: last.height }
     const ackedAtHeight = (await store.ownVoteAt(header.height))?.header_hash ?? null
-    return mayAck({ header, lastAck, ackedAtHeight, ...(await parts.viewOf(header, lastAck)) })
+    const view = await parts.viewOf(header, lastAck)
+    const extended = lastAck !== null && view.hashAt(header, lastAck.height) === lastAck.hash ? lastAck.height : -1
+    const settled = Math.max(extended, view.lastFinal?.height ?? -1)
+    const verdict = mayAck({ header, lastAck, ackedAtHeight, ...view })
+    if (!verdict.ok) return { ...verdict, settled }
+    for (const earlier of parts.earlierAcks?.() ?? []) {
+      const facts = { header, lastAck: earlier, ackedAtHeight, ...(await parts.viewOf(header, earlier)) }
+      const bound = mayAck(facts)
+      if (!bound.ok) return { ...bound, settled }
+    }
+    return { ...VALID, settled }
   }
 
   async function remember(sealed: SealedHeader): Promise<void> {
     await store.putRejected([...(await store.rejected()).filter((one) => !isSame(one, sealed)), sealed])
+  }
+
+  async function reject(sealed: SealedHeader, { id }: Identity, { code, reason }: Failure): Promise<void> {
+    onAlarm(code, `block ${sealed.header.height}: ${reason}`)
+    await vote(sealed, id, 'reject')
   }
 
   /** False if the block fails its check again, and if nobody answers. */
@@ -110,7 +140,9 @@ export function createVoter(parts: VoterParts): Voter {
     if (unchecked.length === 0) return VALID
     const still: SealedHeader[] = []
     for (const block of unchecked) {
-      if (!isSame(block, sealed) && !(await passes(block, identity))) still.push(block)
+      if (isSame(block, sealed)) continue
+      if (await passes(block, identity)) passed.add(hashHeader(block.header))
+      else still.push(block)
     }
     if (still.length < unchecked.length) await store.putRejected(still)
     const header = pointOf(sealed)
@@ -118,12 +150,28 @@ export function createVoter(parts: VoterParts): Voter {
       const { hashAt } = await parts.viewOf(header, block)
       const isBeside = block.height <= header.height && otherThan(block.hash, hashAt(header, block.height))
       if (!isBeside) {
-        return {
-          ok: false,
-          code: 'unchecked_before',
-          reason: `it would count for block ${block.height}, which has not passed its check`,
-        }
+        return uncheckedBefore(block.height)
       }
+    }
+    return VALID
+  }
+
+  /**
+   * Blocks that the ack would count for as well, and that have not passed their check since this node runs.
+   */
+  async function checkBetween(sealed: SealedHeader, identity: Identity, settled: number): Promise<Verdict> {
+    const above = Math.max(settled, (identity.sinceHeight ?? 0) - 1)
+    for await (const block of parts.ancestorsOf?.(sealed, above) ?? []) {
+      const { hash, height } = pointOf(block)
+      if (passed.has(hash)) continue
+      const checked = await parts.check(block, identity).catch(() => undefined)
+      if (checked?.ok === true) {
+        passed.add(hash)
+        continue
+      }
+      if (checked === undefined) await remember(block)
+      else await reject(block, identity, checked)
+      return uncheckedBefore(height)
     }
     return VALID
   }
@@ -151,11 +199,12 @@ export function createVoter(parts: VoterParts): Voter {
     }
     const own = await parts.check(sealed, identity)
     if (!own.ok) {
-      onAlarm(own.code, `block ${height}: ${own.reason}`)
-      await vote(sealed, identity.id, 'reject')
+      await reject(sealed, identity, own)
       return true
     }
-    const earlier = await checkEarlier(sealed, identity)
+    passed.add(hashHeader(sealed.header))
+    const remembered = await checkEarlier(sealed, identity)
+    const earlier = remembered.ok ? await checkBetween(sealed, identity, rule.settled) : remembered
     if (earlier.ok) await vote(sealed, identity.id, 'ack')
     else refuse(earlier.reason)
     return earlier.ok
@@ -189,5 +238,8 @@ export function createVoter(parts: VoterParts): Voter {
 export const pointOf = ({ header }: SealedHeader): BlockPoint => ({ hash: hashHeader(header), height: header.height })
 
 const isSame = (a: SealedHeader, b: SealedHeader): boolean => hashHeader(a.header) === hashHeader(b.header)
+
+const uncheckedBefore = (height: number): Failure =>
+  invalid('unchecked_before', `it would count for block ${height}, which has not passed its check`)
 
 const otherThan = (hash: Hash, other: Hash | undefined): boolean => other !== undefined && other !== hash

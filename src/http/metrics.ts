@@ -25,6 +25,11 @@ export interface Metrics {
   watchVoidTicks(count: () => Promise<number>): void
   /** Shows from now on whether this authority leads. */
   watchLeading(leads: () => boolean): void
+  /**
+   * Shows from now on whether this validator knows what its key has acked before, without which it acks
+   * nothing.
+   */
+  watchAcking(mayAck: () => boolean): void
   /** Prometheus text format 0.0.4. */
   text(): Promise<string>
 }
@@ -172,6 +177,11 @@ export function createMetrics(): Metrics {
     },
     watchLeading(leads) {
       gauge('solar_leading', '1 while this authority leads, 0 while it stands by', () => (leads() ? 1 : 0))
+    },
+    watchAcking(mayAck) {
+      const help =
+        '0 while this validator acks nothing because too few peers said what its key has acked before, else 1'
+      gauge('solar_acks_known', help, () => (mayAck() ? 1 : 0))
     },
     text: () => registry.metrics(),
   }

@@ -7,6 +7,7 @@ import { openFinalizer, type Finalizer } from '../engine/finalizer.ts'
 import { fullSignerBefore } from '../engine/full-node-evidence.ts'
 import { serveFullNodePeers, type FullNodePeersParts } from '../engine/full-node-peers.ts'
 import { askForOwnId } from '../engine/identity.ts'
+import type { NamedPeers } from '../engine/own-acks.ts'
 import { createReplicaRedactor } from '../engine/redactor.ts'
 import { createValidatorLedger } from '../engine/validator-ledger.ts'
 import { createValidator, type Validator } from '../engine/validator.ts'
@@ -32,6 +33,10 @@ export interface ValidatorEngineParts {
   readonly allowedChanges: readonly string[] | 'all'
   readonly gossip: Gossip
   readonly requests: PeerRequests
+  /** Those that the operator has named; without them any peer is as good as another. */
+  readonly namedPeers?: NamedPeers | undefined
+  /** How many of them must have said what the key has acked before, if the operator has said so. */
+  readonly recallPeers?: number | undefined
   readonly roleOfToken: FullNodePeersParts['roleOfToken']
   readonly clock: Clock
   readonly randomBytes: RandomBytes
@@ -105,6 +110,8 @@ export async function assembleValidator(parts: ValidatorEngineParts): Promise<Va
     allowedChanges,
     explainRefusal: (code) => (code === 'unknown_voter' ? unregisteredWords(registration()) : undefined),
     pollMs: POLL_MS,
+    namedPeers: parts.namedPeers,
+    recallPeers: parts.recallPeers,
   })
   const acks = replicaAcks(store.chain, store.finality)
   const ledger = createValidatorLedger({

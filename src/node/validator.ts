@@ -7,6 +7,7 @@ import { createValidatorHttpServer, type ValidatorHttpParts } from '../http/serv
 import { createNodeNetwork } from '../network/node-network.ts'
 import type { PeerNetwork } from '../network/peer-network.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
+import type { DialEvent } from '../ports/dial.ts'
 import type { ChainLedger } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Hash } from '../protocol/bytes.ts'
@@ -72,10 +73,14 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
   const joined = Promise.withResolvers<JoinedValidator>()
   const failed = Promise.withResolvers<never>()
 
-  function network(chainId: Hash | undefined, files: ValidatorFiles): Promise<PeerNetwork> {
+  function network(
+    chainId: Hash | undefined,
+    files: ValidatorFiles,
+    onDial: (event: DialEvent) => void = () => undefined,
+  ): Promise<PeerNetwork> {
     const listen = chainId === undefined ? [] : config.listen
     const { peers } = config
-    return createNodeNetwork({ chainId, privateKey: files.peerSeed, listen, peers, hub: true, clock, logger })
+    return createNodeNetwork({ chainId, privateKey: files.peerSeed, listen, peers, hub: true, clock, logger, onDial })
   }
 
   async function join(store: ReplicaStore, files: ValidatorFiles): Promise<JoinedValidator> {
@@ -100,7 +105,10 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       advice: (error) => adviceFor(error, config),
     })
     const store = watchedReplica(opened, storeWatch)
-    const peers = await network(chainIdOf(genesis), files)
+    const reached = new Map<string, string>()
+    const peers = await network(chainIdOf(genesis), files, (event) => {
+      if (event.type === 'connected') reached.set(event.address, event.peer)
+    })
     const { gossip, requests } = peers
     const key = files.validatorKey
     const engine = await assembleValidator({
@@ -110,12 +118,14 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       allowedChanges: config.allowedChanges,
       gossip,
       requests,
+      namedPeers: { addresses: new Set(config.peers).size, reached: () => reached },
+      recallPeers: config.recallPeers,
       roleOfToken: (token) => roleOfToken(token, files.tokens.hashes),
       clock,
       randomBytes,
       logger,
     })
-    const { chain, events, finalizer, validator, ledger, registeredId } = engine
+    const { chain, events, finalizer, validator, registeredId } = engine
     events.subscribe((event) => logLedgerEvent(event, chain, logger))
     // It stops after the network, without which no silent peer can make it wait.
     shutdown.opened('validator', () => validator.stop())
@@ -147,18 +157,19 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     const cosigner = { public_key: key.publicKey, type: 'cosignature' } as const
     const verifierKey =
       id === undefined ? null : formatVerifierKey({ name: cosignerName(genesis.origin, id), ...cosigner })
-    return { chainId: chain.chainId, httpUrl, multiaddrs: peers.multiaddrs(), verifierKey, ledger }
+    return { chainId: chain.chainId, httpUrl, multiaddrs: peers.multiaddrs(), verifierKey, ledger: engine.ledger }
   }
 
   async function serveHttp(
     parts: Pick<ValidatorHttpParts, 'ledger' | 'redactor' | 'witness' | 'metrics'> &
-      Pick<ValidatorEngine, 'registration'>,
+      Pick<ValidatorEngine, 'registration' | 'validator'>,
     peers: PeerNetwork,
     files: ValidatorFiles,
     storeWatch: StoreWatch,
   ): Promise<string | null> {
-    const { ledger, metrics } = parts
+    const { ledger, metrics, validator } = parts
     metrics.watchPeers(() => peers.requests.peers().length)
+    metrics.watchAcking(() => validator.trouble() === undefined)
     ledger.subscribe((event) => metrics.recordEvent(event, clock.now()))
     const node = () => ({
       mode: 'validator' as const,
@@ -168,7 +179,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       version: VERSION,
     })
     const readiness = () => {
-      const reasons = [storeWatch.reason(), unregisteredWords(parts.registration())]
+      const reasons = [storeWatch.reason(), unregisteredWords(parts.registration()), validator.trouble()]
       return { role: 'validator' as const, reasons: reasons.filter((reason) => reason !== undefined) }
     }
     const http = await startHttp(config, (address) =>

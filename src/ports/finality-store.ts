@@ -18,6 +18,11 @@ export interface FinalityStore {
   voteCounts(headerHashes: readonly Hash[]): Promise<ReadonlyMap<Hash, VoteCount>>
   /** A stored ack of a voter at a height, on whatever chain. */
   ackAt(voterId: string, height: number): Promise<Vote | undefined>
+  /**
+   * The first `limit` stored acks of a voter at heights >= `fromHeight`, on whatever chain: by height, then
+   * by hash.
+   */
+  acksOf(voterId: string, fromHeight: number, limit: number): Promise<readonly Vote[]>
 
   /** For each voter the greatest height that it acked on this chain. */
   ackHeights(): Promise<ReadonlyMap<string, number>>

@@ -8,6 +8,17 @@ export interface VoterStore {
   /** Its ack at this height; kept for the newest OWN_VOTES_KEPT heights. */
   ownVoteAt(height: number): Promise<Vote | undefined>
   putVote(vote: Vote): Promise<void>
+  /** Its acks at heights >= `fromHeight` that are kept, ascending. */
+  ownVotesFrom(fromHeight: number): Promise<readonly Vote[]>
+  /**
+   * Acks that it had forgotten. The one that is known at a height stays, and the one that was put last
+   * stays the last unless one of these is higher. From then on it is known that there may be more, until
+   * `putRemembered`.
+   */
+  putForgotten(votes: readonly Vote[]): Promise<void>
+  /** True if it has forgotten acks, and not enough peers have been asked since for what else there may be. */
+  hasForgotten(): Promise<boolean>
+  putRemembered(): Promise<void>
   /**
    * Headers of blocks that it rejected, or that nobody answered about, and that have not passed since: it
    * acks none above them.

@@ -188,8 +188,22 @@ export const registryParams: Shape<TypeOf<typeof registryById> | TypeOf<typeof r
 /** null if there is none. */
 export const registryAnswer = object({ height: blockHeight, entry: nullable(object(provenEntryFields)) })
 
-export const votesParams = object({ header_hash: hash32 })
-export const votesAnswer = object({ votes: array(object({ vote: voteShape, entry: registryEntryShape }), 10_000) })
+const votesOfHeader = object({ header_hash: hash32 })
+const acksOfVoter = object({ voter_id: identifier, from_height: blockHeight })
+export type AcksParams = TypeOf<typeof acksOfVoter>
+/** The votes on one header; or the acks of one voter from a height on, on every branch that is kept. */
+export const votesParams: Shape<TypeOf<typeof votesOfHeader> | AcksParams> = (value, path) =>
+  isJsonObject(value) && Object.hasOwn(value, 'voter_id') ? acksOfVoter(value, path) : votesOfHeader(value, path)
+const castVoteShape = object({ vote: voteShape, entry: registryEntryShape })
+/** Of one voter by height; all of a height are on one page. */
+export const votesAnswer = object(
+  { votes: array(castVoteShape, 10_000) },
+  /** Of one voter: the height at which the next page begins; absent at the end. */
+  { next_height: blockHeight },
+)
+export type VotesAnswer = TypeOf<typeof votesAnswer>
+/** A page of one voter's acks has so many at the most. */
+export const MAX_ACKS_OF_PAGE = 1_000
 
 export const voteParams = object({ vote: voteShape })
 export const voteAnswer = object({ header_hash: hash32, status: oneOf('proposed', 'final', 'orphaned') })

@@ -75,6 +75,25 @@ export function finalityStoreContract(
         }
       })
 
+      it('are found by voter from a height on: its acks on whatever chain, by height, as many as are asked for', async () => {
+        await opened.seal(0)
+        const acks = [
+          vote(opened.hashOf(0), 0, 'ann'),
+          vote(theirs, 2, 'ann'),
+          vote(ours, 11, 'ann'),
+          vote(sha256Hex('a header far above'), 2 ** 40, 'ann'),
+        ]
+        const others = [vote(ours, 2, 'ann', 'reject'), vote(theirs, 3, 'ann.2'), vote(theirs, 3, 'an')]
+        await store.putVotes([...acks.toReversed(), ...others])
+        for (const reopen of [false, true]) {
+          const current = reopen ? await opened.reopen() : store
+          assert.deepEqual(await current.acksOf('ann', 0, 10), acks)
+          assert.deepEqual(await current.acksOf('ann', 0, 2), acks.slice(0, 2))
+          assert.deepEqual(await current.acksOf('ann', 3, 10), acks.slice(2))
+          assert.deepEqual(await current.acksOf('bob', 0, 10), [])
+        }
+      })
+
       it('are counted by header and decision', async () => {
         await store.putVotes(['a', 'b', 'c'].map((voter) => vote(ours, 1, voter)))
         await store.putVotes([vote(theirs, 1, 'a', 'reject'), vote(theirs, 1, 'd')])

@@ -37,6 +37,36 @@ export function voterStoreContract(name: string, open: () => Promise<OpenedStore
       for (const kept of [4, 5]) assert.deepEqual(await store.ownVoteAt(kept), ack(kept))
     })
 
+    it('gives its acks from a height on, ascending', async () => {
+      for (const height of [1, 20, 3]) await store.putVote(ack(height))
+      assert.deepEqual(await store.ownVotesFrom(2), [ack(3), ack(20)])
+      assert.deepEqual(await store.ownVotesFrom(21), [])
+    })
+
+    it('takes acks that were forgotten: the highest is the last, and what is known at a height stays', async () => {
+      const other = (height: number) => vote(sha256Hex(`another ${height}`), height, 'ann')
+      await store.putVote(ack(5))
+      assert.equal(await store.hasForgotten(), false)
+      await store.putForgotten([other(2), other(5)])
+      store = await opened.reopen()
+      assert.deepEqual(await store.lastVote(), ack(5))
+      assert.deepEqual(await store.ownVotesFrom(0), [other(2), ack(5)])
+      assert.equal(await store.hasForgotten(), true)
+      await store.putForgotten([other(OWN_VOTES_KEPT + 2), other(1)])
+      store = await opened.reopen()
+      assert.deepEqual(await store.lastVote(), other(OWN_VOTES_KEPT + 2))
+      assert.deepEqual(await store.ownVotesFrom(0), [ack(5), other(OWN_VOTES_KEPT + 2)])
+      await store.putRemembered()
+      store = await opened.reopen()
+      assert.equal(await store.hasForgotten(), false)
+    })
+
+    it('takes them where it knows of no ack at all', async () => {
+      await store.putForgotten([ack(3), ack(4)])
+      assert.deepEqual(await store.lastVote(), ack(4))
+      assert.deepEqual(await store.ownVotesFrom(0), [ack(3), ack(4)])
+    })
+
     it('keeps the headers of rejected blocks until others are put', async () => {
       await store.putRejected(headersOf(3, 4))
       store = await opened.reopen()

@@ -258,6 +258,12 @@ export function createMemoryLedger(): MemoryLedger {
       return { block_hash: hash, height, status, policy: 'votes', votes: count(sealed), finalized_at }
     }),
     votes: later((hash) => find(hash).votes.map((vote) => ({ vote, entry: registry.entry(vote.voter_id)! }))),
+    acksOf: later(({ voter_id, from_height }) => ({
+      votes: chain
+        .flatMap(({ votes }) => votes)
+        .filter((vote) => vote.voter_id === voter_id && vote.decision === 'ack' && vote.height >= from_height)
+        .map((vote) => ({ vote, entry: registry.entry(voter_id)! })),
+    })),
     castVote: later((vote) => {
       const sealed = find(vote.header_hash)
       const target = { hash: sealed.hash, height: sealed.block.header.height }

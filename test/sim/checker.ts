@@ -49,9 +49,9 @@ interface Remembered {
   final: KnownBlock[]
   seals: ReadonlyMap<string, string>
   accused: ReadonlySet<string>
-  /** The ack that it put last, and the heights of all that it put. */
+  /** The ack that it put last, and all that it put, by height. */
   ack: KnownBlock | undefined
-  readonly ackHeights: Set<number>
+  readonly acked: Map<number, KnownBlock>
 }
 
 const newMemory = (): Remembered => ({
@@ -60,7 +60,7 @@ const newMemory = (): Remembered => ({
   seals: new Map(),
   accused: new Set(),
   ack: undefined,
-  ackHeights: new Set(),
+  acked: new Map(),
 })
 
 /** How long two nodes that reach each other may take to find evidence: two rounds of asking, and what they take. */
@@ -92,6 +92,14 @@ export class Checker {
       if (node.kind === 'light') this.#checkLight(node.id, this.reader.light(node.disk))
       else this.#checkFull(node.id, this.stateOf(node), node.kind === 'authority')
     }
+  }
+
+  /**
+   * The disk of this node is another one from now on: what was final on it is learnt again. What it acked
+   * binds it all the same.
+   */
+  diskLost(id: string): void {
+    this.#memoryOf(id).final = []
   }
 
   stateOf({ id, disk, ledger }: Checked): FullState {
@@ -223,7 +231,8 @@ export class Checker {
     const memory = this.#memoryOf(id)
     const block = vote && this.#options.model.blocks.get(vote.header_hash)
     const { ack: before, final } = memory
-    if (block === undefined || block === before) return
+    // An older disk shows an older ack once more.
+    if (block === undefined || memory.acked.get(block.height) === block) return
     const refuse = (reason: string): void => {
       if (this.#options.ignored.has('acks follow the rules')) return
       throw new Violation(
@@ -231,8 +240,8 @@ export class Checker {
         `${id} acks block ${block.height} ${block.hash.slice(0, 8)}: ${reason}`,
       )
     }
-    if (memory.ackHeights.has(block.height)) refuse('it acked one of this height before')
-    memory.ackHeights.add(block.height)
+    if (memory.acked.has(block.height)) refuse('it acked one of this height before')
+    memory.acked.set(block.height, block)
     memory.ack = block
     const isBound = before !== undefined && block.chain[before.height] !== before
     const isFree = final.some((one) => before?.chain[one.height] !== undefined && before.chain[one.height] !== one)

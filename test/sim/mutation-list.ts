@@ -409,4 +409,20 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
     test: 'test/unit/engine/voter.test.ts',
   },
+  {
+    rule: 'before it acks after a start, a validator learns what it acked',
+    patches: [
+      {
+        file: 'src/engine/own-acks.ts',
+        from: 'await takeBranches(peer, await learn(await fetchAcks(peer, entry)))',
+        to: '',
+      },
+      {
+        file: 'src/engine/validator.ts',
+        from: "vote.decision === 'ack' ? lane(() => ownAcks.hear(vote)) : Promise.resolve()",
+        to: 'Promise.resolve()',
+      },
+    ],
+    seed: 26,
+  },
 ]

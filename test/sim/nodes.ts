@@ -32,9 +32,14 @@ const POLL_MS = 15_000
 
 /** A validator, as it is put together everywhere. */
 export async function startValidator(
-  parts: NodeParts & { readonly key: SigningKey; readonly allowedChanges: readonly string[] },
+  parts: NodeParts & {
+    readonly key: SigningKey
+    readonly allowedChanges: readonly string[]
+    /** Whom the operator has named. */
+    readonly named: readonly string[]
+  },
 ): Promise<ValidatorEngine> {
-  const { port, disk } = parts
+  const { port, disk, named } = parts
   const { gossip, requests, clock } = port
   const store = await replicaStore(await disk.open())
   const engine = await assembleValidator({
@@ -43,6 +48,10 @@ export async function startValidator(
     gossip,
     requests,
     clock,
+    namedPeers: {
+      addresses: named.length,
+      reached: () => new Map(requests.peers().flatMap((peer) => (named.includes(peer) ? [[peer, peer]] : []))),
+    },
     roleOfToken: () => undefined,
   })
   port.start()

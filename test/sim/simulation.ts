@@ -1,9 +1,11 @@
 import type { Vote } from '../../src/protocol/vote.ts'
 import type { FullState } from './disk-state.ts'
-import { changeKeys } from './operators.ts'
+import { createDiskLoss } from './disk-loss.ts'
 import { createFaults } from './faults.ts'
 import type { KnownBlock, Members } from './model.ts'
+import { changeKeys } from './operators.ts'
 import { checkProvable, checkReachable } from './proofs.ts'
+import { createRandom } from './random.ts'
 import { createSealing, type Sealing } from './sealing.ts'
 import { createWorld, type SimNode, type World, type WorldOptions } from './world.ts'
 import { Violation } from './violation.ts'
@@ -34,7 +36,7 @@ const LAST_TICKS = 3
 export async function runSeed(seed: number, options: Partial<WorldOptions> = {}): Promise<RunReport> {
   const world = await createWorld(seed, { ignored: new Set(), onLog: () => undefined, ...options })
   try {
-    const sealing = await disturb(world)
+    const sealing = await disturb(seed, world)
     return await recover(seed, world, sealing)
   } finally {
     await world.close()
@@ -42,12 +44,14 @@ export async function runSeed(seed: number, options: Partial<WorldOptions> = {})
 }
 
 /** Ticks, faults, and an adversary. */
-async function disturb(world: World): Promise<Sealing> {
+async function disturb(seed: number, world: World): Promise<Sealing> {
   const { loop, random, nodes } = world
   await world.until(Promise.all(nodes.map((node) => world.start(node))))
   const sealing = createSealing(world)
   const faults = createFaults(world)
   const end = loop.now + FAULTS_MS
+  // With a chance of its own: all else in the run of a seed is as it is without.
+  const diskLoss = createDiskLoss(world, createRandom(seed + 0x10000), end)
   const every = (minMs: number, maxMs: number, task: () => void): void => {
     loop.schedule(random.between(minMs, maxMs), () => {
       if (loop.now >= end) return
@@ -56,7 +60,9 @@ async function disturb(world: World): Promise<Sealing> {
     })
   }
   every(4_000, 12_000, () => sealing.tick())
-  every(2_000, 12_000, () => faults.strike())
+  every(2_000, 12_000, () => {
+    if (!diskLoss.isSettling()) faults.strike()
+  })
   every(5_000, 5_000, () => world.checker.checkEvidenceFound())
   every(10_000, 20_000, () => void changeKeys(world, 0.5))
   await world.run(FAULTS_MS)

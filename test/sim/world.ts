@@ -161,10 +161,11 @@ export async function createWorld(seed: number, { ignored, onLog }: WorldOptions
     const parts = { genesis: plan.genesis, port, disk, logger: loggerOf(id, fault, onLog), randomBytes }
     const minerKey = (publicKey: string) => keyOfHolder(MINER, publicKey)
     switch (kind) {
-      case 'validator':
-        return {
-          validator: await startValidator({ ...parts, key: key ?? keyOf(id), allowedChanges: changes.allowed }),
-        }
+      case 'validator': {
+        const named = plan.validators.filter((other) => other !== id)
+        const own = { key: key ?? keyOf(id), allowedChanges: changes.allowed, named }
+        return { validator: await startValidator({ ...parts, ...own }) }
+      }
       case 'light':
         await startLight({ ...parts, key })
         return {}

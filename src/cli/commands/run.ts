@@ -57,6 +57,7 @@ export function registerRun(program: Command): void {
     .option('--no-vote', 'light: verify only')
     .option('--stale-after <seconds>', 'light: says stale without a new final header for this long (default: 900)')
     .option('--allow-changes <hash...>', 'validator: changes of policy, authorities, validators to co-sign; or all')
+    .option('--recall-peers <n>', 'validator: acks after a start once so many of --peer said what it acked before')
     .addHelpText('after', EXAMPLES)
     .action(async (_options, command: Command) => {
       if (command.args[0] !== undefined) throw unknownCommand(program, command.args[0])

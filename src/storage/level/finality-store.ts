@@ -25,6 +25,12 @@ export function finalityStore(db: TextLevel, isOnChain: (hash: Hash) => Promise<
     }),
     ackAt: guardLevel('ackAt', (voterId, height) => ackAt(db, voterId, height)),
 
+    acksOf: guardLevel('acksOf', async (voterId, fromHeight, limit) => {
+      const keys = await db.keys({ ...underPrefix(acksOf(voterId)), gte: acksAt(voterId, fromHeight), limit }).all()
+      const acks = await Promise.all(keys.map((key) => readVote(db, voteId(placeOfAck(key).hash, voterId, ACK))))
+      return acks.filter((vote) => vote !== undefined)
+    }),
+
     ackHeights: guardLevel('ackHeights', async () => {
       const heights = new Map<string, number>()
       for await (const voterId of voters(db)) {

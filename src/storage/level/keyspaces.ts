@@ -41,6 +41,8 @@ export const keyspaces = {
   vote: 'v',
   /** height -> the ack of this node at it */
   ownVote: 'y',
+  /** there while this node has forgotten acks, and has not asked enough peers for them -> nothing */
+  forgotten: 'O',
   /** the headers of blocks that this node rejected */
   rejected: 'j',
   /** header hash, voter id, decision -> vote of anybody */

@@ -7,7 +7,7 @@ import type { Database, VotesTable } from './schema.ts'
  * Acks of our own blocks, by voter. Both questions take one step in the index of acks from each voter to the next and one
  * to the ack that is asked for: their time grows with the voters, not with the years of votes.
  */
-export function acksTable(db: Database): Pick<MarketStore, 'ackAt' | 'ackHeights' | 'acksFrom'> {
+export function acksTable(db: Database): Pick<MarketStore, 'ackAt' | 'acksOf' | 'ackHeights' | 'acksFrom'> {
   return {
     async ackAt(voterId, height) {
       const row = await db
@@ -18,6 +18,19 @@ export function acksTable(db: Database): Pick<MarketStore, 'ackAt' | 'ackHeights
         .where('height', '=', BigInt(height))
         .executeTakeFirst()
       return row && decodeVote(row)
+    },
+
+    async acksOf(voterId, fromHeight, limit) {
+      const rows = await db
+        .selectFrom('votes')
+        .selectAll()
+        .where(sql<boolean>`decision = 'ack'`)
+        .where('voter_id', '=', voterId)
+        .where('height', '>=', BigInt(fromHeight))
+        .orderBy('height')
+        .limit(limit)
+        .execute()
+      return rows.map(decodeVote)
     },
 
     async ackHeights() {

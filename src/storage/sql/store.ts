@@ -73,6 +73,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     voteCounts: guard('voteCounts', votes.voteCounts),
     ackHeights: guard('ackHeights', acks.ackHeights),
     ackAt: guard('ackAt', acks.ackAt),
+    acksOf: guard('acksOf', acks.acksOf),
     acksFrom: guard('acksFrom', acks.acksFrom),
     putEvidence: guard('putEvidence', evidence.putEvidence),
     evidence: guard('evidence', evidence.evidence),

@@ -247,6 +247,115 @@ describe('a voter', () => {
     assert.deepEqual(acked(), [4])
   })
 
+  describe('that checks blocks one by one', () => {
+    let asked: number[]
+    let silent: Set<number>
+    const below: VoterParts['ancestorsOf'] = async function* ({ header }, above) {
+      for (let height = header.height - 1; height > above; height--) yield await Promise.resolve(sealed(chain, height))
+    }
+    const makeWalking = (store: LightStore, changes: Partial<VoterParts> = {}): Voter =>
+      makeVoter(store, {
+        check({ header }) {
+          asked.push(header.height)
+          if (silent.has(header.height)) return Promise.reject(new Error('nobody answers'))
+          return Promise.resolve(checks.get(hashHeader(header)) ?? VALID)
+        },
+        ancestorsOf: below,
+        ...changes,
+      })
+
+    beforeEach(() => {
+      asked = []
+      silent = new Set()
+      voter = makeWalking(opened.store)
+    })
+
+    it('checks what it never looked at, above its last ack, before an ack counts for it', async () => {
+      await consider(chain, 1)
+      await consider(chain, 4)
+      assert.deepEqual(asked, [1, 0, 4, 3, 2])
+      assert.deepEqual(acked(), [1, 4])
+    })
+
+    it('checks nothing again that is final, was acked, or passed in this life', async () => {
+      lastFinal = chain.at(1)
+      silent.add(4)
+      await consider(chain, 3, 4, 5)
+      assert.deepEqual(acked(), [3])
+      assert.deepEqual(asked, [3, 2, 4, 5, 4])
+      silent.clear()
+      await consider(chain, 5, 6)
+      assert.deepEqual(acked(), [3, 5, 6])
+      assert.deepEqual(asked.slice(5), [5, 4, 6], 'block 4 passes once')
+    })
+
+    it('remembers a block below that nobody answers about, and acks above it once it has passed', async () => {
+      silent.add(2)
+      await consider(chain, 4)
+      assert.deepEqual([acked(), await opened.store.rejected()], [[], [sealed(chain, 2)]])
+      const store = await opened.reopen()
+      voter = makeWalking(store)
+      await consider(chain, 5)
+      assert.deepEqual(acked(), [])
+      silent.clear()
+      await consider(chain, 6)
+      assert.deepEqual(acked(), [6])
+      assert.deepEqual(await store.rejected(), [])
+    })
+
+    it('rejects a block below that fails its check, and alarms', async () => {
+      reject(chain, 2)
+      await consider(chain, 3)
+      assert.deepEqual(
+        votes.map(({ height, decision }) => `${decision} ${height}`),
+        ['reject 2'],
+      )
+      assert.deepEqual(alarms, ['wrong_merkle_root'])
+    })
+
+    it('checks what the rule kept it from considering, and what it was not registered for as far as a peer knew', async () => {
+      unallowedChange = chain.at(1)
+      await consider(chain, 1)
+      unallowedChange = null
+      identity = undefined
+      await consider(chain, 2)
+      identity = { id: 'ann', key }
+      reject(chain, 1)
+      await consider(chain, 3)
+      assert.deepEqual(acked(), [])
+    })
+
+    it('checks nothing below the block that gave it its key: there its ack counts for nothing', async () => {
+      await voter.consider(sealed(chain, 5), () => Promise.resolve({ id: 'ann', key, sinceHeight: 4 }))
+      assert.deepEqual(asked, [5, 4])
+      assert.deepEqual(acked(), [5])
+    })
+
+    it('acks nothing where nobody shows what is below', async () => {
+      voter = makeWalking(opened.store, {
+        // eslint-disable-next-line require-yield
+        ancestorsOf: async function* () {
+          await Promise.reject(new Error('nobody shows it'))
+        },
+      })
+      await consider(chain, 2)
+      assert.deepEqual(votes, [])
+    })
+
+    it('looks on the other branch at what is there, where a final block has set it free', async () => {
+      await consider(chain, 0, 4)
+      lastFinal = other.at(3)
+      asked = []
+      voter = makeWalking(opened.store, {
+        ancestorsOf: async function* ({ header }, above) {
+          for (let at = header.height - 1; at > above; at--) yield await Promise.resolve(sealed(other, at))
+        },
+      })
+      await consider(other, 5)
+      assert.deepEqual(asked, [5, 4])
+    })
+  })
+
   it('makes each ack durable before it sends it', async () => {
     await consider(chain, 0, 1)
     assert.deepEqual(order, ['durable 0', 'sent 0', 'durable 1', 'sent 1'])

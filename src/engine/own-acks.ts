@@ -1,0 +1,266 @@
+import type { Clock } from '../ports/clock.ts'
+import { ledgerError } from '../ports/errors.ts'
+import type { Logger } from '../ports/logger.ts'
+import type { PeerRequests } from '../ports/peer-requests.ts'
+import { OWN_VOTES_KEPT, type VoterStore } from '../ports/voter-store.ts'
+import type { Hash, Hex } from '../protocol/bytes.ts'
+import type { BlockPoint } from '../protocol/finality.ts'
+import { votesAnswer, type AcksParams } from '../protocol/messages.ts'
+import type { RegistryEntry } from '../protocol/registry.ts'
+import type { SigningKey } from '../protocol/signature.ts'
+import { verifyVote, type Vote } from '../protocol/vote.ts'
+import type { Chain } from './chain.ts'
+import type { Finalizer } from './finalizer.ts'
+import type { ReplicaSync } from './replica-sync.ts'
+import type { Replica } from './replica.ts'
+
+/** Peers that the operator has named. */
+export interface NamedPeers {
+  /** How many addresses. */
+  readonly addresses: number
+  /** Who answers at each address that has been reached since the start. */
+  readonly reached: () => ReadonlyMap<string, string>
+}
+
+export interface OwnAcksParts {
+  readonly chain: Chain
+  readonly voterStore: VoterStore
+  readonly finalizer: Pick<Finalizer, 'finalHeight'>
+  readonly replica: Pick<Replica, 'hashAt'>
+  readonly sync: Pick<ReplicaSync, 'takeBranch'>
+  readonly requests: PeerRequests
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly key: SigningKey
+  readonly namedPeers?: NamedPeers | undefined
+  /** How many named peers must have answered: the operator's word. */
+  readonly recallPeers?: number | undefined
+}
+
+/**
+ * What the key of this node has acked before this start. Its store may be new, or older than its last ack,
+ * and no node can tell that from an ordinary start by itself: so peers are asked, and what they show that
+ * the key has signed is taken as its own past.
+ */
+export interface OwnAcks {
+  /**
+   * Asks a peer, once a life. It counts as one that has answered if this node has caught up with it: else
+   * it may know of acks on a chain that is not known here. False if it was asked before, or there is nothing
+   * to ask. Throws `peer_refused`, `peer_unreachable`.
+   */
+  ask(peer: string, isCaughtUp: boolean): Promise<boolean>
+  /** This peer has nothing to say: it failed, or has no blocks. */
+  passOver(peer: string): void
+  /** Takes an ack of this key that came another way. */
+  hear(vote: Vote): Promise<void>
+  /**
+   * `known`: enough has been asked to ack. That is: enough peers have answered, and the others, those that
+   * are connected and those that the operator has named, have as well or had PATIENCE_MS since.
+   * `unregistered`: nobody has to be asked, nothing is acked.
+   */
+  state(): 'known' | 'asking' | 'unregistered'
+  /** For people: what is waited for; `undefined` if nothing is, or not for long. */
+  trouble(): string | undefined
+  /** Acks that are no ancestors of the one that the store calls the last, above the last final block. */
+  binding(): readonly BlockPoint[]
+}
+
+/** A named peer that is there is connected, and has answered, within this time. */
+export const PATIENCE_MS = 5_000
+/** Of 1,000 acks each: more than a voter makes before something becomes final. */
+const MAX_PAGES = 64
+/** A peer that shows acks, and so many times not what they are on, is not asked for more of it. */
+const MAX_MISSES = 8
+
+export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
+  const { chain, voterStore, finalizer, replica, requests, clock, logger, key } = parts
+  const startedAt = clock.now()
+  let askedFor: string | undefined
+  const answered = new Set<string>()
+  const passedOver = new Set<string>()
+  let enoughSince: number | undefined
+  /** Undefined until it was read from the store. */
+  let hasForgotten: boolean | undefined
+  let bound: readonly BlockPoint[] = []
+
+  /** The entry of this key where the tip is voted on, or the next block. */
+  function ownEntry(): RegistryEntry | undefined {
+    const { size } = chain
+    for (const height of [size - 1, size]) {
+      const found = chain
+        .registryBefore(Math.max(0, height))
+        .entries.find(({ public_key }) => public_key === key.publicKey)
+      if (found?.status === 'active') return found
+    }
+    return undefined
+  }
+
+  /** The key of this node, and those that its entry had before it was rotated or recovered. */
+  function keysOf({ id }: RegistryEntry): ReadonlySet<Hex> {
+    const registries = [0, ...chain.registryHeights(0).map((height) => height + 1)]
+    const keys = registries.map((height) => chain.registryBefore(height).entry(id)?.public_key)
+    return new Set(keys.filter((known) => known !== undefined))
+  }
+
+  async function load(): Promise<void> {
+    if (hasForgotten !== undefined) return
+    const own = await voterStore.ownVotesFrom(finalizer.finalHeight + 1)
+    bound = await withoutImplied(own.map(pointOfVote))
+    hasForgotten = await voterStore.hasForgotten()
+  }
+
+  /** Acks that the last one extends need not be asked about: who extends the last extends them. */
+  async function withoutImplied(points: readonly BlockPoint[]): Promise<readonly BlockPoint[]> {
+    const vote = await voterStore.lastVote()
+    if (vote === undefined) return points
+    const last = pointOfVote(vote)
+    const kept: BlockPoint[] = []
+    for (const point of points) {
+      if (point.hash !== last.hash && (await replica.hashAt(last, point.height)) !== point.hash) kept.push(point)
+    }
+    return kept
+  }
+
+  /** Acks of this voter at a peer, signed by one of its keys; what is not is no word of its own. */
+  async function fetchAcks(peer: string, entry: RegistryEntry): Promise<readonly Vote[]> {
+    const keys = keysOf(entry)
+    const isOwn = (vote: Vote, from: number): boolean =>
+      vote.decision === 'ack' && vote.height >= from && isSignedByOneOf(vote, chain.chainId, entry, keys)
+    const acks: Vote[] = []
+    let from = finalizer.finalHeight + 1
+    for (let pages = 0; pages < MAX_PAGES; pages++) {
+      const asked: AcksParams = { voter_id: entry.id, from_height: from }
+      const { votes, next_height } = votesAnswer(await requests.request(peer, 'votes', asked), 'votes')
+      for (const { vote } of votes) if (isOwn(vote, from)) acks.push(vote)
+      if (next_height === undefined) return acks
+      if (next_height <= from) break
+      from = next_height
+    }
+    const reason = `acks of ${entry.id} from height ${from} on: the pages do not end`
+    throw ledgerError('peer_refused', { peer, request: 'votes', code: 'malformed', reason })
+  }
+
+  async function unknownOf(votes: readonly Vote[]): Promise<readonly Vote[]> {
+    const last = await voterStore.lastVote()
+    const highest = Math.max(last?.height ?? -1, ...votes.map(({ height }) => height))
+    const unknown: Vote[] = []
+    for (const vote of votes) {
+      const { height, header_hash } = vote
+      // So far below its last one it acks nothing any more.
+      if (height <= highest - OWN_VOTES_KEPT) continue
+      const stored = await voterStore.ownVoteAt(height)
+      if (stored?.header_hash !== header_hash && !bound.some(({ hash }) => hash === header_hash)) unknown.push(vote)
+    }
+    return unknown
+  }
+
+  async function learn(votes: readonly Vote[]): Promise<readonly Vote[]> {
+    const forgotten = await unknownOf(votes)
+    if (forgotten.length === 0) return []
+    await voterStore.putForgotten(forgotten)
+    hasForgotten = true
+    bound = [...bound, ...forgotten.map(pointOfVote)]
+    const heights = forgotten.map(({ height }) => height)
+    logger.warn(
+      { heights },
+      `this key has acked blocks that its data directory does not know of, up to height ${Math.max(...heights)}: ` +
+        'the directory is new or an older backup, or another process has the key. They bind it from now on',
+    )
+    return forgotten
+  }
+
+  /** What was acked, and what it goes on from: by that it is known what contradicts it. */
+  async function takeBranches(peer: string, acks: readonly Vote[]): Promise<void> {
+    let misses = 0
+    for (const { header_hash, height } of acks.toSorted((a, b) => b.height - a.height)) {
+      if (misses === MAX_MISSES) break
+      await parts.sync.takeBranch(peer, header_hash).catch((error: unknown) => {
+        misses += 1
+        logger.debug({ error, peer, height }, `${peer} does not show the block that was acked at height ${height}`)
+      })
+    }
+    bound = await withoutImplied(bound)
+  }
+
+  /** Named peers, each once although it may have several addresses. */
+  function named(): { readonly count: number; readonly ids: ReadonlySet<string> } {
+    const reached = parts.namedPeers?.reached() ?? new Map<string, string>()
+    const ids = new Set(reached.values())
+    return { count: (parts.namedPeers?.addresses ?? 0) - reached.size + ids.size, ids }
+  }
+
+  function required(): number {
+    if (parts.recallPeers !== undefined) return parts.recallPeers
+    const { finality } = chain.registry
+    if (hasForgotten !== true || finality.policy !== 'validators') return 1
+    return Math.max(1, Math.min(named().count, finality.threshold + 1))
+  }
+
+  /** Anybody can connect: where the number matters, those count whom the operator has named. */
+  function answers(): number {
+    if (required() === 1) return answered.size
+    const { ids } = named()
+    return [...answered].filter((peer) => ids.has(peer)).length
+  }
+
+  function areOthersHeard(): boolean {
+    const isHeard = (peer: string): boolean => answered.has(peer) || passedOver.has(peer)
+    const { count, ids } = named()
+    return requests.peers().every(isHeard) && ids.size >= count && [...ids].every(isHeard)
+  }
+
+  async function noteAnswers(): Promise<void> {
+    if (answers() < required()) enoughSince = undefined
+    else enoughSince ??= clock.now()
+    if (enoughSince === undefined || hasForgotten !== true) return
+    await voterStore.putRemembered()
+    hasForgotten = false
+  }
+
+  return {
+    async ask(peer, isCaughtUp) {
+      const entry = ownEntry()
+      if (entry === undefined) return false
+      await load()
+      if (askedFor !== entry.id) answered.clear()
+      askedFor = entry.id
+      if (answered.has(peer)) return false
+      await takeBranches(peer, await learn(await fetchAcks(peer, entry)))
+      if (isCaughtUp) answered.add(peer)
+      await noteAnswers()
+      return true
+    },
+    passOver: (peer) => void passedOver.add(peer),
+    async hear(vote) {
+      if (ownEntry()?.id !== vote.voter_id) return
+      await load()
+      if ((await learn([vote])).length === 0) return
+      bound = await withoutImplied(bound)
+      await noteAnswers()
+    },
+    state() {
+      const entry = ownEntry()
+      if (entry === undefined) return 'unregistered'
+      if (enoughSince === undefined || entry.id !== askedFor) return 'asking'
+      return areOthersHeard() || clock.now() - enoughSince >= PATIENCE_MS ? 'known' : 'asking'
+    },
+    trouble() {
+      const isEarly = clock.now() - startedAt < PATIENCE_MS
+      if (chain.tip === null || isEarly || enoughSince !== undefined || ownEntry() === undefined) return undefined
+      const needed = required()
+      if (needed === 1) return 'not co-signing: no peer with blocks has said what this key has acked before'
+      return (
+        `not co-signing: ${answers()} of the ${needed} named peers that are needed said what this key has acked before; ` +
+        `bring the others up, name others with --peer, or start with --recall-peers N (docs/mishaps.md)`
+      )
+    },
+    binding: () => bound.filter(({ height }) => height > finalizer.finalHeight),
+  }
+}
+
+const pointOfVote = ({ header_hash, height }: Vote): BlockPoint => ({ hash: header_hash, height })
+
+function isSignedByOneOf(vote: Vote, chainId: Hash, entry: RegistryEntry, keys: ReadonlySet<Hex>): boolean {
+  const target = { hash: vote.header_hash, height: vote.height }
+  return [...keys].some((public_key) => verifyVote(vote, chainId, target, { ...entry, public_key }).ok)
+}

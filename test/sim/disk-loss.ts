@@ -1,0 +1,71 @@
+import { createDisk } from './disk.ts'
+import type { Random } from './random.ts'
+import type { SimNode, World } from './world.ts'
+
+/** A validator of whose disk nothing is left, or that gets an older one back. */
+export interface DiskLoss {
+  /** True while that validator asks: nothing else goes wrong then. */
+  isSettling(): boolean
+}
+
+const LOOK_EVERY_MS = 1_000
+const AWAY_MS = 1_500
+/** It asks whoever does not answer for a while, and syncs the whole chain. */
+const SETTLE_MS = 20_000
+
+/**
+ * Once a run, at a moment at which the validator reaches every honest full node, and one of them has its
+ * last ack: then it must find out what it acked, although it is as faulty as it ever may be by 2m > n + f.
+ */
+export function createDiskLoss(world: World, random: Random, end: number): DiskLoss {
+  const { loop, network, nodes, checker, plan } = world
+  let settledAt = loop.now
+  const validators = nodes.filter(({ kind }) => kind === 'validator')
+  const full = nodes.filter(({ kind }) => kind === 'validator' || kind === 'authority')
+  const backups = new Map(validators.map((node) => [node, createDisk(loop, random)]))
+  const isLost = random.chance(0.5)
+
+  function isCalm(node: SimNode): boolean {
+    const others = full.filter((other) => other !== node)
+    if (node.port === undefined || !others.every(({ id }) => network.isCalm(node.id, id))) return false
+    const { ownVote } = checker.reader.full(node.id, node.disk)
+    const isKnown = ({ id, disk }: SimNode): boolean =>
+      checker.reader.full(id, disk).votes.some(({ signature }) => signature === ownVote?.signature)
+    return ownVote !== undefined && others.some((other) => other.kind === 'validator' && isKnown(other))
+  }
+
+  /** Its chain is another one than it has acked: who forgot that would ack this one. */
+  function isBoundElsewhere(node: SimNode): boolean {
+    const { ownVote, finalHeight, chain } = checker.reader.full(node.id, node.disk)
+    if (ownVote === undefined || ownVote.height <= finalHeight) return false
+    const block = chain[ownVote.height]
+    return block !== undefined && block.hash !== ownVote.header_hash
+  }
+
+  function look(): void {
+    const isLastChance = loop.now + SETTLE_MS + LOOK_EVERY_MS > end
+    const calm = validators.filter(isCalm)
+    const node = calm.find(isBoundElsewhere) ?? (isLastChance ? calm[0] : undefined)
+    if (node !== undefined) lose(node)
+    else if (!isLastChance) loop.schedule(LOOK_EVERY_MS, look)
+  }
+
+  function lose(node: SimNode): void {
+    settledAt = loop.now + SETTLE_MS
+    world.crash(node)
+    node.disk.copyFrom((isLost ? undefined : backups.get(node)) ?? createDisk(loop, random))
+    checker.diskLost(node.id)
+    loop.schedule(AWAY_MS, () => {
+      world.start(node).catch((error: unknown) => {
+        world.failure ??= error instanceof Error ? error : new Error(String(error))
+      })
+    })
+  }
+
+  if (plan.finality.policy === 'validators') {
+    const savedMs = random.between(10_000, 40_000)
+    loop.schedule(savedMs, () => backups.forEach((backup, node) => backup.copyFrom(node.disk)))
+    loop.schedule(savedMs + random.between(5_000, 20_000), look)
+  }
+  return { isSettling: () => loop.now < settledAt }
+}

@@ -1,0 +1,329 @@
+import assert from 'node:assert/strict'
+import { createCredentialSigner } from '../../../src/engine/block-fetcher.ts'
+import { PATIENCE_MS } from '../../../src/engine/own-acks.ts'
+import { createValidator, type Validator, type ValidatorParts } from '../../../src/engine/validator.ts'
+import type { Logger } from '../../../src/ports/logger.ts'
+import { parseCanonicalBytes } from '../../../src/protocol/canonical-json.ts'
+import type { BlockPoint } from '../../../src/protocol/finality.ts'
+import { hash32 } from '../../../src/protocol/shape.ts'
+import { voteShape, type Vote } from '../../../src/protocol/vote.ts'
+import { createStreet, namedKey, type Branch } from '../../helpers/branches.ts'
+import { createPeers, createTestGossip, type Peers } from '../../helpers/peers.ts'
+import { createVirtualClock, type VirtualClock } from '../../helpers/virtual-clock.ts'
+import { NOW, replicaFolder, serveReplica, type TestReplica } from './replica-harness.ts'
+
+const street = createStreet({
+  finality: { policy: 'validators', threshold: 3 },
+  validators: ['v1', 'v2', 'v3', 'v4'],
+})
+const base = street.start.grow('t0')
+const [ours, theirs] = [base.grow('a1', 'a2'), base.grow('b1', 'b2')]
+type Folder = Awaited<ReturnType<typeof replicaFolder>>
+
+/** v1 before its first ack after a start. */
+describe('what a validator has acked before', () => {
+  let folders: Folder[]
+  let peers: Peers
+  let clock: VirtualClock
+  let running: Validator[]
+  /** Who has acked the branch that a peer follows. */
+  let ackers: string[]
+
+  beforeEach(() => {
+    folders = []
+    running = []
+    ackers = ['v3', 'v4']
+    peers = createPeers()
+    clock = createVirtualClock(NOW)
+  })
+  afterEach(async () => {
+    for (const validator of running) await validator.stop()
+    for (const folder of folders) await folder.remove()
+  })
+
+  async function newFolder(): Promise<Folder> {
+    const folder = await replicaFolder(street)
+    folders.push(folder)
+    return folder
+  }
+
+  /** A life of v1 over a folder; a new one is that of a lost disk. */
+  async function start(folder: Folder, changes: Partial<ValidatorParts> = {}) {
+    const node = await folder.open()
+    const gossip = createTestGossip()
+    const log: string[] = []
+    const note = (_fields: object, message: string): void => void log.push(message)
+    const logger: Logger = { debug: () => undefined, info: note, warn: note, error: note }
+    const { chain, store, finalizer, evidence, hub } = node
+    const key = changes.key ?? namedKey('v1')
+    const validator = createValidator({
+      chain,
+      store: store.chain,
+      finalityStore: store.finality,
+      voterStore: store.voter,
+      finalizer,
+      evidence,
+      events: hub,
+      gossip,
+      requests: peers.of('me'),
+      // What is gathered for some milliseconds is not waited for by this clock.
+      clock: { now: () => clock.now(), after: (ms, task) => (ms < 100 ? node.clock : clock).after(ms, task) },
+      logger,
+      key,
+      sign: createCredentialSigner({
+        chainId: street.chainId,
+        voterId: () => 'v1',
+        key: () => Promise.resolve(key),
+        clock,
+        randomBytes: (length) => globalThis.crypto.getRandomValues(new Uint8Array(length)),
+      }),
+      allowedChanges: 'all',
+      explainRefusal: () => undefined,
+      pollMs: 3_600_000,
+      ...changes,
+    })
+    running.push(validator)
+    const acks = (): string[] =>
+      gossip.published
+        .filter(({ topic }) => topic === 'votes')
+        .map(({ payload }) => voteShape(parseCanonicalBytes(payload), 'vote').header_hash)
+    const sync = async (): Promise<void> => {
+      await validator.sync().catch((error: unknown) => log.push(String(error)))
+      await validator.idle()
+    }
+    return { validator, node, log, acks, sync }
+  }
+
+  /** A validator that follows the first of these branches and keeps the others beside it. */
+  async function addPeer(name: string, ...branches: readonly Branch[]): Promise<TestReplica> {
+    const peer = await (await newFolder()).open()
+    const [followed] = branches
+    if (followed !== undefined) {
+      await peer.acceptAll(followed)
+      await peer.cast(...ackers.map((id) => street.vote(id, followed.tip)))
+    }
+    for (const branch of branches.slice(1)) await peer.acceptAll(branch)
+    serveReplica(peer, peers.of(name))
+    peers.connect('me', name)
+    return peer
+  }
+  const acked = (peer: TestReplica, ...points: readonly BlockPoint[]) =>
+    peer.cast(...points.map((point) => street.vote('v1', point)))
+
+  it('is asked for on every branch that a peer keeps, and binds it', async () => {
+    const peer = await addPeer('one', theirs, ours)
+    await acked(peer, ours.tip)
+    assert.deepEqual(peer.tip(), theirs.tip)
+    const { node, sync, acks, log } = await start(await newFolder())
+    await sync()
+    assert.deepEqual(node.tip(), theirs.tip)
+    assert.deepEqual(acks(), [])
+    assert.equal((await node.store.voter.lastVote())?.header_hash, ours.tip.hash)
+    assert.ok(
+      log.some((line) => line.includes('does not know of, up to height 2')),
+      log.join('\n'),
+    )
+  })
+
+  it('is asked of every peer that is connected, before the first ack', async () => {
+    await addPeer('one', theirs)
+    await addPeer('two', theirs)
+    const three = await addPeer('three', theirs, ours)
+    await acked(three, ours.tip)
+    const { sync, acks } = await start(await newFolder())
+    await sync()
+    assert.deepEqual(acks(), [])
+  })
+
+  it('is waited for at most so long, where a peer is connected and silent', async () => {
+    await addPeer('one', theirs)
+    peers.of('silent').serve('status', () => new Promise<object>(() => undefined))
+    peers.connect('me', 'silent')
+    const { validator, acks } = await start(await newFolder())
+    validator.start()
+    while (acks().length === 0) {
+      await new Promise((resolve) => setTimeout(resolve, 1))
+      clock.advance(100)
+    }
+    assert.ok(clock.now() - NOW >= PATIENCE_MS)
+    assert.deepEqual(acks(), [theirs.tip.hash])
+  })
+
+  it('is asked for also where an older backup of its store knows of acks', async () => {
+    const folder = await newFolder()
+    await addPeer('old', base)
+    const before = await start(folder)
+    await before.sync()
+    assert.deepEqual(before.acks(), [base.tip.hash])
+    await before.validator.stop()
+    peers.disconnect('me', 'old')
+    const peer = await addPeer('one', theirs, ours)
+    await acked(peer, base.tip, ours.tip)
+    const { node, sync, acks } = await start(folder)
+    await sync()
+    assert.deepEqual(acks(), [])
+    assert.deepEqual(
+      (await node.store.voter.ownVotesFrom(0)).map(({ header_hash }) => header_hash),
+      [base.tip.hash, ours.tip.hash],
+    )
+  })
+
+  it('binds it whichever of its keys has signed', async () => {
+    const rotate = street.change('rotate-v1', namedKey('v1'), {
+      action: 'rotate',
+      subject_id: 'v1',
+      public_key: namedKey('v1 2').publicKey,
+    })
+    const rotated = base.add([rotate]).grow('b2')
+    const peer = await addPeer('one', rotated, ours)
+    await acked(peer, ours.tip)
+    const { sync, acks } = await start(await newFolder(), { key: namedKey('v1 2') })
+    await sync()
+    assert.deepEqual(acks(), [])
+  })
+
+  it('is no more than the key has signed, whatever a peer says', async () => {
+    const peer = await addPeer('liar', theirs)
+    const entry = street.start.state.registries[0].registry.entry('v1')!
+    const forged: Vote[] = [
+      { ...street.vote('v1', ours.tip), signature: street.vote('v2', ours.tip).signature },
+      street.vote('v2', ours.tip),
+      street.vote('v1', ours.tip, 'reject'),
+    ]
+    peers.of('liar').serve('votes', () => Promise.resolve({ votes: forged.map((vote) => ({ vote, entry })) }))
+    const { sync, acks } = await start(await newFolder())
+    await sync()
+    assert.deepEqual(acks(), [peer.tip().hash])
+  })
+
+  it('is not learnt from a peer whose pages do not end', async () => {
+    await addPeer('endless', theirs)
+    peers.of('endless').serve('votes', (params) => {
+      const from = (params as { from_height?: number }).from_height
+      return Promise.resolve(from === undefined ? { votes: [] } : { votes: [], next_height: from + 1 })
+    })
+    const { sync, acks, log } = await start(await newFolder())
+    await sync()
+    assert.deepEqual(acks(), [])
+    assert.ok(
+      log.some((line) => line.includes('do not end')),
+      log.join('\n'),
+    )
+  })
+
+  it('comes in pages from a peer that keeps many', async () => {
+    const heights = Array.from({ length: 1_200 }, (_, height) => height)
+    const peer = await addPeer('one', theirs)
+    const votes = heights.map((height) =>
+      street.vote('v1', { hash: hash32(`${height}`.padStart(64, '0'), ''), height }),
+    )
+    await peer.store.finality.putVotes(votes)
+    const { node, sync } = await start(await newFolder())
+    await sync()
+    assert.deepEqual(await node.store.voter.lastVote(), votes.at(-1))
+    const asked = peers.asked.filter(({ name, params }) => name === 'votes' && 'voter_id' in params)
+    assert.deepEqual(
+      asked.map(({ params }) => (params as { from_height: number }).from_height),
+      [0, 1_000],
+    )
+  })
+
+  it('binds it by each of several acks that are on no one chain, until a final block contradicts them', async () => {
+    ackers = ['v3']
+    const peer = await addPeer('one', theirs, ours)
+    await acked(peer, ours.at(1), theirs.at(2))
+    const folder = await newFolder()
+    const { validator, sync, acks } = await start(folder)
+    await sync()
+    await peer.acceptAll(theirs.grow('b3'))
+    await sync()
+    assert.deepEqual(acks(), [], 'an ack of block 3 would contradict the one of block a1')
+    await validator.stop()
+    const again = await start(folder)
+    await again.sync()
+    assert.deepEqual(again.acks(), [], 'after a restart as well')
+    await peer.cast(street.vote('v2', theirs.at(1)))
+    await again.sync()
+    assert.equal(again.node.finalizer.finalHeight, 1)
+    assert.deepEqual(again.acks(), [theirs.grow('b3').tip.hash])
+  })
+
+  it('sets it free by what it goes on from, although its branch is above the last final block and is followed by nobody', async () => {
+    const long = base.grow('a1', 'a2', 'a3', 'a4')
+    const peer = await addPeer('one', theirs, long)
+    await acked(peer, long.tip)
+    await peer.cast(...['v2', 'v3', 'v4'].map((id) => street.vote(id, theirs.at(1))))
+    const { node, sync, acks } = await start(await newFolder())
+    await sync()
+    assert.deepEqual(acks(), [theirs.tip.hash], 'what is below block 4 of the other branch lies beside the final one')
+    assert.equal(node.finalizer.finalHeight, 2)
+  })
+
+  it('binds it as well when it comes as a vote that somebody passes on', async () => {
+    await addPeer('one', theirs)
+    ackers = ['v2']
+    await addPeer('two', ours)
+    const folder = await newFolder()
+    const first = await start(folder, { recallPeers: 2 })
+    first.validator.start()
+    await first.sync()
+    await first.validator.votes.cast(street.vote('v1', ours.tip))
+    await first.validator.idle()
+    assert.equal((await first.node.store.voter.lastVote())?.header_hash, ours.tip.hash)
+    await first.validator.stop()
+    const { sync, acks, node } = await start(folder)
+    await sync()
+    assert.deepEqual(node.tip(), theirs.tip)
+    assert.deepEqual(acks(), [])
+  })
+
+  describe('is asked of more peers once a peer knows more of it than the store', () => {
+    const reached = new Map([
+      ['address 1', 'one'],
+      ['address 2', 'two'],
+    ])
+    const named = (addresses: number): Partial<ValidatorParts> => ({
+      namedPeers: { addresses, reached: () => reached },
+    })
+
+    it('namely of those that the operator has named, and it says that it waits, also after a restart', async () => {
+      const next = ours.grow('a3')
+      ackers = ['v3']
+      const peer = await addPeer('one', next, theirs)
+      await acked(peer, ours.tip)
+      await addPeer('two', next)
+      await addPeer('stranger', next)
+      const folder = await newFolder()
+      const first = await start(folder, named(4))
+      await first.sync()
+      clock.advance(PATIENCE_MS)
+      await first.sync()
+      assert.deepEqual(first.acks(), [])
+      assert.match(first.validator.trouble() ?? '', /2 of the 4 named peers/)
+      await first.validator.stop()
+      const again = await start(folder, named(4))
+      await again.sync()
+      clock.advance(PATIENCE_MS)
+      await again.sync()
+      assert.deepEqual(again.acks(), [])
+      await again.validator.stop()
+      const told = await start(folder, { ...named(4), recallPeers: 2 })
+      await told.sync()
+      clock.advance(PATIENCE_MS)
+      await told.sync()
+      assert.deepEqual(told.acks(), [next.tip.hash], "by the operator's word")
+      assert.equal(told.validator.trouble(), undefined)
+    })
+
+    it('but in an ordinary start of one, and of the others for a moment', async () => {
+      await addPeer('one', ours)
+      const { sync, acks, validator } = await start(await newFolder(), named(4))
+      await sync()
+      assert.deepEqual(acks(), [], 'the others may be there in a moment')
+      clock.advance(PATIENCE_MS)
+      await sync()
+      assert.deepEqual(acks(), [ours.tip.hash])
+      assert.equal(validator.trouble(), undefined)
+    })
+  })
+})

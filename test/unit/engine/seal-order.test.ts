@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict'
+import { Chain } from '../../../src/engine/chain.ts'
+import { createEventHub } from '../../../src/engine/events.ts'
+import { openFinalizer } from '../../../src/engine/finalizer.ts'
+import { createFollower } from '../../../src/engine/follower.ts'
+import { createPutBack } from '../../../src/engine/put-back.ts'
+import { createSealGuard } from '../../../src/engine/seal-guard.ts'
+import { createSealer } from '../../../src/engine/sealer.ts'
+import { createSharedFinality } from '../../../src/engine/shared-finality.ts'
+import { createTickRunner } from '../../../src/engine/tick-runner.ts'
+import type { HighWater, HighWaterMark } from '../../../src/ports/high-water.ts'
+import { SOLE_LEADERSHIP } from '../../../src/ports/leadership.ts'
+import { silentLogger } from '../../../src/ports/logger.ts'
+import type { MarketStore } from '../../../src/ports/market-store.ts'
+import type { LevelChainStore } from '../../../src/storage/level/chain-store.ts'
+import { createStreet, namedKey, STREET_TIME } from '../../helpers/branches.ts'
+import { createTestGossip } from '../../helpers/peers.ts'
+import { tempChainStore, tempSqlite, type OpenedStore } from '../../helpers/stores.ts'
+import { createVirtualClock } from '../../helpers/virtual-clock.ts'
+
+const { genesis, chainId } = createStreet()
+
+describe('an authority that seals', () => {
+  let sql: OpenedStore<MarketStore>
+  let level: OpenedStore<LevelChainStore>
+
+  beforeEach(async () => {
+    sql = await tempSqlite()
+    level = await tempChainStore()
+  })
+  afterEach(async () => {
+    await sql.cleanup()
+    await level.cleanup()
+  })
+
+  /** @param raise called with each mark, before it counts as durable */
+  async function runner(raise: (mark: HighWaterMark) => Promise<void>) {
+    const store = sql.store
+    const clock = createVirtualClock(STREET_TIME)
+    await store.bindChain(chainId)
+    const chain = await Chain.open(genesis, level.store)
+    const events = createEventHub(silentLogger)
+    const finalizer = await openFinalizer({ chain, store, events, clock })
+    let mark: HighWaterMark | null = null
+    const highWater: HighWater = {
+      get mark() {
+        return mark
+      },
+      async raise(higher) {
+        await raise(higher)
+        mark = higher
+      },
+    }
+    const shared = { chain, store, finalizer, clock, logger: silentLogger, highWater, leadership: SOLE_LEADERSHIP }
+    const putBack = createPutBack({ ...shared, bodies: level.store })
+    const guard = createSealGuard(chain, highWater)
+    const sealer = createSealer({
+      ...shared,
+      gossip: createTestGossip(),
+      events,
+      putBack,
+      guard,
+      follower: createFollower({ ...shared, putBack, guard }),
+      finality: createSharedFinality({ chain, store, finalizer, events }),
+      miner: { mine: (header) => Promise.resolve(header), stop: () => Promise.resolve() },
+      minerId: 'authority',
+      keyOf: () => Promise.resolve(namedKey('authority')),
+    })
+    const ticks = createTickRunner({ ...shared, sealer, randomBytes: (length) => new Uint8Array(length) })
+    await ticks.recover()
+    return { chain, ticks }
+  }
+
+  const tick = (id: string) => ({
+    tick_id: id,
+    timestamp: STREET_TIME,
+    transactions: [
+      {
+        kind: 'trade' as const,
+        id: `${id}.1`,
+        from_user_id: 'ann',
+        to_user_id: 'ben',
+        kwh: '2.5',
+        price_per_kwh: '0.2',
+        total_amount: '0.5',
+        timestamp: STREET_TIME,
+      },
+    ],
+  })
+
+  it('shows a block to nobody before its height is in the high-water file', async () => {
+    const seen: string[] = []
+    const { chain, ticks } = await runner(async ({ height, hash }) => {
+      const shown = [chain.size, (await chain.headers(height, 1)).length, await chain.heightOf(hash)]
+      seen.push(`${height}: ${shown.join(' ')}`)
+    })
+    for (const id of ['t0', 't1']) await ticks.accept(tick(id))
+    assert.deepEqual(seen, ['0: 0 0 ', '1: 1 0 '])
+    assert.equal(chain.size, 2)
+  })
+
+  it('seals the block all the same once the file can be written', async () => {
+    let failures = 1
+    const { chain, ticks } = await runner(() =>
+      failures-- > 0 ? Promise.reject(new Error('the disk is full')) : Promise.resolve(),
+    )
+    await assert.rejects(ticks.accept(tick('t0')))
+    assert.equal(chain.size, 0)
+    const { height } = await ticks.accept(tick('t1'))
+    assert.deepEqual([height, chain.size], [1, 2])
+  })
+})
