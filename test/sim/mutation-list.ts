@@ -245,7 +245,11 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'what a voter acked is on the disk, not in a cache',
     patches: [
-      { file: 'src/storage/level/voter-store.ts', from: 'await batch.write(DURABLE)', to: 'await batch.write()' },
+      {
+        file: 'src/storage/level/voter-store.ts',
+        from: 'await keysTooOld(db, vote.height)) batch.del(key)\n      await batch.write(DURABLE)',
+        to: 'await keysTooOld(db, vote.height)) batch.del(key)\n      await batch.write()',
+      },
     ],
     seed: 4,
   },
