@@ -3,7 +3,7 @@ import { ledgerError } from '../ports/errors.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import { OWN_VOTES_KEPT, type VoterStore } from '../ports/voter-store.ts'
-import type { Hash, Hex } from '../protocol/bytes.ts'
+import type { Hex } from '../protocol/bytes.ts'
 import type { BlockPoint } from '../protocol/finality.ts'
 import { votesAnswer, type AcksParams } from '../protocol/messages.ts'
 import type { RegistryEntry } from '../protocol/registry.ts'
@@ -71,6 +71,11 @@ export const PATIENCE_MS = 5_000
 const MAX_PAGES = 64
 /** A peer that shows acks, and so many times not what they are on, is not asked for more of it. */
 const MAX_MISSES = 8
+/**
+ * A signature that does not hold costs some milliseconds, and anybody can make up acks: after so many in one answer
+ * its peer is refused. One that holds, by the key of the ack before it, costs none of them.
+ */
+const MAX_WRONG_SIGNATURES = 32
 
 export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
   const { chain, voterStore, finalizer, replica, requests, clock, logger, key } = parts
@@ -95,11 +100,13 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
     return undefined
   }
 
-  /** The key of this node, and those that its entry had before it was rotated or recovered. */
-  function keysOf({ id }: RegistryEntry): ReadonlySet<Hex> {
-    const registries = [0, ...chain.registryHeights(0).map((height) => height + 1)]
+  /**
+   * The keys that the entry has had on this chain at heights from `fromHeight` on, and that of this node, newest first.
+   */
+  function keysOf({ id }: RegistryEntry, fromHeight: number): ReadonlySet<Hex> {
+    const registries = [fromHeight, ...chain.registryHeights(fromHeight).map((height) => height + 1)]
     const keys = registries.map((height) => chain.registryBefore(height).entry(id)?.public_key)
-    return new Set(keys.filter((known) => known !== undefined))
+    return new Set([key.publicKey, ...keys.toReversed().filter((known) => known !== undefined)])
   }
 
   async function load(): Promise<void> {
@@ -121,23 +128,53 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
     return kept
   }
 
-  /** Acks of this voter at a peer, signed by one of its keys; what is not is no word of its own. */
+  /**
+   * Acks of this voter at a peer that bind it: by a key that was in force above the last final block. One that was
+   * replaced up to there may be in anybody's hands since, and what it signs counts nowhere above: on a branch of its
+   * own it would contradict what is final.
+   */
   async function fetchAcks(peer: string, entry: RegistryEntry): Promise<readonly Vote[]> {
-    const keys = keysOf(entry)
-    const isOwn = (vote: Vote, from: number): boolean =>
-      vote.decision === 'ack' && vote.height >= from && isSignedByOneOf(vote, chain.chainId, entry, keys)
+    const first = finalizer.finalHeight + 1
+    const binding = keysOf(entry, first)
+    const signerOf = createSignerOf(peer, entry, keysOf(entry, 0))
     const acks: Vote[] = []
-    let from = finalizer.finalHeight + 1
+    let from = first
     for (let pages = 0; pages < MAX_PAGES; pages++) {
       const asked: AcksParams = { voter_id: entry.id, from_height: from }
       const { votes, next_height } = votesAnswer(await requests.request(peer, 'votes', asked), 'votes')
-      for (const { vote } of votes) if (isOwn(vote, from)) acks.push(vote)
+      for (const { vote } of votes) {
+        if (vote.decision !== 'ack' || vote.voter_id !== entry.id || vote.height < from) continue
+        const signer = signerOf(vote)
+        if (signer !== undefined && binding.has(signer)) acks.push(vote)
+      }
       if (next_height === undefined) return acks
       if (next_height <= from) break
       from = next_height
     }
     const reason = `acks of ${entry.id} from height ${from} on: the pages do not end`
     throw ledgerError('peer_refused', { peer, request: 'votes', code: 'malformed', reason })
+  }
+
+  /** Which of these keys has signed an ack that a peer shows. Throws `peer_refused` once too many have not. */
+  function createSignerOf(peer: string, entry: RegistryEntry, keys: ReadonlySet<Hex>): (vote: Vote) => Hex | undefined {
+    const order = [...keys]
+    let wrong = 0
+    return (vote) => {
+      const target = { hash: vote.header_hash, height: vote.height }
+      for (const [at, public_key] of order.entries()) {
+        if (wrong === MAX_WRONG_SIGNATURES) {
+          const reason = `acks of ${entry.id} that none of its keys has signed`
+          throw ledgerError('peer_refused', { peer, request: 'votes', code: 'bad_signature', reason })
+        }
+        if (verifyVote(vote, chain.chainId, target, { ...entry, public_key }).ok) {
+          // The next one is likely to be by the same key.
+          order.unshift(...order.splice(at, 1))
+          return public_key
+        }
+        wrong += 1
+      }
+      return undefined
+    }
   }
 
   async function unknownOf(votes: readonly Vote[]): Promise<readonly Vote[]> {
@@ -259,8 +296,3 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
 }
 
 const pointOfVote = ({ header_hash, height }: Vote): BlockPoint => ({ hash: header_hash, height })
-
-function isSignedByOneOf(vote: Vote, chainId: Hash, entry: RegistryEntry, keys: ReadonlySet<Hex>): boolean {
-  const target = { hash: vote.header_hash, height: vote.height }
-  return [...keys].some((public_key) => verifyVote(vote, chainId, target, { ...entry, public_key }).ok)
-}

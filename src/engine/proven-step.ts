@@ -38,18 +38,29 @@ export interface MadeStep {
   readonly isProven: boolean
 }
 
+/** What a step goes from. */
+export interface StepFrom {
+  readonly trusted: Registry
+  /**
+   * The registry before the first block on the way that changes who decides, or before the block itself: who votes for
+   * what is above was there already, so that its ack makes final what is passed over, too. A full node counts that.
+   */
+  readonly passed: Registry
+}
+
 /**
  * The step from a trusted registry to the block of a height; `undefined` where none can be made, because its sealer or the
  * policy is another by then.
  */
-export async function makeStep(parts: StepParts, trusted: Registry, height: number): Promise<MadeStep | undefined> {
+export async function makeStep(parts: StepParts, way: StepFrom, height: number): Promise<MadeStep | undefined> {
   const { chain } = parts
+  const { trusted } = way
   const before = chain.registryBefore(height)
   const { header, signature } = await headerAt(chain, height)
   const recovery = await recoveryIn(chain, trusted, header)
   const maySeal = recovery === undefined ? isSealerStill : isRecoverableStill
   if (!isPolicyStill(trusted, before) || !maySeal(trusted, before, header.miner_id)) return undefined
-  const votes = await provenQuorum(parts, header, trusted)
+  const votes = await provenQuorum(parts, header, way)
   const step: Step = {
     header,
     signature,
@@ -154,7 +165,7 @@ interface Ack {
 async function provenQuorum(
   { chain, acks }: StepParts,
   header: Header,
-  trusted: Registry,
+  { trusted, passed }: StepFrom,
 ): Promise<readonly ProvenVote[]> {
   const { finality } = trusted
   const role = countedRole(finality)
@@ -167,7 +178,8 @@ async function provenQuorum(
 
   function counted(vote: Vote, later?: Ack['later']): readonly Ack[] {
     const entry = registry.active(vote.voter_id, role)
-    return entry === undefined ? [] : [{ vote, entry, ...(later !== undefined && { later }) }]
+    if (entry === undefined || !isSameEntry(entry, passed.entry(entry.id))) return []
+    return [{ vote, entry, ...(later !== undefined && { later }) }]
   }
 
   async function take(found: readonly Ack[]): Promise<void> {

@@ -30,10 +30,11 @@ export async function* walkTrust(parts: PathParts, from: number | null, to: numb
 async function farthestStep(parts: StepParts, trusted: Registry, heights: readonly number[]): Promise<Step> {
   const { chain } = parts
   const isInForce = inForceStill(trusted)
+  const passed = chain.registryBefore(heights[0] ?? 0)
   const end = lastWhere(heights.length, (at) => isInForce(chain.registryBefore(heights[at] ?? 0)))
   for (const at of downFrom(end)) {
     const height = heights[at] ?? 0
-    const made: MadeStep | undefined = await makeStep(parts, trusted, height)
+    const made: MadeStep | undefined = await makeStep(parts, { trusted, passed }, height)
     if (made !== undefined && (made.isProven || at === 0)) return made.step
   }
   const place = `chain store, block ${heights[0]}`

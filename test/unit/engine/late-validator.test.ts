@@ -98,4 +98,25 @@ describe('a replica that begins after all who voted have changed', () => {
       assert.deepEqual([late.tip(), late.finalizer.finalHeight], [branch.tip, branch.tip.height])
     })
   }
+
+  it('sees final what was acked late, by users who have changed their keys since', async () => {
+    const street = createStreet({ finality: { policy: 'votes', threshold: 2 }, validators, voters: users })
+    const { publicKey: public_key } = namedKey('deputy')
+    const deputy = { action: 'enrol', subject_id: 'deputy', role: 'authority', public_key } as const
+    const quiet = (prefix: string) => Array.from({ length: LATER }, (_, i) => `${prefix}-${i}`)
+    let branch = street.start.add([street.change('a-deputy', namedKey('deputy'), deputy)]).grow(...quiet('unacked'))
+    const votes = users.map((id) => street.vote(id, branch.tip))
+    for (const id of users) {
+      const fields = { action: 'rotate', subject_id: id, public_key: namedKey(`${id} 2`).publicKey } as const
+      branch = branch.add([street.change(`change-of-${id}`, namedKey(id), fields)])
+    }
+    branch = branch.grow(...quiet('later'))
+    const full = await open(street)
+    await full.acceptAll(branch)
+    await full.cast(...votes, ...users.map((id) => street.vote(id, branch.tip, 'ack', namedKey(`${id} 2`))))
+    assert.equal(full.finalizer.finalHeight, branch.tip.height)
+    serveReplica(full, peers.of('full'))
+    const late = await join(street, 'full', 'v1')
+    assert.deepEqual([late.tip(), late.finalizer.finalHeight], [branch.tip, branch.tip.height])
+  })
 })

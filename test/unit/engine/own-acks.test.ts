@@ -196,6 +196,43 @@ describe('what a validator has acked before', () => {
     assert.deepEqual(acks(), [peer.tip().hash])
   })
 
+  it("is nothing that a key signs which was given up in a final block: it may be in anybody's hands", async () => {
+    const rotate = street.change('rotate-v1', namedKey('v1'), {
+      action: 'rotate',
+      subject_id: 'v1',
+      public_key: namedKey('v1 2').publicKey,
+    })
+    const rotated = base.add([rotate]).grow('b2')
+    ackers = ['v2', 'v3', 'v4']
+    const peer = await addPeer('thief', rotated)
+    await peer.store.finality.putVotes([street.vote('v1', { hash: hash32('ab'.repeat(32), ''), height: 2 ** 52 })])
+    const { node, sync, acks } = await start(await newFolder(), { key: namedKey('v1 2') })
+    await sync()
+    assert.equal(node.finalizer.finalHeight, rotated.tip.height)
+    assert.deepEqual(acks(), [rotated.tip.hash])
+    assert.equal((await node.store.voter.lastVote())?.height, rotated.tip.height)
+  })
+
+  it('is not looked for among many acks that nobody has signed', async () => {
+    await addPeer('liar', theirs)
+    const entry = street.start.state.registries[0].registry.entry('v1')!
+    const made = Array.from({ length: 100 }, (_, height) => {
+      const point = { hash: hash32(`${height}`.padStart(64, '0'), ''), height }
+      return { vote: { ...street.vote('v1', point), signature: street.vote('v2', point).signature }, entry }
+    })
+    peers.of('liar').serve('votes', (params) => {
+      const isByVoter = Object.hasOwn(params as object, 'voter_id')
+      return Promise.resolve({ votes: isByVoter ? made : [] })
+    })
+    const { sync, acks, log } = await start(await newFolder())
+    await sync()
+    assert.deepEqual(acks(), [])
+    assert.ok(
+      log.some((line) => line.includes('that none of its keys has signed')),
+      log.join('\n'),
+    )
+  })
+
   it('is not learnt from a peer whose pages do not end', async () => {
     await addPeer('endless', theirs)
     peers.of('endless').serve('votes', (params) => {

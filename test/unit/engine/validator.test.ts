@@ -483,15 +483,33 @@ describe('a validator', () => {
       assert.deepEqual(ackedHashes(), [next.tip.hash])
     })
 
-    it('takes no vote for its own that another key has signed', async () => {
+    it('takes no vote for its own that another key has signed, and follows nobody who shows one', async () => {
       const chain = street.start.grow('t0')
-      const peer = await addPeer('authority', chain)
+      await addPeer('liar', chain)
       const forged = { ...street.vote('v1', chain.tip), signature: street.vote('v2', chain.tip).signature }
       const [entry] = chain.state.registries[0].registry.entries
-      peers.of('authority').serve('votes', () => Promise.resolve({ votes: [{ vote: forged, entry }] }))
-      assert.equal(peer.chain.size, 1)
+      peers.of('liar').serve('votes', () => Promise.resolve({ votes: [{ vote: forged, entry }] }))
+      await assert.rejects(sync(), { code: 'peer_refused', message: /bad_signature/ })
+      assert.deepEqual(acks(), [])
+      await addPeer('authority', chain)
       await sync()
       assert.deepEqual(acks(), [street.vote('v1', chain.tip)])
+    })
+
+    it('looks at few of the votes that a peer has made up', async () => {
+      const chain = street.start.grow('t0')
+      await addPeer('liar', chain)
+      const [entry] = chain.state.registries[0].registry.entries
+      const vote = street.vote('v2', chain.tip)
+      const made = Array.from({ length: 100 }, (_, at) => ({ ...vote, signature: `${at}`.padStart(128, '0') }))
+      const votes = [...made, vote].map((shown) => ({ vote: shown, entry }))
+      peers.of('liar').serve('votes', () => Promise.resolve({ votes }))
+      await assert.rejects(sync(), { code: 'peer_refused', message: /bad_signature/ })
+      assert.deepEqual(
+        await node.store.finality.votesOf(chain.tip.hash),
+        [],
+        'the last one, which is right, is not read',
+      )
     })
   })
 
