@@ -10,8 +10,7 @@ import { count } from '../protocol/count-words.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import { MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
-import { anchorAnswer, headersAnswer, statusAnswer, votesAnswer, type StatusAnswer } from '../protocol/messages.ts'
-import type { Vote } from '../protocol/vote.ts'
+import { headersAnswer, statusAnswer, type StatusAnswer } from '../protocol/messages.ts'
 import { fetchBlock, fetchHeader, type CredentialSigner } from './block-fetcher.ts'
 import type { Chain } from './chain.ts'
 import { provesFinalBy, type ProvesFinal } from './final-proof.ts'
@@ -19,6 +18,7 @@ import type { Finalizer } from './finalizer.ts'
 import { fetchRemoved } from './removed-bodies.ts'
 import type { Accepted, Replica } from './replica.ts'
 import type { VoteCounter } from './vote-counter.ts'
+import { createVoteSync } from './vote-sync.ts'
 
 export interface ReplicaSyncParts {
   readonly chain: Chain
@@ -50,17 +50,19 @@ export interface ReplicaSync {
   takeBranch(peer: string, hash: Hash): Promise<void>
 }
 
-/** Votes are asked for by header, newest first: acks count for all blocks below, so the newest tell most. */
-const MAX_VOTED_HEADERS = 256
 /** So many blocks of a branch are taken before the votes on them: far fewer than are kept beside the chain. */
 const VOTES_AFTER = 32
-/** Votes of one peer that are looked at together. */
-const VOTES_AT_ONCE = 32
 /** As many blocks as are kept beside the chain that may still become it. */
 const MAX_BRANCH = 256
 
 export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
   const { chain, store, replica, finalizer, requests, logger, sign } = parts
+  // Also on a branch beside the chain here: they are what a branch weighs.
+  const votes = createVoteSync({
+    ...parts,
+    hashAt: (tip, height) => replica.hashAt(tip, height),
+    onCounted: () => replica.reconsider(),
+  })
   const running = new Map<string, Promise<'followed' | 'nothing'>>()
 
   async function askForHeaders(peer: string, from_height: number, count: number): Promise<readonly SealedHeader[]> {
@@ -124,7 +126,7 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
     const status = await askForStatus(peer)
     if (status.mode === 'light' || status.tip === null) return 'nothing'
     await reachTip(peer, status)
-    await takeVotes(peer, status)
+    await votes.take(peer, status)
     return 'followed'
   }
 
@@ -153,96 +155,13 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
         if ((await takeBlock(peer, sealed, provesFinal)) !== 'beside') continue
         // A branch that is not followed can grow beyond what is kept beside the chain.
         if (beside.unshift(hashHeader(sealed.header)) === VOTES_AFTER) {
-          for (const hash of beside.splice(0)) await takeVotesOn(peer, hash)
+          for (const hash of beside.splice(0)) await votes.takeOn(peer, hash)
         }
       }
       from += headers.length
       if (from > tip.height)
         logger.info({ peer, from: first, to: tip.height }, `${count(from - first, 'block')} taken from ${peer}`)
     }
-  }
-
-  /**
-   * Votes on the peer's chain, whether it is the chain here or a branch beside it: they are what a branch weighs. A vote that
-   * is known already is not counted again: its signature is the dear part.
-   */
-  async function takeVotes(peer: string, status: StatusAnswer): Promise<void> {
-    for (const hash of await openHeaders(status)) await takeVotesOn(peer, hash)
-    const { tip, final_height } = status
-    while (finalizer.finalHeight < (final_height ?? -1)) {
-      const before = finalizer.finalHeight
-      await takeProof(peer)
-      const hasUnasked = (tip?.height ?? -1) - before > MAX_VOTED_HEADERS
-      if (finalizer.finalHeight === before && hasUnasked) await takeVotesFrom(peer, before + 1)
-      if (finalizer.finalHeight === before) return
-    }
-  }
-
-  /**
-   * The votes by which the peer proves what is final there: also those of validators that have gone since, or by keys that
-   * have changed, which vote on none of the newest blocks. Each is counted by the registry here, so nothing is believed. A
-   * peer that calls more final than it shows has none.
-   */
-  async function takeProof(peer: string): Promise<void> {
-    const from_height = finalizer.finalHeight < 0 ? null : finalizer.finalHeight
-    try {
-      const answer = anchorAnswer(await requests.request(peer, 'anchor', { from_height }), 'anchor')
-      await countVotes(
-        peer,
-        [...answer.handovers, answer].flatMap(({ votes }) => votes.map(({ vote }) => vote)),
-      )
-    } catch (error) {
-      if (!isSolarError(error, 'peer_refused') && !isSolarError(error, 'malformed')) throw error
-      logger.debug({ peer, error }, 'no proof of what the peer calls final')
-    }
-  }
-
-  /** The votes on blocks from a height on, oldest first, until one of them is final. */
-  async function takeVotesFrom(peer: string, height: number): Promise<void> {
-    const before = finalizer.finalHeight
-    for (const { hash } of await chain.headers(height, MAX_VOTED_HEADERS)) {
-      await takeVotesOn(peer, hash)
-      if (finalizer.finalHeight > before) return
-    }
-  }
-
-  async function takeVotesOn(peer: string, hash: Hash): Promise<void> {
-    const known = new Set((await parts.votes.votesOf(hash)).map(({ signature }) => signature))
-    const votes = (await askForVotes(peer, hash)).filter(({ signature }) => !known.has(signature))
-    await countVotes(peer, votes)
-  }
-
-  /**
-   * A signature that does not hold costs some milliseconds. No honest node has one: so a peer that shows one is refused,
-   * before more of its votes are looked at. Throws `peer_refused`.
-   */
-  async function countVotes(peer: string, shown: readonly Vote[]): Promise<void> {
-    const votes = [...new Map(shown.map((vote) => [vote.signature, vote])).values()]
-    for (let from = 0; from < votes.length; from += VOTES_AT_ONCE) {
-      const part = votes.slice(from, from + VOTES_AT_ONCE)
-      const results = await Promise.allSettled(part.map((vote) => parts.counter.cast(vote)))
-      const forged = results.find((one) => one.status === 'rejected' && isSolarError(one.reason, 'bad_signature'))
-      if (forged?.status === 'rejected') throw refused(peer, 'bad_signature', (forged.reason as Error).message)
-    }
-    if (votes.length > 0) await replica.reconsider()
-  }
-
-  async function askForVotes(peer: string, header_hash: Hash): Promise<readonly Vote[]> {
-    const { votes } = votesAnswer(await requests.request(peer, 'votes', { header_hash }), 'votes')
-    return votes.map(({ vote }) => vote)
-  }
-
-  /** Headers of the peer's chain that are not final here, newest first. */
-  async function openHeaders({ tip }: StatusAnswer): Promise<readonly Hash[]> {
-    if (tip === null) return []
-    const point = { hash: tip.header_hash, height: tip.height }
-    const first = Math.max(finalizer.finalHeight + 1, tip.height - MAX_VOTED_HEADERS + 1)
-    const hashes: Hash[] = []
-    for (let height = tip.height; height >= first; height--) {
-      const hash = await replica.hashAt(point, height)
-      if (hash !== undefined) hashes.push(hash)
-    }
-    return hashes
   }
 
   const isKept = async (hash: Hash): Promise<boolean> =>
@@ -267,7 +186,7 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
       for (const sealed of headers) {
         const block = await fetchBlock(requests, peer, sealed, sign, provesFinal)
         const accepted = await acceptWith(peer, block, provesFinal)
-        if (accepted === 'beside') await takeVotesOn(peer, hashHeader(sealed.header))
+        if (accepted === 'beside') await votes.takeOn(peer, hashHeader(sealed.header))
         // Below what is final here no branch is followed any more: there it is kept, no more.
         if (accepted === 'unknown_parent') await store.putBeside(block, hashHeader(sealed.header))
       }

@@ -15,12 +15,14 @@ import type { PeerHeaders } from './peer-headers.ts'
 import type { SealGuard } from './seal-guard.ts'
 import { createSerial } from './serial.ts'
 import type { TickRunner } from './tick-runner.ts'
+import type { VoteSync } from './vote-sync.ts'
 
 export interface RestorerParts {
   readonly chain: Chain
   readonly finalizer: Pick<Finalizer, 'finalHeight'>
   readonly guard: SealGuard
   readonly peerHeaders: PeerHeaders
+  readonly votes: Pick<VoteSync, 'take'>
   readonly requests: PeerRequests
   readonly runner: Pick<TickRunner, 'follow' | 'restore' | 'recover'>
   readonly clock: Clock
@@ -32,7 +34,7 @@ export interface RestorerParts {
   readonly keyOf: (publicKey: Hex) => Promise<SigningKey | undefined>
 }
 
-/** Compares this database with peers, and fetches what it lacks from those that have whole blocks. */
+/** Compares this database with peers, and fetches what it lacks, blocks and votes, from those that have whole blocks. */
 export interface Restorer {
   /**
    * Compares with the peers that are connected and from then on with each that connects. Resolves when `awaited` of them
@@ -124,21 +126,37 @@ export function createRestorer(parts: RestorerParts): Restorer {
     return createCredentialSigner({ ...signing, chainId: chain.chainId, clock, randomBytes })
   }
 
+  const statusOf = async (peer: string): Promise<StatusAnswer> =>
+    statusAnswer(await requests.request(peer, 'status', {}), 'status')
+
   /** Compares with one peer, then catches up with it if it has whole blocks. Never throws. */
   async function meet(peer: string, onTold: () => void, only: 'any' | 'blocks' = 'any'): Promise<void> {
+    let voted: StatusAnswer | undefined
     try {
-      const status = statusAnswer(await requests.request(peer, 'status', {}), 'status')
+      const status = await statusOf(peer)
       if (only === 'blocks' && status.mode === 'light') return
       const { mode, tip, chain_id } = status
       await compare(peer, status)
       onTold()
-      if (mode !== 'light' && chain_id === chain.chainId && tip !== null && tip.height >= chain.size) {
-        await fetching(() => fetchFrom(peer))
-      }
+      const isFull = mode !== 'light' && chain_id === chain.chainId
+      const hasMore = isFull && tip !== null && tip.height >= chain.size
+      if (hasMore) await fetching(() => fetchFrom(peer))
+      if (hasMore) voted = await statusOf(peer)
+      else if (isFull && only === 'any') voted = status
     } catch (error) {
       noteFailure(peer, error)
     }
     conclude()
+    if (voted !== undefined) await takeVotes(peer, voted)
+  }
+
+  /** An older database lacks acks as well, and who sent them does not send them all again. Never throws. */
+  async function takeVotes(peer: string, status: StatusAnswer): Promise<void> {
+    try {
+      await parts.votes.take(peer, status)
+    } catch (error) {
+      if (!isStopped()) logger.debug({ error, peer }, `the votes that ${peer} has are not known`)
+    }
   }
 
   function noteFailure(peer: string, error: unknown): void {

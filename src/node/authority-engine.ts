@@ -19,6 +19,7 @@ import { createSharedFinality } from '../engine/shared-finality.ts'
 import { createSuccession, type Succession } from '../engine/succession.ts'
 import { createTickRunner, type TickRunner, type TickRunnerParts } from '../engine/tick-runner.ts'
 import { createVoteCounter, findOnChain, type VoteCounterParts } from '../engine/vote-counter.ts'
+import { createVoteSync } from '../engine/vote-sync.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Gossip } from '../ports/gossip.ts'
@@ -133,7 +134,14 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   const queries = { ...counting, checkpoints, store, runner, minTradeMicro, users }
   const ledger = warnOfSeveralVotes(createAuthorityLedger(queries), logger)
   const peerHeaders = createPeerHeaders({ ...sealing, evidence })
-  const restorer = createRestorer({ ...sealing, finalizer, guard: backups, peerHeaders, requests, runner, randomBytes })
+  const voteSync = createVoteSync({
+    ...{ chain, votes: store, counter: votes, finalizer, requests, logger },
+    // There is one chain here: a peer on another one does not know these headers.
+    hashAt: (_, height) => chain.hashAt(height),
+    onCounted: () => Promise.resolve(),
+  })
+  const restoring = { guard: backups, peerHeaders, votes: voteSync, requests, runner, randomBytes }
+  const restorer = createRestorer({ ...sealing, ...restoring, finalizer })
   serveFullNodePeers({
     ...counting,
     mode: 'authority',

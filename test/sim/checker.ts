@@ -49,9 +49,11 @@ interface Remembered {
   final: KnownBlock[]
   seals: ReadonlyMap<string, string>
   accused: ReadonlySet<string>
-  /** The ack that it put last, and all that it put, by height. */
+  /** The highest ack that it put, and all that it put, by height. */
   ack: KnownBlock | undefined
   readonly acked: Map<number, KnownBlock>
+  /** Its stores were lost once: it need not know its newest acks. */
+  hasLost: boolean
 }
 
 const newMemory = (): Remembered => ({
@@ -61,6 +63,7 @@ const newMemory = (): Remembered => ({
   accused: new Set(),
   ack: undefined,
   acked: new Map(),
+  hasLost: false,
 })
 
 /** How long two nodes that reach each other may take to find evidence: two rounds of asking, and what they take. */
@@ -95,11 +98,12 @@ export class Checker {
   }
 
   /**
-   * The disk of this node is another one from now on: what was final on it is learnt again. What it acked
-   * binds it all the same.
+   * The stores of this node are older ones, or new, from now on: what it knew is learnt again. What it acked
+   * binds it all the same, whatever it loses how often.
    */
-  diskLost(id: string): void {
-    this.#memoryOf(id).final = []
+  storesLost(id: string): void {
+    const { ack, acked } = this.#memoryOf(id)
+    this.#remembered.set(id, { ...newMemory(), ack, acked, hasLost: true })
   }
 
   stateOf({ id, disk, ledger }: Checked): FullState {
@@ -108,11 +112,6 @@ export class Checker {
     // Under policy `authority` the fence says that a block is final before LevelDB has it.
     const { votes, evidence, finalHeight } = ledger()
     return { ...state, votes, evidence, finalHeight: Math.min(finalHeight, state.chain.length - 1) }
-  }
-
-  /** The stores of this node are older ones, or new, from now on: what it knew is not to be found there. */
-  forget(id: string): void {
-    this.#remembered.delete(id)
   }
 
   /** A dishonest sealer may have made what no honest node takes: its blocks need not be valid, its votes are known. */
@@ -225,7 +224,7 @@ export class Checker {
 
   /**
    * One ack a height; each extends the one before, unless a final block contradicts that; a validator's has no change below it
-   * that is neither allowed nor final.
+   * that is neither allowed nor final. Who has lost its stores may ack once more what its last ack counts for already.
    */
   #checkOwnAck(id: string, vote: Vote | undefined, isValidator: boolean): void {
     const memory = this.#memoryOf(id)
@@ -242,6 +241,7 @@ export class Checker {
     }
     if (memory.acked.has(block.height)) refuse('it acked one of this height before')
     memory.acked.set(block.height, block)
+    if (memory.hasLost && before?.chain[block.height] === block) return
     memory.ack = block
     const isBound = before !== undefined && block.chain[before.height] !== before
     const isFree = final.some((one) => before?.chain[one.height] !== undefined && before.chain[one.height] !== one)

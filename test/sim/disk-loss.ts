@@ -54,7 +54,7 @@ export function createDiskLoss(world: World, random: Random, end: number): DiskL
     settledAt = loop.now + SETTLE_MS
     world.crash(node)
     node.disk.copyFrom((isLost ? undefined : backups.get(node)) ?? createDisk(loop, random))
-    checker.diskLost(node.id)
+    checker.storesLost(node.id)
     loop.schedule(AWAY_MS, () => {
       world.start(node).catch((error: unknown) => {
         world.failure ??= error instanceof Error ? error : new Error(String(error))

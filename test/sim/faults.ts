@@ -84,7 +84,7 @@ export function createFaults(world: World): Faults {
     for (const node of authorities) stop(node, 10_000)
     await world.sql?.restore()
     for (const node of authorities) {
-      world.checker.forget(node.id)
+      world.checker.storesLost(node.id)
       const copy = copies.get(node)
       if (copy !== undefined && random.chance(0.4) && isElsewhere(node)) node.disk.copyFrom(copy)
     }
@@ -112,7 +112,7 @@ export function createFaults(world: World): Faults {
     const node = random.pick(running)
     stop(node, 10_000)
     node.disk.copyFrom({ entries: new Map() })
-    world.checker.forget(node.id)
+    world.checker.storesLost(node.id)
   }
 
   const usual = [partition, partition, spoilLink, spoilLink, spoilLink, crash, crash]

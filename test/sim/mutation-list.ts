@@ -429,4 +429,11 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
     seed: 26,
   },
+  {
+    rule: 'an authority whose database is an older one asks peers for the votes',
+    patches: [
+      { file: 'src/engine/restorer.ts', from: 'if (voted !== undefined) await takeVotes(peer, voted)', to: '' },
+    ],
+    test: 'test/e2e/validators/restore.test.ts',
+  },
 ]

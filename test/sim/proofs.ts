@@ -56,7 +56,7 @@ export async function checkReachable(world: World): Promise<void> {
   if (lost !== undefined) {
     world.crash(lost)
     lost.disk.copyFrom({ entries: new Map() })
-    world.checker.forget(lost.id)
+    world.checker.storesLost(lost.id)
     await world.until(world.start(lost))
   }
   await world.run(REACHED_MS)

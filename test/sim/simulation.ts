@@ -145,17 +145,12 @@ function fullNodes(world: World): SimNode[] {
   return shown.length > 0 ? shown : known.slice(0, 1).map(({ node }) => node)
 }
 
-/**
- * The states of all honest full nodes, the one with the most final blocks first: all have its chain, and call as much of it
- * final. An authority whose database is an older one has lost acks that nobody gives it again: it follows with the next quorum.
- */
+/** The states of all honest full nodes: all have one chain, and call as much of it final. */
 function agreed(world: World): FullState[] {
   const known = fullNodes(world).map((node) => ({ node, state: stateOf(world, node) }))
-  known.sort((a, b) => b.state.finalHeight - a.state.finalHeight)
   const first = known[0]?.state
   for (const { node, state } of known) {
-    const isOfOneChain = state.chain.at(-1) === first?.chain.at(-1)
-    if (isOfOneChain && (node.kind === 'authority' || state.finalHeight === first?.finalHeight)) continue
+    if (state.chain.at(-1) === first?.chain.at(-1) && state.finalHeight === first?.finalHeight) continue
     const places = known.map(
       ({ node: { id }, state: { chain, finalHeight } }) => `${id} ${nameOf(chain.at(-1))}, final ${finalHeight}`,
     )
@@ -254,9 +249,8 @@ function checkEnd(world: World, isLive: boolean): void {
     }
   }
   checkHeaviest(world, state)
-  const last = states.at(-1) ?? state
-  if (isLive && last.finalHeight !== tip.height) {
-    throw new Violation('the chain moves on', `tip ${nameOf(tip)}, final ${last.finalHeight}`)
+  if (isLive && state.finalHeight !== tip.height) {
+    throw new Violation('the chain moves on', `tip ${nameOf(tip)}, final ${state.finalHeight}`)
   }
   for (const { id, disk } of world.nodes.filter(({ kind }) => kind === 'light')) {
     const trusted = world.checker.reader.light(disk).trusted?.header.height ?? -1

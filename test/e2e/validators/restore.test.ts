@@ -47,3 +47,26 @@ describe('an authority that has lost its databases, and a validator', () => {
     assert.equal((await sealTick(authority, 't5')).height, 5)
   })
 })
+
+describe('an authority that has lost its databases, and the acks of a validator that is away', () => {
+  let network: ValidatorNetwork
+
+  beforeEach(async () => {
+    network = await createValidatorNetwork({ finality: 'validators:2', validators: ['v1', 'v2'] })
+  })
+  afterEach(() => network.stop())
+
+  it('takes them from the other validator: what was final is so again, before anybody acks', async () => {
+    const authority = await network.startAuthority()
+    const v1 = await network.startValidator('v1', [authority.address])
+    const v2 = await network.startValidator('v2', [authority.address, v1.address])
+    const { block_hash } = await sealTick(authority, 't0')
+    const isFinalAt = async ({ ledger }: Pick<RunningValidator, 'ledger'>) =>
+      (await ledger.latestHeaders(1)).tip_height === 0 && (await ledger.blockStatus(block_hash)).status === 'final'
+    await eventually('block 0 is final', () => isFinalAt(v1))
+    await v2.node.stop()
+    await authority.node.stop()
+    const rebuilt = await network.startAuthority('rebuilt', {}, { peer: [v1.address] })
+    await eventually('block 0 is final again', () => isFinalAt(rebuilt.node))
+  })
+})
