@@ -40,13 +40,18 @@ export const createFindIdentity =
     return entry?.status === 'active' ? { id: entry.id, key, sinceHeight: entry.since_height } : undefined
   }
 
+/** An entry proves itself; that there is none is a peer's word, so every other peer is asked before it is believed. */
 async function ask(requests: PeerRequests, public_key: string, after: Header): Promise<RegistryEntry | undefined> {
   let failure: unknown = ledgerError('not_ready', { reason: 'no peer is connected' })
+  let isDenied = false
   for (const peer of requests.peers()) {
     try {
       const asked = { public_key, at_height: after.height }
       const { entry: found } = registryAnswer(await requests.request(peer, 'registry', asked), 'registry')
-      if (found === null) return undefined
+      if (found === null) {
+        isDenied = true
+        continue
+      }
       const verdict = verifyRegistryEntry(found.entry, found.registry_proof, after.registry_root)
       if (verdict.ok && found.entry.public_key === public_key) return found.entry
       const reason = verdict.ok ? 'the entry is of another key' : verdict.reason
@@ -55,6 +60,7 @@ async function ask(requests: PeerRequests, public_key: string, after: Header): P
       failure = error
     }
   }
+  if (isDenied) return undefined
   throw failure
 }
 
