@@ -112,7 +112,8 @@ export function createFaults(world: World): Faults {
     const node = random.pick(running)
     stop(node, 10_000)
     node.disk.copyFrom({ entries: new Map() })
-    world.checker.forget(node.id)
+    // What it acked comes back from its peers: that is no new ack.
+    world.checker.diskLost(node.id)
   }
 
   const usual = [partition, partition, spoilLink, spoilLink, spoilLink, crash, crash]
