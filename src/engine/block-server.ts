@@ -20,11 +20,13 @@ import type { RegistryEntry } from '../protocol/registry.ts'
 import { verifyCredential, type Credential } from '../protocol/request.ts'
 import { canonicalTransaction, leafOf, type ShownTransaction, type Transaction } from '../protocol/transaction.ts'
 import type { Chain } from './chain.ts'
+import type { Finalizer } from './finalizer.ts'
 import { ownOf } from './parties.ts'
 
 export interface BlockServerParts {
   readonly chain: Chain
   readonly ledger: Pick<ChainLedger, 'block' | 'receipt' | 'activeEntry' | 'userOf' | 'rememberRequest'>
+  readonly finalizer: Pick<Finalizer, 'finalHeight'>
   readonly requests: PeerRequests
   readonly clock: Clock
   /** The role of a bearer token of this node; `undefined` for any other text. */
@@ -51,6 +53,8 @@ export function serveBlocks(parts: BlockServerParts): void {
     if ((readers.get(from) ?? 0) > now) return undefined
     const entry = await provenReader(asked, parts, now)
     if (entry?.role === 'voter') return entry
+    // A key that was taken away is shown this block, no other.
+    if (entry !== undefined && ledger.activeEntry(entry.id)?.public_key !== entry.public_key) return undefined
     for (const [peer, until] of readers) if (until <= now) readers.delete(peer)
     readers.set(from, now + REMEMBER_PEER_MS)
     return undefined
@@ -118,10 +122,31 @@ async function provenReader(
   parts: BlockServerParts,
   now: number,
 ): Promise<RegistryEntry | undefined> {
-  if (credential !== undefined) return await checkCredential(credential, blockPath(block_hash, from_index), parts, now)
+  if (credential !== undefined) {
+    const asker = await askerOf(credential, block_hash, parts)
+    return await checkCredential(credential, blockPath(block_hash, from_index), parts, now, asker)
+  }
   if (token !== undefined && parts.roleOfToken(token) !== undefined) return undefined
   const reason = token === undefined ? 'a block needs a credential or a token' : 'the token may not read blocks'
   throw ledgerError('forbidden', { reason })
+}
+
+/**
+ * The entry by which a request for a block is judged: as of the tip. A validator whose key was taken away by then
+ * acks with it the blocks up to the one that did so, and has to see them, as long as they are not final.
+ */
+async function askerOf(
+  credential: Credential,
+  blockHash: Hash,
+  { chain, ledger, finalizer, clock }: BlockServerParts,
+): Promise<RegistryEntry | undefined> {
+  const { voter_id } = credential
+  const present = ledger.activeEntry(voter_id)
+  const height = await chain.heightOf(blockHash)
+  if (height === undefined || height <= finalizer.finalHeight) return present
+  const former = chain.registryBefore(height).active(voter_id, 'validator')
+  if (former === undefined || former.public_key === present?.public_key) return present
+  return verifyCredential(credential, chain.chainId, former.public_key, clock.now()).ok ? former : present
 }
 
 /** @param user whose transactions are shown, `undefined` for all; a change of the registry is nobody's secret */
@@ -149,6 +174,7 @@ async function checkCredential(
   path: string,
   { chain, ledger, clock }: Pick<BlockServerParts, 'chain' | 'ledger' | 'clock'>,
   now: number = clock.now(),
+  entry: RegistryEntry | undefined = ledger.activeEntry(credential.voter_id),
 ): Promise<RegistryEntry> {
   const { voter_id, id, timestamp } = credential
   if (credential.path !== path || credential.method !== 'P2P') {
@@ -156,7 +182,6 @@ async function checkCredential(
       reason: `the credential is for ${credential.method} ${credential.path}, not for ${path}`,
     })
   }
-  const entry = ledger.activeEntry(voter_id)
   if (entry === undefined) throw ledgerError('unknown_voter', { voter_id, reason: 'not registered as active' })
   const verdict = verifyCredential(credential, chain.chainId, entry.public_key, now)
   if (!verdict.ok) throw ledgerError('forbidden', { reason: verdict.reason })

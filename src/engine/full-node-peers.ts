@@ -21,7 +21,7 @@ import type { EvidencePool } from './evidence-pool.ts'
 import type { Finalizer } from './finalizer.ts'
 import { judge } from './gossip-rules.ts'
 import { serveTime } from './peer-clocks.ts'
-import type { AckSource } from './proven-step.ts'
+import { recoveryIn, type AckSource } from './proven-step.ts'
 import type { VoteCounter } from './vote-counter.ts'
 
 export interface FullNodePeersParts extends BlockServerParts {
@@ -71,7 +71,7 @@ function serveChain({ mode, chain, finalizer, acks, requests, clock }: FullNodeP
   })
   const anchors = { chain, acks, clock, anchorHeight: () => finalizer.finalHeight }
   requests.serve('anchor', async (params) => await buildAnchor(anchors, anchorParams(params, 'anchor')))
-  requests.serve('registry', (params) => {
+  requests.serve('registry', async (params) => {
     const { at_height, ...by } = registryParams(params, 'registry')
     if (at_height !== null && at_height >= chain.size) {
       throw ledgerError('out_of_range', { what: 'at_height', value: at_height, limit: chain.size })
@@ -81,7 +81,10 @@ function serveChain({ mode, chain, finalizer, acks, requests, clock }: FullNodeP
     const entry =
       'id' in by ? registry.entry(by.id) : registry.entries.find((known) => known.public_key === by.public_key)
     const proven = entry === undefined ? null : { entry, registry_proof: registry.proof(entry) }
-    return Promise.resolve({ height, entry: proven })
+    // Who follows headers needs it to know who sealed this block, long before a quorum proves it.
+    const recovery =
+      'id' in by ? await recoveryIn(chain, chain.registryBefore(height), { height, miner_id: by.id }) : undefined
+    return { height, entry: proven, ...(recovery !== undefined && { recovery }) }
   })
 }
 

@@ -16,8 +16,8 @@ export interface HouseholdParts extends OwnTradesParts {
   readonly gossip: Gossip
   readonly store: LightStore
   readonly key: SigningKey
-  /** True while there is evidence against this sealer. */
-  readonly isAccused: (minerId: string) => boolean
+  /** True while there is evidence against the key that sealed this block. */
+  readonly isAccused: (sealed: SealedHeader) => boolean
   readonly onVote: (vote: Vote) => void
 }
 

@@ -7,7 +7,7 @@ import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { misbehaviourOf, type Evidence } from '../protocol/evidence.ts'
 import type { Genesis } from '../protocol/genesis.ts'
-import type { SealedHeader } from '../protocol/header.ts'
+import { verifySeal, type SealedHeader } from '../protocol/header.ts'
 import { verifyTransactionProof } from '../protocol/light-verify.ts'
 import { proofAnswer, type ProofAnswer, type StatusAnswer } from '../protocol/messages.ts'
 import type { RegistryEntry } from '../protocol/registry.ts'
@@ -166,8 +166,12 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
           follower,
           findIdentity,
           amountDecimals: genesis.amount_decimals,
-          isAccused: (minerId) =>
-            follower.head.sealers.some(({ id, public_key }) => id === minerId && evidence.isAccused(public_key)),
+          // A key that was accused before the recovery of its holder is not the one that seals now.
+          isAccused: (sealed) =>
+            follower.head.sealers.some(
+              ({ id, public_key }) =>
+                id === sealed.header.miner_id && evidence.isAccused(public_key) && verifySeal(sealed, public_key).ok,
+            ),
           onAlarm,
           onVerified: (height, trades) => onEvent({ type: 'verified', height, trades }),
           onVote: (vote) => {

@@ -19,8 +19,14 @@ import {
   type TrustedState,
 } from '../protocol/light-verify.ts'
 import { MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
-import { anchorAnswer, headersAnswer, registryAnswer, statusAnswer, type StatusAnswer } from '../protocol/messages.ts'
-import { verifyRegistryEntry } from '../protocol/registry.ts'
+import {
+  anchorAnswer,
+  headersAnswer,
+  statusAnswer,
+  type ProvenRecovery,
+  type StatusAnswer,
+} from '../protocol/messages.ts'
+import { askForAuthority, askForRecovery, maySealHere } from './light-signers.ts'
 import { createSerial } from './serial.ts'
 
 export interface FollowerParts {
@@ -74,6 +80,7 @@ export class LightFollower {
   readonly #lane = createSerial()
   #trusted: TrustedState
   #head: TrustedState
+  readonly #firstRoot: Hash
   #window: readonly SealedHeader[] = []
   /** Conflicts that were alarmed about: once is enough. */
   readonly #alarmed = new Set<Hash>()
@@ -83,6 +90,7 @@ export class LightFollower {
     this.chainId = chainIdOf(parts.genesis)
     this.#trusted = trustGenesis(parts.genesis, this.chainId)
     this.#head = this.#trusted
+    this.#firstRoot = this.#trusted.registry_root
   }
 
   /** Takes up where the store's window ends. */
@@ -147,14 +155,14 @@ export class LightFollower {
     return this.#lane(() => this.#compareWith(peer))
   }
 
-  async #offer(sealed: SealedHeader): Promise<Offer> {
+  async #offer(sealed: SealedHeader, recovery?: ProvenRecovery): Promise<Offer> {
     const { header } = sealed
     const hash = hashHeader(header)
     if (this.#window.some((known) => known.header.height === header.height && hashHeader(known.header) === hash))
       return 'known'
     if (header.height <= this.height) return this.#offerBelowTip(sealed)
     if (header.height > this.height + 1) return 'gap'
-    const result = verifyNext(this.#head, sealed, this.#context())
+    const result = verifyNext(this.#head, sealed, this.#context(), recovery)
     if (!result.ok) return this.#refusal(result, sealed)
     const isTrusted = this.#head === this.#trusted && this.#isByAuthority
     await this.#move(isTrusted ? result.state : this.#trusted, result.state, [...this.#window, sealed], 'linked')
@@ -163,9 +171,7 @@ export class LightFollower {
 
   #refusal({ code, reason }: { readonly code: LightCode; readonly reason: string }, sealed: SealedHeader): Offer {
     if (code === 'wrong_parent') return this.#hasSeal(sealed) ? 'fork' : this.#unsealed(sealed)
-    // Another key may seal since the registry changed, and a block that changes it may bring its own: proofs
-    // of a peer tell.
-    const isUnsure = this.needsProof || sealed.header.registry_root !== stateRoot(this.#head)
+    const isUnsure = maySealHere(this.#head, sealed, this.#firstRoot)
     if (isUnsure && (code === 'bad_seal' || code === 'unknown_sealer')) return 'gap'
     return { refused: code, reason }
   }
@@ -259,7 +265,7 @@ export class LightFollower {
     const answer = headersAnswer(await this.#parts.requests.request(peer, 'headers', asked), 'headers')
     for (const sealed of answer.headers) {
       await this.#learnSealer(peer, sealed.header.miner_id)
-      const offer = await this.#offer(sealed)
+      const offer = await this.#offer(sealed, await askForRecovery(this.#parts.requests, peer, sealed, this.#head))
       if (offer === 'fork') await this.#compareWith(peer)
       if (offer === 'gap' || offer === 'fork') break
       if (typeof offer === 'object') this.#refuse(peer, offer.refused, offer.reason)
@@ -274,16 +280,12 @@ export class LightFollower {
     const { anchor } = this.#head
     const sealers = knownSealers(this.#head)
     if (anchor === null || sealers.some((sealer) => sealer.id === id)) return
-    const { height: at_height, registry_root } = anchor.header
-    const { entry: found } = registryAnswer(
-      await this.#parts.requests.request(peer, 'registry', { id, at_height }),
-      'registry',
-    )
-    const isActive = found?.entry.id === id && found.entry.role === 'authority' && found.entry.status === 'active'
-    if (!isActive || !verifyRegistryEntry(found.entry, found.registry_proof, registry_root).ok) return
+    const { registry_root } = anchor.header
+    const entry = await askForAuthority(this.#parts.requests, peer, id, anchor.header)
+    if (entry === undefined) return
     const isTrusted = this.#head === this.#trusted
     const policy = registry_root === this.#head.registry_root ? this.#head.policy : null
-    const head = { ...this.#head, registry_root, policy, sealers: [...sealers, found.entry] }
+    const head = { ...this.#head, registry_root, policy, sealers: [...sealers, entry] }
     await this.#keep(isTrusted ? head : this.#trusted, head, this.#window)
   }
 

@@ -11,6 +11,7 @@ import type { SigningKey } from '../protocol/signature.ts'
 import { verifyVote, type Vote } from '../protocol/vote.ts'
 import type { Chain } from './chain.ts'
 import type { Finalizer } from './finalizer.ts'
+import { ownPlace } from './own-place.ts'
 import type { ReplicaSync } from './replica-sync.ts'
 import type { Replica } from './replica.ts'
 
@@ -88,17 +89,8 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
   let hasForgotten: boolean | undefined
   let bound: readonly BlockPoint[] = []
 
-  /** The entry of this key where the tip is voted on, or the next block. */
-  function ownEntry(): RegistryEntry | undefined {
-    const { size } = chain
-    for (const height of [size - 1, size]) {
-      const found = chain
-        .registryBefore(Math.max(0, height))
-        .entries.find(({ public_key }) => public_key === key.publicKey)
-      if (found?.status === 'active') return found
-    }
-    return undefined
-  }
+  /** The entry of this key where the next block is voted on, or the last one that it may ack. */
+  const ownEntry = (): RegistryEntry | undefined => ownPlace(chain, key.publicKey, finalizer.finalHeight)?.entry
 
   /**
    * The keys that the entry has had on this chain at heights from `fromHeight` on, and that of this node, newest first.

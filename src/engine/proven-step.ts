@@ -4,7 +4,7 @@ import { recoversSealer } from '../protocol/block.ts'
 import { countedRole, requiredVotes, type BlockPoint } from '../protocol/finality.ts'
 import { hashHeader, type Header } from '../protocol/header.ts'
 import { merkleProof } from '../protocol/merkle.ts'
-import type { Handover, ProvenPolicy, ProvenVote } from '../protocol/messages.ts'
+import type { Handover, ProvenPolicy, ProvenRecovery, ProvenVote } from '../protocol/messages.ts'
 import { registryLeaf, type Registry, type RegistryEntry } from '../protocol/registry.ts'
 import { leafOf } from '../protocol/transaction.ts'
 import { verifyVote, type Vote } from '../protocol/vote.ts'
@@ -112,12 +112,12 @@ async function headerAt(chain: Chain, height: number) {
   return stored
 }
 
-/** The recovery of its own sealer that a block begins with, if it does. */
-async function recoveryIn(
+/** The recovery of its own sealer that a block begins with, if it does, proven under `trusted`. */
+export async function recoveryIn(
   chain: Chain,
   trusted: Registry,
-  { height, miner_id }: Header,
-): Promise<Handover['recovery'] | undefined> {
+  { height, miner_id }: Pick<Header, 'height' | 'miner_id'>,
+): Promise<ProvenRecovery | undefined> {
   if (!chain.isGuarded(height)) return undefined
   const { transactions } = await chain.blockAt(height)
   const [first] = transactions

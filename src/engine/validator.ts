@@ -19,6 +19,7 @@ import type { EventHub } from './events.ts'
 import type { Finalizer } from './finalizer.ts'
 import { syncWithNewPeers } from './new-peers.ts'
 import { createOwnAcks, type NamedPeers } from './own-acks.ts'
+import { ownPlace } from './own-place.ts'
 import type { Identity } from './own-trades.ts'
 import { createReplicaSync } from './replica-sync.ts'
 import { replicaAckView } from './replica-view.ts'
@@ -146,7 +147,10 @@ export function createValidator(parts: ValidatorParts): Validator {
     events.emit({ type: 'header', header_hash: hash, sealed, status })
   }
 
-  /** At the end of a sync, not at each block of it: an ack of the tip counts for all below. */
+  /**
+   * At the end of a sync, not at each block of it: an ack of the tip counts for all below. A key that the chain has
+   * taken away acks the last block that it may.
+   */
   function considerTip(): void {
     const { tip } = chain
     if (tip === null || stopped) return
@@ -155,7 +159,19 @@ export function createValidator(parts: ValidatorParts): Validator {
     if (state !== 'known') return
     if (saidTrouble !== undefined) logger.info({}, 'enough peers have said what this key has acked before: co-signing')
     saidTrouble = undefined
-    void voter.consider(tip.sealed, () => Promise.resolve(identityAt(tip.header.height)))
+    const last = lastBlock()
+    if (last === undefined) consider(tip.sealed)
+    else background(chain.headers(last, 1).then((found) => found.forEach(consider)))
+  }
+
+  function consider(sealed: SealedHeader): void {
+    void voter.consider(sealed, () => Promise.resolve(identityAt(sealed.header.height)))
+  }
+
+  /** The height of the block on the chain that has taken the own key away, if that is not final. */
+  function lastBlock(): number | undefined {
+    const place = ownPlace(chain, key.publicKey, finalizer.finalHeight)
+    return place !== undefined && place.height < chain.size ? place.height : undefined
   }
 
   /** By the registry before it; above the tip by the newest, which may be another by then. */
@@ -210,7 +226,13 @@ export function createValidator(parts: ValidatorParts): Validator {
       if (isAsked) await sync.syncWith(peer)
     } catch (error) {
       // Whose chain cannot be followed may know best what was acked on it.
-      if (isSolarError(error, 'peer_refused')) await lane(() => ownAcks.ask(peer, false)).catch(() => undefined)
+      // To a key that was taken away it shows no block above: this node has come as far as it can.
+      const hasEnded = isForbidden(error) && lastBlock() !== undefined
+      if (isSolarError(error, 'peer_refused')) await lane(() => ownAcks.ask(peer, hasEnded)).catch(() => undefined)
+      if (hasEnded) {
+        considerTip()
+        await voter.resend(peer)
+      }
       throw error
     } finally {
       const isWaiting = ownAcks.state() === 'asking'
@@ -283,3 +305,8 @@ export function createValidator(parts: ValidatorParts): Validator {
     idle,
   }
 }
+
+/** Peers show no block to this key: it is not the one that is registered now, or its holder is revoked. */
+const isForbidden = (error: unknown): boolean =>
+  isSolarError(error, 'peer_refused') &&
+  ['forbidden', 'unknown_voter'].includes((error.fields as { readonly code: string }).code)

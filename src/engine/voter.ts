@@ -34,8 +34,8 @@ export interface VoterParts {
    * counts for it. Throws if nobody shows one.
    */
   readonly ancestorsOf?: (sealed: SealedHeader, above: number) => AsyncIterable<SealedHeader>
-  /** True while a block of this sealer must not be acked: there is evidence against it. */
-  readonly isAccused: (minerId: string) => boolean
+  /** True while this block must not be acked: there is evidence against the key that sealed it. */
+  readonly isAccused: (sealed: SealedHeader) => boolean
   readonly onVote: (vote: Vote) => void
   readonly onAlarm: (code: string, reason: string) => void
 }
@@ -179,7 +179,7 @@ export function createVoter(parts: VoterParts): Voter {
   async function consider(sealed: SealedHeader, findIdentity: () => Promise<Identity | undefined>): Promise<boolean> {
     const { height, miner_id } = sealed.header
     const refuse = (reason: string): void => logger.warn({ height }, `not voting on block ${height}: ${reason}`)
-    if (parts.isAccused(miner_id)) {
+    if (parts.isAccused(sealed)) {
       refuse(`there is evidence against ${miner_id}`)
       return true
     }

@@ -8,6 +8,7 @@ import { fullSignerBefore } from '../engine/full-node-evidence.ts'
 import { serveFullNodePeers, type FullNodePeersParts } from '../engine/full-node-peers.ts'
 import { askForOwnId } from '../engine/identity.ts'
 import type { NamedPeers } from '../engine/own-acks.ts'
+import { ownPlace } from '../engine/own-place.ts'
 import { createReplicaRedactor } from '../engine/redactor.ts'
 import { createValidatorLedger } from '../engine/validator-ledger.ts'
 import { createValidator, type Validator } from '../engine/validator.ts'
@@ -89,10 +90,11 @@ export async function assembleValidator(parts: ValidatorEngineParts): Promise<Va
     return { state, id: entry?.id ?? null, public_key: key.publicKey }
   }
   const registeredId = (): string | undefined => registration().id ?? undefined
+  const lastId = (): string | undefined => ownPlace(chain, key.publicKey, finalizer.finalHeight)?.entry.id
   const sign = createCredentialSigner({
     chainId,
-    // The block that enrolled this key may be one that it has yet to take.
-    voterId: async () => registeredId() ?? (await askForOwnId(requests, key.publicKey)) ?? UNREGISTERED,
+    // The block that enrolled this key may be one that it has yet to take; one that took it away is to be acked.
+    voterId: async () => registeredId() ?? lastId() ?? (await askForOwnId(requests, key.publicKey)) ?? UNREGISTERED,
     key: () => Promise.resolve(key),
     clock,
     randomBytes,

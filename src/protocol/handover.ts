@@ -1,9 +1,9 @@
 import type { Hash, Hex } from './bytes.ts'
 import { firstFailure, invalid, VALID, type Failure, type Verdict } from './errors.ts'
 import type { Genesis } from './genesis.ts'
-import { hashHeader, verifySeal, verifyWork, type Header } from './header.ts'
+import { hashHeader, verifySeal, verifyWork, type Header, type SealedHeader } from './header.ts'
 import { verifyMerkleProof } from './merkle.ts'
-import type { Handover } from './messages.ts'
+import type { Handover, ProvenRecovery } from './messages.ts'
 import { verifyHolder, verifyInHistory, verifyRegisteredAs, type HandoverCode } from './proven-entry.ts'
 import { rootsAt, verifyPolicy, verifyQuorum } from './quorum.ts'
 import { verifyRegistryEntry } from './registry.ts'
@@ -93,14 +93,25 @@ function verifyHandoverSeal(handover: Handover, root: Hash, chainId: Hash): Verd
     return holder.ok ? verifySeal(handover, entry.public_key) : holder
   }
   const registered = verifyRegisteredAs(entry, registry_proof, root, header.miner_id)
-  if (!registered.ok) return registered
-  const recovered = verifyRecovery(recovery, header, root, chainId)
-  return recovered.ok ? verifySeal(handover, recovered.publicKey) : recovered
+  return registered.ok ? verifyRecoveredSeal(handover, recovery, root, chainId) : registered
 }
 
-/** A block that begins with the recovery of its own sealer is sealed by the new key. */
+/**
+ * Checks the seal of a block that begins with the recovery of its own sealer: by the new key, which the recovery
+ * key under `root` has signed.
+ */
+export function verifyRecoveredSeal(
+  sealed: SealedHeader,
+  recovery: ProvenRecovery,
+  root: Hash,
+  chainId: Hash,
+): Verdict<HandoverCode> {
+  const recovered = verifyRecovery(recovery, sealed.header, root, chainId)
+  return recovered.ok ? verifySeal(sealed, recovered.publicKey) : recovered
+}
+
 function verifyRecovery(
-  recovery: NonNullable<Handover['recovery']>,
+  recovery: ProvenRecovery,
   header: Header,
   root: Hash,
   chainId: Hash,

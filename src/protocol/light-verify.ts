@@ -1,6 +1,6 @@
 import type { Hash } from './bytes.ts'
 import { firstFailure, invalid, VALID, type Verdict } from './errors.ts'
-import { verifyLink } from './handover.ts'
+import { verifyLink, verifyRecoveredSeal } from './handover.ts'
 import type { HandoverCode } from './proven-entry.ts'
 import type { Genesis } from './genesis.ts'
 import {
@@ -22,7 +22,7 @@ import {
   verifyInclusion,
 } from './history.ts'
 import { verifyMerkleProof, type MerkleProofCode } from './merkle.ts'
-import type { AnchorAnswer, ProofAnswer } from './messages.ts'
+import type { AnchorAnswer, ProofAnswer, ProvenRecovery } from './messages.ts'
 import { Registry, type RegistryEntry, registryEntryShape, registryPolicyShape } from './registry.ts'
 import { array, hash32, nullable, object, type TypeOf } from './shape.ts'
 import { countTargetAcks, followHandovers, verifyTargetSeal } from './target.ts'
@@ -79,11 +79,17 @@ export type Advance = { readonly ok: true; readonly state: TrustedState } | Fail
 /**
  * Moves to the direct successor of a header. It guarantees a) the link: chain, height, parent, time, work, b)
  * not from the future, c) its history is the known history and the header before, computed here, d) the seal
- * of an authority proven under the registry_root that the header before states. Under policy `authority` the
- * result can be trusted; under vote policies it is proposed. After a header that changes the registry neither
+ * of an authority proven under the registry_root that the header before states, or by the key that a recovery
+ * of the sealer brings, which that root proves as well. Under policy `authority` the result can be trusted;
+ * under vote policies it is proposed. After a header that changes the registry neither
  * the policy nor a sealer is known any more: who trusts further asks for proofs (`verifyAdvance`).
  */
-export function verifyNext(from: TrustedState, sealed: SealedHeader, context: LightContext): Advance {
+export function verifyNext(
+  from: TrustedState,
+  sealed: SealedHeader,
+  context: LightContext,
+  recovery?: ProvenRecovery,
+): Advance {
   const { header } = sealed
   const parent = from.anchor === null ? null : { header: from.anchor.header, hash: from.anchor_hash }
   const frontier =
@@ -93,7 +99,10 @@ export function verifyNext(from: TrustedState, sealed: SealedHeader, context: Li
     () => verifyHeaderLink(header, parent, context.genesis, context.chainId),
     () => verifyNotFromFuture(header, context.now),
     () => verifyHistoryRoot(header, frontier),
-    () => verifyKnownSealer(sealed, knownSealers(from)),
+    () =>
+      recovery === undefined
+        ? verifyKnownSealer(sealed, knownSealers(from))
+        : verifyRecoveredSeal(sealed, recovery, stateRoot(from), context.chainId),
   )
   return verdict.ok
     ? { ok: true, state: { ...from, anchor: sealed, anchor_hash: hashHeader(header), frontier, policy } }

@@ -119,6 +119,7 @@ export const provenPolicyOptions = { parent_policy_proof: inclusionProofShape }
 
 /** The recovery of the sealer itself, with its entry and recovery key as the trusted registry has them. */
 const recoveryShape = object({ transaction: transactionShape, merkle_proof: merkleProofShape, ...provenEntryFields })
+export type ProvenRecovery = TypeOf<typeof recoveryShape>
 
 /**
  * A block c that changes an authority, a validator or the policy (docs/protocol.md 4). `entry` is the sealer, and `policy` the
@@ -185,8 +186,15 @@ const registryById = object({ id: identifier, at_height: atHeight })
 const registryByKey = object({ public_key: publicKeyHex, at_height: atHeight })
 export const registryParams: Shape<TypeOf<typeof registryById> | TypeOf<typeof registryByKey>> = (value, path) =>
   isJsonObject(value) && Object.hasOwn(value, 'id') ? registryById(value, path) : registryByKey(value, path)
-/** null if there is none. */
-export const registryAnswer = object({ height: blockHeight, entry: nullable(object(provenEntryFields)) })
+/** `entry`: null if there is none. */
+export const registryAnswer = object(
+  { height: blockHeight, entry: nullable(object(provenEntryFields)) },
+  /**
+   * If that block is by this id and begins with its recovery: what shows the key that sealed it, by the entry
+   * under the registry_root of the header before (at height 0: of the genesis).
+   */
+  { recovery: recoveryShape },
+)
 
 const votesOfHeader = object({ header_hash: hash32 })
 const acksOfVoter = object({ voter_id: identifier, from_height: blockHeight })

@@ -170,11 +170,6 @@ function mustMoveOn(world: World, { chain, finalHeight }: FullState): boolean {
   // No operator allows what the adversary changed, and the chain with the change stays the longest.
   if (chain.slice(finalHeight + 1).some(({ block }) => block.transactions.some((tx) => changes.isEvil(tx))))
     return false
-  // Households do not follow a block that a recovered key seals before its quorum is proven, which is theirs.
-  const isRecovered = chain.slice(finalHeight + 1).some(({ before, block: { header }, sealKey }) => {
-    return before.finality.policy === 'votes' && before.byId.get(header.miner_id)?.key !== sealKey
-  })
-  if (isRecovered) return false
   // Households do not ack what an accused authority seals.
   const isForked = plan.isTwoFaced && [...model.blocks.values()].some((block) => chain[block.height] !== block)
   const free = world.nodes.filter((node) => {

@@ -54,6 +54,7 @@ describe('whole blocks and own trades over libp2p', () => {
     serveBlocks({
       chain: node.chain,
       ledger: ledgerOf(node),
+      finalizer: node.finalizer,
       requests: peers.of('server'),
       clock,
       roleOfToken: (token) => (token === TOKEN ? 'auditor' : undefined),

@@ -579,4 +579,50 @@ describe('a validator', () => {
     const [first] = gossip.published
     assert.deepEqual(first?.payload, canonicalBytes(acks()[0]!))
   })
+
+  for (const change of [
+    street.change('rotate-v1', namedKey('v1'), {
+      action: 'rotate',
+      subject_id: 'v1',
+      public_key: namedKey('v1 2').publicKey,
+    }),
+    street.change('revoke-v1', namedKey('authority'), { action: 'revoke', subject_id: 'v1' }),
+  ]) {
+    const base = street.start.grow('t0')
+    const chain = base.add([change]).grow('t2', 't3')
+
+    for (const [when, isRestarted] of [
+      ['while it runs', false],
+      ['after a restart', true],
+    ] as const) {
+      it(`acks the block that takes its key away although others are above it, ${when}: ${change.action}`, async () => {
+        await validator.stop()
+        await start({ allow: 'all' })
+        await addPeer('early', base)
+        await sync()
+        peers.disconnect('me', 'early')
+        if (isRestarted) {
+          await validator.stop()
+          await start({ allow: 'all' })
+        }
+        const late = await addPeer('late', chain)
+        await castAt(late, chain.at(1), 'v2')
+        // Peers show the old key the blocks that it is to ack, and none above.
+        await assert.rejects(validator.sync(), (error) => isSolarError(error, 'peer_refused'))
+        await validator.idle()
+        assert.deepEqual(node.tip(), chain.at(1))
+        assert.equal(ackedHashes().at(-1), chain.at(1).hash)
+      })
+    }
+
+    it(`is shown no block any more once that one is final: ${change.action}`, async () => {
+      await addPeer('early', base)
+      await sync()
+      peers.disconnect('me', 'early')
+      const late = await addPeer('late', chain)
+      await castAt(late, chain.at(1), 'v2', 'v3', 'v4')
+      await assert.rejects(validator.sync(), (error) => isSolarError(error, 'peer_refused'))
+      assert.deepEqual(node.tip(), base.tip)
+    })
+  }
 })

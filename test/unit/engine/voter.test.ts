@@ -81,7 +81,7 @@ describe('a voter', () => {
       key,
       viewOf,
       check: ({ header }) => Promise.resolve(checks.get(hashHeader(header)) ?? VALID),
-      isAccused: (id) => id === accused,
+      isAccused: ({ header }) => header.miner_id === accused,
       onVote: (vote) => votes.push(vote),
       onAlarm: (code) => alarms.push(code),
       ...changes,
