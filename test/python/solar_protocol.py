@@ -814,6 +814,7 @@ def count_acks(finality, header, votes, trusted, parent, chain_id):
         fields(proven, PROVEN_VOTE, PROVEN_VOTE_OPTIONS)
         on = proven.get("header", header)
         check(proven["vote"]["decision"] == "ack", "a rejecting vote")
+        check("header" not in proven or on["height"] > header["height"], "not a later header")
         check_in_history(header, proven.get("history_proof"), on)
         check_holder(proven["entry"], proven["registry_proof"], root, proven["vote"]["voter_id"], role)
         if root != trusted:

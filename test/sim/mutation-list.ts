@@ -460,4 +460,26 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
     test: 'test/unit/protocol/registry-transaction.test.ts',
   },
+  {
+    rule: 'what is proven to be final is taken beside the chain, without bodies as well',
+    patches: [
+      {
+        file: 'src/engine/replica.ts',
+        from: "if (!testimony.isFinal && block.transactions.some(({ kind }) => kind === 'redacted'))",
+        to: "if (block.transactions.some(({ kind }) => kind === 'redacted'))",
+      },
+    ],
+    test: 'test/unit/engine/redacted-corrections.test.ts',
+  },
+  {
+    rule: 'a correction without a body may be what a sum lacks',
+    patches: [
+      {
+        file: 'src/engine/history-rules.ts',
+        from: 'if (!(await history.hidesUnknown()))',
+        to: 'if (reason.length > 0)',
+      },
+    ],
+    test: 'test/unit/engine/redacted-corrections.test.ts',
+  },
 ]

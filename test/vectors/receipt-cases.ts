@@ -98,6 +98,7 @@ const CHANGES: readonly Change[] = [
   ['a rejecting vote', VOTED, set('votes.0.vote.decision', 'reject')],
   ['a vote of somebody who is no voter', VOTED, set('votes.0.vote.voter_id', 'mallory')],
   ['a later vote without its header', VOTED, drop('votes.1.header')],
+  ['a vote on the header itself as on a later one', VOTED, put('votes.0.header', 'anchor.header')],
   ['a threshold lowered by hand', VOTED, set('policy.finality.threshold', 1)],
   ['a handover without the header before', VALIDATED, drop('handovers.0.parent_header')],
   ['a policy that nothing shows to be in force still', CHANGED_VOTERS, drop('parent_policy_proof')],
