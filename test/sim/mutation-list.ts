@@ -418,7 +418,7 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [
       {
         file: 'src/engine/own-acks.ts',
-        from: 'await takeBranches(peer, await learn(await fetchAcks(peer, entry)))',
+        from: 'await learnFrom(peer, entry)',
         to: '',
       },
       {
