@@ -8,10 +8,10 @@ import { differenceOfRows, type RowDifference } from '../../protocol/transaction
 import { corrupt } from '../decode.ts'
 import { insertBlock } from './blocks.ts'
 import { chunks, IN_LIST } from './chunks.ts'
-import { closeOrdersUntil } from './closed-orders.ts'
 import { correctedParties } from './corrections.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
 import { forgetTransaction, recordRedactions, REDACTED_CONTENT } from './redactions.ts'
+import { raiseUntil } from './restored-until.ts'
 import { decodeShown, toSafeInteger } from './rows.ts'
 import type { Database } from './schema.ts'
 import { holeNames, insertTransactions } from './transaction-rows.ts'
@@ -38,7 +38,9 @@ async function restore(trx: WriteTransaction, dialect: SqlDialect, row: BlockRow
   if (row.height > size) throw corrupt('blocks', `the block of height ${size} next`, `height ${row.height}`)
   if (tick.source !== 'registry') {
     await takeBackMarketTicks(trx, tick)
-    await closeOrdersUntil(trx, BigInt(row.sealed.header.timestamp))
+    const sealedAt = BigInt(row.sealed.header.timestamp)
+    await raiseUntil(trx, 'orders_closed_until', sealedAt)
+    if (tick.tick_id.startsWith(UNKNOWN_ID)) await raiseUntil(trx, 'ticks_unknown_until', sealedAt)
   }
   await refuseForeignIds(trx, row, tick)
   const difference = await differenceToStored(trx, tick)

@@ -1,0 +1,60 @@
+import type { Mutation } from './mutation.ts'
+
+/** What a light node, a receipt and a validator that begins late take for proven. */
+export const PROOFS: readonly Mutation[] = [
+  {
+    rule: 'a light node asks for the quorum of what it trusts',
+    patches: [
+      {
+        file: 'src/protocol/light-verify.ts',
+        from: 'if (!counted.ok || counted.acks >= counted.required) return counted.ok ? VALID : counted',
+        to: 'if (counted.ok || !counted.ok) return VALID',
+      },
+    ],
+    seed: 6,
+  },
+  {
+    rule: 'what acks on a branch made final is proved by them after the chain has left it',
+    patches: [
+      {
+        file: 'src/engine/proven-step.ts',
+        from: 'if (votes.size >= needed || acks.acksBeside === undefined) return',
+        to: 'if (votes.size >= 0 || acks.acksBeside === undefined) return',
+      },
+    ],
+    seed: 846,
+  },
+  {
+    rule: 'the policy is proven under both roots',
+    patches: [
+      {
+        file: 'src/protocol/quorum.ts',
+        from: 'if (!proven.ok || before === trusted) return proven',
+        to: 'if (!proven.ok || before !== undefined) return proven',
+      },
+    ],
+    test: 'test/unit/protocol/left-out.test.ts',
+  },
+  {
+    rule: 'no transaction brings a validator',
+    patches: [
+      {
+        file: 'src/protocol/quorum.ts',
+        from: "if (brought_by === undefined || entry.role !== 'voter')",
+        to: 'if (brought_by === undefined)',
+      },
+    ],
+    test: 'test/unit/protocol/left-out.test.ts',
+  },
+  {
+    rule: 'a block without a body is final by a proof, not by a word',
+    patches: [
+      {
+        file: 'src/engine/final-proof.ts',
+        from: '  if (!advance.ok)\n',
+        to: '  if (!advance.ok && answer.header.height < 0)\n',
+      },
+    ],
+    test: 'test/unit/engine/validator.test.ts',
+  },
+]
