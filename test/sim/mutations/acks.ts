@@ -93,6 +93,16 @@ export const ACKS: readonly Mutation[] = [
     test: 'test/unit/engine/voter.test.ts',
   },
   {
+    rule: 'a validator that joins learns from peers under which id its key is registered',
+    patches: [
+      {
+        file: 'src/node/validator-engine.ts',
+        from: ' ?? (await askForOwnId(requests, key.publicKey)) ??',
+        to: ' ??',
+      },
+    ],
+  },
+  {
     rule: 'before it acks after a start, a validator learns what it acked',
     patches: [
       {
