@@ -12,7 +12,6 @@ export const ACKS: readonly Mutation[] = [
       },
     ],
     seed: 24,
-    without: ['acks follow the rules'],
   },
   {
     rule: 'one ack a height',
@@ -67,7 +66,7 @@ export const ACKS: readonly Mutation[] = [
         to: 'const block = (await store.besideChain(hash)) && undefined\n      if (block?',
       },
     ],
-    seed: 586,
+    test: 'test/unit/engine/replica.test.ts',
   },
   {
     rule: 'a change is allowed by its hash, not by its id',

@@ -22,7 +22,7 @@ export const PROOFS: readonly Mutation[] = [
         to: 'if (votes.size >= 0 || acks.acksBeside === undefined) return',
       },
     ],
-    seed: 846,
+    test: 'test/unit/engine/branch-acks.test.ts',
   },
   {
     rule: 'the policy is proven under both roots',
