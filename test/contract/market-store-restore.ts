@@ -154,6 +154,18 @@ export function marketStoreRestoreContract(name: string, open: () => Promise<Ope
           assert.notEqual(await store.tick('t2'), undefined)
         })
 
+        it('take the name of the tick that waits for that block: its hashes are the same', async () => {
+          await commitTick(store, tick('t1', [gone]))
+          await restore(nameless(0))
+          assert.equal(await store.nextUnsealedTick(), undefined)
+          const stored = await store.tick('t1')
+          assert.deepEqual([stored?.block?.height, stored?.transactions, stored?.tx_ids], [0, [hole], ['a']])
+          assert.equal(await store.tick(tick_id), undefined)
+          const later = tick('t2', [trade('t2', 'b')])
+          await commitTick(store, later)
+          assert.notEqual(await store.tick('t2'), undefined, 'a name that is known keeps nobody out')
+        })
+
         it('keep out no change of the registry, which is never removed', async () => {
           await restore(nameless(0))
           const change = registryTick(enrolment('r'))
