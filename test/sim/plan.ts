@@ -71,7 +71,7 @@ const numbered = (prefix: string, count: number): string[] => Array.from({ lengt
 export function planOf(seed: number, random: Random): Plan {
   const policy = (['validators', 'votes', 'validators', 'authority', 'validators', 'votes'] as const)[seed % 6]
   const isTwoFaced = policy === 'validators' ? random.chance(0.7) : random.chance(0.5)
-  const joiners = random.chance(0.5) ? ['j0'] : []
+  const joiners = random.chance(0.3) ? ['j0'] : []
   const isFull = policy === 'validators' && joiners.length > 0
   const { n, f, m } = random.pick(isFull ? QUORUMS.filter(hasRoom) : QUORUMS)
   const validators = numbered('v', policy === 'validators' ? n - f : 2)

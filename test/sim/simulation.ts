@@ -9,6 +9,7 @@ import { checkProvable, checkReachable } from './proofs.ts'
 import { honestVoters } from './plan.ts'
 import { createRandom } from './random.ts'
 import { createSealing, type Sealing } from './sealing.ts'
+import { verifyOnce } from './verify-once.ts'
 import { createWorld, type SimNode, type World, type WorldOptions } from './world.ts'
 import { Violation } from './violation.ts'
 
@@ -39,11 +40,13 @@ const LAST_TICKS = 3
 /** Runs one seed: faults and an adversary, then peace. Throws the first `Violation`, which is looked for after each step. */
 export async function runSeed(seed: number, options: Partial<WorldOptions> = {}): Promise<RunReport> {
   const world = await createWorld(seed, { ignored: new Set(), onLog: () => undefined, ...options })
+  const verifyAgain = verifyOnce()
   try {
     const disturbed = await disturb(seed, world)
     return await recover(seed, world, disturbed)
   } finally {
     await world.close()
+    verifyAgain()
   }
 }
 
