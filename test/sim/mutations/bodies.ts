@@ -19,6 +19,7 @@ export const BODIES: readonly Mutation[] = [
       { file: 'src/engine/succession.ts', from: '    await parts.redactor.keepUp()\n', to: '' },
       { file: 'src/node/authority-engine.ts', from: '  await redactor.keepUp()\n', to: '' },
     ],
+    seed: 3,
   },
   {
     rule: 'a correction of what was removed here is checked by what peers show',
@@ -29,5 +30,6 @@ export const BODIES: readonly Mutation[] = [
         to: 'const shown = (await fetchRemoved(parts, peer, block)).slice(0, 0)',
       },
     ],
+    seed: 6,
   },
 ]

@@ -28,7 +28,7 @@ export const FINALITY: readonly Mutation[] = [
   {
     rule: 'what is final is on the disk, not in a cache',
     patches: [{ file: 'src/storage/level/finality-store.ts', from: 'String(at), DURABLE)', to: 'String(at))' }],
-    seed: 4,
+    test: 'test/unit/storage/power-cut.test.ts',
   },
   {
     rule: 'a vote counts for active voters only',
