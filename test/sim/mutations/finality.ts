@@ -23,7 +23,7 @@ export const FINALITY: readonly Mutation[] = [
       },
       { file: 'src/engine/replica.ts', from: 'if (finalizer.finalHeight > baseHeight) return undefined', to: '' },
     ],
-    seed: 8,
+    seed: 22,
   },
   {
     rule: 'what is final is on the disk, not in a cache',
@@ -44,7 +44,7 @@ export const FINALITY: readonly Mutation[] = [
         to: 'if (entry?.id !== vote.voter_id)',
       },
     ],
-    seed: 3,
+    seed: 2,
   },
   {
     rule: 'a vote is signed by the key of its voter',
@@ -55,7 +55,7 @@ export const FINALITY: readonly Mutation[] = [
         to: "if (!verifyObject('vote', chainId, body, signature, entry.public_key) && signature === '')",
       },
     ],
-    seed: 0,
+    seed: 1,
   },
   {
     rule: 'a quorum counts the role of the policy only',
@@ -71,7 +71,7 @@ export const FINALITY: readonly Mutation[] = [
   {
     rule: 'acks of other branches do not count',
     patches: [{ file: 'src/engine/finalizer.ts', from: 'if (!headers.has(header_hash)) continue', to: '' }],
-    seed: 8,
+    seed: 18,
   },
   {
     rule: 'acks are counted anew after another branch became the chain',
@@ -82,7 +82,7 @@ export const FINALITY: readonly Mutation[] = [
         to: '          await evaluate()',
       },
     ],
-    seed: 16,
+    seed: 19,
   },
   {
     rule: 'both acks of a double voter count, each on its branch',
