@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
+import { shown } from '../protocol/shown.ts'
 import {
   ANYONE,
   authorize,
@@ -143,10 +144,10 @@ function registerCall(
 /** 405 with the methods that the path takes, or 404. */
 function notFound(request: FastifyRequest, calls: readonly Call[]): Error {
   const { method } = request
-  const path = (request.raw.url ?? '').replace(/\?.*$/s, '')
+  const path = (request.raw.url ?? '').split('?', 1)[0] ?? ''
   const allowed = calls.filter((call) => matches(call.path, path)).map((call) => call.method)
-  if (allowed.length === 0) return httpError('not_found', { method, path: path.slice(0, 200) })
-  return httpError('method_not_allowed', { method, path: path.slice(0, 200), allow: [...new Set(allowed)].join(', ') })
+  if (allowed.length === 0) return httpError('not_found', { method, path: shown(path) })
+  return httpError('method_not_allowed', { method, path: shown(path), allow: [...new Set(allowed)].join(', ') })
 }
 
 /** Segment by segment, a `{name}` stands for any. */
