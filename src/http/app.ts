@@ -30,6 +30,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Of the bearer token, whatever the call. */
     role: AccessRole | undefined
+    /** True with a token of any role, and for a program on this machine: they may know of the inside of the node. */
+    isInsider: boolean
     caller: Caller
   }
 }
@@ -76,6 +78,7 @@ export async function createApp(
     clientErrorHandler: refuseConnection,
   })
   app.decorateRequest('role', undefined)
+  app.decorateRequest('isInsider', false)
   app.decorateRequest('caller')
   readBodies(app)
   const limits = await createRateLimits(app, clients, requestsPerSecond)
@@ -83,6 +86,7 @@ export async function createApp(
   app.addHook('onRequest', async (request, reply) => {
     setCommonHeaders(reply, request.routeOptions.config.call)
     request.role = roleOfRequest(request, parts.tokens)
+    request.isInsider = request.role !== undefined || clients.isLocal(request)
     if (request.role === undefined) await limits.address(request)
     // Before the body is read: a foreign path is a 404 whatever is sent to it.
     if (request.is404) throw notFound(request, calls)
