@@ -5,6 +5,7 @@ import {
   type ErrorTable,
   type ProtocolErrorCode,
 } from '../protocol/errors.ts'
+import { shown } from '../protocol/shown.ts'
 import { timeWords } from '../protocol/time-words.ts'
 import type { LedgerErrorCode } from '../ports/errors.ts'
 
@@ -165,7 +166,7 @@ function fromFastify(error: unknown, bodyLimit: number): SolarError | undefined 
       return httpError('body_too_large', { limit_bytes: bodyLimit })
     default:
       return typeof error.statusCode === 'number' && error.statusCode >= 400 && error.statusCode < 500
-        ? httpError('bad_request', { reason: error.message })
+        ? httpError('bad_request', { reason: shown(error.message) })
         : undefined
   }
 }

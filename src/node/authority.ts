@@ -103,7 +103,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       ...tools,
       ...rulesOf(config),
       keyOf: files.authorityKeys.keyOf,
-      shareLead: (mayLead) => createSharedLeadership(config.database, files.chainId, logger, mayLead),
+      shareLead: (mayLead) => createSharedLeadership(config.database, logger, mayLead),
       roleOfToken: (token) => roleOfToken(token, files.tokens.hashes),
       gossip,
       requests: network.requests,
