@@ -144,7 +144,7 @@ async function askerOf(
   const present = ledger.activeEntry(voter_id)
   const height = await chain.heightOf(blockHash)
   if (height === undefined || height <= finalizer.finalHeight) return present
-  const former = chain.registryBefore(height).active(voter_id, 'validator')
+  const former = (await chain.registryBefore(height)).active(voter_id, 'validator')
   if (former === undefined || former.public_key === present?.public_key) return present
   return verifyCredential(credential, chain.chainId, former.public_key, clock.now()).ok ? former : present
 }

@@ -95,10 +95,18 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
   /**
    * The keys that the entry has had on this chain at heights from `fromHeight` on, and that of this node, newest first.
    */
-  function keysOf({ id }: RegistryEntry, fromHeight: number): ReadonlySet<Hex> {
-    const registries = [fromHeight, ...chain.registryHeights(fromHeight).map((height) => height + 1)]
-    const keys = registries.map((height) => chain.registryBefore(height).entry(id)?.public_key)
-    return new Set([key.publicKey, ...keys.toReversed().filter((known) => known !== undefined)])
+  async function keysOf({ id }: RegistryEntry, fromHeight: number): Promise<ReadonlySet<Hex>> {
+    const keys = new Set([key.publicKey])
+    let height = chain.size
+    for (;;) {
+      const entry = (await chain.registryBefore(height)).entry(id)
+      // More are not tried on one signature anyway.
+      if (entry === undefined || keys.size > MAX_WRONG_SIGNATURES) return keys
+      keys.add(entry.public_key)
+      // Its last change before, if there is one that is not below.
+      if (entry.since_height < fromHeight || height <= fromHeight) return keys
+      height = entry.since_height
+    }
   }
 
   async function load(): Promise<void> {
@@ -127,8 +135,8 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
    */
   async function fetchAcks(peer: string, entry: RegistryEntry): Promise<readonly Vote[]> {
     const first = finalizer.finalHeight + 1
-    const binding = keysOf(entry, first)
-    const signerOf = createSignerOf(peer, entry, keysOf(entry, 0))
+    const binding = await keysOf(entry, first)
+    const signerOf = createSignerOf(peer, entry, await keysOf(entry, 0))
     const acks: Vote[] = []
     let from = first
     for (let pages = 0; pages < MAX_PAGES; pages++) {

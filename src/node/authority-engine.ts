@@ -199,7 +199,7 @@ export async function recoverAuthority(
 
 /** The authority id whose key this node has: now, or in the genesis if its key has changed since. Throws `not_ready`. */
 async function authorityIdOf(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promise<string> {
-  for (const registry of [chain.registry, chain.registryBefore(0)]) {
+  for (const registry of [chain.registry, await chain.registryBefore(0)]) {
     for (const entry of registry.activeOf('authority')) {
       if ((await keyOf(entry.public_key)) !== undefined) return entry.id
     }

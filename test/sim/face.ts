@@ -96,7 +96,7 @@ export async function startFace(
     },
     async seal(tick) {
       const { transactions } = tick
-      const after = chain.registryAfter(transactions)
+      const after = await chain.registryAfter(transactions)
       const sealer = sealerOf({ header: { miner_id: minerId }, transactions }, chain.registry, after)
       const key = sealer && keyOf(sealer.public_key)
       if (key === undefined) throw new Error('the face has no key of the authority')

@@ -83,7 +83,8 @@ const policy = (finality: Finality, signer = 'authority', subject_id = 'authorit
 const recoveryKey = (name: string | null | undefined) =>
   name === undefined ? {} : { recovery_key: name === null ? null : hex(name) }
 
-const after = (...transactions: readonly RegistryTransaction[]) => START.after(transactions, CHAIN_ID, HEIGHT)
+const after = (...transactions: readonly RegistryTransaction[]) =>
+  START.after(transactions, CHAIN_ID, HEIGHT, new Set())
 /** The last of the transactions is refused. */
 function assertRefused(reason: RegExp, ...transactions: readonly RegistryTransaction[]): void {
   assert.throws(
