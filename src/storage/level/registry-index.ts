@@ -48,7 +48,8 @@ export async function heightsIn(
   range: { readonly from: number; readonly below: number; readonly limit?: number; readonly reverse?: boolean },
 ): Promise<readonly number[]> {
   const { from, below, limit = -1, reverse = false } = range
-  const keys = { gte: heightKey(space, Math.max(0, from)), lt: heightKey(space, Math.max(0, below)), limit, reverse }
+  const start = from > 0 ? heightKey(space, from) : keyOf(space)
+  const keys = { gte: start, lt: heightKey(space, Math.max(0, below)), limit, reverse }
   return (await db.keys(keys).all()).map(decodeHeightKey)
 }
 
