@@ -5,6 +5,7 @@ import type {
   StoredHeader,
   TransactionLocation,
 } from '../../src/ports/chain-store.ts'
+import { ledgerError } from '../../src/ports/errors.ts'
 import { registryTransactionsOf, tickIdOf, type ShownBlock } from '../../src/protocol/block.ts'
 import type { Hash } from '../../src/protocol/bytes.ts'
 import { keysNamedBy } from '../../src/protocol/registry.ts'
@@ -86,7 +87,12 @@ export function createMemoryChainStore(): ChainStore {
       const size = blocks[height]?.change?.checkpoint?.size
       return Promise.resolve(size === undefined ? undefined : { height, size })
     },
-    registryPages: (hashes) => Promise.resolve(hashes.map((hash) => pages.get(hash)!)),
+    registryPages: (hashes) => {
+      const missing = hashes.find((hash) => !pages.has(hash))
+      return missing === undefined
+        ? Promise.resolve(hashes.map((hash) => pages.get(hash)!))
+        : Promise.reject(ledgerError('corrupt', { place: missing, expected: 'a page', found: 'nothing' }))
+    },
     heightOf: (hash) => Promise.resolve(heights.get(hash)),
     heightsOf: (hashes) => Promise.resolve(hashes.map((hash) => heights.get(hash))),
     block: (height) => Promise.resolve(blocks[height]?.block),
