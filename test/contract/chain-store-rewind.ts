@@ -166,7 +166,7 @@ export function rewindContract(name: string, open: () => Promise<OpenedStore<Cha
     })
 
     it('is, rewound from any size to any other, as a store that never grew beyond it', async () => {
-      const LIMIT = 40
+      const LIMIT = 20
       const fresh = await open()
       const expected: Awaited<ReturnType<typeof answers>>[] = []
       try {

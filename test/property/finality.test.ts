@@ -252,7 +252,7 @@ const SETTINGS: readonly Setting[] = [
   { validators: 7, threshold: 5, faulty: 2 },
   { validators: 4, threshold: 4, faulty: 1 },
 ]
-const SEEDS = 40
+const SEEDS = 16
 const IDLE = 'nothing final'
 
 /** Plays seeds of all settings, one after the other; names each run with its outcome. */

@@ -196,8 +196,8 @@ describe('RFC 9162 tree against its recursive definition', () => {
     }
   }
 
-  it('has the same inclusion and consistency paths for every (m, n) up to 300, and all verify', () => {
-    for (let n = 1; n <= 300; n++) {
+  it('has the same inclusion and consistency paths for every (m, n) up to 140, and all verify', () => {
+    for (let n = 1; n <= 140; n++) {
       const data = HEADERS.slice(0, n)
       for (let m = 0; m <= n; m++) checkPair(data, m)
     }
@@ -221,9 +221,9 @@ describe('RFC 9162 tree against its recursive definition', () => {
     }
   })
 
-  it('gives the proofs of a registry as those of any such tree, for every leaf up to 300', () => {
+  it('gives the proofs of a registry as those of any such tree, for every leaf up to 140', () => {
     let registry = RegistryTree.empty<number>()
-    for (let n = 1; n <= 300; n++) {
+    for (let n = 1; n <= 140; n++) {
       registry = registry.with(n - 1, n - 1, historyLeaf(HEADERS[n - 1]!))
       assert.equal(registry.root, naiveTreeHash(HEADERS.slice(0, n)))
       for (let m = 0; m < n; m++) assert.deepEqual(registry.inclusion(m), tree.inclusion(m, n))
