@@ -20,7 +20,10 @@ export class HashTrie<Value> {
   }
 
   get(key: string): Value | undefined {
-    const digits = sha256Hex(key)
+    return this.#find(key, sha256Hex(key))
+  }
+
+  #find(key: string, digits: string): Value | undefined {
     let node = this.#root
     for (let depth = 0; isBranch(node); depth++) node = node[digitAt(digits, depth)]
     return node?.key === key ? node.value : undefined
@@ -31,8 +34,9 @@ export class HashTrie<Value> {
   }
 
   with(key: string, value: Value): HashTrie<Value> {
-    if (this.get(key) === value) return this
-    return new HashTrie(put(this.#root, { key, value }, sha256Hex(key), 0))
+    const digits = sha256Hex(key)
+    if (this.#find(key, digits) === value) return this
+    return new HashTrie(put(this.#root, { key, value }, digits, 0))
   }
 
   without(key: string): HashTrie<Value> {
@@ -49,7 +53,11 @@ type Node<Value> = Leaf<Value> | Branch<Value>
 
 const isBranch = <Value>(node: Node<Value> | undefined): node is Branch<Value> => Array.isArray(node)
 
-const digitAt = (digits: string, depth: number): number => Number.parseInt(digits.charAt(depth), WIDTH)
+/** The value of a lower-case hex digit. */
+function digitAt(digits: string, depth: number): number {
+  const code = digits.charCodeAt(depth)
+  return code < 0x3a ? code - 0x30 : code - 0x57
+}
 
 function put<Value>(node: Node<Value> | undefined, leaf: Leaf<Value>, digits: string, depth: number): Node<Value> {
   if (node === undefined) return leaf
