@@ -108,14 +108,14 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
   /**
    * Peers are asked again for the bodies that were removed here and that a correction in this block is about;
    * where nobody shows them, the block is one that nobody here can check, as one without a body is, and is
-   * taken as such: if it is proven final.
+   * taken as such: if it is proven final. Beside the chain that is asked anew of each block without a body.
    */
   async function acceptWith(peer: string, block: ShownBlock, provesFinal: ProvesFinal): Promise<Accepted> {
     const accepted = await replica.accept(block)
-    if (!correctsRedacted(accepted)) return accepted
+    if (!takesProof(accepted)) return accepted
     const shown = await fetchRemoved(parts, peer, block)
     const again = await replica.accept(block, { shown, isFinal: false })
-    if (!correctsRedacted(again)) return again
+    if (!takesProof(again)) return again
     const final = await provesFinal(block)
     if (final.ok) return await replica.accept(block, { shown, isFinal: true })
     const reason = `${again.reason}; no peer shows it, and the block is not proven to be final: ${final.reason}`
@@ -194,8 +194,9 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
   }
 }
 
-const correctsRedacted = (accepted: Accepted): accepted is Extract<Accepted, object> =>
-  typeof accepted === 'object' && accepted.refused === 'corrects_redacted'
+/** It is taken once it is proven to be final. */
+const takesProof = (accepted: Accepted): accepted is Extract<Accepted, object> =>
+  typeof accepted === 'object' && ['corrects_redacted', 'redacted'].includes(accepted.refused)
 
 function refused(peer: string, code: string, reason: string): Error {
   return ledgerError('peer_refused', { peer, request: 'sync', code, reason })

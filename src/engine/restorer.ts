@@ -97,11 +97,11 @@ export function createRestorer(parts: RestorerParts): Restorer {
     sign: CredentialSigner,
     provesFinal: ProvesFinal,
   ): Promise<void> {
-    const { height, tx_count } = sealed.header
+    const { height, registry_root } = sealed.header
     const link = verifyHeaderLink(sealed.header, chain.tip, chain.genesis, chain.chainId)
     if (!link.ok) throw refused(peer, link.code, `block ${height}: ${link.reason}`)
-    // A recovery of the sealer's key is sealed by the new key (docs/protocol.md 4), and is alone in its block.
-    if (!(await peerHeaders.isSealed(sealed)) && tx_count !== 1) {
+    // A recovery of the sealer's key is sealed by the new key (docs/protocol.md 4), and changes the registry.
+    if (!(await peerHeaders.isSealed(sealed)) && registry_root === chain.registry.root) {
       throw refused(peer, 'bad_seal', `block ${height} is not sealed by an authority of this chain`)
     }
     await peerHeaders.consider(sealed, peer)

@@ -18,7 +18,7 @@ export interface Access {
   readonly roles: readonly AccessRole[]
   /**
    * Who may call without a token: everybody, nobody, whoever signs what is in the body (the handler checks it), a device
-   * that signs its GET, or whoever is on this machine. `signer`: the key that signs the body is all that counts, whatever
+   * that signs its request, or whoever is on this machine. `signer`: the key that signs the body is all that counts, whatever
    * else is sent, and some bodies take a token as well (the handler checks both).
    */
   readonly others: 'anyone' | 'nobody' | 'signed-body' | 'signed-request' | 'signer' | 'loopback'
@@ -107,7 +107,7 @@ export async function authorize(
   throw ledgerError('forbidden', { reason: 'a device may not make this call' })
 }
 
-/** The device that signed this GET: the dear check after the cheap ones, the id is used up last. */
+/** The device that signed this request: the dear check after the cheap ones, the id is used up last. */
 async function authenticateDevice(
   request: FastifyRequest,
   authorization: string,

@@ -78,6 +78,7 @@ export const problems: Readonly<Record<ProblemCode, ProblemRow>> = {
   tick_void: { status: 409, title: 'Tick could never be sealed' },
   order_conflict: { status: 409, title: 'Order placed before with other content' },
   interval_closed: { status: 409, title: 'The tick of the interval has run' },
+  too_many_orders: { status: 409, title: 'Too many open orders' },
   fenced: { status: 409, title: 'Sealed already by another header' },
 
   tick_too_large: { status: 413, title: 'Tick too large' },

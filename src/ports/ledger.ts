@@ -96,8 +96,10 @@ export interface Ledger extends ChainLedger {
     userId?: string,
   ): Promise<{ readonly id: string; readonly tick_id: string }>
 
-  /** Places a checked order. Throws `order_conflict`, `order_too_small`, `from_the_future`, `interval_closed`. */
+  /** Places a checked order. Throws `order_conflict`, `order_too_small`, `from_the_future`, `interval_closed`, `too_many_orders`. */
   placeOrder(order: Order): Promise<'created' | 'same'>
+  /** Takes what is left of an order out of the book. Throws `unknown_order`. */
+  cancelOrder(orderId: string): Promise<OrderState>
   /** Throws `unknown_order`. */
   order(orderId: string): Promise<OrderState>
   transactions(query: TransactionQuery): Promise<TransactionPage>

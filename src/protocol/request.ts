@@ -10,7 +10,7 @@ import { timeWords } from './time-words.ts'
  * as the `credential` of a request, with the method `P2P` and the protocol's name as path.
  */
 const credentialFields = {
-  method: oneOf('GET', 'P2P'),
+  method: oneOf('GET', 'DELETE', 'P2P'),
   /** HTTP: path with query. libp2p: the request's name and its canonical parameters. */
   path: text(/^[\x21-\x7e]{1,2000}$/, 'a path of printable ASCII'),
   timestamp: timestampMs,

@@ -198,6 +198,30 @@ async function recoveredLastChain(): Promise<TestChain> {
   return made
 }
 
+/** A block whose first transaction recovers its sealer is sealed by the key that this brings, though the second brings another. */
+async function recoveredTwiceChain(): Promise<TestChain> {
+  const made = await createTestChain(genesisOf({ policy: 'validators', threshold: 2 }, authority, ...validators))
+  await made.trade(1)
+  made.sealAs('authority', 'authority, new')
+  const recover = (name: string) =>
+    [
+      { action: 'recover', subject_id: 'authority', public_key: namedKey(name).publicKey },
+      'authority recovery',
+    ] as const
+  await made.changeAll(recover('authority, new'), recover('authority, newer'))
+  made.sealAs('authority', 'authority, newer')
+  await made.trade(1)
+  for (const id of ['v1', 'v2']) await made.ack(id, 2)
+  return made
+}
+
+/** No honest authority seals it: the trade would have more energy than a quantity can say. */
+async function raisedTooFarChain(): Promise<TestChain> {
+  const made = await authorityChain()
+  await made.correct('tx-tick-0-1', '999999999999', '0')
+  return made
+}
+
 async function correctedChain(): Promise<TestChain> {
   const made = await authorityChain()
   await made.correct('tx-tick-0-1', '-0.5', '-0.1')
@@ -257,6 +281,10 @@ async function makeReceipts(): Promise<readonly MadeReceipt[]> {
   await add('validators:2, up to a recovery', recoveredLast, 'tx-tick-0-1')
   await add('validators:2, the recovery itself', recoveredLast, 'change-1')
 
+  const recoveredTwice = await recoveredTwiceChain()
+  await add('a recovered authority, twice in one block', recoveredTwice, 'tx-tick-2-0')
+  await add('that block itself', recoveredTwice, 'change-1-1')
+
   const deputy = await deputyChain()
   await add('authority, a block of a deputy whose coming is left out', deputy, 'tx-tick-2-1')
   await add('authority, that coming itself', deputy, 'change-1')
@@ -265,6 +293,7 @@ async function makeReceipts(): Promise<readonly MadeReceipt[]> {
   const corrected = await correctedChain()
   await add('a trade with two corrections', corrected, 'tx-tick-0-1')
   await add('a correction', corrected, 'fix-1')
+  await add('a correction that leaves 13 digits', await raisedTooFarChain(), 'tx-tick-0-1')
   return made
 }
 
@@ -282,6 +311,7 @@ async function makeAnchors(): Promise<readonly MadeAnchor[]> {
     ['validators:2, one of them gone', await shrunkChain()],
     ['a recovered authority', await recoveredChain()],
     ['validators:2, up to a recovery', await recoveredLastChain()],
+    ['an authority recovered twice in one block', await recoveredTwiceChain()],
     ['authority, the coming of a deputy left out', await deputyChain()],
     ['validators:2, two changes left out', await passedOverChain()],
   ] as const

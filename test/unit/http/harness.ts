@@ -61,7 +61,11 @@ export interface TestServer {
   readonly clock: VirtualClock
   request(method: string, path: string, init?: { headers?: Record<string, string>; body?: unknown }): Promise<Answer>
   /** The header of a device's signed GET. */
-  sign(device: DeviceId, path: string, changes?: { timestamp?: number; id?: string; method?: 'GET' | 'P2P' }): string
+  sign(
+    device: DeviceId,
+    path: string,
+    changes?: { timestamp?: number; id?: string; method?: 'GET' | 'DELETE' | 'P2P' },
+  ): string
   stop(): Promise<void>
 }
 

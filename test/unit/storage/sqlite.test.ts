@@ -16,12 +16,13 @@ import { openSqlite, sqliteDialect } from '../../../src/storage/sql/sqlite.ts'
 import { createSqlStore } from '../../../src/storage/sql/store.ts'
 import {
   blockRow,
-  commitTick,
   CHAIN,
+  commitTick,
   correction,
   enrolment,
   MOST,
   order,
+  putOrder,
   registryTick,
   sealWaiting,
   T0,
@@ -68,7 +69,7 @@ describe('the SQLite file', () => {
     await commitTick(store, tick('t1', [trade('t1', 'a')]))
     await store.fence(blockRow(0, 't1'))
     await store.putVotes([vote(CHAIN, 0, 'ann')])
-    await store.putOrder(order('o1'))
+    await putOrder(store, order('o1'))
     const change = enrolment('r1')
     await commitTick(store, registryTick(change))
     const cases: readonly [sql: string, read: () => Promise<unknown>, place: RegExp][] = [
@@ -160,7 +161,7 @@ describe('the SQLite file', () => {
   it('waits for the lock of another without keeping this thread from anything', async () => {
     const other = new Libsql(path)
     other.exec('begin immediate')
-    const put = store.putOrder(order('o1'))
+    const put = putOrder(store, order('o1'))
     for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve))
     other.exec('rollback')
     other.close()
@@ -199,7 +200,7 @@ describe('the SQLite file', () => {
     }
     store = await createSqlStore(new Kysely<Schema>({ dialect: kyselyOver(watched) }), sqliteDialect)
     queries.clear()
-    await store.putOrder(order('o1'))
+    await putOrder(store, order('o1'))
     await store.openOrders(T0, MOST)
     await store.openOrders(T0, { orders: 0, ofUser: 1 })
     const fills = [{ order_id: 'o1', transaction_id: 'a', kwh_micro: 1n }]
