@@ -203,12 +203,18 @@ export class Registry {
         if (entry.status !== 'active') refuseRegistry(tx, `${entry.id} is revoked: its recovery key can recover it`)
         if (!isSignedBy(tx, chainId, entry.public_key))
           refuseRegistry(tx, `not signed by the present key of ${entry.id}`)
-        { checkNewKeys(tx, newKeys(tx, entry), isUsed); return; }
+        {
+          checkNewKeys(tx, newKeys(tx, entry), isUsed)
+          return
+        }
       case 'recover':
         if (entry.recovery_key === null) return refuseRegistry(tx, `${entry.id} has no recovery key`)
         if (!isSignedBy(tx, chainId, entry.recovery_key))
           refuseRegistry(tx, `not signed by the recovery key of ${entry.id}`)
-        { checkNewKeys(tx, newKeys(tx, entry), isUsed); return; }
+        {
+          checkNewKeys(tx, newKeys(tx, entry), isUsed)
+          return
+        }
       case 'revoke':
         if (entry.status === 'revoked') refuseRegistry(tx, `${entry.id} is revoked already`)
         if (!isSignedBy(tx, chainId, entry.public_key) && !this.#isSignedByAuthority(tx, chainId)) {

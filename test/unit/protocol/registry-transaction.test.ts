@@ -290,7 +290,7 @@ describe('registry refuses', () => {
   it('what takes the word of more users than there are: it could never become final, nor anything above', () => {
     // Two users are registered, and nobody who comes later counts for a block before.
     const byThree = after(policy({ policy: 'votes', threshold: 3 }))
-    const next = (...transactions: RegistryTransaction[]) => byThree.after(transactions, CHAIN_ID, HEIGHT + 1)
+    const next = (...transactions: RegistryTransaction[]) => byThree.after(transactions, CHAIN_ID, HEIGHT + 1, new Set())
     const tooFew = /3 users have to confirm it under the policy votes:3, and 2 are registered: enrol the others first/
     for (const change of [
       policy({ policy: 'authority' }),
@@ -304,7 +304,7 @@ describe('registry refuses', () => {
     // Users come and go as before, and then it can be changed.
     next(revoke('bob', 'bob'))
     const three = next(enrol('carol'))
-    assert.deepEqual(three.after([policy({ policy: 'authority' })], CHAIN_ID, HEIGHT + 2).finality, {
+    assert.deepEqual(three.after([policy({ policy: 'authority' })], CHAIN_ID, HEIGHT + 2, new Set()).finality, {
       policy: 'authority',
     })
   })
