@@ -69,7 +69,8 @@ export function serveBlocks(parts: BlockServerParts): void {
 
   requests.serve('trades', async (params) => {
     const { height, from_index = 0, credential } = tradesParams(params, 'trades')
-    await checkCredential(credential, tradesPath(height, from_index), parts)
+    const asker = await askerOf(credential, height, parts)
+    await checkCredential(credential, tradesPath(height, from_index), parts, clock.now(), asker)
     return await ownPageOf(await chain.blockAt(height), from_index, chain, ledger.userOf(credential.voter_id))
   })
 }
@@ -123,7 +124,7 @@ async function provenReader(
   now: number,
 ): Promise<RegistryEntry | undefined> {
   if (credential !== undefined) {
-    const asker = await askerOf(credential, block_hash, parts)
+    const asker = await askerOf(credential, await parts.chain.heightOf(block_hash), parts)
     return await checkCredential(credential, blockPath(block_hash, from_index), parts, now, asker)
   }
   if (token !== undefined && parts.roleOfToken(token) !== undefined) return undefined
@@ -132,20 +133,20 @@ async function provenReader(
 }
 
 /**
- * The entry by which a request for a block is judged: as of the tip. A validator whose key was taken away by then
- * acks with it the blocks up to the one that did so, and has to see them, as long as they are not final.
+ * The entry by which a request for a block of the chain, or what is in it, is judged: as of the tip. Whose key was taken away by
+ * then acks with it the blocks up to the one that did so, and has to see them, as long as they are not final.
  */
 async function askerOf(
   credential: Credential,
-  blockHash: Hash,
+  height: number | undefined,
   { chain, ledger, finalizer, clock }: BlockServerParts,
 ): Promise<RegistryEntry | undefined> {
   const { voter_id } = credential
   const present = ledger.activeEntry(voter_id)
-  const height = await chain.heightOf(blockHash)
   if (height === undefined || height <= finalizer.finalHeight) return present
-  const former = (await chain.registryBefore(height)).active(voter_id, 'validator')
-  if (former === undefined || former.public_key === present?.public_key) return present
+  const former = (await chain.registryBefore(height)).active(voter_id)
+  const votes = former?.role === 'validator' || former?.role === 'voter'
+  if (!votes || former.public_key === present?.public_key) return present
   return verifyCredential(credential, chain.chainId, former.public_key, clock.now()).ok ? former : present
 }
 

@@ -16,9 +16,13 @@ const ledgerErrors = {
   unknown_block: (f: { block_hash: string }) => `there is no block ${f.block_hash} here`,
   unknown_transaction: (f: { id: string }) => `there is no transaction ${f.id} here`,
   /** What leads to its block from the genesis is more than a receipt may hold. */
-  no_receipt: (f: { id: string; height: number; reached: number }) =>
-    `a receipt of ${f.id} would need more changes of who decides than it can hold: they lead to block ${f.reached}, it is in ` +
-    `block ${f.height}; solar-node prove checks it with a light node`,
+  /** `is_open`: the block that was reached is not final, and changes who decides on those above. */
+  no_receipt: (f: { id: string; height: number; reached: number; is_open: boolean }) =>
+    f.is_open
+      ? `there is no receipt of ${f.id} yet: it is in block ${f.height}, and block ${f.reached} below, which changes who decides, ` +
+        `is not final; ask again once it is`
+      : `a receipt of ${f.id} would need more changes of who decides than it can hold: they lead to block ${f.reached}, it is in ` +
+        `block ${f.height}; solar-node prove checks it with a light node`,
   unknown_order: (f: { order_id: string }) => `there is no order ${f.order_id} here`,
   unknown_voter: (f: { voter_id: string; reason: string }) => `voter ${f.voter_id}: ${f.reason}`,
   bad_signature: (f: { signer: string }) => `the signature is not that of ${f.signer}`,

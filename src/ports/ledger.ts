@@ -4,7 +4,7 @@ import type { Evidence } from '../protocol/evidence.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import type { SealedHeader } from '../protocol/header.ts'
 import type { ConsistencyProof, InclusionProof } from '../protocol/history.ts'
-import type { AcksParams, ProofAnswer, VotesAnswer } from '../protocol/messages.ts'
+import type { AcksParams, ProofAnswer, AcksAnswer } from '../protocol/messages.ts'
 import type { Order } from '../protocol/order.ts'
 import type { Receipt } from '../protocol/receipt.ts'
 import type { RegistryEntry, RegistryPolicy } from '../protocol/registry.ts'
@@ -40,7 +40,7 @@ export interface ChainLedger {
    * A page of the acks of one voter that are kept here, on whatever branch; none of who was never
    * registered on this chain.
    */
-  acksOf(asked: AcksParams): Promise<VotesAnswer>
+  acksOf(asked: AcksParams): Promise<AcksAnswer>
   /** Checks, stores and counts a vote. Throws `wrong_chain`, `unknown_block`, `wrong_header`, `unknown_voter`, `bad_signature`, `vote_conflict`. */
   castVote(vote: Vote): Promise<VoteAnswer>
 

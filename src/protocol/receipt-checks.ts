@@ -215,8 +215,8 @@ export function checkCorrections(subject: Subject, found: Found): Outcome | unde
     const verdict = verifyCorrection(subject, correction, last)
     if (!verdict.ok) return { ...verdict, reason: `${correction.transaction.id}: ${verdict.reason}` }
     sum = afterCorrection(sum, correction.transaction as Correction)
-    const refusal = refusalOfSum(sum, transaction.id)
-    if (refusal !== undefined) return invalid('bad_correction', `${correction.transaction.id}: ${refusal}`)
+    const reason = refusalOfSum(sum, transaction.id)
+    if (reason !== undefined) return invalid('bad_correction', `${correction.transaction.id}: ${reason}`)
     last = correction
   }
   found.net = { kwh: formatQuantity(sum.kwh), total_amount: formatQuantity(sum.amount) }

@@ -59,6 +59,8 @@ export interface StreetOptions {
   /** Ids by role, besides `authority`. Each entry's key is `namedKey(id)`. */
   readonly validators?: readonly string[]
   readonly voters?: readonly string[]
+  /** Everybody has a recovery key, `namedKey(<id> recovery)`, and not the authority alone. */
+  readonly recoverable?: boolean
 }
 
 export function createStreet(options: StreetOptions = {}): Street {
@@ -66,7 +68,7 @@ export function createStreet(options: StreetOptions = {}): Street {
     id,
     role,
     public_key: namedKey(id).publicKey,
-    recovery_key: role === 'authority' ? namedKey(`${id} recovery`).publicKey : null,
+    recovery_key: options.recoverable === true || role === 'authority' ? namedKey(`${id} recovery`).publicKey : null,
   })
   const genesis = decodeGenesis({
     version: 1,

@@ -140,6 +140,10 @@ def rounded_total(kwh, price, decimals):
     return round(Fraction(kwh * price, 10**12) * 10**decimals) * 10 ** (6 - decimals)
 
 
+# The largest quantity: 12 digits before the point, 6 after it.
+MAX_MICRO = 10**18 - 1
+
+
 def format_micro(micro):
     whole, fraction = divmod(micro, 1_000_000)
     return f"{whole}.{fraction:06d}".rstrip("0").rstrip(".")
@@ -1044,7 +1048,7 @@ def net_of(receipt, target, genesis):
         check(place > last, "corrections out of order")
         check_block_seal(correction, target, genesis)
         kwh, amount, last = kwh + delta(tx["kwh_delta"]), amount + delta(tx["amount_delta"]), place
-        check(0 <= kwh < 10**18 and 0 <= amount < 10**18, "what is left is no quantity")
+        check(0 <= kwh <= MAX_MICRO and 0 <= amount <= MAX_MICRO, "what is left is no quantity")
     return {"kwh": format_micro(kwh), "total_amount": format_micro(amount)}
 
 

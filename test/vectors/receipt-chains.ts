@@ -215,18 +215,20 @@ async function recoveredTwiceChain(): Promise<TestChain> {
   return made
 }
 
-/** No honest authority seals it: the trade would have more energy than a quantity can say. */
-async function raisedTooFarChain(): Promise<TestChain> {
-  const made = await authorityChain()
-  await made.correct('tx-tick-0-1', '999999999999', '0')
-  return made
-}
-
 async function correctedChain(): Promise<TestChain> {
   const made = await authorityChain()
   await made.correct('tx-tick-0-1', '-0.5', '-0.1')
   await made.trade(1)
   await made.correct('tx-tick-0-1', '0.25', '0.05')
+  await made.trade(2)
+  return made
+}
+
+/** What an authority can seal and no validator takes: it leaves less than nothing of a trade, or more than a quantity. */
+async function overcorrectedChain(kwh: string, amount: string): Promise<TestChain> {
+  const made = await authorityChain()
+  await made.correct('tx-tick-0-1', kwh, amount)
+  await made.correct('tx-tick-0-1', kwh, amount)
   await made.trade(2)
   return made
 }
@@ -293,7 +295,14 @@ async function makeReceipts(): Promise<readonly MadeReceipt[]> {
   const corrected = await correctedChain()
   await add('a trade with two corrections', corrected, 'tx-tick-0-1')
   await add('a correction', corrected, 'fix-1')
-  await add('a correction that leaves 13 digits', await raisedTooFarChain(), 'tx-tick-0-1')
+  for (const [name, kwh, amount] of [
+    ['less than no energy', '-2', '0.1'],
+    ['less than no money', '0.1', '-0.4'],
+    ['more energy than a quantity has digits for', '600000000000', '0'],
+    ['more money than a quantity has digits for', '0', '600000000000'],
+  ] as const) {
+    await add(`corrections that leave ${name}`, await overcorrectedChain(kwh, amount), 'tx-tick-0-1')
+  }
   return made
 }
 
