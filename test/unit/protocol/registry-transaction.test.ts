@@ -290,7 +290,8 @@ describe('registry refuses', () => {
   it('what takes the word of more users than there are: it could never become final, nor anything above', () => {
     // Two users are registered, and nobody who comes later counts for a block before.
     const byThree = after(policy({ policy: 'votes', threshold: 3 }))
-    const next = (...transactions: RegistryTransaction[]) => byThree.after(transactions, CHAIN_ID, HEIGHT + 1, new Set())
+    const next = (...transactions: RegistryTransaction[]) =>
+      byThree.after(transactions, CHAIN_ID, HEIGHT + 1, new Set())
     const tooFew = /3 users have to confirm it under the policy votes:3, and 2 are registered: enrol the others first/
     for (const change of [
       policy({ policy: 'authority' }),
