@@ -69,7 +69,7 @@ export function serveBlocks(parts: BlockServerParts): void {
 
   requests.serve('trades', async (params) => {
     const { height, from_index = 0, credential } = tradesParams(params, 'trades')
-    const asker = askerOf(credential, height, parts)
+    const asker = await askerOf(credential, height, parts)
     await checkCredential(credential, tradesPath(height, from_index), parts, clock.now(), asker)
     return await ownPageOf(await chain.blockAt(height), from_index, chain, ledger.userOf(credential.voter_id))
   })
@@ -124,7 +124,7 @@ async function provenReader(
   now: number,
 ): Promise<RegistryEntry | undefined> {
   if (credential !== undefined) {
-    const asker = askerOf(credential, await parts.chain.heightOf(block_hash), parts)
+    const asker = await askerOf(credential, await parts.chain.heightOf(block_hash), parts)
     return await checkCredential(credential, blockPath(block_hash, from_index), parts, now, asker)
   }
   if (token !== undefined && parts.roleOfToken(token) !== undefined) return undefined
@@ -136,15 +136,15 @@ async function provenReader(
  * The entry by which a request for a block of the chain, or what is in it, is judged: as of the tip. Whose key was taken away by
  * then acks with it the blocks up to the one that did so, and has to see them, as long as they are not final.
  */
-function askerOf(
+async function askerOf(
   credential: Credential,
   height: number | undefined,
   { chain, ledger, finalizer, clock }: BlockServerParts,
-): RegistryEntry | undefined {
+): Promise<RegistryEntry | undefined> {
   const { voter_id } = credential
   const present = ledger.activeEntry(voter_id)
   if (height === undefined || height <= finalizer.finalHeight) return present
-  const former = chain.registryBefore(height).active(voter_id)
+  const former = (await chain.registryBefore(height)).active(voter_id)
   const votes = former?.role === 'validator' || former?.role === 'voter'
   if (!votes || former.public_key === present?.public_key) return present
   return verifyCredential(credential, chain.chainId, former.public_key, clock.now()).ok ? former : present

@@ -101,7 +101,7 @@ export function createRestorer(parts: RestorerParts): Restorer {
     const link = verifyHeaderLink(sealed.header, chain.tip, chain.genesis, chain.chainId)
     if (!link.ok) throw refused(peer, link.code, `block ${height}: ${link.reason}`)
     // A recovery of the sealer's key is sealed by the new key (docs/protocol.md 4), and changes the registry.
-    if (!peerHeaders.isSealed(sealed) && registry_root === chain.registry.root) {
+    if (!(await peerHeaders.isSealed(sealed)) && registry_root === chain.registry.root) {
       throw refused(peer, 'bad_seal', `block ${height} is not sealed by an authority of this chain`)
     }
     await peerHeaders.consider(sealed, peer)
@@ -220,7 +220,7 @@ export function createRestorer(parts: RestorerParts): Restorer {
       conclude()
     },
     async heard(sealed, peer) {
-      if (sealed.header.height >= chain.size && peerHeaders.isSealed(sealed)) await runner.follow()
+      if (sealed.header.height >= chain.size && (await peerHeaders.isSealed(sealed))) await runner.follow()
       // Gossip alone does not stop an authority: the peer that passed it on may have nothing but the header.
       if (sealed.header.height < chain.size) await peerHeaders.consider(sealed, peer)
       else void meet(peer, () => undefined, 'blocks')

@@ -103,10 +103,10 @@ describe('handovers that are left out', () => {
       const receipt = await made.receipt(`tx-tick-${to}-0`, to)
       // The last one alone, as if it came right after the genesis; or none.
       const last = whole.handovers.slice(1).map((handover) => {
-        const before = chain.registryBefore(handover.header.height)
-        return under(handover, chain.registryBefore(0), before)
+        const before = chain.recentRegistry(handover.header.height)!
+        return under(handover, chain.recentRegistry(0)!, before)
       })
-      const target = last.length > 0 ? whole : under(whole, chain.registryBefore(0), chain.registryBefore(to))
+      const target = last.length > 0 ? whole : under(whole, chain.recentRegistry(0)!, chain.recentRegistry(to)!)
       const shown = { ...target, handovers: last }
       const moved = advance(made, shown)
       assert.equal(moved.ok ? 'trusted' : moved.code, 'bad_inclusion_proof')
@@ -127,7 +127,7 @@ describe('handovers that are left out', () => {
     await made.ack('v2', 1)
     assert.equal(made.finalHeight(), 1)
     const whole = await made.anchor(null, 2)
-    const [genesisRegistry, before] = [chain.registryBefore(0), chain.registryBefore(2)]
+    const [genesisRegistry, before] = [chain.recentRegistry(0)!, chain.recentRegistry(2)!]
     const [stored] = await chain.headers(2, 1)
     const body = { chain_id: chain.chainId, header_hash: stored!.hash, height: 2, decision: 'ack' } as const
     const gone = genesisRegistry.entry('v3')!
@@ -155,9 +155,9 @@ describe('handovers that are left out', () => {
     await made.trade()
     await ackAs(made, ['v1', 'v2'])
     const ack = await made.ack('dave', 2)
-    const before = chain.registryBefore(2)
+    const before = chain.recentRegistry(2)!
     const entry = before.entry('dave')!
-    const shown = under({ ...(await made.anchor(null, 2)), handovers: [] }, chain.registryBefore(0), before)
+    const shown = under({ ...(await made.anchor(null, 2)), handovers: [] }, chain.recentRegistry(0)!, before)
     const { transaction, merkle_proof, header } = await made.receipt('change-1', -1)
     const brought_by = { transaction, merkle_proof, header, history_proof: await chain.inclusion(1, 2) }
     const vote: ProvenVote = { vote: ack, entry, registry_proof: before.proof(entry), brought_by }
