@@ -81,7 +81,7 @@ export const SEALING: readonly Mutation[] = [
       { file: 'src/engine/sealer.ts', from: 'return verdict.ok ? undefined : verdict.reason', to: 'return undefined' },
       { file: 'src/engine/sealer.ts', from: '      return error.message\n', to: '      return undefined\n' },
     ],
-    test: 'test/e2e/standby/late-commit.test.ts',
+    test: 'test/e2e/standby/late-commit.long.ts',
   },
   {
     rule: 'an authority whose database is an older one asks peers for the votes',

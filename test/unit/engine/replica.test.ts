@@ -369,19 +369,6 @@ describe('a replica', () => {
     assert.equal((await node.evidence.list(1))[0]?.kind, 'double-seal')
   })
 
-  it('keeps at most 256 blocks beside the chain, and takes others again once some are forgotten', async () => {
-    await start()
-    const base = street.start.grow('t0')
-    const chain = base.grow('t1', 't2')
-    await node.acceptAll(chain)
-    for (let n = 0; n < 256; n++) assert.equal(await node.accept(base.grow(`side-${n}`).blocks[1]!), 'beside')
-    assert.equal(await node.accept(base.grow('one-more').blocks[1]!), 'too_many_branches')
-    const next = chain.grow('t3')
-    assert.equal(await node.accept(next.blocks[3]!), 'on_chain', 'its own chain goes on')
-    await node.cast(...['v1', 'v2', 'v3'].map((id) => street.vote(id, next.at(1))))
-    assert.notEqual(await node.accept(chain.grow('late').blocks[3]!), 'too_many_branches')
-  })
-
   it('goes on after a restart: the chain, what is final and the evidence are there, branches are taken again', async () => {
     await start()
     const base = street.start.grow('t0')
