@@ -127,7 +127,7 @@ export const MISHAPS: readonly Mishap[] = [
     code: 1,
     says: [/delete \S+\/d\/level \(keep voter\.key\)/],
     prepare: (folder) => {
-      mkdirSync(join(folder, 'd/level'), { recursive: true })
+      mkdirSync(join(folder, 'd/level'), { recursive: true, mode: 0o700 })
       writeFileSync(join(folder, 'd/level/CURRENT'), '')
     },
   },
