@@ -6,8 +6,8 @@ import { promisify } from 'node:util'
 import { progressed } from '../helpers/patience.ts'
 
 /** `npm run sim` runs a thousand. */
-const SEEDS = 40
-const AT_ONCE = 10
+const SEEDS = 20
+const AT_ONCE = 5
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url))
 const run = promisify(execFile)
 
