@@ -115,10 +115,8 @@ export function chainQueries({ chain, store, finalizer, beside, finalizedAt }: C
 }
 
 /** What can be asked of the registry: as of the tip, and how it came to be. */
-export function registryQueries(chain: Chain, users: ReadonlyMap<string, string>) {
-  const userOf = (voterId: string): string => users.get(voterId) ?? voterId
+export function registryQueries(chain: Chain) {
   return {
-    userOf,
     registry(atHeight?: number): RegistryAnswer {
       if (atHeight !== undefined && atHeight >= chain.size) {
         throw ledgerError('out_of_range', { what: 'at_height', value: atHeight, limit: chain.size })
@@ -136,7 +134,6 @@ export function registryQueries(chain: Chain, users: ReadonlyMap<string, string>
       return { height, changes, next: heights[limit] ?? null }
     },
     activeEntry: (id: string) => chain.registry.active(id),
-    devicesOf: (userId: string) => chain.registry.activeOf('voter').filter((entry) => userOf(entry.id) === userId),
   }
 }
 

@@ -14,7 +14,7 @@ import {
   type InclusionProof,
   type Subtree,
 } from '../protocol/history.ts'
-import type { ProofAnswer } from '../protocol/messages.ts'
+import type { ProofAnswer, ProvenRecovery } from '../protocol/messages.ts'
 import type { Registry } from '../protocol/registry.ts'
 import { checkChangeFresh } from '../protocol/registry-transaction.ts'
 import type { Transaction } from '../protocol/transaction.ts'
@@ -30,6 +30,7 @@ import {
   stateAfter,
   tipOf,
   verifyBlock,
+  verifySealedHeader,
   withRegistryOf,
   type ChainState,
   type Tip,
@@ -151,6 +152,11 @@ export class Chain {
   /** Checks a block as the next one: link, roots, sealer and seal, transactions; see `verifyBlock`. */
   verify(block: ShownBlock, txHashes?: readonly Hash[]): Verdict {
     return verifyBlock(this.#state, block, this, txHashes)
+  }
+
+  /** Checks a header as that of the next block, before its block is known; see `verifySealedHeader`. */
+  verifySealed(sealed: SealedHeader, recovery?: ProvenRecovery): Verdict {
+    return verifySealedHeader(this.#state, sealed, this, recovery)
   }
 
   /** What the transactions of the next block are checked against, beside `verify`. */

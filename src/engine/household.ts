@@ -1,5 +1,6 @@
 import type { Gossip } from '../ports/gossip.ts'
 import type { LightStore } from '../ports/light-store.ts'
+import type { Hash } from '../protocol/bytes.ts'
 import type { Header, SealedHeader } from '../protocol/header.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import type { Vote } from '../protocol/vote.ts'
@@ -11,6 +12,7 @@ import { verifyByBlock, verifyOwnTrades, type OwnTradesParts } from './own-trade
 import { createVoter } from './voter.ts'
 
 export interface HouseholdParts extends OwnTradesParts {
+  readonly chainId: Hash
   readonly follower: LightFollower
   readonly findIdentity: FindIdentity
   readonly gossip: Gossip

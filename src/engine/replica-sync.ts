@@ -13,6 +13,7 @@ import { MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
 import { headersAnswer, statusAnswer, type StatusAnswer } from '../protocol/messages.ts'
 import { fetchBlock, fetchHeader, type CredentialSigner } from './block-fetcher.ts'
 import type { Chain } from './chain.ts'
+import { checkSeal } from './checked-seal.ts'
 import { provesFinalBy, type ProvesFinal } from './final-proof.ts'
 import type { Finalizer } from './finalizer.ts'
 import { fetchRemoved } from './removed-bodies.ts'
@@ -97,12 +98,22 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
   async function takeBlock(peer: string, sealed: SealedHeader, provesFinal: ProvesFinal): Promise<Accepted> {
     const hash = hashHeader(sealed.header)
     if (await replica.knows(hash)) return 'known'
-    const block = (await store.besideChain(hash)) ?? (await fetchBlock(requests, peer, sealed, sign, provesFinal))
+    const block = (await store.besideChain(hash)) ?? (await fetchSealed(peer, sealed, provesFinal))
     const accepted = await acceptWith(peer, block, provesFinal)
     if (typeof accepted === 'object') throw refused(peer, accepted.refused, accepted.reason)
     if (accepted === 'unknown_parent')
       throw refused(peer, 'wrong_parent', `block ${sealed.header.height} has no parent here`)
     return accepted
+  }
+
+  /** Nothing is signed about a header that nobody has sealed. */
+  async function fetchSealed(peer: string, sealed: SealedHeader, provesFinal: ProvesFinal): Promise<ShownBlock> {
+    const { height } = sealed.header
+    const verify = await replica.sealCheck(sealed)
+    if (verify === undefined) throw refused(peer, 'wrong_parent', `block ${height} has no parent here`)
+    const verdict = await checkSeal(requests, peer, sealed, verify)
+    if (!verdict.ok) throw refused(peer, verdict.code, `block ${height}: ${verdict.reason}`)
+    return await fetchBlock(requests, peer, sealed, sign, provesFinal)
   }
 
   /**
@@ -176,6 +187,7 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
       return started
     },
     async takeBranch(peer, hash) {
+      // Its own key has signed the ack that names this hash, and hashes lead on from there: nobody makes up what is asked for.
       const headers: SealedHeader[] = []
       for (let at = hash; !(await isKept(at)) && headers.length < MAX_BRANCH;) {
         const sealed = await fetchHeader(requests, peer, at, sign)

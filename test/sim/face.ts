@@ -57,6 +57,7 @@ export async function startFace(
     finalizer,
     evidence,
     events,
+    clock,
     beside: (hash) => store.chain.besideChain(hash),
     finalizedAt: (height) => store.finalizedAt(height),
   })

@@ -52,7 +52,7 @@ export interface TestReplica {
 }
 
 /** A validator's answers from this replica. */
-export function ledgerOf({ chain, store, votes, finalizer, evidence, hub }: TestReplica): ChainLedger {
+export function ledgerOf({ chain, store, votes, finalizer, evidence, hub, clock }: TestReplica): ChainLedger {
   return createValidatorLedger({
     chain,
     store: store.finality,
@@ -61,6 +61,7 @@ export function ledgerOf({ chain, store, votes, finalizer, evidence, hub }: Test
     finalizer,
     evidence,
     events: hub,
+    clock,
     beside: (hash) => store.chain.besideChain(hash),
     finalizedAt: (height) => store.finalizedAt(height),
   })

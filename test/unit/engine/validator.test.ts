@@ -81,6 +81,7 @@ describe('a validator', () => {
       key,
       sign: createCredentialSigner({
         chainId: street.chainId,
+        requests: peers.of('me'),
         voterId: () => options.key ?? 'v1',
         key: () => Promise.resolve(key),
         clock,

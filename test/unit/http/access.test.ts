@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { formatAuthorization, signRequest } from '../../../src/protocol/request.ts'
 import { signObject } from '../../../src/protocol/signature.ts'
 import { signVote } from '../../../src/protocol/vote.ts'
 import { decodePostedRegistryTransaction } from '../../../src/protocol/registry-transaction.ts'
@@ -223,7 +224,11 @@ describe('HTTP access', () => {
     })
 
     it('signed for libp2p are not taken over HTTP', async () => {
-      const answer = await get('/transactions', server.sign('household-7.phone', '/transactions', { method: 'P2P' }))
+      const { chainId } = server.ledger
+      const common = { path: '/transactions', timestamp: server.clock.now(), id: 'ab'.repeat(16), to: server.url }
+      const { key } = DEVICES['household-7.phone']
+      const signed = signRequest('household-7.phone', chainId, { ...common, method: 'P2P', from: 'me' }, key)
+      const answer = await get('/transactions', formatAuthorization({ ...signed, method: 'GET' }))
       assert.deepEqual([answer.status, answer.json.code], [401, 'bad_signature'])
     })
 
