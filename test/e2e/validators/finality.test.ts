@@ -61,6 +61,10 @@ describe('four validators under validators:3', () => {
       const { headers } = await v1.ledger.latestHeaders(1)
       return headers[0]?.header.height === 7 && headers[0].status === 'final'
     })
+    // Whose device it is the authority alone can say, once.
+    const first = await network.startHousehold('ann', [authority.address])
+    await eventually('it has its certificate', async () => (await first.node.client).user() === 'ann')
+    await first.node.stop()
     await authority.node.stop()
     const ann = await network.startHousehold('ann', [v1.address])
     const client = await ann.node.client

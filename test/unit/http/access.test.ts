@@ -232,6 +232,39 @@ describe('HTTP access', () => {
       assert.deepEqual([answer.status, answer.json.code], [401, 'bad_signature'])
     })
 
+    it('are for the origin of this node: what another node was shown is worth nothing here', async () => {
+      for (const to of ['https://mallory.example', server.url.replace('http:', 'https:'), `http://127.0.0.1`]) {
+        const answer = await get('/transactions', server.sign('household-7.phone', '/transactions', { to }))
+        assert.deepEqual([answer.status, answer.json.code], [401, 'wrong_audience'], to)
+        assert.ok(String(answer.json.detail).includes(`for ${to}, this node is ${server.url}`))
+      }
+      const local = server.url.replace('127.0.0.1', 'localhost')
+      assert.equal((await get('/transactions', server.sign('household-7.phone', '/transactions', { to: local }))).status, 200)
+    })
+
+    it('are for a public origin where a proxy passes them on, and for the address that the proxy asks at no more', async () => {
+      const publicUrls = ['https://ledger.example']
+      const proxied = await startServer({ options: { publicUrls } })
+      try {
+        const ask = (to: string) => {
+          const authorization = proxied.sign('household-7.phone', '/transactions', { to })
+          return proxied.request('GET', '/transactions', { headers: { authorization, 'x-forwarded-for': '192.0.2.7' } })
+        }
+        assert.equal((await ask('https://ledger.example')).status, 200)
+        assert.equal((await ask(proxied.url)).json.code, 'wrong_audience')
+      } finally {
+        await proxied.stop()
+      }
+    })
+
+    it('get the certificate of whose device they are, which no token asks for', async () => {
+      const answer = await get('/membership', server.sign('household-7.phone', '/membership'))
+      const { membership } = answer.json as { membership: { voter_id: string; user_id: string } }
+      assert.deepEqual([membership.voter_id, membership.user_id], ['household-7.phone', 'household-7'])
+      const { status } = await server.request('GET', '/membership', { headers: bearer('operator') })
+      assert.equal(status, 403)
+    })
+
     it('of somebody who is not registered are refused', async () => {
       const authorization = server.sign('household-7.phone', '/transactions').replace('household-7.phone', 'nobody')
       const answer = await get('/transactions', authorization)
