@@ -7,7 +7,14 @@ import { evidenceCases, registryProofs } from './registry-cases.ts'
 import { keyCases, signatureCases } from './signature-cases.ts'
 import { checkpointCases, submissionCases } from './note-cases.ts'
 import { anchorCases, receiptCases } from './receipt-cases.ts'
-import { membershipCases, orderCases, peerRequestCases, requestCases, sealedHeaders, voteCases } from './signed-cases.ts'
+import {
+  membershipCases,
+  orderCases,
+  peerRequestCases,
+  requestCases,
+  sealedHeaders,
+  voteCases,
+} from './signed-cases.ts'
 import { historyConsistency, historyInclusion, historyRoots, merkleProofs, merkleRoots } from './tree-cases.ts'
 import { workCases } from './work-cases.ts'
 

@@ -79,7 +79,14 @@ describe('whole blocks and own trades over libp2p', () => {
   /** The certificate of a device of the user of its name, or of another. */
   function membership(id: string, changes: Partial<Membership> = {}, key = namedKey('authority')): Membership {
     const [issued_at, issuer] = [clock.now(), 'authority']
-    const body = { chain_id: street.chainId, voter_id: id, user_id: id, issued_at, expires_at: issued_at + 1000, issuer }
+    const body = {
+      chain_id: street.chainId,
+      voter_id: id,
+      user_id: id,
+      issued_at,
+      expires_at: issued_at + 1000,
+      issuer,
+    }
     return signMembership({ ...body, ...changes }, key)
   }
   const VOTERS = ['ann', 'ben', 'cem', 'dee']
@@ -251,9 +258,7 @@ describe('whole blocks and own trades over libp2p', () => {
   describe('own trades', () => {
     const own = async (id: string, height: number, changes: Parameters<typeof credential>[2] = {}) =>
       tradesAnswer(
-        await peers
-          .of('asker')
-          .request('server', 'trades', { height, ...access(id, tradesPath(height), changes) }),
+        await peers.of('asker').request('server', 'trades', { height, ...access(id, tradesPath(height), changes) }),
         'trades',
       ).trades
 

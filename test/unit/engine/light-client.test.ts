@@ -258,9 +258,9 @@ describe('a light client', () => {
     const asked = (name: string) => peers.asked.filter((one) => one.asker === 'me' && one.name === name)
     /** What the full node issues from now on. */
     const issue = (change: (certificate: Membership) => object = (certificate) => certificate) =>
-      peers.of('full').serve('membership', () =>
-        Promise.resolve({ membership: change(namesake(node.chain, 'ann', clock.now())) }),
-      )
+      peers
+        .of('full')
+        .serve('membership', () => Promise.resolve({ membership: change(namesake(node.chain, 'ann', clock.now())) }))
     const silent = () =>
       peers.of('full').serve('membership', () => Promise.reject(ledgerError('not_ready', { reason: 'away' })))
 

@@ -104,7 +104,8 @@ function serveNamesakes({ chain, clock }: TestReplica, requests: PeerRequests): 
 /** The certificate of a device of the user of its name. */
 export function namesake({ chainId, registry }: Chain, id: string, issued_at: number): Membership {
   const keys = ['authority', 'authority 2', 'authority 3'].map(namedKey)
-  const key = keys.find(({ publicKey }) => publicKey === registry.active('authority')?.public_key) ?? namedKey('authority')
+  const key =
+    keys.find(({ publicKey }) => publicKey === registry.active('authority')?.public_key) ?? namedKey('authority')
   const body = { chain_id: chainId, voter_id: id, user_id: id, issued_at, expires_at: issued_at + 86_400_000 }
   return signMembership({ ...body, issuer: 'authority' }, key)
 }

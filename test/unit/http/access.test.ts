@@ -239,7 +239,10 @@ describe('HTTP access', () => {
         assert.ok(String(answer.json.detail).includes(`for ${to}, this node is ${server.url}`))
       }
       const local = server.url.replace('127.0.0.1', 'localhost')
-      assert.equal((await get('/transactions', server.sign('household-7.phone', '/transactions', { to: local }))).status, 200)
+      assert.equal(
+        (await get('/transactions', server.sign('household-7.phone', '/transactions', { to: local }))).status,
+        200,
+      )
     })
 
     it('are for a public origin where a proxy passes them on, and for the address that the proxy asks at no more', async () => {
