@@ -1,4 +1,4 @@
-import { registryTransactionsOf, sealerOf, verifyBlockBody } from '../protocol/block.ts'
+import { registryTransactionsOf, sealingKey, verifyBlockBody } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
@@ -76,8 +76,8 @@ export function createHeaderWalker(genesis: Genesis, note: Note): HeaderWalker {
     const before = registry
     registry = registryAfter(place, header.height, transactions ?? [])
     if (header.registry_root !== registry.root) note(`${place}, registry_root`, registry.root, header.registry_root)
-    const sealer = sealerOf({ header, transactions: transactions ?? [] }, before, registry)
-    const seal = sealer === undefined ? undefined : verifySeal(sealed, sealer.public_key)
+    const sealer = sealingKey({ header, transactions: transactions ?? [] }, before)
+    const seal = sealer === undefined ? undefined : verifySeal(sealed, sealer)
     if (seal?.ok === true) return
     note(`${place}, signature`, `the seal of ${header.miner_id}`, seal?.reason ?? 'no active authority of that id')
   }

@@ -1,7 +1,7 @@
 import { ledgerError } from '../ports/errors.ts'
 import type { Ledger } from '../ports/ledger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
-import { checkOrder, type IntakeCode, type IntakeRules } from '../market/intake.ts'
+import { checkOrder, MAX_OPEN_ORDERS, type IntakeCode, type IntakeRules } from '../market/intake.ts'
 import { formatQuantity } from '../protocol/decimal.ts'
 import type { SolarError } from '../protocol/errors.ts'
 import type { Order } from '../protocol/order.ts'
@@ -95,15 +95,22 @@ function marketCalls({ store, clock, minTradeMicro }: AuthorityLedgerParts) {
       const rules = { minTradeMicro, now: clock.now() }
       const verdict = checkOrder(order, rules)
       if (!verdict.ok) throw refusedOrder(order, verdict.code, verdict.reason, rules)
-      const outcome = await store.putOrder(order)
-      const { order_id, timestamp } = order
+      const outcome = await store.putOrder(order, rules.now, MAX_OPEN_ORDERS)
+      const { order_id, user_id, timestamp } = order
       if (outcome === 'different') throw ledgerError('order_conflict', { order_id })
+      if (outcome === 'too_many') throw ledgerError('too_many_orders', { order_id, user_id, limit: MAX_OPEN_ORDERS })
       if (typeof outcome === 'string') return outcome
       throw ledgerError('interval_closed', { order_id, tick_id: outcome.closed_by, timestamp })
     },
 
     async order(orderId: string) {
       const state = await store.order(orderId)
+      if (state === undefined) throw ledgerError('unknown_order', { order_id: orderId })
+      return state
+    },
+
+    async cancelOrder(orderId: string) {
+      const state = await store.cancelOrder(orderId)
       if (state === undefined) throw ledgerError('unknown_order', { order_id: orderId })
       return state
     },

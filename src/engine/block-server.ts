@@ -61,8 +61,8 @@ export function serveBlocks(parts: BlockServerParts): void {
       checkToken(asked.token, parts)
       return await pageOf(await ledger.block(block_hash), from_index, chain, undefined)
     }
-    const asker = await askerOf(credential, block_hash, parts)
-    const proven = check(credential, blockPath(block_hash, from_index), from, asker)
+    const askers = askersOf(credential, await chain.heightOf(block_hash), parts)
+    const proven = check(credential, blockPath(block_hash, from_index), from, askers)
     const user = await userBehind(proven.entry, membership)
     const block = await ledger.block(block_hash)
     proven.useUp()
@@ -71,7 +71,7 @@ export function serveBlocks(parts: BlockServerParts): void {
 
   requests.serve('trades', async (params, from) => {
     const { height, from_index = 0, credential, membership } = tradesParams(params, 'trades')
-    const proven = check(credential, tradesPath(height, from_index), from)
+    const proven = check(credential, tradesPath(height, from_index), from, askersOf(credential, height, parts))
     const user = await userBehind(proven.entry, membership)
     const block = await chain.blockAt(height)
     proven.useUp()
@@ -141,20 +141,20 @@ function checkToken(token: string | undefined, { roleOfToken }: Pick<BlockServer
 }
 
 /**
- * The entries by which a request for a block is judged: that of the tip. A validator whose key was taken away by then acks
- * with it the blocks up to the one that did so, and has to see them, as long as they are not final.
+ * The entries by which a request for a block of the chain, or what is in it, is judged: that of the tip. Whose key was taken
+ * away by then acks with it the blocks up to the one that did so, and has to see them, as long as they are not final.
  */
-async function askerOf(
+function askersOf(
   { voter_id }: PeerCredential,
-  blockHash: Hash,
+  height: number | undefined,
   { chain, ledger, finalizer }: BlockServerParts,
-): Promise<readonly RegistryEntry[]> {
+): readonly RegistryEntry[] {
   const present = ledger.activeEntry(voter_id)
-  const height = await chain.heightOf(blockHash)
   const isOpen = height !== undefined && height > finalizer.finalHeight
-  const former = isOpen ? chain.registryBefore(height).active(voter_id, 'validator') : undefined
-  const entries = former?.public_key === present?.public_key ? [present] : [present, former]
-  return entries.filter((entry) => entry !== undefined)
+  const former = isOpen ? chain.registryBefore(height).active(voter_id) : undefined
+  const votes = former?.role === 'validator' || former?.role === 'voter'
+  const isOther = votes && former.public_key !== present?.public_key
+  return [present, isOther ? former : undefined].filter((entry) => entry !== undefined)
 }
 
 /** @param user whose transactions are shown, `undefined` for all; a change of the registry is nobody's secret */
@@ -212,7 +212,8 @@ function credentialCheck({
     for (const entry of entries) {
       const verdict = verifyCredential(credential, received, chain.chainId, entry.public_key, clock.now())
       if (verdict.ok) return { entry, useUp }
-      failure = ledgerError('forbidden', { reason: verdict.reason })
+      const isPresent = entry.public_key === ledger.activeEntry(voter_id)?.public_key
+      if (isPresent) failure = ledgerError('forbidden', { reason: verdict.reason })
     }
     throw failure
   }

@@ -25,7 +25,7 @@ export function createCertifiedUsers(chain: Chain, clock: Clock): CertifiedUserO
 
   return async (voterId, membership) => {
     const refused = (reason: string) => ledgerError('no_membership', { voter_id: voterId, reason })
-    if (chain.registry.active(voterId, 'voter') === undefined) throw refused('it is no active voter')
+    if (chain.registry.entry(voterId)?.role !== 'voter') throw refused('it is no voter')
     if (membership === undefined) throw refused('it shows no membership certificate, which an authority issues')
     const now = clock.now()
     const keys = await keysOf(membership.issuer, now)

@@ -12,7 +12,7 @@ import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { requiredVotes } from '../protocol/finality.ts'
 import { hashHeader } from '../protocol/header.ts'
-import { MAX_ACKS_OF_PAGE, type AcksParams, type VotesAnswer } from '../protocol/messages.ts'
+import { MAX_ACKS_OF_PAGE, type AcksParams, type AcksAnswer } from '../protocol/messages.ts'
 import { leafOf } from '../protocol/transaction.ts'
 import { blockAnywhere } from './block-server.ts'
 import type { Chain } from './chain.ts'
@@ -94,7 +94,7 @@ export function chainQueries({ chain, store, finalizer, beside, finalizedAt }: C
       })
     },
 
-    async acksOf({ voter_id, from_height }: AcksParams): Promise<VotesAnswer> {
+    async acksOf({ voter_id, from_height }: AcksParams): Promise<AcksAnswer> {
       const acks = await store.acksOf(voter_id, from_height, MAX_ACKS_OF_PAGE + 1)
       const votes = acks.flatMap((vote) => {
         const entry = chain.registryBefore(vote.height).entry(voter_id) ?? chain.registry.entry(voter_id)

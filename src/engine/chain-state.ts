@@ -1,4 +1,4 @@
-import { registryTransactionsOf, sealerOf, verifyBlockBody, type ShownBlock } from '../protocol/block.ts'
+import { registryTransactionsOf, sealingKey, verifyBlockBody, type ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { invalid, isSolarError, type Verdict } from '../protocol/errors.ts'
 import { changesGuard } from '../protocol/finality.ts'
@@ -115,10 +115,10 @@ export function verifyBlock(
   if (header.registry_root !== after.value.root) {
     return invalid('wrong_registry', `registry_root ${header.registry_root}, expected ${after.value.root}`)
   }
-  const sealer = sealerOf(block, registryOf(state), after.value)
+  const sealer = sealingKey(block, registryOf(state))
   if (sealer === undefined) return invalid('unknown_sealer', `${header.miner_id} is no active authority`)
   const body = verifyBlockBody(header, block.transactions, genesis, txHashes)
-  return body.ok ? verifySeal(block, sealer.public_key) : body
+  return body.ok ? verifySeal(block, sealer) : body
 }
 
 /**

@@ -17,6 +17,8 @@ export interface TransactionHistory {
    * the order asked for.
    */
   mayHide(ids: readonly string[]): Promise<readonly boolean[]>
+  /** True if an earlier transaction came without a body: it may be a correction of any trade. */
+  hidesUnknown(): Promise<boolean>
   /**
    * Earlier corrections of each of these trades; `undefined` where the body of one was removed here and is
    * not shown.
@@ -44,7 +46,7 @@ export const NO_TESTIMONY: BlockTestimony = { shown: [], isFinal: false }
  * a) that a tick is sealed once (`tick_sealed_twice`), b) that ids are unique on the chain (`duplicate_transaction`),
  * c) that a correction names a trade of an earlier block, whose running sums stay within what a receipt can show
  * (`bad_correction`), d) that these sums are known (`corrects_redacted`), but in a block that is proven
- * final.
+ * final. A correction that came without a body may be what a sum lacks: then it is not known either.
  */
 export async function verifyTransactions(
   { transactions }: Pick<ShownBlock, 'transactions'>,
@@ -82,7 +84,9 @@ async function verifyCorrections(
     const sum = afterCorrection(before, correction)
     sums.set(corrects, sum)
     const reason = refusalOfSum(sum, corrects)
-    if (reason !== undefined) return invalid('bad_correction', `${id}: ${reason}`)
+    if (reason === undefined) continue
+    if (!(await history.hidesUnknown())) return invalid('bad_correction', `${id}: ${reason}`)
+    if (!isFinal) return invalid('corrects_redacted', `${id}: ${reason}, but for what came without a body`)
   }
   return VALID
 }
@@ -123,8 +127,10 @@ export function historyOf(
   shown: readonly Transaction[] = [],
 ): TransactionHistory {
   const branch = blocks.flatMap(({ transactions }) => transactions.filter((tx) => tx.kind !== 'redacted'))
+  const hasHoles = blocks.some(({ transactions }) => transactions.some(({ kind }) => kind === 'redacted'))
   const ids = new Set(branch.map(({ id }) => id))
   const shownByHash = new Map(shown.map((tx) => [hashTransaction(tx), tx]))
+  const hidesUnknown = async (): Promise<boolean> => hasHoles || (await store.hasUnknownIds(size))
 
   return {
     async known(asked) {
@@ -147,10 +153,11 @@ export function historyOf(
       return found
     },
     async mayHide(asked) {
-      if (asked.length > 0 && (await store.hasUnknownIds(size))) return asked.map(() => true)
+      if (asked.length > 0 && (await hidesUnknown())) return asked.map(() => true)
       const heights = await store.heightsOfIds(asked)
       return heights.map((height) => height !== undefined && height < size)
     },
+    hidesUnknown,
     async correctionsOf(tradeIds) {
       const corrections = new Map<string, Correction[] | undefined>(tradeIds.map((id) => [id, []]))
       const places: (TransactionPlace & { readonly of: string })[] = []

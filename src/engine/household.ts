@@ -8,7 +8,7 @@ import { ancestorsOf } from './ancestors.ts'
 import type { FindIdentity } from './identity.ts'
 import type { LightFollower } from './light-follower.ts'
 import { lightAckView } from './lineage.ts'
-import { verifyByBlock, verifyOwnTrades, type OwnTradesParts } from './own-trades.ts'
+import { verifyByBlock, verifyOwnTrades, type Identity, type OwnTradesParts } from './own-trades.ts'
 import { createVoter } from './voter.ts'
 
 export interface HouseholdParts extends OwnTradesParts {
@@ -38,7 +38,7 @@ export interface Household {
 }
 
 export function createHousehold(parts: HouseholdParts): Household {
-  const { follower, findIdentity, key, requests } = parts
+  const { follower, findIdentity, key, requests, logger } = parts
   const voter = createVoter({
     ...parts,
     viewOf: (header, lastAck) => lightAckView(follower, requests, header, lastAck),
@@ -58,7 +58,47 @@ export function createHousehold(parts: HouseholdParts): Household {
   async function consider(sealed: SealedHeader): Promise<void> {
     const parent = parentOf(sealed)
     if (parent === undefined) return
-    isOpen = !(await voter.consider(sealed, () => findIdentity(key, parent)))
+    let isGone = false
+    const isDone = await voter.consider(sealed, async () => {
+      const identity = await findIdentity(key, parent)
+      isGone = identity === undefined
+      return identity
+    })
+    isOpen = !(isGone ? await considerLast(sealed, parent) : isDone)
+  }
+
+  /** As `voter.consider`, for the block below `head` that took the key away: what is below counts its acks and no others. */
+  async function considerLast({ header }: SealedHeader, parent: Header | null): Promise<boolean> {
+    try {
+      const last = await lastPlace(header.height, parent?.registry_root)
+      return last === undefined || (await voter.consider(last.sealed, () => Promise.resolve(last.identity)))
+    } catch (error) {
+      logger.debug({ error }, 'it is not known up to which block this key is asked for')
+      return false
+    }
+  }
+
+  /**
+   * The newest block below this height before which the key is active, if it is after the last final header: a key that was
+   * taken away in a final block is asked for nowhere. Under `gone`, a registry_root, it is not.
+   */
+  async function lastPlace(
+    height: number,
+    gone: Hash | undefined,
+  ): Promise<{ readonly sealed: SealedHeader; readonly identity: Identity } | undefined> {
+    const final = follower.trusted.anchor?.header ?? null
+    if ((await findIdentity(key, final)) === undefined) return undefined
+    let root = gone
+    for (const sealed of follower.window.filter(({ header }) => header.height < height).toReversed()) {
+      const parent = parentOf(sealed)
+      if (parent === undefined || sealed.header.height <= (final?.height ?? -1)) return undefined
+      // Most blocks leave the registry as it is.
+      if (parent !== null && parent.registry_root === root) continue
+      root = parent?.registry_root
+      const identity = await findIdentity(key, parent)
+      if (identity !== undefined) return { sealed, identity }
+    }
+    return undefined
   }
 
   return {

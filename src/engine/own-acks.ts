@@ -1,19 +1,18 @@
 import type { Clock } from '../ports/clock.ts'
-import { ledgerError } from '../ports/errors.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import { OWN_VOTES_KEPT, type VoterStore } from '../ports/voter-store.ts'
 import type { Hex } from '../protocol/bytes.ts'
 import type { BlockPoint } from '../protocol/finality.ts'
-import { votesAnswer, type AcksParams } from '../protocol/messages.ts'
 import type { RegistryEntry } from '../protocol/registry.ts'
 import type { SigningKey } from '../protocol/signature.ts'
-import { verifyVote, type Vote } from '../protocol/vote.ts'
+import type { Vote } from '../protocol/vote.ts'
 import type { Chain } from './chain.ts'
 import type { Finalizer } from './finalizer.ts'
 import { ownPlace } from './own-place.ts'
 import type { ReplicaSync } from './replica-sync.ts'
 import type { Replica } from './replica.ts'
+import { shownAcks } from './shown-acks.ts'
 
 /** Peers that the operator has named. */
 export interface NamedPeers {
@@ -27,7 +26,7 @@ export interface OwnAcksParts {
   readonly chain: Chain
   readonly voterStore: VoterStore
   readonly finalizer: Pick<Finalizer, 'finalHeight'>
-  readonly replica: Pick<Replica, 'hashAt'>
+  readonly replica: Pick<Replica, 'find' | 'hashAt'>
   readonly sync: Pick<ReplicaSync, 'takeBranch'>
   readonly requests: PeerRequests
   readonly clock: Clock
@@ -52,7 +51,7 @@ export interface OwnAcks {
   ask(peer: string, isCaughtUp: boolean): Promise<boolean>
   /** This peer has nothing to say: it failed, or has no blocks. */
   passOver(peer: string): void
-  /** Takes an ack of this key that came another way. */
+  /** Takes an ack of this key that came another way, and was counted: its header is known here. */
   hear(vote: Vote): Promise<void>
   /**
    * `known`: enough has been asked to ack. That is: enough peers have answered, and the others, those that
@@ -68,15 +67,6 @@ export interface OwnAcks {
 
 /** A named peer that is there is connected, and has answered, within this time. */
 export const PATIENCE_MS = 5_000
-/** Of 1,000 acks each: more than a voter makes before something becomes final. */
-const MAX_PAGES = 64
-/** A peer that shows acks, and so many times not what they are on, is not asked for more of it. */
-const MAX_MISSES = 8
-/**
- * A signature that does not hold costs some milliseconds, and anybody can make up acks: after so many in one answer
- * its peer is refused. One that holds, by the key of the ack before it, costs none of them.
- */
-const MAX_WRONG_SIGNATURES = 32
 
 export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
   const { chain, voterStore, finalizer, replica, requests, clock, logger, key } = parts
@@ -103,16 +93,20 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
 
   async function load(): Promise<void> {
     if (hasForgotten !== undefined) return
-    const own = await voterStore.ownVotesFrom(finalizer.finalHeight + 1)
-    bound = await withoutImplied(own.map(pointOfVote))
+    await bind()
     hasForgotten = await voterStore.hasForgotten()
+  }
+
+  async function bind(): Promise<void> {
+    const own = await voterStore.ownVotesFrom(finalizer.finalHeight + 1)
+    bound = await withoutImplied(own.map(({ header_hash, height }) => ({ hash: header_hash, height })))
   }
 
   /** Acks that the last one extends need not be asked about: who extends the last extends them. */
   async function withoutImplied(points: readonly BlockPoint[]): Promise<readonly BlockPoint[]> {
     const vote = await voterStore.lastVote()
     if (vote === undefined) return points
-    const last = pointOfVote(vote)
+    const last = { hash: vote.header_hash, height: vote.height }
     const kept: BlockPoint[] = []
     for (const point of points) {
       if (point.hash !== last.hash && (await replica.hashAt(last, point.height)) !== point.hash) kept.push(point)
@@ -123,92 +117,46 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
   /**
    * Acks of this voter at a peer that bind it: by a key that was in force above the last final block. One that was
    * replaced up to there may be in anybody's hands since, and what it signs counts nowhere above: on a branch of its
-   * own it would contradict what is final.
+   * own it would contradict what is final. What was shown before a failure is learnt all the same.
    */
-  async function fetchAcks(peer: string, entry: RegistryEntry): Promise<readonly Vote[]> {
-    const first = finalizer.finalHeight + 1
-    const binding = keysOf(entry, first)
-    const signerOf = createSignerOf(peer, entry, keysOf(entry, 0))
+  async function learnFrom(peer: string, entry: RegistryEntry): Promise<void> {
+    const fromHeight = finalizer.finalHeight + 1
+    const keys = { keys: keysOf(entry, 0), binding: keysOf(entry, fromHeight) }
     const acks: Vote[] = []
-    let from = first
-    for (let pages = 0; pages < MAX_PAGES; pages++) {
-      const asked: AcksParams = { voter_id: entry.id, from_height: from }
-      const { votes, next_height } = votesAnswer(await requests.request(peer, 'votes', asked), 'votes')
-      for (const { vote } of votes) {
-        if (vote.decision !== 'ack' || vote.voter_id !== entry.id || vote.height < from) continue
-        const signer = signerOf(vote)
-        if (signer !== undefined && binding.has(signer)) acks.push(vote)
+    try {
+      for await (const ack of shownAcks({ ...parts, chainId: chain.chainId }, peer, {
+        entry,
+        fromHeight,
+        ...keys,
+        isKnown,
+      })) {
+        acks.push(ack)
       }
-      if (next_height === undefined) return acks
-      if (next_height <= from) break
-      from = next_height
-    }
-    const reason = `acks of ${entry.id} from height ${from} on: the pages do not end`
-    throw ledgerError('peer_refused', { peer, request: 'votes', code: 'malformed', reason })
-  }
-
-  /** Which of these keys has signed an ack that a peer shows. Throws `peer_refused` once too many have not. */
-  function createSignerOf(peer: string, entry: RegistryEntry, keys: ReadonlySet<Hex>): (vote: Vote) => Hex | undefined {
-    const order = [...keys]
-    let wrong = 0
-    return (vote) => {
-      const target = { hash: vote.header_hash, height: vote.height }
-      for (const [at, public_key] of order.entries()) {
-        if (wrong === MAX_WRONG_SIGNATURES) {
-          const reason = `acks of ${entry.id} that none of its keys has signed`
-          throw ledgerError('peer_refused', { peer, request: 'votes', code: 'bad_signature', reason })
-        }
-        if (verifyVote(vote, chain.chainId, target, { ...entry, public_key }).ok) {
-          // The next one is likely to be by the same key.
-          order.unshift(...order.splice(at, 1))
-          return public_key
-        }
-        wrong += 1
-      }
-      return undefined
+    } finally {
+      await learn(acks)
     }
   }
 
-  async function unknownOf(votes: readonly Vote[]): Promise<readonly Vote[]> {
+  async function isKnown({ height, header_hash }: Vote): Promise<boolean> {
+    const stored = await voterStore.ownVotesAt(height)
+    return stored.some((own) => own.header_hash === header_hash)
+  }
+
+  /** Takes acks that the store does not know. So far below the last one an ack binds to nothing any more. */
+  async function learn(acks: readonly Vote[]): Promise<void> {
     const last = await voterStore.lastVote()
-    const highest = Math.max(last?.height ?? -1, ...votes.map(({ height }) => height))
-    const unknown: Vote[] = []
-    for (const vote of votes) {
-      const { height, header_hash } = vote
-      // So far below its last one it acks nothing any more.
-      if (height <= highest - OWN_VOTES_KEPT) continue
-      const stored = await voterStore.ownVoteAt(height)
-      if (stored?.header_hash !== header_hash && !bound.some(({ hash }) => hash === header_hash)) unknown.push(vote)
-    }
-    return unknown
-  }
-
-  async function learn(votes: readonly Vote[]): Promise<readonly Vote[]> {
-    const forgotten = await unknownOf(votes)
-    if (forgotten.length === 0) return []
+    const heights = acks.map(({ height }) => height)
+    const highest = Math.max(last?.height ?? -1, ...heights)
+    const forgotten = acks.filter(({ height }) => height > highest - OWN_VOTES_KEPT)
+    if (forgotten.length === 0) return
     await voterStore.putForgotten(forgotten)
     hasForgotten = true
-    bound = [...bound, ...forgotten.map(pointOfVote)]
-    const heights = forgotten.map(({ height }) => height)
+    await bind()
     logger.warn(
       { heights },
-      `this key has acked blocks that its data directory does not know of, up to height ${Math.max(...heights)}: ` +
+      `this key has acked blocks that its data directory does not know of, up to height ${highest}: ` +
         'the directory is new or an older backup, or another process has the key. They bind it from now on',
     )
-    return forgotten
-  }
-
-  /** What was acked, and what it goes on from: by that it is known what contradicts it. */
-  async function takeBranches(peer: string, acks: readonly Vote[]): Promise<void> {
-    let misses = 0
-    for (const { header_hash, height } of acks.toSorted((a, b) => b.height - a.height)) {
-      if (misses === MAX_MISSES) break
-      await parts.sync.takeBranch(peer, header_hash).catch((error: unknown) => {
-        misses += 1
-        logger.debug({ error, peer, height }, `${peer} does not show the block that was acked at height ${height}`)
-      })
-    }
-    bound = await withoutImplied(bound)
   }
 
   /** Named peers, each once although it may have several addresses. */
@@ -254,7 +202,7 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
       if (askedFor !== entry.id) answered.clear()
       askedFor = entry.id
       if (answered.has(peer)) return false
-      await takeBranches(peer, await learn(await fetchAcks(peer, entry)))
+      await learnFrom(peer, entry)
       if (isCaughtUp) answered.add(peer)
       await noteAnswers()
       return true
@@ -263,8 +211,8 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
     async hear(vote) {
       if (ownEntry()?.id !== vote.voter_id) return
       await load()
-      if ((await learn([vote])).length === 0) return
-      bound = await withoutImplied(bound)
+      if (await isKnown(vote)) return
+      await learn([vote])
       await noteAnswers()
     },
     state() {
@@ -286,5 +234,3 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
     binding: () => bound.filter(({ height }) => height > finalizer.finalHeight),
   }
 }
-
-const pointOfVote = ({ header_hash, height }: Vote): BlockPoint => ({ hash: header_hash, height })

@@ -37,7 +37,7 @@ export function platformUsers(
   }
 
   const userOf: ChainLedger['userOf'] = async (voterId, membership) => {
-    const isVoter = chain.registry.active(voterId, 'voter') !== undefined
+    const isVoter = chain.registry.entry(voterId)?.role === 'voter'
     const said = isVoter ? await saidUserOf(voterId) : undefined
     return said ?? (await certifiedUserOf(voterId, membership))
   }

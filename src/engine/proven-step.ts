@@ -1,6 +1,6 @@
 import { ledgerError } from '../ports/errors.ts'
 import type { Hash } from '../protocol/bytes.ts'
-import { recoversSealer } from '../protocol/block.ts'
+import { sealerRecovery } from '../protocol/block.ts'
 import { countedRole, requiredVotes, type BlockPoint } from '../protocol/finality.ts'
 import { hashHeader, type Header } from '../protocol/header.ts'
 import { merkleProof } from '../protocol/merkle.ts'
@@ -120,11 +120,11 @@ export async function recoveryIn(
 ): Promise<ProvenRecovery | undefined> {
   if (!chain.isGuarded(height)) return undefined
   const { transactions } = await chain.blockAt(height)
-  const [first] = transactions
+  const transaction = sealerRecovery(transactions, miner_id)
   const entry = trusted.entry(miner_id)
-  if (first?.kind !== 'registry' || entry === undefined || !recoversSealer(transactions, miner_id)) return undefined
+  if (transaction === undefined || entry === undefined) return undefined
   return {
-    transaction: first,
+    transaction,
     merkle_proof: merkleProof(transactions.map(leafOf), 0),
     ...provenEntry(trusted, entry),
   }

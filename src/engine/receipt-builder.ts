@@ -1,6 +1,7 @@
 import { ledgerError } from '../ports/errors.ts'
 import { bytesToBase64 } from '../protocol/base64.ts'
 import { utf8ToBytes, type Hex } from '../protocol/bytes.ts'
+import { requiredVotes } from '../protocol/finality.ts'
 import type { Header } from '../protocol/header.ts'
 import type { InclusionProof } from '../protocol/history.ts'
 import { MAX_HANDOVERS_PER_RECEIPT, MAX_RECEIPT_PATH_BYTES } from '../protocol/limits.ts'
@@ -32,7 +33,8 @@ const RECEIPT_LIMITS: PathLimits = { maxSteps: MAX_HANDOVERS_PER_RECEIPT, maxByt
 /**
  * Builds the receipt of a transaction (docs/protocol.md 7); verified by protocol/receipt-verify. The target is the last final
  * header if it is above the transaction's block, else that block itself. Where a receipt cannot hold the handovers up to
- * there, it is the last header that they lead to. Throws `unknown_transaction`, and `no_receipt` if that is below the block.
+ * there, it is the last header that they lead to; and a handover that has no quorum leads nowhere. Throws `unknown_transaction`,
+ * and `no_receipt` if the target would be below the block: what is given out verifies.
  */
 export async function buildReceipt(
   parts: ReceiptBuilderParts,
@@ -42,9 +44,11 @@ export async function buildReceipt(
   const { chain } = parts
   const placed = await placeTransaction(chain, id)
   const own = placed.header.height
-  const target = await targetOf(chain, await takeSteps(pathOver(parts, own), limits))
+  const steps = await takeSteps(pathOver(parts, own), limits)
+  const open = steps.findIndex((step) => !hasQuorum(step))
+  const target = await targetOf(chain, open === -1 ? steps : upToQuorum(steps, open, own))
   const { height } = target.header
-  if (height < own) throw ledgerError('no_receipt', { id, height: own, reached: height })
+  if (height < own) throw ledgerError('no_receipt', { id, height: own, reached: height, is_open: open !== -1 })
   const anchor = height === own ? {} : anchorOf(target, await chain.inclusion(own, height))
   const trusted = trustedBelow(chain, target, height)
   const voters = chain.registryBefore(height)
@@ -82,6 +86,15 @@ async function* pathOver(parts: PathParts, own: number): AsyncGenerator<Step> {
     from = to
   }
 }
+
+const hasQuorum = ({ votes, policy }: Step): boolean => votes.length >= requiredVotes(policy.finality)
+
+/**
+ * The steps up to the first that has too few votes: that one can be a target, which the receipt then calls sealed and not final, but
+ * no handover. It is left out if the block is proven without it.
+ */
+const upToQuorum = (steps: readonly Step[], open: number, own: number): readonly Step[] =>
+  steps.slice(0, (steps[open - 1]?.header.height ?? -1) >= own ? open : open + 1)
 
 /** Receipts for who may have them: with a user, only for its parties. Throws `unknown_transaction`, `forbidden`. */
 export function receiptsOf(parts: ReceiptBuilderParts) {

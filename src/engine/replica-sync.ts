@@ -4,21 +4,24 @@ import { ledgerError } from '../ports/errors.ts'
 import type { FinalityStore } from '../ports/finality-store.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
+import { OWN_VOTES_KEPT } from '../ports/voter-store.ts'
 import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { count } from '../protocol/count-words.ts'
 import { isSolarError } from '../protocol/errors.ts'
+import type { BlockPoint } from '../protocol/finality.ts'
 import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import { MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
 import { headersAnswer, statusAnswer, type StatusAnswer } from '../protocol/messages.ts'
 import { fetchBlock, fetchHeader, type CredentialSigner } from './block-fetcher.ts'
+import { registryBefore, stateAfter, verifyBlock } from './chain-state.ts'
 import type { Chain } from './chain.ts'
 import { checkSeal } from './checked-seal.ts'
 import { provesFinalBy, type ProvesFinal } from './final-proof.ts'
 import type { Finalizer } from './finalizer.ts'
 import { fetchRemoved } from './removed-bodies.ts'
 import type { Accepted, Replica } from './replica.ts'
-import type { VoteCounter } from './vote-counter.ts'
+import type { VoteCounter, VoteTarget } from './vote-counter.ts'
 import { createVoteSync } from './vote-sync.ts'
 
 export interface ReplicaSyncParts {
@@ -44,17 +47,17 @@ export interface ReplicaSync {
    */
   syncWith(peer: string): Promise<'followed' | 'nothing'>
   /**
-   * Takes the branch that ends in this header, which this node has acked once, from a peer that keeps it.
-   * Also where it can never become the chain its blocks are kept, for what they go on from. Throws
-   * `peer_refused`, `peer_unreachable`.
+   * The place of a block beside the chain that this node has acked once. A peer that keeps it is asked for the branch that ends in it, each
+   * block of which is checked by the one below, down to the chain. Also where it can never become the chain its blocks are kept,
+   * for what they go on from. Throws `peer_unreachable`, and `peer_refused`: with `unknown_block` if the peer does not have it.
    */
-  takeBranch(peer: string, hash: Hash): Promise<void>
+  takeBranch(peer: string, point: BlockPoint): Promise<VoteTarget>
 }
 
 /** So many blocks of a branch are taken before the votes on them: far fewer than are kept beside the chain. */
 const VOTES_AFTER = 32
-/** As many blocks as are kept beside the chain that may still become it. */
-const MAX_BRANCH = 256
+/** What was acked further below the last ack than this binds to nothing. */
+const MAX_BRANCH = OWN_VOTES_KEPT
 
 export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
   const { chain, store, replica, finalizer, requests, logger, sign } = parts
@@ -119,14 +122,14 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
   /**
    * Peers are asked again for the bodies that were removed here and that a correction in this block is about;
    * where nobody shows them, the block is one that nobody here can check, as one without a body is, and is
-   * taken as such: if it is proven final.
+   * taken as such: if it is proven final. Beside the chain that is asked anew of each block without a body.
    */
   async function acceptWith(peer: string, block: ShownBlock, provesFinal: ProvesFinal): Promise<Accepted> {
     const accepted = await replica.accept(block)
-    if (!correctsRedacted(accepted)) return accepted
+    if (!takesProof(accepted)) return accepted
     const shown = await fetchRemoved(parts, peer, block)
     const again = await replica.accept(block, { shown, isFinal: false })
-    if (!correctsRedacted(again)) return again
+    if (!takesProof(again)) return again
     const final = await provesFinal(block)
     if (final.ok) return await replica.accept(block, { shown, isFinal: true })
     const reason = `${again.reason}; no peer shows it, and the block is not proven to be final: ${final.reason}`
@@ -175,8 +178,29 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
     }
   }
 
-  const isKept = async (hash: Hash): Promise<boolean> =>
-    hash === chain.chainId || (await replica.knows(hash)) || (await store.besideChain(hash)) !== undefined
+  /** Headers from the first beside the chain up to this one; those that are not kept here are asked for. */
+  async function branchUpTo(peer: string, { hash, height }: BlockPoint) {
+    const headers: SealedHeader[] = []
+    for (let at = hash; headers.length < MAX_BRANCH;) {
+      const sealed = (await store.besideChain(at)) ?? (await fetchHeader(requests, peer, at, sign))
+      if (sealed.header.height !== height - headers.length)
+        throw refused(peer, 'wrong_height', `the block ${at} has height ${sealed.header.height}`)
+      headers.unshift(sealed)
+      at = sealed.header.prev_hash
+      const baseHeight = at === chain.chainId ? -1 : await chain.heightOf(at)
+      if (baseHeight !== undefined) return { baseHeight, headers }
+    }
+    throw refused(peer, 'wrong_parent', `the block ${hash} of height ${height} leads to none that is known here`)
+  }
+
+  /** Keeps a block of a branch that was acked, whatever becomes of the branch, with the votes on it. */
+  async function keepBeside(peer: string, block: ShownBlock, provesFinal: ProvesFinal): Promise<void> {
+    const hash = hashHeader(block.header)
+    const accepted = await acceptWith(peer, block, provesFinal)
+    if (accepted === 'beside') await votes.takeOn(peer, hash)
+    // Below what is final here no branch is followed any more.
+    else if (accepted !== 'known' && accepted !== 'on_chain') await store.putBeside(block, hash)
+  }
 
   return {
     syncWith(peer) {
@@ -186,28 +210,27 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
       running.set(peer, started)
       return started
     },
-    async takeBranch(peer, hash) {
-      // Its own key has signed the ack that names this hash, and hashes lead on from there: nobody makes up what is asked for.
-      const headers: SealedHeader[] = []
-      for (let at = hash; !(await isKept(at)) && headers.length < MAX_BRANCH;) {
-        const sealed = await fetchHeader(requests, peer, at, sign)
-        headers.unshift(sealed)
-        at = sealed.header.prev_hash
-      }
+    async takeBranch(peer, point) {
+      const { baseHeight, headers } = await branchUpTo(peer, point)
       const provesFinal = provesFinalBy(peer, parts)
+      let state = await chain.stateAt(baseHeight + 1)
       for (const sealed of headers) {
-        const block = await fetchBlock(requests, peer, sealed, sign, provesFinal)
-        const accepted = await acceptWith(peer, block, provesFinal)
-        if (accepted === 'beside') await votes.takeOn(peer, hashHeader(sealed.header))
-        // Below what is final here no branch is followed any more: there it is kept, no more.
-        if (accepted === 'unknown_parent') await store.putBeside(block, hashHeader(sealed.header))
+        const hash = hashHeader(sealed.header)
+        // Its own key has signed the ack of the last one, and hashes lead from there: nobody has made up what is asked for.
+        const block = (await store.besideChain(hash)) ?? (await fetchBlock(requests, peer, sealed, sign, provesFinal))
+        const verdict = verifyBlock(state, block, chain)
+        if (!verdict.ok) throw refused(peer, verdict.code, `block ${sealed.header.height}: ${verdict.reason}`)
+        await keepBeside(peer, block, provesFinal)
+        state = stateAfter(state, block, hash, chain.chainId)
       }
+      return { height: point.height, registryBefore: registryBefore(state, point.height), isOnChain: false }
     },
   }
 }
 
-const correctsRedacted = (accepted: Accepted): accepted is Extract<Accepted, object> =>
-  typeof accepted === 'object' && accepted.refused === 'corrects_redacted'
+/** It is taken once it is proven to be final. */
+const takesProof = (accepted: Accepted): accepted is Extract<Accepted, object> =>
+  typeof accepted === 'object' && ['corrects_redacted', 'redacted'].includes(accepted.refused)
 
 function refused(peer: string, code: string, reason: string): Error {
   return ledgerError('peer_refused', { peer, request: 'sync', code, reason })

@@ -167,8 +167,8 @@ export class Replica {
       if (this.#forks.size > 0 && finalizer.finalHeight > finalHeight) await this.#choose()
       return 'on_chain'
     }
-    if (block.transactions.some(({ kind }) => kind === 'redacted')) {
-      return { refused: 'redacted', reason: 'only what is on the chain, and final, is redacted' }
+    if (!testimony.isFinal && block.transactions.some(({ kind }) => kind === 'redacted')) {
+      return { refused: 'redacted', reason: 'it is not on the chain here, and has a redacted transaction' }
     }
     if (place.baseHeight < finalizer.finalHeight) {
       await store.putBeside(block, hash)

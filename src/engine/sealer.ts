@@ -6,12 +6,11 @@ import type { Leadership } from '../ports/leadership.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { BlockRow, MarketStore } from '../ports/market-store.ts'
 import type { Miner } from '../ports/miner.ts'
-import { assembleHeader, sealerOf, type ShownBlock, type CommittedTick } from '../protocol/block.ts'
+import { assembleHeader, sealingKey, type ShownBlock, type CommittedTick } from '../protocol/block.ts'
 import type { Hash, Hex } from '../protocol/bytes.ts'
 import { canonicalBytes } from '../protocol/canonical-json.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { hashHeader, sealHeader, type SealedHeader } from '../protocol/header.ts'
-import type { Registry } from '../protocol/registry.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
@@ -90,13 +89,13 @@ export function createSealer(parts: SealerParts): Sealer {
   let spokenHeight = chain.tip?.header.height ?? -1
 
   /** The key that seals a block with these transactions. Throws `not_ready` if this node does not have it. */
-  async function keyFor(transactions: readonly Transaction[], after: Registry): Promise<SigningKey> {
-    const entry = sealerOf({ header: { miner_id: minerId }, transactions }, chain.registry, after)
-    if (entry === undefined)
+  async function keyFor(transactions: readonly Transaction[]): Promise<SigningKey> {
+    const publicKey = sealingKey({ header: { miner_id: minerId }, transactions }, chain.registry)
+    if (publicKey === undefined)
       throw ledgerError('not_ready', { reason: `${minerId} is no active authority of this chain` })
-    const key = await parts.keyOf(entry.public_key)
+    const key = await parts.keyOf(publicKey)
     if (key !== undefined) return key
-    const reason = `the registry has the key ${entry.public_key} for ${minerId}: put its key file into the data directory`
+    const reason = `the registry has the key ${publicKey} for ${minerId}: put its key file into the data directory`
     throw ledgerError('not_ready', { reason })
   }
 
@@ -104,7 +103,7 @@ export function createSealer(parts: SealerParts): Sealer {
     // Mining, or asking for the key, would be for nothing.
     checkAllowed()
     const after = chain.registryAfter(tick.transactions)
-    const key = await keyFor(tick.transactions, after)
+    const key = await keyFor(tick.transactions)
     const at = { parent: chain.tip, historyRoot: chain.historyRoot }
     const draft = assembleHeader(chain.genesis, chain.chainId, at, tick, txHashes, after.root, minerId)
     const header = chain.genesis.seal === 'work' ? await miner.mine(draft) : draft
@@ -132,7 +131,7 @@ export function createSealer(parts: SealerParts): Sealer {
 
   async function checkSealable(transactions: readonly Transaction[]): Promise<void> {
     const after = chain.registryAfter(transactions)
-    await keyFor(transactions, after)
+    await keyFor(transactions)
     const next = after.active(minerId, 'authority')
     if (next === undefined || (await parts.keyOf(next.public_key)) !== undefined) return
     const reason = `this node has no key file for ${next.public_key}, the new key of ${minerId}: it could not seal after the change`

@@ -1,4 +1,5 @@
 import { clear, type BookOrder } from '../market/clearing.ts'
+import { MAX_OPEN_ORDERS, ORDER_LIFETIME_MS } from '../market/intake.ts'
 import { tradesOf } from '../market/trades.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import { ledgerError, type LedgerErrorCode } from '../ports/errors.ts'
@@ -175,6 +176,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     }
     return await once(tick_id, judge, async () => {
       refuseFuture(`tick ${tick_id}`, timestamp, clock.now())
+      await store.expireOrders(clock.now() - ORDER_LIFETIME_MS)
       const { orders, last_order } = await store.openOrders(timestamp, BOOK_LIMITS)
       const clearing = clear(orders.map(toBookOrder), priceBand === undefined ? {} : { priceBand })
       const { trades, fills } = tradesOf(clearing, {
@@ -264,8 +266,8 @@ export function refuseFuture(what: string, timestamp: number, now: number): void
   if (timestamp > now + MAX_FUTURE_MS) throw ledgerError('from_the_future', { what, timestamp, now })
 }
 
-/** A clearing has fewer trades than orders, so the tick fits a block. Nobody has a hundred orders that trade in one tick. */
-const BOOK_LIMITS = { orders: MAX_TRANSACTIONS_PER_BLOCK, ofUser: 1_000 }
+/** A clearing has fewer trades than orders, so the tick fits a block. */
+const BOOK_LIMITS = { orders: MAX_TRANSACTIONS_PER_BLOCK, ofUser: MAX_OPEN_ORDERS }
 
 const NONCE_BYTES = 16
 
@@ -286,14 +288,13 @@ function checkRows(transactions: readonly Transaction[], amountDecimals: number,
 }
 
 function toBookOrder(order: OpenOrder): BookOrder {
-  const { order_id, user_id, side, price_per_kwh, timestamp, sequence } = order
+  const { order_id, user_id, side, price_per_kwh, sequence } = order
   return {
     order_id,
     user_id,
     side,
     kwh_micro: order.open_micro,
     price_micro: parseQuantity(price_per_kwh),
-    timestamp,
     sequence,
   }
 }

@@ -219,21 +219,11 @@ export function createValidator(parts: ValidatorParts): Validator {
 
   async function syncWith(peer: string): Promise<void> {
     try {
-      if ((await sync.syncWith(peer)) === 'nothing') return
+      if ((await sync.syncWith(peer).catch((error: unknown) => notFollowed(peer, error))) === 'nothing') return
       // Before the first ack: it may not ack a block beside one that it acked in an earlier life.
       const isAsked = await lane(() => ownAcks.ask(peer, true))
       // The chain may have grown meanwhile: an ack of the newest block counts for all below.
       if (isAsked) await sync.syncWith(peer)
-    } catch (error) {
-      // Whose chain cannot be followed may know best what was acked on it.
-      // To a key that was taken away it shows no block above: this node has come as far as it can.
-      const hasEnded = isForbidden(error) && lastBlock() !== undefined
-      if (isSolarError(error, 'peer_refused')) await lane(() => ownAcks.ask(peer, hasEnded)).catch(() => undefined)
-      if (hasEnded) {
-        considerTip()
-        await voter.resend(peer)
-      }
-      throw error
     } finally {
       const isWaiting = ownAcks.state() === 'asking'
       ownAcks.passOver(peer)
@@ -242,6 +232,18 @@ export function createValidator(parts: ValidatorParts): Validator {
     }
     considerTip()
     await voter.resend(peer)
+  }
+
+  /** Whose chain cannot be followed may know best what was acked on it. */
+  async function notFollowed(peer: string, error: unknown): Promise<never> {
+    // To a key that was taken away it shows no block above: this node has come as far as it can.
+    const hasEnded = isForbidden(error) && lastBlock() !== undefined
+    if (isSolarError(error, 'peer_refused')) await lane(() => ownAcks.ask(peer, hasEnded)).catch(() => undefined)
+    if (hasEnded) {
+      considerTip()
+      await voter.resend(peer)
+    }
+    throw error
   }
 
   async function syncAll(): Promise<void> {

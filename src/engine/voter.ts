@@ -101,7 +101,8 @@ export function createVoter(parts: VoterParts): Voter {
       return { ok: false, code: 'does_not_extend', reason, settled: -1 }
     }
     const lastAck = last === undefined ? null : { hash: last.header_hash, height: last.height }
-    const ackedAtHeight = (await store.ownVoteAt(header.height))?.header_hash ?? null
+    const acked = (await store.ownVotesAt(header.height)).map(({ header_hash }) => header_hash)
+    const ackedAtHeight = acked.includes(header.hash) ? header.hash : (acked[0] ?? null)
     const view = await parts.viewOf(header, lastAck)
     const extended = lastAck !== null && view.hashAt(header, lastAck.height) === lastAck.hash ? lastAck.height : -1
     const settled = Math.max(extended, view.lastFinal?.height ?? -1)

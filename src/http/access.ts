@@ -21,7 +21,7 @@ export interface Access {
   readonly roles: readonly AccessRole[]
   /**
    * Who may call without a token: everybody, nobody, whoever signs what is in the body (the handler checks it), a device
-   * that signs its GET, or whoever is on this machine. `signer`: the key that signs the body is all that counts, whatever
+   * that signs its request, or whoever is on this machine. `signer`: the key that signs the body is all that counts, whatever
    * else is sent, and some bodies take a token as well (the handler checks both).
    */
   readonly others: 'anyone' | 'nobody' | 'signed-body' | 'signed-request' | 'signer' | 'loopback'
@@ -112,7 +112,7 @@ export async function authorize(
   throw ledgerError('forbidden', { reason: 'a device may not make this call' })
 }
 
-/** The device that signed this GET: the dear check after the cheap ones, the id is used up last. */
+/** The device that signed this request: the dear check after the cheap ones, the id is used up last. */
 async function authenticateDevice(
   request: FastifyRequest,
   authorization: string,
@@ -143,7 +143,7 @@ function checkCredential(
 ): void {
   const { voter_id, timestamp, to } = credential
   const accepted = originsOf(request)
-  const received = { method: 'GET', path: credential.path, to: accepted } as const
+  const received = { method: credential.method, path: credential.path, to: accepted }
   const verdict = verifyCredential(credential, received, chainId, publicKey, now)
   if (verdict.ok) return
   if (verdict.code === 'wrong_audience') {

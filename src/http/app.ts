@@ -195,7 +195,7 @@ function logProblem(
   }
   const refusal = { method, route, code, status, client: clients.of(request).address }
   // Who brings something in, or a wrong credential, is to be found in the log; who only asks for what is not there is not.
-  const isWorthTelling = method === 'POST' || status === 401 || status === 403
+  const isWorthTelling = (method !== 'GET' && method !== 'HEAD') || status === 401 || status === 403
   if (isWorthTelling) refusals.warn(refusal, String(body.detail))
   else logger.debug(refusal, 'request refused')
 }

@@ -20,7 +20,7 @@ interface Context {
 
 /** A call of docs/protocol.md 9: one row of its table. Handlers get what passed the schemas, nothing else. */
 export interface CallDefinition<P, Q, B, A> {
-  readonly method: 'GET' | 'POST'
+  readonly method: 'GET' | 'POST' | 'DELETE'
   /** As in the protocol: `/blocks/{block_hash}/status/`. It answers with and without the trailing slash. */
   readonly path: string
   readonly access: Access

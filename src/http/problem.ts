@@ -77,10 +77,11 @@ export const problems: Readonly<Record<ProblemCode, ProblemRow>> = {
   vote_conflict: { status: 409, title: 'Conflicting vote' },
   tick_conflict: { status: 409, title: 'Tick committed before with other content' },
   duplicate_transaction: { status: 409, title: 'Transaction on the chain already' },
-  no_receipt: { status: 409, title: 'No receipt can hold it' },
+  no_receipt: { status: 409, title: 'No receipt can be given' },
   tick_void: { status: 409, title: 'Tick could never be sealed' },
   order_conflict: { status: 409, title: 'Order placed before with other content' },
   interval_closed: { status: 409, title: 'The tick of the interval has run' },
+  too_many_orders: { status: 409, title: 'Too many open orders' },
   fenced: { status: 409, title: 'Sealed already by another header' },
 
   tick_too_large: { status: 413, title: 'Tick too large' },

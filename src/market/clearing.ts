@@ -45,7 +45,7 @@ const sumOf = (values: readonly bigint[]): bigint => values.reduce((sum, value) 
  * a) everybody who trades is within their limit at the one price, and that price is within the band,
  * b) nobody trades with oneself,
  * c) no other outcome with a) and b) has a greater welfare, and none of that welfare a greater volume,
- * d) the best price is served first, then the earliest timestamp, then the earliest arrival; a user who could only trade
+ * d) the best price is served first, then the earliest arrival; a user who could only trade
  *    with itself steps back, and whoever is next takes its turn,
  * e) the price is the middle of the admissible interval: within the limits of all who trade, and so that nobody is left
  *    out who would rather trade. An order that is filled in part narrows it to its own limit. Half a micro rounds to even.

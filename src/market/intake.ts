@@ -12,6 +12,12 @@ export interface IntakeRules {
   readonly now: number
 }
 
+/** A user has no more orders in the book: ten days of 15-minute intervals. */
+export const MAX_OPEN_ORDERS = 1_000
+
+/** What is left of an order leaves the book so long after it arrived, milliseconds; its own `valid_until` may be earlier. */
+export const ORDER_LIFETIME_MS = 90 * 24 * 60 * 60_000
+
 export type IntakeCode = 'order_too_small' | 'order_too_large' | 'never_valid' | 'from_the_future'
 
 /**

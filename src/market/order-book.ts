@@ -10,9 +10,7 @@ export interface BookOrder {
   readonly kwh_micro: bigint
   /** The lowest price a seller takes, the highest a buyer pays; micro-units a kWh. */
   readonly price_micro: bigint
-  /** Unix milliseconds. */
-  readonly timestamp: number
-  /** Order of arrival: decides between equal timestamps. */
+  /** Order of arrival at the authority: decides between equal prices, whatever time an order says that it is of. */
   readonly sequence: number
 }
 
@@ -33,10 +31,10 @@ export interface Curve {
   readonly value: readonly bigint[]
 }
 
-/** Best price first, then the earlier timestamp, then the earlier arrival. */
+/** Best price first, then the earlier arrival. */
 export function compareOrders(a: BookOrder, b: BookOrder): number {
   if (a.price_micro !== b.price_micro) return a.price_micro < b.price_micro === (a.side === 'sell') ? -1 : 1
-  return a.timestamp - b.timestamp || a.sequence - b.sequence
+  return a.sequence - b.sequence
 }
 
 /** The orders of one side as a curve; orders without a rest are left out. */

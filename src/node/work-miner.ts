@@ -1,8 +1,9 @@
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { createSerial } from '../engine/serial.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Miner } from '../ports/miner.ts'
 import type { Header } from '../protocol/header.ts'
+import { startThread } from '../threads/start-thread.ts'
 
 /**
  * Mines in a worker thread, so that the node answers meanwhile. The thread starts with the first header and is kept; it
@@ -14,10 +15,8 @@ export function createWorkMiner(): Miner {
   let stopped = false
   const isStopped = (): boolean => stopped
 
-  function startThread(): Worker {
-    const started = new Worker(THREAD)
-    // Whoever waits for an answer hears of an error by a listener of its own.
-    started.on('error', () => undefined)
+  function startMining(): Worker {
+    const started = startThread(new URL('./work-miner-thread.js', import.meta.url))
     started.once('exit', () => {
       if (thread === started) thread = undefined
     })
@@ -26,7 +25,7 @@ export function createWorkMiner(): Miner {
 
   async function mine(header: Header): Promise<Header> {
     if (isStopped()) throw notReady('the node is stopping')
-    thread ??= startThread()
+    thread ??= startMining()
     try {
       return { ...header, nonce: await search(thread, header) }
     } catch (cause) {
@@ -62,9 +61,3 @@ function search(thread: Worker, header: Header): Promise<number> {
     thread.postMessage(header)
   })
 }
-
-/** The thread's file: beside the built code, or beside the source, with what loads TypeScript. */
-const THREAD = new URL(
-  import.meta.url.endsWith('.ts') ? './work-miner-source.js' : './work-miner-thread.js',
-  import.meta.url,
-)

@@ -16,9 +16,13 @@ const ledgerErrors = {
   unknown_block: (f: { block_hash: string }) => `there is no block ${f.block_hash} here`,
   unknown_transaction: (f: { id: string }) => `there is no transaction ${f.id} here`,
   /** What leads to its block from the genesis is more than a receipt may hold. */
-  no_receipt: (f: { id: string; height: number; reached: number }) =>
-    `a receipt of ${f.id} would need more changes of who decides than it can hold: they lead to block ${f.reached}, it is in ` +
-    `block ${f.height}; solar-node prove checks it with a light node`,
+  /** `is_open`: the block that was reached is not final, and changes who decides on those above. */
+  no_receipt: (f: { id: string; height: number; reached: number; is_open: boolean }) =>
+    f.is_open
+      ? `there is no receipt of ${f.id} yet: it is in block ${f.height}, and block ${f.reached} below, which changes who decides, ` +
+        `is not final; ask again once it is`
+      : `a receipt of ${f.id} would need more changes of who decides than it can hold: they lead to block ${f.reached}, it is in ` +
+        `block ${f.height}; solar-node prove checks it with a light node`,
   unknown_order: (f: { order_id: string }) => `there is no order ${f.order_id} here`,
   /** Nothing says whose device it is: not the platform, and no certificate that counts. */
   no_membership: (f: { voter_id: string; reason: string }) =>
@@ -52,6 +56,8 @@ const ledgerErrors = {
   from_the_future: (f: { what: string; timestamp: number; now: number }) =>
     `${f.what}: timestamp ${timeWords(f.timestamp)} is more than 2 minutes ahead of this clock, ${timeWords(f.now)}`,
   tick_too_large: (f: { count: number; limit: number }) => `${f.count} transactions, a block holds at most ${f.limit}`,
+  too_many_orders: (f: { order_id: string; user_id: string; limit: number }) =>
+    `order ${f.order_id}: ${f.user_id} has ${f.limit} open orders, the most that a user can have; cancel some (DELETE /orders/ID) or run the market first`,
   order_too_small: (f: { order_id: string; kwh: string; minimum: string }) =>
     `order ${f.order_id}: ${f.kwh} kWh is below the minimum of ${f.minimum} kWh`,
   out_of_range: (f: { what: string; value: number; limit: number }) =>

@@ -5,7 +5,7 @@ import type { Genesis } from '../protocol/genesis.ts'
 import type { SealedHeader } from '../protocol/header.ts'
 import type { ConsistencyProof, InclusionProof } from '../protocol/history.ts'
 import type { Membership } from '../protocol/membership.ts'
-import type { AcksParams, ProofAnswer, VotesAnswer } from '../protocol/messages.ts'
+import type { AcksParams, ProofAnswer, AcksAnswer } from '../protocol/messages.ts'
 import type { Order } from '../protocol/order.ts'
 import type { Receipt } from '../protocol/receipt.ts'
 import type { RegistryEntry, RegistryPolicy } from '../protocol/registry.ts'
@@ -41,7 +41,7 @@ export interface ChainLedger {
    * A page of the acks of one voter that are kept here, on whatever branch; none of who was never
    * registered on this chain.
    */
-  acksOf(asked: AcksParams): Promise<VotesAnswer>
+  acksOf(asked: AcksParams): Promise<AcksAnswer>
   /** Checks, stores and counts a vote. Throws `wrong_chain`, `unknown_block`, `wrong_header`, `unknown_voter`, `bad_signature`, `vote_conflict`. */
   castVote(vote: Vote): Promise<VoteAnswer>
 
@@ -101,8 +101,10 @@ export interface Ledger extends ChainLedger {
     userId?: string,
   ): Promise<{ readonly id: string; readonly tick_id: string }>
 
-  /** Places a checked order. Throws `order_conflict`, `order_too_small`, `from_the_future`, `interval_closed`. */
+  /** Places a checked order. Throws `order_conflict`, `order_too_small`, `from_the_future`, `interval_closed`, `too_many_orders`. */
   placeOrder(order: Order): Promise<'created' | 'same'>
+  /** Takes what is left of an order out of the book. Throws `unknown_order`. */
+  cancelOrder(orderId: string): Promise<OrderState>
   /** Throws `unknown_order`. */
   order(orderId: string): Promise<OrderState>
   transactions(query: TransactionQuery): Promise<TransactionPage>

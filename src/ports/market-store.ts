@@ -21,9 +21,19 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
   /**
    * Stores an order; same order_id with equal content is `same`, with other content `different` (nothing stored). An order
    * that is valid for one moment only, at which the market has run a tick, is not stored either: nothing would match it.
+   * Nor is one of a user who has `mostOpen` orders in the book.
+   *
+   * @param at when it arrived by this node's clock, Unix milliseconds
    */
-  putOrder(order: Order): Promise<PutOrder>
+  putOrder(order: Order, at: number, mostOpen: number): Promise<PutOrder>
   order(orderId: string): Promise<OrderState | undefined>
+  /**
+   * Takes what is left of an order out of the book; nothing where nothing is left. A tick that has matched it meanwhile is
+   * either committed before, or finds that the book has moved. Gives what became of it; `undefined` for an unknown order.
+   */
+  cancelOrder(orderId: string): Promise<OrderState | undefined>
+  /** Takes out of the book what is left of orders that arrived before this time. */
+  expireOrders(before: number): Promise<void>
   /**
    * Orders that a tick of this time matches: unfilled rest > 0, timestamp <= at < valid_until, and none that a restored
    * block may have traded; in order of arrival. Where they are more than `most`, only those that could trade: within the best
@@ -126,7 +136,7 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
 }
 
 /** What became of an order that was to be stored; `closed_by`: the tick that has run at the one moment of the order. */
-export type PutOrder = 'created' | 'same' | 'different' | { readonly closed_by: string }
+export type PutOrder = 'created' | 'same' | 'different' | 'too_many' | { readonly closed_by: string }
 
 export interface OpenOrder extends Order {
   /** Micro-kWh not yet filled. */
@@ -151,7 +161,8 @@ export interface OpenBook {
 
 export interface OrderState {
   readonly order: Order
-  readonly status: 'open' | 'filled' | 'partial' | 'expired'
+  /** `partial`: the rest is open. */
+  readonly status: 'open' | 'filled' | 'partial' | 'expired' | 'cancelled'
   /** `block_hash` is null until the tick is sealed. */
   readonly transactions: readonly { readonly id: string; readonly tx_hash: Hash; readonly block_hash: Hash | null }[]
 }

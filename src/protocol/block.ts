@@ -1,11 +1,11 @@
-import type { Hash } from './bytes.ts'
+import type { Hash, Hex } from './bytes.ts'
 import { invalid, protocolError, VALID, type Verdict } from './errors.ts'
 import type { Genesis } from './genesis.ts'
 import { headerShape, type Header, type SealedHeader } from './header.ts'
 import { MAX_TRANSACTIONS_PER_BLOCK } from './limits.ts'
 import { merkleRoot } from './merkle.ts'
-import type { Registry, RegistryEntry } from './registry.ts'
-import { checkChangeFresh, type RegistryTransaction } from './registry-transaction.ts'
+import type { Registry } from './registry.ts'
+import { checkChangeTime, type RegistryTransaction } from './registry-transaction.ts'
 import { array, object, signatureHex, type TypeOf } from './shape.ts'
 import {
   checkTransaction,
@@ -88,8 +88,8 @@ export type BlockBodyCode =
 
 /**
  * Checks the transactions of a block against its header; of a redacted one there is but its leaf. It guarantees
- * a) the count (`wrong_tx_count`), b) one tick (`mixed_ticks`), c) each transaction by itself, and that no
- * change of the registry is older than it may be (`bad_transaction`),
+ * a) the count (`wrong_tx_count`), b) one tick, and changes of the registry alone or none (`mixed_ticks`), c) each
+ * transaction by itself, and that each change of the registry is of its time (`bad_transaction`),
  * d) no two equal leaves (`equal_transactions`), e) the Merkle root (`wrong_merkle_root`).
  *
  * @param txHashes the hashes of the transactions, from who has hashed them just now
@@ -103,6 +103,13 @@ export function verifyBlockBody(
   if (transactions.length !== header.tx_count) {
     return invalid('wrong_tx_count', `${transactions.length} transactions, the header counts ${header.tx_count}`)
   }
+  const changes = registryTransactionsOf(transactions).length
+  if (changes > 0 && changes < transactions.length) {
+    return invalid(
+      'mixed_ticks',
+      `${changes} of ${transactions.length} transactions change the registry, the others do not`,
+    )
+  }
   const tickId = tickIdOf(transactions)
   for (const tx of transactions) {
     if (tx.kind === 'redacted') continue
@@ -110,7 +117,7 @@ export function verifyBlockBody(
       return invalid('mixed_ticks', `transaction ${tx.id} is of tick ${tx.tick_id}, not ${tickId ?? '-'}`)
     try {
       checkTransaction(tx, genesis.amount_decimals)
-      if (tx.kind === 'registry') checkChangeFresh(tx, header.timestamp)
+      if (tx.kind === 'registry') checkChangeTime(tx, header.timestamp)
     } catch (error) {
       return invalid('bad_transaction', error instanceof Error ? error.message : String(error))
     }
@@ -134,20 +141,26 @@ export function registryTransactionsOf(transactions: readonly ShownTransaction[]
 }
 
 /**
- * The entry whose key seals a block: that of miner_id in the registry before it, if it is an active authority. The one
- * exception (docs/protocol.md 4): a block that begins with the recovery of its own miner_id is sealed by the new key.
+ * The key that seals a block: that of miner_id in the registry before it, if it is an active authority; `undefined` if
+ * nobody may. The one exception (docs/protocol.md 4): a block that begins with the recovery of its own miner_id is sealed
+ * by the key that this brings, whatever else the block does. That the recovery holds is the registry's to check.
  */
-export function sealerOf(
-  block: { readonly header: Pick<Header, 'miner_id'>; readonly transactions: readonly ShownTransaction[] },
-  before: Registry,
-  after: Registry,
-): RegistryEntry | undefined {
-  const { miner_id } = block.header
-  return (recoversSealer(block.transactions, miner_id) ? after : before).active(miner_id, 'authority')
+export function sealingKey({ header: { miner_id }, transactions }: SealedBy, before: Registry): Hex | undefined {
+  const recovery = sealerRecovery(transactions, miner_id)
+  if (recovery === undefined) return before.active(miner_id, 'authority')?.public_key
+  return before.entry(miner_id)?.role === 'authority' ? recovery.public_key : undefined
 }
 
-/** True if the first of these transactions recovers `minerId`. */
-export function recoversSealer(transactions: readonly ShownTransaction[], minerId: string): boolean {
-  const first = transactions[0]
-  return first?.kind === 'registry' && first.action === 'recover' && first.subject_id === minerId
+/** What says who seals a block. */
+interface SealedBy {
+  readonly header: Pick<Header, 'miner_id'>
+  readonly transactions: readonly ShownTransaction[]
+}
+
+/** The recovery of `minerId` that these transactions begin with, if they do. */
+export function sealerRecovery(
+  [first]: readonly ShownTransaction[],
+  minerId: string,
+): Extract<RegistryTransaction, { action: 'recover' }> | undefined {
+  return first?.kind === 'registry' && first.action === 'recover' && first.subject_id === minerId ? first : undefined
 }

@@ -204,15 +204,17 @@ export type AcksParams = TypeOf<typeof acksOfVoter>
 export const votesParams: Shape<TypeOf<typeof votesOfHeader> | AcksParams> = (value, path) =>
   isJsonObject(value) && Object.hasOwn(value, 'voter_id') ? acksOfVoter(value, path) : votesOfHeader(value, path)
 const castVoteShape = object({ vote: voteShape, entry: registryEntryShape })
-/** Of one voter by height; all of a height are on one page. */
-export const votesAnswer = object(
-  { votes: array(castVoteShape, 10_000) },
-  /** Of one voter: the height at which the next page begins; absent at the end. */
+/** The votes on one header. */
+export const votesAnswer = object({ votes: array(castVoteShape, 10_000) })
+/** A page of one voter's acks has so many at the most: their signatures are checked one by one. */
+export const MAX_ACKS_OF_PAGE = 1_000
+/** The acks of one voter, by height; all of a height are on one page. */
+export const acksAnswer = object(
+  { votes: array(castVoteShape, MAX_ACKS_OF_PAGE) },
+  /** The height at which the next page begins; absent at the end. */
   { next_height: blockHeight },
 )
-export type VotesAnswer = TypeOf<typeof votesAnswer>
-/** A page of one voter's acks has so many at the most. */
-export const MAX_ACKS_OF_PAGE = 1_000
+export type AcksAnswer = TypeOf<typeof acksAnswer>
 
 export const voteParams = object({ vote: voteShape })
 export const voteAnswer = object({ header_hash: hash32, status: oneOf('proposed', 'final', 'orphaned') })

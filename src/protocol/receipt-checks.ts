@@ -1,7 +1,8 @@
 import { base64ToBytes } from './base64.ts'
 import type { Hash } from './bytes.ts'
 import { verifyCheckpoint, type CheckpointCode } from './checkpoint.ts'
-import { formatQuantity, parseDelta, parseQuantity } from './decimal.ts'
+import { afterCorrection, refusalOfSum, sumOfTrade } from './corrected-sum.ts'
+import { formatQuantity } from './decimal.ts'
 import { firstFailure, invalid, VALID, type Failure, type ProtocolErrorCode, type Verdict } from './errors.ts'
 import type { Genesis } from './genesis.ts'
 import { verifyLink } from './handover.ts'
@@ -208,20 +209,17 @@ export function checkCorrections(subject: Subject, found: Found): Outcome | unde
   if (transaction.kind !== 'trade') {
     return corrections.length === 0 ? undefined : invalid('bad_correction', `${transaction.id} is no trade`)
   }
-  let kwh = parseQuantity(transaction.kwh)
-  let amount = parseQuantity(transaction.total_amount)
+  let sum = sumOfTrade(transaction)
   let last: Pick<Receipt, 'header' | 'merkle_proof'> = subject.receipt
   for (const correction of corrections) {
     const verdict = verifyCorrection(subject, correction, last)
     if (!verdict.ok) return { ...verdict, reason: `${correction.transaction.id}: ${verdict.reason}` }
-    const { kwh_delta, amount_delta } = correction.transaction as Correction
-    kwh += parseDelta(kwh_delta)
-    amount += parseDelta(amount_delta)
-    if (kwh < 0n || amount < 0n)
-      return invalid('bad_correction', `${correction.transaction.id} leaves less than nothing`)
+    sum = afterCorrection(sum, correction.transaction as Correction)
+    const reason = refusalOfSum(sum, transaction.id)
+    if (reason !== undefined) return invalid('bad_correction', `${correction.transaction.id}: ${reason}`)
     last = correction
   }
-  found.net = { kwh: formatQuantity(kwh), total_amount: formatQuantity(amount) }
+  found.net = { kwh: formatQuantity(sum.kwh), total_amount: formatQuantity(sum.amount) }
   const { length } = corrections
   return length === 0
     ? undefined

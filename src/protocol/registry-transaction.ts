@@ -97,10 +97,21 @@ export function isSignedBy(tx: RegistryTransaction, chainId: Hash, publicKey: st
 }
 
 /**
- * Checks that a change is sealed in the time in which it may be (docs/protocol.md 6): whoever finds one that
- * was signed and never posted cannot bring it up years later. Throws `registry_refused`.
+ * Checks that a change is sealed in the time in which it may be (docs/protocol.md 6): one that was signed, by a clock
+ * that was ahead or not, cannot be brought up years later. Throws `registry_refused`.
  *
- * @param time of the block, Unix milliseconds; of its parent while there is none yet
+ * @param time of its block, Unix milliseconds
+ */
+export function checkChangeTime(change: Pick<RegistryTransaction, 'id' | 'timestamp'>, time: number): void {
+  checkChangeFresh(change, time)
+  if (change.timestamp > time)
+    refuseRegistry(change, `it was signed at ${change.timestamp}, after ${time}, the time of its block`)
+}
+
+/**
+ * Checks that a change is not too old already for the next block. Throws `registry_refused`.
+ *
+ * @param time of the parent, Unix milliseconds: that of the block is not before it
  */
 export function checkChangeFresh(change: Pick<RegistryTransaction, 'id' | 'timestamp'>, time: number): void {
   if (change.timestamp >= time - REGISTRY_VALIDITY_MS) return

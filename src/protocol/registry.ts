@@ -1,6 +1,7 @@
 import type { Hash, Hex } from './bytes.ts'
 import { canonicalBytes } from './canonical-json.ts'
 import { invalid, type Verdict } from './errors.ts'
+import { changesGuard, requiredVotes } from './finality.ts'
 import {
   finalityProblem,
   finalityShape,
@@ -126,10 +127,24 @@ export class Registry {
     const registry = transactions.reduce<Registry>((before, tx) => before.#applied(tx, chainId, height), this)
     const problem = finalityProblem(registry.finality, registry.activeCount('validator'))
     const last = transactions.at(-1)
-    if (last !== undefined && problem !== undefined) refuseRegistry(last, problem)
-    if (last !== undefined && registry.activeCount('authority') === 0)
-      refuseRegistry(last, 'no active authority would be left')
+    if (last === undefined) return registry
+    if (problem !== undefined) refuseRegistry(last, problem)
+    if (registry.activeCount('authority') === 0) refuseRegistry(last, 'no active authority would be left')
+    if (changesGuard(transactions, this)) this.#checkConfirmable(last)
     return registry
+  }
+
+  /**
+   * What changes who decides takes the quorum in force at it. Where too few users are registered it could never be had,
+   * whoever came later, and nothing above would be final any more. (Of validators there are always enough.)
+   */
+  #checkConfirmable(tx: RegistryTransaction): void {
+    const { policy } = this.finality
+    const needed = requiredVotes(this.finality)
+    const users = this.activeCount('voter')
+    if (policy !== 'votes' || users >= needed) return
+    const reason = `${needed} users have to confirm it under the policy votes:${needed}, and ${users} are registered`
+    refuseRegistry(tx, `${reason}: enrol the others first`)
   }
 
   #applied(tx: RegistryTransaction, chainId: Hash, height: number): Registry {

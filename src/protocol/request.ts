@@ -1,7 +1,18 @@
 import type { Hash } from './bytes.ts'
 import { REQUEST_VALIDITY_MS } from './limits.ts'
 import { firstFailure, invalid, VALID, type Verdict } from './errors.ts'
-import { identifier, literal, nonceHex, object, refuse, signatureHex, text, timestampMs, type TypeOf } from './shape.ts'
+import {
+  identifier,
+  literal,
+  nonceHex,
+  object,
+  oneOf,
+  refuse,
+  signatureHex,
+  text,
+  timestampMs,
+  type TypeOf,
+} from './shape.ts'
 import { signObject, verifyObject, type SigningKey } from './signature.ts'
 import { timeWords } from './time-words.ts'
 
@@ -21,7 +32,7 @@ const peerId = text(/^[A-Za-z0-9._-]{1,128}$/, 'a peer id')
 
 /** For one origin (scheme://host[:port], as in WHATWG URL), whatever connection it comes by. */
 const httpCredentialShape = object({
-  method: literal('GET'),
+  method: oneOf('GET', 'DELETE'),
   ...common,
   to: text(/^https?:\/\/[a-z0-9.:_[\]-]{1,255}$/, 'an origin such as https://ledger.example.org'),
   ...proof,

@@ -1,7 +1,7 @@
 import {
-  recoversSealer,
+  sealerRecovery,
   registryTransactionsOf,
-  sealerOf,
+  sealingKey,
   verifyBlockBody,
   type ShownBlock,
 } from '../protocol/block.ts'
@@ -89,12 +89,12 @@ export function extendBook(
     if (registry.root !== header.registry_root) {
       return invalid('wrong_registry', `it leads to ${registry.root}, its header says ${header.registry_root}`)
     }
-    const sealer = sealerOf({ header, transactions }, before, registry)
+    const sealer = sealingKey({ header, transactions }, before)
     if (sealer === undefined) return invalid('unknown_sealer', `${header.miner_id} is no active authority`)
-    const seal = verifySeal({ header, signature }, sealer.public_key)
+    const seal = verifySeal({ header, signature }, sealer)
     if (!seal.ok) return seal
     const guarded = changesGuard(changes, before)
-    const recovers = recoversSealer(transactions, header.miner_id)
+    const recovers = sealerRecovery(transactions, header.miner_id) !== undefined
     return {
       ok: true,
       book: [...book, { height, hash: hashHeader(header), registry, guarded, recovers, transactions: changes }],

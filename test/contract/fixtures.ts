@@ -224,3 +224,7 @@ export function order(orderId: string, fields: Partial<Order> = {}): Order {
     ...fields,
   }
 }
+
+/** Puts an order that arrived at its own time, of a user who may have any number. */
+export const putOrder = (store: MarketStore, placed: Order, at = placed.timestamp, mostOpen = 1_000) =>
+  store.putOrder(placed, at, mostOpen)

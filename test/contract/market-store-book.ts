@@ -2,7 +2,7 @@ import { strict as assert } from 'node:assert'
 import type { MarketStore } from '../../src/ports/market-store.ts'
 import type { Order } from '../../src/protocol/order.ts'
 import type { OpenedStore } from '../helpers/stores.ts'
-import { MOST, order, T0 } from './fixtures.ts'
+import { MOST, order, T0, putOrder } from './fixtures.ts'
 
 /** What every `MarketStore` gives the market where there are more orders than one clearing takes. */
 export function marketStoreBookContract(name: string, open: () => Promise<OpenedStore<MarketStore>>): void {
@@ -17,7 +17,7 @@ export function marketStoreBookContract(name: string, open: () => Promise<Opened
     afterEach(() => opened.cleanup())
 
     const put = async (id: string, user_id: string, side: Order['side'], price_per_kwh: string, more = {}) => {
-      assert.equal(await store.putOrder(order(id, { user_id, side, price_per_kwh, ...more })), 'created')
+      assert.equal(await putOrder(store, order(id, { user_id, side, price_per_kwh, ...more })), 'created')
     }
     const picked = async (orders: number, ofUser: number, at = T0) =>
       (await store.openOrders(at, { orders, ofUser })).orders.map(({ order_id }) => order_id)
@@ -38,7 +38,7 @@ export function marketStoreBookContract(name: string, open: () => Promise<Opened
       assert.equal(book.last_order, (await store.openOrders(T0, MOST)).orders.at(-1)?.sequence)
     })
 
-    it('takes the best of each side, by exact price, then time, then arrival', async () => {
+    it('takes the best of each side, by exact price, then arrival, whatever time it says that it is of', async () => {
       await put('buys-all', 'ben', 'buy', '999999999999.999999')
       await put('third', 'u1', 'sell', '123456789012.345679')
       await put('second', 'u2', 'sell', '123456789012.345678')

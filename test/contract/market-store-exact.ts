@@ -5,7 +5,19 @@ import { formatDelta, formatQuantity, parseQuantity } from '../../src/protocol/d
 import { identifier } from '../../src/protocol/shape.ts'
 import { idOf } from '../helpers/shown.ts'
 import type { OpenedStore } from '../helpers/stores.ts'
-import { blockRow, commitTick, correction, MOST, order, sealWaiting, T0, tick, trade, vote } from './fixtures.ts'
+import {
+  blockRow,
+  commitTick,
+  correction,
+  MOST,
+  order,
+  sealWaiting,
+  T0,
+  tick,
+  trade,
+  vote,
+  putOrder,
+} from './fixtures.ts'
 
 const MAX_MICRO = 10n ** 18n - 1n
 const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
@@ -49,7 +61,7 @@ export function marketStoreExactContract(name: string, open: () => Promise<Opene
 
     it('subtracts fills from an order without losing a digit beyond 2^53', async () => {
       const [kwh, bite] = ['999999999999.999999', '123456789012.345678']
-      await store.putOrder(order('o1', { kwh }))
+      await putOrder(store, order('o1', { kwh }))
       const whole = parseQuantity(kwh)
       assert.equal((await store.openOrders(T0, MOST)).orders[0]?.open_micro, whole)
       for (let rest = whole - parseQuantity(bite), n = 0; n < 3; rest -= parseQuantity(bite), n++) {

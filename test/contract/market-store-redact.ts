@@ -4,7 +4,19 @@ import { isSolarError } from '../../src/protocol/errors.ts'
 import { unknownRedaction, type Redaction } from '../../src/protocol/redaction.ts'
 import { hashTransaction } from '../../src/protocol/transaction.ts'
 import type { OpenedStore } from '../helpers/stores.ts'
-import { blockRow, commitTick, correction, enrolment, MOST, order, registryTick, T0, tick, trade } from './fixtures.ts'
+import {
+  blockRow,
+  commitTick,
+  correction,
+  enrolment,
+  MOST,
+  order,
+  registryTick,
+  T0,
+  tick,
+  trade,
+  putOrder,
+} from './fixtures.ts'
 
 const coded = (code: string) => (error: unknown) => isSolarError(error, code)
 const ALL = { from: 0, to: Number.MAX_SAFE_INTEGER, limit: 100 }
@@ -32,8 +44,8 @@ export function marketStoreRedactContract(name: string, open: () => Promise<Open
     }
 
     async function sealAll(): Promise<void> {
-      await store.putOrder(order('buy-a', { kwh: '4' }))
-      await store.putOrder(order('buy-b', { user_id: 'flat-2' }))
+      await putOrder(store, order('buy-a', { kwh: '4' }))
+      await putOrder(store, order('buy-b', { user_id: 'flat-2' }))
       const fills = [
         { order_id: 'buy-a', transaction_id: 'a', kwh_micro: 2_500_000n },
         { order_id: 'buy-b', transaction_id: 'b', kwh_micro: 2_500_000n },
@@ -88,7 +100,7 @@ export function marketStoreRedactContract(name: string, open: () => Promise<Open
       await store.redact(asked('a'))
       assert.equal(await store.order('buy-a'), undefined)
       assert.deepEqual((await store.openOrders(T0 + 1, MOST)).orders, [])
-      assert.equal(await store.putOrder(order('buy-a', { kwh: '4' })), 'different')
+      assert.equal(await putOrder(store, order('buy-a', { kwh: '4' })), 'different')
       const other = await store.order('buy-b')
       assert.deepEqual([other?.status, other?.transactions.map(({ id }) => id)], ['filled', ['b']])
     })
@@ -145,7 +157,7 @@ export function marketStoreRedactContract(name: string, open: () => Promise<Open
 
       for (const known of [record, nobodyKnows]) {
         it(`goes from the tick that was committed here (its id is ${known.tx_id ?? 'unknown'})`, async () => {
-          await store.putOrder(order('buy-a', { kwh: '4' }))
+          await putOrder(store, order('buy-a', { kwh: '4' }))
           const fills = [{ order_id: 'buy-a', transaction_id: 'a', kwh_micro: 2_500_000n }]
           await commitTick(store, tick('t0', [{ ...a, nonce: '00'.repeat(16) }, b], { fills }))
           await store.restoreBlock(blockRow(0, 't0'), restored([known]))

@@ -8,13 +8,14 @@ import {
   correction,
   enrolment,
   order,
+  putOrder,
   registryTick,
   registryTransactions,
   sealWaiting,
+  storedAs,
   T0,
   tick,
   trade,
-  storedAs,
 } from './fixtures.ts'
 import { idOf } from '../helpers/shown.ts'
 
@@ -134,7 +135,7 @@ export function marketStoreRegistryContract(name: string, open: () => Promise<Op
         })
 
         it('are no time of the market: no order expires by them', async () => {
-          await store.putOrder(order('o1', { valid_until: T0 + 10 }))
+          await putOrder(store, order('o1', { valid_until: T0 + 10 }))
           await commitTick(store, tick('t1', [], { timestamp: T0 + 9 }))
           await commitTick(store, registryTick(enrolment('r', { timestamp: T0 + 20 })))
           assert.equal((await store.order('o1'))?.status, 'open')

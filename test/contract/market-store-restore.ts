@@ -5,18 +5,19 @@ import { hashHeader } from '../../src/protocol/header.ts'
 import { hashTransaction, type Transaction } from '../../src/protocol/transaction.ts'
 import type { OpenedStore } from '../helpers/stores.ts'
 import {
+  blockRow,
   commitTick,
   correction,
   enrolment,
   MOST,
   order,
+  putOrder,
   registryTick,
   sealed,
+  storedAs,
   T0,
   tick,
   trade,
-  blockRow,
-  storedAs,
 } from './fixtures.ts'
 
 const failing = (code: string, message: RegExp) => (error: unknown) => {
@@ -154,7 +155,7 @@ export function marketStoreRestoreContract(name: string, open: () => Promise<Ope
           it(`are refused where the tick has ${what}, and nothing is half done`, async () => {
             const committed = tick('t1', rows.map(again))
             await commitTick(store, committed)
-            await store.putOrder(order('o', { timestamp: T0 }))
+            await putOrder(store, order('o', { timestamp: T0 }))
             const block = restored(0, [trade('t1', 'a'), trade('t1', 'b')])
             await assert.rejects(restore(block), failing('tick_conflict', message))
             const { fills, ...expected } = committed
@@ -194,11 +195,11 @@ export function marketStoreRestoreContract(name: string, open: () => Promise<Ope
         })
 
         it('placed until then never match again, whether they are there or are placed once more', async () => {
-          await store.putOrder(order('here', { timestamp: T0 }))
-          await store.putOrder(order('later', { timestamp: T0 + 1 }))
+          await putOrder(store, order('here', { timestamp: T0 }))
+          await putOrder(store, order('later', { timestamp: T0 + 1 }))
           const first = restored(0, [trade('t1', 'a')])
           await restore(first)
-          await store.putOrder(order('posted-again', { timestamp: T0 - 5 }))
+          await putOrder(store, order('posted-again', { timestamp: T0 - 5 }))
           assert.deepEqual(await openIds(T0 + 10), ['later'])
           assert.deepEqual([await statusOf('here'), await statusOf('posted-again')], ['expired', 'expired'])
           assert.equal(await statusOf('later'), 'open')
@@ -209,14 +210,14 @@ export function marketStoreRestoreContract(name: string, open: () => Promise<Ope
         })
 
         it('stay open over a change of the registry, which trades nothing', async () => {
-          await store.putOrder(order('here', { timestamp: T0 - 1 }))
+          await putOrder(store, order('here', { timestamp: T0 - 1 }))
           const block = restored(0, registryTick(enrolment('r')).transactions)
           await restore({ ...block, tick: { ...block.tick, source: 'registry' } })
           assert.deepEqual(await openIds(T0), ['here'])
         })
 
         it('keep the fills of the tick that the block seals', async () => {
-          await store.putOrder(order('o', { kwh: '3' }))
+          await putOrder(store, order('o', { kwh: '3' }))
           const fills = [fill('o', 'a', 2_500_000n)]
           await commitTick(store, tick('m1', [again(trade('m1', 'a'))], { source: 'market', fills }))
           const block = restored(0, [trade('m1', 'a')])
@@ -230,8 +231,8 @@ export function marketStoreRestoreContract(name: string, open: () => Promise<Ope
         })
 
         it('get back what market ticks without a block have taken, and those ticks are gone', async () => {
-          await store.putOrder(order('old', { kwh: '3' }))
-          await store.putOrder(order('new', { kwh: '3', timestamp: T0 + 1 }))
+          await putOrder(store, order('old', { kwh: '3' }))
+          await putOrder(store, order('new', { kwh: '3', timestamp: T0 + 1 }))
           await commitTick(
             store,
             tick('m1', [trade('m1', 'x')], {

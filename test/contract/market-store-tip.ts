@@ -9,6 +9,7 @@ import {
   enrolment,
   MOST,
   order,
+  putOrder,
   registryTick,
   sealWaiting,
   T0,
@@ -62,7 +63,7 @@ export function marketStoreTipContract(name: string, open: () => Promise<OpenedS
 
       it('takes nothing but new trades of a platform while another tick has no block yet', async () => {
         await grow(1)
-        await store.putOrder(order('o'))
+        await putOrder(store, order('o'))
         await commitTick(store, tick('waits', [trade('waits', 'w')]))
         const fills = [{ order_id: 'o', transaction_id: 'm', kwh_micro: 1n }]
         const others = [
@@ -112,7 +113,7 @@ export function marketStoreTipContract(name: string, open: () => Promise<OpenedS
         const why = { parent: null, reason: 'house-18 is enrolled already', at: T0 + 5 }
 
         it('is set aside whole, under its id for ever, and gives its orders back what it took', async () => {
-          await store.putOrder(order('o', { kwh: '3' }))
+          await putOrder(store, order('o', { kwh: '3' }))
           const fills = [{ order_id: 'o', transaction_id: 'a', kwh_micro: 2_500_000n }]
           const poison = tick('m', [trade('m', 'a'), enrolment('r')], { source: 'market', fills })
           const transactions = poison.transactions.map((tx) => ({ ...tx, tick_id: 'm' }))

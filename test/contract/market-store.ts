@@ -9,14 +9,12 @@ import {
   CHAIN,
   commitTick,
   correction,
-  MOST,
-  order,
   OTHER_CHAIN,
   sealWaiting,
+  storedAs,
   T0,
   tick,
   trade,
-  storedAs,
 } from './fixtures.ts'
 import { idOf } from '../helpers/shown.ts'
 
@@ -299,110 +297,6 @@ export function marketStoreContract(name: string, open: () => Promise<OpenedStor
         assert.deepEqual(await store.blocks(12, 5), [])
         assert.deepEqual(await store.lastBlock(), rows[11])
         assert.equal(await store.blockByHash(sha256Hex('no block')), undefined)
-      })
-    })
-
-    describe('orders', () => {
-      it('are stored once: equal content is the same order, other content is not', async () => {
-        const placed = order('o1', { kwh: '999999999999.999999', valid_until: MAX })
-        assert.equal(await store.putOrder(placed), 'created')
-        assert.equal(await store.putOrder(placed), 'same')
-        assert.equal(await store.putOrder({ ...placed, kwh: '1' }), 'different')
-        assert.equal(await store.putOrder(order('o1', { kwh: placed.kwh })), 'different')
-        store = await opened.reopen()
-        assert.deepEqual(await store.order('o1'), { order: placed, status: 'open', transactions: [] })
-        assert.equal(await store.order('o2'), undefined)
-      })
-
-      it('are open from their timestamp until valid_until, in order of arrival', async () => {
-        await store.putOrder(order('z', { timestamp: T0 + 10 }))
-        await store.putOrder(order('a', { timestamp: T0, valid_until: T0 + 20, kwh: '999999999999.999999' }))
-        await store.putOrder(order('m', { timestamp: T0 }))
-        const openAt = async (at: number) => (await store.openOrders(at, MOST)).orders.map(({ order_id }) => order_id)
-        assert.deepEqual(await openAt(T0 - 1), [])
-        assert.deepEqual(await openAt(T0), ['a', 'm'])
-        assert.deepEqual(await openAt(T0 + 10), ['z', 'a', 'm'])
-        assert.deepEqual(await openAt(T0 + 19), ['z', 'a', 'm'])
-        assert.deepEqual(await openAt(T0 + 20), ['z', 'm'])
-        const [first, second] = (await store.openOrders(T0 + 10, MOST)).orders
-        assert.ok(first!.sequence < second!.sequence)
-        assert.equal(second!.open_micro, 999_999_999_999_999_999n)
-        assert.equal(second!.valid_until, T0 + 20)
-        assert.ok(!('valid_until' in first!))
-      })
-
-      it('for one moment only are refused once the market has run then, and stop its tick if it has not seen them', async () => {
-        const moment = (id: string) => order(id, { timestamp: T0, valid_until: T0 + 1 })
-        assert.equal(await store.putOrder(moment('early')), 'created')
-        const market = tick('m1', [], { source: 'market', timestamp: T0 })
-        assert.equal(await commitTick(store, { ...market, last_order: 0 }), 'book_moved')
-        assert.equal(await store.tick('m1'), undefined)
-        const { last_order } = await store.openOrders(T0, MOST)
-        assert.equal(await commitTick(store, { ...market, last_order }), 'committed')
-        assert.deepEqual(await store.putOrder(moment('late')), { closed_by: 'm1' })
-        assert.equal(await store.order('late'), undefined)
-        assert.equal(await store.putOrder(moment('early')), 'same')
-        assert.equal(await store.putOrder(order('open', { timestamp: T0 })), 'created')
-      })
-
-      it('are filled by the tick that trades them, in the same transaction', async () => {
-        await store.putOrder(order('buy', { kwh: '3' }))
-        await store.putOrder(order('sell', { side: 'sell', kwh: '2.5' }))
-        const rows = [trade('t1', 'b'), trade('t1', 'a')]
-        const fills = [
-          { order_id: 'buy', transaction_id: 'b', kwh_micro: 1_500_000n },
-          { order_id: 'sell', transaction_id: 'b', kwh_micro: 1_500_000n },
-          { order_id: 'buy', transaction_id: 'a', kwh_micro: 1_000_000n },
-          { order_id: 'sell', transaction_id: 'a', kwh_micro: 1_000_000n },
-        ]
-        const taken = tick('t1', rows, { fills, source: 'market' })
-        await assert.rejects(commitTick(store, { ...taken, transactions: [trade('t1', 'b'), trade('t1', 'b')] }))
-        assert.equal((await store.openOrders(T0, MOST)).orders.length, 2)
-        await commitTick(store, taken)
-        const hashes = taken.tx_hashes
-        const unsealed = [
-          { id: 'b', tx_hash: hashes[0], block_hash: null },
-          { id: 'a', tx_hash: hashes[1], block_hash: null },
-        ]
-        assert.deepEqual(await store.order('buy'), {
-          order: order('buy', { kwh: '3' }),
-          status: 'partial',
-          transactions: unsealed,
-        })
-        assert.equal((await store.order('sell'))?.status, 'filled')
-        const row = blockRow(0, 't1')
-        await store.fence(row)
-        store = await opened.reopen()
-        const sealedTransactions = unsealed.map((tx) => ({ ...tx, block_hash: row.block_hash }))
-        assert.deepEqual((await store.order('buy'))?.transactions, sealedTransactions)
-        assert.deepEqual(
-          (await store.openOrders(T0, MOST)).orders.map(({ order_id, open_micro }) => [order_id, open_micro]),
-          [['buy', 500_000n]],
-        )
-      })
-
-      it('never give more than they have: such a tick is not stored', async () => {
-        await store.putOrder(order('small', { kwh: '1' }))
-        const take = (order_id: string, kwh_micro: bigint) =>
-          commitTick(store, tick('t1', [trade('t1', 'a')], { fills: [{ order_id, transaction_id: 'a', kwh_micro }] }))
-        await assert.rejects(take('small', 1_000_001n), coded('corrupt'))
-        await assert.rejects(take('nobody', 1n), coded('corrupt'))
-        assert.equal(await store.tick('t1'), undefined)
-        await take('small', 1_000_000n)
-        assert.equal((await store.order('small'))?.status, 'filled')
-      })
-
-      it('expire with the time of the ticks, unless they were filled at least in part', async () => {
-        await store.putOrder(order('untouched', { valid_until: T0 + 10 }))
-        await store.putOrder(order('touched', { valid_until: T0 + 10 }))
-        await store.putOrder(order('unlimited'))
-        const fills = [{ order_id: 'touched', transaction_id: 'a', kwh_micro: 1n }]
-        await commitTick(store, tick('t1', [trade('t1', 'a')], { fills, timestamp: T0 + 9 }))
-        assert.equal((await store.order('untouched'))?.status, 'open')
-        await commitTick(store, tick('t2', [], { timestamp: T0 + 10 }))
-        await commitTick(store, tick('t3', [], { timestamp: T0 + 5 }))
-        const statuses = ['untouched', 'touched', 'unlimited'].map(async (id) => (await store.order(id))?.status)
-        assert.deepEqual(await Promise.all(statuses), ['expired', 'partial', 'open'])
       })
     })
 

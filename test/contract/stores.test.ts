@@ -8,6 +8,7 @@ import { lightStoreContract } from './light-store.ts'
 import { marketStoreContract } from './market-store.ts'
 import { marketStoreBookContract } from './market-store-book.ts'
 import { marketStoreExactContract } from './market-store-exact.ts'
+import { marketStoreOrdersContract } from './market-store-orders.ts'
 import { marketStoreRedactContract } from './market-store-redact.ts'
 import { marketStoreRegistryContract } from './market-store-registry.ts'
 import { marketStoreRestoreContract } from './market-store-restore.ts'
@@ -34,6 +35,7 @@ for (const [name, open] of [
   marketStoreRedactContract(name, open)
   marketStoreTipContract(name, open)
   marketStoreBookContract(name, open)
+  marketStoreOrdersContract(name, open)
 }
 outboxStoreContract('SQLite', sqliteOutbox)
 outboxStoreContract('PostgreSQL', postgresOutbox)

@@ -1,6 +1,7 @@
 import { strict as assert } from 'node:assert'
-import { OWN_VOTES_KEPT, type VoterStore } from '../../src/ports/voter-store.ts'
+import { MAX_ACKS_OF_HEIGHT, OWN_VOTES_KEPT, type VoterStore } from '../../src/ports/voter-store.ts'
 import { sha256Hex } from '../../src/protocol/hash.ts'
+import type { Vote } from '../../src/protocol/vote.ts'
 import type { OpenedStore } from '../helpers/stores.ts'
 import { sealed, vote } from './fixtures.ts'
 
@@ -21,20 +22,20 @@ export function voterStoreContract(name: string, open: () => Promise<OpenedStore
 
     it('knows of no vote at first', async () => {
       assert.equal(await store.lastVote(), undefined)
-      assert.equal(await store.ownVoteAt(0), undefined)
+      assert.deepEqual(await store.ownVotesAt(0), [])
       assert.deepEqual(await store.rejected(), [])
     })
 
     it('keeps the ack that was put last, and each of the newest 512 heights by its height', async () => {
       for (const height of [1, 2, 5, 4]) await store.putVote(ack(height))
       assert.deepEqual(await store.lastVote(), ack(4))
-      assert.deepEqual(await store.ownVoteAt(5), ack(5))
-      assert.equal(await store.ownVoteAt(3), undefined)
+      assert.deepEqual(await store.ownVotesAt(5), [ack(5)])
+      assert.deepEqual(await store.ownVotesAt(3), [])
       await store.putVote(ack(OWN_VOTES_KEPT + 2))
       store = await opened.reopen()
       assert.deepEqual(await store.lastVote(), ack(OWN_VOTES_KEPT + 2))
-      for (const forgotten of [1, 2]) assert.equal(await store.ownVoteAt(forgotten), undefined)
-      for (const kept of [4, 5]) assert.deepEqual(await store.ownVoteAt(kept), ack(kept))
+      for (const forgotten of [1, 2]) assert.deepEqual(await store.ownVotesAt(forgotten), [])
+      for (const kept of [4, 5]) assert.deepEqual(await store.ownVotesAt(kept), [ack(kept)])
     })
 
     it('gives its acks from a height on, ascending', async () => {
@@ -43,22 +44,39 @@ export function voterStoreContract(name: string, open: () => Promise<OpenedStore
       assert.deepEqual(await store.ownVotesFrom(21), [])
     })
 
-    it('takes acks that were forgotten: the highest is the last, and what is known at a height stays', async () => {
+    it('takes acks that were forgotten: the highest is the last, and each stays beside what is known at its height', async () => {
       const other = (height: number) => vote(sha256Hex(`another ${height}`), height, 'ann')
       await store.putVote(ack(5))
       assert.equal(await store.hasForgotten(), false)
       await store.putForgotten([other(2), other(5)])
       store = await opened.reopen()
       assert.deepEqual(await store.lastVote(), ack(5))
-      assert.deepEqual(await store.ownVotesFrom(0), [other(2), ack(5)])
+      assert.deepEqual(await store.ownVotesFrom(0), [other(2), ack(5), other(5)])
       assert.equal(await store.hasForgotten(), true)
       await store.putForgotten([other(OWN_VOTES_KEPT + 2), other(1)])
       store = await opened.reopen()
       assert.deepEqual(await store.lastVote(), other(OWN_VOTES_KEPT + 2))
-      assert.deepEqual(await store.ownVotesFrom(0), [ack(5), other(OWN_VOTES_KEPT + 2)])
+      assert.deepEqual(await store.ownVotesFrom(0), [ack(5), other(5), other(OWN_VOTES_KEPT + 2)])
       await store.putRemembered()
       store = await opened.reopen()
       assert.equal(await store.hasForgotten(), false)
+    })
+
+    it('keeps of one height each that was forgotten, once, up to a bound', async () => {
+      const acks = Array.from({ length: MAX_ACKS_OF_HEIGHT + 2 }, (_, index) => vote(sha256Hex(`${index}`), 7, 'ann'))
+      const byHash = (a: Vote, b: Vote) => a.header_hash.localeCompare(b.header_hash)
+      const [first, second, third] = acks as [Vote, Vote, Vote]
+      await store.putVote(first)
+      await store.putForgotten([second, third, second, ack(8)])
+      await store.putForgotten([first, third])
+      store = await opened.reopen()
+      assert.equal((await store.ownVotesAt(7))[0]?.header_hash, first.header_hash)
+      assert.deepEqual((await store.ownVotesFrom(0)).toSorted(byHash), [first, second, third, ack(8)].toSorted(byHash))
+      await store.putForgotten(acks)
+      assert.deepEqual((await store.ownVotesAt(7)).toSorted(byHash), acks.slice(0, MAX_ACKS_OF_HEIGHT).toSorted(byHash))
+      await store.putVote(ack(7 + OWN_VOTES_KEPT))
+      store = await opened.reopen()
+      assert.deepEqual(await store.ownVotesFrom(0), [ack(8), ack(7 + OWN_VOTES_KEPT)])
     })
 
     it('takes them where it knows of no ack at all', async () => {

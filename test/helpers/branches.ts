@@ -1,5 +1,5 @@
 import { genesisState, sizeOf, stateAfter, type ChainState } from '../../src/engine/chain-state.ts'
-import { assembleHeader, registryTransactionsOf, sealerOf, type Block } from '../../src/protocol/block.ts'
+import { assembleHeader, registryTransactionsOf, sealingKey, type Block } from '../../src/protocol/block.ts'
 import type { Hash } from '../../src/protocol/bytes.ts'
 import type { BlockPoint } from '../../src/protocol/finality.ts'
 import { chainIdOf, decodeGenesis, type Finality, type Genesis, type Role } from '../../src/protocol/genesis.ts'
@@ -59,6 +59,8 @@ export interface StreetOptions {
   /** Ids by role, besides `authority`. Each entry's key is `namedKey(id)`. */
   readonly validators?: readonly string[]
   readonly voters?: readonly string[]
+  /** Everybody has a recovery key, `namedKey(<id> recovery)`, and not the authority alone. */
+  readonly recoverable?: boolean
 }
 
 export function createStreet(options: StreetOptions = {}): Street {
@@ -66,7 +68,7 @@ export function createStreet(options: StreetOptions = {}): Street {
     id,
     role,
     public_key: namedKey(id).publicKey,
-    recovery_key: role === 'authority' ? namedKey(`${id} recovery`).publicKey : null,
+    recovery_key: options.recoverable === true || role === 'authority' ? namedKey(`${id} recovery`).publicKey : null,
   })
   const genesis = decodeGenesis({
     version: 1,
@@ -114,11 +116,11 @@ export function createStreet(options: StreetOptions = {}): Street {
     const before = state.registries.at(-1)!.registry
     const changes = registryTransactionsOf(transactions)
     const after = changes.length === 0 ? before : before.after(changes, chainId, sizeOf(state))
-    const sealer = sealerOf({ header: { miner_id: minerId }, transactions }, before, after)
+    const sealer = sealingKey({ header: { miner_id: minerId }, transactions }, before)
     const parent = { parent: state.tip, historyRoot: foldSubtrees(state.frontier) }
     const hashes = transactions.map(hashTransaction)
     const header = assembleHeader(genesis, chainId, parent, { timestamp }, hashes, after.root, minerId)
-    const isOf = (name: string) => namedKey(name).publicKey === sealer?.public_key
+    const isOf = (name: string) => namedKey(name).publicKey === sealer
     const keyName = [minerId, `${minerId} 2`, `${minerId} 3`].find(isOf) ?? minerId
     return { ...sealHeader(header, namedKey(keyName)), transactions }
   }

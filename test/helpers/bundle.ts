@@ -1,6 +1,6 @@
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
 
@@ -8,6 +8,9 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 
 /** Native modules, and packages that find files of their own by where they lie. */
 const EXTERNAL = ['libsql', 'pg', 'classic-level', 'pino', 'pino-pretty', '@fastify/swagger-ui', '@fastify/static']
+
+/** Files that a process starts threads from: they lie beside whatever starts them. */
+const THREADS = ['storage/sql/sqlite-thread', 'node/work-miner-thread']
 
 /**
  * Bundles an entry below `folder`, laid out as the package is: into one file, and one for each part that is imported only
@@ -20,7 +23,10 @@ export function bundleForNode(entry: URL, folder: string): string {
   cpSync(join(root, 'package.json'), join(folder, 'package.json'))
   for (const built of ['node_modules', 'dist/web']) symlinkSync(join(root, built), join(folder, built))
   buildSync({
-    entryPoints: { process: fileURLToPath(entry) },
+    entryPoints: {
+      process: fileURLToPath(entry),
+      ...Object.fromEntries(THREADS.map((file) => [basename(file), join(root, 'src', `${file}.ts`)])),
+    },
     outdir,
     bundle: true,
     splitting: true,

@@ -323,6 +323,11 @@ export function createMemoryLedger(): MemoryLedger {
       if (order === undefined) throw ledgerError('unknown_order', { order_id: id })
       return { order, status: 'open', transactions: [] }
     }),
+    cancelOrder: later((id) => {
+      const order = orders.get(id)
+      if (order === undefined) throw ledgerError('unknown_order', { order_id: id })
+      return { order, status: 'cancelled', transactions: [] }
+    }),
     transactions: later(({ user_id, corrects, from, to, after, limit }) => {
       const all = places().filter(({ transaction: tx }) => {
         const isParty = tx.kind === 'trade' && [tx.from_user_id, tx.to_user_id].includes(user_id ?? '')

@@ -2,7 +2,7 @@ import { buildAnchor } from '../../src/engine/anchor-builder.ts'
 import { Chain } from '../../src/engine/chain.ts'
 import { buildReceipt, type PublishedCheckpoint } from '../../src/engine/receipt-builder.ts'
 import type { ChainStore } from '../../src/ports/chain-store.ts'
-import { assembleHeader, sealerOf } from '../../src/protocol/block.ts'
+import { assembleHeader, sealingKey } from '../../src/protocol/block.ts'
 import { signCheckpoint } from '../../src/protocol/checkpoint.ts'
 import { newFinalHeight, noteAck } from '../../src/protocol/finality.ts'
 import type { Genesis, GenesisEntry, Role } from '../../src/protocol/genesis.ts'
@@ -68,6 +68,8 @@ export interface TestChain {
   correct(trade: string, kwhDelta: string, amountDelta: string): Promise<void>
   /** Seals a registry change, signed with the key of that name. */
   change(change: Change, signer: string): Promise<void>
+  /** Seals several in one block, in this order. */
+  changeAll(...changes: readonly (readonly [change: Change, signer: string])[]): Promise<void>
   /** `keyName`: the key of a new authority, where it is not that of its id. */
   sealAs(minerId: string, keyName?: string): void
   ack(voter: string, height: number, keyName?: string): Promise<Vote>
@@ -93,12 +95,21 @@ export async function createTestChain(
     const tip = { parent: chain.tip, historyRoot: chain.historyRoot }
     const hashes = transactions.map(hashTransaction)
     const header = assembleHeader(genesis, chain.chainId, tip, { timestamp }, hashes, after.root, miner)
-    if (sealerOf({ header, transactions }, chain.registry, after)?.public_key !== minerKey.publicKey) {
+    if (sealingKey({ header, transactions }, chain.registry) !== minerKey.publicKey) {
       throw new Error(`${miner} may not seal with this key`)
     }
     await chain.append({ ...sealHeader(header, minerKey), transactions }, hashes)
   }
   const now = () => CREATED_AT + TICK_MS * (chain.size + 1)
+  function changeAll(...changes: readonly (readonly [change: Change, signer: string])[]): Promise<void> {
+    const nonce = testNonce(`change ${chain.size}`)
+    const signed = changes.map(([change, signer], at) => {
+      const id = `change-${chain.size}${at === 0 ? '' : `-${at}`}`
+      const body = { kind: 'registry', id, timestamp: now(), nonce, ...change } as const
+      return decodePostedRegistryTransaction(signRegistryTransaction(body, chain.chainId, namedKey(signer)))
+    })
+    return seal(signed, now())
+  }
   const finalHeight = () =>
     newFinalHeight({
       finalHeight: -1,
@@ -153,14 +164,8 @@ export async function createTestChain(
       }
       return seal([tradeOf(9, tick_id, now()), correction], now())
     },
-    change: (change, signer) => {
-      const nonce = testNonce(`change ${chain.size}`)
-      const body = { kind: 'registry', id: `change-${chain.size}`, timestamp: now(), nonce, ...change } as const
-      return seal(
-        [decodePostedRegistryTransaction(signRegistryTransaction(body, chain.chainId, namedKey(signer)))],
-        now(),
-      )
-    },
+    change: (change, signer) => changeAll([change, signer]),
+    changeAll,
     sealAs: (id, keyName = id) => {
       miner = id
       minerKey = namedKey(keyName)

@@ -12,17 +12,15 @@ interface Draft {
   readonly side: 'buy' | 'sell'
   readonly kwh: number
   readonly price: number
-  readonly time: number
 }
 
 const bookOf = (drafts: readonly Draft[]): BookOrder[] =>
-  drafts.map(({ user, side, kwh, price, time }, index) => ({
+  drafts.map(({ user, side, kwh, price }, index) => ({
     order_id: `o${index}`,
     user_id: user,
     side,
     kwh_micro: BigInt(kwh),
     price_micro: BigInt(price),
-    timestamp: time,
     sequence: index,
   }))
 
@@ -33,7 +31,6 @@ const draft = (users: readonly string[]): fc.Arbitrary<Draft> =>
     side: fc.constantFrom('buy', 'sell'),
     kwh: fc.integer({ min: 1, max: 3 }),
     price: fc.integer({ min: 0, max: 6 }),
-    time: fc.integer({ min: 0, max: 2 }),
   })
 const smallBook = fc
   .constantFrom(['a', 'b'], ['a', 'b', 'c'], ['a', 'b', 'c', 'd', 'e'])
@@ -50,7 +47,6 @@ const largeBook = fc
       side: fc.constantFrom<'buy' | 'sell'>('buy', 'sell'),
       kwh: fc.integer({ min: 1, max: 5_000_000 }),
       price: fc.integer({ min: 0, max: 400_000 }),
-      time: fc.integer({ min: 0, max: 10 }),
     }),
     { maxLength: 60 },
   )
@@ -208,7 +204,7 @@ describe('the clearing of a book', () => {
     )
   })
 
-  it('serves the best price first, then the earliest timestamp, then the earliest arrival', () => {
+  it('serves the best price first, then the earliest arrival', () => {
     fc.assert(
       fc.property(oneSidedBook, (book) => {
         const fills = filled(book, clear(book))

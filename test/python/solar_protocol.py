@@ -140,6 +140,10 @@ def rounded_total(kwh, price, decimals):
     return round(Fraction(kwh * price, 10**12) * 10**decimals) * 10 ** (6 - decimals)
 
 
+# The largest quantity: 12 digits before the point, 6 after it.
+MAX_MICRO = 10**18 - 1
+
+
 def format_micro(micro):
     whole, fraction = divmod(micro, 1_000_000)
     return f"{whole}.{fraction:06d}".rstrip("0").rstrip(".")
@@ -504,8 +508,10 @@ def check_block_body(header, transactions, genesis):
     check(len(transactions) == header["tx_count"], "wrong number of transactions")
     for tx in transactions:
         check_any_transaction(tx, genesis["amount_decimals"])
+        check((tx["kind"] == "registry") == (transactions[0]["kind"] == "registry"), "a change beside something else")
         if tx["kind"] == "registry":
-            check(tx["timestamp"] >= header["timestamp"] - REGISTRY_VALIDITY_MS, "a change that is too old")
+            age = header["timestamp"] - tx["timestamp"]
+            check(0 <= age <= REGISTRY_VALIDITY_MS, "a change of another time")
         check(tx["tick_id"] == transactions[0]["tick_id"], "transactions of several ticks")
     hashes = [hash_object(tx) for tx in transactions]
     check(len(set(hashes)) == len(hashes), "two equal transactions")
@@ -646,7 +652,7 @@ _REQUEST = {
     "id": nonce16,
 }
 _PEER_ID = matching(r"[A-Za-z0-9._-]{1,128}")
-HTTP_REQUEST = {**_REQUEST, "method": one_of("GET"), "to": matching(r"https?://[a-z0-9.:_\[\]-]{1,255}")}
+HTTP_REQUEST = {**_REQUEST, "method": one_of("GET", "DELETE"), "to": matching(r"https?://[a-z0-9.:_\[\]-]{1,255}")}
 PEER_REQUEST = {**_REQUEST, "method": one_of("P2P"), "from": _PEER_ID, "to": _PEER_ID}
 _SIGNED = {"voter_id": identifier, "signature": signature64}
 _PARAMETERS = ("voter_id", "to", "timestamp", "id", "signature")
@@ -851,6 +857,7 @@ def count_acks(finality, header, votes, trusted, parent, chain_id):
         fields(proven, PROVEN_VOTE, PROVEN_VOTE_OPTIONS)
         on = proven.get("header", header)
         check(proven["vote"]["decision"] == "ack", "a rejecting vote")
+        check("header" not in proven or on["height"] > header["height"], "not a later header")
         check_in_history(header, proven.get("history_proof"), on)
         check_holder(proven["entry"], proven["registry_proof"], root, proven["vote"]["voter_id"], role)
         if root != trusted:
@@ -860,10 +867,9 @@ def count_acks(finality, header, votes, trusted, parent, chain_id):
     return len(voters)
 
 
-HANDOVER = {
-    name: (lambda value: None)
-    for name in ("header", "signature", "entry", "registry_proof", "policy", "policy_proof", "votes", "history_proof")
-}
+_HANDOVER_PARTS = ("header", "signature", "entry", "registry_proof", "policy", "policy_proof", "history_proof")
+VOTES = list_of(lambda value: None, MAX_THRESHOLD)
+HANDOVER = {**{name: (lambda value: None) for name in _HANDOVER_PARTS}, "votes": VOTES}
 RECOVERY = {name: (lambda value: None) for name in ("transaction", "merkle_proof", "entry", "registry_proof")}
 
 
@@ -948,7 +954,7 @@ ANCHOR = ("header", "signature", "parent_header", "consistency", "inclusion", "f
 def check_first_anchor(answer, genesis):
     """The answer to `anchor` with nothing but the genesis."""
     options = {"parent_policy_proof": is_there, "more": lambda value: check(value is True, "not true")}
-    fields(answer, {name: (lambda value: None) for name in ANCHOR}, options)
+    fields(answer, {**{name: (lambda value: None) for name in ANCHOR}, "votes": VOTES}, options)
     height = answer["header"]["height"]
     check(len(answer["frontier"]) == bin(height).count("1"), "not the frontier of this height")
     root = None
@@ -1081,7 +1087,7 @@ def net_of(receipt, target, genesis):
         check(place > last, "corrections out of order")
         check_block_seal(correction, target, genesis)
         kwh, amount, last = kwh + delta(tx["kwh_delta"]), amount + delta(tx["amount_delta"]), place
-        check(kwh >= 0 and amount >= 0, "less than nothing is left")
+        check(0 <= kwh <= MAX_MICRO and 0 <= amount <= MAX_MICRO, "what is left is no quantity")
     return {"kwh": format_micro(kwh), "total_amount": format_micro(amount)}
 
 

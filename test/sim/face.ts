@@ -6,7 +6,7 @@ import { openFinalizer } from '../../src/engine/finalizer.ts'
 import { serveFullNodePeers } from '../../src/engine/full-node-peers.ts'
 import { createValidatorLedger } from '../../src/engine/validator-ledger.ts'
 import { createVoteCounter, findOnChain } from '../../src/engine/vote-counter.ts'
-import { assembleHeader, sealerOf, type Block, type CommittedTick } from '../../src/protocol/block.ts'
+import { assembleHeader, sealingKey, type Block, type CommittedTick } from '../../src/protocol/block.ts'
 import { canonicalBytes } from '../../src/protocol/canonical-json.ts'
 import { sealHeader } from '../../src/protocol/header.ts'
 import { signMembership } from '../../src/protocol/membership.ts'
@@ -113,8 +113,8 @@ export async function startFace(
     async seal(tick) {
       const { transactions } = tick
       const after = chain.registryAfter(transactions)
-      const sealer = sealerOf({ header: { miner_id: minerId }, transactions }, chain.registry, after)
-      const key = sealer && keyOf(sealer.public_key)
+      const sealer = sealingKey({ header: { miner_id: minerId }, transactions }, chain.registry)
+      const key = sealer === undefined ? undefined : keyOf(sealer)
       if (key === undefined) throw new Error('the face has no key of the authority')
       const at = { parent: chain.tip, historyRoot: chain.historyRoot }
       const hashes = transactions.map(hashTransaction)

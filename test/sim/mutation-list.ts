@@ -418,7 +418,7 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [
       {
         file: 'src/engine/own-acks.ts',
-        from: 'await takeBranches(peer, await learn(await fetchAcks(peer, entry)))',
+        from: 'await learnFrom(peer, entry)',
         to: '',
       },
       {
@@ -435,5 +435,51 @@ export const MUTATIONS: readonly Mutation[] = [
       { file: 'src/engine/restorer.ts', from: 'if (voted !== undefined) await takeVotes(peer, voted)', to: '' },
     ],
     test: 'test/e2e/validators/restore.test.ts',
+  },
+  {
+    rule: 'a block that recovers its sealer is sealed by the key that this brings, whatever comes after it in the block',
+    patches: [
+      {
+        file: 'src/protocol/block.ts',
+        from: "return before.entry(miner_id)?.role === 'authority' ? recovery.public_key : undefined",
+        to:
+          "const last = transactions.findLast((tx) => tx.kind === 'registry' && tx.action === 'recover')\n" +
+          "  return last !== undefined && 'public_key' in last ? last.public_key : undefined",
+      },
+    ],
+    test: 'test/unit/protocol/trust-table.test.ts',
+  },
+  {
+    rule: 'no change of who decides that too few users are registered to confirm',
+    patches: [
+      {
+        file: 'src/protocol/registry.ts',
+        from: 'if (changesGuard(transactions, this)) this.#checkConfirmable(last)',
+        to: 'if (transactions.length === 0) this.#checkConfirmable(last)',
+      },
+    ],
+    test: 'test/unit/protocol/registry-transaction.test.ts',
+  },
+  {
+    rule: 'what is proven to be final is taken beside the chain, without bodies as well',
+    patches: [
+      {
+        file: 'src/engine/replica.ts',
+        from: "if (!testimony.isFinal && block.transactions.some(({ kind }) => kind === 'redacted'))",
+        to: "if (block.transactions.some(({ kind }) => kind === 'redacted'))",
+      },
+    ],
+    test: 'test/unit/engine/redacted-corrections.test.ts',
+  },
+  {
+    rule: 'a correction without a body may be what a sum lacks',
+    patches: [
+      {
+        file: 'src/engine/history-rules.ts',
+        from: 'if (!(await history.hidesUnknown()))',
+        to: 'if (reason.length > 0)',
+      },
+    ],
+    test: 'test/unit/engine/redacted-corrections.test.ts',
   },
 ]

@@ -11,10 +11,32 @@ const REACHED_MS = 20_000
 
 type FullNode = Pick<ValidatorEngine, 'chain' | 'finalizer' | 'ledger'>
 
-/** Whatever an honest full node calls final it proves to whoever has the chain id alone. */
+/**
+ * Whatever an honest full node calls final it proves to whoever has the chain id alone; of what is not final yet it gives a
+ * receipt that verifies, or none.
+ */
 export async function checkProvable(world: World): Promise<void> {
   const engines = new Map<string, FullNode>([...world.validators, ...world.authorities])
-  for (const [id, engine] of engines) await world.until(checkReceipts(id, engine, world))
+  for (const [id, engine] of engines) {
+    await world.until(checkReceipts(id, engine, world))
+    await world.until(checkOpenReceipt(id, engine, world))
+  }
+}
+
+async function checkOpenReceipt(id: string, { chain, finalizer, ledger }: FullNode, world: World): Promise<void> {
+  const { tip } = chain
+  if (tip === null || tip.header.height <= finalizer.finalHeight) return
+  const [tx] = (await chain.blockAt(tip.header.height)).transactions
+  if (tx === undefined || tx.kind === 'redacted') return
+  const receipt = await ledger.receipt(tx.id).catch((error: unknown) => {
+    if (!isSolarError(error, 'no_receipt')) throw error
+  })
+  const verdict = receipt && verifyReceipt(JSON.parse(JSON.stringify(receipt)), world.model.chainId)
+  if (verdict === undefined || verdict.ok) return
+  throw new Violation(
+    'a receipt that is given out verifies',
+    `${id}: ${tx.id} of block ${tip.header.height}: ${verdict.failed}: ${verdict.reason}`,
+  )
 }
 
 async function checkReceipts(id: string, { chain, finalizer, ledger }: FullNode, world: World): Promise<void> {

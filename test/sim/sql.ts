@@ -3,7 +3,7 @@ import { ledgerError } from '../../src/ports/errors.ts'
 import type { MarketStore } from '../../src/ports/market-store.ts'
 import type { Evidence } from '../../src/protocol/evidence.ts'
 import type { Vote } from '../../src/protocol/vote.ts'
-import { openSqlite } from '../../src/storage/sql/sqlite.ts'
+import { openSqliteInMemory } from '../../src/storage/sql/sqlite.ts'
 import type { SqlMirror } from './checker.ts'
 import type { Loop } from './loop.ts'
 import type { Port } from './network.ts'
@@ -162,7 +162,7 @@ interface Database {
 }
 
 async function openDatabase(): Promise<Database> {
-  const store = await openSqlite(':memory:')
+  const store = await openSqliteInMemory()
   const mirror: Database['mirror'] = { version: 0, votes: [], finalHeight: -1, evidence: [] }
   const journal: Call[] = []
   const call = async (name: keyof MarketStore, args: readonly unknown[]): Promise<unknown> =>

@@ -13,6 +13,7 @@ export const INVARIANTS = [
   'a height is sealed once',
   'what was answered stays',
   'what is final can be proven',
+  'a receipt that is given out verifies',
   'acks follow the rules',
   'no honest node is accused',
   'no honest node is scored down',

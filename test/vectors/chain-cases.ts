@@ -12,6 +12,7 @@ import {
 } from '../../src/protocol/header.ts'
 import { EMPTY_HISTORY_ROOT, historyLeaf, MemoryTree } from '../../src/protocol/history.ts'
 import { REGISTRY_VALIDITY_MS } from '../../src/protocol/limits.ts'
+import { merkleRoot } from '../../src/protocol/merkle.ts'
 import { Registry } from '../../src/protocol/registry.ts'
 import { decodePostedRegistryTransaction, signRegistryTransaction } from '../../src/protocol/registry-transaction.ts'
 import { array } from '../../src/protocol/shape.ts'
@@ -298,20 +299,30 @@ const BODY_CHANGES: readonly (readonly [name: string, change: (txs: Draft[], hea
   ['the duplicate that has the same root (CVE-2012-2459)', (txs, header) => (txs.push(txs[2]!), (header.tx_count = 4))],
 ]
 
-/** A change of the registry of this age, alone in its block. */
+/** Changes of the registry of this age, one for each of these households, and what else is in their block. */
 const ofAge =
-  (ageMs: number) =>
+  (ageMs: number, ids: readonly ('alice' | 'bob')[] = ['bob'], others: readonly Transaction[] = []) =>
   (txs: Draft[], header: Draft): void => {
-    const timestamp = Number(header.timestamp) - ageMs
-    const body = { kind: 'registry', action: 'revoke', id: 'revoke-bob', subject_id: 'bob', timestamp } as const
-    const posted = signRegistryTransaction({ ...body, nonce: testNonce('revoke-bob') }, CHAIN_ID, testKey('bob'))
-    const change = decodePostedRegistryTransaction(posted)
-    txs.splice(0, txs.length, change as unknown as Draft)
-    Object.assign(header, { tx_count: 1, merkle_root: hashTransaction(change) })
+    const common = { kind: 'registry', action: 'revoke', timestamp: Number(header.timestamp) - ageMs } as const
+    const changes = ids.map((subject_id) => {
+      const body = { ...common, id: `revoke-${subject_id}`, subject_id, nonce: testNonce('revoke-bob') }
+      return decodePostedRegistryTransaction(signRegistryTransaction(body, CHAIN_ID, testKey(subject_id)))
+    })
+    const tick_id = changes[0]!.tick_id
+    const all = [...changes, ...others.map((tx) => ({ ...tx, tick_id }))]
+    txs.splice(0, txs.length, ...(all as unknown as Draft[]))
+    Object.assign(header, { tx_count: all.length, merkle_root: merkleRoot(all.map(hashTransaction)) })
   }
-const AGE_CHANGES: typeof BODY_CHANGES = [
+const REGISTRY_CHANGES: typeof BODY_CHANGES = [
   ['a change of the registry that was signed 24 hours before', ofAge(REGISTRY_VALIDITY_MS)],
   ['a change of the registry that was signed a millisecond earlier than that', ofAge(REGISTRY_VALIDITY_MS + 1)],
+  ['a change of the registry that was signed at the time of its block', ofAge(0)],
+  ['a change of the registry that was signed a millisecond later', ofAge(-1)],
+  ['two changes of the registry', ofAge(0, ['alice', 'bob'])],
+  [
+    'a change of the registry and a trade of the same tick',
+    ofAge(0, ['bob'], [tradeOf(0, 'tick-0', GENESIS.created_at)]),
+  ],
 ]
 
 /** Block bodies against their header. */
@@ -320,8 +331,8 @@ export function blockBodies(): VectorFile {
   const shape = array(transactionShape, 100_000)
   return {
     about:
-      'Are these the transactions of this header, under the genesis "the test chain"? Count, one tick, each valid, no change of the registry older than 24 hours, none equal, the Merkle root.',
-    cases: [...BODY_CHANGES, ...AGE_CHANGES].map(([name, change]) => {
+      'Are these the transactions of this header, under the genesis "the test chain"? Count, one tick, each valid, changes of the registry alone and signed in the 24 hours before, none equal, the Merkle root.',
+    cases: [...BODY_CHANGES, ...REGISTRY_CHANGES].map(([name, change]) => {
       const { header, transactions } = copyOf({ header: block.sealed.header, transactions: block.transactions })
       change(transactions as unknown as Draft[], header)
       const outcome = outcomeOf(() => verifyBlockBody(header, shape(transactions, 'transactions'), GENESIS))

@@ -29,6 +29,7 @@ const HANDED_OVER = 'votes:2, a change of the policy that users acked'
 const ROTATED = 'validators:3, a key rotated and a key recovered'
 const RAISED = 'authority, then votes:2, then votes:1'
 const SHRUNK = 'validators:2, one of them gone, under a registry that has changed'
+const RECOVERED_TWICE = 'a recovered authority, twice in one block'
 const RECOVERED_LAST = 'validators:2, up to a recovery'
 const DEPUTY = 'authority, a block of a deputy whose coming is left out'
 const PASSED_OVER = 'validators:2, two changes left out'
@@ -97,6 +98,7 @@ const CHANGES: readonly Change[] = [
   ['a rejecting vote', VOTED, set('votes.0.vote.decision', 'reject')],
   ['a vote of somebody who is no voter', VOTED, set('votes.0.vote.voter_id', 'mallory')],
   ['a later vote without its header', VOTED, drop('votes.1.header')],
+  ['a vote on the header itself as on a later one', VOTED, put('votes.0.header', 'anchor.header')],
   ['a threshold lowered by hand', VOTED, set('policy.finality.threshold', 1)],
   ['a handover without the header before', VALIDATED, drop('handovers.0.parent_header')],
   ['a policy that nothing shows to be in force still', CHANGED_VOTERS, drop('parent_policy_proof')],
@@ -144,6 +146,11 @@ const CHANGES: readonly Change[] = [
   ['changes left out, and a vote too few: sealed', PASSED_OVER, drop('votes.0')],
   ['a correction left out: what it then says', CORRECTED, drop('corrections.1')],
   ['all corrections left out: what it then says', CORRECTED, drop('corrections')],
+  [
+    'a recovery sealed by the key of the second one',
+    RECOVERED_TWICE,
+    put('handovers.0.recovery.transaction.public_key', 'entry.public_key'),
+  ],
   ['a correction twice', CORRECTED, editList('corrections', (all) => [...all, all[1]])],
   ['corrections in another order', CORRECTED, editList('corrections', (all) => all.toReversed())],
   ['a correction by another amount', CORRECTED, set('corrections.0.transaction.kwh_delta', '-0.75')],

@@ -198,11 +198,37 @@ async function recoveredLastChain(): Promise<TestChain> {
   return made
 }
 
+/** A block whose first transaction recovers its sealer is sealed by the key that this brings, though the second brings another. */
+async function recoveredTwiceChain(): Promise<TestChain> {
+  const made = await createTestChain(genesisOf({ policy: 'validators', threshold: 2 }, authority, ...validators))
+  await made.trade(1)
+  made.sealAs('authority', 'authority, new')
+  const recover = (name: string) =>
+    [
+      { action: 'recover', subject_id: 'authority', public_key: namedKey(name).publicKey },
+      'authority recovery',
+    ] as const
+  await made.changeAll(recover('authority, new'), recover('authority, newer'))
+  made.sealAs('authority', 'authority, newer')
+  await made.trade(1)
+  for (const id of ['v1', 'v2']) await made.ack(id, 2)
+  return made
+}
+
 async function correctedChain(): Promise<TestChain> {
   const made = await authorityChain()
   await made.correct('tx-tick-0-1', '-0.5', '-0.1')
   await made.trade(1)
   await made.correct('tx-tick-0-1', '0.25', '0.05')
+  await made.trade(2)
+  return made
+}
+
+/** What an authority can seal and no validator takes: it leaves less than nothing of a trade, or more than a quantity. */
+async function overcorrectedChain(kwh: string, amount: string): Promise<TestChain> {
+  const made = await authorityChain()
+  await made.correct('tx-tick-0-1', kwh, amount)
+  await made.correct('tx-tick-0-1', kwh, amount)
   await made.trade(2)
   return made
 }
@@ -257,6 +283,10 @@ async function makeReceipts(): Promise<readonly MadeReceipt[]> {
   await add('validators:2, up to a recovery', recoveredLast, 'tx-tick-0-1')
   await add('validators:2, the recovery itself', recoveredLast, 'change-1')
 
+  const recoveredTwice = await recoveredTwiceChain()
+  await add('a recovered authority, twice in one block', recoveredTwice, 'tx-tick-2-0')
+  await add('that block itself', recoveredTwice, 'change-1-1')
+
   const deputy = await deputyChain()
   await add('authority, a block of a deputy whose coming is left out', deputy, 'tx-tick-2-1')
   await add('authority, that coming itself', deputy, 'change-1')
@@ -265,6 +295,14 @@ async function makeReceipts(): Promise<readonly MadeReceipt[]> {
   const corrected = await correctedChain()
   await add('a trade with two corrections', corrected, 'tx-tick-0-1')
   await add('a correction', corrected, 'fix-1')
+  for (const [name, kwh, amount] of [
+    ['less than no energy', '-2', '0.1'],
+    ['less than no money', '0.1', '-0.4'],
+    ['more energy than a quantity has digits for', '600000000000', '0'],
+    ['more money than a quantity has digits for', '0', '600000000000'],
+  ] as const) {
+    await add(`corrections that leave ${name}`, await overcorrectedChain(kwh, amount), 'tx-tick-0-1')
+  }
   return made
 }
 
@@ -282,6 +320,7 @@ async function makeAnchors(): Promise<readonly MadeAnchor[]> {
     ['validators:2, one of them gone', await shrunkChain()],
     ['a recovered authority', await recoveredChain()],
     ['validators:2, up to a recovery', await recoveredLastChain()],
+    ['an authority recovered twice in one block', await recoveredTwiceChain()],
     ['authority, the coming of a deputy left out', await deputyChain()],
     ['validators:2, two changes left out', await passedOverChain()],
   ] as const

@@ -3,7 +3,7 @@ import { isJsonObject } from '../../protocol/shape.ts'
 import { ledgerError } from '../../ports/errors.ts'
 import type { Ledger } from '../../ports/ledger.ts'
 import type { OrderState } from '../../ports/market-store.ts'
-import { challengeOf, type Access } from '../access.ts'
+import { challengeOf, type Access, type Caller } from '../access.ts'
 import { defineCall, type Call } from '../call.ts'
 import { httpError } from '../problem.ts'
 import type { KeyLimit } from '../rate-limits.ts'
@@ -70,7 +70,7 @@ const orderAnswer = named(
   'OrderAnswer',
   objectOf({
     order_id: id('order-1'),
-    status: choiceOf('partial', 'open', 'filled', 'expired'),
+    status: choiceOf('partial', 'open', 'filled', 'expired', 'cancelled'),
     transactions: arrayOf(objectOf({ id: id('trade-1'), tx_hash: hash, block_hash: nullableOf(hash) })),
   }),
 )
@@ -86,17 +86,39 @@ const readCall = (ledger: Ledger): Call =>
     params: objectOf({ order_id: idIn('order-1') }),
     answer: orderAnswer,
     statuses: { 200: 'The order' },
+    handle: async ({ params, caller }) => ({
+      status: 200,
+      body: answerOf(await ownOrder(ledger, params.order_id, caller)),
+    }),
+  })
+
+const cancelCall = (ledger: Ledger): Call =>
+  defineCall({
+    method: 'DELETE',
+    path: '/orders/{order_id}',
+    access: { roles: ['platform', 'operator'], others: 'signed-request' },
+    summary: 'Takes what is left of an order out of the book',
+    description:
+      'A device cancels the orders of its own user. The answer says what became of the order: what was traded stays traded, and where nothing was left nothing changes. The order_id stays taken.',
+    params: objectOf({ order_id: idIn('order-1') }),
+    answer: orderAnswer,
+    statuses: { 200: 'The order as it is now' },
     handle: async ({ params, caller }) => {
-      const state = await ledger.order(params.order_id)
-      if (caller.kind === 'device' && caller.userId !== state.order.user_id) {
-        throw ledgerError('forbidden', { reason: 'the order belongs to another user' })
-      }
-      return { status: 200, body: answerOf(state) }
+      await ownOrder(ledger, params.order_id, caller)
+      return { status: 200, body: answerOf(await ledger.cancelOrder(params.order_id)) }
     },
   })
+
+/** Throws `unknown_order`, or `forbidden` for a device of another user. */
+async function ownOrder(ledger: Ledger, orderId: string, caller: Caller): Promise<OrderState> {
+  const state = await ledger.order(orderId)
+  if (caller.kind !== 'device' || caller.userId === state.order.user_id) return state
+  throw ledgerError('forbidden', { reason: 'the order belongs to another user' })
+}
 
 /** The built-in market, from outside. */
 export const orderCalls = (ledger: Ledger, keyLimit: KeyLimit): readonly Call[] => [
   placeCall(ledger, keyLimit),
   readCall(ledger),
+  cancelCall(ledger),
 ]

@@ -39,7 +39,7 @@ export const keyspaces = {
   window: 'w',
   /** the ack that this node put last */
   vote: 'v',
-  /** height -> the ack of this node at it */
+  /** height -> the ack of this node at it; height/header hash -> another one, that it had forgotten */
   ownVote: 'y',
   /** there while this node has forgotten acks, and has not asked enough peers for them -> nothing */
   forgotten: 'O',

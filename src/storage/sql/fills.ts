@@ -3,9 +3,12 @@ import type { TickCommit } from '../../ports/market-store.ts'
 import { corrupt } from '../decode.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
 
+/** An order that a tick has matched was taken out of the book meanwhile. */
+export class BookMoved extends Error {}
+
 /**
- * Takes the fills of a tick from the open rest of its orders and remembers by which trades. Throws `corrupt` if an order
- * is not there or has less left than is taken: the market matched something else than the book that is stored.
+ * Takes the fills of a tick from the open rest of its orders and remembers by which trades. Throws `BookMoved`, or `corrupt`
+ * if an order is not there or has less left than is taken: the market matched something else than the book that is stored.
  */
 export async function applyFills(
   trx: WriteTransaction,
@@ -37,6 +40,7 @@ export async function takeBackFills(trx: WriteTransaction, tickId: string): Prom
     .from(takenIn(trx, tickId).as('taken'))
     .set({ open_micro: sql<bigint>`orders.open_micro + taken.kwh_micro` })
     .whereRef('orders.order_id', '=', 'taken.order_id')
+    .where('orders.closed', 'is', null)
     .execute()
   await trx.deleteFrom('order_trades').where('tick_id', '=', tickId).execute()
 }
@@ -50,17 +54,18 @@ function takenIn(trx: WriteTransaction, tickId: string) {
     .groupBy('order_id')
 }
 
-/** Names the first order that cannot give what the tick takes; its rest is already reduced if it could. */
+/** What is wrong with the first order that cannot give what the tick takes; its rest is already reduced if it could. */
 async function overfilled(trx: WriteTransaction, tickId: string): Promise<Error> {
   const row = await trx
     .selectFrom(takenIn(trx, tickId).as('taken'))
     .leftJoin('orders', 'orders.order_id', 'taken.order_id')
-    .select(['taken.order_id', 'taken.kwh_micro', 'orders.open_micro'])
+    .select(['taken.order_id', 'taken.kwh_micro', 'orders.open_micro', 'orders.closed'])
     .where((where) =>
       where.or([where('orders.open_micro', 'is', null), where('orders.open_micro', '<', where.ref('taken.kwh_micro'))]),
     )
     .orderBy('taken.order_id')
     .executeTakeFirst()
+  if (row !== undefined && row.closed !== null) return new BookMoved(`order ${row.order_id} is ${row.closed}`)
   const found = row?.open_micro === null || row === undefined ? 'no such order' : String(row.open_micro)
   return corrupt(`orders ${row?.order_id ?? ''} open_micro`, `at least ${String(row?.kwh_micro)} micro-kWh`, found)
 }

@@ -15,6 +15,7 @@ export async function migrateToLatest(db: Database, dialect: SqlDialect): Promis
     '0003-outbox': { up: (schema: Db) => createOutbox(schema, dialect) },
     '0004-redactions': { up: (schema: Db) => createRedactions(schema, dialect) },
     '0005-void-ticks': { up: (schema: Db) => createVoidTicks(schema, dialect) },
+    '0006-closed-orders': { up: (schema: Db) => closeOrders(schema, dialect) },
   }
   const { migrationSchema } = dialect
   const migrator = new Migrator({
@@ -241,5 +242,22 @@ async function createVoidTicks(db: Db, { textType }: SqlDialect): Promise<void> 
     .addColumn('transactions', textType, (c) => c.notNull())
     .addColumn('reason', textType, (c) => c.notNull())
     .addColumn('voided_at', 'bigint', (c) => c.notNull())
+    .execute()
+}
+
+async function closeOrders(db: Db, { textType }: SqlDialect): Promise<void> {
+  await db.schema.alterTable('orders').addColumn('placed_at', 'bigint').execute()
+  await db.schema.alterTable('orders').addColumn('closed', textType).execute()
+  await db.schema
+    .createIndex('orders_placed')
+    .on('orders')
+    .column('placed_at')
+    .where(sql.ref('open_micro'), '>', sql.lit(0))
+    .execute()
+  await db.schema
+    .createIndex('orders_of_user')
+    .on('orders')
+    .expression(sql`user_id, (${END_OF_ORDER})`)
+    .where(sql.ref('open_micro'), '>', sql.lit(0))
     .execute()
 }

@@ -7,22 +7,42 @@ import { corrupt } from '../decode.ts'
 import { CLOSED_UNTIL_TEXT, decodeClosedUntil, ordersClosedUntil } from './closed-orders.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
 import { decodeOpenOrder, decodeOrder, toSafeInteger } from './rows.ts'
-import type { Database, Schema } from './schema.ts'
+import type { Database, OrdersTable, Schema } from './schema.ts'
 
 /** `valid_until`, or the end of time: the indexed expression by which open orders are found. */
 export const END_OF_ORDER = sql<bigint>`coalesce(valid_until, 9223372036854775807)`
 
+/** The market's time: that of its latest tick; null before the first. */
+const marketTime = sql<bigint | null>`(
+  select any_tick.timestamp from ticks as any_tick where any_tick.source <> 'registry'
+  order by any_tick.timestamp desc limit 1)`
+
 /** Orders and what became of them. Their open rest is reduced by `commitTick` alone. */
-export function ordersTable(db: Database, dialect: SqlDialect): Pick<MarketStore, 'putOrder' | 'order' | 'openOrders'> {
+export function ordersTable(
+  db: Database,
+  dialect: SqlDialect,
+): Pick<MarketStore, 'putOrder' | 'order' | 'cancelOrder' | 'expireOrders' | 'openOrders'> {
   return {
-    async putOrder(order) {
-      const { order_id, timestamp, valid_until } = order
-      if (valid_until === timestamp + 1) return await dialect.write(db, (trx) => putForOneMoment(trx, order))
-      if (await insertOrder(db, order)) return 'created'
+    async putOrder(order, at, mostOpen) {
+      const { order_id, user_id, timestamp, valid_until } = order
+      const stored = await storedOrder(db, order_id).executeTakeFirst()
+      if (stored !== undefined) return compare(stored, order)
+      if ((await openOrdersOf(db, user_id, mostOpen)) >= mostOpen) return 'too_many'
+      if (valid_until === timestamp + 1) return await dialect.write(db, (trx) => putForOneMoment(trx, order, at))
+      if (await insertOrder(db, order, at)) return 'created'
       return compare(await storedOrder(db, order_id).executeTakeFirstOrThrow(), order)
     },
 
     order: (orderId) => orderState(db, orderId),
+
+    async cancelOrder(orderId) {
+      await closeOrders(db, 'cancelled').where('order_id', '=', orderId).execute()
+      return await orderState(db, orderId)
+    },
+
+    async expireOrders(before) {
+      await closeOrders(db, 'expired').where('placed_at', '<', BigInt(before)).execute()
+    },
 
     async openOrders(at, most) {
       // None is reopened between the statements: blocks are restored and ticks are run one at a time.
@@ -67,10 +87,10 @@ async function crossingOrders(
       select live.*, case when side = 'sell' then price else -price end as turn from live, bounds
       where (side = 'sell' and price <= highest) or (side = 'buy' and price >= lowest)),
     of_user as (
-      select crossing.*, row_number() over (partition by side, user_id order by turn, timestamp, sequence) as nth
+      select crossing.*, row_number() over (partition by side, user_id order by turn, sequence) as nth
       from crossing),
     of_side as (
-      select of_user.*, row_number() over (partition by side order by turn, timestamp, sequence) as place
+      select of_user.*, row_number() over (partition by side order by turn, sequence) as place
       from of_user where nth <= ${BigInt(ofUser)})
     select sequence, order_id, user_id, side, kwh, price_per_kwh, timestamp, valid_until, open_micro
     from of_side where place <= ${BigInt(orders / 2)}`.execute(db)
@@ -79,8 +99,31 @@ async function crossingOrders(
 
 type Connection = Database | WriteTransaction
 
+/** Takes what is left of orders out of the book. */
+const closeOrders = (db: Database, closed: NonNullable<OrdersTable['closed']>) =>
+  db
+    .updateTable('orders')
+    .set({ open_micro: 0n, closed })
+    .where(sql<boolean>`open_micro > 0`)
+
+/** How many orders a user has in the book, counted up to `most`. Time is that of the market. */
+async function openOrdersOf(db: Database, userId: string, most: number): Promise<number> {
+  const open = db
+    .selectFrom('orders')
+    .select('sequence')
+    .where('user_id', '=', userId)
+    .where(sql<boolean>`open_micro > 0`)
+    .where(END_OF_ORDER, '>', sql<bigint>`coalesce(${marketTime}, -1)`)
+    .limit(most)
+  const { count } = await db
+    .selectFrom(open.as('open'))
+    .select((select) => select.fn.countAll<bigint>().as('count'))
+    .executeTakeFirstOrThrow()
+  return Number(count)
+}
+
 /** True if it is new. */
-async function insertOrder(db: Connection, order: Order): Promise<boolean> {
+async function insertOrder(db: Connection, order: Order, at: number): Promise<boolean> {
   const { order_id, user_id, side, kwh, price_per_kwh, timestamp, valid_until } = order
   const inserted = await db
     .insertInto('orders')
@@ -93,6 +136,7 @@ async function insertOrder(db: Connection, order: Order): Promise<boolean> {
       timestamp: BigInt(timestamp),
       valid_until: valid_until === undefined ? null : BigInt(valid_until),
       open_micro: parseQuantity(kwh, 'order.kwh'),
+      placed_at: BigInt(at),
     })
     .onConflict((conflict) => conflict.column('order_id').doNothing())
     .returning('sequence')
@@ -110,7 +154,7 @@ const compare = (stored: Selectable<Schema['orders']>, order: Order): 'same' | '
  * An order that one tick alone can match, in the transaction in which nobody commits a tick: either that tick is to come, and
  * finds the order (see `commitTick`), or it has run, and the order is refused.
  */
-async function putForOneMoment(trx: WriteTransaction, order: Order): Promise<PutOrder> {
+async function putForOneMoment(trx: WriteTransaction, order: Order, at: number): Promise<PutOrder> {
   const tick = await trx
     .selectFrom('ticks')
     .select('tick_id')
@@ -120,7 +164,7 @@ async function putForOneMoment(trx: WriteTransaction, order: Order): Promise<Put
     .orderBy('sequence')
     .limit(1)
     .executeTakeFirst()
-  if (tick === undefined && (await insertOrder(trx, order))) return 'created'
+  if (tick === undefined && (await insertOrder(trx, order, at))) return 'created'
   const stored = await storedOrder(trx, order.order_id).executeTakeFirst()
   if (stored !== undefined) return compare(stored, order)
   if (tick !== undefined) return { closed_by: tick.tick_id }
@@ -162,15 +206,7 @@ async function orderState(db: Database, orderId: string): Promise<OrderState | u
     .leftJoin('blocks', 'blocks.tick_id', 'transactions.tick_id')
     .selectAll('orders')
     .select(['transactions.id', 'transactions.tx_hash', 'blocks.block_hash'])
-    .select((select) =>
-      select
-        .selectFrom('ticks as any_tick')
-        .select('any_tick.timestamp')
-        .where('any_tick.source', '<>', 'registry')
-        .orderBy('any_tick.timestamp', 'desc')
-        .limit(1)
-        .as('market_time'),
-    )
+    .select(marketTime.as('market_time'))
     .select(CLOSED_UNTIL_TEXT.as('closed_until'))
     .where('orders.order_id', '=', orderId)
     .orderBy('ticks.sequence')
@@ -186,12 +222,13 @@ async function orderState(db: Database, orderId: string): Promise<OrderState | u
 
 /** Time is the market's: the latest tick's, so that an order does not expire between two ticks that would match it. */
 function statusOf(
-  { kwh, open_micro, valid_until, timestamp }: Selectable<Schema['orders']>,
-  marketTime: bigint | null,
+  { kwh, open_micro, valid_until, timestamp, closed }: Selectable<Schema['orders']>,
+  now: bigint | null,
   closedUntil: string | null,
 ): OrderState['status'] {
+  if (closed !== null) return closed === 'cancelled' ? 'cancelled' : 'expired'
   if (open_micro === 0n) return 'filled'
   if (open_micro < parseQuantity(kwh)) return 'partial'
   if (closedUntil !== null && timestamp <= decodeClosedUntil(closedUntil)) return 'expired'
-  return valid_until !== null && marketTime !== null && valid_until <= marketTime ? 'expired' : 'open'
+  return valid_until !== null && now !== null && valid_until <= now ? 'expired' : 'open'
 }

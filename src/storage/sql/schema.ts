@@ -27,7 +27,7 @@ interface MetaTable {
   value: string
 }
 
-interface OrdersTable {
+export interface OrdersTable {
   /** Order of arrival. */
   sequence: Generated<bigint>
   order_id: string
@@ -39,6 +39,10 @@ interface OrdersTable {
   valid_until: bigint | null
   /** Micro-kWh not yet filled. */
   open_micro: bigint
+  /** When it arrived by the authority's clock, Unix milliseconds; null for one of an older version. */
+  placed_at: bigint | null
+  /** `cancelled` or `expired`: why nothing is open of what was not filled. */
+  closed: string | null
 }
 
 interface OrderTradesTable {

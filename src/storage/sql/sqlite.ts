@@ -1,25 +1,13 @@
-import {
-  CompiledQuery,
-  Kysely,
-  SqliteAdapter,
-  SqliteDialect,
-  SqliteDriver,
-  sql,
-  type DatabaseConnection,
-  type SqliteDialectConfig,
-} from 'kysely'
-import Libsql from 'libsql'
+import { CompiledQuery, Kysely, sql } from 'kysely'
 import type { MarketStore } from '../../ports/market-store.ts'
 import { driverCodes, storeGuard } from '../failure.ts'
 import { chunks } from './chunks.ts'
 import type { RowBatch, SqlDialect, SqlValue, WriteTransaction } from './dialect.ts'
 import type { Database, Schema } from './schema.ts'
+import { connectHere, connectInThread, type SqliteConnection } from './sqlite-connection.ts'
+import { kyselyOver } from './sqlite-driver.ts'
 import { createSqlStore } from './store.ts'
 
-/** Another process may hold the file for a moment (a backup); beyond this the caller is told to try again. */
-const BUSY_TIMEOUT_MS = 5_000
-/** Statements kept prepared: those of the store and its chunk sizes, with room for lists of other lengths. */
-const MAX_STATEMENTS = 200
 /** Rows of one insert statement, largest first: any count is made of few statements that stay prepared. */
 const INSERT_ROWS = [250, 50, 10, 1]
 
@@ -27,79 +15,14 @@ const INSERT_ROWS = [250, 50, 10, 1]
  * Opens the source of record in a SQLite file, which is made if it is not there. What a call has returned is on the disk
  * (WAL, synchronous=FULL). Throws `store_failed`.
  */
-export async function openSqlite(path: string): Promise<MarketStore> {
-  const open = storeGuard('sql', isRetryable)('open', () => Promise.resolve(openDatabase(path)))
-  const database = keepPrepared(await open())
-  return await createSqlStore(new Kysely<Schema>({ dialect: new ImmediateDialect({ database }) }), sqliteDialect)
-}
+export const openSqlite = (path: string): Promise<MarketStore> => openBy(connectInThread, path)
 
-function openDatabase(path: string): Libsql.Database {
-  const database = new Libsql(path)
-  database.defaultSafeIntegers(true)
-  database.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`)
-  database.pragma('journal_mode = WAL')
-  // secure_delete: what is overwritten is zeroes in the file, not a free page with the old text.
-  database.exec('PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON')
-  return database
-}
+/** The same in memory, of this thread: gone once it is closed. */
+export const openSqliteInMemory = (): Promise<MarketStore> => openBy(connectHere, ':memory:')
 
-type SqliteDatabase = Extract<SqliteDialectConfig['database'], { prepare: unknown }>
-
-/** Kysely prepares a statement for each query; this one hands out the same again. */
-function keepPrepared(database: Libsql.Database): SqliteDatabase {
-  const statements = new Map<string, ReturnType<SqliteDatabase['prepare']>>()
-  return {
-    prepare(text) {
-      const statement = statements.get(text) ?? database.prepare(text)
-      statements.delete(text)
-      statements.set(text, statement)
-      const [oldest] = statements.keys()
-      if (statements.size > MAX_STATEMENTS && oldest !== undefined) statements.delete(oldest)
-      return statement
-    },
-    close() {
-      statements.clear()
-      database.close()
-    },
-  }
-}
-
-/** Takes the write lock at BEGIN: a transaction that reads first and writes then cannot fail half-way for the lock. */
-class ImmediateDriver extends SqliteDriver {
-  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw('begin immediate'))
-  }
-
-  /** SQLite itself has taken the transaction back where the disk is full or broken; the caller is told that, not this. */
-  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
-    await super.rollbackTransaction(connection).catch((error: unknown) => {
-      if (!String(error).includes('no transaction is active')) throw error
-    })
-  }
-}
-
-/** Schema changes are part of transactions in SQLite, so a migration is there as a whole or not at all. */
-class TransactionalAdapter extends SqliteAdapter {
-  override get supportsTransactionalDdl(): boolean {
-    return true
-  }
-}
-
-class ImmediateDialect extends SqliteDialect {
-  readonly #config: SqliteDialectConfig
-
-  constructor(config: SqliteDialectConfig) {
-    super(config)
-    this.#config = config
-  }
-
-  override createDriver(): ImmediateDriver {
-    return new ImmediateDriver(this.#config)
-  }
-
-  override createAdapter(): TransactionalAdapter {
-    return new TransactionalAdapter()
-  }
+async function openBy(connect: (path: string) => Promise<SqliteConnection>, path: string): Promise<MarketStore> {
+  const connection = await storeGuard('sql', isRetryable)('open', connect)(path)
+  return await createSqlStore(new Kysely<Schema>({ dialect: kyselyOver(connection) }), sqliteDialect)
 }
 
 /**

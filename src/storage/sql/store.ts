@@ -52,6 +52,8 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     rememberRequest: guard('rememberRequest', meta.rememberRequest),
     putOrder: guard('putOrder', orders.putOrder),
     order: guard('order', orders.order),
+    cancelOrder: guard('cancelOrder', orders.cancelOrder),
+    expireOrders: guard('expireOrders', orders.expireOrders),
     openOrders: guard('openOrders', orders.openOrders),
     commitTick: guard('commitTick', ticks.commitTick),
     tick: guard('tick', ticks.tick),

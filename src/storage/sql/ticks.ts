@@ -5,7 +5,7 @@ import { isSolarError } from '../../protocol/errors.ts'
 import { decodeValue } from '../decode.ts'
 import { correctedParties } from './corrections.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
-import { applyFills } from './fills.ts'
+import { applyFills, BookMoved } from './fills.ts'
 import { hasArrived } from './orders.ts'
 import { decodeBlock, decodeShown, decodeTransaction, toSafeInteger } from './rows.ts'
 import type { Database } from './schema.ts'
@@ -27,6 +27,7 @@ export function ticksTable(
       try {
         return await dialect.write(db, (trx) => commit(trx, dialect, tick))
       } catch (error) {
+        if (error instanceof BookMoved) return 'book_moved'
         if (isSolarError(error) || !dialect.isUniqueViolation(error)) throw error
         // Which id it was is asked only now: looking for each of them before would cost every tick.
         const id = await repeatedId(db, tick.transactions)

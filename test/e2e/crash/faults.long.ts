@@ -10,6 +10,7 @@ import { isSolarError } from '../../../src/protocol/errors.ts'
 import { sha256Hex } from '../../../src/protocol/hash.ts'
 import { hashTransaction, type Transaction } from '../../../src/protocol/transaction.ts'
 import { openPostgres } from '../../../src/storage/sql/postgres.ts'
+import { putOrder } from '../../contract/fixtures.ts'
 import { openSqlite } from '../../../src/storage/sql/sqlite.ts'
 import { tempDatabase, type TempDatabase } from '../../helpers/postgres.ts'
 import { NOW, openBareLedger, tickOf, type BareLedger } from './bare-ledger.ts'
@@ -107,8 +108,8 @@ function failingWrites(database: 'SQLite' | 'PostgreSQL'): void {
       it('leaves the orders of a market tick to be filled once', async () => {
         const ledger = await openLedger()
         const order = { kwh: '2', price_per_kwh: '0.2', timestamp: NOW }
-        await ledger.store.putOrder({ ...order, order_id: 'sell', user_id: 'ada', side: 'sell' })
-        await ledger.store.putOrder({ ...order, order_id: 'buy', user_id: 'ben', side: 'buy' })
+        await putOrder(ledger.store, { ...order, order_id: 'sell', user_id: 'ada', side: 'sell' })
+        await putOrder(ledger.store, { ...order, order_id: 'buy', user_id: 'ben', side: 'buy' })
         ledger.faults.plan(fault)
         await assert.rejects(ledger.runner.run({ tick_id: 'noon' }), isFault)
         const retried = await ledger.runner.run({ tick_id: 'noon' })

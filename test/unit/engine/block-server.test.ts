@@ -364,9 +364,16 @@ describe('whole blocks and own trades over libp2p', () => {
       }
     })
 
-    it('are refused to a key that was revoked since', async () => {
+    it('are refused to a key that was revoked since, but of the blocks up to that one while they are not final', async () => {
       const revoke = { action: 'revoke', subject_id: 'ann' } as const
-      await node.acceptAll(chain.add([street.change('revoke-ann', namedKey('authority'), revoke)]))
+      const revoked = chain.add([street.change('revoke-ann', namedKey('authority'), revoke)]).grow('t4')
+      await node.acceptAll(revoked)
+      const { height } = revoked.tip
+      assert.equal((await own('ann', 0)).length, 2)
+      await own('ann', height - 1)
+      await assert.rejects(own('ann', height), refusedWith('unknown_voter'))
+      await assert.rejects(own('ann', 0, { key: namedKey('ben') }), refusedWith('unknown_voter'))
+      await node.cast(...['v1', 'v2'].map((id) => street.vote(id, revoked.tip)))
       await assert.rejects(own('ann', 0), refusedWith('unknown_voter'))
     })
   })

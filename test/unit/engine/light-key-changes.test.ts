@@ -23,12 +23,8 @@ function keyChange(action: 'rotate' | 'recover', number: number, signer: string)
 }
 const rotation = keyChange('rotate', 2, 'authority')
 const recovery = keyChange('recover', 2, 'authority recovery')
-const enrolment = street.change('enrol', namedKey('second'), {
-  action: 'enrol',
-  subject_id: 'second',
-  role: 'authority',
-  ...key('second'),
-})
+const SECOND = { subject_id: 'second', role: 'authority', ...key('second') } as const
+const enrolment = street.change('enrol', namedKey('second'), { action: 'enrol', ...SECOND })
 const revocation = street.change('revoke', namedKey('second'), { action: 'revoke', subject_id: 'authority' })
 const policy = (name: string, finality: Finality) =>
   street.change(name, namedKey('authority'), { action: 'policy', subject_id: 'authority', finality })
@@ -194,4 +190,108 @@ describe('a household whose ack is asked for', () => {
     await client.sync()
     assert.equal(full.finalizer.finalHeight, 3)
   })
+})
+
+/** A change of who decides waits for Ann's ack, and above it her own key is another one. */
+describe('a household whose key is taken away above a block that waits for its ack', () => {
+  const recoverable = createStreet({ finality: { policy: 'votes', threshold: 1 }, voters: ['ann'], recoverable: true })
+  const subject = { subject_id: 'ann' } as const
+  const next = { ...subject, ...key('ann 2') } as const
+  const change: typeof recoverable.change = (...fields) => recoverable.change(...fields)
+  const guarded = recoverable.start
+    .grow('t0')
+    .add([change('enrol-second', namedKey('second'), { ...SECOND, action: 'enrol' })])
+    .grow('t2')
+  const LAST = guarded.size
+  const ENDS: Readonly<Record<string, Branch>> = {
+    'a rotation': guarded.add([change('rotate-ann', namedKey('ann'), { action: 'rotate', ...next })]).grow('t4'),
+    'a recovery': guarded
+      .add([change('recover-ann', namedKey('ann recovery'), { action: 'recover', ...next })])
+      .grow('t4', 't5'),
+    'a revocation and an enrolment': guarded
+      .add([change('revoke-ann', namedKey('authority'), { action: 'revoke', ...subject })])
+      .add([change('enrol-ann', namedKey('ann 2'), { action: 'enrol', role: 'voter', ...next, subject_id: 'ann-2' })])
+      .grow('t5'),
+  }
+
+  let folder: Awaited<ReturnType<typeof replicaFolder>>
+  let full: TestReplica
+  let opened: OpenedStore<LightStore>
+  let peers: Peers
+  let client: LightClient
+  let clients: LightClient[]
+
+  async function open(keyName: string, { store } = opened): Promise<void> {
+    client = await createLightClient({
+      genesis: recoverable.genesis,
+      store,
+      gossip: createTestGossip(),
+      requests: peers.of('me'),
+      clock: createVirtualClock(NOW),
+      randomBytes: (length) => globalThis.crypto.getRandomValues(new Uint8Array(length)),
+      logger: silentLogger,
+      key: namedKey(keyName),
+      windowSize: 20,
+      staleAfterMs: 60_000,
+      pollMs: 3_600_000,
+      onEvent: () => undefined,
+    })
+    clients.push(client)
+  }
+
+  /** What is heard in a sync is acked beside it, and sent in the next. */
+  async function settle(): Promise<void> {
+    for (let rounds = 0; rounds < 3; rounds++) {
+      await client.sync()
+      await client.stop()
+    }
+  }
+
+  beforeEach(async () => {
+    folder = await replicaFolder(recoverable)
+    full = await folder.open()
+    peers = createPeers()
+    serveReplica(full, peers.of('full'))
+    opened = await tempLightStore()
+    clients = []
+    peers.connect('me', 'full')
+  })
+  afterEach(async () => {
+    for (const one of clients) await one.stop()
+    await opened.cleanup()
+    await folder.remove()
+  })
+
+  for (const [name, branch] of Object.entries(ENDS)) {
+    it(`acks with the old key up to the block that does so, header by header: ${name}`, async () => {
+      await open('ann')
+      for (const [height, block] of branch.blocks.entries()) {
+        await full.accept(block)
+        await settle()
+        assert.equal(full.finalizer.finalHeight, Math.min(height, LAST))
+      }
+    })
+
+    it(`and when it finds all at once, then with the new key above it: ${name}`, async () => {
+      await full.acceptAll(branch)
+      await open('ann')
+      await settle()
+      assert.equal(full.finalizer.finalHeight, LAST)
+      await open('ann 2')
+      await settle()
+      assert.equal(full.finalizer.finalHeight, branch.tip.height)
+    })
+
+    it(`and the new key alone makes nothing final below: ${name}`, async () => {
+      await full.acceptAll(branch)
+      const other = await tempLightStore()
+      await open('ann 2', other)
+      await settle()
+      assert.equal(full.finalizer.finalHeight, -1)
+      await other.cleanup()
+      await open('ann')
+      await settle()
+      assert.equal(full.finalizer.finalHeight, branch.tip.height)
+    })
+  }
 })

@@ -2,15 +2,19 @@ import assert from 'node:assert/strict'
 import { createCredentialSigner } from '../../../src/engine/block-fetcher.ts'
 import { PATIENCE_MS } from '../../../src/engine/own-acks.ts'
 import { createValidator, type Validator, type ValidatorParts } from '../../../src/engine/validator.ts'
+import { ledgerError } from '../../../src/ports/errors.ts'
 import type { Logger } from '../../../src/ports/logger.ts'
+import type { Hash } from '../../../src/protocol/bytes.ts'
 import { parseCanonicalBytes } from '../../../src/protocol/canonical-json.ts'
 import type { BlockPoint } from '../../../src/protocol/finality.ts'
+import { hashHeader, sealHeader } from '../../../src/protocol/header.ts'
+import type { AcksParams } from '../../../src/protocol/messages.ts'
 import { hash32 } from '../../../src/protocol/shape.ts'
 import { voteShape, type Vote } from '../../../src/protocol/vote.ts'
 import { createStreet, namedKey, type Branch } from '../../helpers/branches.ts'
 import { createPeers, createTestGossip, type Peers } from '../../helpers/peers.ts'
 import { createVirtualClock, type VirtualClock } from '../../helpers/virtual-clock.ts'
-import { NOW, replicaFolder, serveReplica, type TestReplica } from './replica-harness.ts'
+import { ledgerOf, NOW, replicaFolder, serveReplica, type TestReplica } from './replica-harness.ts'
 
 const street = createStreet({
   finality: { policy: 'validators', threshold: 3 },
@@ -250,26 +254,156 @@ describe('what a validator has acked before', () => {
   })
 
   it('comes in pages from a peer that keeps many', async () => {
-    const heights = Array.from({ length: 1_200 }, (_, height) => height)
-    const peer = await addPeer('one', theirs)
-    const votes = heights.map((height) =>
-      street.vote('v1', { hash: hash32(`${height}`.padStart(64, '0'), ''), height }),
-    )
-    await peer.store.finality.putVotes(votes)
+    ackers = ['v3']
+    const peer = await addPeer('one', theirs, ours)
+    await acked(peer, theirs.at(1), ours.tip)
+    const whole = ledgerOf(peer)
+    peers.of('one').serve('votes', async (params) => {
+      if (!Object.hasOwn(params as object, 'voter_id'))
+        return { votes: await whole.votes((params as { header_hash: string }).header_hash) }
+      const { votes } = await whole.acksOf(params as AcksParams)
+      const [first, second] = votes
+      return { votes: votes.slice(0, 1), ...(first && second && { next_height: second.vote.height }) }
+    })
     const { node, sync } = await start(await newFolder())
     await sync()
-    assert.deepEqual(await node.store.voter.lastVote(), votes.at(-1))
+    assert.equal((await node.store.voter.lastVote())?.header_hash, ours.tip.hash)
     const asked = peers.asked.filter(({ name, params }) => name === 'votes' && 'voter_id' in params)
     assert.deepEqual(
-      asked.map(({ params }) => (params as { from_height: number }).from_height),
-      [0, 1_000],
+      asked.map(({ params }) => (params as AcksParams).from_height),
+      [0, ours.tip.height],
     )
+  })
+
+  /** What a thief signs with the key of v1 says nothing without a header that an authority has sealed. */
+  describe('is nothing that is shown without its sealed header', () => {
+    const planted = (header_hash: Hash, height = 2 ** 52) => street.vote('v1', { hash: header_hash, height })
+    const unknown = hash32('ab'.repeat(32), '')
+    const rotate = base.add([
+      street.change('rotate-v1', namedKey('v1'), {
+        action: 'rotate',
+        subject_id: 'v1',
+        public_key: namedKey('v1 2').publicKey,
+      }),
+    ])
+    const revoke = base.add([street.change('revoke-v1', namedKey('v1'), { action: 'revoke', subject_id: 'v1' })])
+
+    const shapes: readonly (readonly [name: string, chain: Branch, key: string, acked: BlockPoint])[] = [
+      ['while the key is in force', theirs, 'v1', theirs.tip],
+      ['while its rotation is not final, for the new key', rotate.grow('b2'), 'v1 2', rotate.grow('b2').tip],
+      ['while its rotation is not final, for the old key', rotate.grow('b2'), 'v1', rotate.tip],
+      ['while its revocation is not final', revoke, 'v1', revoke.tip],
+    ]
+    for (const [name, chain, key, expected] of shapes) {
+      it(name, async () => {
+        ackers = ['v3']
+        const peer = await addPeer('thief', chain)
+        await peer.store.finality.putVotes([planted(unknown)])
+        await addPeer('honest', chain)
+        const { node, sync, acks } = await start(await newFolder(), { key: namedKey(key) })
+        await sync()
+        clock.advance(PATIENCE_MS)
+        await sync()
+        assert.equal(node.finalizer.finalHeight, -1)
+        assert.deepEqual(acks(), [expected.hash])
+        assert.deepEqual(await node.store.voter.ownVotesFrom(expected.height + 1), [])
+      })
+    }
+
+    it('also where a peer shows a header that no authority has sealed', async () => {
+      const [, , last] = theirs.blocks
+      const made = [2 ** 52, theirs.size].map((height) => {
+        const header = { ...last!.header, height, prev_hash: theirs.tip.hash }
+        return { ...last!, ...sealHeader(header, namedKey('thief')) }
+      })
+      const byHash = new Map(made.map((block) => [hashHeader(block.header), block]))
+      for (const [hash, block] of byHash) {
+        const thief = `thief ${block.header.height}`
+        const peer = await addPeer(thief, theirs)
+        await peer.store.finality.putVotes([planted(hash, block.header.height)])
+        peers.of(thief).serve('block', (params) => {
+          const { block_hash } = params as { block_hash: string }
+          const shown = byHash.get(block_hash) ?? theirs.blocks.find(({ header }) => hashHeader(header) === block_hash)!
+          const { header, signature, transactions } = shown
+          return Promise.resolve({ header, signature, transactions, next_index: null })
+        })
+      }
+      await addPeer('honest', theirs)
+      const { node, sync, acks, log } = await start(await newFolder())
+      await sync()
+      clock.advance(PATIENCE_MS)
+      await sync()
+      assert.deepEqual(acks(), [theirs.tip.hash], log.join('\n'))
+      assert.equal((await node.store.voter.lastVote())?.height, theirs.tip.height)
+      assert.equal(await node.store.chain.besideChain(planted(unknown).header_hash), undefined)
+      for (const hash of byHash.keys()) assert.equal(await node.store.chain.besideChain(hash), undefined)
+    })
+
+    it('nor by a key that its voter no longer had at that header', async () => {
+      const chain = rotate.grow('b2', 'b3')
+      ackers = ['v3']
+      await addPeer('thief', chain)
+      const entry = chain.state.registries.at(-1)!.registry.entry('v1')!
+      const votes = [{ vote: planted(chain.tip.hash, chain.tip.height), entry }]
+      peers
+        .of('thief')
+        .serve('votes', (params) =>
+          Promise.resolve({ votes: Object.hasOwn(params as object, 'voter_id') ? votes : [] }),
+        )
+      const { node, sync, acks } = await start(await newFolder(), { key: namedKey('v1 2') })
+      await sync()
+      assert.deepEqual(acks(), [chain.tip.hash])
+      const own = await node.store.voter.ownVotesFrom(0)
+      assert.deepEqual(own, [street.vote('v1', chain.tip, 'ack', namedKey('v1 2'))])
+    })
+
+    it('but who keeps the block to itself, and does not say that it has none, has not answered', async () => {
+      const peer = await addPeer('one', theirs, ours)
+      await acked(peer, ours.tip)
+      const hidden = ours.blocks.map(({ header }) => hashHeader(header))
+      let isSilent = true
+      peers.of('one').serve('block', async (params) => {
+        const { block_hash } = params as { block_hash: string }
+        if (isSilent && hidden.includes(block_hash) && block_hash !== base.at(0).hash) {
+          throw ledgerError('not_ready', { reason: 'another time' })
+        }
+        const { header, signature, transactions } = await ledgerOf(peer).block(block_hash)
+        return { header, signature, transactions, next_index: null }
+      })
+      const { sync, acks, node } = await start(await newFolder())
+      await sync()
+      clock.advance(PATIENCE_MS)
+      await sync()
+      assert.deepEqual(acks(), [], 'nobody has said what it has acked')
+      isSilent = false
+      await sync()
+      assert.equal((await node.store.voter.lastVote())?.header_hash, ours.tip.hash)
+      assert.deepEqual(acks(), [])
+    })
+
+    it('and who shows many of them is asked no more, and has not answered', async () => {
+      const peer = await addPeer('thief', theirs)
+      await peer.store.finality.putVotes(
+        Array.from({ length: 20 }, (_, index) => planted(hash32(`${index}`.padStart(64, '0'), ''), 100 + index)),
+      )
+      const { sync, acks, log } = await start(await newFolder())
+      await sync()
+      assert.deepEqual(acks(), [])
+      assert.ok(
+        log.some((line) => line.includes('of blocks that it does not show')),
+        log.join('\n'),
+      )
+      const asked = peers.asked.filter(({ name }) => name === 'block')
+      assert.ok(asked.length < 20, `${asked.length} blocks were asked for`)
+    })
   })
 
   it('binds it by each of several acks that are on no one chain, until a final block contradicts them', async () => {
     ackers = ['v3']
     const peer = await addPeer('one', theirs, ours)
-    await acked(peer, ours.at(1), theirs.at(2))
+    await peer.store.finality.putVotes(
+      [ours.at(1), theirs.at(1), theirs.at(2)].map((point) => street.vote('v1', point)),
+    )
     const folder = await newFolder()
     const { validator, sync, acks } = await start(folder)
     await sync()

@@ -172,6 +172,47 @@ describe('a replica that has redacted a trade', () => {
     assert.deepEqual(node.tip(), corrected.tip)
   })
 
+  it('says so where a correction without a body may be what a sum lacks, and takes the block once it is final', async () => {
+    const raised = first.add(fix('f1', '5'))
+    const lowered = raised.add(fix('f2', '-6'))
+    const kept = await peerWith('kept', first)
+    await sync.syncWith('kept')
+    peers.disconnect('me', 'kept')
+    const whole = await peerWith('whole', lowered)
+    await makeFinal(whole, raised)
+    await whole.store.chain.redact([
+      record(first.blocks[0]!.transactions[0]!, 0, 't0.1'),
+      record(raised.blocks[1]!.transactions[0]!, 1, 'f1'),
+    ])
+    await assert.rejects(sync.syncWith('whole'), /corrects_redacted.*the energy of t0.1 would fall below 0 kWh/)
+    assert.deepEqual([node.tip(), await bodiesAt(0), await bodiesAt(1)], [raised.tip, ['trade'], ['redacted']])
+    await makeFinal(whole, lowered)
+    await sync.syncWith('whole')
+    assert.deepEqual([node.tip(), node.finalizer.finalHeight], [lowered.tip, 2])
+    assert.deepEqual(kept.tip(), first.tip)
+  })
+
+  it('leaves a branch that is not final for one with removed bodies, once that is proven final', async () => {
+    const left = first.grow('left-1', 'left-2')
+    const wrong = await peerWith('wrong', left)
+    await sync.syncWith('wrong')
+    peers.disconnect('me', 'wrong')
+    const other = first.grow('other-1').add(fix('f1', '-1')).grow('other-3')
+    const whole = await peerWith('whole', other)
+    await whole.store.chain.redact([
+      record(first.blocks[0]!.transactions[0]!, 0, 't0.1'),
+      record(other.blocks[1]!.transactions[0]!, 1, 'other-1.1'),
+      record(other.blocks[2]!.transactions[0]!, 2, 'f1'),
+    ])
+    await assert.rejects(sync.syncWith('whole'), /redacted.*not proven to be final/)
+    assert.deepEqual(node.tip(), left.tip)
+    await makeFinal(whole, other)
+    await sync.syncWith('whole')
+    assert.deepEqual([node.tip(), node.finalizer.finalHeight], [other.tip, 3])
+    assert.deepEqual([await bodiesAt(0), await bodiesAt(1), await bodiesAt(2)], [['trade'], ['redacted'], ['redacted']])
+    assert.deepEqual(wrong.tip(), left.tip)
+  })
+
   it('removes the corrections that came since when it is asked again, and still counts them', async () => {
     const whole = await redactHere()
     await whole.acceptAll(corrected)

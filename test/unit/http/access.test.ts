@@ -31,7 +31,7 @@ const CREDENTIALS: readonly Credential[] = [
 const EVERYBODY = CREDENTIALS
 
 interface Row {
-  readonly method: 'GET' | 'POST'
+  readonly method: 'GET' | 'POST' | 'DELETE'
   readonly path: string
   /** Who is let in; the `who` column of docs/protocol.md 9. */
   readonly who: readonly Credential[]
@@ -116,6 +116,7 @@ describe('HTTP access', () => {
     { method: 'POST', path: '/ticks/run/', who: ['operator'], body: () => ({ tick_id: `run-${counter++}` }) },
     { method: 'POST', path: '/orders/', who: ['platform', 'operator'], body: freshOrder },
     { method: 'GET', path: '/orders/order-1', who: ['device', 'platform'] },
+    { method: 'DELETE', path: '/orders/order-1', who: ['device', 'platform', 'operator'] },
     { method: 'GET', path: '/transactions?from=0', who: ['device', 'platform', 'auditor'] },
     { method: 'GET', path: '/history/inclusion?height=0&size=1', who: EVERYBODY },
     { method: 'GET', path: '/history/consistency?from=1&to=1', who: EVERYBODY },
@@ -131,13 +132,14 @@ describe('HTTP access', () => {
     { method: 'GET', path: '/metrics', who: ['nothing', 'operator'] },
   ]
 
-  const headersOf = (credential: Credential, path: string): Record<string, string> => {
+  const headersOf = (credential: Credential, { method }: Row, path: string): Record<string, string> => {
     if (credential === 'nothing') return {}
     if (credential === 'unknown token') return { authorization: 'Bearer guessed-token-0123456789' }
-    if (credential === 'device') return { authorization: server.sign('household-7.phone', path) }
+    if (credential === 'device')
+      return { authorization: server.sign('household-7.phone', path, method === 'POST' ? {} : { method }) }
     return bearer(credential)
   }
-  /** What the answer says of this credential; a device signs GETs only, so to a POST its header is no credential. */
+  /** What the answer says of this credential; a device signs no POST, so to one its header is no credential. */
   const expected = (row: Row, credential: Credential): 'in' | 401 | 403 => {
     if (row.who.includes(credential)) return 'in'
     if (credential === 'nothing' || credential === 'unknown token') return 401
@@ -151,7 +153,7 @@ describe('HTTP access', () => {
       it(`${name} with ${credential}: ${verdict}`, async () => {
         const path = row.path.replace('BLOCK', blockHash).replace('TX', txHash)
         const body = await row.body?.()
-        const answer = await server.request(row.method, path, { headers: headersOf(credential, path), body })
+        const answer = await server.request(row.method, path, { headers: headersOf(credential, row, path), body })
         if (verdict === 'in') assert.ok(answer.status < 300, `${answer.status} ${answer.text}`)
         else {
           assert.equal(answer.status, verdict, answer.text)
@@ -166,7 +168,7 @@ describe('HTTP access', () => {
       for (const end of ['', '/']) {
         const path = `${pathname!.replace(/\/$/, '')}${end}${query === undefined ? '' : `?${query}`}`
         const answer = await server.request(row.method, path, {
-          headers: headersOf(who, path),
+          headers: headersOf(who, row, path),
           body: await row.body?.(),
         })
         assert.ok(answer.status < 300, `${path}: ${answer.status} ${answer.text}`)
@@ -284,6 +286,17 @@ describe('HTTP access', () => {
     it('read the orders of their own user only', async () => {
       const answer = await get('/orders/order-1', server.sign('household-9.phone', '/orders/order-1'))
       assert.deepEqual([answer.status, answer.json.code], [403, 'forbidden'])
+    })
+
+    it('cancel the orders of their own user only, and by a signature of that', async () => {
+      const cancel = (authorization: string) =>
+        server.request('DELETE', '/orders/order-1', { headers: { authorization } })
+      const theirs = await cancel(server.sign('household-9.phone', '/orders/order-1', { method: 'DELETE' }))
+      assert.deepEqual([theirs.status, theirs.json.code], [403, 'forbidden'])
+      const toRead = await cancel(server.sign('household-7.phone', '/orders/order-1'))
+      assert.deepEqual([toRead.status, toRead.json.code], [401, 'bad_signature'])
+      const own = await cancel(server.sign('household-7.phone', '/orders/order-1', { method: 'DELETE' }))
+      assert.deepEqual([own.status, own.json.status], [200, 'cancelled'])
     })
 
     it('read the transactions of their own user only', async () => {

@@ -61,7 +61,11 @@ export interface TestServer {
   readonly clock: VirtualClock
   request(method: string, path: string, init?: { headers?: Record<string, string>; body?: unknown }): Promise<Answer>
   /** The header of a device's signed GET. */
-  sign(device: DeviceId, path: string, changes?: { timestamp?: number; id?: string; to?: string }): string
+  sign(
+    device: DeviceId,
+    path: string,
+    changes?: { timestamp?: number; id?: string; to?: string; method?: 'GET' | 'DELETE' },
+  ): string
   stop(): Promise<void>
 }
 
@@ -133,8 +137,12 @@ export async function startServer(
       const answer = await response.text()
       return { status: response.status, headers: response.headers, text: answer, json: parse(answer) }
     },
-    sign(device, path, { timestamp = clock.now(), id = randomBytes(16).toString('hex'), to = url } = {}) {
-      const request = { method: 'GET', path, timestamp, id, to } as const
+    sign(
+      device,
+      path,
+      { timestamp = clock.now(), id = randomBytes(16).toString('hex'), to = url, method = 'GET' } = {},
+    ) {
+      const request = { method, path, timestamp, id, to }
       return formatAuthorization(signRequest(device, ledger.chainId, request, DEVICES[device].key))
     },
   }

@@ -85,6 +85,7 @@ describe('API document', () => {
       Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
     )
     assert.deepEqual(listed.sort(), [
+      'DELETE /orders/{order_id}',
       'GET /blocks/headers/',
       'GET /blocks/latest-headers/',
       'GET /blocks/{block_hash}',
@@ -271,6 +272,7 @@ describe('API document', () => {
         'POST /ticks/': ['/ticks/', tick('described', { ...TRADE, id: 'described' })],
         'POST /orders/': ['/orders/', ORDER],
         'GET /orders/{order_id}': ['/orders/order-1'],
+        'DELETE /orders/{order_id}': ['/orders/order-1'],
         'GET /transactions': ['/transactions'],
         'POST /registry/': ['/registry/', { transaction: enrolment, user_id: 'household-8' }],
         'GET /registry': ['/registry?at_height=0'],

@@ -56,9 +56,9 @@ describe('HTTP problems', () => {
     const text = { 'content-type': 'text/plain' }
     isProblem(await server.request('POST', '/nowhere', { headers: text, body: 'x' }), 404, 'not_found')
     isProblem(await server.request('POST', '/nowhere', { body: '{' }), 404, 'not_found')
-    const wrong = await server.request('DELETE', '/orders/x')
+    const wrong = await server.request('PUT', '/orders/x')
     isProblem(wrong, 405, 'method_not_allowed')
-    assert.equal(wrong.headers.get('allow'), 'GET')
+    assert.equal(wrong.headers.get('allow'), 'GET, DELETE')
     const get = await server.request('GET', '/ticks/')
     isProblem(get, 405, 'method_not_allowed')
     assert.equal(get.headers.get('allow'), 'POST')

@@ -58,7 +58,7 @@ describe('HTTP headers', () => {
     for (const [path, methods] of [
       [`/blocks/${blockHash}/vote/`, 'POST'],
       ['/orders', 'POST'],
-      ['/orders/order-1', 'GET'],
+      ['/orders/order-1', 'GET, DELETE'],
       ['/transactions', 'GET'],
     ] as const) {
       const { status, headers } = await server.request('OPTIONS', path)

@@ -3,8 +3,8 @@ import { clear, type BookOrder, type Clearing } from '../../../src/market/cleari
 import { parseQuantity } from '../../../src/protocol/decimal.ts'
 
 let arrivals = 0
-/** "ann sells 2 at 0.1" as an order; arrival in the sequence of the calls unless a time is given. */
-function order(user: string, side: 'buy' | 'sell', kwh: string, price: string, timestamp = 0): BookOrder {
+/** "ann sells 2 at 0.1" as an order; arrival in the sequence of the calls. */
+function order(user: string, side: 'buy' | 'sell', kwh: string, price: string): BookOrder {
   const sequence = arrivals++
   return {
     order_id: `${user}-${side}-${kwh}@${price}`,
@@ -12,13 +12,11 @@ function order(user: string, side: 'buy' | 'sell', kwh: string, price: string, t
     side,
     kwh_micro: parseQuantity(kwh),
     price_micro: parseQuantity(price),
-    timestamp,
     sequence,
   }
 }
-const sells = (user: string, kwh: string, price: string, timestamp?: number) =>
-  order(user, 'sell', kwh, price, timestamp)
-const buys = (user: string, kwh: string, price: string, timestamp?: number) => order(user, 'buy', kwh, price, timestamp)
+const sells = (user: string, kwh: string, price: string) => order(user, 'sell', kwh, price)
+const buys = (user: string, kwh: string, price: string) => order(user, 'buy', kwh, price)
 const band = (floor: string, ceiling: string) => ({
   priceBand: { floorMicro: parseQuantity(floor), ceilingMicro: parseQuantity(ceiling) },
 })
@@ -54,10 +52,10 @@ describe('clear', () => {
     assert.equal(clear([sells('ann', '1', '0.08'), buys('bob', '3', '0.22')]).price_micro, 220_000n)
   })
 
-  it('serves the better price before the earlier order, and the earlier timestamp before the earlier arrival', () => {
-    const late = sells('late', '1', '0.1', 2)
-    const early = sells('early', '1', '0.1', 1)
-    const dear = sells('dear', '1', '0.11', 0)
+  it('serves the better price before the earlier arrival', () => {
+    const dear = sells('dear', '1', '0.11')
+    const early = sells('early', '1', '0.1')
+    const late = sells('late', '1', '0.1')
     assert.deepEqual(who(clear([dear, late, early, buys('bob', '2', '0.2')])), [
       'early>bob 1000000',
       'late>bob 1000000',
@@ -67,7 +65,7 @@ describe('clear', () => {
   })
 
   it('passes over an own order for the next one, though it is later', () => {
-    const clearing = clear([sells('ann', '1', '0.1', 1), sells('bob', '1', '0.1', 2), buys('ann', '1', '0.2')])
+    const clearing = clear([sells('ann', '1', '0.1'), sells('bob', '1', '0.1'), buys('ann', '1', '0.2')])
     assert.deepEqual(who(clearing), ['bob>ann 1000000'])
   })
 
@@ -120,8 +118,8 @@ describe('clear', () => {
     it('rations the long side at the edge', () => {
       // Without the band both would trade at 0.03; at the floor there is one buyer for two sellers.
       const book = [
-        sells('ann', '1', '0.02', 2),
-        sells('bob', '1', '0.02', 1),
+        sells('bob', '1', '0.02'),
+        sells('ann', '1', '0.02'),
         buys('cid', '1', '0.3'),
         buys('dan', '1', '0.04'),
       ]

@@ -285,6 +285,28 @@ describe('registry refuses', () => {
       1,
     )
   })
+
+  it('what takes the word of more users than there are: it could never become final, nor anything above', () => {
+    // Two users are registered, and nobody who comes later counts for a block before.
+    const byThree = after(policy({ policy: 'votes', threshold: 3 }))
+    const next = (...transactions: RegistryTransaction[]) => byThree.after(transactions, CHAIN_ID, HEIGHT + 1)
+    const tooFew = /3 users have to confirm it under the policy votes:3, and 2 are registered: enrol the others first/
+    for (const change of [
+      policy({ policy: 'authority' }),
+      revoke('v1', 'v1'),
+      enrol('v4', 'validator'),
+      recover('authority', 'authority 2', 'authority recovery'),
+    ]) {
+      assert.throws(() => next(change), tooFew, change.action)
+      assert.throws(() => next(enrol('carol'), change), tooFew, `${change.action}, with the third user`)
+    }
+    // Users come and go as before, and then it can be changed.
+    next(revoke('bob', 'bob'))
+    const three = next(enrol('carol'))
+    assert.deepEqual(three.after([policy({ policy: 'authority' })], CHAIN_ID, HEIGHT + 2).finality, {
+      policy: 'authority',
+    })
+  })
 })
 
 const enrolment = (name: string) => ({ subject_id: name, role: 'voter', public_key: hex(name) }) as const

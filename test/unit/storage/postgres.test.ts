@@ -13,12 +13,13 @@ import { createPool } from '../../../src/storage/sql/postgres-pool.ts'
 import { openPostgres, postgresDialect } from '../../../src/storage/sql/postgres.ts'
 import {
   blockRow,
-  commitTick,
   CHAIN,
+  commitTick,
   correction,
   enrolment,
   MOST,
   order,
+  putOrder,
   registryTick,
   sealWaiting,
   T0,
@@ -139,7 +140,7 @@ describe('the PostgreSQL database', () => {
   it('lets two authorities that write at the same time neither overfill an order nor a correction', async () => {
     const rival = await openOther()
     const both = [store, rival]
-    await store.putOrder(order('o1', { kwh: '2.5' }))
+    await putOrder(store, order('o1', { kwh: '2.5' }))
     await commitTick(store, tick('t0', [trade('t0', 'a', { kwh: '2.5', total_amount: '0.5' })]))
     await store.fence(blockRow(0, 't0'))
     const fills = await Promise.allSettled(
@@ -245,7 +246,7 @@ describe('the PostgreSQL database', () => {
 
   it('answers everything from an index, never by reading a whole table', async () => {
     const queries = await queriesWhile(async () => {
-      await store.putOrder(order('o1'))
+      await putOrder(store, order('o1'))
       await store.openOrders(T0, MOST)
       await store.openOrders(T0, { orders: 0, ofUser: 1 })
       const fills = [{ order_id: 'o1', transaction_id: 'a', kwh_micro: 1n }]

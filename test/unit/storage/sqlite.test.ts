@@ -5,18 +5,24 @@ import { copyFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { Kysely } from 'kysely'
 import Libsql from 'libsql'
 import type { MarketStore } from '../../../src/ports/market-store.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
+import type { Schema } from '../../../src/storage/sql/schema.ts'
+import { connectInThread } from '../../../src/storage/sql/sqlite-connection.ts'
+import { kyselyOver } from '../../../src/storage/sql/sqlite-driver.ts'
 import { openSqlite, sqliteDialect } from '../../../src/storage/sql/sqlite.ts'
+import { createSqlStore } from '../../../src/storage/sql/store.ts'
 import {
   blockRow,
-  commitTick,
   CHAIN,
+  commitTick,
   correction,
   enrolment,
   MOST,
   order,
+  putOrder,
   registryTick,
   sealWaiting,
   T0,
@@ -59,28 +65,11 @@ describe('the SQLite file', () => {
     return steps.map(({ detail }) => detail).join('\n')
   }
 
-  /** The queries that are prepared for the first time while `work` runs. */
-  async function preparedWhile(work: () => Promise<void>): Promise<readonly string[]> {
-    const queries: string[] = []
-    // Called with its own `this` below.
-    const prepare = Reflect.get(Libsql.prototype, 'prepare') as (sql: string) => unknown
-    Reflect.set(Libsql.prototype, 'prepare', function (this: unknown, sql: string) {
-      if (/^(select|insert|update|delete|with)/i.test(sql)) queries.push(sql)
-      return prepare.call(this, sql)
-    })
-    try {
-      await work()
-    } finally {
-      Reflect.set(Libsql.prototype, 'prepare', prepare)
-    }
-    return queries
-  }
-
   it('names the place of a value that cannot be right', async () => {
     await commitTick(store, tick('t1', [trade('t1', 'a')]))
     await store.fence(blockRow(0, 't1'))
     await store.putVotes([vote(CHAIN, 0, 'ann')])
-    await store.putOrder(order('o1'))
+    await putOrder(store, order('o1'))
     const change = enrolment('r1')
     await commitTick(store, registryTick(change))
     const cases: readonly [sql: string, read: () => Promise<unknown>, place: RegExp][] = [
@@ -169,6 +158,16 @@ describe('the SQLite file', () => {
     }
   })
 
+  it('waits for the lock of another without keeping this thread from anything', async () => {
+    const other = new Libsql(path)
+    other.exec('begin immediate')
+    const put = putOrder(store, order('o1'))
+    for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve))
+    other.exec('rollback')
+    other.close()
+    assert.equal(await put, 'created')
+  })
+
   it('is not opened by a version that does not know its schema', async () => {
     await store.close()
     behind(`insert into kysely_migration (name, timestamp) values ('9999-from-the-future', '2099-01-01')`)
@@ -189,44 +188,54 @@ describe('the SQLite file', () => {
   })
 
   it('answers everything from an index, never by reading a whole table', async () => {
-    const queries = await preparedWhile(async () => {
-      await store.putOrder(order('o1'))
-      await store.openOrders(T0, MOST)
-      await store.openOrders(T0, { orders: 0, ofUser: 1 })
-      const fills = [{ order_id: 'o1', transaction_id: 'a', kwh_micro: 1n }]
-      await commitTick(store, tick('t1', [trade('t1', 'a')], { fills }))
-      await store.nextUnsealedTick()
-      await store.fence(blockRow(0, 't1'))
-      await commitTick(store, tick('t2', [correction('t2', 'fix', 'a')]))
-      await assert.rejects(commitTick(store, tick('t3', [trade('t3', 'a')])))
-      await store.tick('t1')
-      await store.order('o1')
-      await store.blocks(0, 10)
-      await store.lastBlock()
-      await store.blockByHash(CHAIN)
-      await store.finalizeUpTo(0, T0)
-      await store.putVotes([vote(CHAIN, 0, 'ann')])
-      await store.putVotes([vote(CHAIN, 0, 'ann')])
-      await store.votesOf(CHAIN)
-      await store.voteCounts([CHAIN])
-      await store.ackHeights()
-      await store.acksFrom(0)
-      await store.finalHeight()
-      await store.voidTick('t2', { parent: blockRow(0, 't1').block_hash, reason: 'it cannot be', at: T0 })
-      await store.voidTicks()
-      const user = { voter_id: 'voter-1', user_id: 'ann' }
-      await sealWaiting(store)
-      await commitTick(store, registryTick(enrolment('r1'), { user }))
-      await store.users()
-      await store.transaction('a')
-      await store.transactions({ from: 0, to: T0 + 1, limit: 10, after: `${T0}:a` })
-      await store.transactions({ from: 0, to: T0 + 1, limit: 10, after: `${T0}:a`, user_id: 'roof-1' })
-      await store.transactions({ from: 0, to: T0 + 1, limit: 10, corrects: 'a' })
-      await store.rememberRequest('r1', T0)
-    })
-    const ofTrade = queries.find((query) => query.includes('"transactions"."corrects" = ')) ?? ''
+    await store.close()
+    const connection = await connectInThread(path)
+    const queries = new Set<string>()
+    const watched: typeof connection = {
+      ...connection,
+      execute(text, parameters) {
+        if (/^(select|insert|update|delete|with)/i.test(text)) queries.add(text)
+        return connection.execute(text, parameters)
+      },
+    }
+    store = await createSqlStore(new Kysely<Schema>({ dialect: kyselyOver(watched) }), sqliteDialect)
+    queries.clear()
+    await putOrder(store, order('o1'))
+    await store.openOrders(T0, MOST)
+    await store.openOrders(T0, { orders: 0, ofUser: 1 })
+    const fills = [{ order_id: 'o1', transaction_id: 'a', kwh_micro: 1n }]
+    await commitTick(store, tick('t1', [trade('t1', 'a')], { fills }))
+    await store.nextUnsealedTick()
+    await store.fence(blockRow(0, 't1'))
+    await commitTick(store, tick('t2', [correction('t2', 'fix', 'a')]))
+    await assert.rejects(commitTick(store, tick('t3', [trade('t3', 'a')])))
+    await store.tick('t1')
+    await store.order('o1')
+    await store.blocks(0, 10)
+    await store.lastBlock()
+    await store.blockByHash(CHAIN)
+    await store.finalizeUpTo(0, T0)
+    await store.putVotes([vote(CHAIN, 0, 'ann')])
+    await store.putVotes([vote(CHAIN, 0, 'ann')])
+    await store.votesOf(CHAIN)
+    await store.voteCounts([CHAIN])
+    await store.ackHeights()
+    await store.acksFrom(0)
+    await store.finalHeight()
+    await store.voidTick('t2', { parent: blockRow(0, 't1').block_hash, reason: 'it cannot be', at: T0 })
+    await store.voidTicks()
+    const user = { voter_id: 'voter-1', user_id: 'ann' }
+    await sealWaiting(store)
+    await commitTick(store, registryTick(enrolment('r1'), { user }))
+    await store.users()
+    await store.transaction('a')
+    await store.transactions({ from: 0, to: T0 + 1, limit: 10, after: `${T0}:a` })
+    await store.transactions({ from: 0, to: T0 + 1, limit: 10, after: `${T0}:a`, user_id: 'roof-1' })
+    await store.transactions({ from: 0, to: T0 + 1, limit: 10, corrects: 'a' })
+    await store.rememberRequest('r1', T0)
+    const ofTrade = [...queries].find((query) => query.includes('"transactions"."corrects" = ')) ?? ''
     assert.match(planOf(ofTrade), /transactions_corrects/)
-    assert.ok(queries.length > 25, `${queries.length} queries`)
+    assert.ok(queries.size > 25, `${queries.size} queries`)
     for (const query of queries) assert.doesNotMatch(planOf(query), WHOLE_TABLE, query)
   })
 

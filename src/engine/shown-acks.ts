@@ -1,0 +1,139 @@
+import { ledgerError } from '../ports/errors.ts'
+import type { Logger } from '../ports/logger.ts'
+import type { PeerRequests } from '../ports/peer-requests.ts'
+import type { Hash, Hex } from '../protocol/bytes.ts'
+import { isSolarError } from '../protocol/errors.ts'
+import { acksAnswer, type AcksParams } from '../protocol/messages.ts'
+import type { RegistryEntry } from '../protocol/registry.ts'
+import { verifyVote, type Vote } from '../protocol/vote.ts'
+import type { Replica } from './replica.ts'
+import type { ReplicaSync } from './replica-sync.ts'
+import type { VoteTarget } from './vote-counter.ts'
+
+export interface ShownAcksParts {
+  readonly chainId: Hash
+  readonly requests: PeerRequests
+  readonly replica: Pick<Replica, 'find'>
+  readonly sync: Pick<ReplicaSync, 'takeBranch'>
+  readonly logger: Logger
+}
+
+export interface AcksQuestion {
+  /** The voter, as it is registered now. */
+  readonly entry: RegistryEntry
+  readonly fromHeight: number
+  /** Every key that the entry has had, the likeliest first: what none of them has signed is made up. */
+  readonly keys: ReadonlySet<Hex>
+  /** Those whose acks bind the voter. */
+  readonly binding: ReadonlySet<Hex>
+  /** What need not be shown. */
+  readonly isKnown: (vote: Vote) => Promise<boolean>
+}
+
+/** Of 1,000 acks each: more than a voter makes before something becomes final. */
+const MAX_PAGES = 64
+/** Who shows so many acks of blocks that it does not show is not asked for more. */
+const MAX_MISSES = 8
+/** A signature that does not hold costs some milliseconds, and anybody can make up acks: after so many its peer is refused. */
+const MAX_WRONG_SIGNATURES = 32
+
+/**
+ * The acks of a voter that a peer shows and that count, newest first: each by the key that its voter had at that header, and on a header
+ * that is here or that the peer shows, sealed by an authority that was in force there, with all that it goes on from. An ack
+ * without its header says nothing: who has the key can sign one of any height, and nobody could tell what contradicts it.
+ *
+ * Throws `peer_unreachable`, and `peer_refused` for what no honest peer shows; what was given before stands.
+ */
+export async function* shownAcks(parts: ShownAcksParts, peer: string, asked: AcksQuestion): AsyncGenerator<Vote> {
+  const { entry, binding } = asked
+  const judge = createJudge(parts, peer, asked)
+  const unknown = await askForAcks(parts.requests, peer, asked)
+  let misses = 0
+  for (const vote of unknown.toSorted((a, b) => b.height - a.height)) {
+    const here = await parts.replica.find(vote.header_hash)
+    // Anybody can make up acks: a block is asked for only if one of the keys has signed that it was acked.
+    if (here === undefined && !binding.has(judge.signerOf(vote) ?? '')) continue
+    const target = here ?? (await targetFrom(parts, peer, vote))
+    if (target === undefined) {
+      misses += 1
+      if (misses === MAX_MISSES)
+        throw refused(peer, 'unknown_block', `acks of ${entry.id} of blocks that it does not show`)
+      continue
+    }
+    if (judge.counts(vote, target)) yield vote
+  }
+}
+
+/** Page by page. Throws `peer_refused` if they do not end. */
+async function askForAcks(
+  requests: PeerRequests,
+  peer: string,
+  { entry, fromHeight, isKnown }: AcksQuestion,
+): Promise<readonly Vote[]> {
+  const acks: Vote[] = []
+  let from = fromHeight
+  for (let pages = 0; pages < MAX_PAGES; pages++) {
+    const asked: AcksParams = { voter_id: entry.id, from_height: from }
+    const { votes, next_height } = acksAnswer(await requests.request(peer, 'votes', asked), 'votes')
+    for (const { vote } of votes) {
+      const isAsked = vote.decision === 'ack' && vote.voter_id === entry.id && vote.height >= from
+      if (isAsked && !(await isKnown(vote))) acks.push(vote)
+    }
+    if (next_height === undefined) return acks
+    if (next_height <= from) break
+    from = next_height
+  }
+  throw refused(peer, 'malformed', `acks of ${entry.id} from height ${from} on: the pages do not end`)
+}
+
+/** The block of an ack, from who shows the ack; `undefined` if it says that it does not have it. */
+async function targetFrom(
+  { sync, logger }: ShownAcksParts,
+  peer: string,
+  { header_hash: hash, height }: Vote,
+): Promise<VoteTarget | undefined> {
+  try {
+    return await sync.takeBranch(peer, { hash, height })
+  } catch (error) {
+    const isDenied =
+      isSolarError(error, 'peer_refused') && (error.fields as { readonly code: string }).code === 'unknown_block'
+    // Anything else may be otherwise another time: then it has not answered.
+    if (!isDenied) throw error
+    logger.debug({ error, peer, height }, `${peer} does not show the block that was acked at height ${height}`)
+    return undefined
+  }
+}
+
+/** Checks signatures, and throws `peer_refused` once too many have not held. */
+function createJudge({ chainId }: ShownAcksParts, peer: string, { entry, keys, binding }: AcksQuestion) {
+  const order = [...keys]
+  let wrong = 0
+
+  function isBy(vote: Vote, public_key: Hex): boolean {
+    if (wrong === MAX_WRONG_SIGNATURES) {
+      throw refused(peer, 'bad_signature', `acks of ${entry.id} that none of its keys has signed`)
+    }
+    const named = { hash: vote.header_hash, height: vote.height }
+    const { ok } = verifyVote(vote, chainId, named, { ...entry, public_key, status: 'active' })
+    if (!ok) wrong += 1
+    return ok
+  }
+
+  return {
+    /** Which of the keys has signed. */
+    signerOf(vote: Vote): Hex | undefined {
+      const signer = order.find((key) => isBy(vote, key))
+      // The next one is likely to be by the same key.
+      if (signer !== undefined) order.unshift(...order.splice(order.indexOf(signer), 1))
+      return signer
+    },
+    /** True if the key that the voter had at that header has signed, and binds it. */
+    counts(vote: Vote, { height, registryBefore }: VoteTarget): boolean {
+      const key = registryBefore.active(entry.id)?.public_key
+      return height === vote.height && key !== undefined && binding.has(key) && isBy(vote, key)
+    },
+  }
+}
+
+const refused = (peer: string, code: string, reason: string): Error =>
+  ledgerError('peer_refused', { peer, request: 'votes', code, reason })
