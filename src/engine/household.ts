@@ -58,13 +58,13 @@ export function createHousehold(parts: HouseholdParts): Household {
   async function consider(sealed: SealedHeader): Promise<void> {
     const parent = parentOf(sealed)
     if (parent === undefined) return
-    let isGone = false
+    const place = { isGone: false }
     const isDone = await voter.consider(sealed, async () => {
       const identity = await findIdentity(key, parent)
-      isGone = identity === undefined
+      place.isGone = identity === undefined
       return identity
     })
-    isOpen = !(isGone ? await considerLast(sealed, parent) : isDone)
+    isOpen = !(place.isGone ? await considerLast(sealed, parent) : isDone)
   }
 
   /** As `voter.consider`, for the block below `head` that took the key away: what is below counts its acks and no others. */

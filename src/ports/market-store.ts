@@ -43,7 +43,8 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
 
   /**
    * Commits a tick: its row, its transactions with their order, and the fills of its orders, in ONE SQL transaction.
-   * Throws `tick_conflict` (the tick_id is there; the caller compares), `tick_void`, `duplicate_transaction`, or
+   * Throws `tick_conflict` (the tick_id is there: the caller compares; or a platform's tick is not later than a block that
+   * was put back without any of its bodies, and may be of this tick), `tick_void`, `duplicate_transaction`, or
    * `refused_row` for a correction of a trade that is not sealed or whose running sum would fall below zero. Throws
    * `tip_moved` if the last block is not `parent`, or if another tick waits for its block and this one is more than new
    * trades of a platform: it was checked against a state on which it would not be sealed. Nothing is stored then, nor

@@ -2,6 +2,7 @@ import { strict as assert } from 'node:assert'
 import type { BlockRow, MarketStore, RestoredTick } from '../../src/ports/market-store.ts'
 import { isSolarError } from '../../src/protocol/errors.ts'
 import { hashHeader } from '../../src/protocol/header.ts'
+import { unknownId, unknownRedaction } from '../../src/protocol/redaction.ts'
 import { hashTransaction, type Transaction } from '../../src/protocol/transaction.ts'
 import type { OpenedStore } from '../helpers/stores.ts'
 import {
@@ -65,6 +66,7 @@ export function marketStoreRestoreContract(name: string, open: () => Promise<Ope
     const statusOf = async (id: string) => (await store.order(id))?.status
 
     newBlocks()
+    ticksWithoutName()
     committedTicks()
     orders()
 
@@ -122,6 +124,62 @@ export function marketStoreRestoreContract(name: string, open: () => Promise<Ope
         await assert.rejects(restore(tooMuch), failing('refused_row', /would fall below 0 kWh/))
         assert.equal(await store.tick('t2'), undefined)
         assert.equal((await store.blocks(0, 10)).length, 1)
+      })
+    }
+
+    function ticksWithoutName(): void {
+      describe('of which no transaction is left', () => {
+        const gone = trade('t1', 'a')
+        const hole = { kind: 'redacted', tx_hash: hashTransaction(gone) } as const
+        const tick_id = unknownId(hole.tx_hash)
+
+        /** The block of a tick whose only trade nobody shows: its own name is gone with it. */
+        function nameless(height: number): ReturnType<typeof restored> {
+          const { row, tick } = restored(height, [gone])
+          const redactions = [unknownRedaction(hole.tx_hash, height)]
+          return { row: { ...row, tick_id }, tick: { ...tick, tick_id, transactions: [hole], redactions } }
+        }
+        const postedAt = (id: string, timestamp: number) =>
+          commitTick(store, { ...tick(id, [trade(id, `${id}.0`)]), timestamp })
+
+        it('keep out the ticks of a platform that may be theirs, also after reopening', async () => {
+          const block = nameless(0)
+          await restore(block)
+          store = await opened.reopen()
+          const { timestamp } = block.row.sealed.header
+          for (const at of [timestamp, timestamp - 1000]) {
+            await assert.rejects(postedAt('t1', at), failing('tick_conflict', /t1.*put back without a body/))
+          }
+          assert.equal(await store.tick('t1'), undefined)
+          await postedAt('t2', timestamp + 1)
+          assert.notEqual(await store.tick('t2'), undefined)
+        })
+
+        it('take the name of the tick that waits for that block: its hashes are the same', async () => {
+          await commitTick(store, tick('t1', [gone]))
+          await restore(nameless(0))
+          assert.equal(await store.nextUnsealedTick(), undefined)
+          const stored = await store.tick('t1')
+          assert.deepEqual([stored?.block?.height, stored?.transactions, stored?.tx_ids], [0, [hole], ['a']])
+          assert.equal(await store.tick(tick_id), undefined)
+          const later = tick('t2', [trade('t2', 'b')])
+          await commitTick(store, later)
+          assert.notEqual(await store.tick('t2'), undefined, 'a name that is known keeps nobody out')
+        })
+
+        it('keep out no change of the registry, which is never removed', async () => {
+          await restore(nameless(0))
+          const change = registryTick(enrolment('r'))
+          await commitTick(store, { ...change, timestamp: T0 - 1000 })
+          assert.notEqual(await store.tick(change.tick_id), undefined)
+        })
+      })
+
+      it('with a transaction left keep nobody out', async () => {
+        const block = restored(0, [trade('t1', 'a')])
+        await restore(block)
+        await commitTick(store, { ...tick('t0', [trade('t0', 'b')]), timestamp: block.row.sealed.header.timestamp })
+        assert.notEqual(await store.tick('t0'), undefined)
       })
     }
 

@@ -9,7 +9,7 @@ import {
 import type { SigningKey } from '../../src/protocol/signature.ts'
 import { hashTransaction, type Transaction } from '../../src/protocol/transaction.ts'
 import type { Member, Members } from './model.ts'
-import { keyOf, keyWith, MINER, recoveryKeyOf, type Plan } from './plan.ts'
+import { honestVoters, keyOf, keyWith, MINER, recoveryKeyOf, type Plan } from './plan.ts'
 import type { Random } from './random.ts'
 
 /** Who allows a change: all operators, none before the end, none ever. */
@@ -23,6 +23,8 @@ export interface Changes {
   allowAll(): void
   /** The next one on top of `members`; `undefined` if chance picks one that the community could not bear. */
   next(members: Members, timestamp: number): readonly RegistryTransaction[] | undefined
+  /** The enrolment of a joiner that these do not know; `undefined` if there is none, or the community cannot bear one more. */
+  join(members: Members, timestamp: number): readonly RegistryTransaction[] | undefined
   /** Validators of the adversary, and a threshold that they reach alone, under ids that operators have allowed for something else. */
   capture(members: Members, timestamp: number): readonly RegistryTransaction[]
   /** True for what `capture` has made. */
@@ -86,7 +88,8 @@ export function createChanges(plan: Plan, chainId: string, random: Random): Chan
     recovery_key: recoveryKeyOf(id).publicKey,
   })
 
-  const isHonest = ({ id }: Member): boolean => plan.validators.includes(id) || plan.lights.includes(id)
+  const honest = honestVoters(plan)
+  const isHonest = ({ id }: Member): boolean => honest.includes(id)
 
   /** What the community can bear to lose or gain, as 2m > n + f and enough honest ones to reach m. */
   function budgetOf(members: Members, role: Member['role']) {
@@ -164,6 +167,9 @@ export function createChanges(plan: Plan, chainId: string, random: Random): Chan
     return { saying: { action, subject_id: id, public_key }, key } as const
   }
 
+  /** Of what operators have to allow: with an honest authority some of them are late to do so. */
+  const nextAllowance = (): Allowed => (!plan.isTwoFaced && random.chance(0.3) ? 'later' : 'ok')
+
   return {
     allowed,
     allowAll() {
@@ -171,10 +177,14 @@ export function createChanges(plan: Plan, chainId: string, random: Random): Chan
       allowed.push(...late.splice(0))
     },
     next(members, timestamp) {
-      // Changes that operators have to allow: with an honest authority some of them are late to do so.
-      const kind: Allowed = !plan.isTwoFaced && random.chance(0.3) ? 'later' : 'ok'
+      const kind = nextAllowance()
       const change = pickOne(members)
       return change && [sign(change.saying, change.key, timestamp, kind)]
+    },
+    join(members, timestamp) {
+      const joiner = plan.joiners.find((id) => !members.byId.has(id))
+      if (joiner === undefined || !budgetOf(members, 'validator').mayGrow) return undefined
+      return [sign(enrolmentOf(joiner, 'validator'), keyOf(joiner), timestamp, nextAllowance())]
     },
     capture(members, timestamp) {
       const active = [...members.byId.values()].filter(isActiveValidator).length

@@ -54,6 +54,8 @@ interface Remembered {
   readonly acked: Map<number, KnownBlock>
   /** Its stores were lost once: it need not know its newest acks. */
   hasLost: boolean
+  /** tx_hash of each transaction whose body it has removed. */
+  readonly removed: Set<string>
 }
 
 const newMemory = (): Remembered => ({
@@ -64,6 +66,7 @@ const newMemory = (): Remembered => ({
   ack: undefined,
   acked: new Map(),
   hasLost: false,
+  removed: new Set(),
 })
 
 /** How long two nodes that reach each other may take to find evidence: two rounds of asking, and what they take. */
@@ -104,6 +107,16 @@ export class Checker {
   storesLost(id: string): void {
     const { ack, acked } = this.#memoryOf(id)
     this.#remembered.set(id, { ...newMemory(), ack, acked, hasLost: true })
+  }
+
+  /** This node has answered that these bodies are removed. */
+  removed(id: string, txHashes: readonly string[]): void {
+    for (const hash of txHashes) this.#memoryOf(id).removed.add(hash)
+  }
+
+  /** What it has removed since its stores were lost. */
+  removedBy(id: string): readonly string[] {
+    return [...this.#memoryOf(id).removed]
   }
 
   stateOf({ id, disk, ledger }: Checked): FullState {

@@ -55,11 +55,7 @@ export function createDiskLoss(world: World, random: Random, end: number): DiskL
     world.crash(node)
     node.disk.copyFrom((isLost ? undefined : backups.get(node)) ?? createDisk(loop, random))
     checker.storesLost(node.id)
-    loop.schedule(AWAY_MS, () => {
-      world.start(node).catch((error: unknown) => {
-        world.failure ??= error instanceof Error ? error : new Error(String(error))
-      })
-    })
+    loop.schedule(AWAY_MS, () => world.background(world.start(node)))
   }
 
   if (plan.finality.policy === 'validators') {

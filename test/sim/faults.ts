@@ -65,7 +65,7 @@ export function createFaults(world: World): Faults {
   function stop(node: SimNode, longestMs: number): void {
     crashed.add(node)
     world.crash(node)
-    later(random.between(500, longestMs), () => void restart(node))
+    later(random.between(500, longestMs), () => world.background(restart(node)))
   }
 
   function backUp(): void {
@@ -107,7 +107,7 @@ export function createFaults(world: World): Faults {
 
   /** A validator loses all that it had. On two branches it would be one more faulty one. */
   function loseDisk(): void {
-    const running = nodes.filter((node) => node.kind === 'validator' && !crashed.has(node))
+    const running = nodes.filter((node) => node.kind === 'validator' && node.port !== undefined)
     if (running.length === 0) return
     const node = random.pick(running)
     stop(node, 10_000)
@@ -116,21 +116,11 @@ export function createFaults(world: World): Faults {
   }
 
   const usual = [partition, partition, spoilLink, spoilLink, spoilLink, crash, crash]
-  const ofStores = [backUp, () => void background(putOlderBack()), spoilClock, loseDisk, () => world.lease?.depose()]
-
-  async function background(task: Promise<void>): Promise<void> {
-    await task.catch((error: unknown) => {
-      world.failure ??= error instanceof Error ? error : new Error(String(error))
-    })
-  }
+  const ofStores = [backUp, () => world.background(putOlderBack()), spoilClock, loseDisk, () => world.lease?.depose()]
 
   async function restart(node: SimNode): Promise<void> {
     crashed.delete(node)
-    try {
-      await world.start(node)
-    } catch (error) {
-      world.failure ??= error instanceof Error ? error : new Error(String(error))
-    }
+    await world.start(node)
   }
 
   return {

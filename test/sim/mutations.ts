@@ -4,7 +4,8 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
-import { MUTATIONS, type Mutation } from './mutation-list.ts'
+import { MUTATIONS } from './mutations/list.ts'
+import type { Mutation } from './mutations/mutation.ts'
 import { PROMISES, type Invariant } from './violation.ts'
 
 /**
@@ -49,10 +50,10 @@ async function runSeeds(folder: string, args: readonly string[]): Promise<Found 
   }
 }
 
-/** Runs a test of its own: the first thing in it that fails. */
+/** Runs a test of its own up to the first thing in it that fails. */
 async function runTest(folder: string, test: string): Promise<Found | undefined> {
   try {
-    await run('npx', ['mocha', '--no-parallel', test], { cwd: folder })
+    await run('npx', ['mocha', '--no-parallel', '--bail', test], { cwd: folder })
     return undefined
   } catch (error) {
     const output = error instanceof Error && 'stdout' in error ? String(error.stdout) : ''

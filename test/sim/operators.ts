@@ -25,9 +25,7 @@ export function changeKeys(world: World, chance: number): boolean {
     isChanged = true
     node.key = key
     world.crash(node)
-    world.start(node).catch((error: unknown) => {
-      world.failure ??= error instanceof Error ? error : new Error(String(error))
-    })
+    world.background(world.start(node))
   }
   return isChanged
 }

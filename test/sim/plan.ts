@@ -16,6 +16,8 @@ export interface Plan {
   readonly validators: readonly string[]
   /** Honest households, each a light node with a voter's key. */
   readonly lights: readonly string[]
+  /** Honest validators that the genesis does not know: each a node, registered once the community can bear one more. */
+  readonly joiners: readonly string[]
   /** Registered ids of the role that counts whose keys are the adversary's; it acks everything with them. */
   readonly byzantine: readonly string[]
   /** How the adversary answers when it is asked. */
@@ -60,13 +62,18 @@ const QUORUMS = [
   { n: 5, f: 0, m: 3 },
 ] as const
 
+/** One more honest voter leaves it safe, with the same threshold. */
+const hasRoom = ({ n, f, m }: { n: number; f: number; m: number }): boolean => 2 * m > n + 1 + f
+
 const numbered = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, at) => `${prefix}${at}`)
 
 /** Policies take turns; all else is chance. */
 export function planOf(seed: number, random: Random): Plan {
   const policy = (['validators', 'votes', 'validators', 'authority', 'validators', 'votes'] as const)[seed % 6]
   const isTwoFaced = policy === 'validators' ? random.chance(0.7) : random.chance(0.5)
-  const { n, f, m } = random.pick(QUORUMS)
+  const joiners = random.chance(0.3) ? ['j0'] : []
+  const isFull = policy === 'validators' && joiners.length > 0
+  const { n, f, m } = random.pick(isFull ? QUORUMS.filter(hasRoom) : QUORUMS)
   const validators = numbered('v', policy === 'validators' ? n - f : 2)
   const lights = numbered('l', policy === 'votes' ? n - f : 2)
   const byzantine = policy === 'authority' ? [] : numbered('b', f)
@@ -86,10 +93,18 @@ export function planOf(seed: number, random: Random): Plan {
     authorities: isTwoFaced ? ['face-0', 'face-1'] : random.chance(0.4) ? ['authority', 'standby'] : ['authority'],
     validators,
     lights,
+    joiners,
     byzantine,
     hostility: random.pick(['refuse', 'silent', 'forge']),
   }
 }
+
+/** Who never signs two things of one height. */
+export const honestVoters = ({ validators, lights, joiners }: Plan): readonly string[] => [
+  ...validators,
+  ...lights,
+  ...joiners,
+]
 
 function entryOf(id: string, role: Role): GenesisEntry {
   return { id, role, public_key: keyOf(id).publicKey, recovery_key: recoveryKeyOf(id).publicKey }

@@ -1,5 +1,6 @@
 import type { Block, CommittedTick } from '../../src/protocol/block.ts'
 import { isSolarError } from '../../src/protocol/errors.ts'
+import type { RegistryTransaction } from '../../src/protocol/registry-transaction.ts'
 import type { Transaction } from '../../src/protocol/transaction.ts'
 import type { Face } from './face.ts'
 import type { KnownBlock } from './model.ts'
@@ -14,22 +15,23 @@ export interface Sealing {
   unite(chain: readonly KnownBlock[]): Promise<void>
   /** What it is asked to seal. */
   readonly platform: Platform
-  /** From now on it is honest: one chain, and no change of the registry. */
+  /** From now on it is honest: one chain, and no change of the registry but the enrolment of who still has to join. */
   behave(): void
 }
 
+/** The joiner is enrolled with the first tick after a while: by then its node may run, or be started later. */
+const JOIN_MS = [5_000, 50_000] as const
+
 export function createSealing(world: World): Sealing {
   const { plan, loop, random, model, changes } = world
+  const joinsAt = loop.now + random.between(...JOIN_MS)
   const platform = createPlatform(world)
   let isHonest = false
   let uniting = Promise.resolve()
 
-  const background = (task: Promise<unknown>): void => {
-    task.catch((error: unknown) => {
-      // What the community would not bear is refused by the registry: no tick then.
-      if (isSolarError(error, 'registry_refused') || isSolarError(error, 'not_ready')) return
-      world.failure ??= error instanceof Error ? error : new Error(String(error))
-    })
+  /** What the community would not bear is refused by the registry: no tick then. */
+  const unlessRefused = (error: unknown): void => {
+    if (!isSolarError(error, 'registry_refused') && !isSolarError(error, 'not_ready')) throw error
   }
 
   function tradeTick(tip: KnownBlock | undefined): CommittedTick {
@@ -45,21 +47,27 @@ export function createSealing(world: World): Sealing {
     transactions,
   })
 
+  /** A change of the registry on top of a block, if one is made now. */
+  function nextChange(tip: KnownBlock | undefined): readonly RegistryTransaction[] | undefined {
+    if (tip === undefined) return undefined
+    const members = tip.after
+    const joining = loop.now < joinsAt ? undefined : changes.join(members, loop.now)
+    if (joining !== undefined || isHonest || random.chance(0.6)) return joining
+    if (plan.isTwoFaced && members.finality.policy === 'validators' && random.chance(0.3)) {
+      return changes.capture(members, loop.now)
+    }
+    return changes.next(members, loop.now)
+  }
+
   /** The next tick on top of a block. */
   function nextTick(tip: KnownBlock | undefined): CommittedTick {
-    const members = tip?.after
-    if (isHonest || members === undefined || random.chance(0.6)) return tradeTick(tip)
-    const { finality } = members
-    if (plan.isTwoFaced && finality.policy === 'validators' && random.chance(0.3)) {
-      return registryTick(changes.capture(members, loop.now))
-    }
-    const change = changes.next(members, loop.now)
+    const change = nextChange(tip)
     return change === undefined ? tradeTick(tip) : registryTick(change)
   }
 
   async function sealHonestly(): Promise<void> {
     const tip = highest([...model.blocks.values()])
-    const change = isHonest || tip === undefined || random.chance(0.6) ? undefined : changes.next(tip.after, loop.now)
+    const change = nextChange(tip)
     if (change !== undefined) {
       for (const transaction of change) await platform.register(transaction)
       return
@@ -102,7 +110,7 @@ export function createSealing(world: World): Sealing {
       uniting = uniting.then(plan.isTwoFaced ? sealWithTwoFaces : sealHonestly)
       const sealed = uniting
       uniting = sealed.catch(() => undefined)
-      background(sealed)
+      world.background(sealed.catch(unlessRefused))
     },
     async unite(chain) {
       await uniting

@@ -1,12 +1,15 @@
 import type { Vote } from '../../src/protocol/vote.ts'
 import type { FullState } from './disk-state.ts'
 import { createDiskLoss } from './disk-loss.ts'
+import { createErasure, type Erasure } from './erasure.ts'
 import { createFaults } from './faults.ts'
 import type { KnownBlock, Members } from './model.ts'
 import { changeKeys } from './operators.ts'
 import { checkProvable, checkReachable } from './proofs.ts'
+import { honestVoters } from './plan.ts'
 import { createRandom } from './random.ts'
 import { createSealing, type Sealing } from './sealing.ts'
+import { verifyOnce } from './verify-once.ts'
 import { createWorld, type SimNode, type World, type WorldOptions } from './world.ts'
 import { Violation } from './violation.ts'
 
@@ -29,26 +32,40 @@ const FAULTS_MS = 90_000
 const HEALED_MS = 65_000
 /** Two rounds of asking every peer, and what they take. */
 const QUIET_MS = 35_000
+/** Of a validator that joins: before what befalls the stores of one that reaches all others. */
+const LATEST_START_MS = 30_000
 /** At least; and on until the chain is higher than every honest ack: nobody acks two blocks of a height. */
 const LAST_TICKS = 3
 
 /** Runs one seed: faults and an adversary, then peace. Throws the first `Violation`, which is looked for after each step. */
 export async function runSeed(seed: number, options: Partial<WorldOptions> = {}): Promise<RunReport> {
   const world = await createWorld(seed, { ignored: new Set(), onLog: () => undefined, ...options })
+  const verifyAgain = verifyOnce()
   try {
-    const sealing = await disturb(seed, world)
-    return await recover(seed, world, sealing)
+    const disturbed = await disturb(seed, world)
+    return await recover(seed, world, disturbed)
   } finally {
     await world.close()
+    verifyAgain()
   }
 }
 
+interface Disturbed {
+  readonly sealing: Sealing
+  readonly erasure: Erasure
+}
+
 /** Ticks, faults, and an adversary. */
-async function disturb(seed: number, world: World): Promise<Sealing> {
-  const { loop, random, nodes } = world
-  await world.until(Promise.all(nodes.map((node) => world.start(node))))
+async function disturb(seed: number, world: World): Promise<Disturbed> {
+  const { loop, random, nodes, plan } = world
+  const isJoiner = ({ id }: SimNode): boolean => plan.joiners.includes(id)
+  await world.until(Promise.all(nodes.filter((node) => !isJoiner(node)).map((node) => world.start(node))))
+  for (const joiner of nodes.filter(isJoiner)) {
+    loop.schedule(random.between(0, LATEST_START_MS), () => world.background(world.start(joiner)))
+  }
   const sealing = createSealing(world)
   const faults = createFaults(world)
+  const erasure = createErasure(world)
   const end = loop.now + FAULTS_MS
   // With a chance of its own: all else in the run of a seed is as it is without.
   const diskLoss = createDiskLoss(world, createRandom(seed + 0x10000), end)
@@ -65,16 +82,17 @@ async function disturb(seed: number, world: World): Promise<Sealing> {
   })
   every(5_000, 5_000, () => world.checker.checkEvidenceFound())
   every(10_000, 20_000, () => void changeKeys(world, 0.5))
+  every(8_000, 20_000, () => erasure.strike())
   await world.run(FAULTS_MS)
   world.adversary.rest()
   sealing.behave()
   await faults.heal()
   sealing.platform.insist()
-  return sealing
+  return { sealing, erasure }
 }
 
 /** Without faults all agree, know of every double seal, and the chain moves on unless its voters are locked. */
-async function recover(seed: number, world: World, sealing: Sealing): Promise<RunReport> {
+async function recover(seed: number, world: World, { sealing, erasure }: Disturbed): Promise<RunReport> {
   const { plan, model, checker } = world
   world.allowAll()
   for (const node of world.nodes.filter(({ kind }) => kind === 'validator')) {
@@ -82,6 +100,7 @@ async function recover(seed: number, world: World, sealing: Sealing): Promise<Ru
     await world.until(world.start(node))
   }
   await world.run(HEALED_MS)
+  await erasure.insist()
   if (changeKeys(world, 1)) await world.run(QUIET_MS)
   checker.checkEvidenceFound()
   await checkProvable(world)
@@ -107,6 +126,7 @@ async function recover(seed: number, world: World, sealing: Sealing): Promise<Ru
     checkEnd(world, isLive)
     sealing.platform.checkAnswers(agreed(world)[0]?.chain ?? [])
     await checkReachable(world)
+    await erasure.check()
     checkEnd(world, isLive)
   }
   const [any] = fullNodes(world)
@@ -225,7 +245,7 @@ const ownVoteOf = ({ checker }: World, { id, kind, disk }: SimNode): Vote | unde
 
 /** The greatest height that an honest voter has acked, on whatever branch. */
 function highestAck({ plan, model }: World): number {
-  const honest = [...plan.validators, ...plan.lights]
+  const honest = honestVoters(plan)
   const acks = [...model.votes.values()].filter(({ voter_id }) => honest.includes(voter_id))
   return Math.max(-1, ...acks.map(({ height }) => height))
 }

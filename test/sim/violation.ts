@@ -17,6 +17,8 @@ export const INVARIANTS = [
   'acks follow the rules',
   'no honest node is accused',
   'no honest node is scored down',
+  'what was removed is gone',
+  'stores agree',
   'no node has a fault',
   'all agree in the end',
   'the branch with most acks is the chain',

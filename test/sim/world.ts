@@ -14,7 +14,7 @@ import { createLoop, settled, type Loop } from './loop.ts'
 import { Model } from './model.ts'
 import { createNetwork, type Port, type SimNetwork } from './network.ts'
 import { createHighWater, startAuthority, startLight, startValidator } from './nodes.ts'
-import { keyOf, keyOfHolder, MINER, planOf, START, type Plan } from './plan.ts'
+import { honestVoters, keyOf, keyOfHolder, MINER, planOf, START, type Plan } from './plan.ts'
 import { createRandom, type Random } from './random.ts'
 import { BROKEN, openSimSql, type SimSql } from './sql.ts'
 import { Violation, type Invariant } from './violation.ts'
@@ -64,6 +64,8 @@ export interface World {
   addLight(id: string): SimNode
   /** What is asked of a node that crashes meanwhile is not answered: `undefined`. */
   unlessGone<T>(id: string, task: Promise<T>): Promise<T | undefined>
+  /** Goes on by itself: what fails in it fails the run. */
+  background(task: Promise<unknown>): void
   /** Unix milliseconds by the platform's clock, which is that of an honest authority's machine. */
   platformTime(): number
   /** Runs, and checks after every step, until this is done: whatever it waits for needs time to pass. */
@@ -122,7 +124,7 @@ export async function createWorld(seed: number, { ignored, onLog }: WorldOptions
     model,
     nodes: checked,
     faces: nodes.filter(({ kind }) => kind === 'face'),
-    honest: new Set([...plan.validators, ...plan.lights, ...(plan.isTwoFaced ? [] : [MINER])]),
+    honest: new Set([...honestVoters(plan), ...(plan.isTwoFaced ? [] : [MINER])]),
     oneSealer: !plan.isTwoFaced,
     oneFinalBlock: !(plan.isTwoFaced && plan.finality.policy === 'authority'),
     isAllowed: (hash) => changes.allowed.includes(hash),
@@ -245,6 +247,9 @@ export async function createWorld(seed: number, { ignored, onLog }: WorldOptions
       task.catch(() => undefined)
       return await Promise.race([task, node?.gone.then(() => undefined)])
     },
+    background(task) {
+      task.catch((error: unknown) => fail(error instanceof Error ? error : new Error(String(error))))
+    },
     platformTime: () => loop.now + (nodes.find(({ kind }) => kind === 'authority')?.skewMs ?? 0),
     run,
     async until(task) {
@@ -290,7 +295,7 @@ function newNode(id: string, kind: SimNode['kind'], loop: Loop, random: Random):
 function nodesOf(plan: Plan, loop: Loop, random: Random): SimNode[] {
   return [
     ...plan.authorities.map((id) => newNode(id, plan.isTwoFaced ? 'face' : 'authority', loop, random)),
-    ...plan.validators.map((id) => newNode(id, 'validator', loop, random)),
+    ...[...plan.validators, ...plan.joiners].map((id) => newNode(id, 'validator', loop, random)),
     ...plan.lights.map((id) => newNode(id, 'light', loop, random)),
   ]
 }

@@ -4,8 +4,8 @@ import { canonicalText } from '../../protocol/canonical-json.ts'
 import { parseQuantity } from '../../protocol/decimal.ts'
 import type { Order } from '../../protocol/order.ts'
 import { corrupt } from '../decode.ts'
-import { CLOSED_UNTIL_TEXT, decodeClosedUntil, ordersClosedUntil } from './closed-orders.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
+import { decodeUntil, readUntil, untilText } from './restored-until.ts'
 import { decodeOpenOrder, decodeOrder, toSafeInteger } from './rows.ts'
 import type { Database, OrdersTable, Schema } from './schema.ts'
 
@@ -46,7 +46,7 @@ export function ordersTable(
 
     async openOrders(at, most) {
       // None is reopened between the statements: blocks are restored and ticks are run one at a time.
-      const closedUntil = (await ordersClosedUntil(db)) ?? -1n
+      const closedUntil = (await readUntil(db, 'orders_closed_until')) ?? -1n
       const live = liveOrders(at, closedUntil)
       const { count, last } = await db
         .selectFrom('orders')
@@ -173,7 +173,7 @@ async function putForOneMoment(trx: WriteTransaction, order: Order, at: number):
 
 /** Whether an order for this one moment has arrived after `sequence`, and could be matched. */
 export async function hasArrived(trx: WriteTransaction, at: number, sequence: number): Promise<boolean> {
-  const closedUntil = (await ordersClosedUntil(trx)) ?? -1n
+  const closedUntil = (await readUntil(trx, 'orders_closed_until')) ?? -1n
   if (BigInt(at) <= closedUntil) return false
   const row = await trx
     .selectFrom('orders')
@@ -207,7 +207,7 @@ async function orderState(db: Database, orderId: string): Promise<OrderState | u
     .selectAll('orders')
     .select(['transactions.id', 'transactions.tx_hash', 'blocks.block_hash'])
     .select(marketTime.as('market_time'))
-    .select(CLOSED_UNTIL_TEXT.as('closed_until'))
+    .select(untilText('orders_closed_until').as('closed_until'))
     .where('orders.order_id', '=', orderId)
     .orderBy('ticks.sequence')
     .orderBy('transactions.position')
@@ -229,6 +229,6 @@ function statusOf(
   if (closed !== null) return closed === 'cancelled' ? 'cancelled' : 'expired'
   if (open_micro === 0n) return 'filled'
   if (open_micro < parseQuantity(kwh)) return 'partial'
-  if (closedUntil !== null && timestamp <= decodeClosedUntil(closedUntil)) return 'expired'
+  if (closedUntil !== null && timestamp <= decodeUntil('orders_closed_until', closedUntil)) return 'expired'
   return valid_until !== null && now !== null && valid_until <= now ? 'expired' : 'open'
 }

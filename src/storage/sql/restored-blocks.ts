@@ -8,10 +8,10 @@ import { differenceOfRows, type RowDifference } from '../../protocol/transaction
 import { corrupt } from '../decode.ts'
 import { insertBlock } from './blocks.ts'
 import { chunks, IN_LIST } from './chunks.ts'
-import { closeOrdersUntil } from './closed-orders.ts'
 import { correctedParties } from './corrections.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
 import { forgetTransaction, recordRedactions, REDACTED_CONTENT } from './redactions.ts'
+import { raiseUntil } from './restored-until.ts'
 import { decodeShown, toSafeInteger } from './rows.ts'
 import type { Database } from './schema.ts'
 import { holeNames, insertTransactions } from './transaction-rows.ts'
@@ -27,18 +27,26 @@ export function restoredBlocks(db: Database, dialect: SqlDialect): Pick<MarketSt
 }
 
 /** All of a block or nothing: whatever throws in here takes the SQL transaction back. */
-async function restore(trx: WriteTransaction, dialect: SqlDialect, row: BlockRow, given: RestoredTick): Promise<void> {
+async function restore(
+  trx: WriteTransaction,
+  dialect: SqlDialect,
+  block: BlockRow,
+  given: RestoredTick,
+): Promise<void> {
   const size = await numberOfBlocks(trx)
-  if (row.height < size) {
+  if (block.height < size) {
     // It is there already: compared, as the fence does.
-    await insertBlock(trx, row)
+    await insertBlock(trx, block)
     return
   }
-  const tick = await withoutOrphans(trx, row.height, given)
+  const tick = await withoutOrphans(trx, block.height, { ...given, tick_id: await nameOf(trx, given) })
+  const row = { ...block, tick_id: tick.tick_id }
   if (row.height > size) throw corrupt('blocks', `the block of height ${size} next`, `height ${row.height}`)
   if (tick.source !== 'registry') {
     await takeBackMarketTicks(trx, tick)
-    await closeOrdersUntil(trx, BigInt(row.sealed.header.timestamp))
+    const sealedAt = BigInt(row.sealed.header.timestamp)
+    await raiseUntil(trx, 'orders_closed_until', sealedAt)
+    if (tick.tick_id.startsWith(UNKNOWN_ID)) await raiseUntil(trx, 'ticks_unknown_until', sealedAt)
   }
   await refuseForeignIds(trx, row, tick)
   const difference = await differenceToStored(trx, tick)
@@ -47,6 +55,20 @@ async function restore(trx: WriteTransaction, dialect: SqlDialect, row: BlockRow
   else throw ledgerError('tick_conflict', { tick_id: tick.tick_id, ...difference })
   await insertBlock(trx, row)
   await recordRedactions(trx, tick.redactions)
+}
+
+/** A tick that waits here for its block has kept its hashes: one of them tells the name where no body of the block is left. */
+async function nameOf(trx: WriteTransaction, { tick_id, tx_hashes }: RestoredTick): Promise<string> {
+  const [tx_hash] = tx_hashes
+  if (!tick_id.startsWith(UNKNOWN_ID) || tx_hash === undefined) return tick_id
+  const waiting = await trx
+    .selectFrom('ticks')
+    .innerJoin('transactions', 'transactions.tick_id', 'ticks.tick_id')
+    .select('ticks.tick_id')
+    .where(sql<boolean>`unsealed = 1`)
+    .where('transactions.tx_hash', '=', tx_hash)
+    .executeTakeFirst()
+  return waiting?.tick_id ?? tick_id
 }
 
 /**
@@ -76,8 +98,8 @@ async function withoutOrphans(trx: WriteTransaction, height: number, tick: Resto
 }
 
 function idsOf({ transactions, redactions }: RestoredTick): readonly string[] {
-  const nameOf = holeNames(redactions)
-  return transactions.map((tx) => (tx.kind === 'redacted' ? nameOf(tx.tx_hash) : tx.id))
+  const nameOfHole = holeNames(redactions)
+  return transactions.map((tx) => (tx.kind === 'redacted' ? nameOfHole(tx.tx_hash) : tx.id))
 }
 
 async function numberOfBlocks(trx: WriteTransaction): Promise<number> {
@@ -134,11 +156,11 @@ async function differenceToStored(
     .orderBy('position')
     .execute()
   const committed = rows.map((row) => ({ id: row.id, ...decodeShown(row) }))
-  const nameOf = holeNames(tick.redactions)
+  const nameOfHole = holeNames(tick.redactions)
   // Of a body that is gone its id alone can be compared, if that is known.
   const sealed = transactions.map((tx, index) => {
     if (tx.kind !== 'redacted') return tx
-    const [here, name] = [committed[index], nameOf(tx.tx_hash)]
+    const [here, name] = [committed[index], nameOfHole(tx.tx_hash)]
     return here?.id === name || (here !== undefined && name.startsWith(UNKNOWN_ID)) ? here : { ...tx, id: name }
   })
   return differenceOfRows(committed, sealed, ['nonce'])

@@ -7,6 +7,7 @@ import { correctedParties } from './corrections.ts'
 import type { SqlDialect, WriteTransaction } from './dialect.ts'
 import { applyFills, BookMoved } from './fills.ts'
 import { hasArrived } from './orders.ts'
+import { decodeUntil, untilText } from './restored-until.ts'
 import { decodeBlock, decodeShown, decodeTransaction, toSafeInteger } from './rows.ts'
 import type { Database } from './schema.ts'
 import { sourceShape } from './sealed-ticks.ts'
@@ -115,14 +116,23 @@ async function commit(
  * any time. Throws `tip_moved`, and `tick_void` for an id that was used up by a tick that could never be sealed.
  */
 async function checkState(trx: WriteTransaction, tick: TickCommit): Promise<void> {
-  const { tick_id, parent } = tick
-  const { tip, waiting, void_reason, voided_at } = await stateFor(trx, tick_id)
+  const { tick_id, parent, timestamp, source } = tick
+  const { tip, waiting, void_reason, voided_at, unknown_until } = await stateFor(trx, tick_id)
   if (void_reason !== null) {
     throw ledgerError('tick_void', {
       tick_id,
       reason: void_reason,
       voided_at: toSafeInteger(voided_at ?? 0n, `void_ticks ${tick_id}`),
     })
+  }
+  // A block seals no tick before its time: only a later one is none of those whose names are lost.
+  if (
+    source === 'platform' &&
+    unknown_until !== null &&
+    timestamp <= decodeUntil('ticks_unknown_until', unknown_until)
+  ) {
+    const difference = `blocks up to the time ${unknown_until} ms were put back without a body, and one may be of this tick`
+    throw ledgerError('tick_conflict', { tick_id, difference })
   }
   const moved = (reason: string) => ledgerError('tip_moved', { tick_id, parent, reason })
   if (tip !== parent) throw moved(tip === null ? 'the chain has no block' : `the chain ends at ${tip}`)
@@ -136,6 +146,8 @@ interface State {
   readonly waiting: string | null
   readonly void_reason: string | null
   readonly voided_at: bigint | null
+  /** See `restored-until.ts`. */
+  readonly unknown_until: string | null
 }
 
 /** In one statement: it is asked for each tick. */
@@ -145,8 +157,9 @@ async function stateFor(trx: WriteTransaction, tickId: string): Promise<State> {
       (select block_hash from blocks order by height desc limit 1) as tip,
       (select tick_id from ticks where unsealed = 1 and tick_id <> ${tickId} limit 1) as waiting,
       (select reason from void_ticks where tick_id = ${tickId}) as void_reason,
-      (select voided_at from void_ticks where tick_id = ${tickId}) as voided_at`.execute(trx)
-  return rows[0] ?? { tip: null, waiting: null, void_reason: null, voided_at: null }
+      (select voided_at from void_ticks where tick_id = ${tickId}) as voided_at,
+      ${untilText('ticks_unknown_until')} as unknown_until`.execute(trx)
+  return rows[0] ?? { tip: null, waiting: null, void_reason: null, voided_at: null, unknown_until: null }
 }
 
 /** New trades of a platform are valid whatever is sealed before them; the rest was checked against that. */

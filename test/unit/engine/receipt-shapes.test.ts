@@ -85,13 +85,14 @@ describe('receipts around a change of who decides', () => {
   }
 })
 
-async function checkAll({ chain, receipt }: TestChain, isFinal: boolean): Promise<void> {
+async function checkAll(made: TestChain, isFinal: boolean): Promise<void> {
+  const { chain } = made
   for (let height = 0; height < chain.size; height++) {
     const [tx] = (await chain.blockAt(height)).transactions
     if (tx === undefined || tx.kind === 'redacted') assert.fail('a block has a transaction')
     const isAboveOpen = !isFinal && chain.isGuarded(1) && height > 1
     try {
-      const verdict = verifyReceipt(JSON.parse(JSON.stringify(await receipt(tx.id))), chain.chainId)
+      const verdict = verifyReceipt(JSON.parse(JSON.stringify(await made.receipt(tx.id))), chain.chainId)
       assert.equal(verdict.ok ? '' : `${verdict.failed}: ${verdict.reason}`, '', `block ${height}`)
       assert.equal(isAboveOpen, false, `block ${height} cannot be proven yet`)
     } catch (error) {

@@ -1,0 +1,120 @@
+import type { Mutation } from './mutation.ts'
+
+/** What a voter may ack, and what it remembers of it. */
+export const ACKS: readonly Mutation[] = [
+  {
+    rule: 'an ack extends the one before',
+    patches: [
+      {
+        file: 'src/protocol/finality.ts',
+        from: 'if (extendsAck || (lastFinal',
+        to: 'if (true || extendsAck || (lastFinal',
+      },
+    ],
+    seed: 7,
+  },
+  {
+    rule: 'one ack a height',
+    patches: [
+      {
+        file: 'src/protocol/finality.ts',
+        from: 'if (ackedAtHeight !== null)',
+        to: 'if (ackedAtHeight === header.hash)',
+      },
+    ],
+    seed: 7,
+  },
+  {
+    rule: 'no ack above a change that the operator has not allowed',
+    patches: [
+      {
+        file: 'src/protocol/finality.ts',
+        from: 'if (unallowedChange !== null)',
+        to: 'if (unallowedChange !== null && unallowedChange.height < 0)',
+      },
+    ],
+    seed: 1,
+  },
+  {
+    rule: 'a vote is durable before it is sent',
+    patches: [
+      {
+        file: 'src/engine/voter.ts',
+        from: "    if (decision === 'ack') await store.putVote(signed)\n",
+        to: "    if (decision === 'ack') await send(signed).then(() => store.putVote(signed))\n",
+      },
+    ],
+    seed: 8,
+  },
+  {
+    rule: 'what a voter acked is on the disk, not in a cache',
+    patches: [
+      {
+        file: 'src/storage/level/voter-store.ts',
+        from: 'await keysTooOld(db, vote.height)) batch.del(key)\n      await batch.write(DURABLE)',
+        to: 'await keysTooOld(db, vote.height)) batch.del(key)\n      await batch.write()',
+      },
+    ],
+    test: 'test/unit/storage/power-cut.test.ts',
+  },
+  {
+    rule: 'a final block sets a voter free, also of a branch that was left long ago',
+    patches: [
+      {
+        file: 'src/engine/replica.ts',
+        from: 'const block = await store.besideChain(hash)\n      if (block?',
+        to: 'const block = (await store.besideChain(hash)) && undefined\n      if (block?',
+      },
+    ],
+    test: 'test/unit/engine/replica.test.ts',
+  },
+  {
+    rule: 'a change is allowed by its hash, not by its id',
+    patches: [
+      {
+        file: 'src/engine/replica-view.ts',
+        from: 'if (hashes.every((hash) => allowedChanges.includes(hash))) continue',
+        to: "if (transactions.every((tx) => tx.kind === 'registry' && allowedChanges.includes(tx.id))) continue",
+      },
+      { file: 'test/sim/changes.ts', from: 'else allowed.push(hash)', to: 'else allowed.push(hash, id)' },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'what nobody answers about is as what was rejected',
+    patches: [
+      {
+        file: 'src/engine/voter.ts',
+        from: 'await remember(sealed).catch',
+        to: 'await Promise.resolve().catch',
+      },
+    ],
+    test: 'test/unit/engine/voter.test.ts',
+  },
+  {
+    rule: 'a validator that joins learns from peers under which id its key is registered',
+    patches: [
+      {
+        file: 'src/node/validator-engine.ts',
+        from: ' ?? (await askForOwnId(requests, key.publicKey)) ??',
+        to: ' ??',
+      },
+    ],
+  },
+  {
+    rule: 'before it acks after a start, a validator learns what it acked',
+    patches: [
+      {
+        file: 'src/engine/own-acks.ts',
+        from: 'await learnFrom(peer, entry)',
+        to: '',
+      },
+      {
+        file: 'src/engine/validator.ts',
+        from: "vote.decision === 'ack' ? lane(() => ownAcks.hear(vote)) : Promise.resolve()",
+        to: 'Promise.resolve()',
+      },
+    ],
+    seed: 26,
+  },
+]

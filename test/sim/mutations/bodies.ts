@@ -1,0 +1,57 @@
+import type { Mutation } from './mutation.ts'
+
+/** What is removed for good, and what others may still do above it. */
+export const BODIES: readonly Mutation[] = [
+  {
+    rule: 'a tick that a block without a body may have sealed is not taken again',
+    patches: [
+      {
+        file: 'src/storage/sql/ticks.ts',
+        from: "source === 'platform' &&\n    unknown",
+        to: "source === '' &&\n    unknown",
+      },
+    ],
+    seed: 5,
+  },
+  {
+    rule: 'every authority on a database removes what one of them has removed',
+    patches: [
+      { file: 'src/engine/succession.ts', from: '    await parts.redactor.keepUp()\n', to: '' },
+      { file: 'src/node/authority-engine.ts', from: '  await redactor.keepUp()\n', to: '' },
+    ],
+    seed: 3,
+  },
+  {
+    rule: 'a correction of what was removed here is checked by what peers show',
+    patches: [
+      {
+        file: 'src/engine/replica-sync.ts',
+        from: 'const shown = await fetchRemoved(parts, peer, block)',
+        to: 'const shown = (await fetchRemoved(parts, peer, block)).slice(0, 0)',
+      },
+    ],
+    seed: 6,
+  },
+  {
+    rule: 'what is proven to be final is taken beside the chain, without bodies as well',
+    patches: [
+      {
+        file: 'src/engine/replica.ts',
+        from: "if (!testimony.isFinal && block.transactions.some(({ kind }) => kind === 'redacted'))",
+        to: "if (block.transactions.some(({ kind }) => kind === 'redacted'))",
+      },
+    ],
+    test: 'test/unit/engine/redacted-corrections.test.ts',
+  },
+  {
+    rule: 'a correction without a body may be what a sum lacks',
+    patches: [
+      {
+        file: 'src/engine/history-rules.ts',
+        from: 'if (!(await history.hidesUnknown()))',
+        to: 'if (reason.length > 0)',
+      },
+    ],
+    test: 'test/unit/engine/redacted-corrections.test.ts',
+  },
+]

@@ -1,0 +1,126 @@
+import type { Mutation } from './mutation.ts'
+
+/** Which votes count, what they make final, and which branch is the chain. */
+export const FINALITY: readonly Mutation[] = [
+  {
+    rule: 'a guarded change first reaches the quorum in force at it',
+    patches: [
+      {
+        file: 'src/protocol/finality.ts',
+        from: 'height > highestAck || view.isGuarded(height)',
+        to: 'height > highestAck',
+      },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'nothing final is given up',
+    patches: [
+      {
+        file: 'src/engine/replica.ts',
+        from: 'if (branch.baseHeight >= finalHeight) branches.push(branch)',
+        to: 'if (branch.baseHeight >= -1) branches.push(branch)',
+      },
+      { file: 'src/engine/replica.ts', from: 'if (finalizer.finalHeight > baseHeight) return undefined', to: '' },
+    ],
+    seed: 22,
+  },
+  {
+    rule: 'what is final is on the disk, not in a cache',
+    patches: [{ file: 'src/storage/level/finality-store.ts', from: 'String(at), DURABLE)', to: 'String(at))' }],
+    test: 'test/unit/storage/power-cut.test.ts',
+  },
+  {
+    rule: 'a vote counts for active voters only',
+    patches: [
+      {
+        file: 'src/engine/vote-counter.ts',
+        from: 'registryBefore.active(voter_id))',
+        to: 'registryBefore.entry(voter_id))',
+      },
+      {
+        file: 'src/protocol/vote.ts',
+        from: "if (entry?.id !== vote.voter_id || entry.status !== 'active')",
+        to: 'if (entry?.id !== vote.voter_id)',
+      },
+    ],
+    seed: 2,
+  },
+  {
+    rule: 'a vote is signed by the key of its voter',
+    patches: [
+      {
+        file: 'src/protocol/vote.ts',
+        from: "if (!verifyObject('vote', chainId, body, signature, entry.public_key))",
+        to: "if (!verifyObject('vote', chainId, body, signature, entry.public_key) && signature === '')",
+      },
+    ],
+    seed: 1,
+  },
+  {
+    rule: 'a quorum counts the role of the policy only',
+    patches: [
+      {
+        file: 'src/protocol/finality.ts',
+        from: 'return registry.activeOf(role).flatMap(',
+        to: "return [...registry.activeOf('validator'), ...registry.activeOf('voter')].flatMap(",
+      },
+    ],
+    seed: 0,
+  },
+  {
+    rule: 'acks of other branches do not count',
+    patches: [{ file: 'src/engine/finalizer.ts', from: 'if (!headers.has(header_hash)) continue', to: '' }],
+    seed: 18,
+  },
+  {
+    rule: 'acks are counted anew after another branch became the chain',
+    patches: [
+      {
+        file: 'src/engine/finalizer.ts',
+        from: '          ackHeights = await readAckHeights(chain, store, finalHeight)\n          await evaluate()',
+        to: '          await evaluate()',
+      },
+    ],
+    seed: 19,
+  },
+  {
+    rule: 'both acks of a double voter count, each on its branch',
+    patches: [
+      {
+        file: 'src/storage/level/finality-store.ts',
+        from: '    fresh.add(id)\n',
+        to: `    const stored = freshAcks.get(acksAt(voter_id, height)) ?? (await ackAt(db, voter_id, height))
+    if (decision === 'ack' && stored !== undefined) {
+      outcomes.push({ outcome: 'conflict', stored, kept: false })
+      continue
+    }
+`,
+      },
+    ],
+    seed: 49,
+  },
+  {
+    rule: 'the most acks choose the branch',
+    patches: [
+      {
+        file: 'src/protocol/fork-choice.ts',
+        from: 'return b.weight - a.weight || b.height - a.height',
+        to: 'return b.height - a.height',
+      },
+    ],
+    seed: 8,
+  },
+  {
+    rule: 'an ack counts for the key that signed it',
+    patches: [
+      {
+        file: 'src/protocol/finality.ts',
+        from: 'const key = registryBefore.active(voterId)?.public_key',
+        to: 'const key = registryBefore.active(voterId)?.id',
+      },
+      { file: 'src/protocol/finality.ts', from: 'ackHeights.get(public_key)', to: 'ackHeights.get(id)' },
+    ],
+    test: 'test/unit/engine/ack-heights.test.ts',
+  },
+]

@@ -1,0 +1,93 @@
+import type { Mutation } from './mutation.ts'
+
+/** What an authority seals, once, whatever became of its stores. */
+export const SEALING: readonly Mutation[] = [
+  {
+    rule: 'a block carries the seal of an authority',
+    patches: [
+      {
+        file: 'src/engine/chain-state.ts',
+        from: 'return body.ok ? verifySeal(block, sealer) : body',
+        to: 'return body',
+      },
+    ],
+    seed: 7,
+  },
+  {
+    rule: 'nothing is sealed below what this authority has sealed before, and peers have',
+    patches: [
+      {
+        file: 'src/engine/seal-guard.ts',
+        from: 'check: () => refuseFor(reason()),\n    saw',
+        to: 'check: () => undefined,\n    saw',
+      },
+      { file: 'src/engine/seal-guard.ts', from: 'check: () => refuseFor(reason()) }', to: 'check: () => undefined }' },
+    ],
+    seed: 3,
+  },
+  {
+    rule: 'nothing is sealed by a clock that is ahead of others',
+    patches: [
+      {
+        file: 'src/engine/seal-guard.ts',
+        from: 'guard.reason() ?? sealClock.reason()',
+        to: 'guard.reason()',
+      },
+    ],
+    seed: 3,
+  },
+  {
+    rule: 'a tick is committed on the tip that it was checked against',
+    patches: [
+      { file: 'src/storage/sql/ticks.ts', from: 'if (tip !== parent) throw moved', to: "if (tip === '') throw moved" },
+      {
+        file: 'src/storage/sql/ticks.ts',
+        from: 'if (waiting !== null && !isIndependent',
+        to: "if (waiting === '' && !isIndependent",
+      },
+    ],
+    test: 'test/contract/stores.test.ts',
+  },
+  {
+    rule: 'the fence takes a block on the row of its parent only',
+    patches: [
+      {
+        file: 'src/storage/sql/blocks.ts',
+        from: "throw ledgerError('missing_parent'",
+        to: "if (height < 0) throw ledgerError('missing_parent'",
+      },
+    ],
+    test: 'test/contract/stores.test.ts',
+  },
+  {
+    rule: 'what an older database lacks is put back before it goes on',
+    patches: [{ file: 'src/engine/follower.ts', from: '    await putBack.fromChainStore()\n', to: '' }],
+    seed: 3,
+  },
+  {
+    rule: 'a tick is sealed once, also where its transactions are redacted',
+    patches: [
+      {
+        file: 'src/engine/history-rules.ts',
+        from: 'if (tickId !== undefined && (await history.hasTick(tickId)))',
+        to: "if (tickId === '' && (await history.hasTick(tickId)))",
+      },
+    ],
+    test: 'test/unit/engine/history-rules.test.ts',
+  },
+  {
+    rule: 'a committed tick that can never be sealed is out of the way of the others',
+    patches: [
+      { file: 'src/engine/sealer.ts', from: 'return verdict.ok ? undefined : verdict.reason', to: 'return undefined' },
+      { file: 'src/engine/sealer.ts', from: '      return error.message\n', to: '      return undefined\n' },
+    ],
+    test: 'test/e2e/standby/late-commit.test.ts',
+  },
+  {
+    rule: 'an authority whose database is an older one asks peers for the votes',
+    patches: [
+      { file: 'src/engine/restorer.ts', from: 'if (voted !== undefined) await takeVotes(peer, voted)', to: '' },
+    ],
+    test: 'test/e2e/validators/restore.test.ts',
+  },
+]
