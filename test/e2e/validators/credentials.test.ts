@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert'
 import { randomBytes } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadKeyFile } from '../../../src/keys/key-file.ts'
 import { createNodeNetwork } from '../../../src/network/node-network.ts'
@@ -11,6 +12,7 @@ import { blockPath, receiptPath, tradesPath } from '../../../src/protocol/messag
 import { signRegistryTransaction } from '../../../src/protocol/registry-transaction.ts'
 import { signRequest } from '../../../src/protocol/request.ts'
 import { signingKeyFromSecret, type SigningKey } from '../../../src/protocol/signature.ts'
+import { cliGroup } from '../main-job/cli.ts'
 import { eventually, networkOptions } from '../../helpers/network.ts'
 import {
   createValidatorNetwork,
@@ -84,6 +86,26 @@ describe('a peer without a key, beside an authority and a validator', () => {
           name === 'trades' ? 'malformed' : 'forbidden',
         )
       }
+    }
+  })
+
+  it('is given no token: prove takes it to one node alone, pinned by its id', async () => {
+    const tokenFile = join(network.folder, 'platform.token')
+    await writeFile(tokenFile, authority.token('platform'), { mode: 0o600 })
+    const unpinned = authority.address.replace(/\/p2p\/.*$/, '')
+    const cli = cliGroup()
+    try {
+      const common = ['prove', 't0.1', '--chain', network.chainId, '--token-file', tokenFile]
+      const prove = (...peers: string[]) => cli.run(...common, '--out', `${tokenFile}.json`, '--peer', ...peers)
+      const refused = await prove(unpinned)
+      assert.deepEqual([refused.code, refused.stdout], [2, ''])
+      assert.ok(refused.stderr.includes(`write --peer ${unpinned}/p2p/ID`), refused.stderr)
+      const two = await prove(authority.address, v1.address)
+      assert.equal(two.code, 2)
+      assert.match(two.stderr, /the token is one node's/)
+      assert.equal((await prove(authority.address)).code, 0)
+    } finally {
+      await cli.killAll()
     }
   })
 
