@@ -68,10 +68,13 @@ export function createMembershipKeeper(parts: MembershipKeeperParts): Membership
 
   function isDue(identity: Identity): boolean {
     if (held === undefined || !counts(identity)) return true
-    if (clock.now() >= held.issued_at + (held.expires_at - held.issued_at) / 3) return true
-    // Its issuer has another key by now. Nodes that know how it came to it may not take the one before.
+    return clock.now() >= held.issued_at + (held.expires_at - held.issued_at) / 3 || isOfOtherKey(identity)
+  }
+
+  /** Its issuer has another key by now: where it came by a recovery, nobody takes the one before. */
+  function isOfOtherKey(identity: Identity): boolean {
     const issuer = follower.head.sealers.find(({ id }) => id === held?.issuer)
-    return issuer !== undefined && !verify(held, identity, issuer).ok
+    return held !== undefined && issuer !== undefined && !verify(held, identity, issuer).ok
   }
 
   const verify = (membership: Membership, { id }: Identity, { public_key }: RegistryEntry) =>
@@ -121,6 +124,7 @@ export function createMembershipKeeper(parts: MembershipKeeperParts): Membership
     }
     saidMissing = false
     held = found
+    askedAt.clear()
   }
 
   function noteMissing(identity: Identity, error: unknown): void {
@@ -146,7 +150,7 @@ export function createMembershipKeeper(parts: MembershipKeeperParts): Membership
   return {
     async of(identity) {
       const renewed = renew(identity)
-      if (!counts(identity)) await renewed
+      if (!counts(identity) || isOfOtherKey(identity)) await renewed
       return counts(identity) ? held : undefined
     },
     user: () => held?.user_id ?? null,
