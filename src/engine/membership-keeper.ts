@@ -49,6 +49,7 @@ const RENEW_AGAIN_MS = 10 * 60_000
 export function createMembershipKeeper(parts: MembershipKeeperParts): MembershipKeeper {
   const { genesis, chainId, store, follower, requests, clock, logger, signAs } = parts
   let held: Membership | undefined
+  let issuedUnder: Hash | null | undefined
   let stored: Promise<void> | undefined
   let fetching: Promise<void> | undefined
   const askedAt = new Map<string, number>()
@@ -68,14 +69,15 @@ export function createMembershipKeeper(parts: MembershipKeeperParts): Membership
 
   function isDue(identity: Identity): boolean {
     if (held === undefined || !counts(identity)) return true
-    return clock.now() >= held.issued_at + (held.expires_at - held.issued_at) / 3 || isOfOtherKey(identity)
+    return clock.now() >= held.issued_at + (held.expires_at - held.issued_at) / 3 || hasOtherRegistry()
   }
 
-  /** Its issuer has another key by now: where it came by a recovery, nobody takes the one before. */
-  function isOfOtherKey(identity: Identity): boolean {
-    const issuer = follower.head.sealers.find(({ id }) => id === held?.issuer)
-    return held !== undefined && issuer !== undefined && !verify(held, identity, issuer).ok
-  }
+  /**
+   * The registry is another than when it was issued, or that is not known: its issuer may have another key. Where that came
+   * by a recovery nobody takes the one before.
+   */
+  const hasOtherRegistry = (): boolean => registryNow() !== issuedUnder
+  const registryNow = (): Hash | null => follower.head.anchor?.header.registry_root ?? null
 
   const verify = (membership: Membership, { id }: Identity, { public_key }: RegistryEntry) =>
     verifyMembership(membership, { chainId, voterId: id }, [{ public_key, until: null }], clock.now())
@@ -124,6 +126,7 @@ export function createMembershipKeeper(parts: MembershipKeeperParts): Membership
     }
     saidMissing = false
     held = found
+    issuedUnder = registryNow()
     askedAt.clear()
   }
 
@@ -150,7 +153,7 @@ export function createMembershipKeeper(parts: MembershipKeeperParts): Membership
   return {
     async of(identity) {
       const renewed = renew(identity)
-      if (!counts(identity) || isOfOtherKey(identity)) await renewed
+      if (!counts(identity) || hasOtherRegistry()) await renewed
       return counts(identity) ? held : undefined
     },
     user: () => held?.user_id ?? null,

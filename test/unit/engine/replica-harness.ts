@@ -69,13 +69,13 @@ export function ledgerOf({ chain, store, votes, finalizer, evidence, hub, clock 
   })
 }
 
-/** Lets peers ask this replica as they ask a validator, and a household for its certificate. */
+/** Lets peers ask this replica as they ask a validator; as an authority does, it knows each device to be of the user of its name. */
 export function serveReplica(node: TestReplica, requests: PeerRequests): void {
   const { chain, store, votes, finalizer, evidence, clock } = node
   serveFullNodePeers({
     mode: 'validator',
     chain,
-    ledger: ledgerOf(node),
+    ledger: { ...ledgerOf(node), userOf: (id) => Promise.resolve(id) },
     votes,
     finalizer,
     acks: replicaAcks(store.chain, store.finality),
