@@ -98,7 +98,7 @@ export const FINALITY: readonly Mutation[] = [
 `,
       },
     ],
-    seed: 49,
+    test: 'test/contract/stores.test.ts',
   },
   {
     rule: 'the most acks choose the branch',
@@ -109,7 +109,7 @@ export const FINALITY: readonly Mutation[] = [
         to: 'return b.height - a.height',
       },
     ],
-    seed: 8,
+    seed: 22,
   },
   {
     rule: 'an ack counts for the key that signed it',
