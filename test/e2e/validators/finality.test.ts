@@ -1,4 +1,7 @@
 import { strict as assert } from 'node:assert'
+import { join } from 'node:path'
+import { loadKeyFile } from '../../../src/keys/key-file.ts'
+import { DATA_FILES } from '../../../src/node/data-directory.ts'
 import { eventually } from '../../helpers/network.ts'
 import {
   createValidatorNetwork,
@@ -72,9 +75,9 @@ describe('four validators under validators:3', () => {
     assert.equal(client.status().tip?.height, 7)
     const proof = await client.prove({ tx_id: 't0.1' })
     assert.equal(proof.answer.header.height, 0)
-    await eventually('it has checked its trade', () =>
-      ann.events.some((event) => event.type === 'verified' && event.trades.length === 1),
-    )
+    const identity = await client.identityOf(await loadKeyFile(join(network.folder, 'ann', DATA_FILES.voterKey)))
+    assert.ok(identity !== undefined)
+    assert.equal((await client.bodyOf(proof, identity)).id, 't0.1')
     assert.ok(ann.events.every((event) => event.type !== 'alarm'))
   })
 })
