@@ -1,4 +1,5 @@
 import js from '@eslint/js'
+import regexp from 'eslint-plugin-regexp'
 import tseslint from 'typescript-eslint'
 
 /**
@@ -73,6 +74,25 @@ export default tseslint.config(
     },
   },
   ...walls,
+  {
+    // Text comes from strangers: no pattern may take more than linear time, at any place in it.
+    files: ['src/**'],
+    plugins: { regexp },
+    rules: {
+      'regexp/no-super-linear-backtracking': ['error', { report: 'potential' }],
+      'regexp/no-super-linear-move': ['error', { report: 'potential' }],
+    },
+  },
+  {
+    files: ['src/**/*.ts'],
+    ignores: ['src/protocol/json.ts'],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        { object: 'JSON', property: 'parse', message: 'parseJson of src/protocol/json.ts refuses deep nesting first' },
+      ],
+    },
+  },
   {
     // mocha's describe/it return promises only to itself, and assert.rejects is awaited where it matters.
     files: ['test/**/*.ts'],

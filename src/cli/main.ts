@@ -1,6 +1,8 @@
 import { runCommandLine } from './program.ts'
 import { outputWritten, watchOutput } from './streams.ts'
 
+// LevelDB and SQLite make their files as the umask says.
+process.umask(0o077)
 watchOutput()
 process.exitCode = await runCommandLine(process.argv)
 await outputWritten()

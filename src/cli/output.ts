@@ -43,11 +43,20 @@ function sayError(error: unknown): string {
   return `${path}${fileTrouble(error)}`
 }
 
+/** Text on one line, without what a terminal would take for a command: a server, or a file, may have chosen it. */
+export const oneLine = (text: string): string =>
+  text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+    .join(' ')
+    .replace(/\p{Cc}/gu, '?')
+
 /** One clear line on standard error, JSON with --json; the stack only for who debugs. */
 export function printError(error: unknown, options: { readonly json: boolean; readonly stack: boolean }): void {
   // Commander has written its line already (see program.ts).
   if (error instanceof CommanderError) return
-  const message = sayError(error).replace(/\s*\n\s*/g, ' ')
+  const message = oneLine(sayError(error))
   const code = isSolarError(error) ? error.code : error instanceof UsageError ? 'usage' : 'failed'
   process.stderr.write(options.json ? `${JSON.stringify({ error: { code, message } })}\n` : `solar-node: ${message}\n`)
   if (options.stack && error instanceof Error) process.stderr.write(`${error.stack}\n`)

@@ -13,7 +13,7 @@ import { registerRun } from './commands/run.ts'
 import { registerTrades } from './commands/trades.ts'
 import { registerVerify } from './commands/verify.ts'
 import { VERSION } from '../node/version.ts'
-import { EXIT, exitCodeOf, printError } from './output.ts'
+import { EXIT, exitCodeOf, oneLine, printError } from './output.ts'
 
 /** Adds one command, with its options and its example, to the program. */
 export type RegisterCommand = (program: Command) => void
@@ -69,10 +69,7 @@ function tellErrors(command: Command, name: string): void {
   command.configureOutput({
     // Commander puts its suggestion on a second line.
     outputError: (text, write) => {
-      const line = text
-        .trim()
-        .replace(/^error: /, '')
-        .replace(/\s*\n\s*/g, ' ')
+      const line = oneLine(text.trim().replace(/^error: /, ''))
       write(process.argv.includes('--json') ? usageJson(line) : `solar-node: ${line} (see ${name} --help)\n`)
     },
   })

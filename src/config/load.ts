@@ -85,6 +85,7 @@ function authorityConfig(settings: Settings): AuthorityConfig {
     },
     minTradeMicro: values.min_trade_kwh,
     priceBand: priceBand(values),
+    changeLimits: { perHour: values.changes_per_hour, perUserPerHour: values.user_changes_per_hour },
     outboxPollMs: values.outbox_poll,
     witnesses: values.witnesses,
     rateLimitPerSecond: values.rate_limit,

@@ -74,6 +74,7 @@ const listen = setting(
 const chain = setting('a chain_id, 64 lower-case hex characters', fromShape(hash32)).optional()
 const rateLimit = setting('requests a second from 1 to 1000000', wholeNumber(1, 1_000_000)).default(200)
 const publicUrls = setting('origins such as https://ledger.example.org, without a path', listOf(webOrigin)).default([])
+const changeLimit = setting('changes of the registry an hour from 1 to 1000000', wholeNumber(1, 1_000_000))
 const archiveAfter = setting('a time such as 90d, 12h, 30m or 10s, or off', durationOrOff).default('off')
 const witness = z.strictObject(
   {
@@ -114,6 +115,8 @@ export const authoritySchema = z.strictObject({
   retail_price: setting(PRICE, quantityMicro).optional(),
   outbox_poll: setting('seconds from 0.1 to 3600', pollSeconds).default(1_000),
   rate_limit: rateLimit,
+  changes_per_hour: changeLimit.default(10_000),
+  user_changes_per_hour: changeLimit.default(60),
   archive_after: archiveAfter,
 })
 export type AuthoritySettings = z.output<typeof authoritySchema>

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { closeSync, openSync, readSync } from 'node:fs'
 import { parse, YAMLParseError } from 'yaml'
 import { fileTrouble } from '../ports/file-trouble.ts'
 import { isJsonObject } from '../protocol/shape.ts'
@@ -23,6 +23,8 @@ export interface Setting {
 }
 export type Settings = ReadonlyMap<string, Setting>
 
+/** Far above any file of settings. */
+const MAX_FILE_BYTES = 64 * 1024
 const PREFIX = 'SOLAR_'
 const flagOf = (key: string): string => `--${key === 'vote' ? 'no-vote' : key.replaceAll('_', '-')}`
 const snakeCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
@@ -74,7 +76,7 @@ function unknownKey(key: string, origin: string) {
 function readYaml(file: string): Record<string, unknown> {
   let document: unknown
   try {
-    document = parse(decodeText(readFileSync(file)), { prettyErrors: true })
+    document = parse(decodeText(readSettings(file)), { prettyErrors: true })
   } catch (cause) {
     throw configError('config_unreadable', { file, reason: yamlReason(cause) }, cause)
   }
@@ -84,6 +86,21 @@ function readYaml(file: string): Record<string, unknown> {
   }
   // `key:` with nothing behind it sets nothing.
   return Object.fromEntries(Object.entries(document).filter(([, value]) => value !== null))
+}
+
+function readSettings(file: string): Buffer {
+  const bytes = Buffer.alloc(MAX_FILE_BYTES + 1)
+  const opened = openSync(file, 'r')
+  try {
+    let length = 0
+    for (let read = -1; read !== 0 && length < bytes.length; length += read) {
+      read = readSync(opened, bytes, length, bytes.length - length, null)
+    }
+    if (length > MAX_FILE_BYTES) throw new Error(`it has more than ${MAX_FILE_BYTES} bytes, expected some settings`)
+    return bytes.subarray(0, length)
+  } finally {
+    closeSync(opened)
+  }
 }
 
 /** What each code of the library usually comes from, in a file of settings. */

@@ -85,6 +85,8 @@ export interface AuthorityConfig extends CommonConfig {
   /** Smaller orders are refused, in micro-kWh. */
   readonly minTradeMicro: bigint
   readonly priceBand: PriceBand | undefined
+  /** Changes of the registry within an hour: of all together, and of one user. */
+  readonly changeLimits: { readonly perHour: number; readonly perUserPerHour: number }
   /** Witnesses that checkpoints are sent to. */
   readonly witnesses: readonly WitnessConfig[]
   /** HTTP requests per second and address, without a role token. */

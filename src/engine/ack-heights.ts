@@ -1,4 +1,5 @@
 import type { FinalityStore } from '../ports/finality-store.ts'
+import { registryTransactionsOf } from '../protocol/block.ts'
 import type { Hex } from '../protocol/bytes.ts'
 import { noteAck } from '../protocol/finality.ts'
 import type { Chain } from './chain.ts'
@@ -13,15 +14,14 @@ type Votes = Pick<FinalityStore, 'ackHeights' | 'votesOf'>
 export async function readAckHeights(chain: Chain, votes: Votes, finalHeight: number): Promise<Map<Hex, number>> {
   const heights = new Map<Hex, number>()
   for (const [voterId, height] of await votes.ackHeights()) {
-    noteAck(heights, voterId, height, chain.registryBefore(height))
+    noteAck(heights, voterId, height, await chain.registryBefore(height))
   }
-  const former = formerKeys(chain, finalHeight)
+  const { keys: former, last } = await formerKeys(chain, finalHeight)
   for (const key of heights.keys()) former.delete(key)
-  const last = chain.registryHeights(finalHeight + 1).at(-1) ?? -1
-  for (let height = Math.min(last, chain.size - 1); height > finalHeight && former.size > 0; height--) {
+  for (let height = last; height > finalHeight && former.size > 0; height--) {
     const hash = await chain.hashAt(height)
     for (const { voter_id, decision } of hash === undefined ? [] : await votes.votesOf(hash)) {
-      const key = chain.registryBefore(height).active(voter_id)?.public_key
+      const key = (await chain.registryBefore(height)).active(voter_id)?.public_key
       if (decision !== 'ack' || key === undefined || !former.delete(key)) continue
       heights.set(key, height)
     }
@@ -29,15 +29,30 @@ export async function readAckHeights(chain: Chain, votes: Votes, finalHeight: nu
   return heights
 }
 
-/** Keys that were in force at a block that is not final, and have been given up since. */
-function formerKeys(chain: Chain, finalHeight: number): Set<Hex> {
-  const former = new Set<Hex>()
-  for (const height of chain.registryHeights(finalHeight + 1)) {
-    const after = chain.registryBefore(height + 1)
-    for (const { id, role, status, public_key } of chain.registryBefore(height).entries) {
-      const isHeld = after.active(id)?.public_key === public_key
-      if (role !== 'authority' && status === 'active' && !isHeld) former.add(public_key)
+/** Blocks that are read at once. */
+const CHANGES_AT_ONCE = 100
+
+/**
+ * Keys that were in force at a block that is not final, and that a block since has taken from their holders; and the
+ * height of the last change that is not final.
+ */
+async function formerKeys(
+  chain: Chain,
+  finalHeight: number,
+): Promise<{ readonly keys: Set<Hex>; readonly last: number }> {
+  const keys = new Set<Hex>()
+  let last = finalHeight
+  for (;;) {
+    const heights = await chain.registryHeights(last + 1, CHANGES_AT_ONCE)
+    for (const height of heights) {
+      const [before, after] = [await chain.registryBefore(height), await chain.registryBefore(height + 1)]
+      for (const { subject_id } of registryTransactionsOf((await chain.blockAt(height)).transactions)) {
+        const entry = before.active(subject_id)
+        const isHeld = after.active(subject_id)?.public_key === entry?.public_key
+        if (entry !== undefined && entry.role !== 'authority' && !isHeld) keys.add(entry.public_key)
+      }
     }
+    if (heights.length === 0) return { keys, last }
+    last = heights.at(-1) ?? last
   }
-  return former
 }

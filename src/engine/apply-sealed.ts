@@ -18,7 +18,7 @@ export async function applySealed(chain: Chain, sealed: SealedBlock): Promise<vo
   const hash = hashHeader(block.header)
   if (row.block_hash !== hash) throw corrupt(`SQL, block ${row.height}, block_hash`, hash, row.block_hash)
   const txHashes = tick.transactions.map(leafOf)
-  const verdict = chain.verify(block, txHashes)
+  const verdict = await chain.verify(block, txHashes)
   if (!verdict.ok) throw refusal(sealed, txHashes, verdict)
   refuseOtherHash(sealed, txHashes)
   await chain.append(block, txHashes)

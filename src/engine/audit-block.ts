@@ -50,11 +50,19 @@ interface RegistryChange {
   readonly guarded: boolean
 }
 
-/** What is kept from block to block: as much as there are voters and registry changes, whatever the number of blocks. */
+/** With so many changes it is time to find out which of them are final. */
+const MAX_CHANGES = 1_000
+
+/**
+ * What is kept from block to block: as much as there are voters, keys that were ever registered and registry changes that
+ * are not final, whatever the number of blocks.
+ */
 export function createBlockAuditor(genesis: Genesis, note: Note): BlockAuditor {
   const chainId = chainIdOf(genesis)
   const walker = createHeaderWalker(genesis, note)
-  const changes: RegistryChange[] = []
+  /** Changes above what is final by the votes so far. */
+  let changes: RegistryChange[] = [{ height: -1, registry: Registry.fromGenesis(genesis), guarded: false }]
+  let final = -1
   const ackHeights = new Map<Hex, number>()
   const sums = { blocks: 0, transactions: 0, votes: 0, redacted: 0 }
   let claimedFinal = -1
@@ -77,16 +85,19 @@ export function createBlockAuditor(genesis: Genesis, note: Note): BlockAuditor {
     }
   }
 
-  /** By the votes and the policy in force at each block. */
+  /** By the votes and the policy in force at each block. What is final stays so: no registry before it is asked for again. */
   function finalHeight(): number {
-    const first = Registry.fromGenesis(genesis)
-    return newFinalHeight({
-      finalHeight: -1,
+    const guarded = new Set(changes.filter((change) => change.guarded).map(({ height }) => height))
+    const first = walker.registry
+    final = newFinalHeight({
+      finalHeight: final,
       tipHeight: sums.blocks - 1,
       registryBefore: (height) => changes.findLast((change) => change.height < height)?.registry ?? first,
-      isGuarded: (height) => changes.some((change) => change.height === height && change.guarded),
+      isGuarded: (height) => guarded.has(height),
       ackHeights,
     })
+    changes = changes.filter((change, at) => change.height > final || (changes[at + 1]?.height ?? Infinity) > final)
+    return final
   }
 
   return {
@@ -115,6 +126,7 @@ export function createBlockAuditor(genesis: Genesis, note: Note): BlockAuditor {
       }
       checkRedactions(block, place)
       sums.blocks += 1
+      if (changes.length >= MAX_CHANGES && sums.blocks % MAX_CHANGES === 0) finalHeight()
       sums.redacted += redactions.length
       sums.transactions += transactions.length
       sums.votes += votes.length

@@ -1,5 +1,5 @@
 import { registryTransactionsOf, sealingKey, verifyBlockBody } from '../protocol/block.ts'
-import type { Hash } from '../protocol/bytes.ts'
+import type { Hash, Hex } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
 import { hashHeader, verifyHeaderLink, verifySeal, type Header, type SealedHeader } from '../protocol/header.ts'
@@ -11,7 +11,7 @@ import {
   rootSubtrees,
   type HistoryNode,
 } from '../protocol/history.ts'
-import { Registry } from '../protocol/registry.ts'
+import { keysNamedBy, Registry } from '../protocol/registry.ts'
 import type { ShownTransaction } from '../protocol/transaction.ts'
 import type { Note } from './findings.ts'
 
@@ -39,6 +39,8 @@ export interface HeaderWalker {
 export function createHeaderWalker(genesis: Genesis, note: Note): HeaderWalker {
   const chainId = chainIdOf(genesis)
   let registry = Registry.fromGenesis(genesis)
+  /** Keys that blocks have registered. */
+  const used = new Set<Hex>()
   // False after a block that changed the registry in a way that nobody can tell: no seal can be judged from there on.
   let knowsRegistry = true
   // `undefined` after a header that nobody has; the history cannot be known from there on.
@@ -60,7 +62,9 @@ export function createHeaderWalker(genesis: Genesis, note: Note): HeaderWalker {
     const changes = registryTransactionsOf(transactions)
     if (changes.length === 0) return registry
     try {
-      return registry.after(changes, chainId, height)
+      const after = registry.after(changes, chainId, height, used)
+      for (const key of keysNamedBy(changes)) used.add(key)
+      return after
     } catch (error) {
       if (!isSolarError(error)) throw error
       note(`${place}, registry change`, 'one that the registry allows', error.message)

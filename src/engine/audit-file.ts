@@ -1,7 +1,7 @@
 import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { chainIdOf, decodeGenesis } from '../protocol/genesis.ts'
-import { repeatsName } from '../protocol/json-names.ts'
+import { parseJson, repeatsName } from '../protocol/json.ts'
 import { headerShape, type Header } from '../protocol/header.ts'
 import { isJsonObject, type Shape } from '../protocol/shape.ts'
 import type { AuditFindings } from './audit.ts'
@@ -76,7 +76,7 @@ function progressOf({ auditor }: State): ChainProgress {
 /** Reads a line; what is wrong with it is noted, and gives `undefined`. */
 function read<T>(note: Note, line: string, place: string, shape: Shape<T>): T | undefined {
   try {
-    const value: unknown = JSON.parse(line)
+    const value = parseJson(line)
     if (repeatsName(line, value)) {
       note(place, 'each field once', 'a field twice')
       return undefined
@@ -126,7 +126,7 @@ function takeLine(state: State, line: string, place: string): void {
 /** The header of a line that is wrong elsewhere: with it the headers above can still be checked. */
 function headerIn(line: string): Header | undefined {
   try {
-    const value: unknown = JSON.parse(line)
+    const value = parseJson(line)
     return isJsonObject(value) ? headerShape(value.header, 'header') : undefined
   } catch {
     return undefined

@@ -61,7 +61,7 @@ export function serveBlocks(parts: BlockServerParts): void {
       checkToken(asked.token, parts)
       return await pageOf(await ledger.block(block_hash), from_index, chain, undefined)
     }
-    const askers = askersOf(credential, await chain.heightOf(block_hash), parts)
+    const askers = await askersOf(credential, await chain.heightOf(block_hash), parts)
     const proven = check(credential, blockPath(block_hash, from_index), from, askers)
     const user = await userBehind(proven.entry, membership)
     const block = await ledger.block(block_hash)
@@ -71,7 +71,7 @@ export function serveBlocks(parts: BlockServerParts): void {
 
   requests.serve('trades', async (params, from) => {
     const { height, from_index = 0, credential, membership } = tradesParams(params, 'trades')
-    const proven = check(credential, tradesPath(height, from_index), from, askersOf(credential, height, parts))
+    const proven = check(credential, tradesPath(height, from_index), from, await askersOf(credential, height, parts))
     const user = await userBehind(proven.entry, membership)
     const block = await chain.blockAt(height)
     proven.useUp()
@@ -144,14 +144,14 @@ function checkToken(token: string | undefined, { roleOfToken }: Pick<BlockServer
  * The entries by which a request for a block of the chain, or what is in it, is judged: that of the tip. Whose key was taken
  * away by then acks with it the blocks up to the one that did so, and has to see them, as long as they are not final.
  */
-function askersOf(
+async function askersOf(
   { voter_id }: PeerCredential,
   height: number | undefined,
   { chain, ledger, finalizer }: BlockServerParts,
-): readonly RegistryEntry[] {
+): Promise<readonly RegistryEntry[]> {
   const present = ledger.activeEntry(voter_id)
   const isOpen = height !== undefined && height > finalizer.finalHeight
-  const former = isOpen ? chain.registryBefore(height).active(voter_id) : undefined
+  const former = isOpen ? (await chain.registryBefore(height)).active(voter_id) : undefined
   const votes = former?.role === 'validator' || former?.role === 'voter'
   const isOther = votes && former.public_key !== present?.public_key
   return [present, isOther ? former : undefined].filter((entry) => entry !== undefined)

@@ -13,6 +13,7 @@ import type { Hash } from '../protocol/bytes.ts'
 import { requiredVotes } from '../protocol/finality.ts'
 import { hashHeader } from '../protocol/header.ts'
 import { MAX_ACKS_OF_PAGE, type AcksParams, type AcksAnswer } from '../protocol/messages.ts'
+import type { Registry } from '../protocol/registry.ts'
 import { leafOf } from '../protocol/transaction.ts'
 import { blockAnywhere } from './block-server.ts'
 import type { Chain } from './chain.ts'
@@ -73,7 +74,7 @@ export function chainQueries({ chain, store, finalizer, beside, finalizedAt }: C
       const { height } = header
       const counts = (await store.voteCounts([blockHash])).get(blockHash) ?? { ack: 0, reject: 0 }
       const isOnChain = (await chain.heightOf(blockHash)) === height
-      const { finality } = chain.registryBefore(height)
+      const { finality } = await chain.registryBefore(height)
       return {
         block_hash: blockHash,
         height,
@@ -86,7 +87,7 @@ export function chainQueries({ chain, store, finalizer, beside, finalizedAt }: C
 
     async votes(blockHash: Hash) {
       const { header } = await blockAnywhere(chain, beside, blockHash)
-      const registry = chain.registryBefore(header.height)
+      const registry = await chain.registryBefore(header.height)
       const stored = await store.votesOf(blockHash)
       return stored.flatMap((vote) => {
         const entry = registry.entry(vote.voter_id)
@@ -96,10 +97,11 @@ export function chainQueries({ chain, store, finalizer, beside, finalizedAt }: C
 
     async acksOf({ voter_id, from_height }: AcksParams): Promise<AcksAnswer> {
       const acks = await store.acksOf(voter_id, from_height, MAX_ACKS_OF_PAGE + 1)
-      const votes = acks.flatMap((vote) => {
-        const entry = chain.registryBefore(vote.height).entry(voter_id) ?? chain.registry.entry(voter_id)
-        return entry === undefined ? [] : [{ vote, entry }]
-      })
+      const votes: AcksAnswer['votes'][number][] = []
+      for (const vote of acks) {
+        const entry = (await chain.registryBefore(vote.height)).entry(voter_id) ?? chain.registry.entry(voter_id)
+        if (entry !== undefined) votes.push({ vote, entry })
+      }
       const next = acks[MAX_ACKS_OF_PAGE]?.height
       if (next === undefined) return { votes }
       const page = votes.filter(({ vote }) => vote.height < next)
@@ -117,17 +119,15 @@ export function chainQueries({ chain, store, finalizer, beside, finalizedAt }: C
 /** What can be asked of the registry: as of the tip, and how it came to be. */
 export function registryQueries(chain: Chain) {
   return {
-    registry(atHeight?: number): RegistryAnswer {
-      if (atHeight !== undefined && atHeight >= chain.size) {
-        throw ledgerError('out_of_range', { what: 'at_height', value: atHeight, limit: chain.size })
-      }
-      const height = atHeight ?? chain.size - 1
-      const { policy, root, entries } = chain.registryBefore(height + 1)
-      return { height: height < 0 ? null : height, registry_root: root, policy, entries }
+    registry: (): RegistryAnswer => registryAnswer(chain.size - 1, chain.registry),
+    async registryAt(height: number): Promise<RegistryAnswer> {
+      if (height >= chain.size)
+        throw ledgerError('out_of_range', { what: 'at_height', value: height, limit: chain.size })
+      return registryAnswer(height, await chain.registryBefore(height + 1))
     },
     async registryChanges(from: number, limit: number): Promise<RegistryChanges> {
       const height = chain.tip?.header.height ?? null
-      const heights = chain.registryHeights(from)
+      const heights = await chain.registryHeights(from, limit + 1)
       const changes = await Promise.all(
         heights.slice(0, limit).map(async (at) => registryBlock(await chain.blockAt(at))),
       )
@@ -136,6 +136,13 @@ export function registryQueries(chain: Chain) {
     activeEntry: (id: string) => chain.registry.active(id),
   }
 }
+
+const registryAnswer = (height: number, { policy, root, entries }: Registry): RegistryAnswer => ({
+  height: height < 0 ? null : height,
+  registry_root: root,
+  policy,
+  entries,
+})
 
 /** A change of the registry is open to everybody; what else its block might hold is not. */
 const registryBlock = ({ header, signature, transactions }: ShownBlock): ShownBlock => ({

@@ -7,8 +7,9 @@ import { verifyRecoveredSeal } from '../protocol/handover.ts'
 import { hashHeader, verifyHeaderLink, verifySeal, type Header, type SealedHeader } from '../protocol/header.ts'
 import { appendToFrontier, foldSubtrees, historyLeaf } from '../protocol/history.ts'
 import type { ProvenRecovery } from '../protocol/messages.ts'
-import { Registry } from '../protocol/registry.ts'
+import { Registry, type KeySet } from '../protocol/registry.ts'
 import type { ShownTransaction } from '../protocol/transaction.ts'
+import type { RegistryChange } from './registry-versions.ts'
 
 /** The block on top, with its hash. */
 export interface Tip {
@@ -17,23 +18,23 @@ export interface Tip {
   readonly hash: Hash
 }
 
-/** The registry after a block that changed it. */
-export interface RegistryChange {
-  readonly height: number
-  readonly registry: Registry
-  /** The block changes the policy, an authority or a validator. */
-  readonly guarded: boolean
-}
-
 /** What the next block of a chain is checked against. Immutable, so that branches share what they have in common. */
 export interface ChainState {
   /** null before height 0. */
   readonly tip: Tip | null
   /** Hashes of the complete subtrees of the history, left to right. */
   readonly frontier: readonly Hash[]
-  /** The registry of the genesis, then one more for each block that changes it; ascending by height. */
-  readonly registries: readonly [RegistryChange, ...RegistryChange[]]
+  /** The last changes of the registry, ascending by height, that of the genesis (height -1) being the first ever. */
+  readonly registries: RecentChanges
 }
+
+export type RecentChanges = readonly [RegistryChange, ...RegistryChange[]]
+
+/**
+ * Changes of which a state keeps the registry: more than are between two final blocks in a community that votes. Each
+ * is the way to one leaf of the tree, some kilobytes; older ones are asked for at `RegistryVersions`.
+ */
+export const MAX_RECENT_CHANGES = 2_000
 
 export interface ChainRules {
   readonly genesis: Genesis
@@ -49,45 +50,68 @@ export function genesisState(genesis: Genesis): ChainState {
 /** Number of blocks. */
 export const sizeOf = ({ tip }: ChainState): number => (tip === null ? 0 : tip.header.height + 1)
 
-/** Who may seal and vote on the block of this height: the registry after the one before. */
-export const registryBefore = ({ registries }: ChainState, height: number): Registry =>
-  (registries.findLast((change) => change.height < height) ?? registries[0]).registry
+/**
+ * Who may seal and vote on the block of this height: the registry after the one before. `undefined` where that is older than
+ * what the state keeps.
+ */
+export function recentRegistry({ registries }: ChainState, height: number): Registry | undefined {
+  let [low, high] = [0, registries.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((registries[middle]?.height ?? height) < height) low = middle + 1
+    else high = middle
+  }
+  return registries[low - 1]?.registry
+}
 
 /** Who may seal and vote after the tip. */
 export const registryOf = ({ registries }: ChainState): Registry => (registries.at(-1) ?? registries[0]).registry
 
-/** True if the block of this height changes the policy, an authority or a validator. */
-export const isGuarded = ({ registries }: ChainState, height: number): boolean =>
-  registries.some((change) => change.height === height && change.guarded)
-
-/** The registry after a block with these transactions. Throws `registry_refused`, `bad_public_key`. */
-export function registryAfter(state: ChainState, transactions: readonly ShownTransaction[], chainId: Hash): Registry {
-  const changes = registryTransactionsOf(transactions)
-  const before = registryOf(state)
-  return changes.length === 0 ? before : before.after(changes, chainId, sizeOf(state))
-}
-
-/** The registries after a block of `height` with these transactions. */
-export function withRegistryOf(
-  registries: ChainState['registries'],
-  height: number,
+/**
+ * The registry after a block with these transactions. Throws `registry_refused`, `bad_public_key`.
+ *
+ * @param earlier which of the keys that they name an earlier block has registered
+ */
+export function registryAfter(
+  state: ChainState,
   transactions: readonly ShownTransaction[],
   chainId: Hash,
-): ChainState['registries'] {
+  earlier: KeySet,
+): Registry {
+  const changes = registryTransactionsOf(transactions)
+  const before = registryOf(state)
+  return changes.length === 0 ? before : before.after(changes, chainId, sizeOf(state), earlier)
+}
+
+/** The last changes after a valid block of `height` with these transactions. */
+export function withRegistryOf(
+  registries: RecentChanges,
+  height: number,
+  transactions: readonly ShownTransaction[],
+): RecentChanges {
   const changes = registryTransactionsOf(transactions)
   if (changes.length === 0) return registries
   const before = (registries.at(-1) ?? registries[0]).registry
-  const change = { height, registry: before.after(changes, chainId, height), guarded: changesGuard(changes, before) }
-  return [...registries, change]
+  return withChange(registries, {
+    height,
+    registry: before.afterValid(changes, height),
+    guarded: changesGuard(changes, before),
+  })
+}
+
+/** One more change; the oldest is left out where there are enough. */
+export function withChange(registries: RecentChanges, change: RegistryChange): RecentChanges {
+  const [first = change, ...rest] = registries.slice(1 - MAX_RECENT_CHANGES)
+  return [first, ...rest, change]
 }
 
 /** The state after a block of which `verifyBlock` is known to hold. */
-export function stateAfter(state: ChainState, block: ShownBlock, hash: Hash, chainId: Hash): ChainState {
+export function stateAfter(state: ChainState, block: ShownBlock, hash: Hash): ChainState {
   const { header, signature, transactions } = block
   return {
     tip: { sealed: { header, signature }, header, hash },
     frontier: appendToFrontier(header.height, state.frontier, historyLeaf(hash)),
-    registries: withRegistryOf(state.registries, header.height, transactions, chainId),
+    registries: withRegistryOf(state.registries, header.height, transactions),
   }
 }
 
@@ -95,12 +119,14 @@ export function stateAfter(state: ChainState, block: ShownBlock, hash: Hash, cha
  * Checks a block as the next one, by every rule that does not need the transactions of earlier blocks: link, roots, sealer
  * and seal, transactions.
  *
+ * @param earlier which of the keys that its registry transactions name an earlier block has registered
  * @param txHashes the hashes of the transactions, from who has hashed them just now
  */
 export function verifyBlock(
   state: ChainState,
   block: ShownBlock,
   { genesis, chainId }: ChainRules,
+  earlier: KeySet,
   txHashes?: readonly Hash[],
 ): Verdict {
   const { header } = block
@@ -110,7 +136,7 @@ export function verifyBlock(
   if (header.history_root !== historyRoot) {
     return invalid('wrong_history', `history_root ${header.history_root}, expected ${historyRoot}`)
   }
-  const after = attempt(() => registryAfter(state, block.transactions, chainId))
+  const after = attempt(() => registryAfter(state, block.transactions, chainId, earlier))
   if (!after.ok) return after
   if (header.registry_root !== after.value.root) {
     return invalid('wrong_registry', `registry_root ${header.registry_root}, expected ${after.value.root}`)

@@ -1,5 +1,5 @@
 import { ledgerError } from '../ports/errors.ts'
-import type { ChainStore } from '../ports/chain-store.ts'
+import type { ChainStore, StoredChange } from '../ports/chain-store.ts'
 import { registryTransactionsOf, type ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { Verdict } from '../protocol/errors.ts'
@@ -22,20 +22,22 @@ import { BlockTrees, type BlockTree } from './block-trees.ts'
 import { transactionsAt, transactionsById } from './transaction-reads.ts'
 import {
   genesisState,
-  isGuarded,
+  recentRegistry,
   registryAfter,
-  registryBefore,
   registryOf,
   sizeOf,
   stateAfter,
   tipOf,
   verifyBlock,
   verifySealedHeader,
-  withRegistryOf,
+  withChange,
   type ChainState,
+  type RecentChanges,
   type Tip,
 } from './chain-state.ts'
-import { historyOf, type TransactionHistory } from './history-rules.ts'
+import { earlierKeys, historyOf, type TransactionHistory } from './history-rules.ts'
+import { newPages } from './registry-pages.ts'
+import { CHANGES_PER_CHECKPOINT, RegistryVersions } from './registry-versions.ts'
 
 export type { Tip } from './chain-state.ts'
 
@@ -50,13 +52,20 @@ export class Chain {
   readonly chainId: Hash
   readonly #store: ChainStore
   readonly #trees = new BlockTrees()
+  readonly #versions: RegistryVersions
   #state: ChainState
+  /** The registry of which the store has every page, and how many changes there were since. */
+  #stored: { readonly tree: Registry['tree'] | undefined; readonly changesSince: number } = {
+    tree: undefined,
+    changesSince: 0,
+  }
 
   private constructor(genesis: Genesis, store: ChainStore) {
     this.genesis = genesis
     this.chainId = chainIdOf(genesis)
     this.#state = genesisState(genesis)
     this.#store = store
+    this.#versions = new RegistryVersions(store, this.registry)
   }
 
   /** Opens the chain at the store's tip. Throws `wrong_chain` if the store holds another chain. */
@@ -70,23 +79,27 @@ export class Chain {
   async reload(): Promise<void> {
     const size = await this.#store.size()
     if (size === this.size) return
-    let { registries } = genesisState(this.genesis)
-    for (const height of await this.#store.registryHeights()) {
-      const { transactions } = await this.blockAt(height)
-      registries = withRegistryOf(registries, height, transactions, this.chainId)
+    this.#versions.forget()
+    const start = await this.#versions.checkpoint(size, this.registry)
+    let registries: RecentChanges = [start]
+    let changes = 0
+    for await (const change of this.#versions.after(start, size)) {
+      registries = withChange(registries, change)
+      changes += 1
     }
     this.#state = await this.#readState(size, registries)
+    this.#stored = { tree: start.height < 0 ? undefined : start.registry.tree, changesSince: changes }
   }
 
   /** What the block of height `size` is checked against. Throws `out_of_range`. */
   async stateAt(size: number): Promise<ChainState> {
     if (size === this.size) return this.#state
     this.#checkSize(size)
-    const [first, ...changes] = this.#state.registries
-    return await this.#readState(size, [first, ...changes.filter((change) => change.height < size)])
+    const [first, ...rest] = this.#state.registries.filter((change) => change.height < size)
+    return await this.#readState(size, [first ?? (await this.#versions.before(size, this.registry)), ...rest])
   }
 
-  async #readState(size: number, registries: ChainState['registries']): Promise<ChainState> {
+  async #readState(size: number, registries: RecentChanges): Promise<ChainState> {
     if (size === 0) return { tip: null, frontier: [], registries }
     const [stored] = await this.#store.headers(size - 1, 1)
     if (stored === undefined) {
@@ -97,7 +110,11 @@ export class Chain {
       throw ledgerError('wrong_chain', { chain_id: header.chain_id, expected: this.chainId })
     }
     const frontier = await this.#store.historyNodes(rootSubtrees(size))
-    return { tip: { header, hash, sealed: { header, signature } }, frontier, registries }
+    const state = { tip: { header, hash, sealed: { header, signature } }, frontier, registries }
+    const found = registryOf(state).root
+    if (found === header.registry_root) return state
+    const place = `chain store, changes of the registry below height ${size}`
+    throw ledgerError('corrupt', { place, expected: `registry_root ${header.registry_root}`, found })
   }
 
   /** Who may seal and vote after the tip. */
@@ -105,33 +122,50 @@ export class Chain {
     return registryOf(this.#state)
   }
 
-  /** Who may seal and vote on the block of this height: the registry after the one before. */
-  registryBefore(height: number): Registry {
-    return registryBefore(this.#state, height)
+  /** Heights above `height` of the changes whose registries are in memory, newest first. */
+  recentChanges(height: number): readonly number[] {
+    return this.#state.registries
+      .map((change) => change.height)
+      .filter((changed) => changed > height)
+      .toReversed()
+  }
+
+  /** The same as `registryBefore` where it is in memory: there for all that is not final but in a long stall. */
+  recentRegistry(height: number): Registry | undefined {
+    return recentRegistry(this.#state, height)
+  }
+
+  /** Who may seal and vote on the block of this height: the registry after the one before. Throws `corrupt`. */
+  async registryBefore(height: number): Promise<Registry> {
+    return this.recentRegistry(height) ?? (await this.#versions.before(height, this.registry)).registry
   }
 
   /** True if the block of this height changes the policy, an authority or a validator. */
-  isGuarded(height: number): boolean {
-    return isGuarded(this.#state, height)
+  async isGuarded(height: number): Promise<boolean> {
+    return (await this.guardedHeights(height - 1, height)).length > 0
   }
 
-  /** Heights above `height` (and at most `upTo`) whose blocks change the policy, an authority or a validator. */
-  guardedHeights(height: number, upTo: number): readonly number[] {
-    return this.#state.registries
+  /** Heights above `height` (and at most `upTo`) whose blocks change the policy, an authority or a validator, ascending. */
+  async guardedHeights(height: number, upTo: number): Promise<readonly number[]> {
+    const { registries } = this.#state
+    // Asked after each block: what the memory has is not read.
+    if (registries[0].height > height) return await this.#store.guardedHeights(height + 1, upTo + 1)
+    return registries
       .filter((change) => change.guarded && change.height > height && change.height <= upTo)
       .map((change) => change.height)
   }
 
-  /** Heights from `from` on whose blocks change the registry, ascending. */
-  registryHeights(from: number): readonly number[] {
-    return this.#state.registries.map(({ height }) => height).filter((height) => height >= Math.max(0, from))
+  /** Heights of the first `limit` blocks from `from` on that change the registry, ascending. */
+  async registryHeights(from: number, limit?: number): Promise<readonly number[]> {
+    return await this.#store.registryHeights(from, limit)
   }
 
   /** The registry after a block with these transactions on the tip. Throws `registry_refused`, `bad_public_key`. */
-  registryAfter(transactions: readonly Transaction[]): Registry {
+  async registryAfter(transactions: readonly Transaction[]): Promise<Registry> {
     const earliest = this.tip?.header.timestamp ?? this.genesis.created_at
     for (const change of registryTransactionsOf(transactions)) checkChangeFresh(change, earliest)
-    return registryAfter(this.#state, transactions, this.chainId)
+    const earlier = await earlierKeys(transactions, this.history())
+    return registryAfter(this.#state, transactions, this.chainId, earlier)
   }
 
   /** null before height 0. */
@@ -150,8 +184,9 @@ export class Chain {
   }
 
   /** Checks a block as the next one: link, roots, sealer and seal, transactions; see `verifyBlock`. */
-  verify(block: ShownBlock, txHashes?: readonly Hash[]): Verdict {
-    return verifyBlock(this.#state, block, this, txHashes)
+  async verify(block: ShownBlock, txHashes?: readonly Hash[]): Promise<Verdict> {
+    const earlier = await earlierKeys(block.transactions, this.history())
+    return verifyBlock(this.#state, block, this, earlier, txHashes)
   }
 
   /** Checks a header as that of the next block, before its block is known; see `verifySealedHeader`. */
@@ -159,24 +194,39 @@ export class Chain {
     return verifySealedHeader(this.#state, sealed, this, recovery)
   }
 
-  /** What the transactions of the next block are checked against, beside `verify`. */
-  history(): TransactionHistory {
-    return historyOf(this.#store, this.size, [])
+  /** What the transactions of the block of height `size` are checked against, beside `verify`. */
+  history(size = this.size): TransactionHistory {
+    return historyOf(this.#store, size, [])
   }
 
   /** Stores the next block, of which `verify` is known to hold. */
   async append(block: ShownBlock, txHashes: readonly Hash[]): Promise<Tip> {
     const { header, signature } = block
     const tip = tipOf({ header, signature })
-    await this.#store.append(block, tip.hash, txHashes)
-    this.#state = stateAfter(this.#state, block, tip.hash, this.chainId)
+    const state = stateAfter(this.#state, block, tip.hash)
+    const change = this.#changeTo(state)
+    await this.#store.append(block, tip.hash, txHashes, change)
+    this.#state = state
+    if (change?.checkpoint !== undefined) this.#stored = { tree: this.registry.tree, changesSince: 0 }
+    else if (change !== undefined) this.#stored = { ...this.#stored, changesSince: this.#stored.changesSince + 1 }
     return tip
+  }
+
+  /** What the store is told of a change of the registry; `undefined` if there is none. */
+  #changeTo(state: ChainState): StoredChange | undefined {
+    if (state.registries === this.#state.registries) return undefined
+    const { tree, changesSince } = this.#stored
+    const guarded = state.registries.at(-1)?.guarded === true
+    if (changesSince + 1 < CHANGES_PER_CHECKPOINT) return { guarded }
+    const grown = registryOf(state).tree
+    return { guarded, checkpoint: { size: grown.size, pages: newPages(grown, tree) } }
   }
 
   /** Takes the blocks from height `size` on out of the chain; the store keeps them beside it. Throws `out_of_range`. */
   async rewind(size: number): Promise<void> {
     const state = await this.stateAt(size)
     await this.#store.rewind(size)
+    this.#versions.forget()
     this.#state = state
   }
 

@@ -62,7 +62,7 @@ async function trustedState(chain: Chain, finalHeight: number): Promise<TrustedS
   const [anchor] = finalHeight < 0 ? [] : await chain.headers(finalHeight, 1)
   if (anchor === undefined) return trustGenesis(chain.genesis, chain.chainId)
   const { header, signature, hash } = anchor
-  const registry = chain.registryBefore(finalHeight + 1)
+  const registry = await chain.registryBefore(finalHeight + 1)
   return {
     anchor: { header, signature },
     anchor_hash: hash,

@@ -1,7 +1,8 @@
 import type { Clock } from '../ports/clock.ts'
 import type { FinalityStore } from '../ports/finality-store.ts'
 import type { Hash } from '../protocol/bytes.ts'
-import { newFinalHeight, noteAck, requiredVotes } from '../protocol/finality.ts'
+import { createFinalityCount, noteAck, type AckHeights } from '../protocol/finality.ts'
+import type { Registry } from '../protocol/registry.ts'
 import type { Vote } from '../protocol/vote.ts'
 import { readAckHeights } from './ack-heights.ts'
 import type { Chain } from './chain.ts'
@@ -20,7 +21,7 @@ export interface Finalizer {
   /** -1 before the first final block. */
   readonly finalHeight: number
   /** True if the next block is final as soon as it is sealed: policy `authority`, and nothing below it waits. */
-  isFinalWhenSealed(height: number): boolean
+  isFinalWhenSealed(height: number, registryBefore: Registry): boolean
   /** The block of this height was fenced as final. */
   sealedFinal(height: number): void
   /** Counts the acks among stored votes on headers of this chain, then finalizes what they complete: once for all of them. */
@@ -29,8 +30,6 @@ export interface Finalizer {
   evaluate(): Promise<void>
   /** Changes the chain while nothing is counted, then counts anew the acks of the chain as it is. Throws what `change` throws. */
   during<T>(change: () => Promise<T>): Promise<T>
-  /** Acks that the block of this height needs; 0 under policy `authority`. */
-  required(height: number): number
 }
 
 export async function openFinalizer({ chain, store, events, clock }: FinalizerParts): Promise<Finalizer> {
@@ -41,13 +40,7 @@ export async function openFinalizer({ chain, store, events, clock }: FinalizerPa
   let hasNews = false
 
   async function evaluate(): Promise<void> {
-    const reached = newFinalHeight({
-      finalHeight,
-      tipHeight: chain.size - 1,
-      registryBefore: (height) => chain.registryBefore(height),
-      isGuarded: (height) => chain.isGuarded(height),
-      ackHeights,
-    })
+    const reached = await finalHeightOf(chain, finalHeight, ackHeights)
     if (reached <= finalHeight) return
     const at = clock.now()
     await store.finalizeUpTo(reached, at)
@@ -62,8 +55,7 @@ export async function openFinalizer({ chain, store, events, clock }: FinalizerPa
     get finalHeight() {
       return finalHeight
     },
-    isFinalWhenSealed: (height) =>
-      finalHeight === height - 1 && chain.registryBefore(height).finality.policy === 'authority',
+    isFinalWhenSealed: (height, before) => finalHeight === height - 1 && before.finality.policy === 'authority',
     sealedFinal(height) {
       finalHeight = Math.max(finalHeight, height)
     },
@@ -73,7 +65,7 @@ export async function openFinalizer({ chain, store, events, clock }: FinalizerPa
         const headers = await onChain(chain, acks)
         for (const { voter_id, height, header_hash } of acks) {
           if (!headers.has(header_hash)) continue
-          noteAck(ackHeights, voter_id, height, chain.registryBefore(height))
+          noteAck(ackHeights, voter_id, height, await chain.registryBefore(height))
           hasNews = true
         }
         if (!hasNews) return
@@ -90,8 +82,19 @@ export async function openFinalizer({ chain, store, events, clock }: FinalizerPa
           await evaluate()
         }
       }),
-    required: (height) => requiredVotes(chain.registryBefore(height).finality),
   }
+}
+
+/** `newFinalHeight` of the chain. */
+async function finalHeightOf(chain: Chain, finalHeight: number, ackHeights: AckHeights): Promise<number> {
+  const count = createFinalityCount({ finalHeight, ackHeights })
+  const guarded = new Set(await chain.guardedHeights(finalHeight, chain.size - 1))
+  for (let height = finalHeight + 1; height < chain.size; height++) {
+    // What is in memory is not waited for: there may be many blocks.
+    const before = chain.recentRegistry(height) ?? (await chain.registryBefore(height))
+    if (!count.take(height, before, guarded.has(height))) break
+  }
+  return count.finalHeight
 }
 
 /** Those of the voted headers that are on the chain. */

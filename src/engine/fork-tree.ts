@@ -63,7 +63,7 @@ export class ForkTree {
     const { header, signature } = block
     const { hash, sealed } = tipOf({ header, signature })
     await this.#store.putBeside(block, hash)
-    return this.#keep(sealed, hash, stateAfter(parent, block, hash, this.#chain.chainId))
+    return this.#keep(sealed, hash, stateAfter(parent, block, hash))
   }
 
   #keep(sealed: SealedHeader, hash: Hash, state: ChainState): BranchBlock {
@@ -118,7 +118,7 @@ export class ForkTree {
     for (const [index, block] of (await this.bodiesOf(removed)).entries()) {
       const { header, signature } = block
       const hash = removed[index]?.hash ?? ''
-      state = stateAfter(state, block, hash, this.#chain.chainId)
+      state = stateAfter(state, block, hash)
       this.#keep({ header, signature }, hash, state)
     }
   }

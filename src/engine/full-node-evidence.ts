@@ -6,7 +6,7 @@ import type { EvidencePool, KnownSigner } from './evidence-pool.ts'
 /** The entry that `id` had before `height`, proven under this node's own chain; `undefined` above its tip. */
 export async function fullSignerBefore(chain: Chain, id: string, height: number): Promise<KnownSigner | undefined> {
   if (height > chain.size) return undefined
-  const registry = chain.registryBefore(height)
+  const registry = await chain.registryBefore(height)
   const [before] = height === 0 ? [] : await chain.headers(height - 1, 1)
   const header = before === undefined ? null : { header: before.header, signature: before.signature }
   const proof = proveSigner(registry, id, header)
@@ -28,7 +28,7 @@ export async function reportDoubleSeal(
   const hash = hashHeader(sealed.header)
   const known = [...(height < chain.size ? await chain.headers(height, 1) : []), ...beside]
   const rivals = known.filter(({ header }) => header.miner_id === miner_id && hashHeader(header) !== hash)
-  const sealer = height <= chain.size ? chain.registryBefore(height).active(miner_id, 'authority') : undefined
+  const sealer = height <= chain.size ? (await chain.registryBefore(height)).active(miner_id, 'authority') : undefined
   if (rivals.length === 0 || sealer === undefined || !verifySeal(sealed, sealer.public_key).ok) return
   const one = { header: sealed.header, signature: sealed.signature }
   for (const { header, signature } of rivals) await evidence.foundSeals({ header, signature }, one)

@@ -76,13 +76,12 @@ function serveChain({ mode, chain, finalizer, acks, requests, clock }: FullNodeP
       throw ledgerError('out_of_range', { what: 'at_height', value: at_height, limit: chain.size })
     }
     const height = at_height ?? chain.size - 1
-    const registry = chain.registryBefore(height + 1)
-    const entry =
-      'id' in by ? registry.entry(by.id) : registry.entries.find((known) => known.public_key === by.public_key)
+    const registry = await chain.registryBefore(height + 1)
+    const entry = 'id' in by ? registry.entry(by.id) : registry.holder(by.public_key)
     const proven = entry === undefined ? null : { entry, registry_proof: registry.proof(entry) }
     // Who follows headers needs it to know who sealed this block, long before a quorum proves it.
     const recovery =
-      'id' in by ? await recoveryIn(chain, chain.registryBefore(height), { height, miner_id: by.id }) : undefined
+      'id' in by ? await recoveryIn(chain, await chain.registryBefore(height), { height, miner_id: by.id }) : undefined
     return { height, entry: proven, ...(recovery !== undefined && { recovery }) }
   })
 }

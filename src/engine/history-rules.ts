@@ -1,7 +1,9 @@
 import type { ChainStore } from '../ports/chain-store.ts'
-import { tickIdOf, type ShownBlock } from '../protocol/block.ts'
+import { registryTransactionsOf, tickIdOf, type ShownBlock } from '../protocol/block.ts'
+import type { Hex } from '../protocol/bytes.ts'
 import { afterCorrection, refusalOfSum, sumOfTrade, type CorrectedSum } from '../protocol/corrected-sum.ts'
 import { invalid, VALID, type Verdict } from '../protocol/errors.ts'
+import { keysNamedBy } from '../protocol/registry.ts'
 import { hashTransaction, type Correction, type ShownTransaction, type Transaction } from '../protocol/transaction.ts'
 import { transactionsAt, transactionsById, type TransactionPlace } from './transaction-reads.ts'
 
@@ -24,9 +26,22 @@ export interface TransactionHistory {
    * not shown.
    */
   correctionsOf(tradeIds: readonly string[]): Promise<ReadonlyMap<string, readonly Correction[] | undefined>>
+  /** Those of these keys that an earlier registry transaction names. */
+  registered(keys: readonly Hex[]): Promise<ReadonlySet<Hex>>
 }
 
 export type HistoryCode = 'duplicate_transaction' | 'tick_sealed_twice' | 'bad_correction' | 'corrects_redacted'
+
+/** Which of the keys that the registry transactions of a new block name an earlier block has registered: see `Registry.after`. */
+export async function earlierKeys(
+  transactions: readonly ShownTransaction[],
+  history: Pick<TransactionHistory, 'registered'>,
+): Promise<ReadonlySet<Hex>> {
+  const keys = keysNamedBy(registryTransactionsOf(transactions))
+  return keys.length === 0 ? NO_KEYS : await history.registered(keys)
+}
+
+const NO_KEYS: ReadonlySet<Hex> = new Set()
 
 /** What is known of a block beside what this node has. */
 export interface BlockTestimony {
@@ -173,6 +188,11 @@ export function historyOf(
       }
       for (const tx of branch) if (tx.kind === 'correction') corrections.get(tx.corrects)?.push(tx)
       return corrections
+    },
+    async registered(keys) {
+      const onBranch = new Set(keysNamedBy(registryTransactionsOf(branch)))
+      const onChain = await store.registrations(keys)
+      return new Set(keys.filter((key, at) => onBranch.has(key) || (onChain[at]?.height ?? size) < size))
     },
   }
 }

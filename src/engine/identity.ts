@@ -24,8 +24,7 @@ export function createFindEntry(genesis: Genesis, requests: PeerRequests): FindE
 
   return async (publicKey, after) => {
     const root = after === null ? first.root : after.registry_root
-    if (after === null || root === first.root)
-      return first.entries.find((registered) => registered.public_key === publicKey)
+    if (after === null || root === first.root) return first.holder(publicKey)
     if (known?.root === root && known.entry.public_key === publicKey) return known.entry
     const entry = await ask(requests, publicKey, after)
     if (entry !== undefined) known = { root, entry }

@@ -17,7 +17,7 @@ export async function issuerKeys(
   if (present === undefined) return []
   const keys: IssuerKey[] = [{ public_key: present.public_key, until: null }]
   for (let entry = present; ;) {
-    const before = chain.registryBefore(entry.since_height).entry(issuer)
+    const before = (await chain.registryBefore(entry.since_height)).entry(issuer)
     // The genesis brought it: every change of a key brings another.
     if (before === undefined || before.public_key === entry.public_key) return keys
     const rotated = await rotatedAway(chain, before, entry.since_height)

@@ -4,9 +4,10 @@ import type { PlatformTick, TickAnswer } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { OutboxStore, OutboxTick } from '../ports/outbox.ts'
 import { isSolarError, protocolError, type ProtocolErrorCode, type SolarError } from '../protocol/errors.ts'
-import { repeatsName } from '../protocol/json-names.ts'
+import { parseJson, repeatsName } from '../protocol/json.ts'
 import { MAX_TICK_BYTES } from '../protocol/limits.ts'
 import type { Shape } from '../protocol/shape.ts'
+import { shown } from '../protocol/shown.ts'
 
 export interface OutboxParts {
   readonly store: OutboxStore
@@ -120,7 +121,8 @@ export function createOutboxReader(parts: OutboxParts): OutboxReader {
   }
 
   async function park(id: bigint, { code, message }: SolarError): Promise<void> {
-    const reason = printable(message)
+    // It quotes the row, which may hold anything; the databases take no text with zero bytes.
+    const reason = shown(message, MAX_REASON_LENGTH)
     await store.parkOutboxRow(id, { code, reason })
     parts.onRow('parked')
     logger.error({ row: String(id), code }, `ALARM outbox row ${id} is parked: ${code}, ${reason}`)
@@ -159,7 +161,7 @@ function parseTick(row: OutboxTick, shape: Shape<PlatformTick>): PlatformTick {
   let value: unknown
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(row.bytes)
-    value = JSON.parse(text)
+    value = parseJson(text)
     if (repeatsName(text, value)) throw new Error('a field twice')
   } catch (error) {
     const got = error instanceof Error ? error.message : String(error)
@@ -167,6 +169,3 @@ function parseTick(row: OutboxTick, shape: Shape<PlatformTick>): PlatformTick {
   }
   return shape(value, 'tick')
 }
-
-/** A reason quotes the row, which may hold anything; the databases take no text with zero bytes. */
-const printable = (text: string): string => text.slice(0, MAX_REASON_LENGTH).replace(/[^\x20-\x7e]/g, '?')

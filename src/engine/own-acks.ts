@@ -12,7 +12,7 @@ import type { Finalizer } from './finalizer.ts'
 import { ownPlace } from './own-place.ts'
 import type { ReplicaSync } from './replica-sync.ts'
 import type { Replica } from './replica.ts'
-import { shownAcks } from './shown-acks.ts'
+import { MAX_WRONG_SIGNATURES, shownAcks } from './shown-acks.ts'
 
 /** Peers that the operator has named. */
 export interface NamedPeers {
@@ -85,10 +85,18 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
   /**
    * The keys that the entry has had on this chain at heights from `fromHeight` on, and that of this node, newest first.
    */
-  function keysOf({ id }: RegistryEntry, fromHeight: number): ReadonlySet<Hex> {
-    const registries = [fromHeight, ...chain.registryHeights(fromHeight).map((height) => height + 1)]
-    const keys = registries.map((height) => chain.registryBefore(height).entry(id)?.public_key)
-    return new Set([key.publicKey, ...keys.toReversed().filter((known) => known !== undefined)])
+  async function keysOf({ id }: RegistryEntry, fromHeight: number): Promise<ReadonlySet<Hex>> {
+    const keys = new Set([key.publicKey])
+    let height = chain.size
+    for (;;) {
+      const entry = (await chain.registryBefore(height)).entry(id)
+      // More are not tried on one signature anyway.
+      if (entry === undefined || keys.size > MAX_WRONG_SIGNATURES) return keys
+      keys.add(entry.public_key)
+      // Its last change before, if there is one that is not below.
+      if (entry.since_height < fromHeight || height <= fromHeight) return keys
+      height = entry.since_height
+    }
   }
 
   async function load(): Promise<void> {
@@ -121,7 +129,7 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
    */
   async function learnFrom(peer: string, entry: RegistryEntry): Promise<void> {
     const fromHeight = finalizer.finalHeight + 1
-    const keys = { keys: keysOf(entry, 0), binding: keysOf(entry, fromHeight) }
+    const keys = { keys: await keysOf(entry, 0), binding: await keysOf(entry, fromHeight) }
     const acks: Vote[] = []
     try {
       for await (const ack of shownAcks({ ...parts, chainId: chain.chainId }, peer, {

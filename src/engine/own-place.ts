@@ -11,17 +11,17 @@ export interface OwnPlace {
 
 /**
  * Where a key may still be asked for: it acks the block that takes it away as well, since the new key counts above
- * that alone. `undefined` for a key that was active nowhere above the last final block.
+ * that alone. `undefined` for a key that was active nowhere above the last final block, or in none of the changes that
+ * are in memory.
  */
 export function ownPlace(
-  chain: Pick<Chain, 'size' | 'registryBefore' | 'registryHeights'>,
+  chain: Pick<Chain, 'size' | 'recentRegistry' | 'recentChanges'>,
   publicKey: Hex,
   finalHeight: number,
 ): OwnPlace | undefined {
-  for (const height of [chain.size, ...chain.registryHeights(finalHeight + 1).toReversed()]) {
-    const isOwn = ({ public_key, status }: RegistryEntry) => public_key === publicKey && status === 'active'
-    const entry = chain.registryBefore(height).entries.find(isOwn)
-    if (entry !== undefined) return { entry, height }
+  for (const height of [chain.size, ...chain.recentChanges(finalHeight)]) {
+    const entry = chain.recentRegistry(height)?.holder(publicKey)
+    if (entry?.status === 'active') return { entry, height }
   }
   return undefined
 }

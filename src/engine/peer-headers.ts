@@ -20,15 +20,15 @@ export interface PeerHeaders {
    */
   consider(sealed: SealedHeader, from: string): Promise<void>
   /** True if the authority that the header names has sealed it, as far as this chain knows its authorities. */
-  isSealed(sealed: SealedHeader): boolean
+  isSealed(sealed: SealedHeader): Promise<boolean>
 }
 
 export function createPeerHeaders({ chain, guard, evidence, logger }: PeerHeadersParts): PeerHeaders {
   /** Above the tip the registry of the tip stands in: a key that was registered since is not known yet. */
-  function isSealed(sealed: SealedHeader): boolean {
+  async function isSealed(sealed: SealedHeader): Promise<boolean> {
     const { chain_id, height, miner_id } = sealed.header
     if (chain_id !== chain.chainId) return false
-    const entry = chain.registryBefore(height).active(miner_id, 'authority')
+    const entry = (await chain.registryBefore(height)).active(miner_id, 'authority')
     return entry !== undefined && verifySeal(sealed, entry.public_key).ok
   }
 
@@ -38,7 +38,7 @@ export function createPeerHeaders({ chain, guard, evidence, logger }: PeerHeader
       const { height, miner_id } = sealed.header
       const hash = hashHeader(sealed.header)
       const [ours] = height < chain.size ? await chain.headers(height, 1) : []
-      if (ours?.hash === hash || !isSealed(sealed)) return
+      if (ours?.hash === hash || !(await isSealed(sealed))) return
       const fields = { height, hash, miner_id, peer: from }
       if (ours === undefined) {
         const isNews = guard.saw({ height, hash, miner_id, from })

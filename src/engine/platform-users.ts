@@ -4,6 +4,7 @@ import type { ChainLedger, Ledger } from '../ports/ledger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
 import { MAX_MEMBERSHIP_MS } from '../protocol/limits.ts'
 import { signMembership } from '../protocol/membership.ts'
+import { Registry } from '../protocol/registry.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { createCertifiedUsers } from './certified-users.ts'
 import type { Chain } from './chain.ts'
@@ -27,7 +28,8 @@ export function platformUsers(
 ): Pick<ChainLedger, 'userOf'> & Pick<Ledger, 'devicesOf' | 'membership'> {
   const { chain, store, clock, users, minerId, keyOf } = parts
   const certifiedUserOf = createCertifiedUsers(chain, clock)
-  const isOfGenesis = (voterId: string): boolean => chain.registryBefore(0).active(voterId, 'voter') !== undefined
+  const first = Registry.fromGenesis(chain.genesis)
+  const isOfGenesis = (voterId: string): boolean => first.active(voterId, 'voter') !== undefined
 
   /** Another authority on the same database may have enrolled it. */
   async function saidUserOf(voterId: string): Promise<string | undefined> {

@@ -55,7 +55,7 @@ export interface StepFrom {
 export async function makeStep(parts: StepParts, way: StepFrom, height: number): Promise<MadeStep | undefined> {
   const { chain } = parts
   const { trusted } = way
-  const before = chain.registryBefore(height)
+  const before = await chain.registryBefore(height)
   const { header, signature } = await headerAt(chain, height)
   const recovery = await recoveryIn(chain, trusted, header)
   const maySeal = recovery === undefined ? isSealerStill : isRecoverableStill
@@ -118,7 +118,7 @@ export async function recoveryIn(
   trusted: Registry,
   { height, miner_id }: Pick<Header, 'height' | 'miner_id'>,
 ): Promise<ProvenRecovery | undefined> {
-  if (!chain.isGuarded(height)) return undefined
+  if (!(await chain.isGuarded(height))) return undefined
   const { transactions } = await chain.blockAt(height)
   const transaction = sealerRecovery(transactions, miner_id)
   const entry = trusted.entry(miner_id)
@@ -170,7 +170,7 @@ async function provenQuorum(
   const { finality } = trusted
   const role = countedRole(finality)
   if (role === undefined) return []
-  const registry = chain.registryBefore(header.height)
+  const registry = await chain.registryBefore(header.height)
   const hash = hashHeader(header)
   const needed = requiredVotes(finality)
   const votes = new Map<string, ProvenVote>()

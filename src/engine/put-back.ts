@@ -8,10 +8,12 @@ import type { Hash } from '../protocol/bytes.ts'
 import { count } from '../protocol/count-words.ts'
 import type { Verdict } from '../protocol/errors.ts'
 import { hashHeader } from '../protocol/header.ts'
+import type { Registry } from '../protocol/registry.ts'
 import { unknownId, unknownRedaction, type Redaction } from '../protocol/redaction.ts'
 import { leafOf } from '../protocol/transaction.ts'
 import type { Chain } from './chain.ts'
-import { sizeOf, stateAfter, verifyBlock } from './chain-state.ts'
+import { registryOf, sizeOf, stateAfter, verifyBlock } from './chain-state.ts'
+import { earlierKeys } from './history-rules.ts'
 import type { Finalizer } from './finalizer.ts'
 import { createPace } from './progress.ts'
 import { restoredContent } from './tick-content.ts'
@@ -43,11 +45,16 @@ export interface PutBack {
 export function createPutBack(parts: PutBackParts): PutBack {
   const { chain, store, bodies, finalizer, clock, logger } = parts
 
-  async function intoSql(block: ShownBlock, txHashes: readonly Hash[], known: Known): Promise<void> {
+  async function intoSql(
+    block: ShownBlock,
+    txHashes: readonly Hash[],
+    known: Known,
+    registryBefore: Registry,
+  ): Promise<void> {
     const { header, signature } = block
     const { height } = header
     const tick = tickOf(block, txHashes, known)
-    const isFinal = finalizer.isFinalWhenSealed(height)
+    const isFinal = finalizer.isFinalWhenSealed(height, registryBefore)
     const finalized_at = isFinal ? clock.now() : null
     const block_hash = hashHeader(header)
     await store.restoreBlock(
@@ -82,16 +89,18 @@ export function createPutBack(parts: PutBackParts): PutBack {
         const height = sizeOf(state)
         const block = await chain.blockAt(height)
         const place = `LevelDB, block ${height}`
-        await intoSql(block, checked(block, verifyBlock(state, block, chain), place), await knownOf(block, records))
-        state = stateAfter(state, block, hashHeader(block.header), chain.chainId)
+        const verdict = verifyBlock(state, block, chain, await earlierKeys(block.transactions, chain.history(height)))
+        const known = await knownOf(block, records)
+        await intoSql(block, checked(block, verdict, place), known, registryOf(state))
+        state = stateAfter(state, block, hashHeader(block.header))
         if (isDue()) logger.info({ height }, `SQL: ${height + 1} of ${chain.size} blocks put back from LevelDB`)
       }
       logger.warn({ height: chain.size - 1 }, `SQL has block ${chain.size - 1} again, as LevelDB`)
     },
 
     async add(block, from) {
-      const txHashes = checked(block, chain.verify(block), `block ${block.header.height} of ${from}`)
-      await intoSql(block, txHashes, NOTHING_KNOWN)
+      const txHashes = checked(block, await chain.verify(block), `block ${block.header.height} of ${from}`)
+      await intoSql(block, txHashes, NOTHING_KNOWN, chain.registry)
       await chain.append(block, txHashes)
       logger.info({ height: block.header.height, peer: from }, `block ${block.header.height} put back from a peer`)
     },

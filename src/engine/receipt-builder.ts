@@ -50,26 +50,27 @@ export async function buildReceipt(
   const { height } = target.header
   if (height < own) throw ledgerError('no_receipt', { id, height: own, reached: height, is_open: open !== -1 })
   const anchor = height === own ? {} : anchorOf(target, await chain.inclusion(own, height))
-  const trusted = trustedBelow(chain, target, height)
-  const voters = chain.registryBefore(height)
+  const trusted = await trustedBelow(chain, target, height)
+  const voters = await chain.registryBefore(height)
+  const unlessGenesis = proofsBeside(await chain.registryBefore(0))
   const corrections = await placeCorrections(chain, target, id)
   return {
     version: 1,
     genesis: chain.genesis,
     ...placed,
-    ...sealerOf(chain, target, placed.header, await parentOf(chain, placed.header)),
+    ...(await sealerOf(chain, target, placed.header, await parentOf(chain, placed.header))),
     parent_header: height === own ? target.parent_header : null,
     handovers: target.handovers,
     ...anchor,
     entry: target.entry,
-    registry_proof: unlessGenesis(chain, trusted, target.registry_proof),
+    registry_proof: unlessGenesis(trusted, target.registry_proof),
     policy: target.policy,
-    policy_proof: unlessGenesis(chain, trusted, target.policy_proof),
+    policy_proof: unlessGenesis(trusted, target.policy_proof),
     ...(target.parent_policy_proof !== undefined && { parent_policy_proof: target.parent_policy_proof }),
     votes: target.votes.map(({ trusted_proof, ...vote }) => ({
       ...vote,
-      registry_proof: unlessGenesis(chain, voters, vote.registry_proof),
-      ...(trusted_proof !== undefined && unlessGenesis(chain, trusted, trusted_proof) !== null && { trusted_proof }),
+      registry_proof: unlessGenesis(voters, vote.registry_proof),
+      ...(trusted_proof !== undefined && unlessGenesis(trusted, trusted_proof) !== null && { trusted_proof }),
     })),
     ...(corrections.length > 0 && { corrections }),
     ...(await checkpointFor(parts, own, target.entry.public_key)),
@@ -79,7 +80,7 @@ export async function buildReceipt(
 /** The steps from the genesis to the newest header; a block that changes who decides is one, as that proves its seal. */
 async function* pathOver(parts: PathParts, own: number): AsyncGenerator<Step> {
   const newest = Math.max(own, parts.anchorHeight())
-  const stops = parts.chain.isGuarded(own) && own < newest ? [own] : []
+  const stops = own < newest && (await parts.chain.isGuarded(own)) ? [own] : []
   let from: number | null = null
   for (const to of [...stops, newest]) {
     yield* walkTrust(parts, from, to)
@@ -107,14 +108,16 @@ export function receiptsOf(parts: ReceiptBuilderParts) {
 }
 
 /** The registry that the handovers of a target lead to, below a height. */
-function trustedBelow(chain: Chain, { handovers }: Target, height: number): Registry {
+async function trustedBelow(chain: Chain, { handovers }: Target, height: number): Promise<Registry> {
   const last = handovers.findLast((handover) => handover.header.height < height)
-  return chain.registryBefore(last === undefined ? 0 : last.header.height + 1)
+  return await chain.registryBefore(last === undefined ? 0 : last.header.height + 1)
 }
 
 /** Under the root of the genesis no proof is needed: who verifies has the genesis. */
-const unlessGenesis = (chain: Chain, registry: Registry, proof: InclusionProof): InclusionProof | null =>
-  registry.root === chain.registryBefore(0).root ? null : proof
+const proofsBeside =
+  (genesis: Registry) =>
+  (registry: Registry, proof: InclusionProof): InclusionProof | null =>
+    registry.root === genesis.root ? null : proof
 
 function anchorOf(
   { header, signature, parent_header }: Target,
@@ -141,24 +144,25 @@ const parentOf = async (chain: Chain, { height }: Header): Promise<Header | unde
  * Who sealed a block, where it is not the sealer of the target under the same root; a handover proves its own. Where the
  * handovers do not lead to the key, it is proven under the header before the block.
  */
-function sealerOf(
+async function sealerOf(
   chain: Chain,
   target: Target,
   { height, miner_id }: Header,
   parent_header: Header | undefined,
-): Pick<ReceiptCorrection, 'sealer'> {
+): Promise<Pick<ReceiptCorrection, 'sealer'>> {
   if ([target, ...target.handovers].some(({ header }) => header.height === height)) return {}
-  const before = chain.registryBefore(height)
+  const before = await chain.registryBefore(height)
+  const unlessGenesis = proofsBeside(await chain.registryBefore(0))
   const entry = entryOf(before, miner_id)
-  const trusted = trustedBelow(chain, target, height)
+  const trusted = await trustedBelow(chain, target, height)
   const known = trusted.active(miner_id, 'authority')
   if (known?.public_key !== entry.public_key) {
-    const registry_proof = unlessGenesis(chain, before, before.proof(entry))
+    const registry_proof = unlessGenesis(before, before.proof(entry))
     return { sealer: { entry, registry_proof, ...(parent_header !== undefined && { parent_header }) } }
   }
-  const isTargets = trusted.root === trustedBelow(chain, target, target.header.height).root
+  const isTargets = trusted.root === (await trustedBelow(chain, target, target.header.height)).root
   if (isTargets && miner_id === target.header.miner_id) return {}
-  return { sealer: { entry: known, registry_proof: unlessGenesis(chain, trusted, trusted.proof(known)) } }
+  return { sealer: { entry: known, registry_proof: unlessGenesis(trusted, trusted.proof(known)) } }
 }
 
 /** The corrections of a trade up to the target. */
@@ -170,7 +174,7 @@ async function placeCorrections(chain: Chain, target: Target, id: string): Promi
       const placed = await placeTransaction(chain, correctionId)
       const { header } = placed
       const history_proof = header.height < height ? await chain.inclusion(header.height, height) : null
-      return { ...placed, history_proof, ...sealerOf(chain, target, header, await parentOf(chain, header)) }
+      return { ...placed, history_proof, ...(await sealerOf(chain, target, header, await parentOf(chain, header))) }
     }),
   )
 }

@@ -5,7 +5,7 @@ import type { FinalityStore } from '../ports/finality-store.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import { OWN_VOTES_KEPT } from '../ports/voter-store.ts'
-import type { ShownBlock } from '../protocol/block.ts'
+import { registryTransactionsOf, type ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { count } from '../protocol/count-words.ts'
 import { isSolarError } from '../protocol/errors.ts'
@@ -14,11 +14,12 @@ import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import { MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
 import { headersAnswer, statusAnswer, type StatusAnswer } from '../protocol/messages.ts'
 import { fetchBlock, fetchHeader, type CredentialSigner } from './block-fetcher.ts'
-import { registryBefore, stateAfter, verifyBlock } from './chain-state.ts'
+import { registryOf, stateAfter, verifyBlock } from './chain-state.ts'
 import type { Chain } from './chain.ts'
 import { checkSeal } from './checked-seal.ts'
 import { provesFinalBy, type ProvesFinal } from './final-proof.ts'
 import type { Finalizer } from './finalizer.ts'
+import { earlierKeys, historyOf } from './history-rules.ts'
 import { fetchRemoved } from './removed-bodies.ts'
 import type { Accepted, Replica } from './replica.ts'
 import type { VoteCounter, VoteTarget } from './vote-counter.ts'
@@ -26,7 +27,7 @@ import { createVoteSync } from './vote-sync.ts'
 
 export interface ReplicaSyncParts {
   readonly chain: Chain
-  readonly store: Pick<ChainStore, 'besideChain' | 'putBeside' | 'block' | 'heightsOfIds' | 'correctionsOf'>
+  readonly store: ChainStore
   readonly votes: Pick<FinalityStore, 'votesOf'>
   readonly replica: Replica
   readonly counter: Pick<VoteCounter, 'cast'>
@@ -214,16 +215,21 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
       const { baseHeight, headers } = await branchUpTo(peer, point)
       const provesFinal = provesFinalBy(peer, parts)
       let state = await chain.stateAt(baseHeight + 1)
+      let registryBefore = registryOf(state)
+      const changes: ShownBlock[] = []
       for (const sealed of headers) {
         const hash = hashHeader(sealed.header)
         // Its own key has signed the ack of the last one, and hashes lead from there: nobody has made up what is asked for.
         const block = (await store.besideChain(hash)) ?? (await fetchBlock(requests, peer, sealed, sign, provesFinal))
-        const verdict = verifyBlock(state, block, chain)
+        const earlier = await earlierKeys(block.transactions, historyOf(store, baseHeight + 1, changes))
+        const verdict = verifyBlock(state, block, chain, earlier)
         if (!verdict.ok) throw refused(peer, verdict.code, `block ${sealed.header.height}: ${verdict.reason}`)
         await keepBeside(peer, block, provesFinal)
-        state = stateAfter(state, block, hash, chain.chainId)
+        if (registryTransactionsOf(block.transactions).length > 0) changes.push(block)
+        registryBefore = registryOf(state)
+        state = stateAfter(state, block, hash)
       }
-      return { height: point.height, registryBefore: registryBefore(state, point.height), isOnChain: false }
+      return { height: point.height, registryBefore, isOnChain: false }
     },
   }
 }

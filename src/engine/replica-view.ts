@@ -71,7 +71,7 @@ async function firstUnallowedChange(
   finalHeight: number,
 ): Promise<BlockPoint | null> {
   if (allowedChanges === 'all') return null
-  for (const height of chain.guardedHeights(finalHeight, header.height)) {
+  for (const height of await chain.guardedHeights(finalHeight, header.height)) {
     const { header: changed, transactions } = await chain.blockAt(height)
     const hashes = transactions.map(leafOf)
     if (hashes.every((hash) => allowedChanges.includes(hash))) continue

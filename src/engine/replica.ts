@@ -5,15 +5,15 @@ import type { Logger } from '../ports/logger.ts'
 import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash, Hex } from '../protocol/bytes.ts'
 import { firstFailure, invalid, VALID, type Verdict } from '../protocol/errors.ts'
-import { newFinalHeight, noteAck, type BlockPoint, type ChainView } from '../protocol/finality.ts'
+import { createFinalityCount, noteAck, type BlockPoint } from '../protocol/finality.ts'
 import { chooseFork, forkWeight, type Candidate } from '../protocol/fork-choice.ts'
 import { hashHeader, verifyNotFromFuture, type SealedHeader } from '../protocol/header.ts'
+import type { Registry } from '../protocol/registry.ts'
 import { leafOf } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
 import type { VerifySealed } from './checked-seal.ts'
 import {
-  isGuarded,
-  registryBefore,
+  recentRegistry,
   registryOf,
   sizeOf,
   verifyBlock,
@@ -24,7 +24,7 @@ import type { EvidencePool } from './evidence-pool.ts'
 import type { Finalizer } from './finalizer.ts'
 import { reportDoubleSeal } from './full-node-evidence.ts'
 import { ForkTree, type Branch, type BranchBlock } from './fork-tree.ts'
-import { historyOf, NO_TESTIMONY, verifyTransactions, type BlockTestimony } from './history-rules.ts'
+import { earlierKeys, historyOf, NO_TESTIMONY, verifyTransactions, type BlockTestimony } from './history-rules.ts'
 import { createSerial } from './serial.ts'
 import type { VoteTarget } from './vote-counter.ts'
 
@@ -70,11 +70,16 @@ export class Replica {
     const beside = this.#forks.find(hash)
     if (beside !== undefined) {
       const { height, state } = beside
-      return { height, registryBefore: registryBefore(state, height), isOnChain: false }
+      return { height, registryBefore: await this.#registryBefore(state, height), isOnChain: false }
     }
     const height = await this.#parts.chain.heightOf(hash)
     if (height === undefined) return undefined
-    return { height, registryBefore: this.#parts.chain.registryBefore(height), isOnChain: true }
+    return { height, registryBefore: await this.#parts.chain.registryBefore(height), isOnChain: true }
+  }
+
+  /** For any branch: what its state does not keep is older than the branch, and of the chain. */
+  async #registryBefore(state: ChainState, height: number): Promise<Registry> {
+    return recentRegistry(state, height) ?? (await this.#parts.chain.registryBefore(height))
   }
 
   /** Hash at `height` of the chain that ends in `point`; `undefined` above it, and for what is not known here. */
@@ -201,13 +206,14 @@ export class Replica {
     { shown, isFinal }: BlockTestimony,
   ): Promise<Verdict> {
     const { chain, store, clock } = this.#parts
+    const history = historyOf(store, baseHeight + 1, await this.#forks.bodiesOf(branch), shown)
+    const earlier = await earlierKeys(block.transactions, history)
     const verdict = firstFailure<string>(
       () => (sizeOf(state) === block.header.height ? VALID : invalid('wrong_height', 'the parent has another height')),
       () => verifyNotFromFuture(block.header, clock.now()),
-      () => verifyBlock(state, block, chain),
+      () => verifyBlock(state, block, chain, earlier),
     )
     if (!verdict.ok) return verdict
-    const history = historyOf(store, baseHeight + 1, await this.#forks.bodiesOf(branch), shown)
     return await verifyTransactions(block, history, isFinal)
   }
 
@@ -220,7 +226,7 @@ export class Replica {
     for (const branch of await this.#forks.branches()) {
       if (branch.baseHeight >= finalHeight) branches.push(branch)
       else {
-        if (await wouldBeFinal(branch, ackers)) {
+        if (await this.#wouldBeFinal(branch, ackers)) {
           onAlarm('conflicting_final', `two blocks of height ${branch.baseHeight + 1} have a quorum`)
         }
         this.#forks.drop(branch)
@@ -230,20 +236,55 @@ export class Replica {
     if (tip === null || branches.length === 0) return
     const state = await chain.stateAt(chain.size)
     const above = await this.#chainAbove(finalHeight)
-    const main = candidateOf(tip.hash, 0, await viewOf(state, finalHeight, above, ackers))
+    const before = await this.#registryBefore(state, finalHeight + 1)
+    const candidateOf = async (hash: Hash, seen: number, after: ChainState, blocks: readonly BlockPoint[]) => {
+      const ackHeights = await this.#ackHeights(after, blocks, ackers)
+      const weight = forkWeight({ finalHeight, registryBefore: () => before, ackHeights })
+      return { hash, height: sizeOf(after) - 1, containsFinal: true, weight, seen } satisfies Candidate
+    }
+    const main = await candidateOf(tip.hash, 0, state, above)
     const others = await Promise.all(
       branches.map(async (branch) => {
         const { hash, seen, state: after } = tipOfBranch(branch)
         const blocks = [...above.filter(({ height }) => height <= branch.baseHeight), ...branch.blocks]
-        return { branch, candidate: candidateOf(hash, seen, await viewOf(after, finalHeight, blocks, ackers)) }
+        return { branch, candidate: await candidateOf(hash, seen, after, blocks) }
       }),
     )
-    const { finality } = registryBefore(state, finalHeight + 1)
-    const chosen = chooseFork([main, ...others.map(({ candidate }) => candidate)], finality)
+    const chosen = chooseFork([main, ...others.map(({ candidate }) => candidate)], before.finality)
     const winner = others.find(({ candidate }) => candidate === chosen)
     if (winner === undefined) return
     await this.#reorganize(winner.branch)
     if (finalizer.finalHeight > finalHeight) await this.#choose()
+  }
+
+  /**
+   * Acks of these blocks, by key.
+   *
+   * @param blocks of the chain of `state`, ascending
+   */
+  async #ackHeights(
+    state: ChainState,
+    blocks: readonly BlockPoint[],
+    ackers: Ackers,
+  ): Promise<ReadonlyMap<Hex, number>> {
+    const heights = new Map<Hex, number>()
+    for (const { hash, height } of blocks) {
+      for (const voter of await ackers(hash)) noteAck(heights, voter, height, await this.#registryBefore(state, height))
+    }
+    return heights
+  }
+
+  /** A quorum on a branch that leaves the chain below its last final block. */
+  async #wouldBeFinal(branch: Branch, ackers: Ackers): Promise<boolean> {
+    const { state } = tipOfBranch(branch)
+    if (registryOf(state).finality.policy === 'authority') return false
+    const ackHeights = await this.#ackHeights(state, branch.blocks, ackers)
+    const count = createFinalityCount({ finalHeight: branch.baseHeight, ackHeights })
+    for (const { height } of branch.blocks) {
+      const isGuarded = state.registries.some((change) => change.height === height && change.guarded)
+      if (!count.take(height, await this.#registryBefore(state, height), isGuarded)) break
+    }
+    return count.finalHeight > branch.baseHeight
   }
 
   async #chainAbove(height: number): Promise<readonly BlockPoint[]> {
@@ -304,40 +345,4 @@ function tipOfBranch({ blocks }: Branch): BranchBlock {
   const tip = blocks.at(-1)
   if (tip === undefined) throw new Error('a branch has a block')
   return tip
-}
-
-const candidateOf = (hash: Hash, seen: number, view: ChainView): Candidate => ({
-  hash,
-  height: view.tipHeight,
-  containsFinal: true,
-  weight: forkWeight(view),
-  seen,
-})
-
-/** @param blocks those of the chain of `state` on which acks are looked for, ascending */
-async function viewOf(
-  state: ChainState,
-  finalHeight: number,
-  blocks: readonly BlockPoint[],
-  ackers: Ackers,
-): Promise<ChainView> {
-  const ackHeights = new Map<Hex, number>()
-  for (const { hash, height } of blocks) {
-    for (const voter of await ackers(hash)) noteAck(ackHeights, voter, height, registryBefore(state, height))
-  }
-  return {
-    finalHeight,
-    tipHeight: sizeOf(state) - 1,
-    registryBefore: (height) => registryBefore(state, height),
-    isGuarded: (height) => isGuarded(state, height),
-    ackHeights,
-  }
-}
-
-/** A quorum on a branch that leaves the chain below its last final block. */
-async function wouldBeFinal(branch: Branch, ackers: Ackers): Promise<boolean> {
-  const { state } = tipOfBranch(branch)
-  if (registryOf(state).finality.policy === 'authority') return false
-  const view = await viewOf(state, branch.baseHeight, branch.blocks, ackers)
-  return newFinalHeight(view) > branch.baseHeight
 }

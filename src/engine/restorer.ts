@@ -216,7 +216,7 @@ export function createRestorer(parts: RestorerParts): Restorer {
       conclude()
     },
     async heard(sealed, peer) {
-      if (sealed.header.height >= chain.size && peerHeaders.isSealed(sealed)) await runner.follow()
+      if (sealed.header.height >= chain.size && (await peerHeaders.isSealed(sealed))) await runner.follow()
       // Gossip alone does not stop an authority: the peer that passed it on may have nothing but the header.
       if (sealed.header.height < chain.size) await peerHeaders.consider(sealed, peer)
       else void meet(peer, () => undefined, 'blocks')

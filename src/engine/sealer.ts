@@ -102,7 +102,7 @@ export function createSealer(parts: SealerParts): Sealer {
   async function seal(tick: CommittedTick, txHashes: readonly Hash[]): Promise<Tip> {
     // Mining, or asking for the key, would be for nothing.
     checkAllowed()
-    const after = chain.registryAfter(tick.transactions)
+    const after = await chain.registryAfter(tick.transactions)
     const key = await keyFor(tick.transactions)
     const at = { parent: chain.tip, historyRoot: chain.historyRoot }
     const draft = assembleHeader(chain.genesis, chain.chainId, at, tick, txHashes, after.root, minerId)
@@ -112,7 +112,7 @@ export function createSealer(parts: SealerParts): Sealer {
     checkAllowed()
     const sealed = sealHeader(header, key)
     const block_hash = hashHeader(header)
-    const finalized_at = finalizer.isFinalWhenSealed(header.height) ? clock.now() : null
+    const finalized_at = finalizer.isFinalWhenSealed(header.height, chain.registry) ? clock.now() : null
     await store.fence({ height: header.height, block_hash, tick_id: tick.tick_id, sealed, finalized_at })
     guard.fenced(header.height)
     // Before the block can be asked for: no older database is to seal anew a height that somebody was shown.
@@ -130,7 +130,7 @@ export function createSealer(parts: SealerParts): Sealer {
   }
 
   async function checkSealable(transactions: readonly Transaction[]): Promise<void> {
-    const after = chain.registryAfter(transactions)
+    const after = await chain.registryAfter(transactions)
     await keyFor(transactions)
     const next = after.active(minerId, 'authority')
     if (next === undefined || (await parts.keyOf(next.public_key)) !== undefined) return
@@ -195,7 +195,7 @@ export function createSealer(parts: SealerParts): Sealer {
    */
   async function neverSealable({ transactions }: CommittedTick): Promise<string | undefined> {
     try {
-      chain.registryAfter(transactions)
+      await chain.registryAfter(transactions)
     } catch (error) {
       if (!isSolarError(error, 'registry_refused') && !isSolarError(error, 'bad_public_key')) throw error
       return error.message

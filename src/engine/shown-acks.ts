@@ -35,7 +35,7 @@ const MAX_PAGES = 64
 /** Who shows so many acks of blocks that it does not show is not asked for more. */
 const MAX_MISSES = 8
 /** A signature that does not hold costs some milliseconds, and anybody can make up acks: after so many its peer is refused. */
-const MAX_WRONG_SIGNATURES = 32
+export const MAX_WRONG_SIGNATURES = 32
 
 /**
  * The acks of a voter that a peer shows and that count, newest first: each by the key that its voter had at that header, and on a header

@@ -14,6 +14,7 @@ import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
 import { MAX_FUTURE_MS, MAX_TRANSACTIONS_PER_BLOCK } from '../protocol/limits.ts'
 import { checkTransaction, hashTransaction, type Transaction } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
+import type { ChangeLimiter } from './change-limits.ts'
 import { checkLeads } from './leading.ts'
 import { createSerial } from './serial.ts'
 import type { Sealer } from './sealer.ts'
@@ -26,6 +27,7 @@ export interface TickRunnerParts {
   readonly leadership: Leadership
   readonly clock: Clock
   readonly randomBytes: RandomBytes
+  readonly changeLimiter: ChangeLimiter
   /** Hears of each tick that was not committed before. */
   readonly onTick?: (outcome: TickOutcome) => void
   readonly priceBand?: { readonly floorMicro: bigint; readonly ceilingMicro: bigint }
@@ -54,7 +56,7 @@ export interface TickRunner {
 }
 
 export function createTickRunner(parts: TickRunnerParts): TickRunner {
-  const { chain, store, sealer, leadership, clock, randomBytes, onTick, priceBand } = parts
+  const { chain, store, sealer, leadership, clock, randomBytes, changeLimiter, onTick, priceBand } = parts
   const lane = createSerial()
   // Set while a commit or a seal is under way: if it fails, the stores are asked what happened before anything else runs.
   let uncertain = true
@@ -201,6 +203,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     }
     return await once(tick_id, judge, async () => {
       refuseFuture(`transaction ${id}`, timestamp, clock.now())
+      await changeLimiter.check(transaction, userId)
       await sealer.checkSealable([transaction])
       return {
         tick_id,

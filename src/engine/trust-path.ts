@@ -14,9 +14,9 @@ export interface PathParts extends StepParts {
  */
 export async function* walkTrust(parts: PathParts, from: number | null, to: number): AsyncGenerator<Step> {
   const { chain } = parts
-  const guarded = chain.guardedHeights(from ?? -1, to - 1)
+  const guarded = await chain.guardedHeights(from ?? -1, to - 1)
   for (let at = from ?? -1; at < to;) {
-    const trusted = chain.registryBefore(at + 1)
+    const trusted = await chain.registryBefore(at + 1)
     // A change that is not final is never passed over: what is above it is not final either.
     const unfinal = guarded.find((height) => height > Math.max(at, parts.anchorHeight())) ?? to
     const heights = [...guarded.filter((height) => height > at), to].filter((height) => height <= unfinal)
@@ -30,8 +30,8 @@ export async function* walkTrust(parts: PathParts, from: number | null, to: numb
 async function farthestStep(parts: StepParts, trusted: Registry, heights: readonly number[]): Promise<Step> {
   const { chain } = parts
   const isInForce = inForceStill(trusted)
-  const passed = chain.registryBefore(heights[0] ?? 0)
-  const end = lastWhere(heights.length, (at) => isInForce(chain.registryBefore(heights[at] ?? 0)))
+  const passed = await chain.registryBefore(heights[0] ?? 0)
+  const end = await lastWhere(heights.length, async (at) => isInForce(await chain.registryBefore(heights[at] ?? 0)))
   for (const at of downFrom(end)) {
     const height = heights[at] ?? 0
     const made: MadeStep | undefined = await makeStep(parts, { trusted, passed }, height)
@@ -42,11 +42,11 @@ async function farthestStep(parts: StepParts, trusted: Registry, heights: readon
 }
 
 /** The last index below `length` of which a test holds that holds for the first ones only; 0 if it never does. */
-function lastWhere(length: number, holds: (index: number) => boolean): number {
+async function lastWhere(length: number, holds: (index: number) => Promise<boolean>): Promise<number> {
   let [low, high] = [0, length - 1]
   while (low < high) {
     const middle = Math.ceil((low + high) / 2)
-    if (holds(middle)) low = middle
+    if (await holds(middle)) low = middle
     else high = middle - 1
   }
   return low

@@ -165,7 +165,7 @@ export function createValidator(parts: ValidatorParts): Validator {
   }
 
   function consider(sealed: SealedHeader): void {
-    void voter.consider(sealed, () => Promise.resolve(identityAt(sealed.header.height)))
+    void voter.consider(sealed, () => identityAt(sealed.header.height))
   }
 
   /** The height of the block on the chain that has taken the own key away, if that is not final. */
@@ -175,9 +175,9 @@ export function createValidator(parts: ValidatorParts): Validator {
   }
 
   /** By the registry before it; above the tip by the newest, which may be another by then. */
-  function hasKnownSeal(sealed: SealedHeader): boolean {
+  async function hasKnownSeal(sealed: SealedHeader): Promise<boolean> {
     const { height, miner_id } = sealed.header
-    const sealer = chain.registryBefore(height).active(miner_id, 'authority')
+    const sealer = (await chain.registryBefore(height)).active(miner_id, 'authority')
     return sealer !== undefined && verifySeal(sealed, sealer.public_key).ok
   }
 
@@ -185,13 +185,12 @@ export function createValidator(parts: ValidatorParts): Validator {
   async function mayHaveOtherKey({ header }: SealedHeader): Promise<boolean> {
     const { height, prev_hash, registry_root } = header
     const parent = height === 0 ? chain.chainId : await chain.hashAt(height - 1)
-    return prev_hash !== parent || registry_root !== chain.registryBefore(height).root
+    return prev_hash !== parent || registry_root !== (await chain.registryBefore(height)).root
   }
 
-  function identityAt(height: number): Identity | undefined {
-    const entries = chain.registryBefore(height).entries
-    const entry = entries.find(({ public_key, status }) => public_key === key.publicKey && status === 'active')
-    return entry && { id: entry.id, key }
+  async function identityAt(height: number): Promise<Identity | undefined> {
+    const entry = (await chain.registryBefore(height)).holder(key.publicKey)
+    return entry?.status === 'active' ? { id: entry.id, key } : undefined
   }
 
   /**
@@ -293,7 +292,7 @@ export function createValidator(parts: ValidatorParts): Validator {
       const hash = hashHeader(sealed.header)
       // The tip may have come by a sync that was faster than gossip: who hears it from here alone must hear it all the same.
       if (await replica.knows(hash)) return chain.tip?.hash === hash ? 'accept' : 'ignore'
-      const isSealed = hasKnownSeal(sealed)
+      const isSealed = await hasKnownSeal(sealed)
       await replica.watch(sealed)
       if (height <= finalizer.finalHeight) return isSealed || (await mayHaveOtherKey(sealed)) ? 'ignore' : 'reject'
       // Passed on once the whole block is checked. The peer may have no blocks, or was asked just before it had this one.

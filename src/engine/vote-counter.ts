@@ -4,6 +4,7 @@ import type { FinalityStore, VoteCount, VoteOutcome } from '../ports/finality-st
 import type { VoteAnswer } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Hash } from '../protocol/bytes.ts'
+import { requiredVotes } from '../protocol/finality.ts'
 import type { Registry } from '../protocol/registry.ts'
 import { verifyVote, type Vote } from '../protocol/vote.ts'
 import type { Chain } from './chain.ts'
@@ -123,13 +124,13 @@ const isStored = (result: VoteOutcome | undefined): boolean => result?.outcome !
 
 function answerOf(
   { header_hash, height }: Vote,
-  { isOnChain }: VoteTarget,
+  { isOnChain, registryBefore }: VoteTarget,
   counts: ReadonlyMap<Hash, VoteCount>,
   finalizer: Finalizer,
 ): VoteAnswer {
   const status = !isOnChain ? 'orphaned' : height <= finalizer.finalHeight ? 'final' : 'proposed'
   const { ack, reject } = counts.get(header_hash) ?? { ack: 0, reject: 0 }
-  return { header_hash, status, votes: { ack, reject, required: finalizer.required(height) } }
+  return { header_hash, status, votes: { ack, reject, required: requiredVotes(registryBefore.finality) } }
 }
 
 function announce(vote: Vote, { votes }: VoteAnswer, { events, logger }: VoteCounterParts): void {
@@ -200,6 +201,7 @@ export function findOnChain(chain: Chain): VoteCounterParts['find'] {
 
   return async (headerHash) => {
     const height = await heightOf(headerHash)
-    return height === undefined ? undefined : { height, registryBefore: chain.registryBefore(height), isOnChain: true }
+    if (height === undefined) return undefined
+    return { height, registryBefore: await chain.registryBefore(height), isOnChain: true }
   }
 }

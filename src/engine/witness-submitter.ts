@@ -5,6 +5,7 @@ import type { SendCheckpoint, WitnessAddress } from '../ports/witness.ts'
 import { parseSize } from '../protocol/checkpoint.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { parseSignatureLine, verifyNote, type NoteSignature } from '../protocol/note.ts'
+import { shown } from '../protocol/shown.ts'
 import { formatAddCheckpoint } from '../protocol/witness.ts'
 import type { Chain } from './chain.ts'
 import type { Checkpoints, SignedCheckpoint } from './checkpoints.ts'
@@ -129,7 +130,7 @@ async function sendOnce(
     if (known === oldSize) throw refused(witness, '409', `it has cosigned another history of size ${known}`)
     return known
   }
-  if (answer.status !== 200) throw refused(witness, String(answer.status), answer.body.slice(0, 200))
+  if (answer.status !== 200) throw refused(witness, String(answer.status), shown(answer.body))
   return cosignatureIn(answer.body, note.text, witness)
 }
 

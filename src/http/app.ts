@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
+import { shown } from '../protocol/shown.ts'
 import {
   ANYONE,
   authorize,
@@ -29,6 +30,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Of the bearer token, whatever the call. */
     role: AccessRole | undefined
+    /** True with a token of any role, and for a program on this machine: they may know of the inside of the node. */
+    isInsider: boolean
     caller: Caller
   }
 }
@@ -75,6 +78,7 @@ export async function createApp(
     clientErrorHandler: refuseConnection,
   })
   app.decorateRequest('role', undefined)
+  app.decorateRequest('isInsider', false)
   app.decorateRequest('caller')
   readBodies(app)
   const limits = await createRateLimits(app, clients, requestsPerSecond)
@@ -82,6 +86,7 @@ export async function createApp(
   app.addHook('onRequest', async (request, reply) => {
     setCommonHeaders(reply, request.routeOptions.config.call)
     request.role = roleOfRequest(request, parts.tokens)
+    request.isInsider = request.role !== undefined || clients.isLocal(request)
     if (request.role === undefined) await limits.address(request)
     // Before the body is read: a foreign path is a 404 whatever is sent to it.
     if (request.is404) throw notFound(request, calls)
@@ -143,10 +148,10 @@ function registerCall(
 /** 405 with the methods that the path takes, or 404. */
 function notFound(request: FastifyRequest, calls: readonly Call[]): Error {
   const { method } = request
-  const path = (request.raw.url ?? '').replace(/\?.*$/s, '')
+  const path = (request.raw.url ?? '').split('?', 1)[0] ?? ''
   const allowed = calls.filter((call) => matches(call.path, path)).map((call) => call.method)
-  if (allowed.length === 0) return httpError('not_found', { method, path: path.slice(0, 200) })
-  return httpError('method_not_allowed', { method, path: path.slice(0, 200), allow: [...new Set(allowed)].join(', ') })
+  if (allowed.length === 0) return httpError('not_found', { method, path: shown(path) })
+  return httpError('method_not_allowed', { method, path: shown(path), allow: [...new Set(allowed)].join(', ') })
 }
 
 /** Segment by segment, a `{name}` stands for any. */

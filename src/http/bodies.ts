@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { isSolarError, protocolError } from '../protocol/errors.ts'
-import { repeatsName } from '../protocol/json-names.ts'
+import { parseJson, repeatsName } from '../protocol/json.ts'
+import { shown } from '../protocol/shown.ts'
 import { decodeText } from '../protocol/text.ts'
 import { httpError } from './problem.ts'
 
@@ -40,12 +41,12 @@ export function readBodies(app: FastifyInstance): void {
 export function refuseEncodedBody({ headers }: FastifyRequest): void {
   const encoding = headers['content-encoding']?.trim().toLowerCase()
   if (encoding === undefined || encoding === '' || encoding === 'identity') return
-  throw httpError('unsupported_encoding', { encoding: encoding.slice(0, 40) })
+  throw httpError('unsupported_encoding', { encoding: shown(encoding, 40) })
 }
 
 function parseBody(text: string): unknown {
   if (text.trim() === '') return undefined
-  const value: unknown = JSON.parse(text)
+  const value = parseJson(text)
   if (!repeatsName(text, value)) return value
   throw protocolError('malformed', { path: 'body', expected: 'each field once', got: 'a field twice' })
 }

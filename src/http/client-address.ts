@@ -87,7 +87,8 @@ function familyOf(address: string): 'ipv4' | 'ipv6' {
 
 const isIn = (list: BlockList, address: string): boolean =>
   isIP(address) !== 0 && list.check(address, familyOf(address))
-const plain = (address: string): string => address.replace(/^::ffff:(?=[0-9.]+$)/i, '').replace(/%.*$/, '')
+/** Without the zone of an IPv6 address (`%eth0`). */
+const plain = (address: string): string => (address.split('%', 1)[0] ?? '').replace(/^::ffff:(?=[0-9.]+$)/i, '')
 
 /** The address of an entry, which some proxies write with a port. */
 function addressOf(entry: string): string | undefined {

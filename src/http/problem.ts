@@ -5,6 +5,7 @@ import {
   type ErrorTable,
   type ProtocolErrorCode,
 } from '../protocol/errors.ts'
+import { shown } from '../protocol/shown.ts'
 import { timeWords } from '../protocol/time-words.ts'
 import type { LedgerErrorCode } from '../ports/errors.ts'
 
@@ -101,6 +102,7 @@ export const problems: Readonly<Record<ProblemCode, ProblemRow>> = {
   order_too_small: { status: UNPROCESSABLE, title: 'Order too small' },
 
   too_many_requests: { status: 429, title: 'Too many requests' },
+  too_many_changes: { status: 429, title: 'Too many changes of the registry' },
   headers_too_large: { status: 431, title: 'Header fields too large' },
 
   internal: { status: 500, title: 'Internal error', hidden: true },
@@ -128,7 +130,7 @@ const isProblemCode = (code: string): code is ProblemCode => Object.hasOwn(probl
 
 /** Seconds until trying again can help; `undefined` where it cannot. */
 function retryAfterSeconds(code: ProblemCode, fields: object): number | undefined {
-  if (code === 'too_many_requests') return 'retry_after_s' in fields ? Number(fields.retry_after_s) : 1
+  if (problems[code].status === 429) return 'retry_after_s' in fields ? Number(fields.retry_after_s) : 1
   if (code === 'store_failed') return 'retryable' in fields && fields.retryable === true ? 1 : undefined
   // Whoever leads answers at once, and where nobody does somebody takes over within seconds.
   if (code === 'not_leading' || code === 'tip_moved') return 1
@@ -168,7 +170,7 @@ function fromFastify(error: unknown, bodyLimit: number): SolarError | undefined 
       return httpError('body_too_large', { limit_bytes: bodyLimit })
     default:
       return typeof error.statusCode === 'number' && error.statusCode >= 400 && error.statusCode < 500
-        ? httpError('bad_request', { reason: error.message })
+        ? httpError('bad_request', { reason: shown(error.message) })
         : undefined
   }
 }

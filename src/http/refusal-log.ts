@@ -1,5 +1,6 @@
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
+import { shown } from '../protocol/shown.ts'
 
 export interface Refusal {
   readonly method: string
@@ -36,7 +37,7 @@ export function createRefusalLog(logger: Logger, clock: Pick<Clock, 'now'>): Ref
       }
       const more = last === undefined || last.unlogged === 0 ? {} : { more_like_this: last.unlogged }
       kinds.set(kind, { loggedAt: now, unlogged: 0 })
-      const text = detail.slice(0, MAX_DETAIL_LENGTH).replace(/[^\x20-\x7e]/g, '?')
+      const text = shown(detail, MAX_DETAIL_LENGTH)
       logger.warn({ ...refusal, ...more }, `refused ${method} ${route}: ${text}`)
     },
   }

@@ -80,4 +80,4 @@ function derive(passphrase: string, salt: Uint8Array, workFactor: number): Promi
   })
 }
 
-const unpadded = (bytes: Buffer): string => bytes.toString('base64').replace(/=+$/, '')
+const unpadded = (bytes: Buffer): string => bytes.toString('base64').replaceAll('=', '')

@@ -1,8 +1,9 @@
-import { open, readFile, type FileHandle } from 'node:fs/promises'
+import { open, type FileHandle } from 'node:fs/promises'
 import type { HighWater, HighWaterMark } from '../ports/high-water.ts'
 import { ledgerError } from '../ports/errors.ts'
 import { sha256Hex } from '../protocol/hash.ts'
 import { createFileDurably } from './durable-file.ts'
+import { readStart } from './secret-file.ts'
 
 /**
  * Two slots, each in a sector and a page of its own: the disk writes one without touching the other, so a write that is
@@ -35,12 +36,12 @@ export async function openHighWaterFile(path: string): Promise<HighWaterFile> {
   let last: Promise<unknown> = Promise.resolve()
 
   await guard('open', async () => {
-    const content = await readFile(path, 'latin1').catch((error: unknown) => {
+    const bytes = await readStart(path, SLOT_BYTES * SLOTS).catch((error: unknown) => {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
       throw error
     })
-    if (content === undefined) return
-    const newest = newestOf(path, content)
+    if (bytes === undefined) return
+    const newest = newestOf(path, bytes.toString('latin1'))
     mark = newest.mark
     slots = { file: await open(path, 'r+'), slot: newest.slot }
   })

@@ -1,4 +1,3 @@
-import { open } from 'node:fs/promises'
 import type { RandomBytes } from '../ports/clock.ts'
 import { codeOf, fileTrouble } from '../ports/file-trouble.ts'
 import { parseJsonText } from '../ports/json-file.ts'
@@ -10,6 +9,7 @@ import { decodeText } from '../protocol/text.ts'
 import { passphraseIdentity, passphraseRecipient } from './age-passphrase.ts'
 import { createFileDurably } from './durable-file.ts'
 import { keyError } from './errors.ts'
+import { readSecretFile } from './secret-file.ts'
 
 /**
  * A key file is one JSON object, or the same object encrypted by age (armored, scrypt passphrase), so that `age -d` opens
@@ -17,7 +17,6 @@ import { keyError } from './errors.ts'
  */
 export const SECRET_BYTES = 32
 const KEY_FILE_MODE = 0o600
-const OTHERS = 0o077
 const MAX_FILE_BYTES = 16 * 1024
 const AGE_HEADER = '-----BEGIN AGE ENCRYPTED FILE-----'
 
@@ -80,24 +79,13 @@ export async function loadKeyFile(path: string, passphrase?: string): Promise<Si
 }
 
 async function readPrivateFile(path: string): Promise<string> {
-  try {
-    const file = await open(path, 'r')
-    try {
-      // Asked of the open file, so what is checked is what is read.
-      const { mode, size } = await file.stat()
-      if (process.platform !== 'win32' && (mode & OTHERS) !== 0) {
-        throw keyError('key_exposed', { file: path, mode: (mode & 0o777).toString(8).padStart(4, '0') })
-      }
-      if (size > MAX_FILE_BYTES) throw keyError('key_malformed', { file: path, reason: `it has ${size} bytes` })
-      return textOf(path, await file.readFile())
-    } finally {
-      await file.close()
-    }
-  } catch (cause) {
-    if (isSolarError(cause)) throw cause
+  const read = await readSecretFile(path, { maxBytes: MAX_FILE_BYTES, isStrict: true }).catch((cause: unknown) => {
     if (codeOf(cause) === 'ENOENT') throw keyError('key_missing', { file: path }, cause)
     throw keyError('key_unreadable', { file: path, reason: fileTrouble(cause) }, cause)
-  }
+  })
+  if ('bytes' in read) return textOf(path, read.bytes)
+  if (read.fault === 'exposed') throw keyError('key_exposed', { file: path, mode: read.mode })
+  throw keyError(read.fault === 'too_large' ? 'key_malformed' : 'key_unreadable', { file: path, reason: read.reason })
 }
 
 function textOf(file: string, bytes: Uint8Array): string {

@@ -1,17 +1,27 @@
-import { readFile } from 'node:fs/promises'
 import { fileTrouble } from '../ports/file-trouble.ts'
+import { isSolarError } from '../protocol/errors.ts'
 import { decodeText } from '../protocol/text.ts'
 import { keyError } from './errors.ts'
+import { exposedWords, readSecretFile } from './secret-file.ts'
 
-/** The first line of a file. Passphrases come from files or a terminal, never from the command line, which others see. */
+/** Far above any passphrase. */
+const MAX_BYTES = 64 * 1024
+
+/** The first line of a file that others cannot read. Passphrases come from files or a terminal, never from the command line, which others see. */
 export async function readPassphraseFile(file: string): Promise<string> {
+  const unusable = (reason: string, cause?: unknown) => keyError('passphrase_unusable', { source: file, reason }, cause)
   let content: string
   try {
-    content = decodeText(await readFile(file))
+    const read = await readSecretFile(file, { maxBytes: MAX_BYTES })
+    if ('fault' in read) {
+      throw unusable(read.fault === 'exposed' ? exposedWords(file, read.mode) : read.reason)
+    }
+    content = decodeText(read.bytes)
   } catch (cause) {
-    throw keyError('passphrase_unusable', { source: file, reason: fileTrouble(cause) }, cause)
+    if (isSolarError(cause, 'passphrase_unusable')) throw cause
+    throw unusable(fileTrouble(cause), cause)
   }
   const [line = ''] = content.split(/\r?\n/)
-  if (line === '') throw keyError('passphrase_unusable', { source: file, reason: 'its first line is empty' })
+  if (line === '') throw unusable('its first line is empty')
   return line
 }

@@ -134,12 +134,16 @@ async function createNode(
   return { node, gossipsub: node.services.gossipsub }
 }
 
+const AGENT = 'solar-node'
+
 async function baseOptions({ privateKey, listen, hub }: NetworkOptions) {
   if (privateKey.byteLength !== 32) {
     throw protocolError('malformed', { path: 'privateKey', expected: '32 bytes', got: `${privateKey.byteLength}` })
   }
   return {
     start: false,
+    // Identify tells it to whoever connects: no versions, by which a fault is found.
+    nodeInfo: { name: AGENT, version: '', userAgent: AGENT },
     privateKey: await generateKeyPairFromSeed('Ed25519', privateKey),
     addresses: { listen: [...listen] },
     streamMuxers: [yamux({ maxEarlyStreams: limits.EARLY_STREAMS })],

@@ -1,5 +1,6 @@
 import { canonicalBytes } from '../protocol/canonical-json.ts'
 import { isSolarError } from '../protocol/errors.ts'
+import { shown } from '../protocol/shown.ts'
 
 /** What is answered instead of an answer: `{error: {code, message}}` (docs/protocol.md 8). */
 export interface Refusal {
@@ -9,7 +10,6 @@ export interface Refusal {
 
 const CODE = /^[a-z][a-z0-9_]{0,63}$/
 const MAX_MESSAGE_LENGTH = 500
-const OUTSIDE_CANONICAL_JSON = /[^\x20-\x7e]/g
 
 /** A `SolarError` says its code; anything else is a fault of this node, and no business of the other side. */
 export function refusalOf(error: unknown): Refusal {
@@ -18,7 +18,7 @@ export function refusalOf(error: unknown): Refusal {
 }
 
 export function encodeRefusal(refusal: Refusal): Uint8Array {
-  const message = refusal.message.replace(OUTSIDE_CANONICAL_JSON, '?').slice(0, MAX_MESSAGE_LENGTH)
+  const message = shown(refusal.message, MAX_MESSAGE_LENGTH)
   return canonicalBytes({ error: { code: refusal.code, message } })
 }
 
@@ -29,7 +29,7 @@ export function readRefusal(answer: unknown): Refusal | undefined {
   const code = memberOf(error, 'code')
   const message = memberOf(error, 'message')
   if (typeof code !== 'string' || !CODE.test(code)) return { code: 'unknown', message: 'an error without a code' }
-  return { code, message: typeof message === 'string' ? message.slice(0, MAX_MESSAGE_LENGTH) : '' }
+  return { code, message: typeof message === 'string' ? shown(message) : '' }
 }
 
 function memberOf(value: unknown, name: string): unknown {

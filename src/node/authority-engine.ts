@@ -1,5 +1,6 @@
 import { createAuthorityLedger } from '../engine/authority-ledger.ts'
 import { serveMembership } from '../engine/block-server.ts'
+import { createChangeLimiter, type ChangeLimits } from '../engine/change-limits.ts'
 import type { Chain } from '../engine/chain.ts'
 import { createCheckpoints, type Checkpoints } from '../engine/checkpoints.ts'
 import { createEventHub, type EventHub } from '../engine/events.ts'
@@ -56,6 +57,7 @@ export interface AuthorityEngineParts extends AuthorityKeys {
   readonly priceBand?: TickRunnerParts['priceBand']
   /** The smallest order, micro-kWh. */
   readonly minTradeMicro: bigint
+  readonly changeLimits: ChangeLimits
   /** Voters of the genesis whose platform user has another name than they. */
   readonly users: ReadonlyMap<string, string>
 }
@@ -127,7 +129,10 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   await readUsers()
   const sealer = createSealer({ ...sealing, ...stores, gossip, events, finalizer, miner, onVoid: readUsers })
   const band = priceBand && { priceBand }
-  const runner = createTickRunner({ chain, store, sealer, leadership, clock, randomBytes, onTick, ...band })
+  const userOf = (id: string): string => users.get(id) ?? id
+  const changeLimiter = createChangeLimiter({ chain, clock, limits: parts.changeLimits, userOf })
+  const ticking = { leadership, clock, randomBytes, changeLimiter, onTick }
+  const runner = createTickRunner({ chain, store, sealer, ...ticking, ...band })
   const find = findWhileFollowing(findOnChain(chain), leadership, () => runner.follow())
   const votes = createVoteCounter({ chainId, find, store, evidence, events, finalizer, clock, logger })
   const checkpoints = createCheckpoints({ chain, finalHeight: () => finalizer.finalHeight, minerId, keyOf })
@@ -201,7 +206,7 @@ export async function recoverAuthority(
 
 /** The authority id whose key this node has: now, or in the genesis if its key has changed since. Throws `not_ready`. */
 async function authorityIdOf(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promise<string> {
-  for (const registry of [chain.registry, chain.registryBefore(0)]) {
+  for (const registry of [chain.registry, await chain.registryBefore(0)]) {
     for (const entry of registry.activeOf('authority')) {
       if ((await keyOf(entry.public_key)) !== undefined) return entry.id
     }

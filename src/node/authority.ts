@@ -103,7 +103,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       ...tools,
       ...rulesOf(config),
       keyOf: files.authorityKeys.keyOf,
-      shareLead: (mayLead) => createSharedLeadership(config.database, files.chainId, logger, mayLead),
+      shareLead: (mayLead) => createSharedLeadership(config.database, logger, mayLead),
       roleOfToken: (token) => roleOfToken(token, files.tokens.hashes),
       gossip,
       requests: network.requests,
@@ -251,12 +251,12 @@ const reasonsOf = (...reasons: readonly (string | undefined)[]): readonly string
 ]
 
 /** What the operator has set that the engine goes by. */
-function rulesOf({ priceBand, minTradeMicro, genesis }: AuthorityConfig): RulesOf {
+function rulesOf({ priceBand, minTradeMicro, changeLimits, genesis }: AuthorityConfig): RulesOf {
   const users = genesis.voters.flatMap(({ id, userId }) => (userId === undefined ? [] : [[id, userId] as const]))
   const band = priceBand && { floorMicro: priceBand.feedInMicro, ceilingMicro: priceBand.retailMicro }
-  return { minTradeMicro, users: new Map(users), ...(band !== undefined && { priceBand: band }) }
+  return { minTradeMicro, changeLimits, users: new Map(users), ...(band !== undefined && { priceBand: band }) }
 }
-type RulesOf = Pick<AuthorityEngineParts, 'minTradeMicro' | 'users' | 'priceBand'>
+type RulesOf = Pick<AuthorityEngineParts, 'minTradeMicro' | 'changeLimits' | 'users' | 'priceBand'>
 
 /** How many peers tell their tip before the first seal, if they come in time: those that the operator names, or a validator. */
 function peersToAwait(config: AuthorityConfig, chain: Chain, firstStart: boolean): number {

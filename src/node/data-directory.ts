@@ -1,6 +1,7 @@
-import { access, constants, readdir, stat, unlink } from 'node:fs/promises'
+import { access, chmod, constants, lstat, readdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { isThere, makeFolder, TEMPORARY_SUFFIX } from '../keys/durable-file.ts'
+import { strangerOf } from '../keys/secret-file.ts'
 import { codeOf, fileTrouble } from '../ports/file-trouble.ts'
 import { isDiskFull } from './disk.ts'
 import { nodeError } from './errors.ts'
@@ -36,12 +37,16 @@ export interface DataDirectory {
 }
 
 /**
- * Makes the directory (mode 0700) if it is not there, and takes it for this process. Throws `data_directory_in_use` with
- * the holder's pid, or `data_directory_unusable`.
+ * Makes the directory (mode 0700) if it is not there, and takes it for this process. One that others may enter is closed to them, and
+ * that is said; one of another user, or with links or with files of another user in the places of its own, is not taken. Throws
+ * `data_directory_in_use` with the holder's pid, or `data_directory_unusable`.
  */
-export async function openDataDirectory(directory: string): Promise<DataDirectory> {
+export async function openDataDirectory(
+  directory: string,
+  say: (line: string) => void = sayOnStderr,
+): Promise<DataDirectory> {
   const path = resolve(directory)
-  const lock = await lockDirectory(path)
+  const lock = await lockDirectory(path, say)
   if ('holder' in lock) throw nodeError('data_directory_in_use', { directory: path, holder: lock.holder })
   const file = (name: keyof typeof DATA_FILES): string => join(path, DATA_FILES[name])
   try {
@@ -63,14 +68,58 @@ export async function openDataDirectory(directory: string): Promise<DataDirector
   }
 }
 
-async function lockDirectory(path: string): Promise<ProcessLock | { readonly holder: string }> {
+async function lockDirectory(
+  path: string,
+  say: (line: string) => void,
+): Promise<ProcessLock | { readonly holder: string }> {
   try {
     await makeFolder(path)
     if (!(await stat(path)).isDirectory()) throw new Error('it is a file, expected a folder')
     await access(path, constants.R_OK | constants.W_OK | constants.X_OK)
+    await closeToOthers(path, say)
     return await takeProcessLock(join(path, LOCK))
   } catch (cause) {
     throw nodeError('data_directory_unusable', { directory: path, reason: await reasonOf(cause, path) }, cause)
+  }
+}
+
+const sayOnStderr = (line: string): void => void process.stderr.write(`solar-node: ${line}\n`)
+
+const OTHERS = 0o077
+/** The names that this program writes to in the directory, whatever stands there. SQLite's are those where nobody names others. */
+const WRITTEN = [
+  ...Object.values(DATA_FILES),
+  ...[`${LOCK}.db`, `${LOCK}.pid`, 'ledger.db', 'ledger.db-wal', 'ledger.db-shm'],
+]
+
+/**
+ * Whoever may write into the directory of a node can give it keys of his own, or trades; whoever may read it sees all trades. Throws
+ * an Error that says what to do.
+ */
+async function closeToOthers(path: string, say: (line: string) => void): Promise<void> {
+  if (process.platform === 'win32') return
+  const { uid, mode } = await stat(path)
+  const stranger = strangerOf(uid)
+  if (stranger !== undefined) throw new Error(stranger)
+  if ((mode & OTHERS) !== 0) {
+    const shown = (mode & 0o777).toString(8).padStart(4, '0')
+    // A folder of root's in which this user may write: that of a mounted volume.
+    await chmod(path, 0o700).catch((cause: unknown) => {
+      throw new Error(`other users may enter it (mode ${shown}): name a folder within it, which this user makes`, {
+        cause,
+      })
+    })
+    say(
+      `${path} was open to other users (mode ${shown}), it has mode 0700 now: if some of them are strangers, look at what is in it`,
+    )
+  }
+  for (const name of WRITTEN) {
+    const found = await lstat(join(path, name)).catch(() => undefined)
+    if (found === undefined) continue
+    if (found.isSymbolicLink())
+      throw new Error(`${name} in it is a link, which is not followed: put there what it points to`)
+    const owner = strangerOf(found.uid)
+    if (owner !== undefined) throw new Error(`${name} in it: ${owner}`)
   }
 }
 

@@ -10,13 +10,13 @@ import type { OwnTradeLog } from './own-trade-log.ts'
 const short = (hash: Hash): string => hash.slice(0, 12)
 
 /** One line an event of an authority or a validator; `chain` tells which blocks change the registry. */
-export function logLedgerEvent(event: LedgerEvent, chain: Pick<Chain, 'registryHeights'>, logger: Logger): void {
+export function logLedgerEvent(event: LedgerEvent, chain: Pick<Chain, 'recentChanges'>, logger: Logger): void {
   switch (event.type) {
     case 'header': {
       const { height, tx_count } = event.sealed.header
       const hash = event.header_hash
       // A change of the registry has a block of its own.
-      const [changed] = chain.registryHeights(height)
+      const [changed] = chain.recentChanges(height - 1)
       const holds = changed === height ? `${count(tx_count, 'change')} of the registry` : count(tx_count, 'trade')
       logger.info({ height, hash, status: event.status }, `block ${height} ${short(hash)} sealed: ${holds}`)
       return

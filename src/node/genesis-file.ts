@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises'
 import { currencyProblem } from '../config/currency.ts'
 import { configError } from '../config/errors.ts'
 import type { ConfiguredKey, GenesisSettings } from '../config/types.ts'
 import { createFileDurably } from '../keys/durable-file.ts'
+import { readStart } from '../keys/secret-file.ts'
 import { fileTrouble } from '../ports/file-trouble.ts'
 import { parseJsonFile } from '../ports/json-file.ts'
 import type { Hash } from '../protocol/bytes.ts'
@@ -15,10 +15,15 @@ export interface LoadedGenesis {
   readonly chainId: Hash
 }
 
+/** A genesis with 2^16 keys stays below. */
+const MAX_GENESIS_BYTES = 32 * 1024 * 1024
+
 /** Reads and checks a genesis file. Throws `config_unreadable`. */
 export async function readGenesisFile(file: string): Promise<LoadedGenesis> {
   try {
-    const parsed = parseJsonFile(await readFile(file))
+    const bytes = await readStart(file, MAX_GENESIS_BYTES + 1)
+    if (bytes.length > MAX_GENESIS_BYTES) throw new Error(`it has more than ${MAX_GENESIS_BYTES} bytes`)
+    const parsed = parseJsonFile(bytes)
     if ('fault' in parsed) throw new Error(parsed.fault)
     const genesis = decodeGenesis(parsed.value)
     return { genesis, chainId: chainIdOf(genesis) }

@@ -10,9 +10,18 @@ import { isJsonObject } from '../protocol/shape.ts'
 const SECRET_NAME =
   /(^|_|[a-z])(tokens?|secret|secret_?key|private_?key|seed|authorization|cookie|passphrase|password)$/i
 /** Credentials inside text: headers and URLs. */
-const SECRET_TEXT = [/\b(Bearer|Solar)\s+[A-Za-z0-9._~+/=:@-]{16,}/g, /([a-z][a-z0-9+.-]*:\/\/[^:@/\s]*):[^@/\s]+@/gi]
+const SECRET_TEXT = [
+  { pattern: /\b(Bearer|Solar)\s+[A-Za-z0-9._~+/=:@-]{16,}/g, replacement: '$1 [redacted]' },
+  { pattern: /:\/\/([^:@/\s]*):[^@/\s]+@/g, replacement: '://$1:[redacted]@' },
+]
 const CENSOR = '[redacted]'
 const MAX_DEPTH = 6
+/** What is looked through for secrets. Nothing that is worth a line is longer, and a peer may have chosen how long it is. */
+const MAX_SEARCHED = 16_384
+/** What a text has in the log; so far below the limit above that no secret can be cut in two at the end of it. */
+const MAX_TEXT = 2_000
+/** Members of one array or object. */
+const MAX_MEMBERS = 200
 
 export interface LoggerOptions {
   readonly level: LogLevel
@@ -27,7 +36,7 @@ export function createLogger(options: LoggerOptions): Logger {
   const log = pino({ level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, streamOf(options))
   const write = (level: LogLevel) => (fields: object, message: string) => {
     if (!log.isLevelEnabled(level)) return
-    log[level](redact(fields, options.level === 'debug', 0), redactText(message))
+    log[level](redact(fields, options.level === 'debug', 0), oneLine(redactText(message)))
   }
   return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
 }
@@ -68,13 +77,18 @@ function redact(value: unknown, withStack: boolean, depth: number): unknown {
   if (value instanceof Error) return redact(errorFields(value, withStack), withStack, depth)
   if (value instanceof Uint8Array) return `${value.length} bytes`
   if (depth > MAX_DEPTH) return '...'
-  if (Array.isArray(value)) return value.map((item) => redact(item, withStack, depth + 1))
+  if (Array.isArray(value)) {
+    const more = value.length > MAX_MEMBERS ? [`${value.length - MAX_MEMBERS} more`] : []
+    return [...value.slice(0, MAX_MEMBERS).map((item) => redact(item, withStack, depth + 1)), ...more]
+  }
   if (!isJsonObject(value)) return value
   return Object.fromEntries(
-    Object.entries(value).map(([key, member]) => [
-      key,
-      SECRET_NAME.test(key) ? CENSOR : redact(member, withStack, depth + 1),
-    ]),
+    Object.entries(value)
+      .slice(0, MAX_MEMBERS)
+      .map(([key, member]) => {
+        const name = redactText(key)
+        return [name, SECRET_NAME.test(name) ? CENSOR : redact(member, withStack, depth + 1)]
+      }),
   )
 }
 
@@ -88,12 +102,14 @@ function errorFields(error: Error, withStack: boolean): Record<string, unknown> 
   }
 }
 
+/** What would end the line, or be a command to a terminal; JSON escapes it in the fields. */
+const oneLine = (text: string): string => text.replace(/\p{Cc}/gu, '?')
+
+/** Cut before anything is searched in it: text is as long as whoever wrote it wanted. */
 function redactText(text: string): string {
-  return SECRET_TEXT.reduce(
-    (result, pattern) =>
-      result.replace(pattern, (match: string, start: string) =>
-        match.endsWith('@') ? `${start}:${CENSOR}@` : `${start} ${CENSOR}`,
-      ),
-    text,
+  const clean = SECRET_TEXT.reduce(
+    (result, { pattern, replacement }) => result.replace(pattern, replacement),
+    text.slice(0, MAX_SEARCHED),
   )
+  return clean.length > MAX_TEXT ? `${clean.slice(0, MAX_TEXT - 3)}...` : clean
 }

@@ -1,5 +1,6 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import Database from 'libsql'
+import { readStart } from '../keys/secret-file.ts'
 
 /**
  * One process at a time, by a lock that the kernel gives back when its holder dies, however it dies: an exclusive
@@ -40,7 +41,7 @@ export async function takeProcessLock(path: string): Promise<ProcessLock | { rea
 }
 
 async function describeHolder(pidFile: string): Promise<string> {
-  const text = await readFile(pidFile, 'utf8').catch(() => '')
+  const text = await readStart(pidFile, 20).then(String, () => '')
   const pid = /^[1-9][0-9]*\n$/.test(text) ? text.trim() : undefined
   return pid === undefined ? 'another process' : `another process (pid ${pid})`
 }

@@ -118,14 +118,14 @@ async function refuseOtherChain(directory: DataDirectory, chain: Chain): Promise
   const sealed = await highWaterOf(directory)
   if (sealed !== null) await compare(sealed.height, sealed.hash, 'which this authority has sealed (high-water file)')
   const tip = (await directory.has('level')) ? (await lookInto(directory))?.tip : undefined
-  if (tip !== undefined && isSealed(tip, chain)) {
+  if (tip !== undefined && (await isSealed(tip, chain))) {
     await compare(tip.header.height, hashHeader(tip.header), 'as in LevelDB, with a valid seal')
   }
 }
 
 /** A header that is only damaged has no valid seal. */
-function isSealed({ header, signature }: StoredHeader, chain: Chain): boolean {
-  const sealer = chain.registryBefore(header.height).active(header.miner_id, 'authority')
+async function isSealed({ header, signature }: StoredHeader, chain: Chain): Promise<boolean> {
+  const sealer = (await chain.registryBefore(header.height)).active(header.miner_id, 'authority')
   return (
     sealer !== undefined && header.chain_id === chain.chainId && verifySeal({ header, signature }, sealer.public_key).ok
   )

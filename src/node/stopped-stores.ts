@@ -86,7 +86,7 @@ export async function withStoppedReplica<T>(data: string, work: (stores: Stopped
           const reason = `data: this validator has not joined a chain yet, there is nothing in ${data}`
           throw configError('config_conflict', { reason })
         }
-        return await work({ genesis: decodeGenesis(JSON.parse(text)), replica })
+        return await work({ genesis: decodeGenesis(parseCanonicalText(text)), replica })
       } finally {
         await replica.close()
       }

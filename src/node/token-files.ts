@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises'
 import { createFileDurably } from '../keys/durable-file.ts'
+import { exposedWords, readSecretFile } from '../keys/secret-file.ts'
 import type { RandomBytes } from '../ports/clock.ts'
 import { parseJsonFile } from '../ports/json-file.ts'
 import { isSolarError } from '../protocol/errors.ts'
@@ -10,6 +10,8 @@ import { nodeError } from './errors.ts'
 
 /** Bearer tokens by role (docs/protocol.md 9): 256 random bits, base64url. */
 const TOKEN_BYTES = 32
+/** Far above four tokens. */
+const MAX_FILE_BYTES = 64 * 1024
 const token = text(/^[A-Za-z0-9_-]{43,}$/, 'at least 256 bits in base64url')
 const byRole = <T>(shape: Shape<T>) => ({ operator: shape, platform: shape, auditor: shape, validator: shape })
 const tokensShape = object(byRole(token))
@@ -53,7 +55,12 @@ export async function ensureTokens(directory: DataDirectory, randomBytes: Random
 
 /** Errors name what was expected, never what was found: that may be a token. */
 async function readJson<T>(file: string, shape: Shape<T>): Promise<T> {
-  const parsed = parseJsonFile(await readFile(file))
+  const read = await readSecretFile(file, { maxBytes: MAX_FILE_BYTES })
+  if ('fault' in read) {
+    const reason = read.fault === 'exposed' ? exposedWords(file, read.mode) : read.reason
+    throw nodeError('file_damaged', { file, reason })
+  }
+  const parsed = parseJsonFile(read.bytes)
   if ('fault' in parsed) throw nodeError('file_damaged', { file, reason: parsed.fault })
   try {
     return shape(parsed.value, 'it')

@@ -85,7 +85,7 @@ export async function assembleValidator(parts: ValidatorEngineParts): Promise<Va
     onEvidence: (found) => events.emit({ type: 'evidence', evidence: found }),
   })
   const registration = (): Registration => {
-    const entry = chain.registry.entries.find(({ public_key }) => public_key === key.publicKey)
+    const entry = chain.registry.holder(key.publicKey)
     const state = entry === undefined ? 'unregistered' : entry.status === 'active' ? 'registered' : 'revoked'
     return { state, id: entry?.id ?? null, public_key: key.publicKey }
   }

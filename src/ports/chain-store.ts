@@ -1,7 +1,8 @@
 import type { ShownBlock } from '../protocol/block.ts'
-import type { Hash } from '../protocol/bytes.ts'
+import type { Hash, Hex } from '../protocol/bytes.ts'
 import type { SealedHeader } from '../protocol/header.ts'
 import type { Subtree } from '../protocol/history.ts'
+import type { RegistryLeaf } from '../protocol/registry.ts'
 
 /**
  * Blocks and the history tree of one chain (LevelDB). Derived data: everything in it can be made anew from the source of
@@ -13,12 +14,24 @@ export interface ChainStore {
   /**
    * Appends the block of height `size()`. In one batch: the block, its index entries and the history nodes that its
    * header completes. Throws `corrupt` if the height is not the next.
+   *
+   * @param change what the chain knows of the change that a block with registry transactions makes
    */
-  append(block: ShownBlock, hash: Hash, txHashes: readonly Hash[]): Promise<void>
+  append(block: ShownBlock, hash: Hash, txHashes: readonly Hash[], change?: StoredChange): Promise<void>
   /** Sealed headers of [from, from + count), ascending; fewer at the end. */
   headers(from: number, count: number): Promise<readonly StoredHeader[]>
-  /** Heights of the blocks that hold registry transactions, ascending. */
-  registryHeights(): Promise<readonly number[]>
+  /** Heights of the first `limit` blocks from `from` on that hold registry transactions, ascending. */
+  registryHeights(from?: number, limit?: number): Promise<readonly number[]>
+  /** The greatest height below `below` of a block that holds registry transactions. */
+  lastRegistryHeight(below: number): Promise<number | undefined>
+  /** Heights of [from, below) whose blocks change the policy, an authority or a validator, ascending. */
+  guardedHeights(from: number, below: number): Promise<readonly number[]>
+  /** Who named each of these keys first in a registry transaction, in the order asked for. The genesis is no block. */
+  registrations(keys: readonly Hex[]): Promise<readonly (Registration | undefined)[]>
+  /** The newest registry below `below` that is stored as a whole. */
+  registryCheckpoint(below: number): Promise<RegistryCheckpoint | undefined>
+  /** Pages of stored registries by their hashes, in the order asked for. Throws `corrupt` for one that is not there. */
+  registryPages(hashes: readonly Hash[]): Promise<readonly RegistryPage['items'][]>
   heightOf(blockHash: Hash): Promise<number | undefined>
   /** The heights of the blocks with these hashes, in the order asked for. */
   heightsOf(blockHashes: readonly Hash[]): Promise<readonly (number | undefined)[]>
@@ -55,6 +68,34 @@ export interface ChainStore {
   /** Nodes of complete subtrees of the history tree, in the order asked for. Throws `out_of_range`. */
   historyNodes(subtrees: readonly Subtree[]): Promise<readonly Hash[]>
   close(): Promise<void>
+}
+
+/** What a block with registry transactions changes. */
+export interface StoredChange {
+  /** It changes the policy, an authority or a validator. */
+  readonly guarded: boolean
+  /** Once in a while: the pages of the registry after the block that no checkpoint before it has, and its number of leaves. */
+  readonly checkpoint?: { readonly size: number; readonly pages: readonly RegistryPage[] }
+}
+
+/** The registry after the block of `height`: the root of its tree is in that header. */
+export interface RegistryCheckpoint {
+  readonly height: number
+  /** Leaves of its tree. */
+  readonly size: number
+}
+
+/** A part of a registry tree, under the hash of its topmost node: leaves, or hashes of the pages below. */
+export interface RegistryPage {
+  readonly hash: Hash
+  readonly items: readonly (Hash | RegistryLeaf)[]
+}
+
+/** A key in a registry transaction. */
+export interface Registration {
+  readonly height: number
+  /** Whose key it became. */
+  readonly id: string
 }
 
 export interface StoredHeader extends SealedHeader {

@@ -46,6 +46,10 @@ const ledgerErrors = {
   /** What was checked is not what it would be sealed on: another authority was faster. */
   tip_moved: (f: { tick_id: string; parent: string | null; reason: string }) =>
     `tick ${f.tick_id} was checked on ${f.parent === null ? 'the empty chain' : `block ${f.parent}`}: ${f.reason}; send it again`,
+  /** So many changes of the registry within an hour: of one user, or of all. */
+  too_many_changes: (f: { whose: string; limit: number; setting: string; retry_after_s: number }) =>
+    `${f.whose} was changed ${f.limit} times within an hour, which is the limit (${f.setting}): ` +
+    `try again in ${f.retry_after_s} s`,
   duplicate_transaction: (f: { id: string }) => `transaction ${f.id} is on the chain already, in another tick`,
   order_conflict: (f: { order_id: string }) => `order ${f.order_id} was placed before with other content`,
   /** The order is valid for one moment only, and the market's tick of that moment has run without it. */

@@ -1,5 +1,5 @@
 import { isSolarError } from '../protocol/errors.ts'
-import { repeatsName } from '../protocol/json-names.ts'
+import { nestsTooDeep, parseJson, repeatsName, TOO_DEEP } from '../protocol/json.ts'
 import { decodeText } from '../protocol/text.ts'
 
 /** What a file that should be JSON holds: its value, or why it has none. */
@@ -18,12 +18,12 @@ export function parseJsonFile(bytes: Uint8Array): ParsedJson {
 /** `parseJsonFile`, of its text. */
 export function parseJsonText(text: string): ParsedJson {
   try {
-    const value: unknown = JSON.parse(text)
+    const value = parseJson(text)
     return repeatsName(text, value)
       ? { fault: 'JSON with a field twice: programs differ in which they take' }
       : { value }
   } catch {
-    return { fault: `not JSON: ${lookOf(text)}` }
+    return { fault: nestsTooDeep(text) ? `JSON ${TOO_DEEP}` : `not JSON: ${lookOf(text)}` }
   }
 }
 

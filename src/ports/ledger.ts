@@ -58,7 +58,9 @@ export interface ChainLedger {
   evidence(limit: number): Promise<readonly Evidence[]>
 
   /** The whole registry after the block of a height, of the tip if none is named. Throws `out_of_range`. */
-  registry(atHeight?: number): RegistryAnswer
+  registry(): RegistryAnswer
+  /** The same after the block of a height. Throws `out_of_range`. */
+  registryAt(height: number): Promise<RegistryAnswer>
   /** The blocks from height `from` on that change the registry, ascending, at most `limit`. */
   registryChanges(from: number, limit: number): Promise<RegistryChanges>
   /** The active registry entry of this id as of the tip, for signed requests and orders. */

@@ -54,7 +54,7 @@ export function formatDelta(micro: bigint, path = 'delta'): string {
 export function formatMicro(micro: bigint): string {
   const sign = micro < 0n ? '-' : ''
   const size = micro < 0n ? -micro : micro
-  const fraction = (size % MICRO).toString().padStart(6, '0').replace(/0+$/, '')
+  const fraction = withoutTrailingZeros((size % MICRO).toString().padStart(6, '0'))
   return `${sign}${size / MICRO}${fraction === '' ? '' : `.${fraction}`}`
 }
 
@@ -87,7 +87,7 @@ function microOf(value: string, path: string): bigint {
   const digits = `${whole}${fraction}`
   if (sign === undefined || digits === '') refuse(path, expectedFor(value), value)
   const fromFirst = digits.replace(/^0+/, '')
-  const significant = fromFirst.replace(/0+$/, '')
+  const significant = withoutTrailingZeros(fromFirst)
   if (significant === '') return 0n
   // The point stands behind this many of the significant digits, before the first of them if it is negative.
   const point = whole.length + Number(exponent) - (digits.length - fromFirst.length)
@@ -95,6 +95,12 @@ function microOf(value: string, path: string): bigint {
   if (significant.length - point > 6) refuse(path, 'at most 6 decimals: round it where it is calculated', value)
   const micro = BigInt(significant) * 10n ** BigInt(6 + point - significant.length)
   return sign === '-' ? -micro : micro
+}
+
+function withoutTrailingZeros(digits: string): string {
+  let end = digits.length
+  while (digits[end - 1] === '0') end--
+  return digits.slice(0, end)
 }
 
 const expectedFor = (value: string): string =>

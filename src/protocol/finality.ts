@@ -73,7 +73,8 @@ export const requiredVotes = (finality: Finality): number => (finality.policy ==
  * policy in force at it counts, with an ack of it or of a descendant by the key that they had there. 0 under
  * policy `authority`.
  */
-export const weightAt = (view: ChainView, height: number): number => ackCounter(view)(height)
+export const weightAt = (view: ChainView, height: number): number =>
+  ackCounter(view.ackHeights)(height, view.registryBefore(height))
 
 /**
  * Height up to which the chain is final now; never below `view.finalHeight`. "Quorum at h, by the policy and registry in
@@ -83,21 +84,41 @@ export const weightAt = (view: ChainView, height: number): number => ackCounter(
  * Takes O(acked blocks that are not final + voters), and once more the voters for each change of the registry between.
  */
 export function newFinalHeight(view: ChainView): number {
-  const weight = ackCounter(view)
+  const count = createFinalityCount(view)
+  for (let height = view.finalHeight + 1; height <= view.tipHeight; height++) {
+    if (!count.take(height, view.registryBefore(height), view.isGuarded(height))) break
+  }
+  return count.finalHeight
+}
+
+/** `newFinalHeight`, a block at a time, for who has to read who votes on each. */
+export interface FinalityCount {
+  /** As far as the blocks that were taken say. */
+  readonly finalHeight: number
+  /** Takes the next block, from that after `finalHeight` on. False: nothing above it can be final. */
+  take(height: number, registryBefore: Registry, isGuarded: boolean): boolean
+}
+
+export function createFinalityCount(view: Pick<ChainView, 'finalHeight' | 'ackHeights'>): FinalityCount {
+  const weight = ackCounter(view.ackHeights)
   let highestAck = -1
   for (const acked of view.ackHeights.values()) highestAck = Math.max(highestAck, acked)
-  let final = view.finalHeight
-  for (let height = final + 1; height <= view.tipHeight; height++) {
-    const { finality } = view.registryBefore(height)
-    if (weight(height) >= requiredVotes(finality)) final = height
-    // Where no ack reaches, nothing above is quorate either: back to `authority` leads only a guarded block, unacked too.
-    else if (height > highestAck || view.isGuarded(height)) break
+  let { finalHeight } = view
+  return {
+    get finalHeight() {
+      return finalHeight
+    },
+    take(height, before, isGuarded) {
+      const isQuorate = weight(height, before) >= requiredVotes(before.finality)
+      if (isQuorate) finalHeight = height
+      // Where no ack reaches, nothing above is quorate either: back to `authority` leads only a guarded block, unacked too.
+      return isQuorate || !(height > highestAck || isGuarded)
+    },
   }
-  return final
 }
 
 /** `weightAt` for ascending heights: voters are looked up once for each registry, then they drop out as heights pass them. */
-function ackCounter(view: ChainView): (height: number) => number {
+function ackCounter(ackHeights: AckHeights): (height: number, before: Registry) => number {
   let registry: Registry | undefined
   let counted = 0
   let next = 0
@@ -110,15 +131,14 @@ function ackCounter(view: ChainView): (height: number) => number {
     lastAcks = new Map()
     const role = countedRole(before.finality)
     if (role === undefined) return
-    for (const { acked } of ackersOf(before, role, view.ackHeights)) {
+    for (const { acked } of ackersOf(before, role, ackHeights)) {
       if (acked < height) continue
       counted += 1
       lastAcks.set(acked, (lastAcks.get(acked) ?? 0) + 1)
     }
   }
 
-  return (height) => {
-    const before = view.registryBefore(height)
+  return (height, before) => {
     if (before !== registry) lookUp(height, before)
     for (; next < height; next++) counted -= lastAcks.get(next) ?? 0
     return counted

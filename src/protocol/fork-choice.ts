@@ -21,7 +21,7 @@ export interface Candidate {
  * counts, with the key that they have there. That registry is one and the same for all candidates: a branch
  * cannot win by enrolling voters of its own.
  */
-export function forkWeight(view: ChainView): number {
+export function forkWeight(view: Pick<ChainView, 'finalHeight' | 'registryBefore' | 'ackHeights'>): number {
   const registry = view.registryBefore(view.finalHeight + 1)
   const role = countedRole(registry.finality)
   if (role === undefined) return 0

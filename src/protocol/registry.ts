@@ -12,10 +12,21 @@ import {
   type Role,
 } from './genesis.ts'
 import { hashLeaf, verifyInclusion, type InclusionProof } from './history.ts'
+import { HashTrie } from './hash-trie.ts'
 import { isSignedBy, refuseRegistry, type RegistryTransaction } from './registry-transaction.ts'
-import { RegistryTree } from './registry-tree.ts'
+import { NOBODY, RegistryTree, type Tally } from './registry-tree.ts'
 import { cachedPublicKey } from './signature.ts'
-import { blockHeight, identifier, integer, nullable, object, oneOf, publicKeyHex, type TypeOf } from './shape.ts'
+import {
+  blockHeight,
+  identifier,
+  integer,
+  nullable,
+  object,
+  oneOf,
+  publicKeyHex,
+  refuse,
+  type TypeOf,
+} from './shape.ts'
 
 /** One registered key holder: leaf `slot + 1` of the registry tree (docs/protocol.md 6). */
 export const registryEntryShape = object({
@@ -34,46 +45,47 @@ export type RegistryEntry = TypeOf<typeof registryEntryShape>
 export const registryPolicyShape = object({ finality: finalityShape, since_height: blockHeight })
 export type RegistryPolicy = TypeOf<typeof registryPolicyShape>
 
-/** What every version of a registry shares: slots are given once, and a key is registered once, ever. */
-interface Shared {
-  readonly slots: ReadonlyMap<string, number>
-  readonly usedKeys: ReadonlySet<Hex>
-}
+/** A leaf of the registry tree: the policy at index 0, then an entry for each slot. */
+export type RegistryLeaf = RegistryEntry | RegistryPolicy
 
-type Counts = Readonly<Record<Role, number>>
+/** Keys by their hex. */
+export type KeySet = Pick<ReadonlySet<Hex>, 'has'>
 
-/** Who may seal and vote, and by which policy, after some height. Immutable: a change gives a new registry. */
+/**
+ * Who may seal and vote, and by which policy, after some height. Immutable: a change gives a new registry, which takes
+ * O(log n) time and memory beside the one before. It knows the keys of the genesis, not all that were ever registered:
+ * those are of the chain, and whoever has that says which of them a block names again.
+ */
 export class Registry {
   readonly policy: RegistryPolicy
-  readonly #tree: RegistryTree<RegistryEntry | null>
-  readonly #shared: Shared
-  /** Active entries by role. */
-  readonly #active: Counts
+  readonly tree: RegistryTree<RegistryLeaf>
+  readonly #places: Places
+  readonly #genesisKeys: ReadonlySet<Hex>
 
-  private constructor(
-    policy: RegistryPolicy,
-    tree: RegistryTree<RegistryEntry | null>,
-    shared: Shared,
-    active: Counts,
-  ) {
-    this.policy = policy
-    this.#tree = tree
-    this.#shared = shared
-    this.#active = active
+  private constructor(tree: RegistryTree<RegistryLeaf>, places: Places, genesisKeys: ReadonlySet<Hex>) {
+    const policy = tree.at(0)
+    this.policy = policy === undefined || isEntry(policy) ? refuse('registry leaf 0', 'a policy', policy) : policy
+    this.tree = tree
+    this.#places = places
+    this.#genesisKeys = genesisKeys
   }
 
   /** The registry before the first block. */
   static fromGenesis(genesis: Genesis): Registry {
     const policy: RegistryPolicy = { finality: genesis.finality, since_height: 0 }
-    const tree = RegistryTree.empty<RegistryEntry | null>().with(0, null, registryLeaf(policy))
-    let registry = new Registry(
-      policy,
-      tree,
-      { slots: new Map(), usedKeys: new Set() },
-      { authority: 0, validator: 0, voter: 0 },
-    )
+    const tree = RegistryTree.empty<RegistryLeaf>().with(0, policy, registryLeaf(policy))
+    const keys = genesis.registry.flatMap(({ public_key, recovery_key }) => [public_key, recovery_key])
+    const nowhere: Places = { byId: HashTrie.empty(), byKey: HashTrie.empty() }
+    let registry = new Registry(tree, nowhere, new Set(keys.filter((key) => key !== null)))
     for (const entry of genesis.registry) registry = registry.#enrolled(entry, 0)
     return registry
+  }
+
+  /** The version of this chain's registry that has this tree: an earlier or a later one, or one of another branch. */
+  version(tree: RegistryTree<RegistryLeaf>): Registry {
+    let places = this.#places
+    for (const leaf of tree.beside(this.tree)) places = placesWith(places, leaf)
+    return new Registry(tree, places, this.#genesisKeys)
   }
 
   get finality(): Finality {
@@ -81,17 +93,28 @@ export class Registry {
   }
 
   get root(): Hash {
-    return this.#tree.root
+    return this.tree.root
   }
 
   /** All entries, in slot order. */
   get entries(): readonly RegistryEntry[] {
-    return [...this.#tree].filter((leaf) => leaf !== null)
+    return [...this.tree].filter(isEntry)
   }
 
   entry(id: string): RegistryEntry | undefined {
-    const slot = this.#shared.slots.get(id)
-    return slot === undefined ? undefined : (this.#tree.at(slot + 1) ?? undefined)
+    const entry = this.#at(this.#places.byId.get(id))
+    return entry?.id === id ? entry : undefined
+  }
+
+  /** The entry whose key this is now; also one that is revoked. */
+  holder(publicKey: Hex): RegistryEntry | undefined {
+    const entry = this.#at(this.#places.byKey.get(publicKey))
+    return entry?.public_key === publicKey ? entry : undefined
+  }
+
+  #at(slot: number | undefined): RegistryEntry | undefined {
+    const leaf = slot === undefined ? undefined : this.tree.at(slot + 1)
+    return isEntry(leaf) ? leaf : undefined
   }
 
   /** The entry of `id` if it is active, and has `role` where one is given. */
@@ -102,29 +125,37 @@ export class Registry {
 
   /** Active entries of a role, in slot order. */
   activeOf(role: Role): readonly RegistryEntry[] {
-    return this.entries.filter((entry) => entry.status === 'active' && entry.role === role)
+    return [...this.tree.holders(role)].filter(isEntry)
   }
 
   activeCount(role: Role): number {
-    return this.#active[role]
+    return this.tree.tally[role]
   }
 
   /** Proof that `entry` is a leaf under `root`. */
   proof(entry: RegistryEntry): InclusionProof {
-    return this.#tree.inclusion(entry.slot + 1)
+    return this.tree.inclusion(entry.slot + 1)
   }
 
   /** Proof of the policy, leaf 0. */
   policyProof(): InclusionProof {
-    return this.#tree.inclusion(0)
+    return this.tree.inclusion(0)
   }
 
   /**
    * The registry after a block of `height` with these transactions, in order. Throws `registry_refused` for one that
    * this registry does not allow (docs/protocol.md 6), `bad_public_key` for a key outside the signature rule.
+   *
+   * @param earlier which of `keysNamedBy` these transactions an earlier block has registered
    */
-  after(transactions: readonly RegistryTransaction[], chainId: Hash, height: number): Registry {
-    const registry = transactions.reduce<Registry>((before, tx) => before.#applied(tx, chainId, height), this)
+  after(transactions: readonly RegistryTransaction[], chainId: Hash, height: number, earlier: KeySet): Registry {
+    const inBlock = new Set<Hex>()
+    const isUsed = (key: Hex): boolean => this.#genesisKeys.has(key) || earlier.has(key) || inBlock.has(key)
+    const registry = transactions.reduce<Registry>((before, tx) => {
+      before.#check(tx, chainId, isUsed)
+      for (const key of keysNamedBy([tx])) inBlock.add(key)
+      return before.#changed(tx, height)
+    }, this)
     const problem = finalityProblem(registry.finality, registry.activeCount('validator'))
     const last = transactions.at(-1)
     if (last === undefined) return registry
@@ -132,6 +163,11 @@ export class Registry {
     if (registry.activeCount('authority') === 0) refuseRegistry(last, 'no active authority would be left')
     if (changesGuard(transactions, this)) this.#checkConfirmable(last)
     return registry
+  }
+
+  /** The same for a block that is known to be valid: nothing is checked again. */
+  afterValid(transactions: readonly RegistryTransaction[], height: number): Registry {
+    return transactions.reduce<Registry>((before, tx) => before.#changed(tx, height), this)
   }
 
   /**
@@ -147,69 +183,43 @@ export class Registry {
     refuseRegistry(tx, `${reason}: enrol the others first`)
   }
 
-  #applied(tx: RegistryTransaction, chainId: Hash, height: number): Registry {
-    if (tx.action === 'policy') return this.#withPolicy(tx, chainId, height)
-    if (tx.action === 'enrol') return this.#withEnrolment(tx, chainId, height)
+  #check(tx: RegistryTransaction, chainId: Hash, isUsed: (key: Hex) => boolean): void {
     const entry = this.entry(tx.subject_id)
+    if (tx.action === 'policy') {
+      if (entry?.status !== 'active' || entry.role !== 'authority')
+        return refuseRegistry(tx, `${tx.subject_id} is no active authority`)
+      if (!isSignedBy(tx, chainId, entry.public_key)) refuseRegistry(tx, `not signed by ${entry.id}`)
+      return
+    }
+    if (tx.action === 'enrol') {
+      if (entry !== undefined) refuseRegistry(tx, `${tx.subject_id} is registered already`)
+      checkNewKeys(tx, [tx.public_key, tx.recovery_key ?? null], isUsed)
+      if (!isSignedBy(tx, chainId, tx.public_key)) refuseRegistry(tx, 'not signed by the key that it enrols')
+      return
+    }
     if (entry === undefined) return refuseRegistry(tx, `${tx.subject_id} is not registered`)
     switch (tx.action) {
       case 'rotate':
         if (entry.status !== 'active') refuseRegistry(tx, `${entry.id} is revoked: its recovery key can recover it`)
         if (!isSignedBy(tx, chainId, entry.public_key))
           refuseRegistry(tx, `not signed by the present key of ${entry.id}`)
-        return this.#withKey(tx, entry, height)
+        {
+          checkNewKeys(tx, newKeys(tx, entry), isUsed)
+          return
+        }
       case 'recover':
         if (entry.recovery_key === null) return refuseRegistry(tx, `${entry.id} has no recovery key`)
         if (!isSignedBy(tx, chainId, entry.recovery_key))
           refuseRegistry(tx, `not signed by the recovery key of ${entry.id}`)
-        return this.#withKey(tx, entry, height)
+        {
+          checkNewKeys(tx, newKeys(tx, entry), isUsed)
+          return
+        }
       case 'revoke':
         if (entry.status === 'revoked') refuseRegistry(tx, `${entry.id} is revoked already`)
         if (!isSignedBy(tx, chainId, entry.public_key) && !this.#isSignedByAuthority(tx, chainId)) {
           refuseRegistry(tx, `signed neither by ${entry.id} nor by an active authority`)
         }
-        return this.#replaced(entry, { ...entry, status: 'revoked', since_height: height }, [])
-    }
-  }
-
-  #withPolicy(tx: PolicyTransaction, chainId: Hash, height: number): Registry {
-    const signer = this.active(tx.subject_id, 'authority')
-    if (signer === undefined) return refuseRegistry(tx, `${tx.subject_id} is no active authority`)
-    if (!isSignedBy(tx, chainId, signer.public_key)) refuseRegistry(tx, `not signed by ${signer.id}`)
-    const policy: RegistryPolicy = { finality: tx.finality, since_height: height }
-    return new Registry(policy, this.#tree.with(0, null, registryLeaf(policy)), this.#shared, this.#active)
-  }
-
-  #withEnrolment(tx: EnrolTransaction, chainId: Hash, height: number): Registry {
-    if (this.entry(tx.subject_id) !== undefined) refuseRegistry(tx, `${tx.subject_id} is registered already`)
-    this.#refuseUsed(tx, [tx.public_key, tx.recovery_key ?? null])
-    if (!isSignedBy(tx, chainId, tx.public_key)) refuseRegistry(tx, 'not signed by the key that it enrols')
-    const { subject_id: id, role, public_key, recovery_key = null } = tx
-    return this.#enrolled({ id, role, public_key, recovery_key }, height)
-  }
-
-  #withKey(tx: KeyTransaction, entry: RegistryEntry, height: number): Registry {
-    // Left out, the recovery key stays; named again, it is no new key.
-    const recovery_key = tx.recovery_key === undefined ? entry.recovery_key : tx.recovery_key
-    const fresh = [tx.public_key, recovery_key === entry.recovery_key ? null : recovery_key]
-    this.#refuseUsed(tx, fresh)
-    const changed: RegistryEntry = {
-      ...entry,
-      public_key: tx.public_key,
-      recovery_key,
-      status: 'active',
-      since_height: height,
-    }
-    return this.#replaced(entry, changed, fresh)
-  }
-
-  #refuseUsed(tx: RegistryTransaction, keys: readonly (Hex | null)[]): void {
-    const [first, second] = keys
-    if (first !== null && first === second) refuseRegistry(tx, 'the recovery key is the key itself')
-    for (const key of keys) {
-      if (key === null) continue
-      cachedPublicKey(key)
-      if (this.#shared.usedKeys.has(key)) refuseRegistry(tx, `the key ${key} was registered before`)
     }
   }
 
@@ -217,43 +227,98 @@ export class Registry {
     return this.activeOf('authority').some((authority) => isSignedBy(tx, chainId, authority.public_key))
   }
 
-  #enrolled(genesisEntry: GenesisEntry, height: number): Registry {
-    const { id, role, public_key, recovery_key } = genesisEntry
-    const slot = this.#tree.size - 1
-    const entry: RegistryEntry = { slot, id, role, public_key, recovery_key, status: 'active', since_height: height }
-    const shared = { ...this.#used([public_key, recovery_key]), slots: new Map(this.#shared.slots).set(id, slot) }
-    return new Registry(
-      this.policy,
-      this.#tree.with(slot + 1, entry, registryLeaf(entry)),
-      shared,
-      this.#counted(role, 1),
-    )
-  }
-
-  #replaced(before: RegistryEntry, after: RegistryEntry, keys: readonly (Hex | null)[]): Registry {
-    const change = Number(after.status === 'active') - Number(before.status === 'active')
-    const tree = this.#tree.with(after.slot + 1, after, registryLeaf(after))
-    return new Registry(this.policy, tree, this.#used(keys), this.#counted(after.role, change))
-  }
-
-  #used(keys: readonly (Hex | null)[]): Shared {
-    return {
-      slots: this.#shared.slots,
-      usedKeys: new Set([...this.#shared.usedKeys, ...keys.filter((key) => key !== null)]),
+  /** What a transaction that was checked makes of this registry. */
+  #changed(tx: RegistryTransaction, height: number): Registry {
+    if (tx.action === 'policy') return this.#with(0, { finality: tx.finality, since_height: height })
+    if (tx.action === 'enrol') {
+      const { subject_id: id, role, public_key, recovery_key = null } = tx
+      return this.#enrolled({ id, role, public_key, recovery_key }, height)
     }
+    const entry = this.entry(tx.subject_id)
+    if (entry === undefined) return refuseRegistry(tx, `${tx.subject_id} is not registered`)
+    const changed: RegistryEntry =
+      tx.action === 'revoke'
+        ? { ...entry, status: 'revoked', since_height: height }
+        : {
+            ...entry,
+            public_key: tx.public_key,
+            recovery_key: recoveryKeyAfter(tx, entry),
+            status: 'active',
+            since_height: height,
+          }
+    return this.#with(entry.slot + 1, changed)
   }
 
-  #counted(role: Role, change: number): Counts {
-    return { ...this.#active, [role]: this.#active[role] + change }
+  #enrolled({ id, role, public_key, recovery_key }: GenesisEntry, height: number): Registry {
+    const slot = this.tree.size - 1
+    return this.#with(slot + 1, { slot, id, role, public_key, recovery_key, status: 'active', since_height: height })
+  }
+
+  #with(index: number, leaf: RegistryLeaf): Registry {
+    const tree = this.tree.with(index, leaf, registryLeaf(leaf), tallyOf(leaf))
+    return new Registry(tree, placesWith(this.#places, leaf, this.tree.at(index)), this.#genesisKeys)
   }
 }
 
-type PolicyTransaction = Extract<RegistryTransaction, { action: 'policy' }>
-type EnrolTransaction = Extract<RegistryTransaction, { action: 'enrol' }>
+/** Slots by id and by public key. They may name what is in another version alone: the tree decides. */
+interface Places {
+  readonly byId: HashTrie<number>
+  readonly byKey: HashTrie<number>
+}
+
+function placesWith({ byId, byKey }: Places, leaf: RegistryLeaf, former?: RegistryLeaf): Places {
+  if (!isEntry(leaf)) return { byId, byKey }
+  const isGivenUp = isEntry(former) && former.public_key !== leaf.public_key
+  const kept = isGivenUp ? byKey.without(former.public_key) : byKey
+  return { byId: byId.with(leaf.id, leaf.slot), byKey: kept.with(leaf.public_key, leaf.slot) }
+}
+
 type KeyTransaction = Extract<RegistryTransaction, { action: 'rotate' | 'recover' }>
 
+const isEntry = (leaf: RegistryLeaf | undefined): leaf is RegistryEntry => leaf !== undefined && 'slot' in leaf
+
+const ONE_ACTIVE: Readonly<Record<Role, Tally>> = {
+  authority: { ...NOBODY, authority: 1 },
+  validator: { ...NOBODY, validator: 1 },
+  voter: { ...NOBODY, voter: 1 },
+}
+
+/** What a leaf adds to the active key holders of its tree. */
+export const tallyOf = (leaf: RegistryLeaf): Tally =>
+  isEntry(leaf) && leaf.status === 'active' ? ONE_ACTIVE[leaf.role] : NOBODY
+
+/** Keys and recovery keys that these transactions name. What is no new key to its entry is among them. */
+export function keysNamedBy(transactions: readonly RegistryTransaction[]): readonly Hex[] {
+  return transactions.flatMap((tx) => {
+    if (!('public_key' in tx)) return []
+    return tx.recovery_key === undefined || tx.recovery_key === null
+      ? [tx.public_key]
+      : [tx.public_key, tx.recovery_key]
+  })
+}
+
+/** Left out, the recovery key stays. */
+const recoveryKeyAfter = (tx: KeyTransaction, entry: RegistryEntry): Hex | null =>
+  tx.recovery_key === undefined ? entry.recovery_key : tx.recovery_key
+
+/** Named again, the recovery key is no new key. */
+function newKeys(tx: KeyTransaction, entry: RegistryEntry): readonly (Hex | null)[] {
+  const recovery = recoveryKeyAfter(tx, entry)
+  return [tx.public_key, recovery === entry.recovery_key ? null : recovery]
+}
+
+function checkNewKeys(tx: RegistryTransaction, keys: readonly (Hex | null)[], isUsed: (key: Hex) => boolean): void {
+  const [first, second] = keys
+  if (first !== null && first === second) refuseRegistry(tx, 'the recovery key is the key itself')
+  for (const key of keys) {
+    if (key === null) continue
+    cachedPublicKey(key)
+    if (isUsed(key)) refuseRegistry(tx, `the key ${key} was registered before`)
+  }
+}
+
 /** Leaf hash of an entry or of the policy. */
-export const registryLeaf = (leaf: RegistryEntry | RegistryPolicy): Hash => hashLeaf(canonicalBytes(leaf))
+export const registryLeaf = (leaf: RegistryLeaf): Hash => hashLeaf(canonicalBytes(leaf))
 
 /** Checks that `entry` is in the registry with this root, at the leaf of its slot. */
 export function verifyRegistryEntry(

@@ -1,4 +1,5 @@
 import { protocolError } from './errors.ts'
+import { shown } from './shown.ts'
 
 /**
  * A shape checks a decoded JSON value and gives it back typed, or throws `malformed` with the path of the first thing
@@ -14,10 +15,16 @@ type ObjectOf<R extends Fields, O> = Simplify<{ readonly [K in keyof R]: TypeOf<
 
 /** A short, printable picture of a refused value for an error message. */
 export function describe(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 77)}...` : value)
+  if (typeof value === 'string') return describeText(value)
   if (value === null || typeof value === 'number' || typeof value === 'boolean') return String(value)
   if (Array.isArray(value)) return `an array of ${value.length}`
   return value === undefined ? 'nothing' : `a value of type ${typeof value}`
+}
+
+/** In quotation marks; what has no letter is written as JSON escapes it, so that it takes one line. */
+function describeText(text: string): string {
+  const quoted = JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text)
+  return quoted.length > 100 ? `${quoted.slice(0, 96)}..."` : quoted
 }
 
 /** Throws `malformed`. */
@@ -80,7 +87,7 @@ export function object<const R extends Fields, const O extends Fields | undefine
   return (value, path) => {
     if (!isJsonObject(value)) refuse(path, 'an object', value)
     for (const name of Object.keys(value)) {
-      if (!shapes.has(name)) refuse(`${path}.${name}`, 'no such field', value[name])
+      if (!shapes.has(name)) refuse(`${path}.${shown(name, 80)}`, 'no such field', value[name])
     }
     for (const name of requiredNames) {
       if (!Object.hasOwn(value, name)) refuse(`${path}.${name}`, 'a value', undefined)

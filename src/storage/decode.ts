@@ -1,4 +1,5 @@
 import { ledgerError } from '../ports/errors.ts'
+import { parseJson } from '../protocol/json.ts'
 import type { Shape } from '../protocol/shape.ts'
 
 /** What a store holds and cannot be right. `place` names the value so that an operator finds it. */
@@ -20,7 +21,7 @@ export function decodeValue<T>(place: string, value: unknown, shape: Shape<T>): 
 export function decodeText<T>(place: string, text: string, shape: Shape<T>): T {
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = parseJson(text)
   } catch (cause) {
     throw ledgerError('corrupt', { place, expected: 'JSON', found: `${text.length} characters that are not` }, cause)
   }

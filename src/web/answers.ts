@@ -4,6 +4,7 @@ import { evidenceShape, type Evidence } from '../protocol/evidence.ts'
 import { headerShape } from '../protocol/header.ts'
 import { merkleProofShape } from '../protocol/merkle.ts'
 import { inclusionProofShape } from '../protocol/history.ts'
+import { parseJson } from '../protocol/json.ts'
 import { MAX_TRANSACTIONS_PER_BLOCK } from '../protocol/limits.ts'
 import { registryEntryShape } from '../protocol/registry.ts'
 import { shownTransactionShape } from '../protocol/transaction.ts'
@@ -120,7 +121,7 @@ export type EventName = (typeof EVENT_NAMES)[number]
 
 /** Decodes the data of one event. Throws `malformed`, or a SyntaxError for what is not JSON. */
 export function decodeEvent(name: EventName, data: string): NodeEvent {
-  const value: unknown = JSON.parse(data)
+  const value = parseJson(data)
   switch (name) {
     case 'header':
       return { type: 'header', listed: listedHeader(value, 'header') }

@@ -1,6 +1,7 @@
 import type { Hash } from '../protocol/bytes.ts'
 import type { Evidence } from '../protocol/evidence.ts'
 import { inclusionProofShape, type InclusionProof } from '../protocol/history.ts'
+import { parseJson } from '../protocol/json.ts'
 import { isJsonObject, type Shape } from '../protocol/shape.ts'
 import {
   blockAnswer,
@@ -63,7 +64,7 @@ export function createApi(fetchAnswer: typeof fetch, base = ''): Api {
         cache: 'no-store',
         signal: AbortSignal.timeout(TIMEOUT_MS),
       })
-      body = await response.json()
+      body = parseJson(await response.text())
     } catch (cause) {
       throw webError('unreachable', { path, reason: cause instanceof Error ? cause.message : String(cause) }, cause)
     }

@@ -1,7 +1,7 @@
 import { canonicalText } from '../protocol/canonical-json.ts'
 import { normalizeDelta } from '../protocol/decimal.ts'
 import { edgeIdentifier } from '../protocol/edge.ts'
-import { repeatsName } from '../protocol/json-names.ts'
+import { parseJson, repeatsName } from '../protocol/json.ts'
 import { transactionShape, type Transaction } from '../protocol/transaction.ts'
 
 /** One field of what was pasted. Numbers are kept as the text that stood there: every digit counts. */
@@ -109,7 +109,7 @@ const JSON_STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*/g
  */
 export function claimsOf(text: string, pick: (whole: unknown) => Readonly<Record<string, unknown>>): readonly Claim[] {
   if (text.length > MAX_ROW_CHARACTERS) throw new Error('This is too long for a trade, and it is no receipt.')
-  const whole: unknown = JSON.parse(text)
+  const whole = parseJson(text)
   if (repeatsName(text, whole)) {
     throw new Error(
       'This JSON has a field twice, and programs differ in which one they take: paste it with each field once.',
@@ -117,7 +117,7 @@ export function claimsOf(text: string, pick: (whole: unknown) => Readonly<Record
   }
   const plain = pick(whole)
   const exact = pick(
-    JSON.parse(text.replace(JSON_STRING_OR_NUMBER, (token) => (token.startsWith('"') ? token : `"${token}"`))),
+    parseJson(text.replace(JSON_STRING_OR_NUMBER, (token) => (token.startsWith('"') ? token : `"${token}"`))),
   )
   return Object.entries(plain).map(([name, value]) => {
     const written = typeof value === 'number' ? exact[name] : value

@@ -1,5 +1,6 @@
 import type { Hash } from '../protocol/bytes.ts'
 import { edgeIdentifier } from '../protocol/edge.ts'
+import { parseJson } from '../protocol/json.ts'
 import { hash32, isJsonObject } from '../protocol/shape.ts'
 import type { Transaction } from '../protocol/transaction.ts'
 import { claimsOf, wholeOf, type Claim } from './claims.ts'
@@ -70,7 +71,7 @@ function readJson(text: string): Pasted {
 
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return parseJson(text)
   } catch (cause) {
     throw new Error('This looks like JSON, but it is cut off or damaged: copy all of it.', { cause })
   }

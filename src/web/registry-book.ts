@@ -10,7 +10,8 @@ import { firstFailure, invalid, isSolarError, type Failure, type Verdict } from 
 import { changesGuard } from '../protocol/finality.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import { hashHeader, verifySeal, verifyWork } from '../protocol/header.ts'
-import { Registry } from '../protocol/registry.ts'
+import { HashTrie } from '../protocol/hash-trie.ts'
+import { keysNamedBy, Registry } from '../protocol/registry.ts'
 import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
 
 /** The registry after a block that changed it. */
@@ -25,6 +26,8 @@ export interface RegistryChange {
   /** The block begins with the recovery of its own sealer, and is sealed by the new key. */
   readonly recovers: boolean
   readonly transactions: readonly RegistryTransaction[]
+  /** That blocks up to this one have registered. */
+  readonly keys: HashTrie<true>
 }
 
 /**
@@ -46,6 +49,7 @@ export const genesisBook = (genesis: Genesis): RegistryBook => [
     guarded: false,
     recovers: false,
     transactions: [],
+    keys: HashTrie.empty(),
   },
 ]
 
@@ -85,7 +89,7 @@ export function extendBook(
       () => verifyBlockBody(header, transactions, genesis),
     )
     if (!verdict.ok) return verdict
-    const registry = before.after(changes, chainId, height)
+    const registry = before.after(changes, chainId, height, last.keys)
     if (registry.root !== header.registry_root) {
       return invalid('wrong_registry', `it leads to ${registry.root}, its header says ${header.registry_root}`)
     }
@@ -95,9 +99,10 @@ export function extendBook(
     if (!seal.ok) return seal
     const guarded = changesGuard(changes, before)
     const recovers = sealerRecovery(transactions, header.miner_id) !== undefined
+    const keys = keysNamedBy(changes).reduce((known, key) => known.with(key, true), last.keys)
     return {
       ok: true,
-      book: [...book, { height, hash: hashHeader(header), registry, guarded, recovers, transactions: changes }],
+      book: [...book, { height, hash: hashHeader(header), registry, guarded, recovers, transactions: changes, keys }],
     }
   } catch (error) {
     if (isSolarError(error)) return { ok: false, code: error.code, reason: error.message }

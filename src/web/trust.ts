@@ -1,4 +1,5 @@
 import type { Hash } from '../protocol/bytes.ts'
+import { parseJson } from '../protocol/json.ts'
 import { blockHeight, hash32, nullable, object, timestampMs, type TypeOf } from '../protocol/shape.ts'
 
 const KEY = 'solar-node.trust'
@@ -24,7 +25,7 @@ export function createMemory(storage: () => Pick<Storage, 'getItem' | 'setItem'>
     recall() {
       try {
         const text = storage().getItem(KEY)
-        return text === null ? undefined : rememberedShape(JSON.parse(text), KEY)
+        return text === null ? undefined : rememberedShape(parseJson(text), KEY)
       } catch {
         return undefined
       }

@@ -15,6 +15,8 @@ export interface BenchOptions {
   readonly sizes?: readonly number[]
   /** Trades of the whole store. */
   readonly trades?: number
+  /** Changes of the registry. */
+  readonly changes?: number
 }
 
 /** Does one round and gives what it measured. What the round needs is made before the clock starts. */

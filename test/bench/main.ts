@@ -5,6 +5,7 @@ import { benchAudit, benchRebuild } from './full-store-bench.ts'
 import { benchMemory } from './memory.ts'
 import { benchProof } from './proof.ts'
 import { benchReceipt } from './receipt.ts'
+import { benchRegistry } from './registry.ts'
 import { benchTick } from './tick.ts'
 import { benchVotes } from './votes.ts'
 import { benchWork } from './work.ts'
@@ -19,11 +20,15 @@ const benches: ReadonlyMap<string, { readonly run: Bench; readonly measures: str
   ['receipt', { run: benchReceipt, measures: 'size and check of the receipt of an old trade, against the bare work' }],
   ['audit', { run: benchAudit, measures: 'audit of a full store, against reading and hashing every row alone' }],
   ['rebuild', { run: benchRebuild, measures: 'LevelDB anew from SQL, against reading and hashing every row alone' }],
+  [
+    'registry',
+    { run: benchRegistry, measures: 'changes among many members: time, memory and start, against the least' },
+  ],
   ['memory', { run: benchMemory, measures: 'resident memory of idle nodes, against a bare Node process' }],
 ])
 
-const USAGE = `usage: npm run bench <name> [-- --json] [--rounds N] [--sizes N,N,...] [--trades N]
-${[...benches].map(([name, { measures }]) => `  ${name.padEnd(8)}${measures}`).join('\n')}
+const USAGE = `usage: npm run bench <name> [-- --json] [--rounds N] [--sizes N,N,...] [--trades N] [--changes N]
+${[...benches].map(([name, { measures }]) => `  ${name.padEnd(9)}${measures}`).join('\n')}
 `
 
 /** What the command line asks for; `undefined` if that makes no sense. */
@@ -35,16 +40,18 @@ function readCommandLine() {
         rounds: { type: 'string' },
         sizes: { type: 'string' },
         trades: { type: 'string' },
+        changes: { type: 'string' },
       },
       allowPositionals: true,
     })
-    const counts = [values.rounds, values.trades, ...(values.sizes?.split(',') ?? [])]
+    const counts = [values.rounds, values.trades, values.changes, ...(values.sizes?.split(',') ?? [])]
     const isPlain = counts.every((count) => count === undefined || /^[1-9][0-9]{0,6}$/.test(count))
     const bench = benches.get(positionals[0] ?? '')
     if (!isPlain || positionals.length > 1 || bench === undefined) return undefined
     const options: BenchOptions = {
       ...(values.rounds !== undefined && { rounds: Number(values.rounds) }),
       ...(values.trades !== undefined && { trades: Number(values.trades) }),
+      ...(values.changes !== undefined && { changes: Number(values.changes) }),
       ...(values.sizes !== undefined && { sizes: values.sizes.split(',').map(Number) }),
     }
     return { bench, options, json: values.json }

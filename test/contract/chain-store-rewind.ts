@@ -37,7 +37,9 @@ function made(height: number, branch = ''): Made {
 async function grow(store: ChainStore, to: number, branch = ''): Promise<void> {
   for (let height = await store.size(); height < to; height++) {
     const next = made(height, branch)
-    await store.append(next.block, next.hash, next.txHashes)
+    const isChange = next.block.transactions.some(({ kind }) => kind === 'registry')
+    const change = { guarded: true, checkpoint: { size: height + 1, pages: [] } }
+    await store.append(next.block, next.hash, next.txHashes, isChange ? change : undefined)
   }
 }
 
@@ -52,6 +54,9 @@ async function answers(store: ChainStore, limit: number) {
     headers: await store.headers(0, limit),
     blocks: await Promise.all(Array.from({ length: limit }, (_, height) => store.block(height))),
     registryHeights: await store.registryHeights(),
+    guarded: await store.guardedHeights(0, limit),
+    checkpoint: await store.registryCheckpoint(limit),
+    registrations: await store.registrations(transactions.flatMap((tx) => ('public_key' in tx ? [tx.public_key] : []))),
     frontier: await store.historyNodes(rootSubtrees(size)),
     heights: await each(({ hash }) => store.heightOf(hash)),
     ticks: await each(({ block }) => store.heightOfTick(block.transactions[0]!.tick_id)),

@@ -4,6 +4,7 @@ import { isSolarError } from '../../src/protocol/errors.ts'
 import { foldSubtrees, historyLeaf, inclusionSubtrees, MemoryTree, rootSubtrees } from '../../src/protocol/history.ts'
 import { sha256Hex } from '../../src/protocol/hash.ts'
 import { hashHeader } from '../../src/protocol/header.ts'
+import { registryTickId, type RegistryTransaction } from '../../src/protocol/registry-transaction.ts'
 import { hashTransaction, type Transaction } from '../../src/protocol/transaction.ts'
 import type { OpenedStore } from '../helpers/stores.ts'
 import { block, CHAIN, T0, correction, registryTransactions, sealed, trade } from './fixtures.ts'
@@ -86,6 +87,50 @@ export function chainStoreContract(name: string, open: () => Promise<OpenedStore
         assert.deepEqual((await store.block(height))?.transactions, transactions)
       }
       assert.deepEqual(await store.locate({ tx_id: others[0]!.id }), { height: 9, index: 1 })
+      assert.deepEqual(await store.registryHeights(1, 1), [9])
+      const below = [0, 1, 9, 10, 11, 100]
+      assert.deepEqual(await Promise.all(below.map((height) => store.lastRegistryHeight(height))), [
+        ...[undefined, 0, 0, 9, 10, 10],
+      ])
+    })
+
+    it('knows who was given a key, which changes are guarded, and the registries that are stored as a whole', async () => {
+      const enrol = (subject_id: string, recovery_key: string | null): RegistryTransaction => {
+        const nonce = sha256Hex(subject_id).slice(0, 32)
+        const common = {
+          kind: 'registry',
+          id: subject_id,
+          timestamp: T0,
+          tick_id: registryTickId(nonce),
+          nonce,
+        } as const
+        const keys = { public_key: sha256Hex(`key of ${subject_id}`), recovery_key }
+        return { ...common, action: 'enrol', subject_id, role: 'voter', ...keys, signature: '0'.repeat(128) }
+      }
+      const keys = ['ann', 'nobody', 'ben', 'carla'].map((name) => sha256Hex(`key of ${name}`))
+      const page = { hash: sha256Hex('page'), items: [sha256Hex('left'), sha256Hex('right')] }
+      const leaves = {
+        hash: sha256Hex('leaves'),
+        items: [{ finality: { policy: 'authority' as const }, since_height: 0 }],
+      }
+      const changes = [
+        { tx: enrol('ann', null), change: { guarded: true } },
+        { tx: enrol('ben', null), change: { guarded: false, checkpoint: { size: 3, pages: [page, leaves] } } },
+        { tx: enrol('carla', keys[0]!), change: { guarded: true, checkpoint: { size: 4, pages: [] } } },
+      ]
+      for (const [height, { tx, change }] of changes.entries()) {
+        const head = sealed(height, [tx])
+        await store.append({ ...head, transactions: [tx] }, hashHeader(head.header), [hashTransaction(tx)], change)
+      }
+      store = await opened.reopen()
+      const found = [{ height: 0, id: 'ann' }, undefined, { height: 1, id: 'ben' }, { height: 2, id: 'carla' }]
+      assert.deepEqual(await store.registrations(keys), found)
+      assert.deepEqual(await store.guardedHeights(0, 9), [0, 2])
+      assert.deepEqual(await store.guardedHeights(1, 2), [])
+      const checkpoints = await Promise.all([1, 2, 3].map((below) => store.registryCheckpoint(below)))
+      assert.deepEqual(checkpoints, [undefined, { height: 1, size: 3 }, { height: 2, size: 4 }])
+      assert.deepEqual(await store.registryPages([leaves.hash, page.hash]), [leaves.items, page.items])
+      await assert.rejects(store.registryPages([sha256Hex('no page')]), coded('corrupt'))
     })
 
     it('gives ranges of headers with their hashes, fewer at the end', async () => {

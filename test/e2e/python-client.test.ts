@@ -52,6 +52,7 @@ function withPython(): void {
           witnesses: [],
           rateLimitPerSecond: 200,
           archiveAfterMs: 'off',
+          changeLimits: { perHour: 10_000, perUserPerHour: 60 },
         },
         { logger: silentLogger },
       )

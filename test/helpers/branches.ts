@@ -102,7 +102,7 @@ export function createStreet(options: StreetOptions = {}): Street {
       grow: (...names) => names.reduce<Branch>((grown, name) => grown.add([trade(name, `${name}.1`)]), self),
       add(transactions, seal) {
         const block = sealOn(state, transactions, seal)
-        return branch([...blocks, block], stateAfter(state, block, hashHeader(block.header), chainId))
+        return branch([...blocks, block], stateAfter(state, block, hashHeader(block.header)))
       },
     }
     return self
@@ -115,7 +115,7 @@ export function createStreet(options: StreetOptions = {}): Street {
   ): Block {
     const before = state.registries.at(-1)!.registry
     const changes = registryTransactionsOf(transactions)
-    const after = changes.length === 0 ? before : before.after(changes, chainId, sizeOf(state))
+    const after = changes.length === 0 ? before : before.after(changes, chainId, sizeOf(state), new Set())
     const sealer = sealingKey({ header: { miner_id: minerId }, transactions }, before)
     const parent = { parent: state.tip, historyRoot: foldSubtrees(state.frontier) }
     const hashes = transactions.map(hashTransaction)

@@ -1,6 +1,14 @@
-import type { ChainStore, StoredHeader, TransactionLocation } from '../../src/ports/chain-store.ts'
-import { tickIdOf, type ShownBlock } from '../../src/protocol/block.ts'
+import type {
+  ChainStore,
+  RegistryPage,
+  StoredChange,
+  StoredHeader,
+  TransactionLocation,
+} from '../../src/ports/chain-store.ts'
+import { ledgerError } from '../../src/ports/errors.ts'
+import { registryTransactionsOf, tickIdOf, type ShownBlock } from '../../src/protocol/block.ts'
 import type { Hash } from '../../src/protocol/bytes.ts'
+import { keysNamedBy } from '../../src/protocol/registry.ts'
 import { leafOf, type ShownTransaction } from '../../src/protocol/transaction.ts'
 import { appendedNodes, historyLeaf, type Subtree } from '../../src/protocol/history.ts'
 
@@ -9,7 +17,8 @@ const nameOf = ({ level, index }: Subtree): string => `${level}/${index}`
 
 /** A chain store in memory, for long chains that are made in a moment: it passes the contract but for durability. */
 export function createMemoryChainStore(): ChainStore {
-  const blocks: { readonly block: ShownBlock; readonly hash: Hash }[] = []
+  const blocks: { readonly block: ShownBlock; readonly hash: Hash; readonly change: StoredChange | undefined }[] = []
+  const pages = new Map<Hash, RegistryPage['items']>()
   const heights = new Map<Hash, number>()
   const byId = new Map<string, TransactionLocation>()
   const byHash = new Map<Hash, TransactionLocation>()
@@ -23,9 +32,10 @@ export function createMemoryChainStore(): ChainStore {
   }
   const read = (subtree: Subtree): Hash => nodes.get(nameOf(subtree))!
 
-  function append(block: ShownBlock, hash: Hash, txHashes: readonly Hash[]): void {
+  function append(block: ShownBlock, hash: Hash, txHashes: readonly Hash[], change?: StoredChange): void {
     const height = blocks.length
-    blocks.push({ block, hash })
+    blocks.push({ block, hash, change })
+    for (const page of change?.checkpoint?.pages ?? []) pages.set(page.hash, page.items)
     heights.set(hash, height)
     beside.delete(hash)
     const tickId = tickIdOf(block.transactions)
@@ -39,6 +49,17 @@ export function createMemoryChainStore(): ChainStore {
     for (const node of appendedNodes(height, historyLeaf(hash), read)) nodes.set(nameOf(node), node.hash)
   }
 
+  const changed = (): readonly number[] =>
+    blocks.flatMap(({ block }, height) => (registryTransactionsOf(block.transactions).length > 0 ? [height] : []))
+  function registrationOf(key: string) {
+    for (const height of changed()) {
+      const changes = registryTransactionsOf(blocks[height]!.block.transactions)
+      const named = changes.find((tx) => keysNamedBy([tx]).includes(key))
+      if (named !== undefined) return { height, id: named.subject_id }
+    }
+    return undefined
+  }
+
   const stored = ({ block: { header, signature }, hash }: (typeof blocks)[number]): StoredHeader => ({
     header,
     signature,
@@ -46,17 +67,32 @@ export function createMemoryChainStore(): ChainStore {
   })
   return {
     size: () => Promise.resolve(blocks.length),
-    append: (block, hash, txHashes) => {
-      append(block, hash, txHashes)
+    append: (...block) => {
+      append(...block)
       return Promise.resolve()
     },
     headers: (from, count) => Promise.resolve(blocks.slice(from, from + count).map(stored)),
-    registryHeights: () =>
+    registryHeights: (from = 0, limit) =>
       Promise.resolve(
-        blocks.flatMap(({ block }, height) =>
-          block.transactions.some(({ kind }) => kind === 'registry') ? [height] : [],
-        ),
+        changed()
+          .filter((at) => at >= from)
+          .slice(0, limit),
       ),
+    lastRegistryHeight: (below) => Promise.resolve(changed().findLast((at) => at < below)),
+    guardedHeights: (from, below) =>
+      Promise.resolve(changed().filter((at) => at >= from && at < below && blocks[at]?.change?.guarded === true)),
+    registrations: (keys) => Promise.resolve(keys.map(registrationOf)),
+    registryCheckpoint: (below) => {
+      const height = changed().findLast((at) => at < below && blocks[at]?.change?.checkpoint !== undefined) ?? -1
+      const size = blocks[height]?.change?.checkpoint?.size
+      return Promise.resolve(size === undefined ? undefined : { height, size })
+    },
+    registryPages: (hashes) => {
+      const missing = hashes.find((hash) => !pages.has(hash))
+      return missing === undefined
+        ? Promise.resolve(hashes.map((hash) => pages.get(hash)!))
+        : Promise.reject(ledgerError('corrupt', { place: missing, expected: 'a page', found: 'nothing' }))
+    },
     heightOf: (hash) => Promise.resolve(heights.get(hash)),
     heightsOf: (hashes) => Promise.resolve(hashes.map((hash) => heights.get(hash))),
     block: (height) => Promise.resolve(blocks[height]?.block),
@@ -73,7 +109,7 @@ export function createMemoryChainStore(): ChainStore {
       const removed = blocks.slice(size)
       const kept = blocks.slice(0, size)
       clear()
-      for (const { block, hash } of kept) append(block, hash, block.transactions.map(leafOf))
+      for (const { block, hash, change } of kept) append(block, hash, block.transactions.map(leafOf), change)
       for (const { block, hash } of removed) beside.set(hash, block)
       return Promise.resolve()
     },

@@ -21,7 +21,7 @@ import { historyLeaf, MemoryTree } from '../../src/protocol/history.ts'
 import { signMembership } from '../../src/protocol/membership.ts'
 import { merkleProof } from '../../src/protocol/merkle.ts'
 import type { Order } from '../../src/protocol/order.ts'
-import { Registry } from '../../src/protocol/registry.ts'
+import { keysNamedBy, Registry } from '../../src/protocol/registry.ts'
 import type { RegistryTransaction } from '../../src/protocol/registry-transaction.ts'
 import { signingKeyFromSecret, type SigningKey } from '../../src/protocol/signature.ts'
 import { checkTransaction, hashTransaction, type Transaction } from '../../src/protocol/transaction.ts'
@@ -102,6 +102,8 @@ export function createMemoryLedger(): MemoryLedger {
   const chain: Sealed[] = []
   /** After each block. */
   const registries: Registry[] = []
+  /** That were registered since the genesis. */
+  const keys = new Set<string>()
   const ticks = new Map<string, { content: string; answer: TickAnswer }>()
   const orders = new Map<string, Order>()
   const requests = new Set<string>()
@@ -182,12 +184,20 @@ export function createMemoryLedger(): MemoryLedger {
 
   function register(tx: RegistryTransaction, userId?: string): { id: string; tick_id: string } {
     once(tx.tick_id, JSON.stringify([tx, userId]), () => {
-      registry = registry.after([tx], chainId, chain.length)
+      registry = registry.after([tx], chainId, chain.length, keys)
+      for (const key of keysNamedBy([tx])) keys.add(key)
       if (userId !== undefined) users.set(tx.subject_id, userId)
       return sealTransactions(tx, [tx])
     })
     return { id: tx.id, tick_id: tx.tick_id }
   }
+
+  const registryAnswer = (height: number, { root, policy, entries }: Registry) => ({
+    height: height < 0 ? null : height,
+    registry_root: root,
+    policy,
+    entries,
+  })
 
   const places = (): TransactionPlace[] =>
     chain.flatMap(({ block, hash, txHashes }) =>
@@ -339,14 +349,12 @@ export function createMemoryLedger(): MemoryLedger {
       const next = start + limit < all.length ? String(start + limit) : null
       return { transactions: all.slice(start, start + limit), next }
     }),
-    registry(atHeight) {
-      if (atHeight !== undefined && atHeight >= chain.length) {
-        throw ledgerError('out_of_range', { what: 'at_height', value: atHeight, limit: chain.length })
-      }
-      const at = atHeight === undefined ? registry : (registries[atHeight] ?? registry)
-      const height = atHeight ?? chain.length - 1
-      return { height: height < 0 ? null : height, registry_root: at.root, policy: at.policy, entries: at.entries }
-    },
+    registry: () => registryAnswer(chain.length - 1, registry),
+    registryAt: later((height) => {
+      const at = registries[height]
+      if (at === undefined) throw ledgerError('out_of_range', { what: 'at_height', value: height, limit: chain.length })
+      return registryAnswer(height, at)
+    }),
     registryChanges: later((from, limit) => {
       const changes = chain
         .filter(

@@ -86,12 +86,13 @@ export async function createTestChain(
 ): Promise<TestChain> {
   const chain = await Chain.open(genesis, store)
   const votes: Vote[] = []
+  const guarded = new Set<number>()
   let miner = genesis.registry.find(({ role }) => role === 'authority')!.id
   let minerKey = namedKey(miner)
   let published: PublishedCheckpoint | undefined
 
   async function seal(transactions: readonly Transaction[], timestamp: number): Promise<void> {
-    const after = chain.registryAfter(transactions)
+    const after = await chain.registryAfter(transactions)
     const tip = { parent: chain.tip, historyRoot: chain.historyRoot }
     const hashes = transactions.map(hashTransaction)
     const header = assembleHeader(genesis, chain.chainId, tip, { timestamp }, hashes, after.root, miner)
@@ -99,6 +100,7 @@ export async function createTestChain(
       throw new Error(`${miner} may not seal with this key`)
     }
     await chain.append({ ...sealHeader(header, minerKey), transactions }, hashes)
+    if (await chain.isGuarded(header.height)) guarded.add(header.height)
   }
   const now = () => CREATED_AT + TICK_MS * (chain.size + 1)
   function changeAll(...changes: readonly (readonly [change: Change, signer: string])[]): Promise<void> {
@@ -114,13 +116,13 @@ export async function createTestChain(
     newFinalHeight({
       finalHeight: -1,
       tipHeight: chain.size - 1,
-      registryBefore: (height) => chain.registryBefore(height),
-      isGuarded: (height) => chain.isGuarded(height),
+      registryBefore: (height) => chain.recentRegistry(height)!,
+      isGuarded: (height) => guarded.has(height),
       ackHeights: ackHeights(),
     })
   function ackHeights(): Map<string, number> {
     const heights = new Map<string, number>()
-    for (const { voter_id, height } of votes) noteAck(heights, voter_id, height, chain.registryBefore(height))
+    for (const { voter_id, height } of votes) noteAck(heights, voter_id, height, chain.recentRegistry(height)!)
     return heights
   }
   const parts = {

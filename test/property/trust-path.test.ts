@@ -49,7 +49,7 @@ async function startChain(below: (limit: number) => number) {
   const keys = new Map<string, string[]>()
   const keysOf = (id: string) => keys.get(id) ?? [id]
   const nameAt = (id: string, height: number) =>
-    keysOf(id).find((name) => namedKey(name).publicKey === chain.registryBefore(height).entry(id)?.public_key)!
+    keysOf(id).find((name) => namedKey(name).publicKey === chain.recentRegistry(height)!.entry(id)?.public_key)!
   const fresh = (id: string): string => {
     const name = `${id} ${keysOf(id).length + 1}`
     keys.set(id, [...keysOf(id), name])
@@ -99,8 +99,8 @@ async function startChain(below: (limit: number) => number) {
     /** Some who are registered ack the tip. */
     ackTip: async (): Promise<void> => {
       const height = chain.size - 1
-      for (const { id, role } of chain.registryBefore(height).entries) {
-        if (role === 'authority' || below(4) === 0 || chain.registryBefore(height).active(id) === undefined) continue
+      for (const { id, role } of chain.recentRegistry(height)!.entries) {
+        if (role === 'authority' || below(4) === 0 || chain.recentRegistry(height)!.active(id) === undefined) continue
         await made.ack(id, height, nameAt(id, height))
       }
     },
@@ -160,7 +160,7 @@ async function checkReceipts(made: TestChain, final: number): Promise<void> {
       },
       (error: unknown) => (isSolarError(error) ? error.code : String(error)),
     )
-    const isAboveOpen = chain.guardedHeights(final, height - 1).length > 0
+    const isAboveOpen = (await chain.guardedHeights(final, height - 1)).length > 0
     const expected = height <= final ? 'final' : isAboveOpen ? 'no_receipt' : 'sealed'
     assert.equal(outcome, expected, `the receipt of block ${height}, final is ${final}`)
   }

@@ -112,7 +112,7 @@ export async function startFace(
     },
     async seal(tick) {
       const { transactions } = tick
-      const after = chain.registryAfter(transactions)
+      const after = await chain.registryAfter(transactions)
       const sealer = sealingKey({ header: { miner_id: minerId }, transactions }, chain.registry)
       const key = sealer === undefined ? undefined : keyOf(sealer)
       if (key === undefined) throw new Error('the face has no key of the authority')

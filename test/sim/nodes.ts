@@ -113,6 +113,7 @@ export async function startAuthority(parts: NodeParts & AuthorityMeans): Promise
     miner: { mine: (header) => Promise.resolve(header), stop: () => Promise.resolve() },
     onTick: () => undefined,
     minTradeMicro: 10_000n,
+    changeLimits: { perHour: 10_000, perUserPerHour: 60 },
     users: new Map(),
   })
   port.start()

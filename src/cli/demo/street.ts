@@ -16,6 +16,7 @@ import { codeOf } from '../../ports/file-trouble.ts'
 import { silentLogger } from '../../ports/logger.ts'
 import { isSolarError } from '../../protocol/errors.ts'
 import type { GenesisEntry } from '../../protocol/genesis.ts'
+import { parseJson } from '../../protocol/json.ts'
 import { signingKeyFromSecret } from '../../protocol/signature.ts'
 import type { ModelClock } from './model-clock.ts'
 import { HOUSEHOLDS } from './model.ts'
@@ -87,7 +88,7 @@ async function open(
     await startHousehold(join(folder, id), { id, transport, tickMs }, people)
   }
 
-  const tokens = JSON.parse(await readFile(join(directory, DATA_FILES.tokens), 'utf8')) as { readonly operator: string }
+  const tokens = parseJson(await readFile(join(directory, DATA_FILES.tokens), 'utf8')) as { readonly operator: string }
   const { ledger } = node
   const trading = startTrading({
     url,

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { codeOf } from '../../ports/file-trouble.ts'
+import { parseJson } from '../../protocol/json.ts'
 import { isJsonObject } from '../../protocol/shape.ts'
 import { replayError } from './errors.ts'
 import { createTransport, type RawAnswer } from './transport.ts'
@@ -160,7 +161,7 @@ function waitOf(what: string, retryAfter: string | undefined): number {
 /** The body of an answer as JSON; anything else as its text. */
 function parseBody(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return parseJson(text)
   } catch {
     return text
   }

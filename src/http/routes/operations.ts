@@ -63,8 +63,12 @@ const ready = named(
   objectOf({ status: choiceOf('ready'), role: choiceOf<NodeRole>('leader', 'standby', 'validator') }),
 )
 
+/** Reasons name files, databases and peers. */
+const TO_STRANGERS = ['this node is not ready: a token, or a question on its own machine, shows why']
+
 /** Throws `not_ready`. */
-function answerOf({ role, reasons }: Readiness) {
+function answerOf({ role, reasons: all }: Readiness, { isInsider }: { readonly isInsider: boolean }) {
+  const reasons = isInsider || all.length === 0 ? all : TO_STRANGERS
   const fields = { reason: reasons.join('; '), reasons, role }
   if (reasons.length > 0) throw ledgerError('not_ready', fields)
   return { status: 200, body: { status: 'ready', role } } as const
@@ -77,10 +81,10 @@ const readyCall = (readiness: () => Readiness): Call =>
     access: ANYONE,
     summary: 'Are the stores open and recovered, and is everything listening?',
     description:
-      '503 with `reasons` if not. An authority needs no peer to be ready. One that stands by is ready for reads, orders and votes; `role` says so.',
+      '503 with `reasons` if not, which a token of any role shows, or a question on its own machine. An authority needs no peer to be ready. One that stands by is ready for reads, orders and votes; `role` says so.',
     answer: ready,
     statuses: { 200: 'It may be sent work' },
-    handle: () => answerOf(readiness()),
+    handle: ({ request }) => answerOf(readiness(), request),
   })
 
 /** Only an authority has it. */
@@ -93,8 +97,8 @@ export const leaderCall = (readiness: () => Readiness): Call =>
     description: 'For load balancers: of several authorities on one database one alone answers 200.',
     answer: ready,
     statuses: { 200: 'It leads' },
-    handle: () => {
-      const answer = answerOf(readiness())
+    handle: ({ request }) => {
+      const answer = answerOf(readiness(), request)
       const { role } = answer.body
       const fields = { reason: 'this node does not lead', role }
       if (role !== 'leader') throw ledgerError('not_leading', fields)

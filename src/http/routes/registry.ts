@@ -58,7 +58,7 @@ const changeCall = (ledger: Ledger, subjectLimit: KeyLimit): Call =>
   })
 
 /** `GET /registry`. */
-export const registryCall = (ledger: Pick<ChainLedger, 'chainId' | 'registry'>): Call =>
+export const registryCall = (ledger: Pick<ChainLedger, 'chainId' | 'registry' | 'registryAt'>): Call =>
   defineCall({
     method: 'GET',
     path: '/registry',
@@ -79,8 +79,9 @@ export const registryCall = (ledger: Pick<ChainLedger, 'chainId' | 'registry'>):
       }),
     ),
     statuses: { 200: 'The registry, entries in slot order' },
-    handle: ({ query }) => {
-      const { height: at, registry_root, policy, entries } = ledger.registry(query.at_height)
+    handle: async ({ query: { at_height } }) => {
+      const answer = at_height === undefined ? ledger.registry() : await ledger.registryAt(at_height)
+      const { height: at, registry_root, policy, entries } = answer
       return { status: 200, body: { chain_id: ledger.chainId, height: at, registry_root, ...policy, entries } }
     },
   })

@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -41,6 +42,8 @@ const DIGITS = 12
 /** The first line is far shorter. */
 const MAX_FIRST_LINE = 1_000
 const NEWLINE = 0x0a
+/** The bodies of a file were one text when it was written, so they are no more than a text can have: nothing is unpacked beyond. */
+const MAX_BYTES = constants.MAX_STRING_LENGTH
 
 const firstLineShape = object({
   format: literal(FORMAT),
@@ -98,7 +101,9 @@ async function write(directory: string, range: HeightRange, bodies: readonly (st
   const first = { format: FORMAT, version: 1, from: range.from, to: range.to, bytes: content.length, sha256 }
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const path = join(directory, nameOf(range))
-  const file = await open(`${path}${TEMPORARY}`, 'w', 0o600)
+  // Made anew, so that no link that somebody has put here is followed.
+  await rm(`${path}${TEMPORARY}`, { force: true })
+  const file = await open(`${path}${TEMPORARY}`, 'wx', 0o600)
   try {
     await file.writeFile(Buffer.concat([Buffer.from(`${JSON.stringify(first)}\n`), content]))
     await file.sync()
@@ -112,7 +117,13 @@ async function write(directory: string, range: HeightRange, bodies: readonly (st
 
 async function read(directory: string, range: HeightRange): Promise<readonly (string | null)[]> {
   const place = `archive ${nameOf(range)}`
-  const bytes = await readFile(join(directory, nameOf(range))).catch((error: unknown) => {
+  const path = join(directory, nameOf(range))
+  const size = await stat(path).then(
+    (found) => found.size,
+    () => 0,
+  )
+  if (size > MAX_BYTES) throw corrupt(place, `at most ${MAX_BYTES} bytes`, `${size} bytes`)
+  const bytes = await readFile(path).catch((error: unknown) => {
     if (driverCodes(error).includes('ENOENT'))
       throw corrupt(place, `the bodies of blocks ${range.from} to ${range.to - 1}`, 'no such file')
     throw error
@@ -127,7 +138,10 @@ async function read(directory: string, range: HeightRange): Promise<readonly (st
   }
   if (content.length !== first.bytes) throw corrupt(place, `${first.bytes} bytes`, `${content.length} bytes`)
   if (sha256 !== first.sha256) throw corrupt(place, `content of SHA-256 ${first.sha256}`, sha256)
-  const lines = (await decompress(content)).toString('utf8').split('\n')
+  const unpacked = await decompress(content, { maxOutputLength: MAX_BYTES }).catch((cause: unknown) => {
+    throw corrupt(place, `gzip of at most ${MAX_BYTES} bytes`, cause instanceof Error ? cause.message : String(cause))
+  })
+  const lines = unpacked.toString('utf8').split('\n')
   if (lines.pop() !== '' || lines.length !== range.to - range.from) {
     throw corrupt(place, `${range.to - range.from} bodies`, `${lines.length} lines`)
   }

@@ -1,7 +1,14 @@
-import type { ChainStore, StoredHeader, TransactionLocation } from '../../ports/chain-store.ts'
+import type {
+  ChainStore,
+  Registration,
+  RegistryCheckpoint,
+  StoredChange,
+  StoredHeader,
+  TransactionLocation,
+} from '../../ports/chain-store.ts'
 import { ledgerError } from '../../ports/errors.ts'
 import { shownBlockShape, tickIdOf, type ShownBlock } from '../../protocol/block.ts'
-import type { Hash } from '../../protocol/bytes.ts'
+import type { Hash, Hex } from '../../protocol/bytes.ts'
 import { canonicalText } from '../../protocol/canonical-json.ts'
 import { hashHeader } from '../../protocol/header.ts'
 import { appendedNodes, historyLeaf, rootSubtrees, type Subtree } from '../../protocol/history.ts'
@@ -15,6 +22,16 @@ import { ArchivedBodies, type ArchivePlace } from './archived-bodies.ts'
 import { decodeBlock, decodeHeader, decodeHeightKey, decodeInteger } from './block-values.ts'
 import { heightKey, keyOf, nodeKey, sortable } from './keyspaces.ts'
 import { guardLevel, openLevel, readText, type CheckRoom, type TextLevel } from './level.ts'
+import {
+  changeEntries,
+  changeKeys,
+  checkpointIn,
+  heightsIn,
+  pageEntry,
+  pagesIn,
+  refuseWithoutKeys,
+  registrationsIn,
+} from './registry-index.ts'
 import { finishForgetting, hasUnknownIds, readRedactions, redactBodies, redactionKey } from './redacted-bodies.ts'
 
 /** What an append needs of the chain before it: kept in memory, found again in the database whenever in doubt. */
@@ -50,6 +67,7 @@ export async function openChainStore(
 /** The blocks in a database that is open; the store closes it. */
 export async function chainStore(db: TextLevel, archive?: ArchivePlace): Promise<LevelChainStore> {
   const open = guardLevel('open', async () => {
+    await refuseWithoutKeys(db)
     await finishForgetting(db)
     return archive && (await ArchivedBodies.open(db, archive))
   })
@@ -59,9 +77,14 @@ export async function chainStore(db: TextLevel, archive?: ArchivePlace): Promise
   const inTurn = serialTasks()
   return {
     size: guardLevel('size', async () => (await chain.tip()).size),
-    append: guardLevel('append', (block, hash, txHashes) => inTurn(() => chain.append(block, hash, txHashes))),
+    append: guardLevel('append', (...block) => inTurn(() => chain.append(...block))),
     headers: guardLevel('headers', (from, count) => chain.headers(from, count)),
-    registryHeights: guardLevel('registryHeights', () => chain.registryHeights()),
+    registryHeights: guardLevel('registryHeights', (from, limit) => chain.registryHeights(from, limit)),
+    lastRegistryHeight: guardLevel('lastRegistryHeight', (below) => chain.lastRegistryHeight(below)),
+    guardedHeights: guardLevel('guardedHeights', (from, below) => chain.guardedHeights(from, below)),
+    registrations: guardLevel('registrations', (keys) => chain.registrations(keys)),
+    registryCheckpoint: guardLevel('registryCheckpoint', (below) => chain.registryCheckpoint(below)),
+    registryPages: guardLevel('registryPages', (hashes) => pagesIn(db, hashes)),
     heightOf: guardLevel('heightOf', (blockHash) => chain.heightOf(blockHash)),
     heightsOf: guardLevel('heightsOf', (blockHashes) => chain.heightsOf(blockHashes)),
     block: guardLevel('block', (height) => chain.block(height)),
@@ -120,7 +143,7 @@ class LevelChain {
     return { size, peaks: new Map(subtrees.map(({ level }, index) => [level, hashes[index] ?? ''])) }
   }
 
-  async append(block: ShownBlock, hash: Hash, txHashes: readonly Hash[]): Promise<void> {
+  async append(block: ShownBlock, hash: Hash, txHashes: readonly Hash[], change?: StoredChange): Promise<void> {
     const { header, signature, transactions } = block
     const { size, peaks } = await this.tip()
     if (header.height !== size) throw corrupt('level append', `the block of height ${size}`, `height ${header.height}`)
@@ -134,6 +157,8 @@ class LevelChain {
       if (tx.kind !== 'redacted') batch.put(keyOf('placeById', tx.id), `${size}/${index}`)
     }
     for (const key of ownKeys(block)) batch.put(key.key, key.value)
+    for (const [key, value] of changeEntries(block, change)) batch.put(key, value)
+    for (const [key, value] of (change?.checkpoint?.pages ?? []).map(pageEntry)) batch.put(key, value)
     batch.del(keyOf('beside', hash))
     const nodes = appendedNodes(size, historyLeaf(hash), ({ level }) => readPeak(peaks, level))
     for (const node of nodes) batch.put(nodeKey(node), node.hash)
@@ -158,11 +183,31 @@ class LevelChain {
     return texts.map((text, offset) => decodeHeader(text, from + offset))
   }
 
-  /** Below the tip only: a key above it is of a block that was cut off and will be appended again. */
-  async registryHeights(): Promise<readonly number[]> {
-    const { size } = await this.tip()
-    const range = { gte: keyOf('registryHeight'), lt: heightKey('registryHeight', size) }
-    return (await this.#db.keys(range).all()).map(decodeHeightKey)
+  /** Below the tip only, as all that is kept of the registry: what is above it was cut off and will be appended again. */
+  async registryHeights(from = 0, limit?: number): Promise<readonly number[]> {
+    const { size: below } = await this.tip()
+    return await heightsIn(this.#db, 'registryHeight', { from, below, ...(limit !== undefined && { limit }) })
+  }
+
+  async lastRegistryHeight(below: number): Promise<number | undefined> {
+    const range = { from: 0, below: await this.#withinTip(below), limit: 1, reverse: true }
+    return (await heightsIn(this.#db, 'registryHeight', range))[0]
+  }
+
+  async guardedHeights(from: number, below: number): Promise<readonly number[]> {
+    return await heightsIn(this.#db, 'guardedHeight', { from, below: await this.#withinTip(below) })
+  }
+
+  async registrations(keys: readonly Hex[]): Promise<readonly (Registration | undefined)[]> {
+    return await registrationsIn(this.#db, keys, (await this.tip()).size)
+  }
+
+  async registryCheckpoint(below: number): Promise<RegistryCheckpoint | undefined> {
+    return await checkpointIn(this.#db, await this.#withinTip(below))
+  }
+
+  async #withinTip(below: number): Promise<number> {
+    return Math.min(below, (await this.tip()).size)
   }
 
   async heightOf(blockHash: Hash): Promise<number | undefined> {
@@ -253,6 +298,7 @@ class LevelChain {
         if (tx.kind !== 'redacted') batch.del(keyOf('placeById', tx.id))
       }
       for (const { key } of ownKeys(block)) batch.del(key)
+      for (const key of changeKeys(block)) batch.del(key)
     }
     // Nodes of the history tree above the new size stay: they are written anew before they are read.
     try {
@@ -304,9 +350,6 @@ function ownKeys({ header, transactions }: ShownBlock): readonly { readonly key:
   const tickId = tickIdOf(transactions)
   return [
     ...(tickId === undefined ? [] : [{ key: keyOf('heightByTick', tickId), value: String(height) }]),
-    ...(transactions.some(({ kind }) => kind === 'registry')
-      ? [{ key: heightKey('registryHeight', height), value: '' }]
-      : []),
     ...transactions.flatMap((tx, index) =>
       tx.kind === 'correction' ? [{ key: correctionKey(tx.corrects, height, index), value: '' }] : [],
     ),

@@ -15,8 +15,17 @@ export const keyspaces = {
   placeByHash: 't',
   /** level, index -> hash of a complete subtree of the history tree */
   historyNode: 'n',
+  // 'r' was: height of a block with registry transactions, without the keys that it registers
   /** height of a block with registry transactions -> nothing, the key says it */
-  registryHeight: 'r',
+  registryHeight: 'H',
+  /** height of a block that changes the policy, an authority or a validator -> nothing, the key says it */
+  guardedHeight: 'G',
+  /** public key in a registry transaction, height -> the id that it belongs to */
+  registeredKey: 'K',
+  /** height -> number of leaves of the registry tree after the block, of which every page is stored */
+  registryCheckpoint: 'R',
+  /** hash of a node of a registry tree -> the page below it */
+  registryPage: 'P',
   /** tick id -> height */
   heightByTick: 'k',
   /** trade id, height, index of a correction of it -> nothing, the key says it */
@@ -74,7 +83,16 @@ export const sortable = (value: number): string => value.toString(16).padStart(1
 
 /** The key of a height in a keyspace. */
 export const heightKey = (
-  space: 'header' | 'body' | 'registryHeight' | 'archived' | 'ownVote' | 'final' | 'evidence',
+  space:
+    | 'header'
+    | 'body'
+    | 'registryHeight'
+    | 'guardedHeight'
+    | 'registryCheckpoint'
+    | 'archived'
+    | 'ownVote'
+    | 'final'
+    | 'evidence',
   height: number,
 ): string => keyOf(space, sortable(height))
 

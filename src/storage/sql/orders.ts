@@ -27,7 +27,7 @@ export function ordersTable(
       const { order_id, user_id, timestamp, valid_until } = order
       const stored = await storedOrder(db, order_id).executeTakeFirst()
       if (stored !== undefined) return compare(stored, order)
-      if ((await openOrdersOf(db, user_id, mostOpen)) >= mostOpen) return 'too_many'
+      if ((await openOrdersOf(db, user_id)) >= mostOpen) return 'too_many'
       if (valid_until === timestamp + 1) return await dialect.write(db, (trx) => putForOneMoment(trx, order, at))
       if (await insertOrder(db, order, at)) return 'created'
       return compare(await storedOrder(db, order_id).executeTakeFirstOrThrow(), order)
@@ -106,18 +106,14 @@ const closeOrders = (db: Database, closed: NonNullable<OrdersTable['closed']>) =
     .set({ open_micro: 0n, closed })
     .where(sql<boolean>`open_micro > 0`)
 
-/** How many orders a user has in the book, counted up to `most`. Time is that of the market. */
-async function openOrdersOf(db: Database, userId: string, most: number): Promise<number> {
-  const open = db
+/** How many orders a user has in the book. Time is that of the market. */
+async function openOrdersOf(db: Database, userId: string): Promise<number> {
+  const { count } = await db
     .selectFrom('orders')
-    .select('sequence')
+    .select((select) => select.fn.countAll<bigint>().as('count'))
     .where('user_id', '=', userId)
     .where(sql<boolean>`open_micro > 0`)
     .where(END_OF_ORDER, '>', sql<bigint>`coalesce(${marketTime}, -1)`)
-    .limit(most)
-  const { count } = await db
-    .selectFrom(open.as('open'))
-    .select((select) => select.fn.countAll<bigint>().as('count'))
     .executeTakeFirstOrThrow()
   return Number(count)
 }

@@ -1,9 +1,9 @@
+import { DEFAULT_MIGRATION_TABLE } from 'kysely'
 import pg from 'pg'
 import type { SharedLeadership } from '../../ports/leadership.ts'
 import type { Logger } from '../../ports/logger.ts'
-import type { Hash } from '../../protocol/bytes.ts'
-import { sha256 } from '../../protocol/hash.ts'
-import { createClient } from './postgres-pool.ts'
+import { driverCodes } from '../failure.ts'
+import { createClient, SCHEMA } from './postgres-pool.ts'
 
 /**
  * The server ends the session of a leader that it has not heard of for so long, whatever has happened to it (stopped, cut
@@ -17,15 +17,21 @@ const ANSWER_LIMIT_MS = 2_000
 /** Between two questions: of the leader, whether it still is; of the others, whether the lock is free. */
 const PERIOD_MS = 500
 
-const SESSION = `set idle_session_timeout = ${LEASE_MS}; set statement_timeout = ${ANSWER_LIMIT_MS}`
+const SESSION = `
+  set idle_session_timeout = ${LEASE_MS};
+  set idle_in_transaction_session_timeout = ${LEASE_MS};
+  set statement_timeout = ${ANSWER_LIMIT_MS}`
 /** The process on the server: a pooler between that changes it would break the lock's tie to this session. */
-const STILL_THERE = 'select pg_backend_pid() as pid, true as leads'
-const TRY_TO_LEAD = 'select pg_backend_pid() as pid, pg_try_advisory_lock($1) as leads'
-
-interface Answer {
-  readonly pid: number
-  readonly leads: boolean
-}
+const STILL_THERE = 'select pg_backend_pid() as pid'
+/**
+ * A lock of a table that only a migration changes, which the mode lets pass. It takes the right to change the table, so a role that
+ * may fill the outbox cannot keep the lead from everybody, as it could with an advisory lock. It lasts as long as the transaction,
+ * which holds nothing else: no snapshot, and no row that vacuum would have to leave.
+ */
+const TAKE_LEAD =
+  'begin isolation level read committed; ' +
+  `lock table ${SCHEMA}.${DEFAULT_MIGRATION_TABLE} in share update exclusive mode nowait`
+const LOCK_NOT_AVAILABLE = '55P03'
 
 /** A connection, and the process on the server that serves it. */
 interface Session {
@@ -34,22 +40,18 @@ interface Session {
   holds: boolean
 }
 
-/** Names the lock of the leader of a chain: the first 8 bytes of SHA-256("solar-node leader <chain id>"), signed. */
-const lockOf = (chainId: Hash): string => String(Buffer.from(sha256(`solar-node leader ${chainId}`)).readBigInt64BE())
-
 /**
- * One of the authorities on a PostgreSQL database leads: the one whose session holds the chain's advisory lock. The session
- * must reach the server itself or a pooler in session mode. Needs PostgreSQL 14 (idle_session_timeout).
+ * One of the authorities on a PostgreSQL database, which has one chain, leads: the one whose session holds the lock. The session must
+ * reach the server itself or a pooler in session mode. Needs the schema that `openPostgres` makes, and PostgreSQL 14
+ * (idle_session_timeout).
  *
  * @param mayLead false while this authority could seal nothing (it is revoked): then it gives the lead back and asks for none
  */
 export function createPostgresLeadership(
   url: string,
-  chainId: Hash,
   logger: Logger,
   mayLead: () => boolean = () => true,
 ): SharedLeadership {
-  const lock = lockOf(chainId)
   const listeners = new Set<() => void>()
   let session: Session | undefined
   /** When the last question was asked that the server has answered with yes; performance.now(). */
@@ -83,7 +85,7 @@ export function createPostgresLeadership(
     try {
       await client.connect()
       await withinLimit(client, () => client.query(SESSION))
-      const { pid } = await ask(client, STILL_THERE)
+      const pid = await processOf(client)
       opened = { client, pid, holds: false }
       return opened
     } catch (error) {
@@ -103,13 +105,13 @@ export function createPostgresLeadership(
         await client.end()
         return
       }
-      const answer = await (holds || !wanted ? ask(client, STILL_THERE) : ask(client, TRY_TO_LEAD, lock))
-      if (answer.pid !== current.pid) {
+      const isTaken = holds || (wanted && (await takeLead(client)))
+      if ((await processOf(client)) !== current.pid) {
         throw new Error(
           'the server process changes between queries: connect to PostgreSQL without a transaction pooler',
         )
       }
-      if (session !== current || !answer.leads || !wanted) return
+      if (session !== current || !isTaken) return
       const didLead = leads()
       provenAt = askedAt
       if (!holds) term++
@@ -170,11 +172,23 @@ export function createPostgresLeadership(
   }
 }
 
-async function ask(client: pg.Client, text: string, ...values: readonly string[]): Promise<Answer> {
-  const { rows } = await withinLimit(client, () => client.query<Answer>(text, [...values]))
+async function processOf(client: pg.Client): Promise<number> {
+  const { rows } = await withinLimit(client, () => client.query<{ readonly pid: number }>(STILL_THERE))
   const [answer] = rows
   if (answer === undefined) throw new Error('the server gives no answer')
-  return answer
+  return answer.pid
+}
+
+/** Whether the lead was free; it is taken then. */
+async function takeLead(client: pg.Client): Promise<boolean> {
+  try {
+    await withinLimit(client, () => client.query(TAKE_LEAD))
+    return true
+  } catch (error) {
+    if (!driverCodes(error).includes(LOCK_NOT_AVAILABLE)) throw error
+    await withinLimit(client, () => client.query('rollback'))
+    return false
+  }
 }
 
 async function withinLimit<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {

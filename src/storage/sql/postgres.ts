@@ -1,6 +1,8 @@
 import {
   CompiledQuery,
+  DEFAULT_MIGRATION_LOCK_TABLE,
   Kysely,
+  PostgresAdapter,
   PostgresDialect,
   PostgresDriver,
   sql,
@@ -18,7 +20,7 @@ import { createSqlStore } from './store.ts'
 
 /**
  * Opens the source of record in a PostgreSQL database; its schema is made if it is not there, by one process at a time
- * (Kysely's migration lock). What a call has returned is on the server's disk. Throws `store_failed`.
+ * (the writers' lock). What a call has returned is on the server's disk. Throws `store_failed`.
  *
  * @param url postgres://USER:PASSWORD@HOST:PORT/DATABASE; what it leaves out comes from where libpq takes it (PGPASSWORD,
  * the passfile, ...)
@@ -28,17 +30,18 @@ export async function openPostgres(url: string): Promise<MarketStore> {
   return await createSqlStore(new Kysely<Schema>({ dialect: new OneWriterDialect({ pool }) }), postgresDialect(url))
 }
 
-/** Names the lock of those who write to this database: the first bytes of SHA-256("solar-node writer"). */
-const WRITER_LOCK = 0x9c523e161608n
-
 /**
  * A transaction starts with the writers' lock, which ends with it. The code behind `write` reads and then writes (what is
  * left of a corrected trade, of an order, the height of a fence), in several statements that must see what the writer
  * before has committed. READ COMMITTED under this lock gives each statement just that. SERIALIZABLE would abort ticks of
- * thousands of rows for conflicts that are none and have them done again; LOCK TABLE would be one lock a table, and its
- * weakest mode that stops a second writer stops vacuum too. Readers are not held up, nor are those who fill the outbox.
+ * thousands of rows for conflicts that are none and have them done again. Readers are not held up, nor are those who fill the outbox.
+ *
+ * The lock is one of a table that holds nothing else and is there before the first transaction. Nobody takes it who may not change
+ * that table, as a platform's role may not: an advisory lock anybody who may connect can take, and keep. The mode excludes itself,
+ * and of all else vacuum alone.
  */
-const BEGIN = `begin isolation level read committed; select pg_advisory_xact_lock(${WRITER_LOCK})`
+const BEGIN = `begin isolation level read committed;
+  lock table ${SCHEMA}.${DEFAULT_MIGRATION_LOCK_TABLE} in share update exclusive mode`
 
 class OneWriterDriver extends PostgresDriver {
   override async beginTransaction(connection: DatabaseConnection): Promise<void> {
@@ -57,6 +60,13 @@ class OneWriterDriver extends PostgresDriver {
   }
 }
 
+class OneWriterAdapter extends PostgresAdapter {
+  /** Migrations are a transaction, which has the writers' lock; Kysely's own is an advisory one. */
+  override acquireMigrationLock(): Promise<void> {
+    return Promise.resolve()
+  }
+}
+
 class OneWriterDialect extends PostgresDialect {
   readonly #config: PostgresDialectConfig
 
@@ -67,6 +77,10 @@ class OneWriterDialect extends PostgresDialect {
 
   override createDriver(): OneWriterDriver {
     return new OneWriterDriver(this.#config)
+  }
+
+  override createAdapter(): OneWriterAdapter {
+    return new OneWriterAdapter()
   }
 }
 

@@ -5,7 +5,7 @@ export async function leaderSessions(databaseUrl: string, which: 'holds' | 'not 
   const rows = await query<{ pid: number }>(
     databaseUrl,
     `with leaders as (
-       select pid, exists (select from pg_locks where locktype = 'advisory' and granted and pid = a.pid) as holds
+       select pid, exists (select from pg_locks where locktype = 'relation' and mode = 'ShareUpdateExclusiveLock' and granted and pid = a.pid) as holds
        from pg_stat_activity a where application_name = 'solar-node leadership' and datname = current_database())
      select pid from leaders where ${which}`,
   )

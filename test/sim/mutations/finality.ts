@@ -7,8 +7,8 @@ export const FINALITY: readonly Mutation[] = [
     patches: [
       {
         file: 'src/protocol/finality.ts',
-        from: 'height > highestAck || view.isGuarded(height)',
-        to: 'height > highestAck',
+        from: '!(height > highestAck || isGuarded)',
+        to: '!(height > highestAck)',
       },
     ],
     seed: 0,

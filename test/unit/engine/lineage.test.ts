@@ -251,7 +251,7 @@ describe('what a light node knows', () => {
     it('is taken from no peer whose proof does not hold', async () => {
       const changed = chain.add([enrol]).grow('t9')
       await follow(changed)
-      const registry = node.chain.registryBefore(9)
+      const registry = node.chain.recentRegistry(9)!
       const entry = registry.entry('authority')!
       const forged = { ...entry, public_key: namedKey('forger').publicKey }
       askNobody()

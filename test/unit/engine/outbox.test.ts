@@ -130,7 +130,11 @@ describe('the reader of the outbox', () => {
     ['no tick_id', `'{"timestamp":1,"transactions":[]}'`, /^tick\.tick_id: expected a value/],
     ['an unknown field', `'{"tick_id":"t","timestamp":1,"transactions":[],"note":1}'`, /^tick\.note: expected no such/],
     ['a field named by a zero byte', `'{"a\\u0000b":1}'`, /^tick\.a\?b: expected no such field/],
-    ['a field with an endless name', `'{"${'x'.repeat(10_000)}":1}'`, /^tick\.x{495}$/],
+    [
+      'a field with an endless name',
+      `'{"${'x'.repeat(10_000)}":1}'`,
+      /^tick\.x{77}\.\.\.: expected no such field, got 1$/,
+    ],
     ['brackets without end', `'${'['.repeat(100_000)}'`, /^tick: expected JSON/],
     [
       'a trade that is none',

@@ -90,7 +90,7 @@ async function checkAll(made: TestChain, isFinal: boolean): Promise<void> {
   for (let height = 0; height < chain.size; height++) {
     const [tx] = (await chain.blockAt(height)).transactions
     if (tx === undefined || tx.kind === 'redacted') assert.fail('a block has a transaction')
-    const isAboveOpen = !isFinal && chain.isGuarded(1) && height > 1
+    const isAboveOpen = !isFinal && (await chain.isGuarded(1)) && height > 1
     try {
       const verdict = verifyReceipt(JSON.parse(JSON.stringify(await made.receipt(tx.id))), chain.chainId)
       assert.equal(verdict.ok ? '' : `${verdict.failed}: ${verdict.reason}`, '', `block ${height}`)

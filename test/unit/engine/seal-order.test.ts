@@ -66,7 +66,9 @@ describe('an authority that seals', () => {
       minerId: 'authority',
       keyOf: () => Promise.resolve(namedKey('authority')),
     })
-    const ticks = createTickRunner({ ...shared, sealer, randomBytes: (length) => new Uint8Array(length) })
+    const changeLimiter = { check: () => Promise.resolve() }
+    const randomBytes = (length: number) => new Uint8Array(length)
+    const ticks = createTickRunner({ ...shared, sealer, changeLimiter, randomBytes })
     await ticks.recover()
     return { chain, ticks }
   }

@@ -149,6 +149,49 @@ describe('HTTP problems', () => {
     assert.equal((await server.request('GET', '/ready')).status, 200)
   })
 
+  it('/ready tells a stranger that it is not, and no more of why', async () => {
+    const server = await start({ readiness: () => ({ role: 'leader', reasons: ['cannot open /srv/solar/ledger.db'] }) })
+    const passedOn = { 'x-forwarded-for': '203.0.113.7' }
+    for (const path of ['/ready', '/ready/leader']) {
+      const stranger = await server.request('GET', path, { headers: passedOn })
+      assert.equal(stranger.status, 503)
+      assert.doesNotMatch(JSON.stringify(stranger.json), /srv|ledger\.db/)
+      const auditor = await server.request('GET', path, { headers: { ...passedOn, ...bearer('auditor') } })
+      assert.match(JSON.stringify(auditor.json.reasons), /srv/)
+    }
+  })
+
+  it('quotes at most 200 characters of what came in, in answers and in the log', async () => {
+    const logged: unknown[] = []
+    const keep = (...line: unknown[]): void => void logged.push(line)
+    const server = await start({ logger: { debug: keep, info: keep, warn: keep, error: keep } })
+    const long = 'Z'.repeat(15_000)
+    const asked: [string, string, object?][] = [
+      ['GET', `/${long}`],
+      ['GET', `/blocks/${long}`],
+      ['GET', `/blocks/${'Z'.repeat(900)}`],
+      ['GET', `/blocks/latest-headers/?${long}=1`],
+      ['GET', `/blocks/latest-headers/?n=${long}`],
+      ['GET', `/%E0%A4${long}`],
+      ['POST', '/ticks/', { [long]: 1 }],
+      ['POST', '/ticks/', { tick_id: long, timestamp: 1, transactions: [] }],
+      ['POST', '/ticks/', { tick_id: 'a', timestamp: 1, transactions: [{ [long]: long }] }],
+      ['POST', '/orders/', { [`\u0000${long}`]: long }],
+      ['POST', '/orders/', { order_id: '\u0007'.repeat(15_000) }],
+      ['DELETE', `/ticks/?${long}`],
+    ]
+    for (const [method, path, body] of asked) {
+      const answer = await server.request(method, path, {
+        headers: bearer('platform'),
+        ...(body !== undefined && { body }),
+      })
+      assert.ok(answer.status >= 400, `${method} ${path.slice(0, 40)}`)
+      assert.doesNotMatch(JSON.stringify(answer.json), /Z{201}|(\\u0007){40}/, `${method} ${path.slice(0, 40)}`)
+    }
+    assert.ok(logged.length > 0)
+    assert.doesNotMatch(JSON.stringify(logged), /Z{201}/)
+  })
+
   it('/ready says who leads, and /ready/leader is answered by the leader alone', async () => {
     let role: NodeRole = 'leader'
     const server = await start({ readiness: () => ({ role, reasons: [] }) })

@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openDataDirectory } from '../../../src/node/data-directory.ts'
@@ -31,6 +41,45 @@ describe('node/data-directory', () => {
     assert.equal(statSync(path).mode & 0o777, 0o700)
     assert.equal(directory.file('level'), join(path, 'level'))
     directory.close()
+  })
+
+  it('closes a directory that others may enter, and says so once', async () => {
+    for (const mode of [0o777, 0o755, 0o750, 0o701]) {
+      chmodSync(folder, mode)
+      const said: string[] = []
+      const open = () => openDataDirectory(folder, (line) => said.push(line))
+      ;(await open()).close()
+      ;(await open()).close()
+      assert.equal(statSync(folder).mode & 0o777, 0o700)
+      assert.deepEqual(
+        said.map((line) => line.includes(`(mode 0${mode.toString(8)})`)),
+        [true],
+      )
+    }
+  })
+
+  it('follows no link in a place of its own, and writes to nothing that one points to', async () => {
+    const outside = mkdtempSync(join(tmpdir(), 'solar-outside-'))
+    try {
+      for (const name of [
+        'node-lock.pid',
+        'node-lock.db',
+        'ledger.db',
+        'level',
+        'archive',
+        'tokens.json',
+        'authority.key',
+      ]) {
+        const target = join(outside, name)
+        symlinkSync(target, join(folder, name))
+        await assert.rejects(openDataDirectory(folder), { message: new RegExp(`${name} in it is a link`) })
+        assert.equal(existsSync(target), false)
+        rmSync(join(folder, name))
+      }
+      ;(await openDataDirectory(folder)).close()
+    } finally {
+      rmSync(outside, { recursive: true })
+    }
   })
 
   it('is taken once in a process, and free again after close', async () => {

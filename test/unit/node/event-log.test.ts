@@ -15,7 +15,7 @@ function headerOf(height: number, tx_count: number): Header {
 function lineOf(height: number, txCount: number): string | undefined {
   const lines: string[] = []
   const logger = { ...silentLogger, info: (_fields: object, line: string) => lines.push(line) }
-  const chain = { registryHeights: (from: number) => [3].filter((changed) => changed >= from) }
+  const chain = { recentChanges: (above: number) => [3].filter((changed) => changed > above) }
   const sealed = { header: headerOf(height, txCount), signature: 'cd'.repeat(64) }
   logLedgerEvent({ type: 'header', header_hash: HASH, sealed, status: 'proposed' }, chain, logger)
   return lines[0]

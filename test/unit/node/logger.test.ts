@@ -78,6 +78,37 @@ describe('node/logger', () => {
     assert.equal(written().micro, '10')
   })
 
+  it('cuts what others have written, and is done with it at once however long it is', () => {
+    // With work that grows with the square of a length none of these would end within the limit of a test.
+    const length = 4_000_000
+    for (const part of ['a', 'a:', 'a://', 'a://b:', 'Bearer ', 'Bearer', 'x_token', '\u0000', ' ', '=']) {
+      const text = part.repeat(length / part.length)
+      lines = ''
+      json.warn({ text, [text]: text, error: new Error(text, { cause: new Error(text) }), list: [text] }, text)
+      assert.ok(lines.length < 80_000, `${JSON.stringify(part)}: ${lines.length}`)
+      assert.ok(String(written().msg).length <= 2_000)
+    }
+    lines = ''
+    json.warn({ many: Array.from({ length: 100_000 }, (_, index) => index) }, 'many')
+    assert.equal((written().many as unknown[]).length, 201)
+    assert.equal((written().many as unknown[]).at(-1), '99800 more')
+  })
+
+  it('finds a password in a long text, wherever it is', () => {
+    for (const place of [0, 1_000, 1_990, 2_000, 5_000]) {
+      lines = ''
+      json.warn({}, `${' '.repeat(place)}postgres://ada:hunter2-hunter2@db/x Bearer hunter2-hunter2-hunter2`)
+      assert.doesNotMatch(lines, /hunter2/)
+    }
+  })
+
+  it('keeps a message on its line, and gives a terminal no command', () => {
+    const pretty = createLogger({ level: 'info', pretty: true, destination })
+    pretty.info({ path: 'x\ny\u001b[2J' }, 'one\n[00:00:00] INFO: two\u001b[2J')
+    assert.equal(lines.trimEnd().split('\n').length, 1)
+    assert.ok(!lines.includes('\u001b'))
+  })
+
   it('writes one line an event for people', () => {
     createLogger({ level: 'info', pretty: true, destination }).info({ height: 7, path: { a: 'b\nc' } }, 'sealed')
     assert.match(lines, /^\[\d\d:\d\d:\d\d\] INFO: sealed .*"height":7/)

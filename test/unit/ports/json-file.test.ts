@@ -46,8 +46,16 @@ describe('ports/json-file', () => {
       '{"__proto__":{"x":1}}',
     ]
     for (const text of once) assert.deepEqual(parseJsonText(text), { value: JSON.parse(text) as unknown }, text)
-    const deep = '['.repeat(5_000) + ']'.repeat(5_000)
-    assert.ok('value' in parseJsonText(deep))
+  })
+
+  it('refuses text that is nested deeper than any document, before it is parsed', () => {
+    const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth)
+    assert.ok('value' in parseJsonText(nested(33)))
+    assert.ok('value' in parseJsonText(JSON.stringify(nested(100))))
+    // A parser would take minutes and gigabytes for the longer ones.
+    for (const text of [nested(34), nested(5_000), '['.repeat(32_000_000), '{"a":'.repeat(4_000_000)]) {
+      assert.deepEqual(parseJsonText(text), { fault: 'JSON nested deeper than 32' })
+    }
   })
 
   it('knows an object that is cut short, wherever', () => {

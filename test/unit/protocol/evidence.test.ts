@@ -71,6 +71,7 @@ const ROTATED = START.after(
   ],
   CHAIN_ID,
   3,
+  new Set(),
 )
 
 function seal(height: number, change: Partial<Header> = {}, signer = 'authority'): SealedHeader {

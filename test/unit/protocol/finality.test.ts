@@ -89,7 +89,9 @@ function viewOf(finality: Finality, { blocks, changes = {}, acks = {}, finalHeig
     const transactions = changes[height]?.(genesis) ?? []
     const registry = before[height]!
     if (changesGuard(transactions, registry)) guarded.add(height)
-    before.push(transactions.length === 0 ? registry : registry.after(transactions, chainIdOf(genesis), height))
+    before.push(
+      transactions.length === 0 ? registry : registry.after(transactions, chainIdOf(genesis), height, new Set()),
+    )
   }
   return {
     finalHeight,

@@ -83,7 +83,8 @@ const policy = (finality: Finality, signer = 'authority', subject_id = 'authorit
 const recoveryKey = (name: string | null | undefined) =>
   name === undefined ? {} : { recovery_key: name === null ? null : hex(name) }
 
-const after = (...transactions: readonly RegistryTransaction[]) => START.after(transactions, CHAIN_ID, HEIGHT)
+const after = (...transactions: readonly RegistryTransaction[]) =>
+  START.after(transactions, CHAIN_ID, HEIGHT, new Set())
 /** The last of the transactions is refused. */
 function assertRefused(reason: RegExp, ...transactions: readonly RegistryTransaction[]): void {
   assert.throws(
@@ -289,7 +290,8 @@ describe('registry refuses', () => {
   it('what takes the word of more users than there are: it could never become final, nor anything above', () => {
     // Two users are registered, and nobody who comes later counts for a block before.
     const byThree = after(policy({ policy: 'votes', threshold: 3 }))
-    const next = (...transactions: RegistryTransaction[]) => byThree.after(transactions, CHAIN_ID, HEIGHT + 1)
+    const next = (...transactions: RegistryTransaction[]) =>
+      byThree.after(transactions, CHAIN_ID, HEIGHT + 1, new Set())
     const tooFew = /3 users have to confirm it under the policy votes:3, and 2 are registered: enrol the others first/
     for (const change of [
       policy({ policy: 'authority' }),
@@ -303,7 +305,7 @@ describe('registry refuses', () => {
     // Users come and go as before, and then it can be changed.
     next(revoke('bob', 'bob'))
     const three = next(enrol('carol'))
-    assert.deepEqual(three.after([policy({ policy: 'authority' })], CHAIN_ID, HEIGHT + 2).finality, {
+    assert.deepEqual(three.after([policy({ policy: 'authority' })], CHAIN_ID, HEIGHT + 2, new Set()).finality, {
       policy: 'authority',
     })
   })

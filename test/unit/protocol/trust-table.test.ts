@@ -75,7 +75,7 @@ function start(finality: Finality): Promise<TestChain> {
 /** Every one who is registered then acks a height with the key that it has there; `role`: of these alone. */
 async function ackAll(made: TestChain, height: number, role?: 'voter' | 'validator'): Promise<void> {
   for (const id of VOTERS) {
-    const entry = made.chain.registryBefore(height).active(id)
+    const entry = made.chain.recentRegistry(height)!.active(id)
     if (entry === undefined || (role !== undefined && entry.role !== role)) continue
     await made.ack(id, height, entry.public_key === key(id) ? id : fresh(id))
   }
@@ -134,8 +134,8 @@ for (const before of POLICIES) {
           assert.equal(next.ok, isKnown && !recovers, `block ${height}`)
           const place = { anchor: sealed, anchor_hash: sealed.hash, frontier: await made.chain.frontier(height) }
           if (next.ok) assert.equal(next.state.policy === null, registry_root !== state.registry_root)
-          const { policy } = made.chain.registryBefore(height + 1)
-          const sealers = made.chain.registryBefore(height + 1).activeOf('authority')
+          const { policy } = made.chain.recentRegistry(height + 1)!
+          const sealers = made.chain.recentRegistry(height + 1)!.activeOf('authority')
           // As if it had been proven: the next one is judged by what is in force above this one.
           state = next.ok && next.state.policy === null ? next.state : { ...place, registry_root, policy, sealers }
         }

@@ -122,7 +122,7 @@ describe('a LevelDB folder', () => {
     await store.close()
     await behind((db) => db.put(keyOf('registryHeight', '0'), ''))
     const broken = await openChainStore(location)
-    await assert.rejects(broken.registryHeights(), corruptAt(/level r0: /))
+    await assert.rejects(broken.registryHeights(), corruptAt(/level H0: /))
     await broken.close()
   })
 

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import pg from 'pg'
 import { silentLogger } from '../../../src/ports/logger.ts'
 import type { SharedLeadership } from '../../../src/ports/leadership.ts'
+import { openPostgres } from '../../../src/storage/sql/postgres.ts'
 import { createPostgresLeadership } from '../../../src/storage/sql/postgres-leadership.ts'
-import { CHAIN, eventually, OTHER_CHAIN } from '../../helpers/network.ts'
+import { eventually } from '../../helpers/network.ts'
 import { query, startPostgres, tempDatabase, type PostgresServer, type TempDatabase } from '../../helpers/postgres.ts'
 
 describe('leadership on one PostgreSQL', () => {
@@ -16,6 +18,7 @@ describe('leadership on one PostgreSQL', () => {
   after(() => server.stop())
   beforeEach(async () => {
     database = await tempDatabase(server)
+    await (await openPostgres(database.url)).close()
     running = []
   })
   afterEach(async () => {
@@ -23,8 +26,8 @@ describe('leadership on one PostgreSQL', () => {
     await database.drop()
   })
 
-  async function start(chain = CHAIN): Promise<SharedLeadership> {
-    const started = createPostgresLeadership(database.url, chain, silentLogger)
+  async function start(): Promise<SharedLeadership> {
+    const started = createPostgresLeadership(database.url, silentLogger)
     running.push(started)
     await started.start()
     return started
@@ -41,7 +44,7 @@ describe('leadership on one PostgreSQL', () => {
   const endSessions = () =>
     query(
       database.url,
-      `select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted and database = (
+      `select pg_terminate_backend(pid) from pg_locks where locktype = 'relation' and mode = 'ShareUpdateExclusiveLock' and granted and database = (
          select oid from pg_database where datname = current_database())`,
     )
 
@@ -87,7 +90,7 @@ describe('leadership on one PostgreSQL', () => {
 
   it('is given back by one that may not lead any more, and asked for again once it may', async () => {
     let mayLead = true
-    const first = createPostgresLeadership(database.url, CHAIN, silentLogger, () => mayLead)
+    const first = createPostgresLeadership(database.url, silentLogger, () => mayLead)
     running.push(first)
     await first.start()
     const second = await start()
@@ -103,13 +106,55 @@ describe('leadership on one PostgreSQL', () => {
     assert.equal(await first.confirm(), true)
   })
 
-  it('is apart for each chain', async () => {
-    const [one, other] = [await start(), await start(OTHER_CHAIN)]
-    assert.deepEqual([one.leads(), other.leads()], [true, true])
+  it('cannot be kept by a role that may fill the outbox, nor can the writers be kept from writing', async () => {
+    await query(database.url, "create role platform login password 'p'")
+    try {
+      await query(database.url, 'grant usage on schema solar_node to platform')
+      await query(database.url, 'grant insert (tick) on solar_node.ledger_outbox to platform')
+      const platform = new pg.Client(database.url.replace(/ledger:[^@]*@/, 'platform:p@'))
+      await platform.connect()
+      try {
+        const { rows } = await platform.query<{ name: string }>(
+          "select c.relname as name from pg_catalog.pg_class c where relnamespace = 'solar_node'::regnamespace and relkind = 'r'",
+        )
+        assert.ok(rows.length > 10)
+        for (const mode of ['row share', 'share update exclusive', 'share', 'access exclusive']) {
+          for (const { name } of rows) {
+            await assert.rejects(
+              platform.query(`begin; lock table solar_node.${name} in ${mode} mode nowait`),
+              { code: '42501' },
+              `${name} in ${mode}`,
+            )
+            await platform.query('rollback')
+          }
+        }
+        // Whatever advisory locks it takes: those that the node once used, Kysely's, all of a range.
+        await platform.query('select pg_advisory_lock(171837304477192), pg_advisory_lock(3853314791062309107)')
+        await platform.query('select pg_advisory_lock(n) from generate_series(0, 999) as n')
+        assert.equal((await start()).leads(), true)
+        const store = await openPostgres(database.url)
+        await store.settleWrites()
+        await store.close()
+      } finally {
+        await platform.end()
+      }
+    } finally {
+      await query(database.url, 'drop owned by platform; drop role platform')
+    }
+  })
+
+  it('holds back no vacuum of rows that change, and no migration', async () => {
+    assert.equal((await start()).leads(), true)
+    const [held] = await query<{ backend_xid: unknown; backend_xmin: unknown }>(
+      database.url,
+      "select backend_xid, backend_xmin from pg_stat_activity where application_name = 'solar-node leadership'",
+    )
+    assert.deepEqual(held, { backend_xid: null, backend_xmin: null })
+    await query(database.url, "insert into solar_node.kysely_migration (name, timestamp) values ('x', 'x')")
   })
 
   it('waits for a server that is not there yet, without failing the start', async () => {
-    const gone = createPostgresLeadership(database.url.replace(/:\d+\//, ':1/'), CHAIN, silentLogger)
+    const gone = createPostgresLeadership(database.url.replace(/:\d+\//, ':1/'), silentLogger)
     running.push(gone)
     await gone.start()
     assert.deepEqual([gone.leads(), await gone.confirm()], [false, false])

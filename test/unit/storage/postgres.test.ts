@@ -398,7 +398,7 @@ async function lockWriters(url: string) {
   return {
     /** Resolves once somebody waits for the lock. */
     async isWaitedFor(): Promise<void> {
-      const waiting = `select 1 from pg_locks where locktype = 'advisory' and not granted`
+      const waiting = `select 1 from pg_locks where locktype = 'relation' and not granted`
       while ((await query(url, waiting)).length === 0) {
         // Asked until it is so.
       }

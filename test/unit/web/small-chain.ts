@@ -104,7 +104,7 @@ export function smallChain(
     const body = { kind: 'registry' as const, id: `change-${headers.length}`, timestamp, nonce, ...fields }
     const posted = signRegistryTransaction(body, chainId, keyOf(signer))
     const tx: RegistryTransaction = { ...posted, tick_id: registryTickId(nonce) }
-    registry = registry.after([tx], chainId, headers.length)
+    registry = registry.after([tx], chainId, headers.length, new Set())
     trades.push([])
     const { header, signature, ...listed } = sealRows([tx], timestamp)
     changes.push({ header, signature, transactions: [tx] })
