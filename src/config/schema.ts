@@ -20,6 +20,7 @@ import {
   quantityMicro,
   sealRule,
   tickSeconds,
+  webOrigin,
   webUrl,
   wholeNumber,
   word,
@@ -72,6 +73,7 @@ const listen = setting(
 ).default(['/ip4/0.0.0.0/tcp/4001', '/ip4/0.0.0.0/tcp/4002/ws'])
 const chain = setting('a chain_id, 64 lower-case hex characters', fromShape(hash32)).optional()
 const rateLimit = setting('requests a second from 1 to 1000000', wholeNumber(1, 1_000_000)).default(200)
+const publicUrls = setting('origins such as https://ledger.example.org, without a path', listOf(webOrigin)).default([])
 const changeLimit = setting('changes of the registry an hour from 1 to 1000000', wholeNumber(1, 1_000_000))
 const archiveAfter = setting('a time such as 90d, 12h, 30m or 10s, or off', durationOrOff).default('off')
 const witness = z.strictObject(
@@ -95,6 +97,7 @@ export const authoritySchema = z.strictObject({
   ...common,
   http: setting(HTTP, httpAddress).default({ host: '127.0.0.1', port: 8080 }),
   listen,
+  public_urls: publicUrls,
   database: setting(DATABASE, databaseUrl).optional(),
   tick: setting('seconds from 0.1 to 86400, or off', tickSeconds).default(300_000),
   finality: setting(FINALITY, finalityPolicy).optional(),
@@ -135,6 +138,7 @@ export const validatorSchema = z.strictObject({
   ...common,
   http: setting(HTTP, httpAddress).default('off'),
   listen,
+  public_urls: publicUrls,
   chain,
   allow_changes: setting(
     'all, or hashes of registry transactions (64 hex digits each, as the log shows them)',

@@ -70,6 +70,8 @@ interface CommonConfig {
 
 export interface AuthorityConfig extends CommonConfig {
   readonly mode: 'authority'
+  /** Origins under which HTTP is reached beside its own address. */
+  readonly publicUrls?: readonly string[]
   /** Multiaddrs to listen on. */
   readonly listen: readonly string[]
   readonly database: DatabaseConfig
@@ -106,6 +108,8 @@ export interface LightConfig extends CommonConfig {
 
 export interface ValidatorConfig extends CommonConfig {
   readonly mode: 'validator'
+  /** Origins under which HTTP is reached beside its own address. */
+  readonly publicUrls?: readonly string[]
   /** Multiaddrs to listen on. */
   readonly listen: readonly string[]
   /** The pin; `undefined`: trust on first use. */

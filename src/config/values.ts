@@ -40,6 +40,14 @@ export const nonEmptyText: Reader<string> = (value) =>
 export const webUrl: Reader<string> = (value) =>
   typeof value === 'string' && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol) ? value : undefined
 
+/** The origin of an http or https URL that has no more than that: scheme, host and port. */
+export const webOrigin: Reader<string> = (value) => {
+  const url = webUrl(value)
+  if (url === undefined) return undefined
+  const { origin, href } = new URL(url)
+  return href === `${origin}/` ? origin : undefined
+}
+
 /** The name of a key in C2SP notes. */
 export const keyName: Reader<string> = (value) => (typeof value === 'string' && isKeyName(value) ? value : undefined)
 

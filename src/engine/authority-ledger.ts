@@ -1,4 +1,3 @@
-import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Ledger } from '../ports/ledger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
@@ -8,17 +7,16 @@ import type { SolarError } from '../protocol/errors.ts'
 import type { Order } from '../protocol/order.ts'
 import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
 import { chainQueries, registryQueries } from './chain-queries.ts'
-import type { Chain } from './chain.ts'
 import type { Checkpoints } from './checkpoints.ts'
 import type { EventHub } from './events.ts'
 import type { EvidencePool } from './evidence-pool.ts'
 import type { Finalizer } from './finalizer.ts'
+import { platformUsers, type PlatformUsersParts } from './platform-users.ts'
 import { receiptsOf } from './receipt-builder.ts'
 import type { TickRunner } from './tick-runner.ts'
 import type { VoteCounter } from './vote-counter.ts'
 
-export interface AuthorityLedgerParts {
-  readonly chain: Chain
+export interface AuthorityLedgerParts extends PlatformUsersParts {
   readonly store: MarketStore
   readonly runner: TickRunner
   readonly votes: VoteCounter
@@ -26,11 +24,8 @@ export interface AuthorityLedgerParts {
   readonly finalizer: Finalizer
   readonly evidence: EvidencePool
   readonly checkpoints: Checkpoints
-  readonly clock: Clock
   /** The smallest order, micro-kWh. */
   readonly minTradeMicro: bigint
-  /** voter id -> platform user, where they differ; enrolments add to it. */
-  readonly users: Map<string, string>
 }
 
 /** The authority's answers, the same for HTTP and for libp2p. */
@@ -61,9 +56,10 @@ export function createAuthorityLedger(parts: AuthorityLedgerParts): Ledger {
       finalizedAt: async (height) => (await store.blocks(height, 1))[0]?.finalized_at ?? null,
     }),
     ...proofs(parts),
-    ...registryQueries(chain, users),
+    ...registryQueries(chain),
+    ...platformUsers(parts),
     async register(transaction, userId) {
-      const { tick_id } = await runner.register(transaction, userId)
+      const { tick_id } = await runner.register(transaction, userNamed(transaction, userId))
       if (transaction.action === 'enrol') await checkUser(transaction, userId)
       return { id: transaction.id, tick_id }
     },
@@ -77,6 +73,10 @@ export function createAuthorityLedger(parts: AuthorityLedgerParts): Ledger {
     subscribe: (listener) => events.subscribe(listener),
   }
 }
+
+/** Where the platform names no user for a device, it says that the device's id is that of its user. */
+const userNamed = (transaction: RegistryTransaction, userId: string | undefined): string | undefined =>
+  userId ?? (transaction.action === 'enrol' && transaction.role === 'voter' ? transaction.subject_id : undefined)
 
 /** What proves itself to those who cannot ask: receipts and checkpoints. */
 function proofs({ chain, store, finalizer, checkpoints }: AuthorityLedgerParts) {

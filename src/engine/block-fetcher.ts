@@ -5,33 +5,51 @@ import type { ShownBlock } from '../protocol/block.ts'
 import { bytesToHex, type Hash } from '../protocol/bytes.ts'
 import { invalid, isSolarError } from '../protocol/errors.ts'
 import { hashHeader, type SealedHeader } from '../protocol/header.ts'
+import type { Membership } from '../protocol/membership.ts'
 import { merkleRoot } from '../protocol/merkle.ts'
 import { blockAnswer, blockPath } from '../protocol/messages.ts'
-import { signRequest, type Credential } from '../protocol/request.ts'
+import { signRequest, type PeerCredential } from '../protocol/request.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { leafOf, type Redacted, type ShownTransaction } from '../protocol/transaction.ts'
 import type { ProvesFinal } from './final-proof.ts'
 
-/** Signs what is asked for over libp2p, as a registered key: `path` is that of `blockPath`. */
-export type CredentialSigner = (path: string) => Promise<Credential>
+/** Who asks: what goes along with a request that is not for everybody. */
+export interface SignedAccess {
+  readonly credential: PeerCredential
+  /** Of a household: whose device it is. */
+  readonly membership?: Membership
+}
+
+/**
+ * Signs, for one peer, what it is asked for over libp2p: `path` is that of `blockPath`. About a header only of which the
+ * seal was checked: nobody gets a signature for what he has made up.
+ */
+export type CredentialSigner = (peer: string, path: string) => Promise<SignedAccess>
 
 /** Signs requests as who is registered at the time of asking. */
 export function createCredentialSigner(parts: {
   readonly chainId: Hash
+  readonly requests: Pick<PeerRequests, 'id'>
   /** The id under which the key is registered now. */
   readonly voterId: () => string | Promise<string>
   readonly key: () => Promise<SigningKey>
+  /** Of a household: its certificate, if it has one. */
+  readonly membership?: () => Promise<Membership | undefined>
   readonly clock: Clock
   readonly randomBytes: RandomBytes
 }): CredentialSigner {
-  return async (path) => {
+  return async (peer, path) => {
+    const membership = await parts.membership?.()
     const request = {
       method: 'P2P',
       path,
       timestamp: parts.clock.now(),
       id: bytesToHex(parts.randomBytes(16)),
+      from: parts.requests.id,
+      to: peer,
     } as const
-    return signRequest(await parts.voterId(), parts.chainId, request, await parts.key())
+    const credential = signRequest(await parts.voterId(), parts.chainId, request, await parts.key())
+    return { credential, ...(membership !== undefined && { membership }) }
   }
 }
 
@@ -105,8 +123,8 @@ export async function fetchShownBlock(
   for (let pages = 0, next: number | null = 0; next !== null; pages++) {
     const from_index: number = next
     if (pages === MAX_PAGES) throw refused('malformed', `more than ${MAX_PAGES} pages`)
-    const credential = await sign(blockPath(block_hash, from_index))
-    const page = readPage(peer, await requests.request(peer, 'block', { block_hash, from_index, credential }))
+    const access = await sign(peer, blockPath(block_hash, from_index))
+    const page = readPage(peer, await requests.request(peer, 'block', { block_hash, from_index, ...access }))
     if (hashHeader(page.header) !== block_hash) throw refused('wrong_header', `asked for ${block_hash}`)
     transactions.push(...page.transactions)
     isWhole &&= page.shown === undefined
@@ -139,8 +157,8 @@ export async function fetchHeader(
   block_hash: Hash,
   sign: CredentialSigner,
 ): Promise<SealedHeader> {
-  const credential = await sign(blockPath(block_hash, 0))
-  const page = readPage(peer, await requests.request(peer, 'block', { block_hash, from_index: 0, credential }))
+  const access = await sign(peer, blockPath(block_hash, 0))
+  const page = readPage(peer, await requests.request(peer, 'block', { block_hash, from_index: 0, ...access }))
   if (hashHeader(page.header) === block_hash) return { header: page.header, signature: page.signature }
   const reason = `asked for the block ${block_hash}`
   throw ledgerError('peer_refused', { peer, request: 'block', code: 'wrong_header', reason })

@@ -1,31 +1,34 @@
 import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
-import type { ChainLedger } from '../ports/ledger.ts'
+import type { ChainLedger, Ledger } from '../ports/ledger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { canonicalText } from '../protocol/canonical-json.ts'
 import { REQUEST_VALIDITY_MS } from '../protocol/limits.ts'
+import type { Membership } from '../protocol/membership.ts'
 import type { MerkleProof } from '../protocol/merkle.ts'
 import {
   blockParams,
   blockPath,
+  membershipParams,
+  MEMBERSHIP_PATH,
   receiptParams,
   receiptPath,
   tradesParams,
   tradesPath,
-  type BlockParams,
 } from '../protocol/messages.ts'
 import type { RegistryEntry } from '../protocol/registry.ts'
-import { verifyCredential, type Credential } from '../protocol/request.ts'
+import { verifyCredential, type PeerCredential } from '../protocol/request.ts'
 import { canonicalTransaction, leafOf, type ShownTransaction, type Transaction } from '../protocol/transaction.ts'
 import type { Chain } from './chain.ts'
 import type { Finalizer } from './finalizer.ts'
 import { ownOf } from './parties.ts'
+import { createRequestMemory } from './request-memory.ts'
 
 export interface BlockServerParts {
   readonly chain: Chain
-  readonly ledger: Pick<ChainLedger, 'block' | 'receipt' | 'activeEntry' | 'userOf' | 'rememberRequest'>
+  readonly ledger: Pick<ChainLedger, 'block' | 'receipt' | 'activeEntry' | 'userOf'>
   readonly finalizer: Pick<Finalizer, 'finalHeight'>
   readonly requests: PeerRequests
   readonly clock: Clock
@@ -33,8 +36,6 @@ export interface BlockServerParts {
   readonly roleOfToken: (token: string) => string | undefined
 }
 
-/** A peer that has shown that it may read whole blocks need not show it with each page. */
-const REMEMBER_PEER_MS = 10 * 60_000
 /** A page holds at least one transaction and ends after this many bytes: half of what an answer may have. */
 const PAGE_BYTES = 2 * 1024 * 1024
 /** `{"kind":"redacted","tx_hash":"..."}` */
@@ -42,36 +43,65 @@ const REDACTED_BYTES = 101
 /** No page holds more: what is looked at for one page does not grow with the rest of the block. */
 const MAX_OF_PAGE = Math.ceil(PAGE_BYTES / REDACTED_BYTES) + 1
 
-/** Answers `block` and `trades` (docs/protocol.md 8): to who shows a credential, and no more than it may see. */
+/**
+ * Answers `block`, `trades` and `receipt` (docs/protocol.md 8): to who shows a credential, and no more than it may see. Each
+ * page is judged by itself, by the registry of that moment.
+ */
 export function serveBlocks(parts: BlockServerParts): void {
-  const { chain, ledger, requests, clock } = parts
-  const readers = new Map<string, number>()
-
-  /** The voter that asks and sees its own transactions alone; `undefined` for who may see all of them. */
-  async function readerOf(asked: BlockParams, from: string): Promise<RegistryEntry | undefined> {
-    const now = clock.now()
-    if ((readers.get(from) ?? 0) > now) return undefined
-    const entry = await provenReader(asked, parts, now)
-    if (entry?.role === 'voter') return entry
-    // A key that was taken away is shown this block, no other.
-    if (entry !== undefined && ledger.activeEntry(entry.id)?.public_key !== entry.public_key) return undefined
-    for (const [peer, until] of readers) if (until <= now) readers.delete(peer)
-    readers.set(from, now + REMEMBER_PEER_MS)
-    return undefined
-  }
+  const { chain, ledger, requests } = parts
+  const check = credentialCheck(parts)
+  /** An authority and a validator are nobody's devices: no trade is theirs, and whole blocks are shown to them. */
+  const userBehind = async ({ id, role }: RegistryEntry, membership: Membership | undefined) =>
+    role === 'voter' ? await ledger.userOf(id, membership) : undefined
 
   requests.serve('block', async (params, from) => {
     const asked = blockParams(params, 'block')
-    const voter = await readerOf(asked, from)
-    const block = await ledger.block(asked.block_hash)
-    return await pageOf(block, asked.from_index, chain, voter && ledger.userOf(voter.id))
+    const { block_hash, from_index, credential, membership } = asked
+    if (credential === undefined) {
+      checkToken(asked.token, parts)
+      return await pageOf(await ledger.block(block_hash), from_index, chain, undefined)
+    }
+    const askers = await askersOf(credential, await chain.heightOf(block_hash), parts)
+    const proven = check(credential, blockPath(block_hash, from_index), from, askers)
+    const user = await userBehind(proven.entry, membership)
+    const block = await ledger.block(block_hash)
+    proven.useUp()
+    return await pageOf(block, from_index, chain, user)
   })
 
-  requests.serve('trades', async (params) => {
-    const { height, from_index = 0, credential } = tradesParams(params, 'trades')
-    const asker = await askerOf(credential, height, parts)
-    await checkCredential(credential, tradesPath(height, from_index), parts, clock.now(), asker)
-    return await ownPageOf(await chain.blockAt(height), from_index, chain, ledger.userOf(credential.voter_id))
+  requests.serve('trades', async (params, from) => {
+    const { height, from_index = 0, credential, membership } = tradesParams(params, 'trades')
+    const proven = check(credential, tradesPath(height, from_index), from, await askersOf(credential, height, parts))
+    const user = await userBehind(proven.entry, membership)
+    const block = await chain.blockAt(height)
+    proven.useUp()
+    return user === undefined ? { trades: [] } : await ownPageOf(block, from_index, chain, user)
+  })
+
+  requests.serve('receipt', async (params, from) => {
+    const { tx_id, credential, membership, token } = receiptParams(params, 'receipt')
+    if (credential === undefined) {
+      if (RECEIPT_ROLES.includes(parts.roleOfToken(token ?? ''))) return await ledger.receipt(tx_id)
+      throw ledgerError('forbidden', { reason: 'a receipt goes to the parties of its trade, platform and auditor' })
+    }
+    const proven = check(credential, receiptPath(tx_id), from)
+    const user = await ledger.userOf(credential.voter_id, membership)
+    proven.useUp()
+    return await ledger.receipt(tx_id, user)
+  })
+}
+
+/** Answers `membership`, where the users of the platform are known. */
+export function serveMembership(
+  parts: Pick<BlockServerParts, 'chain' | 'requests' | 'clock'> & {
+    readonly ledger: Pick<Ledger, 'activeEntry' | 'membership'>
+  },
+): void {
+  const check = credentialCheck(parts)
+  parts.requests.serve('membership', async (params, from) => {
+    const { credential, membership } = membershipParams(params, 'membership')
+    check(credential, MEMBERSHIP_PATH, from).useUp()
+    return { membership: await parts.ledger.membership(credential.voter_id, membership) }
   })
 }
 
@@ -103,51 +133,28 @@ function checkIndex(from: number, { transactions }: ShownBlock): void {
 /** As over HTTP. */
 const RECEIPT_ROLES: readonly (string | undefined)[] = ['platform', 'auditor']
 
-/** Answers `receipt`: to a party of the trade, the platform and auditors. */
-export function serveReceipts(parts: BlockServerParts): void {
-  const { ledger, requests } = parts
-  requests.serve('receipt', async (params) => {
-    const { tx_id, credential, token } = receiptParams(params, 'receipt')
-    if (credential === undefined) {
-      if (RECEIPT_ROLES.includes(parts.roleOfToken(token ?? ''))) return await ledger.receipt(tx_id)
-      throw ledgerError('forbidden', { reason: 'a receipt goes to the parties of its trade, platform and auditor' })
-    }
-    await checkCredential(credential, receiptPath(tx_id), parts)
-    return await ledger.receipt(tx_id, ledger.userOf(credential.voter_id))
-  })
-}
-
-/** Who asks for a block: the entry of its signature, or nobody in particular with a token. Throws `forbidden`. */
-async function provenReader(
-  { block_hash, from_index, credential, token }: BlockParams,
-  parts: BlockServerParts,
-  now: number,
-): Promise<RegistryEntry | undefined> {
-  if (credential !== undefined) {
-    const asker = await askerOf(credential, await parts.chain.heightOf(block_hash), parts)
-    return await checkCredential(credential, blockPath(block_hash, from_index), parts, now, asker)
-  }
-  if (token !== undefined && parts.roleOfToken(token) !== undefined) return undefined
+/** Throws `forbidden`. */
+function checkToken(token: string | undefined, { roleOfToken }: Pick<BlockServerParts, 'roleOfToken'>): void {
+  if (token !== undefined && roleOfToken(token) !== undefined) return
   const reason = token === undefined ? 'a block needs a credential or a token' : 'the token may not read blocks'
   throw ledgerError('forbidden', { reason })
 }
 
 /**
- * The entry by which a request for a block of the chain, or what is in it, is judged: as of the tip. Whose key was taken away by
- * then acks with it the blocks up to the one that did so, and has to see them, as long as they are not final.
+ * The entries by which a request for a block of the chain, or what is in it, is judged: that of the tip. Whose key was taken
+ * away by then acks with it the blocks up to the one that did so, and has to see them, as long as they are not final.
  */
-async function askerOf(
-  credential: Credential,
+async function askersOf(
+  { voter_id }: PeerCredential,
   height: number | undefined,
-  { chain, ledger, finalizer, clock }: BlockServerParts,
-): Promise<RegistryEntry | undefined> {
-  const { voter_id } = credential
+  { chain, ledger, finalizer }: BlockServerParts,
+): Promise<readonly RegistryEntry[]> {
   const present = ledger.activeEntry(voter_id)
-  if (height === undefined || height <= finalizer.finalHeight) return present
-  const former = (await chain.registryBefore(height)).active(voter_id)
+  const isOpen = height !== undefined && height > finalizer.finalHeight
+  const former = isOpen ? (await chain.registryBefore(height)).active(voter_id) : undefined
   const votes = former?.role === 'validator' || former?.role === 'voter'
-  if (!votes || former.public_key === present?.public_key) return present
-  return verifyCredential(credential, chain.chainId, former.public_key, clock.now()).ok ? former : present
+  const isOther = votes && former.public_key !== present?.public_key
+  return [present, isOther ? former : undefined].filter((entry) => entry !== undefined)
 }
 
 /** @param user whose transactions are shown, `undefined` for all; a change of the registry is nobody's secret */
@@ -169,27 +176,47 @@ async function pageOf(block: ShownBlock, from: number, chain: Chain, user: strin
   return { header, signature, transactions: shown, next_index, ...(user !== undefined && { shown: 'own' }) }
 }
 
-/** A signed request: the path that is asked for, a registered key, fresh, and never used before. Throws `forbidden`, `unknown_voter`. */
-async function checkCredential(
-  credential: Credential,
-  path: string,
-  { chain, ledger, clock }: Pick<BlockServerParts, 'chain' | 'ledger' | 'clock'>,
-  now: number = clock.now(),
-  entry: RegistryEntry | undefined = ledger.activeEntry(credential.voter_id),
-): Promise<RegistryEntry> {
-  const { voter_id, id, timestamp } = credential
-  if (credential.path !== path || credential.method !== 'P2P') {
-    throw ledgerError('forbidden', {
-      reason: `the credential is for ${credential.method} ${credential.path}, not for ${path}`,
-    })
+/** A credential that holds. */
+interface Proven {
+  /** Of the key that has signed it. */
+  readonly entry: RegistryEntry
+  /** Takes its id, which counts once. Throws `forbidden` for one that was used before. */
+  useUp(): void
+}
+
+/**
+ * Checks credentials: of the peer that asks, for this node and this path, fresh, by the key of one of the entries (of its
+ * voter as of the tip, where none are given). Throws `forbidden`, `unknown_voter`.
+ */
+function credentialCheck({
+  chain,
+  ledger,
+  requests,
+  clock,
+}: Pick<BlockServerParts, 'chain' | 'requests' | 'clock'> & { readonly ledger: Pick<ChainLedger, 'activeEntry'> }) {
+  // Each is of one peer, for one peer: it can be used again by who used it, in a later life of this node, and for nothing new.
+  const isFirst = createRequestMemory()
+  const present = (voterId: string): readonly RegistryEntry[] => {
+    const entry = ledger.activeEntry(voterId)
+    return entry === undefined ? [] : [entry]
   }
-  if (entry === undefined) throw ledgerError('unknown_voter', { voter_id, reason: 'not registered as active' })
-  const verdict = verifyCredential(credential, chain.chainId, entry.public_key, now)
-  if (!verdict.ok) throw ledgerError('forbidden', { reason: verdict.reason })
-  if (!(await ledger.rememberRequest(id, timestamp + 2 * REQUEST_VALIDITY_MS))) {
-    throw ledgerError('forbidden', { reason: `the request ${id} was used before` })
+
+  return (credential: PeerCredential, path: string, from: string, entries = present(credential.voter_id)): Proven => {
+    const { voter_id, id, timestamp } = credential
+    const received = { method: 'P2P', path, from, to: [requests.id] } as const
+    let failure: Error = ledgerError('unknown_voter', { voter_id, reason: 'not registered as active' })
+    const useUp = (): void => {
+      if (isFirst(id, timestamp + 2 * REQUEST_VALIDITY_MS)) return
+      throw ledgerError('forbidden', { reason: `the request ${id} was used before` })
+    }
+    for (const entry of entries) {
+      const verdict = verifyCredential(credential, received, chain.chainId, entry.public_key, clock.now())
+      if (verdict.ok) return { entry, useUp }
+      const isPresent = entry.public_key === ledger.activeEntry(voter_id)?.public_key
+      if (isPresent) failure = ledgerError('forbidden', { reason: verdict.reason })
+    }
+    throw failure
   }
-  return entry
 }
 
 /** The whole block of a hash, on the chain or kept beside it. Throws `unknown_block`. */

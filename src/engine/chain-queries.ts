@@ -117,10 +117,8 @@ export function chainQueries({ chain, store, finalizer, beside, finalizedAt }: C
 }
 
 /** What can be asked of the registry: as of the tip, and how it came to be. */
-export function registryQueries(chain: Chain, users: ReadonlyMap<string, string>) {
-  const userOf = (voterId: string): string => users.get(voterId) ?? voterId
+export function registryQueries(chain: Chain) {
   return {
-    userOf,
     registry: (): RegistryAnswer => registryAnswer(chain.size - 1, chain.registry),
     async registryAt(height: number): Promise<RegistryAnswer> {
       if (height >= chain.size)
@@ -136,7 +134,6 @@ export function registryQueries(chain: Chain, users: ReadonlyMap<string, string>
       return { height, changes, next: heights[limit] ?? null }
     },
     activeEntry: (id: string) => chain.registry.active(id),
-    devicesOf: (userId: string) => chain.registry.activeOf('voter').filter((entry) => userOf(entry.id) === userId),
   }
 }
 

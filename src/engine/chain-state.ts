@@ -3,8 +3,10 @@ import type { Hash } from '../protocol/bytes.ts'
 import { invalid, isSolarError, type Verdict } from '../protocol/errors.ts'
 import { changesGuard } from '../protocol/finality.ts'
 import type { Genesis } from '../protocol/genesis.ts'
+import { verifyRecoveredSeal } from '../protocol/handover.ts'
 import { hashHeader, verifyHeaderLink, verifySeal, type Header, type SealedHeader } from '../protocol/header.ts'
 import { appendToFrontier, foldSubtrees, historyLeaf } from '../protocol/history.ts'
+import type { ProvenRecovery } from '../protocol/messages.ts'
 import { Registry, type KeySet } from '../protocol/registry.ts'
 import type { ShownTransaction } from '../protocol/transaction.ts'
 import type { RegistryChange } from './registry-versions.ts'
@@ -143,6 +145,25 @@ export function verifyBlock(
   if (sealer === undefined) return invalid('unknown_sealer', `${header.miner_id} is no active authority`)
   const body = verifyBlockBody(header, block.transactions, genesis, txHashes)
   return body.ok ? verifySeal(block, sealer) : body
+}
+
+/**
+ * Checks what can be checked of the next block by its header alone: its link, and its seal by an authority, or by the key
+ * that the recovery which it begins with brings.
+ */
+export function verifySealedHeader(
+  state: ChainState,
+  sealed: SealedHeader,
+  { genesis, chainId }: ChainRules,
+  recovery?: ProvenRecovery,
+): Verdict {
+  const link = verifyHeaderLink(sealed.header, state.tip, genesis, chainId)
+  if (!link.ok) return link
+  const registry = registryOf(state)
+  if (recovery !== undefined) return verifyRecoveredSeal(sealed, recovery, registry.root, chainId)
+  const sealer = registry.active(sealed.header.miner_id, 'authority')
+  if (sealer !== undefined) return verifySeal(sealed, sealer.public_key)
+  return invalid('unknown_sealer', `${sealed.header.miner_id} is no active authority`)
 }
 
 /** The tip of a sealed header. */

@@ -14,7 +14,7 @@ import {
   type InclusionProof,
   type Subtree,
 } from '../protocol/history.ts'
-import type { ProofAnswer } from '../protocol/messages.ts'
+import type { ProofAnswer, ProvenRecovery } from '../protocol/messages.ts'
 import type { Registry } from '../protocol/registry.ts'
 import { checkChangeFresh } from '../protocol/registry-transaction.ts'
 import type { Transaction } from '../protocol/transaction.ts'
@@ -29,6 +29,7 @@ import {
   stateAfter,
   tipOf,
   verifyBlock,
+  verifySealedHeader,
   withChange,
   type ChainState,
   type RecentChanges,
@@ -186,6 +187,11 @@ export class Chain {
   async verify(block: ShownBlock, txHashes?: readonly Hash[]): Promise<Verdict> {
     const earlier = await earlierKeys(block.transactions, this.history())
     return verifyBlock(this.#state, block, this, earlier, txHashes)
+  }
+
+  /** Checks a header as that of the next block, before its block is known; see `verifySealedHeader`. */
+  verifySealed(sealed: SealedHeader, recovery?: ProvenRecovery): Verdict {
+    return verifySealedHeader(this.#state, sealed, this, recovery)
   }
 
   /** What the transactions of the block of height `size` are checked against, beside `verify`. */

@@ -15,7 +15,7 @@ import {
 } from '../protocol/messages.ts'
 import { voteShape } from '../protocol/vote.ts'
 import { buildAnchor } from './anchor-builder.ts'
-import { serveBlocks, serveReceipts, type BlockServerParts } from './block-server.ts'
+import { serveBlocks, type BlockServerParts } from './block-server.ts'
 import { hearEvidence, serveEvidence } from './evidence-exchange.ts'
 import type { EvidencePool } from './evidence-pool.ts'
 import type { Finalizer } from './finalizer.ts'
@@ -43,7 +43,6 @@ export function serveFullNodePeers(parts: FullNodePeersParts): void {
   serveTime(parts.requests, parts.clock)
   serveVotes(parts)
   serveBlocks(parts)
-  serveReceipts(parts)
 }
 
 function serveChain({ mode, chain, finalizer, acks, requests, clock }: FullNodePeersParts): void {

@@ -12,6 +12,7 @@ import { verifyByBlock, verifyOwnTrades, type Identity, type OwnTradesParts } fr
 import { createVoter } from './voter.ts'
 
 export interface HouseholdParts extends OwnTradesParts {
+  readonly chainId: Hash
   readonly follower: LightFollower
   readonly findIdentity: FindIdentity
   readonly gossip: Gossip

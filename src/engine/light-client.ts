@@ -9,11 +9,13 @@ import { misbehaviourOf, type Evidence } from '../protocol/evidence.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import { verifySeal, type SealedHeader } from '../protocol/header.ts'
 import { verifyTransactionProof } from '../protocol/light-verify.ts'
+import type { Membership } from '../protocol/membership.ts'
 import { proofAnswer, type ProofAnswer, type StatusAnswer } from '../protocol/messages.ts'
 import type { RegistryEntry } from '../protocol/registry.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import type { Transaction } from '../protocol/transaction.ts'
 import type { Vote } from '../protocol/vote.ts'
+import { createCredentialSigner, type CredentialSigner } from './block-fetcher.ts'
 import { openEvidencePool } from './evidence-pool.ts'
 import { createHousehold } from './household.ts'
 import { createFindEntry, createFindIdentity } from './identity.ts'
@@ -21,8 +23,9 @@ import { LightFollower } from './light-follower.ts'
 import { serveLightPeers } from './light-peers.ts'
 import { lightSignerBefore } from './light-signers.ts'
 import { createLightSync } from './light-sync.ts'
+import { createMembershipKeeper } from './membership-keeper.ts'
 import type { OnPeer } from './peer-report.ts'
-import { fetchOwnTrade, type Identity } from './own-trades.ts'
+import { fetchOwnTrade, type Identity, type SignAs } from './own-trades.ts'
 import { fetchReceipt, type CheckedReceipt, type ReceiptAccess } from './receipt-request.ts'
 
 export type { CheckedReceipt, ReceiptAccess } from './receipt-request.ts'
@@ -108,6 +111,8 @@ export interface LightClient {
   identityOf(key: SigningKey): Promise<Identity | undefined>
   /** The registry's entry of a key after the tip, also a revoked one; `undefined` if there is none. Throws `not_ready`, `peer_refused`. */
   entryOf(publicKey: string): Promise<RegistryEntry | undefined>
+  /** The platform user whose device this node is, by its certificate; null while it has none. */
+  user(): string | null
   /** Proven misbehaviour that this node knows of, the newest first. */
   evidence(limit: number): Promise<readonly Evidence[]>
   /** The body of a proved transaction, found by its hash; for its party. Throws `forbidden`. */
@@ -144,6 +149,13 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
     },
   })
   const { chainId } = follower
+  const signing = { ...parts, chainId }
+  const memberships = createMembershipKeeper({
+    ...signing,
+    follower,
+    signAs: (identity) => signerOf(signing, identity),
+  })
+  const signAs: SignAs = (identity) => signerOf(signing, identity, () => memberships.of(identity))
   const evidence = await openEvidencePool({
     ...parts,
     chainId,
@@ -163,6 +175,7 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
           ...parts,
           key,
           chainId,
+          signAs,
           follower,
           findIdentity,
           amountDecimals: genesis.amount_decimals,
@@ -216,6 +229,7 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
       stopListening()
       following.stop()
       await household?.idle()
+      await memberships.stop()
     },
     status() {
       const { anchor, anchor_hash } = follower.head
@@ -232,13 +246,27 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
     sync: () => following.sync(),
     identityOf: (owner) => findIdentity(owner, follower.head.anchor?.header ?? null),
     entryOf: (publicKey) => findEntry(publicKey, follower.head.anchor?.header ?? null),
-    receiptOf: ({ peer, answer }, txId, by) => fetchReceipt({ ...parts, chainId }, peer, answer, txId, by),
+    receiptOf: ({ peer, answer }, txId, by) => fetchReceipt({ chainId, requests, signAs }, peer, answer, txId, by),
     bodyOf: ({ answer }, identity) =>
-      fetchOwnTrade({ ...parts, chainId }, identity, answer.header.height, answer.tx_hash),
+      fetchOwnTrade({ requests, signAs }, identity, answer.header.height, answer.tx_hash),
+    user: () => memberships.user(),
     evidence: (limit) => evidence.list(limit),
     prove: (by) => prove(by, follower, requests),
   }
 }
+
+/** Signs as a device, with its certificate where it is to be shown. */
+const signerOf = (
+  parts: Pick<LightClientParts, 'requests' | 'clock' | 'randomBytes'> & { readonly chainId: Hash },
+  { id, key }: Identity,
+  membership?: () => Promise<Membership | undefined>,
+): CredentialSigner =>
+  createCredentialSigner({
+    ...parts,
+    voterId: () => id,
+    key: () => Promise.resolve(key),
+    ...(membership !== undefined && { membership }),
+  })
 
 /** By the first peer whose proof holds. */
 async function prove(

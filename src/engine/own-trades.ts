@@ -1,14 +1,13 @@
-import type { Clock, RandomBytes } from '../ports/clock.ts'
+import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { CheckedTrade, LightStore } from '../ports/light-store.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
-import { bytesToHex, type Hash } from '../protocol/bytes.ts'
+import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError, VALID, type Verdict } from '../protocol/errors.ts'
 import type { SealedHeader } from '../protocol/header.ts'
 import { merkleTree, verifyMerkleProof, type MerkleProof } from '../protocol/merkle.ts'
 import { MIN_TRADES_OF_PAGE, tradesAnswer, tradesPath } from '../protocol/messages.ts'
-import { signRequest } from '../protocol/request.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { checkTransaction, hashTransaction, leafOf, type Transaction } from '../protocol/transaction.ts'
 import { collectAnswers } from './answers.ts'
@@ -22,13 +21,15 @@ export interface Identity {
   readonly sinceHeight?: number
 }
 
+/** What signs for a household what its peers are asked for. */
+export type SignAs = (identity: Identity) => CredentialSigner
+
 export interface OwnTradesParts {
-  readonly chainId: Hash
   /** The genesis' `amount_decimals`. */
   readonly amountDecimals: number
   readonly requests: PeerRequests
   readonly clock: Clock
-  readonly randomBytes: RandomBytes
+  readonly signAs: SignAs
   readonly store: Pick<LightStore, 'putTrades'>
   readonly logger: Logger
   readonly onVerified: (height: number, trades: readonly CheckedTrade[]) => void
@@ -87,7 +88,7 @@ async function keep(parts: OwnTradesParts, height: number, result: Checked): Pro
 
 /** The body of one of the identity's own transactions of a block, by its hash; from whoever has it. Throws `forbidden`. */
 export async function fetchOwnTrade(
-  parts: Pick<OwnTradesParts, 'chainId' | 'requests' | 'clock' | 'randomBytes'>,
+  parts: Pick<OwnTradesParts, 'requests' | 'signAs'>,
   identity: Identity,
   height: number,
   txHash: Hash,
@@ -108,16 +109,15 @@ export async function fetchOwnTrade(
 
 /** Page by page, each signed for this peer. Throws `peer_refused` (`malformed`) for pages that do not go on. */
 async function askForTrades(
-  parts: Pick<OwnTradesParts, 'chainId' | 'requests' | 'clock' | 'randomBytes'>,
+  parts: Pick<OwnTradesParts, 'requests' | 'signAs'>,
   peer: string,
   height: number,
   identity: Identity,
 ): Promise<readonly ClaimedTrade[]> {
-  const sign = signerOf(parts, identity)
+  const sign = parts.signAs(identity)
   const claimed: ClaimedTrade[] = []
   for (let from = 0; ;) {
-    const credential = await sign(tradesPath(height, from))
-    const asked = { height, credential, ...(from > 0 && { from_index: from }) }
+    const asked = { height, ...(await sign(peer, tradesPath(height, from))), ...(from > 0 && { from_index: from }) }
     const { trades, next_index } = tradesAnswer(await parts.requests.request(peer, 'trades', asked), 'trades')
     const isWhole = from === 0 && next_index === undefined
     if (!isWhole && !goesOn(trades, from, next_index)) {
@@ -142,16 +142,6 @@ function goesOn(trades: readonly ClaimedTrade[], from: number, next: number | un
     free = merkle_proof.index + 1
   }
   return true
-}
-
-function signerOf(
-  { chainId, clock, randomBytes }: Pick<OwnTradesParts, 'chainId' | 'clock' | 'randomBytes'>,
-  identity: Identity,
-): CredentialSigner {
-  return (path) => {
-    const request = { method: 'P2P', path, timestamp: clock.now(), id: bytesToHex(randomBytes(16)) } as const
-    return Promise.resolve(signRequest(identity.id, chainId, request, identity.key))
-  }
 }
 
 function checkAll(claimed: readonly ClaimedTrade[], sealed: SealedHeader, amountDecimals: number): Checked {
@@ -186,7 +176,7 @@ async function settleByBlock(
   const { height } = sealed.header
   for (const peer of parts.requests.peers()) {
     try {
-      const { transactions } = await fetchShownBlock(parts.requests, peer, sealed, signerOf(parts, identity))
+      const { transactions } = await fetchShownBlock(parts.requests, peer, sealed, parts.signAs(identity))
       const tree = merkleTree(transactions.map(leafOf))
       const own = transactions.flatMap((transaction, index) =>
         transaction.kind === 'redacted' ? [] : [{ transaction, merkle_proof: tree.proof(index) }],

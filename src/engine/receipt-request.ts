@@ -1,16 +1,19 @@
-import type { Clock, RandomBytes } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
-import { bytesToHex, type Hash } from '../protocol/bytes.ts'
+import type { Hash } from '../protocol/bytes.ts'
 import { receiptPath, type ProofAnswer } from '../protocol/messages.ts'
 import type { Receipt } from '../protocol/receipt.ts'
 import { verifyReceipt } from '../protocol/receipt-verify.ts'
-import { signRequest } from '../protocol/request.ts'
 import { hashTransaction } from '../protocol/transaction.ts'
-import type { Identity } from './own-trades.ts'
+import type { Identity, OwnTradesParts } from './own-trades.ts'
 
-/** How one may have a receipt: as a party of the trade, or by the token of a role. */
-export type ReceiptAccess = Identity | { readonly token: string }
+/** How one may have a receipt: as a party of the trade, or by the token of a role, which is given to one peer alone. */
+export type ReceiptAccess = Identity | TokenOf
+interface TokenOf {
+  readonly token: string
+  /** Id of the peer whose token it is. */
+  readonly of: string
+}
 
 /** A receipt that holds, as a peer gave it. */
 export interface CheckedReceipt {
@@ -18,11 +21,9 @@ export interface CheckedReceipt {
   readonly status: 'final' | 'sealed'
 }
 
-export interface ReceiptRequestParts {
+export interface ReceiptRequestParts extends Pick<OwnTradesParts, 'signAs'> {
   readonly chainId: Hash
   readonly requests: PeerRequests
-  readonly clock: Clock
-  readonly randomBytes: RandomBytes
 }
 
 /**
@@ -37,7 +38,7 @@ export async function fetchReceipt(
   by: ReceiptAccess,
 ): Promise<CheckedReceipt> {
   const { chainId, requests } = parts
-  const access = 'token' in by ? { token: by.token } : { credential: signFor(parts, txId, by) }
+  const access = 'token' in by ? tokenFor(peer, by) : await parts.signAs(by)(peer, receiptPath(txId))
   const verdict = verifyReceipt(await requests.request(peer, 'receipt', { tx_id: txId, ...access }), chainId)
   const refused = (code: string, reason: string) =>
     ledgerError('peer_refused', { peer, request: 'receipt', code, reason })
@@ -47,8 +48,8 @@ export async function fetchReceipt(
   return { receipt: verdict.receipt, status: verdict.status }
 }
 
-function signFor({ chainId, clock, randomBytes }: ReceiptRequestParts, txId: string, { id, key }: Identity) {
-  const path = receiptPath(txId)
-  const request = { method: 'P2P', path, timestamp: clock.now(), id: bytesToHex(randomBytes(16)) } as const
-  return signRequest(id, chainId, request, key)
+/** A token opens all that its role may see to whoever has it. Throws `forbidden`. */
+function tokenFor(peer: string, { token, of }: TokenOf): { readonly token: string } {
+  if (peer === of) return { token }
+  throw ledgerError('forbidden', { reason: `the proof is from ${peer}, and the token is for ${of} alone` })
 }

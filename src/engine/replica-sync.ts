@@ -16,6 +16,7 @@ import { headersAnswer, statusAnswer, type StatusAnswer } from '../protocol/mess
 import { fetchBlock, fetchHeader, type CredentialSigner } from './block-fetcher.ts'
 import { registryOf, stateAfter, verifyBlock } from './chain-state.ts'
 import type { Chain } from './chain.ts'
+import { checkSeal } from './checked-seal.ts'
 import { provesFinalBy, type ProvesFinal } from './final-proof.ts'
 import type { Finalizer } from './finalizer.ts'
 import { earlierKeys, historyOf } from './history-rules.ts'
@@ -101,12 +102,22 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
   async function takeBlock(peer: string, sealed: SealedHeader, provesFinal: ProvesFinal): Promise<Accepted> {
     const hash = hashHeader(sealed.header)
     if (await replica.knows(hash)) return 'known'
-    const block = (await store.besideChain(hash)) ?? (await fetchBlock(requests, peer, sealed, sign, provesFinal))
+    const block = (await store.besideChain(hash)) ?? (await fetchSealed(peer, sealed, provesFinal))
     const accepted = await acceptWith(peer, block, provesFinal)
     if (typeof accepted === 'object') throw refused(peer, accepted.refused, accepted.reason)
     if (accepted === 'unknown_parent')
       throw refused(peer, 'wrong_parent', `block ${sealed.header.height} has no parent here`)
     return accepted
+  }
+
+  /** Nothing is signed about a header that nobody has sealed. */
+  async function fetchSealed(peer: string, sealed: SealedHeader, provesFinal: ProvesFinal): Promise<ShownBlock> {
+    const { height } = sealed.header
+    const verify = await replica.sealCheck(sealed)
+    if (verify === undefined) throw refused(peer, 'wrong_parent', `block ${height} has no parent here`)
+    const verdict = await checkSeal(requests, peer, sealed, verify)
+    if (!verdict.ok) throw refused(peer, verdict.code, `block ${height}: ${verdict.reason}`)
+    return await fetchBlock(requests, peer, sealed, sign, provesFinal)
   }
 
   /**
@@ -208,6 +219,7 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
       const changes: ShownBlock[] = []
       for (const sealed of headers) {
         const hash = hashHeader(sealed.header)
+        // Its own key has signed the ack of the last one, and hashes lead from there: nobody has made up what is asked for.
         const block = (await store.besideChain(hash)) ?? (await fetchBlock(requests, peer, sealed, sign, provesFinal))
         const earlier = await earlierKeys(block.transactions, historyOf(store, baseHeight + 1, changes))
         const verdict = verifyBlock(state, block, chain, earlier)

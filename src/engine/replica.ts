@@ -11,7 +11,15 @@ import { hashHeader, verifyNotFromFuture, type SealedHeader } from '../protocol/
 import type { Registry } from '../protocol/registry.ts'
 import { leafOf } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
-import { recentRegistry, registryOf, sizeOf, verifyBlock, type ChainState } from './chain-state.ts'
+import type { VerifySealed } from './checked-seal.ts'
+import {
+  recentRegistry,
+  registryOf,
+  sizeOf,
+  verifyBlock,
+  verifySealedHeader,
+  type ChainState,
+} from './chain-state.ts'
 import type { EvidencePool } from './evidence-pool.ts'
 import type { Finalizer } from './finalizer.ts'
 import { reportDoubleSeal } from './full-node-evidence.ts'
@@ -106,6 +114,15 @@ export class Replica {
   /** Checks a block and takes it into the chain or beside it; then the chain is chosen anew. */
   accept(block: ShownBlock, testimony?: BlockTestimony): Promise<Accepted> {
     return this.#lane(() => this.#accept(block, testimony))
+  }
+
+  /** What checks the header of a block before that is known, by the chain that it goes on from; `undefined` if that is not here. */
+  sealCheck({ header }: SealedHeader): Promise<VerifySealed | undefined> {
+    return this.#lane(async () => {
+      const place = await this.#placeAfter(header.height, header.prev_hash)
+      if (place === 'unknown_parent') return undefined
+      return (sealed, recovery) => verifySealedHeader(place.state, sealed, this.#parts.chain, recovery)
+    })
   }
 
   /** Takes up again the branch that ends in this block and was kept before a restart, if it may still become the chain. */

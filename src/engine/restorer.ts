@@ -4,11 +4,12 @@ import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { Hex } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
-import { verifyHeaderLink, type SealedHeader } from '../protocol/header.ts'
+import type { SealedHeader } from '../protocol/header.ts'
 import { headersAnswer, registryAnswer, statusAnswer, type StatusAnswer } from '../protocol/messages.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { createCredentialSigner, fetchBlock, type CredentialSigner } from './block-fetcher.ts'
 import type { Chain } from './chain.ts'
+import { checkSeal } from './checked-seal.ts'
 import { provesFinalBy, type ProvesFinal } from './final-proof.ts'
 import type { Finalizer } from './finalizer.ts'
 import type { PeerHeaders } from './peer-headers.ts'
@@ -97,13 +98,8 @@ export function createRestorer(parts: RestorerParts): Restorer {
     sign: CredentialSigner,
     provesFinal: ProvesFinal,
   ): Promise<void> {
-    const { height, registry_root } = sealed.header
-    const link = verifyHeaderLink(sealed.header, chain.tip, chain.genesis, chain.chainId)
-    if (!link.ok) throw refused(peer, link.code, `block ${height}: ${link.reason}`)
-    // A recovery of the sealer's key is sealed by the new key (docs/protocol.md 4), and changes the registry.
-    if (!(await peerHeaders.isSealed(sealed)) && registry_root === chain.registry.root) {
-      throw refused(peer, 'bad_seal', `block ${height} is not sealed by an authority of this chain`)
-    }
+    const verdict = await checkSeal(requests, peer, sealed, (header, recovery) => chain.verifySealed(header, recovery))
+    if (!verdict.ok) throw refused(peer, verdict.code, `block ${sealed.header.height}: ${verdict.reason}`)
     await peerHeaders.consider(sealed, peer)
     const block = await fetchBlock(requests, peer, sealed, sign, provesFinal)
     if (isStopped()) return
@@ -123,7 +119,7 @@ export function createRestorer(parts: RestorerParts): Restorer {
       throw ledgerError('not_ready', { reason: `this node does not have the key ${known ?? ''} of ${minerId}` })
     }
     const signing = { voterId: () => minerId, key: () => Promise.resolve(key) }
-    return createCredentialSigner({ ...signing, chainId: chain.chainId, clock, randomBytes })
+    return createCredentialSigner({ ...signing, chainId: chain.chainId, requests, clock, randomBytes })
   }
 
   const statusOf = async (peer: string): Promise<StatusAnswer> =>

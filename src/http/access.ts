@@ -1,15 +1,18 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import type { Hash } from '../protocol/bytes.ts'
+import { parseCanonicalText } from '../protocol/canonical-json.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { REQUEST_VALIDITY_MS } from '../protocol/limits.ts'
-import { parseAuthorization, verifyCredential, type Credential } from '../protocol/request.ts'
+import { membershipShape, type Membership } from '../protocol/membership.ts'
+import { parseAuthorization, verifyCredential, type HttpCredential } from '../protocol/request.ts'
 import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { ChainLedger } from '../ports/ledger.ts'
 import { httpError } from './problem.ts'
 import type { KeyLimit } from './rate-limits.ts'
 import type { Clients } from './client-address.ts'
+import type { OriginsOf } from './origins.ts'
 
 /** Who may call (docs/protocol.md 9). A role is a bearer token and may call only what its row says. */
 export type AccessRole = 'operator' | 'platform' | 'auditor' | 'validator'
@@ -65,7 +68,9 @@ export function challengeOf({ roles, others }: Access): string {
 }
 
 /** What the guard asks about devices. */
-export type DeviceRegistry = Pick<ChainLedger, 'chainId' | 'activeEntry' | 'userOf' | 'rememberRequest'>
+export interface DeviceRegistry extends Pick<ChainLedger, 'chainId' | 'activeEntry' | 'userOf' | 'rememberRequest'> {
+  readonly originsOf: OriginsOf
+}
 
 export interface GuardParts {
   /** Absent on a light node, which knows no devices. */
@@ -77,7 +82,7 @@ export interface GuardParts {
 
 /**
  * Says who is calling. Throws `missing_credential`, `bad_credential`, `forbidden`, `unknown_voter`, `bad_signature`,
- * `stale_request`, `replayed_request` or `too_many_requests`.
+ * `wrong_audience`, `stale_request`, `no_membership`, `replayed_request` or `too_many_requests`.
  *
  * @param role of the request's token, see `roleOfRequest`
  */
@@ -118,22 +123,52 @@ async function authenticateDevice(
   const { voter_id: voterId, timestamp, id } = credential
   const entry = devices.activeEntry(voterId)
   if (entry === undefined) throw ledgerError('unknown_voter', { voter_id: voterId, reason: 'not registered as active' })
-  await keyLimit.within(request, voterId, () => {
-    const now = clock.now()
-    const verdict = verifyCredential(credential, devices.chainId, entry.public_key, now)
-    if (verdict.ok) return
-    throw verdict.code === 'stale_request'
-      ? httpError('stale_request', { timestamp, now })
-      : ledgerError('bad_signature', { signer: voterId })
+  const membership = membershipOf(request)
+  const userId = await keyLimit.within(request, voterId, () => {
+    checkCredential(request, credential, devices, entry.public_key, clock.now())
+    return devices.userOf(voterId, membership)
   })
   // Valid up to and including timestamp + REQUEST_VALIDITY_MS, so it is remembered one millisecond longer.
   const fresh = await devices.rememberRequest(id, timestamp + REQUEST_VALIDITY_MS + 1)
   if (!fresh) throw httpError('replayed_request', { id })
-  return { kind: 'device', voterId, userId: devices.userOf(voterId) }
+  return { kind: 'device', voterId, userId }
+}
+
+function checkCredential(
+  request: FastifyRequest,
+  credential: HttpCredential,
+  { chainId, originsOf }: DeviceRegistry,
+  publicKey: string,
+  now: number,
+): void {
+  const { voter_id, timestamp, to } = credential
+  const accepted = originsOf(request)
+  const received = { method: credential.method, path: credential.path, to: accepted }
+  const verdict = verifyCredential(credential, received, chainId, publicKey, now)
+  if (verdict.ok) return
+  if (verdict.code === 'wrong_audience') {
+    const names = accepted.length === 0 ? 'behind a proxy, and has no public_urls' : accepted.join(', ')
+    const reason = `the credential is for ${to}, this node is ${names}: its operator names in public_urls where else it is`
+    throw httpError('wrong_audience', { reason, to, accepted })
+  }
+  if (verdict.code === 'stale_request') throw httpError('stale_request', { timestamp, now })
+  throw ledgerError('bad_signature', { signer: voter_id })
+}
+
+/** The certificate of whose device asks, canonical JSON in a header of its own. Throws `bad_credential`. */
+export function membershipOf({ headers }: FastifyRequest): Membership | undefined {
+  const text = headers['solar-membership']
+  if (text === undefined) return undefined
+  try {
+    return membershipShape(parseCanonicalText(String(text)), 'solar-membership')
+  } catch (error) {
+    if (!isSolarError(error)) throw error
+    throw httpError('bad_credential', { reason: error.message }, error)
+  }
 }
 
 /** The signature covers the path with its query exactly as it was sent. */
-function readCredential({ raw, method }: FastifyRequest, authorization: string): Credential {
+function readCredential({ raw, method }: FastifyRequest, authorization: string): HttpCredential {
   try {
     return parseAuthorization(authorization, method, raw.url ?? '')
   } catch (error) {

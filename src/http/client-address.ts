@@ -14,6 +14,8 @@ export interface Client {
 
 export interface Clients {
   of(request: FastifyRequest): Client
+  /** True for who asks without a proxy that says so; on this machine: for a program that asks for itself. */
+  isDirect(request: FastifyRequest): boolean
   /** True for a program on this machine that asks for itself, not for somebody behind a proxy. */
   isLocal(request: FastifyRequest): boolean
 }
@@ -44,6 +46,17 @@ export function createClients(trusted: readonly string[] = []): Clients {
     }
     return { address, source: address === own ? 'own' : source }
   }
+  const isLoopback = ({ socket }: FastifyRequest): boolean => isIn(LOOPBACK, plain(socket.remoteAddress ?? ''))
+  const isUnproxied = ({ socket, headers }: FastifyRequest): boolean =>
+    !isIn(proxies, plain(socket.remoteAddress ?? '')) &&
+    !Object.keys(headers).some((name) => FORWARDED_BY.test(name) || ADDRESS_OF_CLIENT.test(name))
+  // A proxy that says nothing of itself passes on the name that was asked for, or, as nginx long did, speaks HTTP/1.0.
+  const isLocal = (request: FastifyRequest): boolean =>
+    isLoopback(request) &&
+    isUnproxied(request) &&
+    request.raw.httpVersion !== '1.0' &&
+    LOCAL_HOST.test(request.headers.host ?? '')
+
   return {
     of({ socket, headers }) {
       const own = plain(socket.remoteAddress ?? '')
@@ -53,13 +66,8 @@ export function createClients(trusted: readonly string[] = []): Clients {
       if (trusted.length === 0 && isIn(LOOPBACK, own)) return behind(own, header, 'assumed', LOOPBACK)
       return { address: own, source: 'own' }
     },
-    isLocal({ socket, headers, raw }) {
-      const own = plain(socket.remoteAddress ?? '')
-      if (!isIn(LOOPBACK, own) || isIn(proxies, own)) return false
-      if (Object.keys(headers).some((name) => FORWARDED_BY.test(name) || ADDRESS_OF_CLIENT.test(name))) return false
-      // A proxy that says nothing of itself passes on the name that was asked for, or, as nginx long did, speaks HTTP/1.0.
-      return raw.httpVersion !== '1.0' && LOCAL_HOST.test(headers.host ?? '')
-    },
+    isDirect: (request) => (!isLoopback(request) ? isUnproxied(request) : isLocal(request)),
+    isLocal,
   }
 }
 

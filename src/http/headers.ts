@@ -57,7 +57,7 @@ export function registerPreflights(
         .headers({
           'access-control-allow-origin': '*',
           'access-control-allow-methods': methods.join(', '),
-          'access-control-allow-headers': 'authorization, content-type',
+          'access-control-allow-headers': 'authorization, content-type, solar-membership',
           'access-control-max-age': '86400',
         })
         .send(),

@@ -27,7 +27,7 @@ const GROUPS = [
   {
     name: 'Members',
     description: 'Who may seal, co-sign and vote, how that changes, and proof of who broke the rules.',
-    paths: ['/registry', '/evidence'],
+    paths: ['/registry', '/membership', '/evidence'],
   },
   {
     name: 'Operation',
@@ -168,7 +168,7 @@ const securitySchemes = {
     in: 'header',
     name: 'Authorization',
     description:
-      '`Solar <voter_id>.<timestamp>.<id>.<signature>`: type `request` over {method, path, timestamp, id}, the path with its query as sent; once, within 60 s',
+      '`Solar voter_id="...", to="...", timestamp="...", id="...", signature="..."`: type `request` over {id, method, path, timestamp, to}, the path with its query as sent, `to` the origin of this node; once, within 60 s',
   },
 }
 

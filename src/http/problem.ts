@@ -13,6 +13,7 @@ import type { LedgerErrorCode } from '../ports/errors.ts'
 const httpErrors = {
   missing_credential: (f: { accepted: string }) => `this call needs a credential: ${f.accepted}`,
   bad_credential: (f: { reason: string }) => f.reason,
+  wrong_audience: (f: { reason: string; to: string; accepted: readonly string[] }) => f.reason,
   stale_request: (f: { timestamp: number; now: number }) =>
     `the request was signed at ${timeWords(f.timestamp)}, this clock says ${timeWords(f.now)}: more than 60 s apart`,
   replayed_request: (f: { id: string }) => `the signed request ${f.id} was used before`,
@@ -58,10 +59,12 @@ export const problems: Readonly<Record<ProblemCode, ProblemRow>> = {
   bad_signature: { status: 401, title: 'Wrong signature' },
   missing_credential: { status: 401, title: 'Credential needed' },
   bad_credential: { status: 401, title: 'Credential refused' },
+  wrong_audience: { status: 401, title: 'Credential for another node' },
   stale_request: { status: 401, title: 'Signed request too old or too new' },
   replayed_request: { status: 401, title: 'Signed request used before' },
 
   forbidden: { status: 403, title: 'Not allowed' },
+  no_membership: { status: 403, title: 'Whose device it is is not known' },
   unknown_voter: { status: 403, title: 'Voter not registered' },
 
   unknown_block: { status: 404, title: 'Unknown block' },

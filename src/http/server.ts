@@ -12,10 +12,12 @@ import { addDocs } from './docs-page.ts'
 import { createEventStream } from './event-stream.ts'
 import { createLifecycle, type HttpServer, type ListenOptions } from './lifecycle.ts'
 import type { Metrics } from './metrics.ts'
+import { createOrigins } from './origins.ts'
 import { blockCalls } from './routes/blocks.ts'
 import { checkpointCalls } from './routes/checkpoint.ts'
 import { evidenceCalls } from './routes/evidence.ts'
 import { eventCalls } from './routes/events.ts'
+import { membershipCall } from './routes/membership.ts'
 import { leaderCall, operationCalls, type NodeInfo, type Readiness } from './routes/operations.ts'
 import { orderCalls } from './routes/orders.ts'
 import { redactionCalls } from './routes/redactions.ts'
@@ -50,6 +52,8 @@ export interface HttpOptions extends ListenOptions {
   readonly rateLimitPerSecond?: number | undefined
   /** Addresses and CIDR networks of the proxies before this node, whose X-Forwarded-For is believed. */
   readonly trustedProxies?: readonly string[] | undefined
+  /** Origins under which proxies lead to this node: what signed requests may be for, beside its own address. */
+  readonly publicUrls?: readonly string[] | undefined
   /** A folder of static files to serve at `/`. */
   readonly webRoot?: string | undefined
 }
@@ -64,6 +68,7 @@ export function createHttpServer(parts: HttpParts, options: HttpOptions): Promis
     ...orderCalls(ledger, limits.key),
     proofCall(ledger, parts.redactor),
     ...transactionCalls(ledger),
+    membershipCall(ledger),
     ...checkpointCalls(ledger),
     ...registryCalls(ledger, limits.subject),
     leaderCall(parts.readiness),
@@ -91,7 +96,8 @@ async function serve(
 ): Promise<HttpServer> {
   const { ledger, clock } = parts
   const clients = createClients(options.trustedProxies)
-  const { app, limits, addCalls } = await createApp({ ...parts, devices: ledger, clients }, options.rateLimitPerSecond)
+  const devices = { ...ledger, originsOf: createOrigins(options, clients) }
+  const { app, limits, addCalls } = await createApp({ ...parts, devices, clients }, options.rateLimitPerSecond)
   const events = createEventStream(ledger, clock, clients)
   const calls = [...callsOf(limits), ...redactionCalls(parts.redactor), ...eventCalls(events), ...operationCalls(parts)]
   addCalls(calls)

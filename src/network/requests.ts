@@ -89,6 +89,7 @@ export function createRequests(options: RequestsOptions): RequestsOverLibp2p {
   }
 
   return {
+    id: node.peerId.toString(),
     serve,
     request,
     peers: () => node.getPeers().map((peer) => peer.toString()),

@@ -1,4 +1,5 @@
 import { createAuthorityLedger } from '../engine/authority-ledger.ts'
+import { serveMembership } from '../engine/block-server.ts'
 import { createChangeLimiter, type ChangeLimits } from '../engine/change-limits.ts'
 import type { Chain } from '../engine/chain.ts'
 import { createCheckpoints, type Checkpoints } from '../engine/checkpoints.ts'
@@ -136,7 +137,7 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   const votes = createVoteCounter({ chainId, find, store, evidence, events, finalizer, clock, logger })
   const checkpoints = createCheckpoints({ chain, finalHeight: () => finalizer.finalHeight, minerId, keyOf })
   const counting = { chain, votes, events, finalizer, evidence, clock }
-  const queries = { ...counting, checkpoints, store, runner, minTradeMicro, users }
+  const queries = { ...counting, checkpoints, store, runner, minTradeMicro, users, minerId, keyOf }
   const ledger = warnOfSeveralVotes(createAuthorityLedger(queries), logger)
   const peerHeaders = createPeerHeaders({ ...sealing, evidence })
   const voteSync = createVoteSync({
@@ -163,6 +164,7 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
       return isTip() ? 'accept' : 'ignore'
     },
   })
+  serveMembership({ chain, ledger, requests, clock })
   const redactor = createAuthorityRedactor({ store, blocks: level, leadership, clock, logger })
   const standby = lead && { lead, succession: createSuccession({ ...sealing, runner, finality, readUsers, redactor }) }
   const askForEvidence = () => keepAskingForEvidence({ requests, evidence, clock, logger })

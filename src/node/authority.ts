@@ -184,11 +184,11 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       role: leadership.leads() ? ('leader' as const) : ('standby' as const),
       reasons: reasonsOf(storeWatch.reason(), guard.reason(), standby?.succession.trouble()),
     })
-    const { rateLimitPerSecond, trustedProxies } = config
+    const { rateLimitPerSecond, trustedProxies, publicUrls } = config
     const http = await startHttp(config, (address) =>
       createHttpServer(
         { ledger, redactor, node, readiness, tokens: files.tokens.hashes, metrics, clock, logger },
-        { ...address, rateLimitPerSecond, trustedProxies, webRoot: webRoot() },
+        { ...address, rateLimitPerSecond, trustedProxies, publicUrls, webRoot: webRoot() },
       ),
     )
     if (http !== null) shutdown.opened('HTTP', () => http.stop())

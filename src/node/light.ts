@@ -95,7 +95,7 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
       store,
       logger,
       currency: async () => (await genesis.promise).currency,
-      ownId: () => watch.status().voter.id,
+      user: () => joined?.client.user() ?? null,
     })
     shutdown.opened('trade log', () => trades.idle())
     return joinChain({

@@ -17,8 +17,8 @@ export interface OwnTradeLogParts {
   readonly logger: Logger
   /** Of the genesis. */
   readonly currency: () => Promise<string>
-  /** Under which the key of this household is registered, if that is known. */
-  readonly ownId: () => string | null
+  /** The user whose device this is, if that is known. */
+  readonly user: () => string | null
 }
 
 /** Says a household's own proved trades, one line each, in the order in which they were proved. */
@@ -30,7 +30,7 @@ export interface OwnTradeLog {
 
 const PAGE = 500
 
-export function createOwnTradeLog({ store, logger, currency, ownId }: OwnTradeLogParts): OwnTradeLog {
+export function createOwnTradeLog({ store, logger, currency, user }: OwnTradeLogParts): OwnTradeLog {
   /** By the id of the corrected trade; read when the first correction comes. */
   let corrections: Promise<Map<string, Map<string, Correction>>> | undefined
   let last: Promise<void> = Promise.resolve()
@@ -62,7 +62,7 @@ export function createOwnTradeLog({ store, logger, currency, ownId }: OwnTradeLo
     if (tx.kind === 'registry') return undefined
     const when = localTime(tx.timestamp)
     if (tx.kind === 'trade') {
-      return `${when} ${tradeWords(tx, sideOf(tx, ownId() ?? undefined), await currency())} (${tx.id})`
+      return `${when} ${tradeWords(tx, sideOf(tx, user()), await currency())} (${tx.id})`
     }
     const left = await leftOf(tx)
     const now = left === undefined ? 'the trade itself was not proved here' : `left of it: ${left}`

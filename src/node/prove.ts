@@ -21,8 +21,8 @@ export interface ProveRequest {
   readonly chainId: Hash
   /** The key of one of the trade's parties: then the body is fetched and checked as well. */
   readonly key: SigningKey | undefined
-  /** Bearer token of a role that may have receipts, in place of a key. */
-  readonly token: string | undefined
+  /** Bearer token of a role that may have receipts, in place of a key, and the id of the peer whose token it is. */
+  readonly token: { readonly token: string; readonly of: string } | undefined
   /** Fetches and checks a receipt as well; takes a key or a token. */
   readonly wantsReceipt: boolean
 }
@@ -68,8 +68,8 @@ export async function proveOnce(request: ProveRequest, signal: AbortSignal): Pro
     if (request.key !== undefined && identity === undefined) throw await unregistered(client, request.key.publicKey)
     const transaction = identity === undefined ? null : await client.bodyOf(proof, identity)
     const txId = transaction?.id ?? request.transaction
-    const by = identity ?? { token: request.token ?? '' }
-    const receipt = request.wantsReceipt ? await client.receiptOf(proof, txId, by) : null
+    const by = identity ?? request.token
+    const receipt = request.wantsReceipt && by !== undefined ? await client.receiptOf(proof, txId, by) : null
     const { currency } = await light.genesis
     return { ...proof, currency, transaction, receipt, clockFault: (await light.clockFault()) ?? null }
   } catch (error) {

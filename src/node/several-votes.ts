@@ -12,8 +12,8 @@ export function warnOfSeveralVotes(ledger: Ledger, logger: Logger): Ledger {
       const answer = await ledger.register(transaction, userId)
       const { finality } = ledger.registry().policy
       if (transaction.action !== 'enrol' || transaction.role !== 'voter' || finality.policy !== 'votes') return answer
-      const user = ledger.userOf(transaction.subject_id)
-      const keys = ledger.devicesOf(user).length
+      const user = await ledger.userOf(transaction.subject_id)
+      const keys = (await ledger.devicesOf(user)).length
       if (keys > 1) {
         const words = `user ${user} has ${keys} keys now, and each is one of the ${finality.threshold} votes that make a block final`
         logger.warn({ user, keys }, words)

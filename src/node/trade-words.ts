@@ -35,18 +35,10 @@ export function netOf(trade: Trade, corrections: CorrectionSum | undefined): Tra
 /** On which side of a trade a household is. */
 export type Side = 'sold' | 'bought'
 
-/**
- * The side of a key holder or user: by its id, or by that of the user whose device it is (`home-3.phone` is one of `home-3`).
- * `undefined` if the ids do not tell: whose device a key is stays off the chain.
- */
-export function sideOf(trade: Trade, id: string | undefined): Side | undefined {
-  if (id === undefined) return undefined
-  const point = id.lastIndexOf('.')
-  for (const user of point > 0 ? [id, id.slice(0, point)] : [id]) {
-    if (trade.from_user_id === user) return 'sold'
-    if (trade.to_user_id === user) return 'bought'
-  }
-  return undefined
+/** The side of a user; `undefined` if it is not known who that is: the id of a device says nothing. */
+export function sideOf(trade: Trade, userId: string | null): Side | undefined {
+  if (trade.from_user_id === userId) return 'sold'
+  return trade.to_user_id === userId ? 'bought' : undefined
 }
 
 /** `sold 1.5 kWh to ben at 0.18 EUR/kWh for 0.27 EUR`; without a side both parties are named. */

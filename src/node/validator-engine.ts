@@ -93,6 +93,7 @@ export async function assembleValidator(parts: ValidatorEngineParts): Promise<Va
   const lastId = (): string | undefined => ownPlace(chain, key.publicKey, finalizer.finalHeight)?.entry.id
   const sign = createCredentialSigner({
     chainId,
+    requests,
     // The block that enrolled this key may be one that it has yet to take; one that took it away is to be acked.
     voterId: async () => registeredId() ?? lastId() ?? (await askForOwnId(requests, key.publicKey)) ?? UNREGISTERED,
     key: () => Promise.resolve(key),

@@ -189,6 +189,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
           ...address,
           rateLimitPerSecond: config.rateLimitPerSecond,
           trustedProxies: config.trustedProxies,
+          publicUrls: config.publicUrls,
           webRoot: webRoot(),
         },
       ),

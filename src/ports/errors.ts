@@ -24,6 +24,9 @@ const ledgerErrors = {
       : `a receipt of ${f.id} would need more changes of who decides than it can hold: they lead to block ${f.reached}, it is in ` +
         `block ${f.height}; solar-node prove checks it with a light node`,
   unknown_order: (f: { order_id: string }) => `there is no order ${f.order_id} here`,
+  /** Nothing says whose device it is: not the platform, and no certificate that counts. */
+  no_membership: (f: { voter_id: string; reason: string }) =>
+    `whose device ${f.voter_id} is is not known here: ${f.reason}`,
   unknown_voter: (f: { voter_id: string; reason: string }) => `voter ${f.voter_id}: ${f.reason}`,
   bad_signature: (f: { signer: string }) => `the signature is not that of ${f.signer}`,
   /** There is no checkpoint and no anchor before the first final header. */

@@ -4,6 +4,7 @@ import type { Evidence } from '../protocol/evidence.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import type { SealedHeader } from '../protocol/header.ts'
 import type { ConsistencyProof, InclusionProof } from '../protocol/history.ts'
+import type { Membership } from '../protocol/membership.ts'
 import type { AcksParams, ProofAnswer, AcksAnswer } from '../protocol/messages.ts'
 import type { Order } from '../protocol/order.ts'
 import type { Receipt } from '../protocol/receipt.ts'
@@ -64,10 +65,11 @@ export interface ChainLedger {
   registryChanges(from: number, limit: number): Promise<RegistryChanges>
   /** The active registry entry of this id as of the tip, for signed requests and orders. */
   activeEntry(id: string): RegistryEntry | undefined
-  /** Active voters that belong to this platform user: may sign its orders, may read its trades. */
-  devicesOf(userId: string): readonly RegistryEntry[]
-  /** The platform user that a registered id belongs to. */
-  userOf(voterId: string): string
+  /**
+   * The platform user that a device belongs to, by what this node knows or by the certificate that it shows. Its own id
+   * is never taken for one. Throws `no_membership`.
+   */
+  userOf(voterId: string, membership?: Membership): Promise<string>
   /** Accepts a signed request's id once. */
   rememberRequest(id: string, expiresAt: number): Promise<boolean>
 
@@ -77,6 +79,11 @@ export interface ChainLedger {
 
 /** What an authority does besides: it takes what the chain is made of. */
 export interface Ledger extends ChainLedger {
+  /** Active voters that belong to this platform user: may sign its orders. */
+  devicesOf(userId: string): Promise<readonly RegistryEntry[]>
+  /** A new certificate of whose device a voter is; `known`: the one that it has. Throws `no_membership`, `not_ready`. */
+  membership(voterId: string, known?: Membership): Promise<Membership>
+
   /** The checkpoint of the last final header, with the cosignatures so far. Throws `no_final_header`. */
   checkpoint(): Promise<string>
 

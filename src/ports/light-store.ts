@@ -1,6 +1,7 @@
 import type { Hash } from '../protocol/bytes.ts'
 import type { SealedHeader } from '../protocol/header.ts'
 import type { TrustedState } from '../protocol/light-verify.ts'
+import type { Membership } from '../protocol/membership.ts'
 import type { MerkleProof } from '../protocol/merkle.ts'
 import type { Transaction } from '../protocol/transaction.ts'
 import type { EvidenceStore } from './finality-store.ts'
@@ -15,6 +16,10 @@ export interface LightStore extends VoterStore, EvidenceStore {
   window(): Promise<LightWindow | undefined>
   /** Replaces the window in one durable write. */
   putWindow(window: LightWindow): Promise<void>
+  /** The certificate of whose device this node is; `undefined` before the first. */
+  membership(): Promise<Membership | undefined>
+  /** Replaces it in one durable write. */
+  putMembership(membership: Membership): Promise<void>
   /** Checked transactions of this household with the proof that was checked. */
   putTrades(trades: readonly CheckedTrade[]): Promise<void>
   trade(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<CheckedTrade | undefined>

@@ -13,15 +13,18 @@ export type RequestName =
   | 'trades'
   | 'receipt'
   | 'block'
+  | 'membership'
   | 'evidence'
 
 /**
- * Answers one request. `params` is decoded canonical JSON, not yet checked. A thrown `SolarError` goes back as
+ * Answers one request of the peer `from`, whose connection it came by. `params` is decoded canonical JSON, not yet checked. A thrown `SolarError` goes back as
  * `{error: {code, message}}`; anything else as code `internal` without details.
  */
 export type RequestHandler = (params: unknown, from: string) => Promise<object>
 
 export interface PeerRequests {
+  /** This node's own id, as its peers know it. */
+  readonly id: string
   serve(name: RequestName, handler: RequestHandler): void
   /** Connected peers (ids). */
   peers(): readonly string[]

@@ -28,6 +28,8 @@ export const DEFAULT_HEADER_WINDOW = 5
 export const DEFAULT_MIN_TRADE_MICRO = 10_000n
 /** A device-signed request is accepted within this distance of the server's clock, once. */
 export const REQUEST_VALIDITY_MS = 60_000
+/** A certificate says for at most so long whose device a voter is: a key that the authority gave up is then forgotten. */
+export const MAX_MEMBERSHIP_MS = 90 * 24 * 3_600_000
 /**
  * A change of the registry is sealed within this time after it was signed: one that was never posted is not
  * kept for later.

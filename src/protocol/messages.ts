@@ -7,9 +7,10 @@ import {
   MAX_THRESHOLD,
   MAX_TRANSACTIONS_PER_BLOCK,
 } from './limits.ts'
+import { membershipShape } from './membership.ts'
 import { merkleProofShape } from './merkle.ts'
 import { registryEntryShape, registryPolicyShape } from './registry.ts'
-import { credentialShape } from './request.ts'
+import { peerCredentialShape } from './request.ts'
 import {
   array,
   blockHeight,
@@ -218,13 +219,18 @@ export type AcksAnswer = TypeOf<typeof acksAnswer>
 export const voteParams = object({ vote: voteShape })
 export const voteAnswer = object({ header_hash: hash32, status: oneOf('proposed', 'final', 'orphaned') })
 
+/** The certificate that says whose device a voter is, from an authority that knows it. The credential signs `MEMBERSHIP_PATH`. */
+export const membershipParams = object({ credential: peerCredentialShape }, { membership: membershipShape })
+export const membershipAnswer = object({ membership: membershipShape })
+export const MEMBERSHIP_PATH = 'membership'
+
 /**
- * The asker's own transactions of a block, from that index of the block on; the first page if none is given. The credential
- * signs `tradesPath(height, from_index)`.
+ * The own transactions of the asker's user, of a block, from that index of the block on; the first page if none is given. The
+ * credential signs `tradesPath(height, from_index)`; `membership` says whose device it is where the node does not know.
  */
 export const tradesParams = object(
-  { height: blockHeight, credential: credentialShape },
-  { from_index: integer(0, MAX_TRANSACTIONS_PER_BLOCK) },
+  { height: blockHeight, credential: peerCredentialShape },
+  { from_index: integer(0, MAX_TRANSACTIONS_PER_BLOCK), membership: membershipShape },
 )
 const ownTradeShape = object({ transaction: transactionShape, merkle_proof: merkleProofShape })
 export const tradesAnswer = object(
@@ -237,13 +243,14 @@ export const MIN_TRADES_OF_PAGE = 256
 export const tradesPath = (height: number, fromIndex = 0): string =>
   fromIndex === 0 ? `trades?height=${height}` : `trades?height=${height}&from_index=${fromIndex}`
 
-/**
- * A whole block, a page at a time. The credential signs `blockPath(...)`; a role's bearer token does as well, and a peer
- * that has shown either need not show it with each page.
- */
+const bearerToken = text(/^[\x21-\x7e]{1,512}$/, 'a bearer token')
+/** Who asks: a credential, for a household with its certificate, or the bearer token of a role. */
+const accessOptions = { credential: peerCredentialShape, membership: membershipShape, token: bearerToken }
+
+/** A whole block, a page at a time, each by a credential of its own, which signs `blockPath(...)`, or by a token. */
 export const blockParams = object(
   { block_hash: hash32, from_index: integer(0, MAX_TRANSACTIONS_PER_BLOCK) },
-  { credential: credentialShape, token: text(/^[\x21-\x7e]{1,512}$/, 'a bearer token') },
+  accessOptions,
 )
 export type BlockParams = TypeOf<typeof blockParams>
 const own = literal('own')
@@ -268,10 +275,7 @@ export const blockPath = (blockHash: string, fromIndex: number): string =>
  * The receipt of a transaction, for its parties by a credential that signs `receiptPath(...)`, and for platform and auditor by
  * their token. Answered by a `receiptShape`.
  */
-export const receiptParams = object(
-  { tx_id: identifier },
-  { credential: credentialShape, token: text(/^[\x21-\x7e]{1,512}$/, 'a bearer token') },
-)
+export const receiptParams = object({ tx_id: identifier }, accessOptions)
 export const receiptPath = (txId: string): string => `receipt?tx_id=${txId}`
 
 /** The newest first. */

@@ -40,11 +40,12 @@ export async function startFullPeer(name: string, data: string, options: FullPee
   const { requests } = network
   const asked: number[] = []
 
-  function checkCredential({ credential, block_hash, from_index }: ReturnType<typeof blockParams>): void {
+  function checkCredential({ credential, block_hash, from_index }: ReturnType<typeof blockParams>, from: string): void {
     const entry = credential && chain.registry.entry(credential.voter_id)
-    const verdict = entry && verifyCredential(credential, chainId, entry.public_key, Date.now())
+    const received = { method: 'P2P', path: blockPath(block_hash, from_index), from, to: [requests.id] } as const
+    const verdict = entry && verifyCredential(credential, received, chainId, entry.public_key, Date.now())
     const isFull = entry?.status === 'active' && entry.role !== 'voter'
-    if (isFull && verdict?.ok === true && credential?.path === blockPath(block_hash, from_index)) return
+    if (isFull && verdict?.ok === true) return
     throw ledgerError('forbidden', { reason: 'no credential of an authority or validator' })
   }
 
@@ -64,9 +65,9 @@ export async function startFullPeer(name: string, data: string, options: FullPee
     const proven = entry && { entry, registry_proof: chain.registry.proof(entry) }
     return Promise.resolve({ height: chain.size - 1, entry: proven ?? null })
   })
-  requests.serve('block', async (params) => {
+  requests.serve('block', async (params, from) => {
     const asking = blockParams(params, 'block')
-    checkCredential(asking)
+    checkCredential(asking, from)
     const block = await chain.block(asking.block_hash)
     asked.push(block.header.height)
     const shown = show(block)

@@ -18,6 +18,7 @@ import type { Evidence } from '../../src/protocol/evidence.ts'
 import { chainIdOf, decodeGenesis } from '../../src/protocol/genesis.ts'
 import { hashHeader, sealHeader } from '../../src/protocol/header.ts'
 import { historyLeaf, MemoryTree } from '../../src/protocol/history.ts'
+import { signMembership } from '../../src/protocol/membership.ts'
 import { merkleProof } from '../../src/protocol/merkle.ts'
 import type { Order } from '../../src/protocol/order.ts'
 import { keysNamedBy, Registry } from '../../src/protocol/registry.ts'
@@ -364,8 +365,13 @@ export function createMemoryLedger(): MemoryLedger {
       return { height: chain.length === 0 ? null : chain.length - 1, changes: changes.slice(0, limit), next }
     }),
     activeEntry: (id) => registry.active(id),
-    devicesOf: (user) => registry.activeOf('voter').filter(({ id }) => (users.get(id) ?? id) === user),
-    userOf: (id) => users.get(id) ?? id,
+    devicesOf: later((user) => registry.activeOf('voter').filter(({ id }) => (users.get(id) ?? id) === user)),
+    userOf: later((id) => users.get(id) ?? id),
+    membership: later((voter_id) => {
+      const [issued_at, user_id] = [1_760_000_000_000, users.get(voter_id) ?? voter_id]
+      const body = { chain_id: chainId, voter_id, user_id, issued_at, expires_at: issued_at + 1, issuer: 'authority-1' }
+      return signMembership(body, AUTHORITY_KEY)
+    }),
     rememberRequest: later((id) => {
       if (requests.has(id)) return false
       requests.add(id)

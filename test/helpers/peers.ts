@@ -48,6 +48,7 @@ export function createPeers(): Peers {
   return {
     asked,
     of: (own) => ({
+      id: own,
       serve(name, handler) {
         const served = handlers.get(own) ?? handlers.set(own, new Map()).get(own)!
         served.set(name, handler)

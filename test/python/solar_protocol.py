@@ -646,32 +646,71 @@ def check_order(order, chain_id, hex_key):
     check(verify_object("order", chain_id, without(order, "signature"), order["signature"], hex_key), "bad signature")
 
 
-REQUEST = {
-    "method": one_of("GET", "P2P"),
+_REQUEST = {
     "path": matching(r"[\x21-\x7e]{1,2000}"),
     "timestamp": integer(),
     "id": nonce16,
 }
+_PEER_ID = matching(r"[A-Za-z0-9._-]{1,128}")
+HTTP_REQUEST = {**_REQUEST, "method": one_of("GET", "DELETE"), "to": matching(r"https?://[a-z0-9.:_\[\]-]{1,255}")}
+PEER_REQUEST = {**_REQUEST, "method": one_of("P2P"), "from": _PEER_ID, "to": _PEER_ID}
+_SIGNED = {"voter_id": identifier, "signature": signature64}
+_PARAMETERS = ("voter_id", "to", "timestamp", "id", "signature")
 
 
-def check_request(authorization, method, path, chain_id, hex_key, now):
-    scheme, _, credential = authorization.partition(" ")
+def _check_signed(credential, now, chain_id, hex_key):
+    check(abs(now - credential["timestamp"]) <= 60_000, "not within 60 s")
+    body = without(without(credential, "voter_id"), "signature")
+    check(verify_object("request", chain_id, body, credential["signature"], hex_key), "bad signature")
+
+
+def check_request(authorization, method, path, origins, chain_id, hex_key, now):
+    scheme, _, parameters = authorization.partition(" ")
     check(scheme == "Solar", "another scheme")
-    parts = credential.rsplit(".", 3)
-    check(len(parts) == 4, "not four parts")
-    voter_id, timestamp, request_id, signature = parts
-    identifier(voter_id)
-    check(re.fullmatch(r"0|[1-9][0-9]{0,15}", timestamp, re.ASCII), "no timestamp")
-    body = {"method": method, "path": path, "timestamp": int(timestamp), "id": request_id}
-    fields(body, REQUEST)
-    check(abs(now - body["timestamp"]) <= 60_000, "not within 60 s")
-    check(verify_object("request", chain_id, body, signature, hex_key), "bad signature")
-    return voter_id
+    found = [re.fullmatch(r' *([a-z_]{1,20})="([^"\\]{1,300})" *', part, re.ASCII) for part in parameters.split(",")]
+    check(all(found) and sorted(m[1] for m in found) == sorted(_PARAMETERS), "not each parameter once")
+    given = {m[1]: m[2] for m in found}
+    check(re.fullmatch(r"0|[1-9][0-9]{0,15}", given["timestamp"], re.ASCII), "no timestamp")
+    credential = {"method": method, "path": path, **given, "timestamp": int(given["timestamp"])}
+    fields(credential, {**HTTP_REQUEST, **_SIGNED})
+    check(credential["to"] in origins, "for another node")
+    _check_signed(credential, now, chain_id, hex_key)
+    return credential["voter_id"]
 
 
-def authorization_of(voter_id, method, path, timestamp, request_id, chain_id, secret):
-    body = {"method": method, "path": path, "timestamp": timestamp, "id": request_id}
-    return f"Solar {voter_id}.{timestamp}.{request_id}.{sign_object('request', chain_id, body, secret)}"
+def authorization_of(voter_id, path, to, timestamp, request_id, chain_id, secret):
+    """The header of a GET of `path` at the origin `to`."""
+    body = {"id": request_id, "method": "GET", "path": path, "timestamp": timestamp, "to": to}
+    signed = {**body, "voter_id": voter_id, "signature": sign_object("request", chain_id, body, secret)}
+    return "Solar " + ", ".join(f'{name}="{signed[name]}"' for name in _PARAMETERS)
+
+
+def check_peer_request(credential, path, asking, answering, chain_id, hex_key, now):
+    fields(credential, {**PEER_REQUEST, **_SIGNED})
+    check(credential["path"] == path, "for another request")
+    check(credential["from"] == asking and credential["to"] == answering, "for another connection")
+    _check_signed(credential, now, chain_id, hex_key)
+
+
+MEMBERSHIP = {
+    "chain_id": hash32,
+    "voter_id": identifier,
+    "user_id": identifier,
+    "issued_at": integer(),
+    "expires_at": integer(),
+    "issuer": identifier,
+    "signature": signature64,
+}
+
+
+def check_membership(membership, chain_id, voter_id, keys, now):
+    fields(membership, MEMBERSHIP)
+    check(membership["chain_id"] == chain_id and membership["voter_id"] == voter_id, "not of this voter")
+    check(membership["expires_at"] - membership["issued_at"] <= 90 * 24 * 3_600_000, "for more than 90 days")
+    check(membership["issued_at"] <= now + 120_000 and now < membership["expires_at"], "not valid now")
+    body = without(membership, "signature")
+    counting = [key["public_key"] for key in keys if key["until"] is None or membership["issued_at"] <= key["until"]]
+    check(any(verify_object("member", chain_id, body, membership["signature"], key) for key in counting), "bad signature")
 
 
 # --- section 6: registry transactions and proofs --------------------------------------------------------------------

@@ -163,10 +163,26 @@ def orders(c):
 
 
 def requests(c):
-    arguments = (c["authorization"], c["method"], c["path"], c["chain_id"], c["public_key"], c["now"])
+    arguments = (c["authorization"], c["method"], c["path"], c["origins"], c["chain_id"], c["public_key"], c["now"])
     same(c, accepts(lambda: solar.check_request(*arguments)), c["ok"])
     if c["ok"]:
         same(c, solar.check_request(*arguments), c["voter_id"])
+
+
+def peer_requests(c):
+    arguments = (c["credential"], c["path"], c["from"], c["to"], c["chain_id"], c["public_key"], c["now"])
+    same(c, accepts(lambda: solar.check_peer_request(*arguments)), c["ok"])
+    if c["ok"]:
+        body = solar.without(solar.without(c["credential"], "voter_id"), "signature")
+        same(c, solar.signing_bytes("request", c["chain_id"], body).hex(), c["signing_bytes"])
+
+
+def memberships(c):
+    arguments = (c["membership"], c["chain_id"], c["voter_id"], c["keys"], c["now"])
+    same(c, accepts(lambda: solar.check_membership(*arguments)), c["ok"])
+    if c["ok"]:
+        body = solar.without(c["membership"], "signature")
+        same(c, solar.signing_bytes("member", c["chain_id"], body).hex(), c["signing_bytes"])
 
 
 def receipts(c):
@@ -232,6 +248,8 @@ CHECKS = (
     votes,
     orders,
     requests,
+    peer_requests,
+    memberships,
     receipts,
     anchors,
     registry_proofs,

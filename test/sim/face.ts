@@ -1,3 +1,4 @@
+import { serveMembership } from '../../src/engine/block-server.ts'
 import { Chain, type Tip } from '../../src/engine/chain.ts'
 import { createEventHub } from '../../src/engine/events.ts'
 import { openEvidencePool } from '../../src/engine/evidence-pool.ts'
@@ -8,6 +9,7 @@ import { createVoteCounter, findOnChain } from '../../src/engine/vote-counter.ts
 import { assembleHeader, sealingKey, type Block, type CommittedTick } from '../../src/protocol/block.ts'
 import { canonicalBytes } from '../../src/protocol/canonical-json.ts'
 import { sealHeader } from '../../src/protocol/header.ts'
+import { signMembership } from '../../src/protocol/membership.ts'
 import type { SigningKey } from '../../src/protocol/signature.ts'
 import { hashTransaction } from '../../src/protocol/transaction.ts'
 import { replicaStore } from '../../src/storage/level/replica-store.ts'
@@ -57,6 +59,7 @@ export async function startFace(
     finalizer,
     evidence,
     events,
+    clock,
     beside: (hash) => store.chain.besideChain(hash),
     finalizedAt: (height) => store.finalizedAt(height),
   })
@@ -80,6 +83,19 @@ export async function startFace(
     logger,
     roleOfToken: () => 'auditor',
     onHeader: () => Promise.resolve('ignore'),
+  })
+  const activeEntry = (id: string) => chain.registry.active(id)
+  serveMembership({
+    ...{ chain, requests, clock },
+    ledger: {
+      activeEntry,
+      membership(id) {
+        const [issued_at, key] = [clock.now(), keyOf(activeEntry(minerId)?.public_key ?? '')]
+        if (key === undefined) throw new Error('the face has no key of the authority')
+        const body = { chain_id: chainId, voter_id: id, user_id: id, issued_at, issuer: minerId }
+        return Promise.resolve(signMembership({ ...body, expires_at: issued_at + 86_400_000 }, key))
+      },
+    },
   })
   port.start()
 

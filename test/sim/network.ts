@@ -243,6 +243,7 @@ export function createNetwork(loop: Loop, random: Random, watch: NetworkWatch): 
           publish: (topic, payload) => Promise.resolve(publish(life, topic, payload)),
         },
         requests: {
+          id,
           serve: (name, handler) => life.served.set(name, handler),
           peers: () => (life.isHere ? peersOf(id) : []),
           onConnect(listener) {

@@ -7,7 +7,14 @@ import { evidenceCases, registryProofs } from './registry-cases.ts'
 import { keyCases, signatureCases } from './signature-cases.ts'
 import { checkpointCases, submissionCases } from './note-cases.ts'
 import { anchorCases, receiptCases } from './receipt-cases.ts'
-import { orderCases, requestCases, sealedHeaders, voteCases } from './signed-cases.ts'
+import {
+  membershipCases,
+  orderCases,
+  peerRequestCases,
+  requestCases,
+  sealedHeaders,
+  voteCases,
+} from './signed-cases.ts'
 import { historyConsistency, historyInclusion, historyRoots, merkleProofs, merkleRoots } from './tree-cases.ts'
 import { workCases } from './work-cases.ts'
 
@@ -37,6 +44,8 @@ export const VECTOR_FILES: Readonly<Record<string, () => VectorFile>> = {
   'votes.json': voteCases,
   'orders.json': orderCases,
   'requests.json': requestCases,
+  'peer-requests.json': peerRequestCases,
+  'memberships.json': membershipCases,
   'receipts.json': receiptCases,
   'anchors.json': anchorCases,
   'registry-proofs.json': registryProofs,

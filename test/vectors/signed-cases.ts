@@ -3,7 +3,21 @@ import { canonicalText } from '../../src/protocol/canonical-json.ts'
 import { hashHeader, sealedHeaderShape, verifySeal } from '../../src/protocol/header.ts'
 import { signedOrderShape, verifyOrderSignature, type Order } from '../../src/protocol/order.ts'
 import type { RegistryEntry } from '../../src/protocol/registry.ts'
-import { formatAuthorization, parseAuthorization, signRequest, verifyCredential } from '../../src/protocol/request.ts'
+import {
+  membershipShape,
+  signMembership,
+  verifyMembership,
+  type IssuerKey,
+  type Membership,
+} from '../../src/protocol/membership.ts'
+import { tradesPath } from '../../src/protocol/messages.ts'
+import {
+  formatAuthorization,
+  parseAuthorization,
+  peerCredentialShape,
+  signRequest,
+  verifyCredential,
+} from '../../src/protocol/request.ts'
 import { signingBytes, signObject, type SignatureType } from '../../src/protocol/signature.ts'
 import { signVote, verifyVote, voteShape, type VoteBody } from '../../src/protocol/vote.ts'
 import { copyOf, outcomeOf, type Outcome, type VectorFile } from './case.ts'
@@ -167,18 +181,38 @@ export function orderCases(): VectorFile {
 }
 
 const NOW = 1_760_000_500_000
+const ORIGIN = 'https://ledger.example.org'
 const REQUEST = {
   method: 'GET',
   path: '/transactions?from=0&to=9',
   timestamp: NOW - 1_000,
   id: testNonce('request'),
+  to: ORIGIN,
 } as const
-const authorization = (change: Partial<{ path: string; timestamp: number; id: string }>, voterId = 'alice') =>
-  formatAuthorization(signRequest(voterId, CHAIN_ID, { ...REQUEST, ...change }, testKey('alice')))
+const authorization = (
+  change: Partial<{ path: string; timestamp: number; id: string; to: string }>,
+  voterId = 'alice',
+) => formatAuthorization(signRequest(voterId, CHAIN_ID, { ...REQUEST, ...change }, testKey('alice')))
+const rewritten = (from: string, to: string) => (c: Draft) => {
+  c.authorization = String(c.authorization).replace(from, to)
+}
 
 const REQUEST_CHANGES: readonly Change[] = [
   ['a signed request', () => undefined],
   ['an id with points', (c) => (c.authorization = authorization({}, 'alice.phone.2'))],
+  ['for the other origin of the node', (c) => (c.authorization = authorization({ to: 'http://127.0.0.1:8080' }))],
+  ['for another node', (c) => (c.authorization = authorization({ to: 'https://ledger.example.com' }))],
+  ['for another port', (c) => (c.authorization = authorization({ to: `${ORIGIN}:8443` }))],
+  ['for another scheme', (c) => (c.authorization = authorization({ to: 'http://ledger.example.org' }))],
+  [
+    'for another node, said to be for this one',
+    (c) => {
+      c.authorization = authorization({ to: 'https://ledger.example.com' }).replace(
+        'https://ledger.example.com',
+        ORIGIN,
+      )
+    },
+  ],
   ['60 s old', (c) => (c.authorization = authorization({ timestamp: NOW - 60_000 }))],
   ['60 s ahead', (c) => (c.authorization = authorization({ timestamp: NOW + 60_000 }))],
   ['more than 60 s old', (c) => (c.authorization = authorization({ timestamp: NOW - 60_001 }))],
@@ -189,33 +223,175 @@ const REQUEST_CHANGES: readonly Change[] = [
   ['a method that is never signed', (c) => (c.method = 'POST')],
   ['another chain', (c) => (c.chain_id = OTHER_CHAIN)],
   ['the key of somebody else', (c) => (c.public_key = testKey('bob').publicKey)],
-  ['another id', (c) => (c.authorization = String(c.authorization).replace(REQUEST.id, testNonce('other')))],
-  ['an id of 15 bytes', (c) => (c.authorization = String(c.authorization).replace(REQUEST.id, REQUEST.id.slice(2)))],
-  ['a leading zero in the time', (c) => (c.authorization = String(c.authorization).replace('.17', '.017'))],
+  ['another id', rewritten(REQUEST.id, testNonce('other'))],
+  ['an id of 15 bytes', rewritten(REQUEST.id, REQUEST.id.slice(2))],
+  ['a leading zero in the time', rewritten('"17', '"017')],
+  [
+    'parameters in another order',
+    (c) => {
+      const [first = '', ...rest] = String(c.authorization).slice('Solar '.length).split(', ')
+      c.authorization = `Solar ${[...rest, first].join(',')}`
+    },
+  ],
+  ['a parameter twice', (c) => (c.authorization = `${String(c.authorization)}, to="${ORIGIN}"`)],
+  ['a parameter too many', (c) => (c.authorization = `${String(c.authorization)}, realm="x"`)],
+  ['a value without quotes', rewritten('"alice"', 'alice')],
   ['no scheme', (c) => (c.authorization = String(c.authorization).slice('Solar '.length))],
-  ['another scheme', (c) => (c.authorization = String(c.authorization).replace('Solar', 'Bearer'))],
-  ['another scheme of the same length', (c) => (c.authorization = String(c.authorization).replace('Solar', 'Token'))],
-  ['no voter', (c) => (c.authorization = String(c.authorization).replace('alice.', ''))],
-  ['only three parts', (c) => (c.authorization = 'Solar a.b.c')],
+  ['another scheme', rewritten('Solar', 'Bearer')],
+  ['another scheme of the same length', rewritten('Solar', 'Token')],
+  ['no voter', rewritten('voter_id="alice", ', '')],
+  ['no origin', rewritten(`to="${ORIGIN}", `, '')],
 ]
 
 /** Signed HTTP requests. */
 export function requestCases(): VectorFile {
-  const base = { ...REQUEST, chain_id: CHAIN_ID, public_key: testKey('alice').publicKey, now: NOW }
+  const base = {
+    method: REQUEST.method,
+    path: REQUEST.path,
+    chain_id: CHAIN_ID,
+    public_key: testKey('alice').publicKey,
+  }
+  const origins = [ORIGIN, 'http://127.0.0.1:8080']
   return {
     about:
-      'The Authorization header of a request with this method and path (with query), checked at the time "now" with the public key of the voter named in it. signing_bytes (hex) is what the signature is over.',
+      'The Authorization header of a request with this method and path (with query) to a node with these origins, checked at the time "now" with the public key of the voter named in it. signing_bytes (hex) is what the signature is over.',
     cases: REQUEST_CHANGES.map(([name, change]) => {
-      const { method, path, chain_id, public_key, now } = base
-      const draft: Draft = { method, path, chain_id, public_key, now, authorization: authorization({}) }
+      const draft: Draft = { ...base, now: NOW, authorization: authorization({}) }
       change(draft)
       const read = () => parseAuthorization(String(draft.authorization), String(draft.method), String(draft.path))
-      const outcome = outcomeOf(() => verifyCredential(read(), String(draft.chain_id), String(draft.public_key), NOW))
-      if (!outcome.ok) return { name, ...draft, ...outcome }
+      const outcome = outcomeOf(() => {
+        const received = { method: 'GET', path: String(draft.path), to: origins } as const
+        return verifyCredential(read(), received, String(draft.chain_id), String(draft.public_key), NOW)
+      })
+      if (!outcome.ok) return { name, ...draft, origins, ...outcome }
       const credential = read()
-      const { voter_id } = credential
       const body = without('voter_id', without('signature', credential))
-      return { name, ...draft, voter_id, signing_bytes: signingHex('request', CHAIN_ID, body), ok: true }
+      const signing_bytes = signingHex('request', CHAIN_ID, body)
+      return { name, ...draft, origins, voter_id: credential.voter_id, signing_bytes, ok: true }
+    }),
+  }
+}
+
+const PEER_REQUEST = {
+  method: 'P2P',
+  path: tradesPath(3),
+  timestamp: NOW - 1_000,
+  id: testNonce('peer request'),
+  from: '12D3KooWasker',
+  to: '12D3KooWserver',
+} as const
+const peerCredential = (change: Partial<Record<'from' | 'to' | 'path', string>> = {}) =>
+  signRequest('alice', CHAIN_ID, { ...PEER_REQUEST, ...change }, testKey('alice'))
+
+const PEER_REQUEST_CHANGES: readonly Change[] = [
+  ['a credential of the peer that asks, for the one that answers', () => undefined],
+  ['over the connection of another peer', (c) => (c.from = '12D3KooWrelay')],
+  ['shown to another peer', (c) => (c.to = '12D3KooWother')],
+  [
+    'of another peer, said to be of this one',
+    (c) => {
+      c.credential = { ...peerCredential({ from: '12D3KooWrelay' }), from: PEER_REQUEST.from }
+    },
+  ],
+  [
+    'for another peer, said to be for this one',
+    (c) => {
+      c.credential = { ...peerCredential({ to: '12D3KooWother' }), to: PEER_REQUEST.to }
+    },
+  ],
+  ['that names no asking peer', (c) => (c.credential = without('from', peerCredential()))],
+  ['that names no answering peer', (c) => (c.credential = without('to', peerCredential()))],
+  ['of another page', (c) => (c.credential = peerCredential({ path: tradesPath(4) }))],
+  ['for HTTP', (c) => (c.credential = { ...peerCredential(), method: 'GET' })],
+  ['of another chain', (c) => (c.chain_id = OTHER_CHAIN)],
+  ['the key of somebody else', (c) => (c.public_key = testKey('bob').publicKey)],
+  ['more than 60 s old', (c) => (c.now = NOW + 60_000)],
+]
+
+/** Credentials over libp2p. */
+export function peerRequestCases(): VectorFile {
+  return {
+    about:
+      'The credential of a libp2p request with this path, from the peer "from" to the peer "to", checked at the time "now" with this public key. signing_bytes (hex) is what the signature is over.',
+    cases: PEER_REQUEST_CHANGES.map(([name, change]) => {
+      const { path, from, to } = PEER_REQUEST
+      const known = { chain_id: CHAIN_ID, public_key: testKey('alice').publicKey, now: NOW }
+      const draft: Draft = { path, from, to, ...known, credential: peerCredential() }
+      change(draft)
+      const outcome = outcomeOf(() => {
+        const received = { method: 'P2P', path, from: String(draft.from), to: [String(draft.to)] } as const
+        const credential = peerCredentialShape(draft.credential, 'credential')
+        return verifyCredential(
+          credential,
+          received,
+          String(draft.chain_id),
+          String(draft.public_key),
+          Number(draft.now),
+        )
+      })
+      if (!outcome.ok) return { name, ...draft, ...outcome }
+      const body = without('voter_id', without('signature', peerCredential()))
+      return { name, ...draft, signing_bytes: signingHex('request', CHAIN_ID, body), ok: true }
+    }),
+  }
+}
+
+const DAY = 24 * 3_600_000
+const membership = (change: Partial<Membership> = {}, name: KeyName = 'authority') => {
+  const body = {
+    chain_id: CHAIN_ID,
+    voter_id: 'alice.phone',
+    user_id: 'alice',
+    issued_at: NOW - DAY,
+    expires_at: NOW + 89 * DAY,
+    issuer: 'authority-1',
+  }
+  return signMembership({ ...body, ...change }, testKey(name))
+}
+const PRESENT = { public_key: testKey('authority').publicKey, until: null }
+const RETIRED_AT = NOW - 2 * DAY
+const RETIRED = { public_key: testKey('bob').publicKey, until: RETIRED_AT }
+
+const MEMBERSHIP_CHANGES: readonly Change[] = [
+  ['a certificate for 90 days', () => undefined],
+  ['for a millisecond more', (c) => (c.membership = membership({ expires_at: NOW + 89 * DAY + 1 }))],
+  ['in its last millisecond', (c) => (c.now = NOW + 89 * DAY - 1)],
+  ['expired', (c) => (c.now = NOW + 89 * DAY)],
+  ['issued 2 minutes ahead', (c) => (c.now = NOW - DAY - 120_000)],
+  ['issued more than 2 minutes ahead', (c) => (c.now = NOW - DAY - 120_001)],
+  ['of another voter', (c) => (c.voter_id = 'bob.phone')],
+  ['of another chain', (c) => (c.chain_id = OTHER_CHAIN)],
+  ['of another user than was signed', (c) => (c.membership = { ...membership(), user_id: 'bob' })],
+  ['by a key that the issuer had rotated away from before', (c) => (c.membership = membership({}, 'bob'))],
+  [
+    'by a key that the issuer rotated away from since',
+    (c) => {
+      c.membership = membership({ issued_at: RETIRED_AT, expires_at: RETIRED_AT + 90 * DAY }, 'bob')
+    },
+  ],
+  ['by a key that does not count', (c) => (c.keys = [RETIRED])],
+  ['of an issuer without keys', (c) => (c.keys = [])],
+]
+
+/** Membership certificates. */
+export function membershipCases(): VectorFile {
+  return {
+    about:
+      'The certificate of whose device a voter is, checked at the time "now" with the keys of its issuer that count: "until" is when it rotated away from one, null for the present one. signing_bytes (hex) is what the signature is over.',
+    cases: MEMBERSHIP_CHANGES.map(([name, change]) => {
+      const draft: Draft = {
+        ...{ chain_id: CHAIN_ID, voter_id: 'alice.phone', now: NOW, keys: [PRESENT, RETIRED] },
+        membership: membership(),
+      }
+      change(draft)
+      const keys = draft.keys as readonly IssuerKey[]
+      const outcome = outcomeOf(() => {
+        const voter = { chainId: String(draft.chain_id), voterId: String(draft.voter_id) }
+        return verifyMembership(membershipShape(draft.membership, 'membership'), voter, keys, Number(draft.now))
+      })
+      if (!outcome.ok) return { name, ...draft, ...outcome }
+      const body = without('signature', draft.membership as Draft)
+      return { name, ...draft, signing_bytes: signingHex('member', CHAIN_ID, body), ok: true }
     }),
   }
 }

@@ -54,7 +54,7 @@ export function registerProve(program: Command): void {
         peers: peer,
         chainId: chainIdOption(chain),
         key: key === undefined ? undefined : await loadKeyFile(key),
-        token: tokenFile === undefined ? undefined : await readTokenFile(tokenFile),
+        token: tokenFile === undefined ? undefined : await tokenOption(tokenFile, peer),
         wantsReceipt: out !== undefined,
       }
       const limit = new AbortController()
@@ -89,6 +89,27 @@ function refuseContradictions(key: string | undefined, tokenFile: string | undef
       "--out: a receipt is given to the trade's parties (--key) and to platform and auditor (--token-file)",
     )
   if (tokenFile !== undefined && out === undefined) throw new UsageError('--token-file goes with --out')
+}
+
+/** A token opens all that its role may do to whoever is given it: to the one node whose token it is, known by its id. */
+async function tokenOption(tokenFile: string, peers: readonly string[]) {
+  const { pinnedPeer } = await import('../../config/multiaddr.ts')
+  const [of, ...others] = new Set(peers.map((address) => pinnedId(address, pinnedPeer(address))))
+  if (of === undefined) throw new UsageError('--peer: expected a node to ask')
+  if (others.length > 0) {
+    throw new UsageError(
+      `--token-file: the token is one node's, expected --peer of that alone, got ${[of, ...others].join(' and ')}`,
+    )
+  }
+  return { token: await readTokenFile(tokenFile), of }
+}
+
+function pinnedId(address: string, id: string | undefined): string {
+  if (id !== undefined) return id
+  throw new UsageError(
+    `--token-file: a token is given to no peer that is not pinned by its id: write --peer ${address}/p2p/ID with the peer ` +
+      "id (12D3KooW...) of the node whose token it is, which is in that node's log and in its GET /node",
+  )
 }
 
 function describe(asked: string, chainId: string, proved: Proved): string[] {

@@ -38,6 +38,7 @@ export function registerRun(program: Command): void {
     .option('--http <host:port|off>', 'HTTP address (default: 127.0.0.1:8080 for an authority, else off)')
     .option('--peer <multiaddr...>', 'a node to stay connected with')
     .option('--trusted-proxies <address|cidr...>', 'proxies before --http whose X-Forwarded-For is believed')
+    .option('--public-urls <origin...>', 'authority, validator: where proxies lead to --http, for signed requests')
     .option('--passphrase-file <file>', 'opens encrypted key files in the data directory')
     .option('--listen <multiaddr...>', 'authority, validator: libp2p addresses (default: TCP 4001 and WebSocket 4002)')
     .option(

@@ -29,8 +29,8 @@ const orderIn: typeof orderBody = {
 const mayOrder: Access = { roles: ['platform', 'operator'], others: 'signed-body' }
 
 /** Throws unless one of the user's registered devices signed the order. */
-function checkSignature(ledger: Ledger, order: Order, signature: string): void {
-  const devices = ledger.devicesOf(order.user_id)
+async function checkSignature(ledger: Ledger, order: Order, signature: string): Promise<void> {
+  const devices = await ledger.devicesOf(order.user_id)
   if (devices.length === 0) {
     throw ledgerError('unknown_voter', { voter_id: order.user_id, reason: 'this user has no registered device' })
   }
@@ -54,7 +54,7 @@ const placeCall = (ledger: Ledger, keyLimit: KeyLimit): Call =>
       const { signature, ...order } = body
       const { order_id, user_id } = order
       const place = async () => {
-        if (signature !== undefined) checkSignature(ledger, order, signature)
+        if (signature !== undefined) await checkSignature(ledger, order, signature)
         return ledger.placeOrder(order)
       }
       if (signature === undefined && caller.kind !== 'role') {

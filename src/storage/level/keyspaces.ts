@@ -65,6 +65,8 @@ export const keyspaces = {
   evidence: 'e',
   /** kind, height, signer -> sequence of the evidence */
   evidenceOf: 'm',
+  /** the certificate of whose device a light node is */
+  membership: 'M',
   /** transaction id -> checked trade of this household */
   checkedTrade: 'c',
   /** tx_hash -> transaction id of a checked trade */

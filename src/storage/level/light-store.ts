@@ -2,6 +2,7 @@ import type { CheckedTrade, LightStore, LightWindow } from '../../ports/light-st
 import { canonicalText } from '../../protocol/canonical-json.ts'
 import { sealedHeaderShape } from '../../protocol/header.ts'
 import { trustedStateShape } from '../../protocol/light-verify.ts'
+import { membershipShape } from '../../protocol/membership.ts'
 import { merkleProofShape } from '../../protocol/merkle.ts'
 import { array, hash32, object, type Shape } from '../../protocol/shape.ts'
 import { transactionShape } from '../../protocol/transaction.ts'
@@ -45,6 +46,11 @@ export function lightStore(db: TextLevel): LightStore {
       const sealed = headers.map(({ header, signature }) => ({ header, signature }))
       await db.put(keyOf('window'), canonicalText({ headers: sealed, trusted, head }), DURABLE)
     }),
+
+    membership: guardLevel('membership', () => readValue(db, 'membership', '', membershipShape)),
+    putMembership: guardLevel('putMembership', (membership) =>
+      db.put(keyOf('membership'), canonicalText(membership), DURABLE),
+    ),
 
     ...voterStore(db),
     ...evidenceStore(db),

@@ -107,13 +107,13 @@ describe('a tick in the database that can never be sealed', () => {
     const first = await network.startAuthority()
     const first18 = enrolment(network, 'aa')
     await first.node.ledger.register(first18, 'ann')
-    assert.equal(first.node.ledger.userOf('house-18'), 'ann')
+    assert.equal(await first.node.ledger.userOf('house-18'), 'ann')
     await first.node.ledger.register(first18, 'ann')
     await assert.rejects(
       first.node.ledger.register(first18, 'mallory'),
       /house-18 was enrolled for the user ann, not for mallory/,
     )
-    assert.equal(first.node.ledger.userOf('house-18'), 'ann')
+    assert.equal(await first.node.ledger.userOf('house-18'), 'ann')
     await first.node.stop()
 
     // As an older version could commit it; the store does not judge changes of the registry.

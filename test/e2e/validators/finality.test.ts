@@ -1,4 +1,7 @@
 import { strict as assert } from 'node:assert'
+import { join } from 'node:path'
+import { loadKeyFile } from '../../../src/keys/key-file.ts'
+import { DATA_FILES } from '../../../src/node/data-directory.ts'
 import { eventually } from '../../helpers/network.ts'
 import {
   createValidatorNetwork,
@@ -61,16 +64,20 @@ describe('four validators under validators:3', () => {
       const { headers } = await v1.ledger.latestHeaders(1)
       return headers[0]?.header.height === 7 && headers[0].status === 'final'
     })
+    // Whose device it is the authority alone can say, once.
+    const first = await network.startHousehold('ann', [authority.address])
+    await eventually('it has its certificate', async () => (await first.node.client).user() === 'ann')
+    await first.node.stop()
     await authority.node.stop()
     const ann = await network.startHousehold('ann', [v1.address])
     const client = await ann.node.client
-    await eventually('a household follows', () => client.status().tip?.height === 7)
-    assert.equal(client.status().state, 'live')
+    await eventually('a household follows', () => client.status().state === 'live')
+    assert.equal(client.status().tip?.height, 7)
     const proof = await client.prove({ tx_id: 't0.1' })
     assert.equal(proof.answer.header.height, 0)
-    await eventually('it has checked its trade', () =>
-      ann.events.some((event) => event.type === 'verified' && event.trades.length === 1),
-    )
+    const identity = await client.identityOf(await loadKeyFile(join(network.folder, 'ann', DATA_FILES.voterKey)))
+    assert.ok(identity !== undefined)
+    assert.equal((await client.bodyOf(proof, identity)).id, 't0.1')
     assert.ok(ann.events.every((event) => event.type !== 'alarm'))
   })
 })

@@ -75,7 +75,7 @@ describe('solar-node keys', () => {
         const registered = entry('household-8.phone')
         assert.equal(registered?.public_key, await publicKey(file('8.key')))
         assert.equal(registered.recovery_key, await publicKey(safe))
-        assert.equal(server.ledger.userOf('household-8.phone'), 'household-8')
+        assert.equal(await server.ledger.userOf('household-8.phone'), 'household-8')
       })
 
       it('without a token is refused with the way to give one', async () => {

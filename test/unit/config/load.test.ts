@@ -39,6 +39,7 @@ describe('config/load', () => {
   it('gives an authority the defaults of the contract', () => {
     assert.deepEqual(loadAuthorityConfig(sources()), {
       mode: 'authority',
+      publicUrls: [],
       dataDirectory: resolve('solar-data'),
       http: { host: '127.0.0.1', port: 8080 },
       listen: ['/ip4/0.0.0.0/tcp/4001', '/ip4/0.0.0.0/tcp/4002/ws'],
@@ -88,6 +89,7 @@ describe('config/load', () => {
   it('gives a validator the defaults of the contract', () => {
     assert.deepEqual(loadValidatorConfig(sources({ flags: { peer: [PEER] } })), {
       mode: 'validator',
+      publicUrls: [],
       dataDirectory: resolve('solar-data'),
       http: 'off',
       listen: ['/ip4/0.0.0.0/tcp/4001', '/ip4/0.0.0.0/tcp/4002/ws'],

@@ -14,6 +14,7 @@ import { CHAIN, sealed, T0, trade } from '../../contract/fixtures.ts'
 const key = signingKeyFromSecret(sha256('whoever asks for blocks'))
 const sign = createCredentialSigner({
   chainId: CHAIN,
+  requests: { id: 'me' },
   voterId: () => 'asker',
   key: () => Promise.resolve(key),
   clock: { now: () => T0, after: () => () => undefined },
@@ -35,6 +36,7 @@ const block = blockOf(trades)
 function peerThat(answer: (params: BlockParams) => object): { readonly requests: PeerRequests; asked: BlockParams[] } {
   const asked: BlockParams[] = []
   const requests: PeerRequests = {
+    id: 'me',
     serve: () => undefined,
     peers: () => ['peer'],
     onConnect: () => () => undefined,
@@ -66,9 +68,8 @@ describe('fetching a whole block from a peer', () => {
       assert.equal(block_hash, hashHeader(block.header))
       assert.ok(credential !== undefined)
       assert.equal(credential.voter_id, 'asker')
-      assert.equal(credential.method, 'P2P')
-      assert.equal(credential.path, blockPath(block_hash, from_index))
-      assert.deepEqual(verifyCredential(credential, CHAIN, key.publicKey, T0), { ok: true })
+      const received = { method: 'P2P', path: blockPath(block_hash, from_index), from: 'me', to: ['peer'] } as const
+      assert.deepEqual(verifyCredential(credential, received, CHAIN, key.publicKey, T0), { ok: true })
     }
   })
 

@@ -3,9 +3,10 @@ import { createCredentialSigner, fetchBlock, fetchShownBlock } from '../../../sr
 import { serveBlocks } from '../../../src/engine/block-server.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { hashHeader } from '../../../src/protocol/header.ts'
+import { signMembership, type Membership } from '../../../src/protocol/membership.ts'
 import { merkleRoot, verifyMerkleProof } from '../../../src/protocol/merkle.ts'
 import { blockAnswer, blockPath, MIN_TRADES_OF_PAGE, tradesAnswer, tradesPath } from '../../../src/protocol/messages.ts'
-import { signRequest, type Credential } from '../../../src/protocol/request.ts'
+import { signRequest, type PeerRequest } from '../../../src/protocol/request.ts'
 import type { SigningKey } from '../../../src/protocol/signature.ts'
 import { hashTransaction, leafOf } from '../../../src/protocol/transaction.ts'
 import { correction, createStreet, namedKey, STREET_TIME, trade, type Branch } from '../../helpers/branches.ts'
@@ -63,22 +64,43 @@ describe('whole blocks and own trades over libp2p', () => {
   })
   afterEach(() => folder.remove())
 
-  function credential(id: string, path: string, changes: Partial<Credential> & { key?: SigningKey } = {}): Credential {
+  function credential(id: string, path: string, changes: Partial<PeerRequest> & { key?: SigningKey } = {}) {
     const { key = namedKey(id), ...rest } = changes
     const request = {
       method: 'P2P' as const,
       path,
       timestamp: clock.now(),
       id: (++nonces).toString(16).padStart(32, '0'),
+      from: 'asker',
+      to: 'server',
     }
     return signRequest(id, street.chainId, { ...request, ...rest }, key)
   }
+  /** The certificate of a device of the user of its name, or of another. */
+  function membership(id: string, changes: Partial<Membership> = {}, key = namedKey('authority')): Membership {
+    const [issued_at, issuer] = [clock.now(), 'authority']
+    const body = {
+      chain_id: street.chainId,
+      voter_id: id,
+      user_id: id,
+      issued_at,
+      expires_at: issued_at + 1000,
+      issuer,
+    }
+    return signMembership({ ...body, ...changes }, key)
+  }
+  const VOTERS = ['ann', 'ben', 'cem', 'dee']
+  /** A credential, of a household with its certificate. */
+  const access = (id: string, path: string, changes: Parameters<typeof credential>[2] = {}) => ({
+    credential: credential(id, path, changes),
+    ...(VOTERS.includes(id) && { membership: membership(id) }),
+  })
   const hashOf = (branch: Branch, height: number) => branch.at(height).hash
   const ask = async (params: object, from = 'asker') =>
     blockAnswer(await peers.of(from).request('server', 'block', params), 'block')
   const askWith = (id: string, height: number, from = 'asker') => {
     const block_hash = hashOf(chain, height)
-    return ask({ block_hash, from_index: 0, credential: credential(id, blockPath(block_hash, 0)) }, from)
+    return ask({ block_hash, from_index: 0, ...access(id, blockPath(block_hash, 0), { from }) }, from)
   }
   const refusedWith = (code: string) => (error: unknown) =>
     isSolarError(error, 'peer_refused') && (error.fields as { code: string }).code === code
@@ -117,7 +139,17 @@ describe('whole blocks and own trades over libp2p', () => {
           'forbidden',
         ],
         ['a signature of another request', { ...params, credential: credential('v1', tradesPath(0)) }, 'forbidden'],
-        ['a signature for HTTP', { ...params, credential: credential('v1', path, { method: 'GET' }) }, 'forbidden'],
+        ['a signature for HTTP', { ...params, credential: { ...credential('v1', path), method: 'GET' } }, 'malformed'],
+        [
+          'a signature for another node',
+          { ...params, credential: credential('v1', path, { to: 'another' }) },
+          'forbidden',
+        ],
+        [
+          'a signature of another peer',
+          { ...params, credential: credential('v1', path, { from: 'another' }) },
+          'forbidden',
+        ],
         [
           'an old signature',
           { ...params, credential: credential('v1', path, { timestamp: clock.now() - 60001 }) },
@@ -131,7 +163,7 @@ describe('whole blocks and own trades over libp2p', () => {
       ]
       for (const [what, asked, code] of cases) await assert.rejects(ask(asked), refusedWith(code), what)
       const once = { ...params, credential: credential('v1', path) }
-      await ask(once, 'another')
+      await ask(once)
       await assert.rejects(ask(once), refusedWith('forbidden'), 'a signature that was used')
     })
 
@@ -150,7 +182,7 @@ describe('whole blocks and own trades over libp2p', () => {
       assert.equal(await node.acceptAll(branch), 'beside')
       const block_hash = branch.tip.hash
       const path = blockPath(block_hash, 0)
-      const asked = (id: string) => ask({ block_hash, from_index: 0, credential: credential(id, path) })
+      const asked = (id: string) => ask({ block_hash, from_index: 0, ...access(id, path) })
       assert.deepEqual(shown(await asked('ann')), ['-', 'fix-mine'])
       assert.deepEqual(shown(await asked('v1')), ['fix-x', 'fix-mine'])
       assert.equal((await node.chain.headerOf(hashOf(chain, 2))).header.height, 2)
@@ -160,18 +192,30 @@ describe('whole blocks and own trades over libp2p', () => {
       const block_hash = 'f'.repeat(64)
       await assert.rejects(ask({ block_hash, from_index: 0 }), refusedWith('forbidden'))
       const params = { block_hash, from_index: 0, credential: credential('v1', blockPath(block_hash, 0)) }
-      await assert.rejects(ask(params), refusedWith('unknown_block'))
+      // Nothing of the credential is used up for what is not there.
+      for (const _ of [1, 2]) await assert.rejects(ask(params), refusedWith('unknown_block'))
     })
 
-    it('remembers for ten minutes which peer has shown that it may read, and of households nothing', async () => {
+    it('is shown page by page to who may read it at that moment: who was shown one has no claim to the next', async () => {
       await askWith('v1', 0)
       const again = { block_hash: hashOf(chain, 1), from_index: 0 }
-      assert.deepEqual(shown(await ask(again)), ['fix-mine', 'fix-theirs', 'late'])
-      await assert.rejects(ask(again, 'another'), refusedWith('forbidden'))
-      clock.advance(10 * 60_000)
       await assert.rejects(ask(again), refusedWith('forbidden'))
-      await askWith('ann', 0)
-      await assert.rejects(ask(again), refusedWith('forbidden'))
+      const rows = Array.from({ length: 11_000 }, (_, n) => trade('t3', `a-trade-of-a-large-tick-${n}`))
+      const large = chain.add(rows)
+      await node.acceptAll(large)
+      const block_hash = hashOf(large, 3)
+      const page = (from_index: number) =>
+        ask({ block_hash, from_index, credential: credential('v2', blockPath(block_hash, from_index)) })
+      const { next_index } = await page(0)
+      assert.ok(next_index !== null && next_index > 0)
+      const rotate = { action: 'rotate', subject_id: 'v2', public_key: namedKey('v2, later').publicKey } as const
+      const after = large.add([street.change('rotate-v2', namedKey('v2'), rotate)])
+      assert.equal(await node.acceptAll(after), 'on_chain')
+      // While the block is not final its former key may have to ack it.
+      await page(next_index)
+      await node.cast(...['v1', 'v2'].map((voter) => street.vote(voter, after.tip)))
+      assert.equal(node.finalizer.finalHeight, 4)
+      await assert.rejects(page(next_index), refusedWith('forbidden'))
     })
 
     it('larger than a message comes in pages that leave out nothing', async () => {
@@ -184,7 +228,7 @@ describe('whole blocks and own trades over libp2p', () => {
       assert.equal(first.next_index, first.transactions.length)
       const bytes = JSON.stringify(first).length
       assert.ok(bytes < 2.2 * 1024 * 1024 && bytes > 1.8 * 1024 * 1024, String(bytes))
-      const sign = signerOf('v1')
+      const sign = signerOf('v1', 'another')
       const fetched = await fetchBlock(peers.of('another'), 'server', block, sign, neverAsked)
       assert.deepEqual(fetched.transactions.map(leafOf), rows.map(hashTransaction))
       const end = await ask({ block_hash, from_index: 11_000, token: TOKEN })
@@ -200,9 +244,11 @@ describe('whole blocks and own trades over libp2p', () => {
       await assert.rejects(fetchBlock(peers.of('asker'), 'server', block, sign, neverAsked), refusedWith('redacted'))
     })
   })
-  const signerOf = (id: string) =>
+  const signerOf = (id: string, from = 'asker') =>
     createCredentialSigner({
       chainId: street.chainId,
+      requests: { id: from },
+      ...(VOTERS.includes(id) && { membership: () => Promise.resolve(membership(id)) }),
       voterId: () => id,
       key: () => Promise.resolve(namedKey(id)),
       clock,
@@ -212,9 +258,7 @@ describe('whole blocks and own trades over libp2p', () => {
   describe('own trades', () => {
     const own = async (id: string, height: number, changes: Parameters<typeof credential>[2] = {}) =>
       tradesAnswer(
-        await peers
-          .of('asker')
-          .request('server', 'trades', { height, credential: credential(id, tradesPath(height), changes) }),
+        await peers.of('asker').request('server', 'trades', { height, ...access(id, tradesPath(height), changes) }),
         'trades',
       ).trades
 
@@ -255,7 +299,7 @@ describe('whole blocks and own trades over libp2p', () => {
         for (let from: number | undefined = 0; from !== undefined; pages++) {
           const asked = {
             height,
-            credential: credential('ann', tradesPath(height, from)),
+            ...access('ann', tradesPath(height, from)),
             ...(from > 0 && { from_index: from }),
           }
           const page = tradesAnswer(await peers.of('asker').request('server', 'trades', asked), 'trades')
@@ -274,11 +318,11 @@ describe('whole blocks and own trades over libp2p', () => {
       }
       await assert.rejects(
         peers.of('asker').request('server', 'trades', {
-          ...{ height: 3, from_index: 2_501, credential: credential('ann', tradesPath(3, 2_501)) },
+          ...{ height: 3, from_index: 2_501, ...access('ann', tradesPath(3, 2_501)) },
         }),
         refusedWith('out_of_range'),
       )
-      const other = { height: 3, from_index: 5, credential: credential('ann', tradesPath(3)) }
+      const other = { height: 3, from_index: 5, ...access('ann', tradesPath(3)) }
       await assert.rejects(peers.of('asker').request('server', 'trades', other), refusedWith('forbidden'))
     })
 
@@ -290,6 +334,34 @@ describe('whole blocks and own trades over libp2p', () => {
       const id = 'ab'.repeat(16)
       await own('ann', 0, { id })
       await assert.rejects(own('ann', 0, { id }), refusedWith('forbidden'))
+    })
+
+    it('are those of the user whom the certificate names, whatever the device is called', async () => {
+      const trades = async (id: string, shown: Membership | undefined) =>
+        tradesAnswer(
+          await peers.of('asker').request('server', 'trades', {
+            ...{ height: 0, credential: credential(id, tradesPath(0)) },
+            ...(shown !== undefined && { membership: shown }),
+          }),
+          'trades',
+        ).trades.map(({ transaction }) => transaction.id)
+      // A device that is called as a neighbour, whose user has another name.
+      assert.deepEqual(await trades('ann', membership('ann', { user_id: 'mallory' })), [])
+      assert.deepEqual(await trades('ann', membership('ann', { user_id: 'cem' })), ['bought', 'theirs'])
+      const now = clock.now()
+      const refused: readonly (readonly [string, Membership | undefined])[] = [
+        ['none', undefined],
+        ['that of another device', membership('ben')],
+        ['one of another chain', membership('ann', { chain_id: 'f'.repeat(64) })],
+        ['an expired one', membership('ann', { issued_at: now - 10, expires_at: now })],
+        ['one for too long', membership('ann', { expires_at: now + 90 * 24 * 3_600_000 + 1 })],
+        ['one of its own making', membership('ann', {}, namedKey('ann'))],
+        ['one of a validator', membership('ann', { issuer: 'v1' }, namedKey('v1'))],
+        ['one that was changed', { ...membership('ann'), user_id: 'ben' }],
+      ]
+      for (const [what, shown] of refused) {
+        await assert.rejects(trades('ann', shown), refusedWith('no_membership'), what)
+      }
     })
 
     it('are refused to a key that was revoked since, but of the blocks up to that one while they are not final', async () => {

@@ -56,6 +56,7 @@ describe('a replica that begins after all who voted have changed', () => {
     peers.connect('late', peer)
     const sign = createCredentialSigner({
       chainId: street.chainId,
+      requests,
       voterId: () => 'v1',
       key: () => Promise.resolve(namedKey(key)),
       clock,

@@ -5,11 +5,12 @@ import { ledgerError } from '../../../src/ports/errors.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
 import type { Block } from '../../../src/protocol/block.ts'
 import { canonicalBytes } from '../../../src/protocol/canonical-json.ts'
+import { signMembership, type Membership } from '../../../src/protocol/membership.ts'
 import { createStreet, namedKey, type Branch, type Street, trade } from '../../helpers/branches.ts'
 import { createPeers, createTestGossip, type Peers, type TestGossip } from '../../helpers/peers.ts'
 import { tempLightStore, type OpenedStore } from '../../helpers/stores.ts'
 import { createVirtualClock, type VirtualClock } from '../../helpers/virtual-clock.ts'
-import { NOW, replicaFolder, serveReplica, type TestReplica } from './replica-harness.ts'
+import { namesake, NOW, replicaFolder, serveReplica, type TestReplica } from './replica-harness.ts'
 
 const STALE_AFTER_MS = 60_000
 const byAuthority = createStreet({ voters: ['ann', 'ben'] })
@@ -253,6 +254,90 @@ describe('a light client', () => {
     })
   }
 
+  describe('as a device of a user', () => {
+    const asked = (name: string) => peers.asked.filter((one) => one.asker === 'me' && one.name === name)
+    /** What the full node issues from now on. */
+    const issue = (change: (certificate: Membership) => object = (certificate) => certificate) =>
+      peers
+        .of('full')
+        .serve('membership', () => Promise.resolve({ membership: change(namesake(node.chain, 'ann', clock.now())) }))
+    const silent = () =>
+      peers.of('full').serve('membership', () => Promise.reject(ledgerError('not_ready', { reason: 'away' })))
+
+    it('signs nothing about a header that nobody has sealed', async () => {
+      const chain = byAuthority.start.grow('t0')
+      await prepare(byAuthority, chain)
+      peers.connect('me', 'full')
+      await client.sync()
+      await until(() => votes().length === 1)
+      const before = peers.asked.length
+      const { header } = chain.grow('t1').blocks[1]!
+      for (const tx_count of [1, 7]) {
+        const madeUp = { header: { ...header, tx_count }, signature: 'cd'.repeat(64) }
+        assert.notEqual(await gossip.deliver('headers', canonicalBytes(madeUp), 'full'), 'accept')
+      }
+      await client.stop()
+      assert.deepEqual(
+        peers.asked.slice(before).filter(({ params }) => 'credential' in params),
+        [],
+      )
+    })
+
+    it('shows validators its certificate, which outlives a restart, and renews it when a third of its life is over', async () => {
+      const chain = byAuthority.start.grow('t0')
+      await prepare(byAuthority, chain)
+      issue()
+      peers.connect('me', 'full')
+      await client.sync()
+      await until(() => votes().length === 1)
+      assert.equal(client.user(), 'ann')
+      assert.equal(asked('membership').length, 1)
+      await client.stop()
+      silent()
+      const store = await opened.reopen()
+      await openClient(byAuthority, store)
+      await node.acceptAll(chain.grow('t1'))
+      await client.sync()
+      await until(() => votes().length === 2)
+      assert.deepEqual([client.user(), asked('membership').length], ['ann', 2], 'the one that it has counts')
+      clock.advance(86_400_000 / 3)
+      issue()
+      const { membership } = asked('trades').at(-1)!.params as { membership: Membership }
+      await node.acceptAll(chain.grow('t1', 't2'))
+      await client.sync()
+      await until(() => asked('membership').length === 3)
+      await client.stop()
+      const renewed = await store.membership()
+      assert.ok(renewed !== undefined && renewed.expires_at > membership.expires_at)
+    })
+
+    it('takes no certificate that no authority has signed, or of another device, and asks without one then', async () => {
+      await prepare(byAuthority, byAuthority.start.grow('t0'))
+      peers
+        .of('full')
+        .serve('trades', () => Promise.reject(ledgerError('not_ready', { reason: 'it does not say why' })))
+      const lies: readonly ((certificate: Membership) => object)[] = [
+        (certificate) => ({ ...certificate, user_id: 'ben' }),
+        (certificate) => signMembership({ ...without(certificate), user_id: 'ben' }, namedKey('ben')),
+        (certificate) => signMembership({ ...without(certificate), issuer: 'ben' }, namedKey('ben')),
+        (certificate) => signMembership({ ...without(certificate), voter_id: 'ben' }, namedKey('authority')),
+      ]
+      for (const lie of lies) {
+        issue(lie)
+        const before = [asked('membership').length, asked('trades').length] as const
+        peers.connect('me', 'full')
+        await client.sync()
+        await until(() => asked('membership').length > before[0] && asked('trades').length > before[1])
+        peers.disconnect('me', 'full')
+        clock.advance(10_000)
+      }
+      await client.stop()
+      assert.deepEqual([client.user(), await opened.store.membership()], [null, undefined])
+      assert.ok(asked('trades').every(({ params }) => !('membership' in params)))
+      assert.deepEqual(votes(), [])
+    })
+  })
+
   it('leaves no timer behind when it stops, whomever it was connected with', async () => {
     await prepare(byAuthority, byAuthority.start.grow('t0'))
     client.start()
@@ -264,6 +349,11 @@ describe('a light client', () => {
     assert.equal(clock.waiting(), 0)
   })
 })
+
+const without = (certificate: Membership): Omit<Membership, 'signature'> => {
+  const { chain_id, voter_id, user_id, issued_at, expires_at, issuer } = certificate
+  return { chain_id, voter_id, user_id, issued_at, expires_at, issuer }
+}
 
 /** For what happens in the background, over memory and LevelDB alone. */
 async function until(holds: () => boolean): Promise<void> {

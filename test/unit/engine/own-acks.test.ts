@@ -76,6 +76,7 @@ describe('what a validator has acked before', () => {
       key,
       sign: createCredentialSigner({
         chainId: street.chainId,
+        requests: peers.of('me'),
         voterId: () => 'v1',
         key: () => Promise.resolve(key),
         clock,

@@ -56,6 +56,7 @@ describe('a replica that has redacted a trade', () => {
       logger: silentLogger,
       sign: createCredentialSigner({
         chainId: street.chainId,
+        requests: peers.of('me'),
         voterId: () => 'v1',
         key: () => Promise.resolve(key),
         clock: { ...node.clock, now: () => NOW },

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { serveMembership } from '../../../src/engine/block-server.ts'
 import { replicaAcks } from '../../../src/engine/branch-acks.ts'
 import { Chain } from '../../../src/engine/chain.ts'
 import { openEvidencePool, type EvidencePool } from '../../../src/engine/evidence-pool.ts'
@@ -17,9 +18,10 @@ import type { PeerRequests } from '../../../src/ports/peer-requests.ts'
 import type { Block } from '../../../src/protocol/block.ts'
 import type { Hash } from '../../../src/protocol/bytes.ts'
 import type { BlockPoint } from '../../../src/protocol/finality.ts'
+import { signMembership, type Membership } from '../../../src/protocol/membership.ts'
 import type { Vote } from '../../../src/protocol/vote.ts'
 import { openReplicaStore, type ReplicaStore } from '../../../src/storage/level/replica-store.ts'
-import { STREET_TIME, type Branch, type Street } from '../../helpers/branches.ts'
+import { namedKey, STREET_TIME, type Branch, type Street } from '../../helpers/branches.ts'
 import { realClock } from '../../helpers/network.ts'
 import { createTestGossip } from '../../helpers/peers.ts'
 import { tempDir } from '../../helpers/temp.ts'
@@ -52,7 +54,7 @@ export interface TestReplica {
 }
 
 /** A validator's answers from this replica. */
-export function ledgerOf({ chain, store, votes, finalizer, evidence, hub }: TestReplica): ChainLedger {
+export function ledgerOf({ chain, store, votes, finalizer, evidence, hub, clock }: TestReplica): ChainLedger {
   return createValidatorLedger({
     chain,
     store: store.finality,
@@ -61,18 +63,19 @@ export function ledgerOf({ chain, store, votes, finalizer, evidence, hub }: Test
     finalizer,
     evidence,
     events: hub,
+    clock,
     beside: (hash) => store.chain.besideChain(hash),
     finalizedAt: (height) => store.finalizedAt(height),
   })
 }
 
-/** Lets peers ask this replica as they ask a validator. */
+/** Lets peers ask this replica as they ask a validator; as an authority does, it knows each device to be of the user of its name. */
 export function serveReplica(node: TestReplica, requests: PeerRequests): void {
   const { chain, store, votes, finalizer, evidence, clock } = node
   serveFullNodePeers({
     mode: 'validator',
     chain,
-    ledger: ledgerOf(node),
+    ledger: { ...ledgerOf(node), userOf: (id) => Promise.resolve(id) },
     votes,
     finalizer,
     acks: replicaAcks(store.chain, store.finality),
@@ -84,6 +87,27 @@ export function serveReplica(node: TestReplica, requests: PeerRequests): void {
     roleOfToken: () => undefined,
     onHeader: () => Promise.resolve('ignore'),
   })
+  serveNamesakes(node, requests)
+}
+
+/** Lets peers ask it for certificates too, as an authority to which each device is of the user of its name. */
+function serveNamesakes({ chain, clock }: TestReplica, requests: PeerRequests): void {
+  serveMembership({
+    ...{ chain, requests, clock },
+    ledger: {
+      activeEntry: (id) => chain.registry.active(id),
+      membership: (id) => Promise.resolve(namesake(chain, id, clock.now())),
+    },
+  })
+}
+
+/** The certificate of a device of the user of its name. */
+export function namesake({ chainId, registry }: Chain, id: string, issued_at: number): Membership {
+  const keys = ['authority', 'authority 2', 'authority 3'].map(namedKey)
+  const key =
+    keys.find(({ publicKey }) => publicKey === registry.active('authority')?.public_key) ?? namedKey('authority')
+  const body = { chain_id: chainId, voter_id: id, user_id: id, issued_at, expires_at: issued_at + 86_400_000 }
+  return signMembership({ ...body, issuer: 'authority' }, key)
 }
 
 const watched = (votes: FinalityStore, onRead: (hash: Hash) => Promise<void>): FinalityStore => ({

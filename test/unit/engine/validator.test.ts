@@ -6,7 +6,8 @@ import type { Logger } from '../../../src/ports/logger.ts'
 import { canonicalBytes, parseCanonicalBytes } from '../../../src/protocol/canonical-json.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import type { BlockPoint } from '../../../src/protocol/finality.ts'
-import { sealHeader, type SealedHeader } from '../../../src/protocol/header.ts'
+import { hashHeader, sealHeader, type SealedHeader } from '../../../src/protocol/header.ts'
+import { headersParams } from '../../../src/protocol/messages.ts'
 import { unknownRedaction } from '../../../src/protocol/redaction.ts'
 import { hashTransaction } from '../../../src/protocol/transaction.ts'
 import { voteShape, type Vote } from '../../../src/protocol/vote.ts'
@@ -81,6 +82,7 @@ describe('a validator', () => {
       key,
       sign: createCredentialSigner({
         chainId: street.chainId,
+        requests: peers.of('me'),
         voterId: () => options.key ?? 'v1',
         key: () => Promise.resolve(key),
         clock,
@@ -625,4 +627,34 @@ describe('a validator', () => {
       assert.deepEqual(node.tip(), base.tip)
     })
   }
+
+  it('signs nothing about a header that nobody has sealed, whatever a peer says that its block begins with', async () => {
+    const chain = street.start.grow('t0')
+    await node.acceptAll(chain)
+    const sealed = chain.grow('t1').blocks[1]!
+    const liar = peers.of('liar')
+    for (const tx_count of [1, 7]) {
+      const header = { ...sealed.header, tx_count, merkle_root: 'ab'.repeat(32) }
+      const madeUp = { header, signature: 'cd'.repeat(64) }
+      const [{ height }, header_hash] = [header, hashHeader(header)]
+      const tip = { height, header_hash }
+      liar.serve('status', () =>
+        Promise.resolve({ mode: 'validator', chain_id: street.chainId, tip, final_height: height }),
+      )
+      liar.serve('headers', (params) => {
+        const { from_height } = headersParams(params, 'headers')
+        return Promise.resolve({ headers: [from_height === height ? madeUp : sealedAt(chain, 0)] })
+      })
+      for (const name of ['registry', 'votes', 'block'] as const) {
+        liar.serve(name, () => Promise.reject(ledgerError('not_ready', { reason: 'it has nothing to show' })))
+      }
+      peers.connect('me', 'liar')
+      await assert.rejects(validator.sync(), /bad_seal/)
+      peers.disconnect('me', 'liar')
+    }
+    assert.deepEqual(
+      peers.asked.filter(({ params }) => 'credential' in params),
+      [],
+    )
+  })
 })

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { formatAuthorization, signRequest } from '../../../src/protocol/request.ts'
 import { signObject } from '../../../src/protocol/signature.ts'
 import { signVote } from '../../../src/protocol/vote.ts'
 import { decodePostedRegistryTransaction } from '../../../src/protocol/registry-transaction.ts'
@@ -225,8 +226,48 @@ describe('HTTP access', () => {
     })
 
     it('signed for libp2p are not taken over HTTP', async () => {
-      const answer = await get('/transactions', server.sign('household-7.phone', '/transactions', { method: 'P2P' }))
+      const { chainId } = server.ledger
+      const common = { path: '/transactions', timestamp: server.clock.now(), id: 'ab'.repeat(16), to: server.url }
+      const { key } = DEVICES['household-7.phone']
+      const signed = signRequest('household-7.phone', chainId, { ...common, method: 'P2P', from: 'me' }, key)
+      const answer = await get('/transactions', formatAuthorization({ ...signed, method: 'GET' }))
       assert.deepEqual([answer.status, answer.json.code], [401, 'bad_signature'])
+    })
+
+    it('are for the origin of this node: what another node was shown is worth nothing here', async () => {
+      for (const to of ['https://mallory.example', server.url.replace('http:', 'https:'), `http://127.0.0.1`]) {
+        const answer = await get('/transactions', server.sign('household-7.phone', '/transactions', { to }))
+        assert.deepEqual([answer.status, answer.json.code], [401, 'wrong_audience'], to)
+        assert.ok(String(answer.json.detail).includes(`for ${to}, this node is ${server.url}`))
+      }
+      const local = server.url.replace('127.0.0.1', 'localhost')
+      assert.equal(
+        (await get('/transactions', server.sign('household-7.phone', '/transactions', { to: local }))).status,
+        200,
+      )
+    })
+
+    it('are for a public origin where a proxy passes them on, and for the address that the proxy asks at no more', async () => {
+      const publicUrls = ['https://ledger.example']
+      const proxied = await startServer({ options: { publicUrls } })
+      try {
+        const ask = (to: string) => {
+          const authorization = proxied.sign('household-7.phone', '/transactions', { to })
+          return proxied.request('GET', '/transactions', { headers: { authorization, 'x-forwarded-for': '192.0.2.7' } })
+        }
+        assert.equal((await ask('https://ledger.example')).status, 200)
+        assert.equal((await ask(proxied.url)).json.code, 'wrong_audience')
+      } finally {
+        await proxied.stop()
+      }
+    })
+
+    it('get the certificate of whose device they are, which no token asks for', async () => {
+      const answer = await get('/membership', server.sign('household-7.phone', '/membership'))
+      const { membership } = answer.json as { membership: { voter_id: string; user_id: string } }
+      assert.deepEqual([membership.voter_id, membership.user_id], ['household-7.phone', 'household-7'])
+      const { status } = await server.request('GET', '/membership', { headers: bearer('operator') })
+      assert.equal(status, 403)
     })
 
     it('of somebody who is not registered are refused', async () => {

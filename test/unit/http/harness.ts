@@ -64,7 +64,7 @@ export interface TestServer {
   sign(
     device: DeviceId,
     path: string,
-    changes?: { timestamp?: number; id?: string; method?: 'GET' | 'DELETE' | 'P2P' },
+    changes?: { timestamp?: number; id?: string; to?: string; method?: 'GET' | 'DELETE' },
   ): string
   stop(): Promise<void>
 }
@@ -137,8 +137,12 @@ export async function startServer(
       const answer = await response.text()
       return { status: response.status, headers: response.headers, text: answer, json: parse(answer) }
     },
-    sign(device, path, { timestamp = clock.now(), id = randomBytes(16).toString('hex'), method = 'GET' } = {}) {
-      const request = { method, path, timestamp, id }
+    sign(
+      device,
+      path,
+      { timestamp = clock.now(), id = randomBytes(16).toString('hex'), to = url, method = 'GET' } = {},
+    ) {
+      const request = { method, path, timestamp, id, to }
       return formatAuthorization(signRequest(device, ledger.chainId, request, DEVICES[device].key))
     },
   }

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { defineCall, type Call } from '../../../src/http/call.ts'
 import { createEventStream } from '../../../src/http/event-stream.ts'
 import { createMetrics } from '../../../src/http/metrics.ts'
+import { membershipCall } from '../../../src/http/routes/membership.ts'
 import { openApiDocument } from '../../../src/http/openapi.ts'
 import { blockCalls } from '../../../src/http/routes/blocks.ts'
 import { checkpointCalls } from '../../../src/http/routes/checkpoint.ts'
@@ -60,6 +61,7 @@ function everyCall(): readonly Call[] {
     ...redactionCalls(redactor),
     ...registryCalls(ledger, keyLimit),
     ...eventCalls(createEventStream(ledger, createTestClock())),
+    membershipCall(ledger),
     ...operationCalls({ node, readiness, metrics }),
     leaderCall(readiness),
   ]
@@ -99,6 +101,7 @@ describe('API document', () => {
       'GET /health',
       'GET /history/consistency',
       'GET /history/inclusion',
+      'GET /membership',
       'GET /metrics',
       'GET /node',
       'GET /orders/{order_id}',

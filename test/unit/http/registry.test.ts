@@ -85,9 +85,9 @@ describe('HTTP registry', () => {
       [answer.status, answer.json],
       [202, { id: transaction.id, tick_id: `registry:${transaction.nonce}` }],
     )
-    assert.equal(server.ledger.userOf('household-8.phone'), 'household-8')
+    assert.equal(await server.ledger.userOf('household-8.phone'), 'household-8')
     assert.deepEqual(
-      server.ledger.devicesOf('household-8').map((entry) => entry.public_key),
+      (await server.ledger.devicesOf('household-8')).map((entry) => entry.public_key),
       [phone.publicKey],
     )
     const { header_hash } = await tip()

@@ -64,7 +64,7 @@ describe('HTTP headers', () => {
       const { status, headers } = await server.request('OPTIONS', path)
       assert.equal(status, 204, path)
       assert.equal(headers.get('access-control-allow-methods'), methods)
-      assert.equal(headers.get('access-control-allow-headers'), 'authorization, content-type')
+      assert.equal(headers.get('access-control-allow-headers'), 'authorization, content-type, solar-membership')
     }
     for (const path of ['/ticks/', '/blocks/propose/', '/metrics']) {
       const { status, headers } = await server.request('OPTIONS', path)

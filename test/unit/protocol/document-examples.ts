@@ -51,9 +51,9 @@ export function documentExamples(): Readonly<Record<string, string>> {
     path: '/transactions?from=0',
     timestamp: 1_760_000_500_000,
     id: testNonce('document'),
+    to: 'https://ledger.example.org',
   } as const
   const credential = signRequest('alice', CHAIN_ID, request, testKey('alice'))
-  const { method, path, timestamp, id } = request
   const tree = { origin: GENESIS.origin, size: chain.length, root: history.root(chain.length) }
   const checkpoint = signCheckpoint(tree, testKey('authority'))
   const other: VoteBody = { ...vote, header_hash: hashHeader({ ...block.sealed.header, nonce: 1 }) }
@@ -102,7 +102,7 @@ export function documentExamples(): Readonly<Record<string, string>> {
       ),
     ).trimEnd(),
     receipt: canonicalText(firstReceipt(chain)),
-    'request-body': canonicalText({ method, path, timestamp, id }),
+    'request-body': canonicalText(request),
     authorization: `Authorization: ${formatAuthorization(credential)}`,
   }
 }

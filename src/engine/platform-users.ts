@@ -1,0 +1,67 @@
+import type { Clock } from '../ports/clock.ts'
+import { ledgerError } from '../ports/errors.ts'
+import type { ChainLedger, Ledger } from '../ports/ledger.ts'
+import type { MarketStore } from '../ports/market-store.ts'
+import { MAX_MEMBERSHIP_MS } from '../protocol/limits.ts'
+import { signMembership } from '../protocol/membership.ts'
+import { Registry } from '../protocol/registry.ts'
+import type { SigningKey } from '../protocol/signature.ts'
+import { createCertifiedUsers } from './certified-users.ts'
+import type { Chain } from './chain.ts'
+
+export interface PlatformUsersParts {
+  readonly chain: Chain
+  readonly store: Pick<MarketStore, 'users'>
+  readonly clock: Clock
+  /** voter id -> platform user, as it was read last. */
+  readonly users: Map<string, string>
+  readonly minerId: string
+  readonly keyOf: (publicKey: string) => Promise<SigningKey | undefined>
+}
+
+/**
+ * Whose device a voter is, as the platform said when it was enrolled. A voter of the genesis is its own user where nothing
+ * else was said. Of one that came with blocks of a peer the platform's word may be lost: its certificate says it.
+ */
+export function platformUsers(
+  parts: PlatformUsersParts,
+): Pick<ChainLedger, 'userOf'> & Pick<Ledger, 'devicesOf' | 'membership'> {
+  const { chain, store, clock, users, minerId, keyOf } = parts
+  const certifiedUserOf = createCertifiedUsers(chain, clock)
+  const first = Registry.fromGenesis(chain.genesis)
+  const isOfGenesis = (voterId: string): boolean => first.active(voterId, 'voter') !== undefined
+
+  /** Another authority on the same database may have enrolled it. */
+  async function saidUserOf(voterId: string): Promise<string | undefined> {
+    const said = users.get(voterId) ?? (await store.users(voterId)).get(voterId)
+    if (said !== undefined) users.set(voterId, said)
+    return said ?? (isOfGenesis(voterId) ? voterId : undefined)
+  }
+
+  const userOf: ChainLedger['userOf'] = async (voterId, membership) => {
+    const isVoter = chain.registry.entry(voterId)?.role === 'voter'
+    const said = isVoter ? await saidUserOf(voterId) : undefined
+    return said ?? (await certifiedUserOf(voterId, membership))
+  }
+
+  return {
+    userOf,
+    async devicesOf(userId) {
+      const voters = chain.registry.activeOf('voter')
+      if (voters.some(({ id }) => !users.has(id) && !isOfGenesis(id))) {
+        for (const [voter, user] of await store.users()) users.set(voter, user)
+      }
+      return voters.filter(({ id }) => (users.get(id) ?? (isOfGenesis(id) ? id : undefined)) === userId)
+    },
+    async membership(voter_id, known) {
+      const user_id = await userOf(voter_id, known)
+      const present = chain.registry.active(minerId, 'authority')
+      const key = present && (await keyOf(present.public_key))
+      if (key === undefined)
+        throw ledgerError('not_ready', { reason: `this node has no key of the authority ${minerId}` })
+      const issued_at = clock.now()
+      const expires_at = issued_at + MAX_MEMBERSHIP_MS
+      return signMembership({ chain_id: chain.chainId, voter_id, user_id, issued_at, expires_at, issuer: minerId }, key)
+    },
+  }
+}
