@@ -12,14 +12,7 @@ import type { Registry } from '../protocol/registry.ts'
 import { leafOf } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
 import type { VerifySealed } from './checked-seal.ts'
-import {
-  recentRegistry,
-  registryOf,
-  sizeOf,
-  verifyBlock,
-  verifySealedHeader,
-  type ChainState,
-} from './chain-state.ts'
+import { recentRegistry, registryOf, sizeOf, verifyBlock, verifySealedHeader, type ChainState } from './chain-state.ts'
 import type { EvidencePool } from './evidence-pool.ts'
 import type { Finalizer } from './finalizer.ts'
 import { reportDoubleSeal } from './full-node-evidence.ts'

@@ -21,7 +21,7 @@ export function createOrigins({ host, publicUrls = [] }: OriginsOptions, clients
   return (request) => {
     if (!clients.isDirect(request)) return publicUrls
     const { localAddress = '', localPort = 0 } = request.socket
-    const address = localAddress.replace(/^::ffff:(?=[0-9.]+$)/i, '').replace(/%.*$/, '')
+    const [address = ''] = localAddress.replace(/^::ffff:(?=[0-9.]+$)/i, '').split('%')
     const isLoopback = address === '::1' || address.startsWith('127.')
     const names = [address, ...(isLoopback ? ['localhost'] : []), ...(isIP(host) === 0 ? [host] : [])]
     return [...new Set([...names.map((name) => originOf(name, localPort)), ...publicUrls])]
