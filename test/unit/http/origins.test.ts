@@ -131,7 +131,8 @@ describe('the origin that a signed request is for', () => {
   it('is none of its own where the connection is gone, and is as its network has it', async () => {
     await start()
     const originsOf = createOrigins({ host: 'Solar.Example', publicUrls: [PUBLIC] }, createClients())
-    const over = (socket: object) => originsOf({ socket, headers: {}, raw: { httpVersion: '1.1' } } as FastifyRequest)
+    const over = (socket: object) =>
+      originsOf({ socket, headers: {}, raw: { httpVersion: '1.1' } } as unknown as FastifyRequest)
     const remoteAddress = '192.0.2.7'
     assert.deepEqual(over({}), [PUBLIC])
     for (const [localAddress, localPort, expected] of [
