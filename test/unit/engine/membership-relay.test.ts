@@ -1,131 +1,122 @@
 import assert from 'node:assert/strict'
 import { serveMembership } from '../../../src/engine/block-server.ts'
 import { passOnMembership } from '../../../src/engine/membership-relay.ts'
-import { ledgerError } from '../../../src/ports/errors.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
-import { signMembership, type Membership } from '../../../src/protocol/membership.ts'
+import { signMembership } from '../../../src/protocol/membership.ts'
 import { MEMBERSHIP_PATH, membershipAnswer } from '../../../src/protocol/messages.ts'
 import { signRequest, type PeerCredential, type PeerRequest } from '../../../src/protocol/request.ts'
-import { createStreet, namedKey } from '../../helpers/branches.ts'
+import { createStreet, namedKey, STREET_TIME } from '../../helpers/branches.ts'
 import { createPeers, type Peers } from '../../helpers/peers.ts'
 import { createVirtualClock, type VirtualClock } from '../../helpers/virtual-clock.ts'
-import { ledgerOf, namesake, replicaFolder, type TestReplica } from './replica-harness.ts'
+import { ledgerOf, replicaFolder, type TestReplica } from './replica-harness.ts'
 
-const street = createStreet({ voters: ['ann', 'ben'], validators: ['v1', 'v2'] })
+const street = createStreet({
+  finality: { policy: 'validators', threshold: 2 },
+  validators: ['v1', 'v2'],
+  voters: ['ann', 'ben'],
+})
 
-describe('a request for a certificate that a validator passes on', () => {
+/** ann is connected to the validators alone, and they to the authority. */
+describe('a request for a membership certificate', () => {
   let folder: Awaited<ReturnType<typeof replicaFolder>>
   let node: TestReplica
   let peers: Peers
   let clock: VirtualClock
-  let ids: number
-  /** What the authority waits for. */
-  let release: Promise<unknown>
+  let nonces: number
 
   beforeEach(async () => {
     folder = await replicaFolder(street)
     node = await folder.open()
-    clock = createVirtualClock(node.clock.now())
+    await node.acceptAll(street.start.grow('t0'))
+    clock = createVirtualClock(STREET_TIME + 3_600_000)
     peers = createPeers()
-    ids = 0
-    release = Promise.resolve()
-    const { chain } = node
-    const ledger = ledgerOf(node)
-    for (const name of ['v1', 'v2']) passOnMembership({ chain, ledger, requests: peers.of(name), clock })
-    const membership = async (id: string) => {
-      await release
-      return namesake(chain, id, clock.now())
+    nonces = 0
+    const parts = (name: string) => ({ chain: node.chain, clock, requests: peers.of(name), ledger: ledgerOf(node) })
+    serveMembership({
+      ...parts('authority'),
+      ledger: {
+        ...ledgerOf(node),
+        membership(voter_id) {
+          const [issued_at, issuer] = [clock.now(), 'authority']
+          const body = { chain_id: street.chainId, voter_id, user_id: `user-of-${voter_id}`, issued_at, issuer }
+          return Promise.resolve(signMembership({ ...body, expires_at: issued_at + 1000 }, namedKey('authority')))
+        },
+      },
+    })
+    for (const name of ['v1', 'v2']) passOnMembership(parts(name))
+    for (const [one, other] of [
+      ['ann', 'v1'],
+      ['thief', 'v1'],
+      ['thief', 'v2'],
+      ['thief', 'authority'],
+      ['v1', 'v2'],
+      ['v2', 'authority'],
+    ] as const) {
+      peers.connect(one, other)
     }
-    serveMembership({ chain, ledger: { ...ledger, membership }, requests: peers.of('authority'), clock })
-    peers.connect('phone', 'v1')
   })
   afterEach(() => folder.remove())
 
-  function credential(changes: Partial<PeerRequest> = {}): PeerCredential {
-    const id = (++ids).toString(16).padStart(32, '0')
-    const ends = { from: 'phone', to: 'v1' }
-    const request = { method: 'P2P', path: MEMBERSHIP_PATH, timestamp: clock.now(), id, ...ends, ...changes } as const
-    return signRequest('ann', street.chainId, request, namedKey('ann'))
+  function credential(to: string, changes: Partial<PeerRequest> = {}, key = namedKey('ann')): PeerCredential {
+    const id = (++nonces).toString(16).padStart(32, '0')
+    const request = { method: 'P2P' as const, path: MEMBERSHIP_PATH, timestamp: clock.now(), id, from: 'ann', to }
+    return signRequest('ann', street.chainId, { ...request, ...changes }, key)
   }
-  const askAs = async (asker: string, peer: string, asked: object): Promise<Membership> =>
-    membershipAnswer(await peers.of(asker).request(peer, 'membership', asked), 'membership').membership
-  const ask = (known?: Membership): Promise<Membership> =>
-    askAs('phone', 'v1', { credential: credential(), ...(known !== undefined && { membership: known }) })
+  const ask = async (asker: string, peer: string, given: PeerCredential) =>
+    membershipAnswer(await peers.of(asker).request(peer, 'membership', { credential: given }), 'membership').membership
   const refusedWith = (code: string) => (error: unknown) =>
     isSolarError(error, 'peer_refused') && (error.fields as { code: string }).code === code
 
-  it('is answered by an authority to which it is connected, and by nobody else', async () => {
-    await assert.rejects(ask(), refusedWith('no_membership'))
+  it('is passed on by a node that knows no users to the authority, once', async () => {
     peers.connect('v1', 'authority')
-    const first = await ask()
-    assert.deepEqual([first.voter_id, first.user_id, first.issuer], ['ann', 'ann', 'authority'])
-    clock.advance(1_000)
-    assert.equal((await ask(first)).issued_at, first.issued_at + 1_000)
+    assert.equal((await ask('ann', 'v1', credential('v1'))).user_id, 'user-of-ann')
+    const asked = peers.asked.filter(({ asker }) => asker !== 'ann').map(({ asker, peer }) => `${asker} ${peer}`)
+    assert.ok(asked.includes('v1 authority'))
+    assert.ok(!asked.includes('v2 authority'), 'v2 was asked as well, and passes nothing on that is not for it')
+    assert.ok(!asked.includes('v1 ann'))
   })
 
-  const without = ({ chain_id, voter_id, user_id, issued_at, expires_at, issuer }: Membership) => ({
-    ...{ chain_id, voter_id, user_id, issued_at, expires_at, issuer },
-  })
-  const lies: Readonly<Record<string, (shown: Membership, now: number) => Membership>> = {
-    'the one that the device has': (shown) => shown,
-    'one of her own making': (shown, now) => signMembership({ ...without(shown), issued_at: now }, namedKey('mallory')),
-    'one in her name': (shown, now) =>
-      signMembership({ ...without(shown), issued_at: now, issuer: 'mallory' }, namedKey('mallory')),
-    'one of another user': (shown) => ({ ...shown, user_id: 'ben' }),
-    'that of another device': (_shown, now) => namesake(node.chain, 'ben', now),
-    'one that is over': ({ issued_at, ...shown }) =>
-      signMembership({ ...without({ issued_at, ...shown }), expires_at: issued_at }, namedKey('authority')),
-  }
-  for (const [what, lie] of Object.entries(lies)) {
-    it(`is answered by the authority though a peer without a key is faster, with ${what}`, async () => {
-      const known = namesake(node.chain, 'ann', clock.now())
-      peers.of('mallory').serve('membership', (params) => {
-        const { membership } = params as { readonly membership: Membership }
-        return Promise.resolve({ membership: lie(membership, clock.now()) })
-      })
-      peers.connect('v1', 'mallory')
-      peers.connect('v1', 'authority')
-      release = new Promise(setImmediate)
-      clock.advance(1_000)
-      for (let turn = 0; turn < 2; turn++) {
-        assert.deepEqual(await ask(known), namesake(node.chain, 'ann', clock.now()))
-      }
-    })
-  }
-
-  it('is for the validator and of the device: nobody else passes it on, and once it was passed on it goes no further', async () => {
+  it('goes to who issued the last one first', async () => {
     peers.connect('v1', 'authority')
-    peers.connect('v2', 'authority')
-    peers.connect('v1', 'v2')
-    peers.connect('mallory', 'authority')
-    peers.connect('mallory', 'v1')
-    peers.connect('mallory', 'v2')
-    for (const [asker, peer] of [
-      ['mallory', 'v1'],
-      ['mallory', 'v2'],
-      ['mallory', 'authority'],
-      ['v1', 'v2'],
-    ] as const) {
-      await assert.rejects(
-        askAs(asker, peer, { credential: credential() }),
-        refusedWith('forbidden'),
-        `${asker} ${peer}`,
-      )
-    }
-    const used = credential()
-    await askAs('phone', 'v1', { credential: used })
-    await assert.rejects(askAs('phone', 'v1', { credential: used }), refusedWith('forbidden'))
-    await assert.rejects(askAs('v1', 'authority', { credential: used }), refusedWith('forbidden'))
-    const otherPath = credential({ path: 'trades?height=0' })
-    await assert.rejects(askAs('v1', 'authority', { credential: otherPath }), refusedWith('forbidden'))
+    for (let n = 0; n < 12; n++) peers.connect('v1', `light ${n}`)
+    for (let found = false; !found;) found = await ask('ann', 'v1', credential('v1')).then(Boolean, () => false)
+    const before = peers.asked.length
+    await ask('ann', 'v1', credential('v1'))
+    const [, first, ...others] = peers.asked.slice(before).map(({ peer }) => peer)
+    assert.equal(first, 'authority')
+    assert.ok(others.length < 8, 'and to few others')
   })
 
-  it('is asked of few, and a refusal of all says why', async () => {
-    for (let index = 0; index < 20; index++) {
-      peers.of(`peer-${index}`).serve('membership', () => Promise.reject(ledgerError('not_ready', { reason: 'busy' })))
-      peers.connect('v1', `peer-${index}`)
+  it('is refused with a reason where no authority can be reached', async () => {
+    await assert.rejects(
+      ask('ann', 'v1', credential('v1')),
+      /no_membership.*no authority that this node is connected to/,
+    )
+  })
+
+  it('is passed on for nobody but the peer that has signed it, to nobody but by the peer that it is for', async () => {
+    peers.connect('v1', 'authority')
+    const shapes: readonly (readonly [what: string, peer: string, given: PeerCredential])[] = [
+      ['another asks', 'v1', credential('v1')],
+      ['it is for another', 'v2', credential('v1')],
+      ['it is for another, and sent to the authority', 'authority', credential('v1')],
+      ['the asker has made it up', 'v1', credential('v1', { from: 'thief' }, namedKey('thief'))],
+      ['the asker says that it passes it on', 'authority', credential('thief', {}, namedKey('thief'))],
+      ['it is for another path', 'authority', credential('thief', { path: 'trades?height=0' })],
+    ]
+    for (const [what, peer, given] of shapes) {
+      await assert.rejects(ask('thief', peer, given), refusedWith('forbidden'), what)
     }
-    await assert.rejects(ask(), (error) => refusedWith('no_membership')(error) && String(error).includes('busy'))
-    assert.equal(peers.asked.filter(({ asker }) => asker === 'v1').length, 8)
+    assert.ok(!peers.asked.some(({ asker }) => asker !== 'thief'), 'nothing of it was passed on')
+    clock.advance(3_600_000)
+    await assert.rejects(ask('ann', 'v1', credential('v1', { timestamp: STREET_TIME })), refusedWith('forbidden'))
+  })
+
+  it('counts once', async () => {
+    peers.connect('v1', 'authority')
+    const given = credential('v1')
+    await ask('ann', 'v1', given)
+    await assert.rejects(ask('ann', 'v1', given), refusedWith('forbidden'))
+    await assert.rejects(peers.of('v1').request('authority', 'membership', { credential: given }), /was used before/)
   })
 })
