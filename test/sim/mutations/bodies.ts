@@ -22,6 +22,17 @@ export const BODIES: readonly Mutation[] = [
     seed: 3,
   },
   {
+    rule: 'a key that the chain has revoked or recovered reads nothing of another branch',
+    patches: [
+      {
+        file: 'src/engine/block-access.ts',
+        from: 'if (entry !== other || place?.isOnChain !== false) return',
+        to: 'if (entry !== undefined || place?.isOnChain !== false) return',
+      },
+    ],
+    test: 'test/unit/engine/block-server.test.ts',
+  },
+  {
     rule: 'a correction of what was removed here is checked by what peers show',
     patches: [
       {
