@@ -7,6 +7,7 @@ import type { Redaction } from '../protocol/redaction.ts'
 import { Registry } from '../protocol/registry.ts'
 import type { ShownTransaction } from '../protocol/transaction.ts'
 import { verifyVote, type Vote } from '../protocol/vote.ts'
+import type { SharedAck } from './branch-acks.ts'
 import { createHeaderWalker, type HeaderWalker } from './audit-chain.ts'
 import type { Note } from './findings.ts'
 
@@ -40,7 +41,11 @@ export interface BlockAuditor {
   readonly sums: BlockSums
   /** The highest block that was called final; -1 before the first. */
   readonly claimedFinal: number
-  /** What is final by the votes that were seen and the policy in force at each block; notes more than that. */
+  /** What is final by the votes that were seen and the policy in force at each block. */
+  finalHeight(): number
+  /** Acks on branches that the chain has left count for what both share. */
+  countShared(acks: readonly SharedAck[]): void
+  /** `finalHeight`; notes more than that. */
   finish(): number
 }
 
@@ -85,14 +90,17 @@ export function createBlockAuditor(genesis: Genesis, note: Note): BlockAuditor {
     }
   }
 
+  /** At a height that is not final yet. */
+  const registryBefore = (height: number): Registry =>
+    changes.findLast((change) => change.height < height)?.registry ?? walker.registry
+
   /** By the votes and the policy in force at each block. What is final stays so: no registry before it is asked for again. */
   function finalHeight(): number {
     const guarded = new Set(changes.filter((change) => change.guarded).map(({ height }) => height))
-    const first = walker.registry
     final = newFinalHeight({
       finalHeight: final,
       tipHeight: sums.blocks - 1,
-      registryBefore: (height) => changes.findLast((change) => change.height < height)?.registry ?? first,
+      registryBefore,
       isGuarded: (height) => guarded.has(height),
       ackHeights,
     })
@@ -134,6 +142,15 @@ export function createBlockAuditor(genesis: Genesis, note: Note): BlockAuditor {
     skip(header) {
       walker.skip(header)
       sums.blocks += 1
+    },
+    finalHeight,
+    countShared(acks) {
+      for (const { vote, height } of acks) {
+        const before = registryBefore(height)
+        const acked = { hash: vote.header_hash, height: vote.height }
+        if (!verifyVote(vote, chainId, acked, before.active(vote.voter_id)).ok) continue
+        noteAck(ackHeights, vote.voter_id, height, before)
+      }
     },
     finish() {
       const height = finalHeight()

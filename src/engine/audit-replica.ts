@@ -3,6 +3,7 @@ import { registryTransactionsOf, type ShownBlock } from '../protocol/block.ts'
 import { hashHeader } from '../protocol/header.ts'
 import { leafOf } from '../protocol/transaction.ts'
 import type { AuditReport } from './audit.ts'
+import { acksOfBranches } from './branch-acks.ts'
 import { createBlockAuditor, type BlockAuditor } from './audit-block.ts'
 import { auditIndexes, auditRegistryHeights } from './audit-indexes.ts'
 import { readOrNote } from './audit-pages.ts'
@@ -48,6 +49,10 @@ export async function auditReplica(parts: ReplicaAuditParts): Promise<AuditRepor
     if (blocks % PROGRESS_EVERY === 0 || blocks === total) onProgress({ blocks, transactions, total })
   }
   await auditRegistryHeights(chain, changes, note)
+  const provenFinal = auditor.finalHeight()
+  if (auditor.claimedFinal > provenFinal) {
+    auditor.countShared((await readOrNote(note, () => acksOfBranches(chain, finality, provenFinal + 1))) ?? [])
+  }
   auditor.finish()
   const { blocks, transactions } = auditor.sums
   return { blocks, transactions, findings, total_findings: found.total, ranges: found.ranges() }

@@ -60,7 +60,7 @@ export function serveBlocks(parts: BlockServerParts): void {
       return await pageOf(await ledger.block(block_hash), from_index, chain, undefined)
     }
     const askers = await askersOf(credential.voter_id, block_hash, parts)
-    const proven = check(credential, blockPath(block_hash, from_index), from, askers.entries)
+    const proven = check(credential, blockPath(block_hash, from_index), { from, to: requests.id }, askers.entries)
     await askers.admit(proven.entry)
     const user = await userBehind(proven.entry, membership)
     const block = await ledger.block(block_hash)
@@ -71,7 +71,8 @@ export function serveBlocks(parts: BlockServerParts): void {
   requests.serve('trades', async (params, from) => {
     const { height, from_index = 0, credential, membership } = tradesParams(params, 'trades')
     const askers = await askersOf(credential.voter_id, height, parts)
-    const proven = check(credential, tradesPath(height, from_index), from, askers.entries)
+    const ends = { from, to: requests.id }
+    const proven = check(credential, tradesPath(height, from_index), ends, askers.entries)
     await askers.admit(proven.entry)
     const user = await userBehind(proven.entry, membership)
     const block = await chain.blockAt(height)
@@ -85,7 +86,7 @@ export function serveBlocks(parts: BlockServerParts): void {
       if (RECEIPT_ROLES.includes(parts.roleOfToken(token ?? ''))) return await ledger.receipt(tx_id)
       throw ledgerError('forbidden', { reason: 'a receipt goes to the parties of its trade, platform and auditor' })
     }
-    const proven = check(credential, receiptPath(tx_id), from)
+    const proven = check(credential, receiptPath(tx_id), { from, to: requests.id })
     const user = await ledger.userOf(credential.voter_id, membership)
     proven.useUp()
     return await ledger.receipt(tx_id, user)
@@ -94,14 +95,16 @@ export function serveBlocks(parts: BlockServerParts): void {
 
 /** Answers `membership`, where the users of the platform are known. */
 export function serveMembership(
-  parts: Pick<BlockServerParts, 'chain' | 'requests' | 'clock'> & {
-    readonly ledger: Pick<Ledger, 'activeEntry' | 'membership'>
-  },
+  parts: CredentialCheckParts & { readonly ledger: Pick<Ledger, 'activeEntry' | 'membership'> },
 ): void {
+  const { requests } = parts
   const check = credentialCheck(parts)
-  parts.requests.serve('membership', async (params, from) => {
+  requests.serve('membership', async (params, from) => {
     const { credential, membership } = membershipParams(params, 'membership')
-    check(credential, MEMBERSHIP_PATH, from).useUp()
+    // Who is connected to a node without users alone asks that one, and it passes the request on.
+    const isPassedOn = credential.to === from
+    const ends = isPassedOn ? { from: credential.from, to: from } : { from, to: requests.id }
+    check(credential, MEMBERSHIP_PATH, ends).useUp()
     return { membership: await parts.ledger.membership(credential.voter_id, membership) }
   })
 }
@@ -168,16 +171,21 @@ interface Proven {
   useUp(): void
 }
 
+export type CredentialCheckParts = Pick<BlockServerParts, 'chain' | 'requests' | 'clock'> & {
+  readonly ledger: Pick<ChainLedger, 'activeEntry'>
+}
+
+/** The peer id that asks, and the one that is asked. */
+interface Ends {
+  readonly from: string
+  readonly to: string
+}
+
 /**
- * Checks credentials: of the peer that asks, for this node and this path, fresh, by the key of one of the entries (of its
- * voter as of the tip, where none are given). Throws `forbidden`, `unknown_voter`.
+ * Checks credentials: from one peer, for another and this path, fresh, by the key of one of the entries (of its voter as of
+ * the tip, where none are given). Throws `forbidden`, `unknown_voter`.
  */
-function credentialCheck({
-  chain,
-  ledger,
-  requests,
-  clock,
-}: Pick<BlockServerParts, 'chain' | 'requests' | 'clock'> & { readonly ledger: Pick<ChainLedger, 'activeEntry'> }) {
+export function credentialCheck({ chain, ledger, clock }: CredentialCheckParts) {
   // Each is of one peer, for one peer: it can be used again by who used it, in a later life of this node, and for nothing new.
   const isFirst = createRequestMemory()
   const present = (voterId: string): readonly RegistryEntry[] => {
@@ -185,9 +193,14 @@ function credentialCheck({
     return entry === undefined ? [] : [entry]
   }
 
-  return (credential: PeerCredential, path: string, from: string, entries = present(credential.voter_id)): Proven => {
+  return (
+    credential: PeerCredential,
+    path: string,
+    { from, to }: Ends,
+    entries = present(credential.voter_id),
+  ): Proven => {
     const { voter_id, id, timestamp } = credential
-    const received = { method: 'P2P', path, from, to: [requests.id] } as const
+    const received = { method: 'P2P', path, from, to: [to] } as const
     let failure: Error = ledgerError('unknown_voter', { voter_id, reason: 'not registered as active' })
     const useUp = (): void => {
       if (isFirst(id, timestamp + 2 * REQUEST_VALIDITY_MS)) return

@@ -12,6 +12,7 @@ import {
   type InclusionProof,
   type Subtree,
 } from '../protocol/history.ts'
+import type { Vote } from '../protocol/vote.ts'
 import type { AckSource, LaterAck } from './proven-step.ts'
 
 type Blocks = Pick<ChainStore, 'besideChain' | 'heightOf' | 'historyNodes'>
@@ -47,6 +48,26 @@ export function replicaAcks(blocks: Blocks, votes: Pick<BranchVotes, 'acksFrom' 
       return acks
     },
   }
+}
+
+/** An ack on a branch that leaves the chain above a height, at the last height that both share. */
+export interface SharedAck {
+  readonly vote: Vote
+  readonly height: number
+}
+
+/** The acks beside the chain that count for blocks of it from this height on. */
+export async function acksOfBranches(
+  blocks: Blocks,
+  votes: Pick<BranchVotes, 'acksBesideFrom'>,
+  height: number,
+): Promise<readonly SharedAck[]> {
+  const acks: SharedAck[] = []
+  for (const vote of await votes.acksBesideFrom(height + 1)) {
+    const branch = await branchOf(blocks, vote.header_hash, height)
+    if (branch !== undefined && branch.headers.length > 0) acks.push({ vote, height: branch.base - 1 })
+  }
+  return acks
 }
 
 /** Headers that follow on the first `base` of the chain, ascending. */

@@ -1,6 +1,6 @@
 import type { BodyRedaction } from '../ports/retention.ts'
 import type { ChainStore } from '../ports/chain-store.ts'
-import type { FinalityStore } from '../ports/finality-store.ts'
+import type { BranchVotes, FinalityStore } from '../ports/finality-store.ts'
 import type { MarketStore } from '../ports/market-store.ts'
 import type { Redaction } from '../protocol/redaction.ts'
 import { hashHeader } from '../protocol/header.ts'
@@ -38,7 +38,7 @@ export const sqlSource = (store: MarketStore): ChainSource => ({
 /** What a validator keeps of its chain. */
 export interface ReplicaParts {
   readonly chain: ChainStore & BodyRedaction
-  readonly finality: Pick<FinalityStore, 'votesOf' | 'finalHeight'>
+  readonly finality: Pick<FinalityStore, 'votesOf' | 'finalHeight'> & Pick<BranchVotes, 'acksBesideFrom'>
   readonly finalizedAt: (height: number) => Promise<number | null>
 }
 

@@ -7,11 +7,15 @@ import { keysNamedBy } from '../protocol/registry.ts'
 import { hashTransaction, type Correction, type ShownTransaction, type Transaction } from '../protocol/transaction.ts'
 import { transactionsAt, transactionsById, type TransactionPlace } from './transaction-reads.ts'
 
+/** `removed`: it was there, and its body was removed here. */
+export type Earlier = 'none' | 'shown' | 'removed'
+
 /** What the transactions of a new block are checked against: all earlier ones of its chain. */
 export interface TransactionHistory {
-  /** True for each of these ids that an earlier transaction has, also one redacted here, in the order asked for. */
-  known(ids: readonly string[]): Promise<readonly boolean[]>
-  hasTick(tickId: string): Promise<boolean>
+  /** For each of these ids, in the order asked for, what is here of an earlier transaction that has it. */
+  known(ids: readonly string[]): Promise<readonly Earlier[]>
+  /** What is here of an earlier block that has sealed this tick. */
+  tick(tickId: string): Promise<Earlier>
   /** Earlier transactions by their ids; what is not there is left out. */
   find(ids: readonly string[]): Promise<ReadonlyMap<string, Transaction>>
   /**
@@ -30,7 +34,8 @@ export interface TransactionHistory {
   registered(keys: readonly Hex[]): Promise<ReadonlySet<Hex>>
 }
 
-export type HistoryCode = 'duplicate_transaction' | 'tick_sealed_twice' | 'bad_correction' | 'corrects_redacted'
+export type HistoryCode =
+  'duplicate_transaction' | 'tick_sealed_twice' | 'repeats_redacted' | 'bad_correction' | 'corrects_redacted'
 
 /** Which of the keys that the registry transactions of a new block name an earlier block has registered: see `Registry.after`. */
 export async function earlierKeys(
@@ -58,10 +63,13 @@ export const NO_TESTIMONY: BlockTestimony = { shown: [], isFinal: false }
 
 /**
  * Checks what needs the transactions of earlier blocks (docs/protocol.md 3); of redacted ones it knows the ids alone. It guarantees
- * a) that a tick is sealed once (`tick_sealed_twice`), b) that ids are unique on the chain (`duplicate_transaction`),
+ * a) that a tick is sealed once (`tick_sealed_twice`), b) that ids are unique on the chain (`duplicate_transaction`;
+ * both `repeats_redacted` where the earlier body was removed here),
  * c) that a correction names a trade of an earlier block, whose running sums stay within what a receipt can show
  * (`bad_correction`), d) that these sums are known (`corrects_redacted`), but in a block that is proven
- * final. A correction that came without a body may be what a sum lacks: then it is not known either.
+ * final. A correction that came without a body may be what a sum lacks: then it is not known either. Who came after a
+ * removal knows neither the id nor the tick of what was removed, and takes them again: who does know follows him in a block
+ * that is proven final.
  */
 export async function verifyTransactions(
   { transactions }: Pick<ShownBlock, 'transactions'>,
@@ -69,14 +77,21 @@ export async function verifyTransactions(
   isFinal = false,
 ): Promise<Verdict<HistoryCode>> {
   const tickId = tickIdOf(transactions)
-  if (tickId !== undefined && (await history.hasTick(tickId))) {
-    return invalid('tick_sealed_twice', `an earlier block has sealed the tick ${tickId}`)
-  }
+  const earlierTick = tickId === undefined ? 'none' : await history.tick(tickId)
+  if (earlierTick === 'shown')
+    return invalid('tick_sealed_twice', `an earlier block has sealed the tick ${tickId ?? ''}`)
   const ids = transactions.flatMap((tx) => (tx.kind === 'redacted' ? [] : [tx.id]))
   const known = await history.known(ids)
   const seen = new Set<string>()
-  const repeated = ids.find((id, index) => known[index] === true || seen.size === seen.add(id).size)
+  const repeated = ids.find((id, index) => known[index] === 'shown' || seen.size === seen.add(id).size)
   if (repeated !== undefined) return invalid('duplicate_transaction', `the id ${repeated} is on the chain already`)
+  const removed = earlierTick === 'removed' ? tickId : ids.find((_, index) => known[index] === 'removed')
+  if (removed !== undefined && !isFinal) {
+    return invalid(
+      'repeats_redacted',
+      `${removed} is on the chain already, in a block of which a body was removed here`,
+    )
+  }
   return await verifyCorrections(transactions, history, isFinal)
 }
 
@@ -149,13 +164,18 @@ export function historyOf(
 
   return {
     async known(asked) {
+      const places = await store.places(asked)
       const heights = await store.heightsOfIds(asked)
-      return asked.map((id, index) => ids.has(id) || (heights[index] ?? size) < size)
+      return asked.map((id, index): Earlier => {
+        if (ids.has(id) || (places[index]?.height ?? size) < size) return 'shown'
+        return (heights[index] ?? size) < size ? 'removed' : 'none'
+      })
     },
-    async hasTick(tickId) {
-      if (branch.some(({ tick_id }) => tick_id === tickId)) return true
+    async tick(tickId) {
+      if (branch.some(({ tick_id }) => tick_id === tickId)) return 'shown'
       const height = await store.heightOfTick(tickId)
-      return height !== undefined && height < size
+      if (height === undefined || height >= size) return 'none'
+      return tickIdOf((await store.block(height))?.transactions ?? []) === undefined ? 'removed' : 'shown'
     },
     async find(asked) {
       const found = new Map(await transactionsById(store, asked, size))

@@ -138,7 +138,7 @@ export function createMembershipKeeper(parts: MembershipKeeperParts): Membership
       return
     }
     saidMissing = true
-    const advice = 'validators show no trades without one: name an authority with --peer that can be reached'
+    const advice = 'validators show no trades without one: an authority issues it, to this node or through a validator'
     logger.warn({ reasons }, `no membership certificate for ${identity.id}; ${advice} (${reasons.join('; ')})`)
   }
 

@@ -74,6 +74,8 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
   let askedFor: string | undefined
   const answered = new Set<string>()
   const passedOver = new Set<string>()
+  /** Before this node knew whose key it has; it may follow another peer by now, and has to ask again. */
+  const askedInVain = new Set<string>()
   let enoughSince: number | undefined
   /** Undefined until it was read from the store. */
   let hasForgotten: boolean | undefined
@@ -132,14 +134,7 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
     const keys = { keys: await keysOf(entry, 0), binding: await keysOf(entry, fromHeight) }
     const acks: Vote[] = []
     try {
-      for await (const ack of shownAcks({ ...parts, chainId: chain.chainId }, peer, {
-        entry,
-        fromHeight,
-        ...keys,
-        isKnown,
-      })) {
-        acks.push(ack)
-      }
+      for await (const ack of shownAcks(parts, peer, { entry, fromHeight, ...keys, isKnown })) acks.push(ack)
     } finally {
       await learn(acks)
     }
@@ -205,7 +200,10 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
   return {
     async ask(peer, isCaughtUp) {
       const entry = ownEntry()
-      if (entry === undefined) return false
+      if (entry === undefined) {
+        askedInVain.add(peer)
+        return false
+      }
       await load()
       if (askedFor !== entry.id) answered.clear()
       askedFor = entry.id
@@ -215,7 +213,9 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
       await noteAnswers()
       return true
     },
-    passOver: (peer) => void passedOver.add(peer),
+    passOver(peer) {
+      if (!askedInVain.delete(peer)) passedOver.add(peer)
+    },
     async hear(vote) {
       if (ownEntry()?.id !== vote.voter_id) return
       await load()

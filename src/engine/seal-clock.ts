@@ -11,6 +11,8 @@ export interface SealClockParts {
   readonly databaseTime: () => Promise<number | undefined>
   /** Whether validators are registered: where there are, one of them can confirm a time. */
   readonly hasValidators: () => boolean
+  /** Unix milliseconds that the last block was sealed at; `undefined` before the first. */
+  readonly lastSealedAt: () => number | undefined
   readonly logger: Logger
 }
 
@@ -33,6 +35,8 @@ export interface SealClock {
 }
 
 const LOOK_MS = 1_000
+/** A start that is later than this after the last block is later than a clock may be believed to say that nobody has confirmed. */
+const MAX_UNCONFIRMED_MS = 15 * 60_000
 const COMPARE_LIMIT_MS = 3_000
 
 export function createSealClock(parts: SealClockParts): SealClock {
@@ -40,6 +44,7 @@ export function createSealClock(parts: SealClockParts): SealClock {
   const monotonic = (): number => clock.monotonic?.() ?? clock.now()
   /** What this clock was ahead of the monotonic one when it was last believed. */
   let believed = clock.now() - monotonic()
+  let isBelieved = false
   let fault: string | undefined
   /** What this clock would be ahead of the monotonic one by the word of who contradicted it. */
   let contradicted: number | undefined
@@ -56,6 +61,7 @@ export function createSealClock(parts: SealClockParts): SealClock {
   }
 
   function believe(): void {
+    isBelieved = true
     believed = clock.now() - monotonic()
     fault = undefined
     contradicted = undefined
@@ -71,6 +77,16 @@ export function createSealClock(parts: SealClockParts): SealClock {
     fault =
       `this node's clock is ${seconds(-aheadMs)} ahead: it says ${shown(now)}, ${whose} ${shown(now + aheadMs)}; ` +
       'a block from the future would stop everybody until then: set the clock, for instance by NTP'
+  }
+
+  /** A clock that was set wrong before the start has jumped for nobody who watches it: only the last block shows it. */
+  function faultOfStart(): string | undefined {
+    const last = parts.lastSealedAt()
+    if (last === undefined || clock.now() - last <= MAX_UNCONFIRMED_MS) return undefined
+    return (
+      `this node's clock says ${shown(clock.now())}, the last block is of ${shown(last)}, and no peer is there that ` +
+      'confirms the time: start a node with --mode=validator, registered or not, or set the clock'
+    )
   }
 
   async function readDatabase(): Promise<ClockReading | undefined> {
@@ -92,8 +108,11 @@ export function createSealClock(parts: SealClockParts): SealClock {
       disbelieve(several ? `${verdict.agreeing} peers say` : `its peer ${verdict.peer} says`, verdict.aheadMs)
       return
     }
-    // Nobody is there to ask: with validators one will come, and without one nothing becomes final anyway.
-    if (verdict.kind === 'unknown' && reason() !== undefined && parts.hasValidators() && !isSetSince()) return
+    // Nobody is there to ask: with validators one will come.
+    if (verdict.kind === 'unknown' && parts.hasValidators() && !isSetSince()) {
+      if (!isBelieved && contradicted === undefined) fault = faultOfStart()
+      if (reason() !== undefined) return
+    }
     believe()
   }
 

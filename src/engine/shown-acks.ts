@@ -1,17 +1,19 @@
 import { ledgerError } from '../ports/errors.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
-import type { Hash, Hex } from '../protocol/bytes.ts'
+import type { Hex } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
-import { acksAnswer, type AcksParams } from '../protocol/messages.ts'
-import type { RegistryEntry } from '../protocol/registry.ts'
+import { hashHeader, verifySeal, type SealedHeader } from '../protocol/header.ts'
+import { acksAnswer, headersAnswer, type AcksParams } from '../protocol/messages.ts'
+import { Registry, type RegistryEntry } from '../protocol/registry.ts'
 import { verifyVote, type Vote } from '../protocol/vote.ts'
+import type { Chain } from './chain.ts'
 import type { Replica } from './replica.ts'
 import type { ReplicaSync } from './replica-sync.ts'
 import type { VoteTarget } from './vote-counter.ts'
 
 export interface ShownAcksParts {
-  readonly chainId: Hash
+  readonly chain: Pick<Chain, 'chainId' | 'genesis' | 'registry'>
   readonly requests: PeerRequests
   readonly replica: Pick<Replica, 'find'>
   readonly sync: Pick<ReplicaSync, 'takeBranch'>
@@ -41,6 +43,7 @@ export const MAX_WRONG_SIGNATURES = 32
  * The acks of a voter that a peer shows and that count, newest first: each by the key that its voter had at that header, and on a header
  * that is here or that the peer shows, sealed by an authority that was in force there, with all that it goes on from. An ack
  * without its header says nothing: who has the key can sign one of any height, and nobody could tell what contradicts it.
+ * On a branch where the voter has another key it is shown no block: there the sealed header alone counts.
  *
  * Throws `peer_unreachable`, and `peer_refused` for what no honest peer shows; what was given before stands.
  */
@@ -60,7 +63,7 @@ export async function* shownAcks(parts: ShownAcksParts, peer: string, asked: Ack
         throw refused(peer, 'unknown_block', `acks of ${entry.id} of blocks that it does not show`)
       continue
     }
-    if (judge.counts(vote, target)) yield vote
+    if (target === 'sealed' || judge.counts(vote, target)) yield vote
   }
 }
 
@@ -86,26 +89,47 @@ async function askForAcks(
   throw refused(peer, 'malformed', `acks of ${entry.id} from height ${from} on: the pages do not end`)
 }
 
-/** The block of an ack, from who shows the ack; `undefined` if it says that it does not have it. */
-async function targetFrom(
-  { sync, logger }: ShownAcksParts,
-  peer: string,
-  { header_hash: hash, height }: Vote,
-): Promise<VoteTarget | undefined> {
+/**
+ * The block of an ack, from who shows the ack; `sealed` if it shows the header alone to this key, `undefined` if it says that
+ * it does not have it.
+ */
+async function targetFrom(parts: ShownAcksParts, peer: string, vote: Vote): Promise<VoteTarget | 'sealed' | undefined> {
+  const { sync, logger } = parts
+  const { header_hash: hash, height } = vote
   try {
     return await sync.takeBranch(peer, { hash, height })
   } catch (error) {
-    const isDenied =
-      isSolarError(error, 'peer_refused') && (error.fields as { readonly code: string }).code === 'unknown_block'
+    const code = isSolarError(error, 'peer_refused') ? (error.fields as { readonly code: string }).code : ''
+    if (HIDDEN.includes(code) && (await showsSealed(parts, peer, vote))) return 'sealed'
     // Anything else may be otherwise another time: then it has not answered.
-    if (!isDenied) throw error
+    if (code !== 'unknown_block') throw error
     logger.debug({ error, peer, height }, `${peer} does not show the block that was acked at height ${height}`)
     return undefined
   }
 }
 
+/** To a key that is not registered there. */
+const HIDDEN = ['forbidden', 'unknown_voter']
+
+/** Headers are for everybody. The seal is by the key that its authority has on the chain here, or had in the beginning. */
+async function showsSealed({ chain, requests }: ShownAcksParts, peer: string, vote: Vote): Promise<boolean> {
+  const { header_hash, height: from_height } = vote
+  const { headers } = headersAnswer(await requests.request(peer, 'headers', { from_height, count: 1 }), 'headers')
+  const [sealed] = headers
+  if (sealed === undefined || hashHeader(sealed.header) !== header_hash) return false
+  return sealKeys(chain, sealed).some((key) => verifySeal(sealed, key).ok)
+}
+
+function sealKeys(
+  { genesis, registry }: ShownAcksParts['chain'],
+  { header: { miner_id } }: SealedHeader,
+): readonly Hex[] {
+  const entries = [registry, Registry.fromGenesis(genesis)].map((known) => known.active(miner_id, 'authority'))
+  return entries.flatMap((entry) => entry?.public_key ?? [])
+}
+
 /** Checks signatures, and throws `peer_refused` once too many have not held. */
-function createJudge({ chainId }: ShownAcksParts, peer: string, { entry, keys, binding }: AcksQuestion) {
+function createJudge({ chain: { chainId } }: ShownAcksParts, peer: string, { entry, keys, binding }: AcksQuestion) {
   const order = [...keys]
   let wrong = 0
 

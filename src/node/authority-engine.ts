@@ -97,6 +97,7 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
     requests,
     databaseTime: () => store.now(),
     hasValidators: () => chain.registry.activeOf('validator').length > 0,
+    lastSealedAt: () => chain.tip?.header.timestamp,
     logger,
   })
   const backups = createSealGuard(chain, highWater)

@@ -9,6 +9,7 @@ import { serveFullNodePeers, type FullNodePeersParts } from '../engine/full-node
 import { askForOwnId } from '../engine/identity.ts'
 import type { NamedPeers } from '../engine/own-acks.ts'
 import { ownPlace } from '../engine/own-place.ts'
+import { passOnMembership } from '../engine/membership-relay.ts'
 import { createReplicaRedactor } from '../engine/redactor.ts'
 import { createValidatorLedger } from '../engine/validator-ledger.ts'
 import { createValidator, type Validator } from '../engine/validator.ts'
@@ -137,6 +138,7 @@ export async function assembleValidator(parts: ValidatorEngineParts): Promise<Va
     roleOfToken,
     onHeader: (sealed, from) => validator.onHeader(sealed, from),
   })
+  passOnMembership({ chain, ledger, requests, clock })
   const redactor = createReplicaRedactor({ ...shared, blocks: store.chain })
   const witness = createWitness({
     name: () => cosignerName(genesis.origin, registeredId() ?? UNREGISTERED),

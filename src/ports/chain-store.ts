@@ -42,7 +42,7 @@ export interface ChainStore {
   locate(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<TransactionLocation | undefined>
   /** Where the transactions with these ids are, in the order asked for. */
   places(ids: readonly string[]): Promise<readonly (TransactionLocation | undefined)[]>
-  /** The heights of the blocks with transactions of these ids, in the order asked for: also where the body was removed here. */
+  /** The heights of the first blocks with transactions of these ids, in the order asked for: also where the body was removed here. */
   heightsOfIds(ids: readonly string[]): Promise<readonly (number | undefined)[]>
   /**
    * True if a block below this height came without a body, and nobody here knows the id of what is missing.

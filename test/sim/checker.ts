@@ -119,6 +119,11 @@ export class Checker {
     return [...this.#memoryOf(id).removed]
   }
 
+  /** Its stores were lost once. */
+  hasLost(id: string): boolean {
+    return this.#memoryOf(id).hasLost
+  }
+
   stateOf({ id, disk, ledger }: Checked): FullState {
     const state = this.reader.full(id, disk)
     if (ledger === undefined) return state

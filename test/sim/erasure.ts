@@ -58,9 +58,20 @@ export function createErasure(world: World): Erasure {
     const kind = authorities.size > 0 && random.chance(0.5) ? authorities : validators
     if (kind.size === 0) return
     const [id, engine] = random.pick<[string, Removing]>([...kind])
-    const trades = finalOf(id, engine).flatMap(({ block }) => block.transactions.filter((tx) => tx.kind === 'trade'))
+    // An honest authority has the body of what it corrects until that is final; one with two faces may have forgotten it.
+    const corrected = world.plan.isTwoFaced ? correctedAnywhere() : new Set<string>()
+    const trades = finalOf(id, engine).flatMap(({ block }) =>
+      block.transactions.filter((tx) => tx.kind === 'trade' && !corrected.has(tx.id)),
+    )
     if (trades.length > 0) await remove(id, engine, random.pick(trades).id)
   }
+
+  const correctedAnywhere = (): ReadonlySet<string> =>
+    new Set(
+      [...model.blocks.values()].flatMap(({ block }) =>
+        block.transactions.flatMap((tx) => (tx.kind === 'correction' ? [tx.corrects] : [])),
+      ),
+    )
 
   /** What a node has on record as removed is nowhere on its disk, and what it said to have removed is on record. */
   async function checkGone(id: string, { redactor }: Removing): Promise<void> {

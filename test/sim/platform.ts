@@ -1,7 +1,7 @@
 import type { PlatformRow, PlatformTick } from '../../src/ports/ledger.ts'
 import { isSolarError } from '../../src/protocol/errors.ts'
 import type { RegistryTransaction } from '../../src/protocol/registry-transaction.ts'
-import type { Trade } from '../../src/protocol/transaction.ts'
+import { hashTransaction, type Trade } from '../../src/protocol/transaction.ts'
 import type { KnownBlock } from './model.ts'
 import { isBroken, type World } from './world.ts'
 import { Violation } from './violation.ts'
@@ -32,7 +32,7 @@ const LATER = ['not_ready', 'not_leading', 'fenced', 'tip_moved', 'missing_paren
 const NEVER = ['registry_refused', 'refused_row', 'tick_conflict', 'tick_void', 'duplicate_transaction'] as const
 
 export function createPlatform(world: World): Platform {
-  const { plan, random, authorities } = world
+  const { plan, random, authorities, checker } = world
   const posted: Posted[] = []
   let count = 0
   let insists = false
@@ -86,11 +86,17 @@ export function createPlatform(world: World): Platform {
     return { kind: 'trade', id, from_user_id, to_user_id, ...money, timestamp }
   }
 
-  /** Of a trade that can bear it. */
+  /**
+   * Of a trade that can bear it. An authority with two faces has none for what was removed: it takes over the disk of a
+   * validator in the end, and nobody would have the body that such a correction is checked by.
+   */
   function correction(id: string, tip: KnownBlock | undefined, timestamp: number): PlatformRow | undefined {
     const earlier = tip?.chain.flatMap(({ block }) => block.transactions) ?? []
     const corrected = earlier.flatMap((tx) => (tx.kind === 'correction' ? [tx.corrects] : []))
-    const trades = earlier.filter((tx): tx is Trade => tx.kind === 'trade' && !corrected.includes(tx.id))
+    const removed = plan.isTwoFaced ? plan.validators.flatMap((other) => checker.removedBy(other)) : []
+    const trades = earlier.filter(
+      (tx): tx is Trade => tx.kind === 'trade' && !corrected.includes(tx.id) && !removed.includes(hashTransaction(tx)),
+    )
     if (trades.length === 0) return undefined
     const { id: corrects } = random.pick(trades)
     const deltas = { kwh_delta: '-0.5', amount_delta: '-0.1', reason: 'read late' }

@@ -192,8 +192,13 @@ function mustMoveOn(world: World, { chain, finalHeight }: FullState): boolean {
     return false
   // Households do not ack what an accused authority seals.
   const isForked = plan.isTwoFaced && [...model.blocks.values()].some((block) => chain[block.height] !== block)
+  const validators = world.nodes.filter(({ kind }) => kind === 'validator')
+  // One that is revoked and has lost its stores is shown no block: who asks it for its acks waits until its operator names others.
+  const isBlank = ({ id, disk }: SimNode): boolean => world.checker.reader.full(id, disk).chain.length === 0
+  const waits = ({ id, kind }: SimNode): boolean =>
+    kind === 'validator' && world.checker.hasLost(id) && validators.some((other) => other.id !== id && isBlank(other))
   const free = world.nodes.filter((node) => {
-    if (node.kind === 'light' ? isForked : node.kind !== 'validator') return false
+    if (node.kind === 'light' ? isForked : node.kind !== 'validator' || waits(node)) return false
     const ownVote = ownVoteOf(world, node)
     if (ownVote === undefined || chain[ownVote.height]?.hash === ownVote.header_hash) return true
     const acked = model.blocks.get(ownVote.header_hash)

@@ -259,7 +259,7 @@ class LevelChain {
   async heightsOfIds(ids: readonly string[]): Promise<readonly (number | undefined)[]> {
     const places = await this.places('placeById', ids)
     const redacted = await this.#db.getMany(ids.map((id) => keyOf('redactedId', id)))
-    return ids.map((id, at) => places[at]?.height ?? decodeHeight(`level height of the redacted ${id}`, redacted[at]))
+    return ids.map((id, at) => decodeHeight(`level height of the redacted ${id}`, redacted[at]) ?? places[at]?.height)
   }
 
   async heightOfTick(tickId: string): Promise<number | undefined> {

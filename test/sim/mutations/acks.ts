@@ -117,4 +117,31 @@ export const ACKS: readonly Mutation[] = [
     ],
     seed: 26,
   },
+  {
+    rule: 'an ack on a branch that hides its blocks from this key binds by its sealed header',
+    patches: [
+      {
+        file: 'src/engine/shown-acks.ts',
+        from: 'HIDDEN.includes(code) && (await showsSealed(parts, peer, vote))',
+        to: 'HIDDEN.includes(code) && hash.length === 0',
+      },
+    ],
+    test: 'test/unit/engine/own-acks.test.ts',
+  },
+  {
+    rule: 'a header by which an ack binds is sealed by an authority',
+    patches: [
+      {
+        file: 'src/engine/shown-acks.ts',
+        from: 'return sealKeys(chain, sealed).some((key) => verifySeal(sealed, key).ok)',
+        to: 'return sealKeys(chain, sealed).length > 0',
+      },
+    ],
+    test: 'test/unit/engine/own-acks.test.ts',
+  },
+  {
+    rule: 'who was asked for acks before this node knew whose key it has is asked again',
+    patches: [{ file: 'src/engine/own-acks.ts', from: 'if (!askedInVain.delete(peer)) ', to: '' }],
+    test: 'test/unit/engine/own-acks.test.ts',
+  },
 ]

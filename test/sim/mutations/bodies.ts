@@ -65,4 +65,26 @@ export const BODIES: readonly Mutation[] = [
     ],
     test: 'test/unit/engine/redacted-corrections.test.ts',
   },
+  {
+    rule: 'who removed a body takes its id and tick again where that is proven final',
+    patches: [
+      {
+        file: 'src/engine/history-rules.ts',
+        from: 'if (removed !== undefined && !isFinal) {',
+        to: 'if (removed !== undefined) {',
+      },
+    ],
+    test: 'test/unit/engine/redacted-corrections.test.ts',
+  },
+  {
+    rule: 'who removed a body refuses its id and tick until that is proven final',
+    patches: [
+      {
+        file: 'src/engine/history-rules.ts',
+        from: 'if (removed !== undefined && !isFinal) {',
+        to: "if (removed === '') {",
+      },
+    ],
+    test: 'test/unit/engine/redacted-corrections.test.ts',
+  },
 ]

@@ -90,4 +90,15 @@ export const SEALING: readonly Mutation[] = [
     ],
     test: 'test/e2e/validators/restore.test.ts',
   },
+  {
+    rule: 'a clock that starts long after the last block is confirmed by somebody first',
+    patches: [
+      {
+        file: 'src/engine/seal-clock.ts',
+        from: 'if (!isBelieved && contradicted === undefined) fault = faultOfStart()\n',
+        to: '',
+      },
+    ],
+    test: 'test/unit/engine/seal-clock.test.ts',
+  },
 ]

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { auditReplica } from '../../../src/engine/audit-replica.ts'
 import { buildAnchor } from '../../../src/engine/anchor-builder.ts'
 import { replicaAcks } from '../../../src/engine/branch-acks.ts'
 import { historyLeaf, MemoryTree } from '../../../src/protocol/history.ts'
@@ -63,6 +64,18 @@ describe('acks beside the chain of a replica', () => {
       })
     }
   }
+
+  it('count for an audit, as far as the chain shares the branch, and no further', async () => {
+    await leaveBranch(grown(street.start, 't', 3), 2)
+    const parts = { genesis, chain: node.store.chain, finality: node.store.finality, onProgress: () => undefined }
+    const audit = (claimed: number) =>
+      auditReplica({ ...parts, finalizedAt: (height) => Promise.resolve(height <= claimed ? NOW : null) })
+    assert.deepEqual((await audit(2)).findings, [])
+    assert.deepEqual(
+      (await audit(3)).findings.map(({ place, expected }) => `${place}: ${expected}`),
+      ['blocks called final: at most up to height 2, by the votes'],
+    )
+  })
 
   it('are left out where the branch has another block at the height, or is not kept here', async () => {
     const shared = grown(street.start, 't', 2)

@@ -56,7 +56,10 @@ describe('the rules that need earlier blocks', () => {
       height,
     }))
     await opened.store.redact(redactions)
-    for (const id of ['t0.1', 'late']) assert.equal(await said([trade('new', id)], 3), 'duplicate_transaction')
+    for (const id of ['t0.1', 'late']) assert.equal(await said([trade('new', id)], 3), 'repeats_redacted')
+    for (const id of ['t0', 't1']) assert.equal(await said([trade(id, 'fresh')], 3), 'repeats_redacted')
+    assert.equal(await said([trade('t2', 'late')], 3), 'tick_sealed_twice', 'its block is whole')
+    assert.equal(await said([trade('new', 'late'), trade('new', 't2.1')], 3), 'duplicate_transaction')
     assert.equal(await said([trade('new', 'late')], 1), 'ok', 'it is above that branch')
     assert.equal(await said([trade('new', 'late.2')], 3), 'ok')
   })

@@ -275,6 +275,47 @@ describe('what a validator has acked before', () => {
     )
   })
 
+  describe('on a branch where it has another key', () => {
+    const second = namedKey('v1 2')
+    const rotation = street.change('rotate-v1', namedKey('v1'), {
+      action: 'rotate',
+      subject_id: 'v1',
+      public_key: second.publicKey,
+    })
+    const rotated = base.add([rotation]).grow('b2')
+
+    it('binds it, though it is shown the header alone', async () => {
+      const peer = await addPeer('one', ours)
+      await peer.cast(street.vote('v1', ours.tip))
+      await addPeer('two', rotated)
+      const { node, sync, acks, log } = await start(await newFolder(), { key: second })
+      // Before it follows the other one it does not know whose acks to ask for.
+      await sync()
+      await sync()
+      clock.advance(PATIENCE_MS)
+      await sync()
+      assert.deepEqual(acks(), [], log.join('\n'))
+      assert.deepEqual(
+        (await node.store.voter.ownVotesFrom(0)).map(({ header_hash }) => header_hash),
+        [ours.tip.hash],
+      )
+    })
+
+    it('does not if no authority has sealed the header', async () => {
+      const made = sealHeader({ ...ours.blocks.at(-1)!.header, timestamp: NOW }, namedKey('thief'))
+      const hash = hashHeader(made.header)
+      const peer = await addPeer('one', ours)
+      await peer.store.finality.putVotes([street.vote('v1', { hash, height: ours.tip.height })])
+      peers.of('one').serve('headers', () => Promise.resolve({ headers: [made] }))
+      await addPeer('two', rotated)
+      const { sync, acks } = await start(await newFolder(), { key: second })
+      await sync()
+      clock.advance(PATIENCE_MS)
+      await sync()
+      assert.deepEqual(acks(), [rotated.tip.hash])
+    })
+  })
+
   /** What a thief signs with the key of v1 says nothing without a header that an authority has sealed. */
   describe('is nothing that is shown without its sealed header', () => {
     const planted = (header_hash: Hash, height = 2 ** 52) => street.vote('v1', { hash: header_hash, height })

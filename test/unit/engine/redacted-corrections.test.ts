@@ -5,7 +5,7 @@ import { createReplicaSync, type ReplicaSync } from '../../../src/engine/replica
 import { silentLogger } from '../../../src/ports/logger.ts'
 import { unknownRedaction, type Redaction } from '../../../src/protocol/redaction.ts'
 import { hashTransaction, type Transaction } from '../../../src/protocol/transaction.ts'
-import { correction, createStreet, namedKey, type Branch } from '../../helpers/branches.ts'
+import { correction, createStreet, namedKey, trade, type Branch } from '../../helpers/branches.ts'
 import { createPeers, type Peers } from '../../helpers/peers.ts'
 import { NOW, replicaFolder, serveReplica, type TestReplica } from './replica-harness.ts'
 
@@ -190,6 +190,34 @@ describe('a replica that has redacted a trade', () => {
     await sync.syncWith('whole')
     assert.deepEqual([node.tip(), node.finalizer.finalHeight], [lowered.tip, 2])
     assert.deepEqual(kept.tip(), first.tip)
+  })
+
+  it('takes the id and the tick of what it removed again in a block that is proven final, and in no other', async () => {
+    await redactHere()
+    const repeats = [[trade('new', 't0.1')], [trade('t0', 'fresh')]]
+    let known = chain
+    for (const [at, transactions] of repeats.entries()) {
+      const grown = known.add(transactions)
+      // It came after the removal: nothing tells it what the hashes stand for.
+      const name = `later-${at}`
+      const later = await newReplica(name)
+      for (const [height, block] of grown.blocks.entries()) {
+        const hidden = block.transactions.map((tx) => ({ kind: 'redacted' as const, tx_hash: hashTransaction(tx) }))
+        const shown = height < 2 ? { ...block, transactions: hidden } : block
+        assert.equal(await later.replica.accept(shown, { shown: [], isFinal: height < 2 }), 'on_chain')
+      }
+      await assert.rejects(sync.syncWith(name), /repeats_redacted.*is on the chain already.*not proven/)
+      assert.deepEqual(node.tip(), known.tip)
+      await makeFinal(later, grown)
+      await sync.syncWith(name)
+      assert.deepEqual([node.tip(), node.finalizer.finalHeight], [grown.tip, grown.tip.height])
+      known = grown
+    }
+    const again = known.add([trade('newer', 't0.1')])
+    await node.replica.accept(again.blocks.at(-1)!, { shown: [], isFinal: true }).then((accepted) => {
+      assert.ok(typeof accepted === 'object')
+      assert.equal(accepted.refused, 'duplicate_transaction', 'now it has a body of that id')
+    })
   })
 
   it('leaves a branch that is not final for one with removed bodies, once that is proven final', async () => {

@@ -7,7 +7,11 @@ const NOW = 1_767_225_600_000
 const DAY = 24 * 3_600_000
 
 /** An authority's clock that can be set, among peers that say what their clocks say. */
-function setUp({ database, validators = false }: { database?: () => number; validators?: boolean } = {}) {
+function setUp({
+  database,
+  validators = false,
+  lastSealedAt,
+}: { database?: () => number; validators?: boolean; lastSealedAt?: number } = {}) {
   const time = createVirtualClock(NOW)
   const peers = createPeers()
   const lines: string[] = []
@@ -18,6 +22,7 @@ function setUp({ database, validators = false }: { database?: () => number; vali
     requests: peers.of('authority'),
     databaseTime: () => Promise.resolve(database?.()),
     hasValidators: () => validators,
+    lastSealedAt: () => lastSealedAt,
     logger: { debug: () => undefined, info: log, warn: log, error: log },
   })
   return {
@@ -68,6 +73,41 @@ describe('the clock of an authority', () => {
       assert.match(lines.at(-1) ?? '', /agrees with others again/)
     })
   }
+
+  it('that starts long after the last block waits for a validator that confirms the time, if there is any', async () => {
+    const lastSealedAt = NOW - DAY
+    const { sealClock, join, setAhead } = setUp({ validators: true, lastSealedAt })
+    await sealClock.compare()
+    assert.match(sealClock.reason() ?? '', /the last block is of 2025-12-31T00:00:00\.000Z, and no peer .*confirms/)
+    setAhead(16 * 60_000 - DAY)
+    await sealClock.compare()
+    assert.match(sealClock.reason() ?? '', /no peer is there/, 'it may still be ahead')
+    setAhead(0)
+    join('v1')
+    await sealClock.compare()
+    assert.equal(sealClock.reason(), undefined)
+    for (const alone of [
+      setUp({ lastSealedAt }),
+      setUp({ validators: true, lastSealedAt: NOW - 14 * 60_000 }),
+      setUp({ validators: true, lastSealedAt, database: () => NOW }),
+    ]) {
+      await alone.sealClock.compare()
+      assert.equal(alone.sealClock.reason(), undefined)
+    }
+  })
+
+  it('that waits for nobody once it was believed, or was set back to just after the last block', async () => {
+    const { sealClock, setAhead, time } = setUp({ validators: true, lastSealedAt: NOW })
+    setAhead(DAY)
+    await sealClock.compare()
+    assert.match(sealClock.reason() ?? '', /no peer is there/)
+    setAhead(0)
+    await sealClock.compare()
+    assert.equal(sealClock.reason(), undefined)
+    time.advance(DAY)
+    await sealClock.compare()
+    assert.equal(sealClock.reason(), undefined)
+  })
 
   it('that is behind harms nobody, nor does one peer against two that agree with this clock', async () => {
     const { sealClock, join, setAhead } = setUp()
