@@ -38,6 +38,7 @@ const WRITES = [
   'fence',
   'restoreBlock',
   'redact',
+  'redactAgain',
   'putVotes',
   'finalizeUpTo',
   'putEvidence',

@@ -22,6 +22,11 @@ export const BODIES: readonly Mutation[] = [
     seed: 3,
   },
   {
+    rule: 'a body that was removed is removed again from an older SQL',
+    patches: [{ file: 'src/engine/put-back.ts', from: '      await forgetAgain()\n', to: '' }],
+    test: 'test/e2e/retention/redact-older-sql.long.ts',
+  },
+  {
     rule: 'a key that the chain has revoked or recovered reads nothing of another branch',
     patches: [
       {
