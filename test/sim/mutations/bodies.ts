@@ -27,6 +27,17 @@ export const BODIES: readonly Mutation[] = [
     test: 'test/e2e/retention/redact-older-sql.long.ts',
   },
   {
+    rule: 'an authority waits for a peer that may have a body',
+    patches: [
+      {
+        file: 'src/engine/block-fetcher.ts',
+        from: 'if (patience?.mayTake(silent) === false)',
+        to: 'if (patience?.mayTake([]) === false)',
+      },
+    ],
+    test: 'test/unit/engine/block-fetcher.test.ts',
+  },
+  {
     rule: 'a key that the chain has revoked or recovered reads nothing of another branch',
     patches: [
       {
