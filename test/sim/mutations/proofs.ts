@@ -92,4 +92,20 @@ export const PROOFS: readonly Mutation[] = [
     ],
     test: 'test/unit/protocol/registry-transaction.test.ts',
   },
+  {
+    rule: 'a request for a certificate is passed on by the peer that it is for alone',
+    patches: [
+      {
+        file: 'src/engine/block-server.ts',
+        from: 'const isPassedOn = credential.to === from',
+        to: 'const isPassedOn = credential.to !== requests.id',
+      },
+      {
+        file: 'src/engine/block-server.ts',
+        from: '{ from: credential.from, to: from }',
+        to: '{ from: credential.from, to: credential.to }',
+      },
+    ],
+    test: 'test/unit/engine/membership-relay.test.ts',
+  },
 ]
