@@ -21,6 +21,7 @@ import { createSharedFinality } from '../engine/shared-finality.ts'
 import { createSuccession, type Succession } from '../engine/succession.ts'
 import { createTickRunner, type TickRunner, type TickRunnerParts } from '../engine/tick-runner.ts'
 import { createVoteCounter, findOnChain, type VoteCounterParts } from '../engine/vote-counter.ts'
+import { passingOn } from '../engine/vote-passing.ts'
 import { createVoteSync } from '../engine/vote-sync.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
@@ -139,7 +140,10 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   const checkpoints = createCheckpoints({ chain, finalHeight: () => finalizer.finalHeight, minerId, keyOf })
   const counting = { chain, votes, events, finalizer, evidence, clock }
   const queries = { ...counting, checkpoints, store, runner, minTradeMicro, users, minerId, keyOf }
-  const ledger = warnOfSeveralVotes(createAuthorityLedger(queries), logger)
+  const ledger = warnOfSeveralVotes(
+    createAuthorityLedger({ ...queries, votes: passingOn(votes, gossip, logger) }),
+    logger,
+  )
   const peerHeaders = createPeerHeaders({ ...sealing, evidence })
   const voteSync = createVoteSync({
     ...{ chain, votes: store, counter: votes, finalizer, requests, logger },

@@ -10,6 +10,7 @@ import { askForOwnId } from '../engine/identity.ts'
 import type { NamedPeers } from '../engine/own-acks.ts'
 import { ownPlace } from '../engine/own-place.ts'
 import { passOnMembership } from '../engine/membership-relay.ts'
+import { passingOn } from '../engine/vote-passing.ts'
 import { createReplicaRedactor } from '../engine/redactor.ts'
 import { createValidatorLedger } from '../engine/validator-ledger.ts'
 import { createValidator, type Validator } from '../engine/validator.ts'
@@ -122,7 +123,7 @@ export async function assembleValidator(parts: ValidatorEngineParts): Promise<Va
     ...shared,
     store: store.finality,
     acks,
-    votes: validator.votes,
+    votes: passingOn(validator.votes, gossip, logger),
     beside: (hash) => store.chain.besideChain(hash),
     finalizedAt: (height) => store.finalizedAt(height),
   })

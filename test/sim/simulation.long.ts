@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { progressed } from '../helpers/patience.ts'
 
 /** `npm run sim` runs a thousand. */
-const SEEDS = 20
+const SEEDS = 10
 const AT_ONCE = 5
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url))
 const run = promisify(execFile)

@@ -123,4 +123,15 @@ export const FINALITY: readonly Mutation[] = [
     ],
     test: 'test/unit/engine/ack-heights.test.ts',
   },
+  {
+    rule: 'a vote that was handed to one node is gossiped',
+    patches: [
+      {
+        file: 'src/engine/vote-passing.ts',
+        from: "if (counted.outcome === 'stored')",
+        to: "if (counted.outcome !== 'stored')",
+      },
+    ],
+    test: 'test/unit/engine/vote-passing.test.ts',
+  },
 ]
