@@ -9,7 +9,7 @@ import {
 } from '../../helpers/validator-network.ts'
 
 const NOW = Date.now()
-/** With names as long as they may be: 10 MB of transactions, six pages. */
+/** With names as long as they may be: many pages. */
 const ROWS = 32_000
 /** Of them ann is a party. */
 const OWN = 6_000
