@@ -98,6 +98,9 @@ export function createMembershipKeeper(parts: MembershipKeeperParts): Membership
     if (issuer === undefined) throw refused('unknown_issuer', `${membership.issuer} is no proven authority`)
     const verdict = verify(membership, identity, issuer)
     if (!verdict.ok) throw refused(verdict.code, verdict.reason)
+    // Who is asked is shown the one that counts, and may give it back: that renews nothing.
+    if (held !== undefined && counts(identity) && membership.issued_at <= held.issued_at)
+      throw refused('not_renewed', `it was issued at ${timeWords(membership.issued_at)}, as the present one or before`)
     return membership
   }
 

@@ -59,8 +59,6 @@ export interface AuthorityEngineParts extends AuthorityKeys {
   /** The smallest order, micro-kWh. */
   readonly minTradeMicro: bigint
   readonly changeLimits: ChangeLimits
-  /** Voters of the genesis whose platform user has another name than they. */
-  readonly users: ReadonlyMap<string, string>
 }
 
 /** What decides, over stores that are open; nothing of it has begun. */
@@ -124,7 +122,7 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   const stores = { store, follower, finality, putBack, highWater }
   const users = new Map<string, string>()
   const readUsers = async (): Promise<void> => {
-    const known = [...parts.users, ...(await store.users())]
+    const known = await store.users()
     users.clear()
     for (const [voter, user] of known) users.set(voter, user)
   }
