@@ -58,7 +58,7 @@ describe('an authority that looks for what its database lacks', () => {
       if (message.includes('could not')) failure.resolve(String(fields.error))
     }
     const logger: Logger = { debug: note, info: () => undefined, warn: note, error: note }
-    const guard = createSealGuard(node.chain, { mark: null, raise: () => Promise.resolve() })
+    const guard = createSealGuard(node.chain, { mark: null, raisedAt: null, raise: () => Promise.resolve() })
     restorer = createRestorer({
       chain: node.chain,
       finalizer: node.finalizer,
