@@ -1,11 +1,12 @@
 import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import { canonicalText } from '../protocol/canonical-json.ts'
+import { requiredVotes } from '../protocol/finality.ts'
 import { MAX_HANDOVERS_PER_ANSWER, MAX_RESPONSE_BYTES } from '../protocol/limits.ts'
 import type { AnchorAnswer, Handover } from '../protocol/messages.ts'
 import type { Target } from '../protocol/target.ts'
 import type { Chain } from './chain.ts'
-import type { Step } from './proven-step.ts'
+import { hasQuorum, type Step } from './proven-step.ts'
 import { walkTrust, type PathParts } from './trust-path.ts'
 
 interface AnchorQuestion {
@@ -37,8 +38,10 @@ const ANSWER_LIMITS: PathLimits = {
 
 /**
  * Builds what moves a light client from the header that it trusts towards the newest final one (docs/protocol.md 7); verified
- * by protocol/light-verify. Where one answer cannot have all the handovers it leads to a header on the way, and says `more`.
- * Throws `not_ready` on a chain without a final block, `out_of_range` if there is nothing newer.
+ * by protocol/light-verify. Where one answer cannot have all the handovers it leads to a header on the way, and says `more`;
+ * so it does where the votes that are here prove no more. What is given out verifies: nobody is to take this node for a liar
+ * because votes were lost. Throws `not_ready` on a chain without a final block and where the votes prove nothing newer,
+ * `out_of_range` if there is nothing newer.
  */
 export async function buildAnchor(parts: AnchorParts, asked: AnchorQuestion): Promise<AnchorAnswer> {
   const { chain, clock } = parts
@@ -49,7 +52,17 @@ export async function buildAnchor(parts: AnchorParts, asked: AnchorQuestion): Pr
     throw ledgerError('out_of_range', { what: 'from_height', value: from, limit: newest })
   const end = clock.now() + ANSWER_MS
   const limits = { ...ANSWER_LIMITS, isLate: () => clock.now() >= end }
-  const target = await targetOf(chain, await takeSteps(walkTrust(parts, from, newest), limits))
+  const steps = await takeSteps(walkTrust(parts, from, newest), limits)
+  return await anchorOver(chain, { from, newest }, provenSteps(steps))
+}
+
+/** The answer that these steps make, from a trusted height towards the newest final one. */
+export async function anchorOver(
+  chain: Chain,
+  { from, newest }: { readonly from: number | null; readonly newest: number },
+  steps: readonly Step[],
+): Promise<AnchorAnswer> {
+  const target = await targetOf(chain, steps)
   const { height } = target.header
   return {
     ...target,
@@ -58,6 +71,17 @@ export async function buildAnchor(parts: AnchorParts, asked: AnchorQuestion): Pr
     inclusion: from === null ? null : await chain.inclusion(from, height),
     frontier: await chain.frontier(height),
   }
+}
+
+/** The first steps, up to one whose quorum the votes of this node do not show. Throws `not_ready` if that is the first one. */
+function provenSteps(steps: readonly Step[]): readonly Step[] {
+  const open = steps.find((step) => !hasQuorum(step))
+  if (open === undefined) return steps
+  if (open !== steps[0]) return steps.slice(0, steps.indexOf(open))
+  const { header, votes, policy } = open
+  const needed = requiredVotes(policy.finality)
+  const reason = `this node can show ${votes.length} of the ${needed} acks that prove block ${header.height} final`
+  throw ledgerError('not_ready', { reason })
 }
 
 /** The first steps of a path, as far as the limits allow. */

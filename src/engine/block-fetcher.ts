@@ -7,11 +7,12 @@ import { invalid, isSolarError } from '../protocol/errors.ts'
 import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import type { Membership } from '../protocol/membership.ts'
 import { merkleRoot } from '../protocol/merkle.ts'
-import { blockAnswer, blockPath } from '../protocol/messages.ts'
+import { blockAnswer, blockPath, statusAnswer } from '../protocol/messages.ts'
 import { signRequest, type PeerCredential } from '../protocol/request.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { leafOf, type Redacted, type ShownTransaction } from '../protocol/transaction.ts'
 import type { ProvesFinal } from './final-proof.ts'
+import type { HolePatience } from './hole-patience.ts'
 
 /** Who asks: what goes along with a request that is not for everybody. */
 export interface SignedAccess {
@@ -63,6 +64,8 @@ const MAX_PAGES = 512
  * `fetchShownBlock` for who may see all of it. A body that this peer does not show is looked for at the others. If nobody has it
  * it was redacted, which is taken of a block that the peer proves to be final: who seals a new one cannot keep from those who co-sign
  * it what is in it. Throws `peer_refused` with the code `redacted` for any other block, and if the peer does not show whole blocks to this key.
+ *
+ * @param patience for who has to keep all bodies: whether it is taken while a peer that may have the body has not answered
  */
 export async function fetchBlock(
   requests: PeerRequests,
@@ -70,21 +73,54 @@ export async function fetchBlock(
   sealed: SealedHeader,
   sign: CredentialSigner,
   provesFinal: ProvesFinal,
+  patience?: HolePatience,
 ): Promise<ShownBlock> {
   const { header, signature, transactions, isWhole } = await fetchShownBlock(requests, peer, sealed, sign)
   let shown = transactions
+  const silent: string[] = []
   for (const other of requests.peers()) {
     if (other === peer || !isWhole || firstHole(shown) === undefined) continue
-    const others = await fetchShownBlock(requests, other, sealed, sign).catch(() => undefined)
-    if (others !== undefined)
+    const others = await fetchFrom(requests, other, sealed, sign)
+    if (others === 'silent') silent.push(other)
+    else if (others !== 'refused')
       shown = shown.map((tx, index) => (tx.kind === 'redacted' ? (others.transactions[index] ?? tx) : tx))
   }
   const hole = firstHole(shown)
   if (hole !== undefined) {
     const final = isWhole ? await provesFinal(sealed) : invalid('forbidden', 'it hides from this key what is of others')
     if (!final.ok) throw hidden(peer, header.height, hole, final.reason)
+    if (patience?.mayTake(silent) === false) throw awaited(peer, header.height, hole, silent)
   }
   return { header, signature, transactions: shown }
+}
+
+/** What another peer shows of a block. A light node has none, and does not answer; who else does not may have it. */
+async function fetchFrom(
+  requests: PeerRequests,
+  peer: string,
+  sealed: SealedHeader,
+  sign: CredentialSigner,
+): Promise<ShownBlock | 'refused' | 'silent'> {
+  try {
+    return await fetchShownBlock(requests, peer, sealed, sign)
+  } catch (error) {
+    if (!isSolarError(error, 'peer_unreachable')) return 'refused'
+    const status = await requests.request(peer, 'status', {}).catch(() => undefined)
+    return isLight(status) ? 'refused' : 'silent'
+  }
+}
+
+function isLight(answer: unknown): boolean {
+  try {
+    return statusAnswer(answer, 'status').mode === 'light'
+  } catch {
+    return false
+  }
+}
+
+function awaited(peer: string, height: number, { tx_hash }: Redacted, silent: readonly string[]): Error {
+  const words = `block ${height}: nobody has shown the transaction ${tx_hash} yet, and ${silent.join(', ')} did not answer; asked again`
+  return ledgerError('peer_refused', { peer, request: 'block', code: 'redacted', reason: words })
 }
 
 function hidden(peer: string, height: number, { tx_hash }: Redacted, reason: string): Error {

@@ -21,15 +21,13 @@ import {
 import type { RegistryEntry } from '../protocol/registry.ts'
 import { verifyCredential, type PeerCredential } from '../protocol/request.ts'
 import { canonicalTransaction, leafOf, type ShownTransaction, type Transaction } from '../protocol/transaction.ts'
+import { askersOf, type BlockAccessParts } from './block-access.ts'
 import type { Chain } from './chain.ts'
-import type { Finalizer } from './finalizer.ts'
 import { ownOf } from './parties.ts'
 import { createRequestMemory } from './request-memory.ts'
 
-export interface BlockServerParts {
-  readonly chain: Chain
+export interface BlockServerParts extends BlockAccessParts {
   readonly ledger: Pick<ChainLedger, 'block' | 'receipt' | 'activeEntry' | 'userOf'>
-  readonly finalizer: Pick<Finalizer, 'finalHeight'>
   readonly requests: PeerRequests
   readonly clock: Clock
   /** The role of a bearer token of this node; `undefined` for any other text. */
@@ -45,7 +43,7 @@ const MAX_OF_PAGE = Math.ceil(PAGE_BYTES / REDACTED_BYTES) + 1
 
 /**
  * Answers `block`, `trades` and `receipt` (docs/protocol.md 8): to who shows a credential, and no more than it may see. Each
- * page is judged by itself, by the registry of that moment.
+ * page is judged by itself, by the registries of that moment (block-access).
  */
 export function serveBlocks(parts: BlockServerParts): void {
   const { chain, ledger, requests } = parts
@@ -61,8 +59,9 @@ export function serveBlocks(parts: BlockServerParts): void {
       checkToken(asked.token, parts)
       return await pageOf(await ledger.block(block_hash), from_index, chain, undefined)
     }
-    const askers = await askersOf(credential, await chain.heightOf(block_hash), parts)
-    const proven = check(credential, blockPath(block_hash, from_index), { from, to: requests.id }, askers)
+    const askers = await askersOf(credential.voter_id, block_hash, parts)
+    const proven = check(credential, blockPath(block_hash, from_index), { from, to: requests.id }, askers.entries)
+    await askers.admit(proven.entry)
     const user = await userBehind(proven.entry, membership)
     const block = await ledger.block(block_hash)
     proven.useUp()
@@ -71,8 +70,10 @@ export function serveBlocks(parts: BlockServerParts): void {
 
   requests.serve('trades', async (params, from) => {
     const { height, from_index = 0, credential, membership } = tradesParams(params, 'trades')
+    const askers = await askersOf(credential.voter_id, height, parts)
     const ends = { from, to: requests.id }
-    const proven = check(credential, tradesPath(height, from_index), ends, await askersOf(credential, height, parts))
+    const proven = check(credential, tradesPath(height, from_index), ends, askers.entries)
+    await askers.admit(proven.entry)
     const user = await userBehind(proven.entry, membership)
     const block = await chain.blockAt(height)
     proven.useUp()
@@ -141,23 +142,6 @@ function checkToken(token: string | undefined, { roleOfToken }: Pick<BlockServer
   if (token !== undefined && roleOfToken(token) !== undefined) return
   const reason = token === undefined ? 'a block needs a credential or a token' : 'the token may not read blocks'
   throw ledgerError('forbidden', { reason })
-}
-
-/**
- * The entries by which a request for a block of the chain, or what is in it, is judged: that of the tip. Whose key was taken
- * away by then acks with it the blocks up to the one that did so, and has to see them, as long as they are not final.
- */
-async function askersOf(
-  { voter_id }: PeerCredential,
-  height: number | undefined,
-  { chain, ledger, finalizer }: BlockServerParts,
-): Promise<readonly RegistryEntry[]> {
-  const present = ledger.activeEntry(voter_id)
-  const isOpen = height !== undefined && height > finalizer.finalHeight
-  const former = isOpen ? (await chain.registryBefore(height)).active(voter_id) : undefined
-  const votes = former?.role === 'validator' || former?.role === 'voter'
-  const isOther = votes && former.public_key !== present?.public_key
-  return [present, isOther ? former : undefined].filter((entry) => entry !== undefined)
 }
 
 /** @param user whose transactions are shown, `undefined` for all; a change of the registry is nobody's secret */

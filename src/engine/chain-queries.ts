@@ -11,7 +11,7 @@ import type {
 import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { requiredVotes } from '../protocol/finality.ts'
-import { hashHeader } from '../protocol/header.ts'
+import { hashHeader, type Header } from '../protocol/header.ts'
 import { MAX_ACKS_OF_PAGE, type AcksParams, type AcksAnswer } from '../protocol/messages.ts'
 import type { Registry } from '../protocol/registry.ts'
 import { leafOf } from '../protocol/transaction.ts'
@@ -34,6 +34,12 @@ type TransactionKey = { readonly tx_id: string } | { readonly tx_hash: Hash }
 /** What can be asked of the chain itself, on an authority as on a validator. */
 export function chainQueries({ chain, store, finalizer, beside, finalizedAt }: ChainQueriesParts) {
   const statusOf = (height: number): BlockStatus => (height <= finalizer.finalHeight ? 'final' : 'proposed')
+  /** Without the body, which may be large, where the block is on the chain. */
+  async function headerOf(blockHash: Hash): Promise<Header> {
+    if ((await chain.heightOf(blockHash)) !== undefined) return (await chain.headerOf(blockHash)).header
+    return (await blockAnywhere(chain, beside, blockHash)).header
+  }
+
   async function headersFrom(from: number, count: number): Promise<LatestHeaders> {
     const { tip } = chain
     const stored = tip === null ? [] : await chain.headers(from, count)
@@ -70,8 +76,7 @@ export function chainQueries({ chain, store, finalizer, beside, finalizedAt }: C
     },
 
     async blockStatus(blockHash: Hash): Promise<BlockStatusAnswer> {
-      const { header } = await blockAnywhere(chain, beside, blockHash)
-      const { height } = header
+      const { height } = await headerOf(blockHash)
       const counts = (await store.voteCounts([blockHash])).get(blockHash) ?? { ack: 0, reject: 0 }
       const isOnChain = (await chain.heightOf(blockHash)) === height
       const { finality } = await chain.registryBefore(height)
@@ -86,8 +91,7 @@ export function chainQueries({ chain, store, finalizer, beside, finalizedAt }: C
     },
 
     async votes(blockHash: Hash) {
-      const { header } = await blockAnywhere(chain, beside, blockHash)
-      const registry = await chain.registryBefore(header.height)
+      const registry = await chain.registryBefore((await headerOf(blockHash)).height)
       const stored = await store.votesOf(blockHash)
       return stored.flatMap((vote) => {
         const entry = registry.entry(vote.voter_id)

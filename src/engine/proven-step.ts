@@ -70,8 +70,11 @@ export async function makeStep(parts: StepParts, way: StepFrom, height: number):
     votes,
     ...(recovery !== undefined && { recovery }),
   }
-  return { step, isProven: votes.length >= requiredVotes(trusted.finality) }
+  return { step, isProven: hasQuorum(step) }
 }
+
+/** Whether a step holds: who checks it follows no other, and takes a target without it for sealed at most. */
+export const hasQuorum = ({ votes, policy }: Step): boolean => votes.length >= requiredVotes(policy.finality)
 
 /**
  * Whether blocks can still be proven under a trusted registry, by the registry in force at them: the policy, one authority,

@@ -34,7 +34,7 @@ export interface PutBackParts {
  */
 export interface PutBack {
   /**
-   * Puts into SQL what the chain store has above it. Throws `corrupt` if the two hold different chains or a block is not
+   * Puts into SQL what the chain store has above it, and takes out of it what that says is gone. Throws `corrupt` if the two hold different chains or a block is not
    * valid, and what `MarketStore.restoreBlock` throws.
    */
   fromChainStore(): Promise<void>
@@ -71,11 +71,25 @@ export function createPutBack(parts: PutBackParts): PutBack {
     return { records, tickId }
   }
 
+  /**
+   * A body that was removed stays so: an older SQL has it still, and would take a correction of it that no peer who has
+   * removed it as well can check.
+   */
+  async function forgetAgain(): Promise<void> {
+    for (const { tx_hash, height } of await store.redactAgain(await bodies.redactions(0))) {
+      logger.warn(
+        { tx_hash, height },
+        `SQL is older than a redaction: the body of ${tx_hash} in block ${height} is removed again`,
+      )
+    }
+  }
+
   return {
     async fromChainStore() {
       const last = await store.lastBlock()
       const size = last === undefined ? 0 : last.height + 1
       await compareBlock(chain, store, Math.min(size, chain.size) - 1)
+      await forgetAgain()
       if (size >= chain.size) return
       const missing = chain.size - size
       logger.warn(

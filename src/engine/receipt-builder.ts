@@ -1,7 +1,6 @@
 import { ledgerError } from '../ports/errors.ts'
 import { bytesToBase64 } from '../protocol/base64.ts'
 import { utf8ToBytes, type Hex } from '../protocol/bytes.ts'
-import { requiredVotes } from '../protocol/finality.ts'
 import type { Header } from '../protocol/header.ts'
 import type { InclusionProof } from '../protocol/history.ts'
 import { MAX_HANDOVERS_PER_RECEIPT, MAX_RECEIPT_PATH_BYTES } from '../protocol/limits.ts'
@@ -11,7 +10,7 @@ import type { Target } from '../protocol/target.ts'
 import { takeSteps, targetOf, type PathLimits } from './anchor-builder.ts'
 import type { Chain } from './chain.ts'
 import { isParty } from './parties.ts'
-import { entryOf, type Step } from './proven-step.ts'
+import { entryOf, hasQuorum, type Step } from './proven-step.ts'
 import { walkTrust, type PathParts } from './trust-path.ts'
 
 /** A checkpoint as it is published, with the cosignatures so far. */
@@ -87,8 +86,6 @@ async function* pathOver(parts: PathParts, own: number): AsyncGenerator<Step> {
     from = to
   }
 }
-
-const hasQuorum = ({ votes, policy }: Step): boolean => votes.length >= requiredVotes(policy.finality)
 
 /**
  * The steps up to the first that has too few votes: that one can be a target, which the receipt then calls sealed and not final, but

@@ -12,6 +12,7 @@ import type { Chain } from './chain.ts'
 import { checkSeal } from './checked-seal.ts'
 import { provesFinalBy, type ProvesFinal } from './final-proof.ts'
 import type { Finalizer } from './finalizer.ts'
+import { createHolePatience } from './hole-patience.ts'
 import type { PeerHeaders } from './peer-headers.ts'
 import type { SealGuard } from './seal-guard.ts'
 import { createSerial } from './serial.ts'
@@ -56,6 +57,7 @@ const HEADERS_AT_ONCE = 64
 export function createRestorer(parts: RestorerParts): Restorer {
   const { chain, guard, peerHeaders, requests, runner, clock, logger } = parts
   const fetching = createSerial()
+  const patience = createHolePatience(clock)
   let stopped = false
   let cancelRetry: (() => void) | undefined
   let stopListening = (): void => undefined
@@ -101,7 +103,7 @@ export function createRestorer(parts: RestorerParts): Restorer {
     const verdict = await checkSeal(requests, peer, sealed, (header, recovery) => chain.verifySealed(header, recovery))
     if (!verdict.ok) throw refused(peer, verdict.code, `block ${sealed.header.height}: ${verdict.reason}`)
     await peerHeaders.consider(sealed, peer)
-    const block = await fetchBlock(requests, peer, sealed, sign, provesFinal)
+    const block = await fetchBlock(requests, peer, sealed, sign, provesFinal, patience)
     if (isStopped()) return
     await runner.restore(block, peer)
     hasNews = true

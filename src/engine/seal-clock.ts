@@ -11,8 +11,8 @@ export interface SealClockParts {
   readonly databaseTime: () => Promise<number | undefined>
   /** Whether validators are registered: where there are, one of them can confirm a time. */
   readonly hasValidators: () => boolean
-  /** Unix milliseconds that the last block was sealed at; `undefined` before the first. */
-  readonly lastSealedAt: () => number | undefined
+  /** Unix milliseconds by this clock at which the last block came before this start; null if none did. */
+  readonly lastSealedAt: number | null
   readonly logger: Logger
 }
 
@@ -81,10 +81,10 @@ export function createSealClock(parts: SealClockParts): SealClock {
 
   /** A clock that was set wrong before the start has jumped for nobody who watches it: only the last block shows it. */
   function faultOfStart(): string | undefined {
-    const last = parts.lastSealedAt()
-    if (last === undefined || clock.now() - last <= MAX_UNCONFIRMED_MS) return undefined
+    const last = parts.lastSealedAt
+    if (last === null || clock.now() - last <= MAX_UNCONFIRMED_MS) return undefined
     return (
-      `this node's clock says ${shown(clock.now())}, the last block is of ${shown(last)}, and no peer is there that ` +
+      `this node's clock says ${shown(clock.now())}, the last block came at ${shown(last)}, and no peer is there that ` +
       'confirms the time: start a node with --mode=validator, registered or not, or set the clock'
     )
   }

@@ -7,6 +7,7 @@ import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { BodyRedaction } from '../ports/retention.ts'
 import type { VoterStore } from '../ports/voter-store.ts'
+import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError, VALID, type SolarError } from '../protocol/errors.ts'
 import { hashHeader, verifySeal, type SealedHeader } from '../protocol/header.ts'
 import type { SigningKey } from '../protocol/signature.ts'
@@ -24,7 +25,7 @@ import type { Identity } from './own-trades.ts'
 import { createReplicaSync } from './replica-sync.ts'
 import { replicaAckView } from './replica-view.ts'
 import { Replica } from './replica.ts'
-import { createVoteCounter, type VoteCounter } from './vote-counter.ts'
+import { createVoteCounter, type VoteCounter, type VoteTarget } from './vote-counter.ts'
 import { createVoter } from './voter.ts'
 
 export interface ValidatorParts {
@@ -60,6 +61,8 @@ export interface ValidatorParts {
 export interface Validator {
   /** Counts votes on the chain and on the branches beside it. */
   readonly votes: VoteCounter
+  /** A header of the chain or of a branch beside it that may still become it. */
+  find(hash: Hash): Promise<VoteTarget | undefined>
   /** Begins to follow. */
   start(): void
   stop(): Promise<void>
@@ -105,11 +108,12 @@ export function createValidator(parts: ValidatorParts): Validator {
       background(votes.cast(vote))
     },
   })
+  const find = (hash: Hash): Promise<VoteTarget | undefined> => replica.find(hash)
   const votes = createVoteCounter({
     ...parts,
     chainId: chain.chainId,
     store: parts.finalityStore,
-    find: (hash) => replica.find(hash),
+    find,
   })
   const sync = createReplicaSync({ ...parts, votes: parts.finalityStore, replica, counter: votes, onAlarm })
   const ownAcks = createOwnAcks({ ...parts, replica, sync })
@@ -265,6 +269,7 @@ export function createValidator(parts: ValidatorParts): Validator {
 
   return {
     votes,
+    find,
     start() {
       const stopListening = events.subscribe(onEvent)
       const stopSyncing = syncWithNewPeers(requests, clock, (peer) => background(syncWith(peer)))

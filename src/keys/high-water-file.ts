@@ -31,6 +31,7 @@ interface Slots {
  */
 export async function openHighWaterFile(path: string): Promise<HighWaterFile> {
   let mark: HighWaterMark | null = null
+  let raisedAt: number | null = null
   let slots: Slots | undefined
   // Two raises at a time would write one slot, or in the wrong order.
   let last: Promise<unknown> = Promise.resolve()
@@ -44,6 +45,7 @@ export async function openHighWaterFile(path: string): Promise<HighWaterFile> {
     const newest = newestOf(path, bytes.toString('latin1'))
     mark = newest.mark
     slots = { file: await open(path, 'r+'), slot: newest.slot }
+    raisedAt = (await slots.file.stat()).mtimeMs
   })
 
   async function write(next: HighWaterMark): Promise<void> {
@@ -67,6 +69,9 @@ export async function openHighWaterFile(path: string): Promise<HighWaterFile> {
   return {
     get mark() {
       return mark
+    },
+    get raisedAt() {
+      return raisedAt
     },
     raise(next) {
       const done = last.then(() => guard('raise', () => write(next)))

@@ -98,7 +98,7 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
     requests,
     databaseTime: () => store.now(),
     hasValidators: () => chain.registry.activeOf('validator').length > 0,
-    lastSealedAt: () => chain.tip?.header.timestamp,
+    lastSealedAt: highWater.raisedAt,
     logger,
   })
   const backups = createSealGuard(chain, highWater)

@@ -132,6 +132,7 @@ export async function assembleValidator(parts: ValidatorEngineParts): Promise<Va
     mode: 'validator',
     ledger,
     votes: validator.votes,
+    findBeside: (hash) => validator.find(hash),
     acks,
     gossip,
     requests,

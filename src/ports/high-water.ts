@@ -13,6 +13,8 @@ export interface HighWaterMark {
 export interface HighWater {
   /** null before the first block. */
   readonly mark: HighWaterMark | null
+  /** Unix milliseconds by this machine's clock at which it was raised last before this start; null if it never was. */
+  readonly raisedAt: number | null
   /**
    * Makes a higher mark durable; a lower one changes nothing. Once it has returned the mark is found by every later start,
    * whatever happens. Throws `store_failed`.

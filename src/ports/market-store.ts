@@ -115,6 +115,11 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
    * not final yet, for a correction alone and for a change of the registry. Nothing is removed then.
    */
   redact(request: RedactionRequest & { readonly redacted_at: number }): Promise<readonly Redaction[]>
+  /**
+   * Removes the bodies that these records name where an older backup has brought them back, and records them, in ONE SQL
+   * transaction. Gives back those that were there; what has no row here is left out.
+   */
+  redactAgain(records: readonly Redaction[]): Promise<readonly Redaction[]>
   /** Every record, by height. */
   redactions(): Promise<readonly Redaction[]>
   /** How many there are: records never go. */

@@ -105,6 +105,24 @@ export function marketStoreRedactContract(name: string, open: () => Promise<Open
       assert.deepEqual([other?.status, other?.transactions.map(({ id }) => id)], ['filled', ['b']])
     })
 
+    it('is done again in a backup that is older, by the records of the blocks', async () => {
+      await sealAll()
+      const record = (tx: typeof a | typeof fix, height: number): Redaction => ({
+        ...{ tx_hash: hashTransaction(tx), tx_id: tx.id, height },
+        ...{ redacted_by: 'mia', redacted_at: T0 + 99, reason: 'erasure asked for' },
+      })
+      const records = [record(a, 0), record(fix, 1)]
+      const elsewhere = record(trade('t7', 'of another block'), 7)
+      assert.deepEqual(await store.redactAgain([...records, elsewhere]), records)
+      assert.deepEqual(await store.redactions(), records)
+      assert.deepEqual(await store.transactionsOfTick('t0'), [{ kind: 'redacted', tx_hash: hashTransaction(a) }, b])
+      const again = correction('t2', 'fix-2', 'a')
+      await assert.rejects(commitTick(store, tick('t2', [again])), coded('refused_row'))
+      assert.deepEqual(await store.redactAgain(records), [])
+      store = await opened.reopen()
+      assert.deepEqual(await store.redact(asked('a')), [records[0]])
+    })
+
     it('is done once: again it gives the first record', async () => {
       await sealAll()
       const [first] = await store.redact(asked('a'))

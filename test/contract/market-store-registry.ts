@@ -118,6 +118,8 @@ export function marketStoreRegistryContract(name: string, open: () => Promise<Op
         it('share their ids with trades, and none is taken twice', async () => {
           await commitTick(store, registryTick(enrolment('taken')))
           await assert.rejects(commitTick(store, registryTick(enrolment('taken'))), coded('tick_conflict'))
+          // As soon as one is committed: no block has it yet.
+          assert.equal((await store.nextUnsealedTick())?.tick_id, enrolment('taken').tick_id)
           const rows = [trade('t1', 'a'), trade('t1', 'taken')]
           await assert.rejects(commitTick(store, tick('t1', rows)), coded('duplicate_transaction'))
           await commitTick(store, tick('t1', [trade('t1', 'a')]))

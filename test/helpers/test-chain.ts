@@ -1,6 +1,7 @@
-import { buildAnchor } from '../../src/engine/anchor-builder.ts'
+import { anchorOver, buildAnchor, takeSteps } from '../../src/engine/anchor-builder.ts'
 import { Chain } from '../../src/engine/chain.ts'
 import { buildReceipt, type PublishedCheckpoint } from '../../src/engine/receipt-builder.ts'
+import { walkTrust } from '../../src/engine/trust-path.ts'
 import type { ChainStore } from '../../src/ports/chain-store.ts'
 import { assembleHeader, sealingKey } from '../../src/protocol/block.ts'
 import { signCheckpoint } from '../../src/protocol/checkpoint.ts'
@@ -76,6 +77,8 @@ export interface TestChain {
   receipt(id: string, final?: number): Promise<Receipt>
   /** `to`: the newest that is said to be final, which is what it is if absent. */
   anchor(from: number | null, to?: number): Promise<AnchorAnswer>
+  /** What no honest node gives out: the same whatever votes there are for it. */
+  claim(from: number | null, to: number): Promise<AnchorAnswer>
   /** Publishes a checkpoint of the last final header, cosigned by these. */
   checkpoint(...witnesses: string[]): Promise<PublishedCheckpoint>
 }
@@ -182,6 +185,14 @@ export async function createTestChain(
     receipt: (id, final = finalHeight()) => buildReceipt({ ...parts, anchorHeight: () => final }, id),
     anchor: (from_height, to = finalHeight()) =>
       buildAnchor({ ...parts, clock: { now: () => 0 }, anchorHeight: () => to }, { from_height }),
+    claim: async (from, newest) => {
+      const limits = { maxSteps: Number.MAX_SAFE_INTEGER, maxBytes: Number.MAX_SAFE_INTEGER }
+      return await anchorOver(
+        chain,
+        { from, newest },
+        await takeSteps(walkTrust({ ...parts, anchorHeight: () => newest }, from, newest), limits),
+      )
+    },
     checkpoint: async (...witnesses) => {
       const size = finalHeight() + 1
       const root = foldSubtrees(await chain.frontier(size))

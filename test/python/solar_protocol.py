@@ -504,16 +504,29 @@ def check_seal(sealed, hex_key):
     check(verify_object("header", header["chain_id"], header, sealed["signature"], hex_key), "not sealed by this key")
 
 
+REDACTED = {"kind": one_of("redacted"), "tx_hash": hash32}
+
+
+def is_redacted(tx):
+    """A body that was removed; its hash stands for it."""
+    if not isinstance(tx, dict) or tx.get("kind") != "redacted":
+        return False
+    fields(tx, REDACTED)
+    return True
+
+
 def check_block_body(header, transactions, genesis):
     check(len(transactions) == header["tx_count"], "wrong number of transactions")
-    for tx in transactions:
+    bodies = [tx for tx in transactions if not is_redacted(tx)]
+    for tx in bodies:
         check_any_transaction(tx, genesis["amount_decimals"])
-        check((tx["kind"] == "registry") == (transactions[0]["kind"] == "registry"), "a change beside something else")
+        is_change = tx["kind"] == "registry"
+        check(is_change == (bodies[0]["kind"] == "registry") and not (is_change and len(bodies) < len(transactions)), "a change beside something else")
         if tx["kind"] == "registry":
             age = header["timestamp"] - tx["timestamp"]
             check(0 <= age <= REGISTRY_VALIDITY_MS, "a change of another time")
-        check(tx["tick_id"] == transactions[0]["tick_id"], "transactions of several ticks")
-    hashes = [hash_object(tx) for tx in transactions]
+        check(tx["tick_id"] == bodies[0]["tick_id"], "transactions of several ticks")
+    hashes = [tx["tx_hash"] if is_redacted(tx) else hash_object(tx) for tx in transactions]
     check(len(set(hashes)) == len(hashes), "two equal transactions")
     check(merkle_root(hashes) == header["merkle_root"], "another root")
 
@@ -778,6 +791,137 @@ def check_policy(policy, proof, root):
 def check_holder(entry, proof, root, wanted_id, role):
     check_entry(entry, proof, root)
     check((entry["id"], entry["role"], entry["status"]) == (wanted_id, role, "active"), f"no active {role} {wanted_id}")
+
+
+# --- sections 3, 4 and 6: whole chains ------------------------------------------------------------------------------
+
+MAX_CORRECTIONS = 1_000
+
+
+class Chain:
+    """What the next block of a chain is checked against. Bodies that were removed are {"kind": "redacted", "tx_hash"}."""
+
+    def __init__(self, genesis):
+        self.genesis, self.chain_id = genesis, chain_id_of(genesis)
+        self.headers, self.hashes = [], []
+        self.registry = registry_leaves(genesis)
+        self.keys = {key for entry in genesis["registry"] for key in (entry["public_key"], entry["recovery_key"]) if key}
+        self.ids, self.ticks, self.trades, self.has_holes = set(), set(), {}, False
+
+    def take(self, block, is_final):
+        """Checks the next block by every rule but the clock, and goes on with it."""
+        header, transactions = block["header"], block["transactions"]
+        bodies = [tx for tx in transactions if tx["kind"] != "redacted"]
+        check_link(header, self.headers[-1] if self.headers else None, self.genesis)
+        check(header["history_root"] == history_root(self.hashes), "another history")
+        sealer = self._sealing_key(header["miner_id"], transactions)
+        registry, keys = self._registry_after(bodies, header["height"])
+        root = tree_root([canonical(leaf) for leaf in registry]).hex()
+        check(header["registry_root"] == root, "another registry")
+        check_block_body(header, transactions, self.genesis)
+        check_seal({"header": header, "signature": block["signature"]}, sealer)
+        check(not bodies or bodies[0]["tick_id"] not in self.ticks, "a tick that is sealed already")
+        ids = [tx["id"] for tx in bodies]
+        check(len(set(ids)) == len(ids) and not self.ids & set(ids), "an id that is there already")
+        trades = self._trades_after(bodies, is_final)
+        self.headers.append(header)
+        self.hashes.append(hash_object(header))
+        self.registry, self.keys, self.trades = registry, keys, trades
+        self.ids |= set(ids)
+        self.ticks |= {tx["tick_id"] for tx in bodies}
+        self.has_holes = self.has_holes or len(bodies) < len(transactions)
+
+    def _sealing_key(self, miner_id, transactions):
+        entry = next((leaf for leaf in self.registry[1:] if leaf["id"] == miner_id), None)
+        check(entry is not None and entry["role"] == "authority", "no authority")
+        first = transactions[0] if transactions else {}
+        if first.get("action") == "recover" and first["subject_id"] == miner_id:
+            return first["public_key"]
+        check(entry["status"] == "active", "no active authority")
+        return entry["public_key"]
+
+    def _registry_after(self, bodies, height):
+        before, leaves, keys = self.registry, list(self.registry), set(self.keys)
+        changes = [tx for tx in bodies if tx["kind"] == "registry"]
+        for tx in changes:
+            apply_change(leaves, keys, tx, self.chain_id, height)
+        if changes:
+            finality, now = leaves[0]["finality"], active_of(leaves)
+            check(now["authority"] > 0, "no authority would be left")
+            if finality["policy"] == "validators":
+                threshold = finality["threshold"]
+                check(threshold <= now["validator"] < 2 * threshold, "validators that are too few, or no majority")
+            roles = {leaf["id"]: leaf["role"] for leaf in leaves[1:]}
+            is_guarded = any(tx["action"] == "policy" or roles[tx["subject_id"]] != "voter" for tx in changes)
+            if is_guarded and before[0]["finality"]["policy"] == "votes":
+                enough = before[0]["finality"]["threshold"]
+                check(active_of(before)["voter"] >= enough, "nobody could ever confirm it")
+        return leaves, keys
+
+    def _trades_after(self, bodies, is_final):
+        """(kwh, amount, corrections) of each trade; corrections of what may be a removed body are taken of a final block alone."""
+        trades = dict(self.trades)
+        for tx in bodies:
+            if tx["kind"] != "correction":
+                continue
+            trade = trades.get(tx["corrects"])
+            if trade is None:
+                is_known = tx["corrects"] in self.ids
+                check(self.has_holes and is_final and not is_known, "a correction of no earlier trade")
+                continue
+            kwh, amount, count = trade[0] + delta(tx["kwh_delta"]), trade[1] + delta(tx["amount_delta"]), trade[2] + 1
+            is_sum = 0 <= kwh <= MAX_MICRO and 0 <= amount <= MAX_MICRO and count <= MAX_CORRECTIONS
+            check(is_sum or (self.has_holes and is_final), "what is left is no quantity")
+            trades[tx["corrects"]] = (kwh, amount, count)
+        for tx in bodies:
+            if tx["kind"] == "trade":
+                trades[tx["id"]] = (quantity(tx["kwh"]), quantity(tx["total_amount"]), 0)
+        return trades
+
+
+def active_of(leaves):
+    """How many are active, by role."""
+    roles = [leaf["role"] for leaf in leaves[1:] if leaf["status"] == "active"]
+    return {role: roles.count(role) for role in ("authority", "validator", "voter")}
+
+
+def apply_change(leaves, keys, tx, chain_id, height):
+    """Checks a change of the registry against its leaves and every key that was ever registered, and makes it."""
+    check_registry_transaction(tx)
+    action = tx["action"]
+    entry = next((leaf for leaf in leaves[1:] if leaf["id"] == tx["subject_id"]), None)
+    is_active = entry is not None and entry["status"] == "active"
+
+    def is_signed(*allowed):
+        body = without(tx, "signature", "tick_id")
+        return any(verify_object(action, chain_id, body, tx["signature"], key) for key in allowed if key is not None)
+
+    if action == "policy":
+        check(is_active and entry["role"] == "authority" and is_signed(entry["public_key"]), "not the word of an authority")
+        leaves[0] = {"finality": tx["finality"], "since_height": height}
+        return
+    if action == "enrol":
+        check(entry is None and is_signed(tx["public_key"]), "an id that is there, or not signed by its key")
+        recovery = tx.get("recovery_key")
+        fresh = [tx["public_key"], *([recovery] if recovery is not None else [])]
+        new = {"slot": len(leaves) - 1, "id": tx["subject_id"], "role": tx["role"], "public_key": tx["public_key"]}
+        leaf = {**new, "recovery_key": recovery, "status": "active", "since_height": height}
+    elif action == "revoke":
+        others = [leaf["public_key"] for leaf in leaves[1:] if (leaf["role"], leaf["status"]) == ("authority", "active")]
+        check(is_active and is_signed(entry["public_key"], *others), "nobody to revoke, or nobody who may")
+        fresh, leaf = [], {**entry, "status": "revoked", "since_height": height}
+    else:
+        check(is_active if action == "rotate" else entry is not None, "nobody who could have another key")
+        check(is_signed(entry["public_key" if action == "rotate" else "recovery_key"]), "not signed by the key that may")
+        recovery = tx.get("recovery_key", entry["recovery_key"])
+        fresh = [tx["public_key"], *([recovery] if recovery not in (None, entry["recovery_key"]) else [])]
+        changed = {"public_key": tx["public_key"], "recovery_key": recovery, "status": "active"}
+        leaf = {**entry, **changed, "since_height": height}
+    check(len(set(fresh)) == len(fresh) and not keys & set(fresh), "a key that was registered before")
+    for key in fresh:
+        import_key(key)
+    keys.update(fresh)
+    leaves[leaf["slot"] + 1 :] = [leaf, *leaves[leaf["slot"] + 2 :]]
 
 
 # --- section 7: how trust moves on ----------------------------------------------------------------------------------

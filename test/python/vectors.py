@@ -117,6 +117,13 @@ def header_links(c):
     same(c, accepts(lambda: solar.check_link(c["header"], c["parent"], TEST_GENESIS)), c["ok"])
 
 
+def whole_chains(c):
+    chain = solar.Chain(solar.check_genesis(c["genesis"]))
+    for earlier in c["blocks"]:
+        chain.take(earlier, True)
+    same(c, accepts(lambda: chain.take(c["block"], c["is_final"])), c["ok"])
+
+
 def work(c):
     same(c, accepts(lambda: solar.check_link(c["header"], None, c["genesis"])), c["ok"])
     if c["ok"]:
@@ -240,6 +247,7 @@ CHECKS = (
     merkle_proofs,
     block_bodies,
     header_links,
+    whole_chains,
     work,
     sealed_headers,
     history_roots,

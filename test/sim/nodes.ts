@@ -122,14 +122,18 @@ export async function startAuthority(parts: NodeParts & AuthorityMeans): Promise
 }
 
 /** The high-water file of one authority: what it says outlives crashes and older databases. */
-export function createHighWater(): HighWater {
+export function createHighWater(now: () => number): HighWater {
   let mark: HighWater['mark'] = null
+  let raisedAt: number | null = null
   return {
+    get raisedAt() {
+      return raisedAt
+    },
     get mark() {
       return mark
     },
     raise(higher) {
-      if (mark === null || higher.height > mark.height) mark = higher
+      if (mark === null || higher.height > mark.height) [mark, raisedAt] = [higher, now()]
       return Promise.resolve()
     },
   }

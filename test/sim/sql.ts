@@ -1,4 +1,5 @@
 import '../../src/network/node-shims.ts'
+import { createSerial } from '../../src/engine/serial.ts'
 import { ledgerError } from '../../src/ports/errors.ts'
 import type { MarketStore } from '../../src/ports/market-store.ts'
 import type { Evidence } from '../../src/protocol/evidence.ts'
@@ -38,6 +39,7 @@ const WRITES = [
   'fence',
   'restoreBlock',
   'redact',
+  'redactAgain',
   'putVotes',
   'finalizeUpTo',
   'putEvidence',
@@ -165,6 +167,8 @@ async function openDatabase(): Promise<Database> {
   const store = await openSqliteInMemory()
   const mirror: Database['mirror'] = { version: 0, votes: [], finalHeight: -1, evidence: [] }
   const journal: Call[] = []
+  // Their order in the journal is that in the database.
+  const inTurn = createSerial()
   const call = async (name: keyof MarketStore, args: readonly unknown[]): Promise<unknown> =>
     await (store[name] as (...given: readonly unknown[]) => unknown)(...args)
   const finalizeUpTo = (height: number): void => {
@@ -191,12 +195,13 @@ async function openDatabase(): Promise<Database> {
     mirror,
     journal,
     call,
-    async write(written) {
-      const given = await call(...written)
-      journal.push(written)
-      reflect(written, given)
-      mirror.version += 1
-      return given
-    },
+    write: (written) =>
+      inTurn(async () => {
+        const given = await call(...written)
+        journal.push(written)
+        reflect(written, given)
+        mirror.version += 1
+        return given
+      }),
   }
 }

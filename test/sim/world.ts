@@ -280,16 +280,17 @@ interface Started {
 }
 
 function newNode(id: string, kind: SimNode['kind'], loop: Loop, random: Random): SimNode {
-  return {
+  const node: SimNode = {
     id,
     kind,
     key: keyOf(id),
     skewMs: random.between(-2_000, 2_000),
-    highWater: createHighWater(),
+    highWater: createHighWater(() => loop.now + node.skewMs),
     disk: createDisk(loop, random),
     port: undefined,
     gone: Promise.resolve(),
   }
+  return node
 }
 
 function nodesOf(plan: Plan, loop: Loop, random: Random): SimNode[] {

@@ -16,6 +16,7 @@ import {
   voteCases,
 } from './signed-cases.ts'
 import { historyConsistency, historyInclusion, historyRoots, merkleProofs, merkleRoots } from './tree-cases.ts'
+import { wholeChains } from './whole-chain-cases.ts'
 import { workCases } from './work-cases.ts'
 
 /**
@@ -36,6 +37,7 @@ export const VECTOR_FILES: Readonly<Record<string, () => VectorFile>> = {
   'merkle-proofs.json': merkleProofs,
   'block-bodies.json': blockBodies,
   'header-links.json': headerLinks,
+  'whole-chains.json': wholeChains,
   'work.json': workCases,
   'sealed-headers.json': sealedHeaders,
   'history-roots.json': historyRoots,

@@ -18,12 +18,22 @@ type Request = Parameters<MarketStore['redact']>[0]
 export function redactionsTable(
   db: Database,
   dialect: SqlDialect,
-): Pick<MarketStore, 'redact' | 'redactions' | 'redactionCount'> {
+): Pick<MarketStore, 'redact' | 'redactAgain' | 'redactions' | 'redactionCount'> {
   return {
     async redact(request) {
       const redactions = await dialect.write(db, (trx) => redact(trx, request))
       await dialect.erase(db)
       return redactions
+    },
+
+    async redactAgain(records) {
+      const known = await db.selectFrom('redactions').select('tx_hash').execute()
+      const hashes = new Set(known.map(({ tx_hash }) => tx_hash))
+      const unknown = records.filter(({ tx_hash }) => !hashes.has(tx_hash))
+      if (unknown.length === 0) return []
+      const removed = await dialect.write(db, (trx) => redactRows(trx, unknown))
+      if (removed.length > 0) await dialect.erase(db)
+      return removed
     },
 
     async redactions() {
@@ -71,6 +81,22 @@ async function redact(trx: WriteTransaction, request: Request): Promise<readonly
   for (const row of rows) await forgetTransaction(trx, row)
   await forgetVoidBodies(trx, new Set(rows.map(({ id }) => id)))
   return redactions
+}
+
+/** The bodies of these, one by one: a record of each correction is among them. */
+async function redactRows(trx: WriteTransaction, records: readonly Redaction[]): Promise<readonly Redaction[]> {
+  const removed: Redaction[] = []
+  const ids = new Set<string>()
+  for (const record of records) {
+    const row = await sealedRows(trx).where('t.tx_hash', '=', record.tx_hash).executeTakeFirst()
+    if (row === undefined || row.kind === 'redacted' || row.kind === 'registry') continue
+    await forgetTransaction(trx, row)
+    removed.push(record)
+    ids.add(row.id)
+  }
+  await recordRedactions(trx, removed)
+  await forgetVoidBodies(trx, ids)
+  return removed
 }
 
 type Sealed = Pick<Selectable<TransactionsTable>, 'id' | 'kind' | 'corrects' | 'tick_id' | 'tx_hash'> & {

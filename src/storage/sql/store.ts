@@ -84,6 +84,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     transactions: guard('transactions', transactions.transactions),
     redact: guard('redact', redactions.redact),
     redactions: guard('redactions', redactions.redactions),
+    redactAgain: guard('redactAgain', redactions.redactAgain),
     redactionCount: guard('redactionCount', redactions.redactionCount),
     checkWritable: guard('checkWritable', meta.checkWritable),
     outboxRows: guard('outboxRows', outbox.outboxRows),

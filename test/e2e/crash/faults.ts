@@ -52,6 +52,7 @@ export function createFaults(): Faults {
       get mark() {
         return file.mark
       },
+      raisedAt: file.raisedAt,
       raise: (mark) => perhaps('raise', () => file.raise(mark)),
     }),
   }

@@ -75,6 +75,43 @@ describe('an older SQL that is put back after a redaction', () => {
     )
     assert.deepEqual(report.findings, [])
   })
+
+  it('loses the bodies again that were removed since it was taken', async () => {
+    const file = join(network.folder, 'authority', 'ledger.db')
+    let authority = await network.startAuthority()
+    const validator = await network.startValidator('v1', [authority.address])
+    const { block_hash } = await authority.node.ledger.acceptTick(tickOf('first', trade('a'), trade('b')))
+    const isFinal = (hash: string) =>
+      eventually('it is final', async () => (await authority.node.ledger.blockStatus(hash)).status === 'final')
+    await isFinal(block_hash ?? '')
+    await authority.node.stop()
+    await copyFile(file, `${file}.backup`)
+
+    authority = await network.startAuthority()
+    await redact(authority, 'a')
+    const records = await redactionsOf(authority)
+    await authority.node.stop()
+    for (const ending of ['', '-wal', '-shm']) await rm(file + ending, { force: true })
+    await copyFile(`${file}.backup`, file)
+
+    authority = await network.startAuthority()
+    const { ledger } = authority.node
+    assert.deepEqual(await redactionsOf(authority), records)
+    await assert.rejects(ledger.acceptTick(tickOf('late', correction('fix-a', 'a'))), (error) =>
+      isSolarError(error, 'refused_row'),
+    )
+    await validator.node.stop()
+    await network.startValidator('v1', [authority.address])
+    const next = await ledger.acceptTick(tickOf('late', correction('fix-b', 'b')))
+    await isFinal(next.block_hash ?? '')
+    await authority.node.stop()
+    const report = await auditDirectory(
+      join(network.folder, 'authority'),
+      { kind: 'sqlite', path: file },
+      () => undefined,
+    )
+    assert.deepEqual(report.findings, [])
+  })
 })
 
 type Authority = Awaited<ReturnType<ValidatorNetwork['startAuthority']>>

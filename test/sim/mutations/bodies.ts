@@ -22,6 +22,33 @@ export const BODIES: readonly Mutation[] = [
     seed: 3,
   },
   {
+    rule: 'a body that was removed is removed again from an older SQL',
+    patches: [{ file: 'src/engine/put-back.ts', from: '      await forgetAgain()\n', to: '' }],
+    test: 'test/e2e/retention/redact-older-sql.long.ts',
+  },
+  {
+    rule: 'an authority waits for a peer that may have a body',
+    patches: [
+      {
+        file: 'src/engine/block-fetcher.ts',
+        from: 'if (patience?.mayTake(silent) === false)',
+        to: 'if (patience?.mayTake([]) === false)',
+      },
+    ],
+    test: 'test/unit/engine/block-fetcher.test.ts',
+  },
+  {
+    rule: 'a key that the chain has revoked or recovered reads nothing of another branch',
+    patches: [
+      {
+        file: 'src/engine/block-access.ts',
+        from: 'if (entry !== other || place?.isOnChain !== false) return',
+        to: 'if (entry !== undefined || place?.isOnChain !== false) return',
+      },
+    ],
+    test: 'test/unit/engine/block-server.test.ts',
+  },
+  {
     rule: 'a correction of what was removed here is checked by what peers show',
     patches: [
       {

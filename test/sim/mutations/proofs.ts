@@ -25,6 +25,17 @@ export const PROOFS: readonly Mutation[] = [
     test: 'test/unit/engine/branch-acks.test.ts',
   },
   {
+    rule: 'no anchor is given out that who asked would refuse',
+    patches: [
+      {
+        file: 'src/engine/anchor-builder.ts',
+        from: 'if (open === undefined) return steps',
+        to: 'if (open !== null) return steps',
+      },
+    ],
+    test: 'test/unit/engine/anchor-pages.test.ts',
+  },
+  {
     rule: 'the policy is proven under both roots',
     patches: [
       {

@@ -5,9 +5,12 @@ import { createLightClient, type LightClient } from '../../../src/engine/light-c
 import { buildReceipt } from '../../../src/engine/receipt-builder.ts'
 import type { LightStore } from '../../../src/ports/light-store.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
+import { isSolarError } from '../../../src/protocol/errors.ts'
+import { trustGenesis, verifyAdvance } from '../../../src/protocol/light-verify.ts'
 import { anchorAnswer } from '../../../src/protocol/messages.ts'
 import { MAX_HANDOVERS_PER_ANSWER } from '../../../src/protocol/limits.ts'
 import { verifyReceipt } from '../../../src/protocol/receipt-verify.ts'
+import type { Vote } from '../../../src/protocol/vote.ts'
 import { createStreet, namedKey, type Branch } from '../../helpers/branches.ts'
 import { createPeers, createTestGossip, type Peers } from '../../helpers/peers.ts'
 import { tempLightStore, type OpenedStore } from '../../helpers/stores.ts'
@@ -141,6 +144,43 @@ describe('more handovers than one answer holds', () => {
       const answer = await buildAnchor({ chain, acks, clock, anchorHeight }, { from_height: null })
       assert.deepEqual([answer.more, answer.handovers.length], [true, steps - 1])
     }
+  })
+
+  it('end where the votes of a node prove no more, though it has the rest for final', async () => {
+    const voted = createStreet({ finality: { policy: 'validators', threshold: 2 }, validators: ['v1', 'v2', 'v3'] })
+    const fields = {
+      action: 'policy',
+      subject_id: 'authority',
+      finality: { policy: 'validators', threshold: 2 },
+    } as const
+    const change = voted.change('policy', namedKey('authority'), fields)
+    const grown = voted.start.grow('t0').add([change]).grow('t2', 't3')
+    const folder = await replicaFolder(voted)
+    folders.push(folder)
+    const node = await folder.open()
+    await node.acceptAll(grown)
+    const voteAt = (id: string, height: number) => voted.vote(id, grown.at(height))
+    // As if the others were lost, or had been counted by another authority on the same database.
+    const ask = (from_height: number | null, ...votes: readonly Vote[]) =>
+      buildAnchor(
+        {
+          chain: node.chain,
+          acks: { acksFrom: (height) => Promise.resolve(votes.filter((vote) => vote.height >= height)) },
+          clock: { now: () => NOW },
+          anchorHeight: () => 3,
+        },
+        { from_height },
+      )
+    const early = [voteAt('v1', 1), voteAt('v2', 1)]
+    const first = await ask(null, ...early, voteAt('v3', 3))
+    assert.deepEqual([first.header.height, first.more], [1, true])
+    const genesis = trustGenesis(voted.genesis, voted.chainId)
+    const context = { genesis: voted.genesis, chainId: voted.chainId, now: NOW }
+    assert.ok(verifyAdvance(genesis, first, context).ok)
+    const nothing = (words: RegExp) => (error: unknown) => isSolarError(error, 'not_ready') && words.test(error.message)
+    await assert.rejects(ask(1, ...early, voteAt('v3', 3)), nothing(/1 of the 2 acks that prove block 3 final/))
+    await assert.rejects(ask(null), nothing(/0 of the 2 acks that prove block 1 final/))
+    assert.equal((await ask(null, voteAt('v1', 3), voteAt('v2', 3))).header.height, 3)
   })
 
   it('end a receipt at the last header that it can hold them up to', async () => {

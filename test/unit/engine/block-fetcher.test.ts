@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { createCredentialSigner, fetchBlock } from '../../../src/engine/block-fetcher.ts'
+import { createHolePatience } from '../../../src/engine/hole-patience.ts'
+import { ledgerError } from '../../../src/ports/errors.ts'
 import type { PeerRequests } from '../../../src/ports/peer-requests.ts'
 import type { Block } from '../../../src/protocol/block.ts'
 import { invalid, isSolarError } from '../../../src/protocol/errors.ts'
@@ -10,6 +12,7 @@ import { verifyCredential } from '../../../src/protocol/request.ts'
 import { signingKeyFromSecret } from '../../../src/protocol/signature.ts'
 import { hashTransaction, type Trade } from '../../../src/protocol/transaction.ts'
 import { CHAIN, sealed, T0, trade } from '../../contract/fixtures.ts'
+import { createPeers } from '../../helpers/peers.ts'
 
 const key = signingKeyFromSecret(sha256('whoever asks for blocks'))
 const sign = createCredentialSigner({
@@ -121,6 +124,49 @@ describe('fetching a whole block from a peer', () => {
       assert.ok(asked.length <= 3)
     })
   }
+
+  describe('for who has to keep all bodies', () => {
+    const gone = { ...block, transactions: [redacted, ...trades.slice(1)] }
+    const FINAL = () => Promise.resolve({ ok: true } as const)
+
+    /** `peer` lacks the first body; the other has it, and answers as the test says. */
+    function oneOfTwo(other: 'whole' | 'silent' | 'light' | 'unknown') {
+      const peers = createPeers()
+      for (const name of ['peer', 'other']) peers.connect('me', name)
+      peers.of('peer').serve('block', () => Promise.resolve({ ...gone, next_index: null }))
+      const status = { mode: 'light', chain_id: CHAIN, tip: null, final_height: null }
+      if (other === 'light') peers.of('other').serve('status', () => Promise.resolve(status))
+      if (other === 'whole') peers.of('other').serve('block', () => Promise.resolve({ ...block, next_index: null }))
+      const block_hash = hashHeader(block.header)
+      if (other === 'unknown') {
+        peers.of('other').serve('block', () => Promise.reject(ledgerError('unknown_block', { block_hash })))
+      }
+      return peers.of('me')
+    }
+
+    it('waits a minute for a peer that may have a body and does not answer, and no longer', async () => {
+      let now = T0
+      const patience = createHolePatience({ now: () => now })
+      const fetch = (other: Parameters<typeof oneOfTwo>[0]) =>
+        fetchBlock(oneOfTwo(other), 'peer', block, sign, FINAL, patience)
+      const waits = /nobody has shown the transaction [0-9a-f]{64} yet, and other did not answer/
+      await assert.rejects(fetch('silent'), waits)
+      now += 59_999
+      await assert.rejects(fetch('silent'), waits)
+      assert.deepEqual(await fetch('whole'), block)
+      now += 1
+      assert.equal((await fetch('silent')).transactions[0]?.kind, 'redacted')
+      // All have answered: the next time is another one.
+      assert.equal((await fetch('unknown')).transactions[0]?.kind, 'redacted')
+      await assert.rejects(fetch('silent'), waits)
+    })
+
+    it('waits for no light node, which has no bodies', async () => {
+      const patience = createHolePatience({ now: () => T0 })
+      const taken = await fetchBlock(oneOfTwo('light'), 'peer', block, sign, FINAL, patience)
+      assert.equal(taken.transactions[0]?.kind, 'redacted')
+    })
+  })
 
   it('refuses crumbs: a block does not come in thousands of pages', async () => {
     const large = blockOf(Array.from({ length: 1_000 }, (_, n) => trade('t1', `trade-${n}`)))

@@ -18,6 +18,7 @@ const street = createStreet({
   finality: { policy: 'validators', threshold: 2 },
   validators: ['v1', 'v2'],
   voters: ['ann', 'ben', 'cem'],
+  recoverable: true,
 })
 /** Of no block that is asked for here is it in question whether it is final. */
 const neverAsked = () => Promise.reject(new Error('nobody asks for this'))
@@ -56,6 +57,7 @@ describe('whole blocks and own trades over libp2p', () => {
       chain: node.chain,
       ledger: ledgerOf(node),
       finalizer: node.finalizer,
+      findBeside: (hash) => node.replica.find(hash),
       requests: peers.of('server'),
       clock,
       roleOfToken: (token) => (token === TOKEN ? 'auditor' : undefined),
@@ -186,6 +188,86 @@ describe('whole blocks and own trades over libp2p', () => {
       assert.deepEqual(shown(await asked('ann')), ['-', 'fix-mine'])
       assert.deepEqual(shown(await asked('v1')), ['fix-x', 'fix-mine'])
       assert.equal((await node.chain.headerOf(hashOf(chain, 2))).header.height, 2)
+    })
+
+    describe('beside the chain', () => {
+      const next = namedKey('v2, later')
+      const fields = { subject_id: 'v2', public_key: next.publicKey } as const
+      const rotation = street.change('rotate-v2', namedKey('v2'), { action: 'rotate', ...fields })
+      const askAs = (id: string, branch: Branch, height: number, key = namedKey(id)) => {
+        const path = blockPath(hashOf(branch, height), 0)
+        return ask({ block_hash: hashOf(branch, height), from_index: 0, ...access(id, path, { key }) })
+      }
+      /** The chain goes on, and another branch leaves it above `base`, with no more acks. */
+      async function fork(main: Branch, beside: Branch): Promise<void> {
+        await node.acceptAll(main)
+        await node.cast(street.vote('v1', main.tip))
+        assert.equal(await node.acceptAll(beside), 'beside')
+        assert.equal(node.tip().hash, main.tip.hash)
+      }
+
+      it('is shown to the key that its voter has there, whichever the chain has by now', async () => {
+        const beside = base.grow('x1', 'x2')
+        await fork(chain.add([rotation]), beside)
+        assert.deepEqual(shown(await askAs('v2', beside, 2)), ['x2.1'])
+        assert.deepEqual(shown(await askAs('v2', beside, 2, next)), ['x2.1'])
+      })
+
+      it('is shown to a key that its branch alone has, from the block on that brought it', async () => {
+        const beside = base.add([rotation]).grow('x2')
+        await fork(chain, beside)
+        assert.deepEqual(shown(await askAs('v2', beside, 2, next)), ['x2.1'])
+        await assert.rejects(askAs('v2', beside, 1, next), refusedWith('forbidden'))
+        await assert.rejects(askAs('v2', chain, 2, next), refusedWith('forbidden'))
+        // By the chain it is the other one still, which has to judge the branch.
+        assert.deepEqual(shown(await askAs('v2', beside, 2)), ['x2.1'])
+      })
+
+      it('is shown to a household whose key the chain has replaced as far as it may see it', async () => {
+        const beside = base.add([trade('x1', 'x-mine'), trade('x1', 'x-theirs', { from_user_id: 'cem' })])
+        const later = namedKey('ann, later').publicKey
+        const change = { action: 'rotate', subject_id: 'ann', public_key: later } as const
+        await fork(chain.add([street.change('rotate-ann', namedKey('ann'), change)]), beside)
+        assert.deepEqual(shown(await askAs('ann', beside, 1)), ['x-mine', '-'])
+      })
+
+      it('is not shown to a key that the chain has revoked', async () => {
+        const beside = base.grow('x1')
+        const revoke = { action: 'revoke', subject_id: 'v2' } as const
+        const more = street.change('enrol-v3', namedKey('v3'), {
+          action: 'enrol',
+          subject_id: 'v3',
+          role: 'validator',
+          public_key: namedKey('v3').publicKey,
+        })
+        const main = chain.add([more]).add([street.change('revoke-v2', namedKey('authority'), revoke)])
+        await fork(main, beside)
+        await assert.rejects(askAs('v2', beside, 1), refusedWith('unknown_voter'))
+        // On the chain it acks the blocks up to that one, and no other.
+        await askAs('v2', main, 4)
+      })
+
+      it('is not shown to a key that the chain has given up by a recovery, nor to what it made of itself there', async () => {
+        const beside = base.grow('x1').add([rotation]).grow('x3')
+        const second = namedKey('v2, third').publicKey
+        const recover = { action: 'recover', subject_id: 'v2', public_key: namedKey('v2, safe').publicKey } as const
+        const recovered = chain.add([street.change('recover-v2', namedKey('v2 recovery'), recover)])
+        const again = { action: 'rotate', subject_id: 'v2', public_key: second } as const
+        await fork(recovered.add([street.change('rotate-again', namedKey('v2, safe'), again)]), beside)
+        await assert.rejects(askAs('v2', beside, 1), refusedWith('unknown_voter'))
+        await assert.rejects(askAs('v2', beside, 3, next), refusedWith('unknown_voter'))
+        assert.deepEqual(shown(await askAs('v2', beside, 1, namedKey('v2, third'))), ['x1.1'])
+      })
+
+      it('is not shown any more once its height is final', async () => {
+        const beside = base.grow('x1')
+        const main = chain.add([rotation])
+        await fork(main, beside)
+        await askAs('v2', beside, 1)
+        await node.cast(street.vote('v1', main.at(2)), street.vote('v2', main.at(2)))
+        assert.equal(node.finalizer.finalHeight, 2)
+        await assert.rejects(askAs('v2', beside, 1), refusedWith('forbidden'))
+      })
     })
 
     it('that is not here is unknown, to who may ask', async () => {

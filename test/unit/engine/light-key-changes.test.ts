@@ -282,6 +282,28 @@ describe('a household whose key is taken away above a block that waits for its a
       assert.equal(full.finalizer.finalHeight, branch.tip.height)
     })
 
+    it(`and when its old device speaks first, the new one acks what is above on its own disk: ${name}`, async () => {
+      await full.acceptAll(branch)
+      const old = await tempLightStore()
+      await open('ann', old)
+      await settle()
+      assert.equal(full.finalizer.finalHeight, LAST)
+      await open('ann 2')
+      await settle()
+      assert.equal(full.finalizer.finalHeight, branch.tip.height)
+      // Still running, the old one has nothing to say above the block that took its key, and the two are no evidence.
+      const grown = branch.grow('later')
+      await full.accept(grown.blocks.at(-1)!)
+      await open('ann', old)
+      await settle()
+      assert.equal(full.finalizer.finalHeight, branch.tip.height)
+      assert.deepEqual(await full.evidence.list(10), [])
+      await open('ann 2')
+      await settle()
+      assert.equal(full.finalizer.finalHeight, grown.tip.height)
+      await old.cleanup()
+    })
+
     it(`and the new key alone makes nothing final below: ${name}`, async () => {
       await full.acceptAll(branch)
       const other = await tempLightStore()

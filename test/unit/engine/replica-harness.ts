@@ -78,6 +78,7 @@ export function serveReplica(node: TestReplica, requests: PeerRequests): void {
     ledger: { ...ledgerOf(node), userOf: (id) => Promise.resolve(id) },
     votes,
     finalizer,
+    findBeside: (hash) => node.replica.find(hash),
     acks: replicaAcks(store.chain, store.finality),
     evidence,
     gossip: createTestGossip(),

@@ -10,8 +10,8 @@ const DAY = 24 * 3_600_000
 function setUp({
   database,
   validators = false,
-  lastSealedAt,
-}: { database?: () => number; validators?: boolean; lastSealedAt?: number } = {}) {
+  lastSealedAt = null,
+}: { database?: () => number; validators?: boolean; lastSealedAt?: number | null } = {}) {
   const time = createVirtualClock(NOW)
   const peers = createPeers()
   const lines: string[] = []
@@ -22,7 +22,7 @@ function setUp({
     requests: peers.of('authority'),
     databaseTime: () => Promise.resolve(database?.()),
     hasValidators: () => validators,
-    lastSealedAt: () => lastSealedAt,
+    lastSealedAt,
     logger: { debug: () => undefined, info: log, warn: log, error: log },
   })
   return {
@@ -78,7 +78,7 @@ describe('the clock of an authority', () => {
     const lastSealedAt = NOW - DAY
     const { sealClock, join, setAhead } = setUp({ validators: true, lastSealedAt })
     await sealClock.compare()
-    assert.match(sealClock.reason() ?? '', /the last block is of 2025-12-31T00:00:00\.000Z, and no peer .*confirms/)
+    assert.match(sealClock.reason() ?? '', /the last block came at 2025-12-31T00:00:00\.000Z, and no peer .*confirms/)
     setAhead(16 * 60_000 - DAY)
     await sealClock.compare()
     assert.match(sealClock.reason() ?? '', /no peer is there/, 'it may still be ahead')

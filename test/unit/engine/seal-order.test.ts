@@ -46,6 +46,7 @@ describe('an authority that seals', () => {
       get mark() {
         return mark
       },
+      raisedAt: null,
       async raise(higher) {
         await raise(higher)
         mark = higher

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFile, stat, truncate, writeFile } from 'node:fs/promises'
+import { readFile, stat, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { openHighWaterFile } from '../../../src/keys/high-water-file.ts'
@@ -44,6 +44,17 @@ describe('keys/high-water-file', () => {
       assert.deepEqual(await stored(), markOf(height))
     }
     assert.equal((await stat(path)).mode & 0o777, 0o600)
+  })
+
+  it('tells when it was raised last before this start', async () => {
+    await withFile(async (file) => {
+      assert.equal(file.raisedAt, null)
+      await file.raise(markOf(1))
+      assert.equal(file.raisedAt, null)
+    })
+    const at = 1_700_000_000_000
+    await utimes(path, at / 1000, at / 1000)
+    assert.equal(await withFile((file) => Promise.resolve(file.raisedAt)), at)
   })
 
   it('never falls', async () => {

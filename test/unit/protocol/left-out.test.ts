@@ -110,7 +110,7 @@ describe('handovers that are left out', () => {
       const to = made.chain.size - 1
       assert.ok(made.finalHeight() < to, 'the newest block is not final')
       const { chain } = made
-      const whole = await made.anchor(null, to)
+      const whole = await made.claim(null, to)
       assert.ok(!advance(made, whole).ok, 'with all of them')
       const receipt = await placedAt(made, to)
       // The last one alone, as if it came right after the genesis; or none.
@@ -138,7 +138,7 @@ describe('handovers that are left out', () => {
     await ackAs(made, ['v1'])
     await made.ack('v2', 1)
     assert.equal(made.finalHeight(), 1)
-    const whole = await made.anchor(null, 2)
+    const whole = await made.claim(null, 2)
     const [genesisRegistry, before] = [chain.recentRegistry(0)!, chain.recentRegistry(2)!]
     const [stored] = await chain.headers(2, 1)
     const body = { chain_id: chain.chainId, header_hash: stored!.hash, height: 2, decision: 'ack' } as const
@@ -169,7 +169,7 @@ describe('handovers that are left out', () => {
     const ack = await made.ack('dave', 2)
     const before = chain.recentRegistry(2)!
     const entry = before.entry('dave')!
-    const shown = under({ ...(await made.anchor(null, 2)), handovers: [] }, chain.recentRegistry(0)!, before)
+    const shown = under({ ...(await made.claim(null, 2)), handovers: [] }, chain.recentRegistry(0)!, before)
     const { transaction, merkle_proof, header } = await made.receipt('change-1', -1)
     const brought_by = { transaction, merkle_proof, header, history_proof: await chain.inclusion(1, 2) }
     const vote: ProvenVote = { vote: ack, entry, registry_proof: before.proof(entry), brought_by }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { requiredVotes } from '../../../src/protocol/finality.ts'
 import type { Finality } from '../../../src/protocol/genesis.ts'
+import { isSolarError } from '../../../src/protocol/errors.ts'
 import { trustGenesis, verifyAdvance, verifyNext, type TrustedState } from '../../../src/protocol/light-verify.ts'
 import { verifyReceipt } from '../../../src/protocol/receipt-verify.ts'
 import { createTestChain, entryOf, genesisOf, namedKey, type TestChain } from '../../helpers/test-chain.ts'
@@ -94,7 +95,7 @@ async function grown(finality: Finality, change: (made: TestChain) => Promise<vo
 const contextOf = ({ chain }: TestChain) => ({ genesis: chain.genesis, chainId: chain.chainId, now: 2e13 })
 
 async function jump(made: TestChain, state: TrustedState, to: number): Promise<TrustedState | string> {
-  const advance = verifyAdvance(state, await made.anchor(state.anchor?.header.height ?? null, to), contextOf(made))
+  const advance = verifyAdvance(state, await made.claim(state.anchor?.header.height ?? null, to), contextOf(made))
   return advance.ok ? advance.state : `${advance.code}: ${advance.reason}`
 }
 
@@ -158,6 +159,12 @@ for (const before of POLICIES) {
             const state = await jump(made, from, to)
             assert.ok(typeof state === 'string', `trusts block ${to}`)
             assert.match(state, new RegExp(`^no_quorum: .*needs ${requiredVotes(before)}`))
+            // An honest node does not even say so.
+            const asked = made.anchor(from.anchor?.header.height ?? null, to)
+            await assert.rejects(
+              asked,
+              (error) => isSolarError(error, 'not_ready') && /can show \d of the \d acks/.test(error.message),
+            )
           }
         }
         for (const final of [1, 4]) {
