@@ -240,7 +240,8 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
 
 /** It is taken once it is proven to be final. */
 const takesProof = (accepted: Accepted): accepted is Extract<Accepted, object> =>
-  typeof accepted === 'object' && ['corrects_redacted', 'repeats_redacted', 'redacted'].includes(accepted.refused)
+  typeof accepted === 'object' &&
+  ['corrects_redacted', 'repeats_redacted', 'redacted', 'too_many_branches'].includes(accepted.refused)
 
 function refused(peer: string, code: string, reason: string): Error {
   return ledgerError('peer_refused', { peer, request: 'sync', code, reason })

@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict'
-import { createCredentialSigner } from '../../../src/engine/block-fetcher.ts'
-import { createReplicaSync } from '../../../src/engine/replica-sync.ts'
-import { silentLogger } from '../../../src/ports/logger.ts'
 import { hashHeader } from '../../../src/protocol/header.ts'
 import { historyLeaf, MemoryTree } from '../../../src/protocol/history.ts'
 import type { AnchorAnswer } from '../../../src/protocol/messages.ts'
 import { createStreet, namedKey, type Branch } from '../../helpers/branches.ts'
 import { createPeers, type Peers } from '../../helpers/peers.ts'
-import { replicaFolder, serveReplica, type TestReplica } from './replica-harness.ts'
+import { replicaFolder, serveReplica, syncReplica, type TestReplica } from './replica-harness.ts'
 
 const street = createStreet({
   finality: { policy: 'validators', threshold: 3 },
@@ -43,32 +40,6 @@ describe('a replica that comes when the chain has left the branch whose acks mad
     for (const folder of folders.splice(0)) await folder.remove()
   })
 
-  async function sync({ chain, store, replica, votes, finalizer, clock }: TestReplica, peer = 'full'): Promise<void> {
-    const requests = peers.of('late')
-    const sign = createCredentialSigner({
-      chainId: street.chainId,
-      requests,
-      voterId: () => 'v1',
-      key: () => Promise.resolve(namedKey('v1')),
-      clock,
-      randomBytes: (length) => globalThis.crypto.getRandomValues(new Uint8Array(length)),
-    })
-    const created = createReplicaSync({
-      chain,
-      store: store.chain,
-      votes: store.finality,
-      replica,
-      counter: votes,
-      finalizer,
-      requests,
-      clock,
-      logger: silentLogger,
-      sign,
-      onAlarm: (code, reason) => assert.fail(`${code}: ${reason}`),
-    })
-    await created.syncWith(peer)
-  }
-
   const known: readonly (readonly [name: string, branches: readonly Branch[]])[] = [
     ['nothing of either', []],
     ['the chain', [chain]],
@@ -79,7 +50,7 @@ describe('a replica that comes when the chain has left the branch whose acks mad
     it(`sees it final as well: it knows ${name}`, async () => {
       const late = await open()
       for (const branch of branches) await late.acceptAll(branch)
-      await sync(late)
+      await syncReplica(late, peers.of('late'), 'full')
       assert.deepEqual([late.tip(), late.finalizer.finalHeight], [chain.tip, shared.tip.height])
     })
   }
@@ -111,7 +82,7 @@ describe('a replica that comes when the chain has left the branch whose acks mad
     const late = await open()
     await late.acceptAll(chain)
     const requests = peers.asked.length
-    await sync(late, 'forger')
+    await syncReplica(late, peers.of('late'), 'forger')
     const blocks = peers.asked.slice(requests).filter(({ name }) => name === 'block')
     assert.deepEqual(blocks, [], hashHeader(header))
   })
