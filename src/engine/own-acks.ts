@@ -12,6 +12,7 @@ import type { Finalizer } from './finalizer.ts'
 import { ownPlace } from './own-place.ts'
 import type { ReplicaSync } from './replica-sync.ts'
 import type { Replica } from './replica.ts'
+import { createSerial } from './serial.ts'
 import { MAX_WRONG_SIGNATURES, shownAcks } from './shown-acks.ts'
 
 /** Peers that the operator has named. */
@@ -44,7 +45,7 @@ export interface OwnAcksParts {
  */
 export interface OwnAcks {
   /**
-   * Asks a peer, once a life. It counts as one that has answered if this node has caught up with it: else
+   * Asks a peer, once a life; a second call while it is asked joins the first. It counts as one that has answered if this node has caught up with it: else
    * it may know of acks on a chain that is not known here. False if it was asked before, or there is nothing
    * to ask. Throws `peer_refused`, `peer_unreachable`.
    */
@@ -71,6 +72,9 @@ export const PATIENCE_MS = 5_000
 export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
   const { chain, voterStore, finalizer, replica, requests, clock, logger, key } = parts
   const startedAt = clock.now()
+  /** For what changes the store. Nobody is asked in it: whoever answers slowly holds up no other. */
+  const lane = createSerial()
+  const asking = new Map<string, Promise<boolean>>()
   let askedFor: string | undefined
   const answered = new Set<string>()
   const passedOver = new Set<string>()
@@ -136,8 +140,24 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
     try {
       for await (const ack of shownAcks(parts, peer, { entry, fromHeight, ...keys, isKnown })) acks.push(ack)
     } finally {
-      await learn(acks)
+      await lane(() => learn(acks))
     }
+  }
+
+  async function ask(peer: string, isCaughtUp: boolean): Promise<boolean> {
+    const entry = ownEntry()
+    if (entry === undefined) {
+      askedInVain.add(peer)
+      return false
+    }
+    await lane(load)
+    if (askedFor !== entry.id) answered.clear()
+    askedFor = entry.id
+    if (answered.has(peer)) return false
+    await learnFrom(peer, entry)
+    if (isCaughtUp && askedFor === entry.id) answered.add(peer)
+    await lane(noteAnswers)
+    return true
   }
 
   async function isKnown({ height, header_hash }: Vote): Promise<boolean> {
@@ -198,31 +218,24 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
   }
 
   return {
-    async ask(peer, isCaughtUp) {
-      const entry = ownEntry()
-      if (entry === undefined) {
-        askedInVain.add(peer)
-        return false
-      }
-      await load()
-      if (askedFor !== entry.id) answered.clear()
-      askedFor = entry.id
-      if (answered.has(peer)) return false
-      await learnFrom(peer, entry)
-      if (isCaughtUp) answered.add(peer)
-      await noteAnswers()
-      return true
+    ask(peer, isCaughtUp) {
+      const joined = asking.get(peer)
+      if (joined !== undefined) return joined.then(() => false)
+      const asked = ask(peer, isCaughtUp).finally(() => asking.delete(peer))
+      asking.set(peer, asked)
+      return asked
     },
     passOver(peer) {
       if (!askedInVain.delete(peer)) passedOver.add(peer)
     },
-    async hear(vote) {
-      if (ownEntry()?.id !== vote.voter_id) return
-      await load()
-      if (await isKnown(vote)) return
-      await learn([vote])
-      await noteAnswers()
-    },
+    hear: (vote) =>
+      lane(async () => {
+        if (ownEntry()?.id !== vote.voter_id) return
+        await load()
+        if (await isKnown(vote)) return
+        await learn([vote])
+        await noteAnswers()
+      }),
     state() {
       const entry = ownEntry()
       if (entry === undefined) return 'unregistered'

@@ -48,8 +48,8 @@ export interface ReplicaSync {
    */
   syncWith(peer: string): Promise<'followed' | 'nothing'>
   /**
-   * The place of a block beside the chain that this node has acked once. A peer that keeps it is asked for the branch that ends in it, each
-   * block of which is checked by the one below, down to the chain. Also where it can never become the chain its blocks are kept,
+   * The place of a block beside the chain that this node has acked once, or others whose acks prove what is final. A peer that
+   * keeps it is asked for the branch that ends in it, each block of which is checked by the one below, down to the chain. Also where it can never become the chain its blocks are kept,
    * for what they go on from. Throws `peer_unreachable`, and `peer_refused`: with `unknown_block` if the peer does not have it.
    */
   takeBranch(peer: string, point: BlockPoint): Promise<VoteTarget>
@@ -66,6 +66,7 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
   const votes = createVoteSync({
     ...parts,
     hashAt: (tip, height) => replica.hashAt(tip, height),
+    takeBranch,
     onCounted: () => replica.reconsider(),
   })
   const running = new Map<string, Promise<'followed' | 'nothing'>>()
@@ -198,9 +199,31 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
   async function keepBeside(peer: string, block: ShownBlock, provesFinal: ProvesFinal): Promise<void> {
     const hash = hashHeader(block.header)
     const accepted = await acceptWith(peer, block, provesFinal)
-    if (accepted === 'beside') await votes.takeOn(peer, hash)
+    // It may have been kept without them.
+    if (accepted === 'beside' || accepted === 'known') await votes.takeOn(peer, hash)
     // Below what is final here no branch is followed any more.
-    else if (accepted !== 'known' && accepted !== 'on_chain') await store.putBeside(block, hash)
+    else if (accepted !== 'on_chain') await store.putBeside(block, hash)
+  }
+
+  async function takeBranch(peer: string, point: BlockPoint): Promise<VoteTarget> {
+    const { baseHeight, headers } = await branchUpTo(peer, point)
+    const provesFinal = provesFinalBy(peer, parts)
+    let state = await chain.stateAt(baseHeight + 1)
+    let registryBefore = registryOf(state)
+    const changes: ShownBlock[] = []
+    for (const sealed of headers) {
+      const hash = hashHeader(sealed.header)
+      // A key that counts has signed an ack of the last one, and hashes lead from there: nobody has made up what is asked for.
+      const block = (await store.besideChain(hash)) ?? (await fetchBlock(requests, peer, sealed, sign, provesFinal))
+      const earlier = await earlierKeys(block.transactions, historyOf(store, baseHeight + 1, changes))
+      const verdict = verifyBlock(state, block, chain, earlier)
+      if (!verdict.ok) throw refused(peer, verdict.code, `block ${sealed.header.height}: ${verdict.reason}`)
+      await keepBeside(peer, block, provesFinal)
+      if (registryTransactionsOf(block.transactions).length > 0) changes.push(block)
+      registryBefore = registryOf(state)
+      state = stateAfter(state, block, hash)
+    }
+    return { height: point.height, registryBefore, isOnChain: false }
   }
 
   return {
@@ -211,32 +234,14 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
       running.set(peer, started)
       return started
     },
-    async takeBranch(peer, point) {
-      const { baseHeight, headers } = await branchUpTo(peer, point)
-      const provesFinal = provesFinalBy(peer, parts)
-      let state = await chain.stateAt(baseHeight + 1)
-      let registryBefore = registryOf(state)
-      const changes: ShownBlock[] = []
-      for (const sealed of headers) {
-        const hash = hashHeader(sealed.header)
-        // Its own key has signed the ack of the last one, and hashes lead from there: nobody has made up what is asked for.
-        const block = (await store.besideChain(hash)) ?? (await fetchBlock(requests, peer, sealed, sign, provesFinal))
-        const earlier = await earlierKeys(block.transactions, historyOf(store, baseHeight + 1, changes))
-        const verdict = verifyBlock(state, block, chain, earlier)
-        if (!verdict.ok) throw refused(peer, verdict.code, `block ${sealed.header.height}: ${verdict.reason}`)
-        await keepBeside(peer, block, provesFinal)
-        if (registryTransactionsOf(block.transactions).length > 0) changes.push(block)
-        registryBefore = registryOf(state)
-        state = stateAfter(state, block, hash)
-      }
-      return { height: point.height, registryBefore, isOnChain: false }
-    },
+    takeBranch,
   }
 }
 
 /** It is taken once it is proven to be final. */
 const takesProof = (accepted: Accepted): accepted is Extract<Accepted, object> =>
-  typeof accepted === 'object' && ['corrects_redacted', 'repeats_redacted', 'redacted'].includes(accepted.refused)
+  typeof accepted === 'object' &&
+  ['corrects_redacted', 'repeats_redacted', 'redacted', 'too_many_branches'].includes(accepted.refused)
 
 function refused(peer: string, code: string, reason: string): Error {
   return ledgerError('peer_refused', { peer, request: 'sync', code, reason })

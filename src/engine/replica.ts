@@ -172,7 +172,9 @@ export class Replica {
       await store.putBeside(block, hash)
       return { refused: 'conflicts_with_final', reason: `block ${finalizer.finalHeight} is final on another branch` }
     }
-    if (this.#forks.isFull) return { refused: 'too_many_branches', reason: 'too many blocks beside the chain' }
+    // What a double sealer has made is no reason to miss what the others have made final.
+    if (this.#forks.isFull && !testimony.isFinal)
+      return { refused: 'too_many_branches', reason: 'too many blocks beside the chain' }
     await this.#forks.add(block, place.state)
     logger.warn({ height: header.height, hash }, `block ${header.height} ${hash.slice(0, 12)} is kept beside the chain`)
     await this.#choose()

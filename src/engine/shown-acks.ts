@@ -1,9 +1,11 @@
 import { ledgerError } from '../ports/errors.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
-import type { Hex } from '../protocol/bytes.ts'
+import type { Hash, Hex } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
+import type { BlockPoint } from '../protocol/finality.ts'
 import { hashHeader, verifySeal, type SealedHeader } from '../protocol/header.ts'
+import { MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
 import { acksAnswer, headersAnswer, type AcksParams } from '../protocol/messages.ts'
 import { Registry, type RegistryEntry } from '../protocol/registry.ts'
 import { verifyVote, type Vote } from '../protocol/vote.ts'
@@ -13,7 +15,7 @@ import type { ReplicaSync } from './replica-sync.ts'
 import type { VoteTarget } from './vote-counter.ts'
 
 export interface ShownAcksParts {
-  readonly chain: Pick<Chain, 'chainId' | 'genesis' | 'registry'>
+  readonly chain: Pick<Chain, 'chainId' | 'genesis' | 'registry' | 'heightOf'>
   readonly requests: PeerRequests
   readonly replica: Pick<Replica, 'find'>
   readonly sync: Pick<ReplicaSync, 'takeBranch'>
@@ -43,7 +45,7 @@ export const MAX_WRONG_SIGNATURES = 32
  * The acks of a voter that a peer shows and that count, newest first: each by the key that its voter had at that header, and on a header
  * that is here or that the peer shows, sealed by an authority that was in force there, with all that it goes on from. An ack
  * without its header says nothing: who has the key can sign one of any height, and nobody could tell what contradicts it.
- * On a branch where the voter has another key it is shown no block: there the sealed header alone counts.
+ * On a branch where the voter has another key it is shown no block: there the sealed header counts, with those between.
  *
  * Throws `peer_unreachable`, and `peer_refused` for what no honest peer shows; what was given before stands.
  */
@@ -51,12 +53,13 @@ export async function* shownAcks(parts: ShownAcksParts, peer: string, asked: Ack
   const { entry, binding } = asked
   const judge = createJudge(parts, peer, asked)
   const unknown = await askForAcks(parts.requests, peer, asked)
+  const sealed = sealedHeaders(parts, peer)
   let misses = 0
   for (const vote of unknown.toSorted((a, b) => b.height - a.height)) {
     const here = await parts.replica.find(vote.header_hash)
     // Anybody can make up acks: a block is asked for only if one of the keys has signed that it was acked.
     if (here === undefined && !binding.has(judge.signerOf(vote) ?? '')) continue
-    const target = here ?? (await targetFrom(parts, peer, vote))
+    const target = here ?? (await targetFrom(parts, peer, vote, sealed))
     if (target === undefined) {
       misses += 1
       if (misses === MAX_MISSES)
@@ -93,14 +96,18 @@ async function askForAcks(
  * The block of an ack, from who shows the ack; `sealed` if it shows the header alone to this key, `undefined` if it says that
  * it does not have it.
  */
-async function targetFrom(parts: ShownAcksParts, peer: string, vote: Vote): Promise<VoteTarget | 'sealed' | undefined> {
-  const { sync, logger } = parts
+async function targetFrom(
+  { sync, logger }: ShownAcksParts,
+  peer: string,
+  vote: Vote,
+  isShownSealed: (vote: Vote) => Promise<boolean>,
+): Promise<VoteTarget | 'sealed' | undefined> {
   const { header_hash: hash, height } = vote
   try {
     return await sync.takeBranch(peer, { hash, height })
   } catch (error) {
     const code = isSolarError(error, 'peer_refused') ? (error.fields as { readonly code: string }).code : ''
-    if (HIDDEN.includes(code) && (await showsSealed(parts, peer, vote))) return 'sealed'
+    if (HIDDEN.includes(code) && (await isShownSealed(vote))) return 'sealed'
     // Anything else may be otherwise another time: then it has not answered.
     if (code !== 'unknown_block') throw error
     logger.debug({ error, peer, height }, `${peer} does not show the block that was acked at height ${height}`)
@@ -111,13 +118,45 @@ async function targetFrom(parts: ShownAcksParts, peer: string, vote: Vote): Prom
 /** To a key that is not registered there. */
 const HIDDEN = ['forbidden', 'unknown_voter']
 
-/** Headers are for everybody. The seal is by the key that its authority has on the chain here, or had in the beginning. */
-async function showsSealed({ chain, requests }: ShownAcksParts, peer: string, vote: Vote): Promise<boolean> {
-  const { header_hash, height: from_height } = vote
-  const { headers } = headersAnswer(await requests.request(peer, 'headers', { from_height, count: 1 }), 'headers')
-  const [sealed] = headers
-  if (sealed === undefined || hashHeader(sealed.header) !== header_hash) return false
-  return sealKeys(chain, sealed).some((key) => verifySeal(sealed, key).ok)
+/**
+ * Headers are for everybody: those from the chain here up to the acked one, of which the seal is by the key that its authority
+ * has on the chain here, or had in the beginning. Where they lead nowhere the height might be anything.
+ */
+function sealedHeaders({ chain, requests }: ShownAcksParts, peer: string) {
+  /** Heights by hash, of what was shown so. */
+  const shown = new Map<Hash, number>()
+
+  const isHere = async ({ hash, height }: BlockPoint): Promise<boolean> =>
+    height < 0 ? hash === chain.chainId : (await chain.heightOf(hash)) === height
+
+  /** From the chain here up to this one; `undefined` if these headers do not lead there. */
+  async function linkedTo(
+    acked: BlockPoint,
+    headers: readonly SealedHeader[],
+  ): Promise<readonly BlockPoint[] | undefined> {
+    const linked: BlockPoint[] = []
+    let next = acked
+    for (const { header } of headers.toReversed()) {
+      if (header.height !== next.height || hashHeader(header) !== next.hash) return undefined
+      linked.push(next)
+      next = { hash: header.prev_hash, height: header.height - 1 }
+      if (await isHere(next)) return linked
+    }
+    return undefined
+  }
+
+  return async ({ header_hash: hash, height }: Vote): Promise<boolean> => {
+    if (shown.has(hash)) return shown.get(hash) === height
+    const from_height = Math.max(0, height + 1 - MAX_HEADERS_PER_REQUEST)
+    const asked = { from_height, count: height + 1 - from_height }
+    const { headers } = headersAnswer(await requests.request(peer, 'headers', asked), 'headers')
+    const linked = await linkedTo({ hash, height }, headers)
+    const acked = headers.at(-1)
+    if (linked === undefined || acked === undefined) return false
+    if (!sealKeys(chain, acked).some((key) => verifySeal(acked, key).ok)) return false
+    for (const point of linked) shown.set(point.hash, point.height)
+    return true
+  }
 }
 
 function sealKeys(

@@ -25,7 +25,6 @@ import type { Identity } from './own-trades.ts'
 import { createReplicaSync } from './replica-sync.ts'
 import { replicaAckView } from './replica-view.ts'
 import { Replica } from './replica.ts'
-import { createSerial } from './serial.ts'
 import { createVoteCounter, type VoteCounter, type VoteTarget } from './vote-counter.ts'
 import { createVoter } from './voter.ts'
 
@@ -84,7 +83,6 @@ const ASK_AGAIN_MS = 2_000
 
 export function createValidator(parts: ValidatorParts): Validator {
   const { chain, finalizer, requests, clock, logger, key, events } = parts
-  const lane = createSerial()
   let cancelPoll = (): void => undefined
   let removeListeners = (): void => undefined
   let stopped = false
@@ -224,7 +222,7 @@ export function createValidator(parts: ValidatorParts): Validator {
     try {
       if ((await sync.syncWith(peer).catch((error: unknown) => notFollowed(peer, error))) === 'nothing') return
       // Before the first ack: it may not ack a block beside one that it acked in an earlier life.
-      const isAsked = await lane(() => ownAcks.ask(peer, true))
+      const isAsked = await ownAcks.ask(peer, true)
       // The chain may have grown meanwhile: an ack of the newest block counts for all below.
       if (isAsked) await sync.syncWith(peer)
     } finally {
@@ -241,7 +239,7 @@ export function createValidator(parts: ValidatorParts): Validator {
   async function notFollowed(peer: string, error: unknown): Promise<never> {
     // To a key that was taken away it shows no block above: this node has come as far as it can.
     const hasEnded = isForbidden(error) && lastBlock() !== undefined
-    if (isSolarError(error, 'peer_refused')) await lane(() => ownAcks.ask(peer, hasEnded)).catch(() => undefined)
+    if (isSolarError(error, 'peer_refused')) await ownAcks.ask(peer, hasEnded).catch(() => undefined)
     if (hasEnded) {
       considerTip()
       await voter.resend(peer)
@@ -265,7 +263,7 @@ export function createValidator(parts: ValidatorParts): Validator {
   function onEvent(event: LedgerEvent): void {
     if (event.type !== 'vote') return
     const { vote } = event
-    const heard = vote.decision === 'ack' ? lane(() => ownAcks.hear(vote)) : Promise.resolve()
+    const heard = vote.decision === 'ack' ? ownAcks.hear(vote) : Promise.resolve()
     background(heard.then(() => replica.reconsider()).then(considerTip))
   }
 

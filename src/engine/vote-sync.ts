@@ -5,8 +5,10 @@ import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import type { BlockPoint } from '../protocol/finality.ts'
-import { anchorAnswer, votesAnswer, type StatusAnswer } from '../protocol/messages.ts'
-import type { Vote } from '../protocol/vote.ts'
+import { hashHeader } from '../protocol/header.ts'
+import { anchorAnswer, votesAnswer, type Handover, type StatusAnswer } from '../protocol/messages.ts'
+import { verifyInHistory } from '../protocol/proven-entry.ts'
+import { verifyVote, type Vote } from '../protocol/vote.ts'
 import type { Chain } from './chain.ts'
 import type { Finalizer } from './finalizer.ts'
 import type { VoteCounter } from './vote-counter.ts'
@@ -20,6 +22,8 @@ export interface VoteSyncParts {
   readonly logger: Logger
   /** The hash at a height of the chain that ends in `tip`, a peer's; `undefined` for what is not known here. */
   readonly hashAt: (tip: BlockPoint, height: number) => Promise<Hash | undefined>
+  /** Takes a branch beside the chain with the votes on it, where branches are kept. Throws `peer_refused`, `peer_unreachable`. */
+  readonly takeBranch?: (peer: string, point: BlockPoint) => Promise<unknown>
   /** Awaited after votes were counted. */
   readonly onCounted: () => Promise<void>
 }
@@ -67,13 +71,35 @@ export function createVoteSync(parts: VoteSyncParts): VoteSync {
     const from_height = finalizer.finalHeight < 0 ? null : finalizer.finalHeight
     try {
       const answer = anchorAnswer(await requests.request(peer, 'anchor', { from_height }), 'anchor')
+      const steps = [...answer.handovers, answer]
       await count(
         peer,
-        [...answer.handovers, answer].flatMap(({ votes }) => votes.map(({ vote }) => vote)),
+        steps.flatMap(({ votes }) => votes.map(({ vote }) => vote)),
       )
+      for (const step of steps) await takeLeft(peer, step)
     } catch (error) {
       if (!isSolarError(error, 'peer_refused') && !isSolarError(error, 'malformed')) throw error
       logger.debug({ peer, error }, 'no proof of what the peer calls final')
+    }
+  }
+
+  /**
+   * The branches that the peer's chain has left, and whose acks prove this step: without their blocks those acks count for
+   * nothing here. Each is asked for by the hash that somebody who votes on this block has acked.
+   */
+  async function takeLeft(peer: string, { header, votes }: Pick<Handover, 'header' | 'votes'>): Promise<void> {
+    const { height } = header
+    const hash = hashHeader(header)
+    if (parts.takeBranch === undefined || (await chain.hashAt(height)) !== hash) return
+    const registry = await chain.registryBefore(height)
+    for (const { vote, header: later, history_proof } of votes) {
+      if (finalizer.finalHeight >= height) return
+      const acked = { hash: vote.header_hash, height: vote.height }
+      if (later === undefined || hashHeader(later) !== acked.hash || (await chain.heightOf(acked.hash)) !== undefined)
+        continue
+      const isShared = verifyInHistory(hash, height, history_proof, later).ok
+      if (!isShared || !verifyVote(vote, chain.chainId, acked, registry.active(vote.voter_id)).ok) continue
+      await parts.takeBranch(peer, acked)
     }
   }
 

@@ -78,7 +78,7 @@ export function createVoter(parts: VoterParts): Voter {
     const heard = await gossip.publish('votes', canonicalBytes(signed))
     if (heard > 0) return
     // Nobody is on the topic yet (it takes a heartbeat after connecting): deliver to those who count.
-    for (const peer of requests.peers()) await deliver(peer, signed)
+    await Promise.all(requests.peers().map((peer) => deliver(peer, signed)))
   }
 
   async function deliver(peer: string, signed: Vote): Promise<void> {
@@ -226,11 +226,11 @@ export function createVoter(parts: VoterParts): Voter {
           return false
         }
       }),
-    resend: (peer) =>
-      lane(async () => {
-        const last = await store.lastVote()
-        if (last !== undefined) await deliver(peer, last)
-      }),
+    async resend(peer) {
+      const last = await lane(() => store.lastVote())
+      // Not in the lane: a peer that is silent would hold up the next block.
+      if (last !== undefined) await deliver(peer, last)
+    },
     idle: () => lane(() => Promise.resolve()),
   }
 }

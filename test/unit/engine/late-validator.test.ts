@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict'
-import { createCredentialSigner } from '../../../src/engine/block-fetcher.ts'
-import { createReplicaSync } from '../../../src/engine/replica-sync.ts'
-import { silentLogger } from '../../../src/ports/logger.ts'
 import type { Finality } from '../../../src/protocol/genesis.ts'
 import { createStreet, namedKey, type Branch, type Street } from '../../helpers/branches.ts'
 import { createPeers, type Peers } from '../../helpers/peers.ts'
-import { replicaFolder, serveReplica, type TestReplica } from './replica-harness.ts'
+import { replicaFolder, serveReplica, syncReplica, type TestReplica } from './replica-harness.ts'
 
 /** Blocks above the last change: more than those whose votes a new replica asks for one by one. */
 const LATER = 260
@@ -51,31 +48,8 @@ describe('a replica that begins after all who voted have changed', () => {
   /** Reads blocks with this key of v1. */
   async function join(street: Street, peer: string, key: string): Promise<TestReplica> {
     const node = await open(street)
-    const { chain, store, replica, votes, finalizer, clock } = node
-    const requests = peers.of('late')
     peers.connect('late', peer)
-    const sign = createCredentialSigner({
-      chainId: street.chainId,
-      requests,
-      voterId: () => 'v1',
-      key: () => Promise.resolve(namedKey(key)),
-      clock,
-      randomBytes: (length) => globalThis.crypto.getRandomValues(new Uint8Array(length)),
-    })
-    const sync = createReplicaSync({
-      chain,
-      store: store.chain,
-      votes: store.finality,
-      replica,
-      counter: votes,
-      finalizer,
-      requests,
-      clock,
-      logger: silentLogger,
-      sign,
-      onAlarm: (code, reason) => assert.fail(`${code}: ${reason}`),
-    })
-    await sync.syncWith(peer)
+    await syncReplica(node, peers.of('late'), peer, namedKey(key))
     return node
   }
 

@@ -154,6 +154,25 @@ describe('what a validator has acked before', () => {
     assert.deepEqual(acks(), [theirs.tip.hash])
   })
 
+  it('is asked of each peer by itself: one that does not come to its end holds up no other', async () => {
+    const slow = await addPeer('slow', theirs)
+    const whole = ledgerOf(slow)
+    peers.of('slow').serve('votes', async (params) => {
+      if (Object.hasOwn(params as object, 'voter_id')) return await new Promise<object>(() => undefined)
+      return { votes: await whole.votes((params as { header_hash: string }).header_hash) }
+    })
+    const { validator, acks } = await start(await newFolder())
+    validator.start()
+    while (!peers.asked.some(({ params }) => 'voter_id' in params))
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    await addPeer('one', theirs)
+    for (const end = Date.now() + 5_000; acks().length === 0 && Date.now() < end;) {
+      await new Promise((resolve) => setTimeout(resolve, 1))
+      clock.advance(100)
+    }
+    assert.deepEqual(acks(), [theirs.tip.hash])
+  })
+
   it('is asked for also where an older backup of its store knows of acks', async () => {
     const folder = await newFolder()
     await addPeer('old', base)
@@ -301,6 +320,23 @@ describe('what a validator has acked before', () => {
       )
     })
 
+    it('binds it by each ack, also where the peer is far ahead of the chain here', async () => {
+      const far = ours.grow(...Array.from({ length: 20 }, (_, n) => `far-${n}`))
+      const peer = await addPeer('one', far)
+      await peer.cast(...[ours.tip, far.at(9), far.tip].map((point) => street.vote('v1', point)))
+      await addPeer('two', rotated)
+      const { node, sync, acks } = await start(await newFolder(), { key: second })
+      await sync()
+      await sync()
+      clock.advance(PATIENCE_MS)
+      await sync()
+      assert.deepEqual(acks(), [])
+      assert.deepEqual(
+        (await node.store.voter.ownVotesFrom(0)).map(({ height }) => height),
+        [ours.tip.height, 9, far.tip.height],
+      )
+    })
+
     it('does not if no authority has sealed the header', async () => {
       const made = sealHeader({ ...ours.blocks.at(-1)!.header, timestamp: NOW }, namedKey('thief'))
       const hash = hashHeader(made.header)
@@ -313,6 +349,26 @@ describe('what a validator has acked before', () => {
       clock.advance(PATIENCE_MS)
       await sync()
       assert.deepEqual(acks(), [rotated.tip.hash])
+    })
+
+    it('does not at another height than that of the header that is shown for it', async () => {
+      const peer = await addPeer('one', ours)
+      await peer.store.finality.putVotes([street.vote('v1', { ...ours.tip, height: 2 ** 52 })])
+      const headers = ours.blocks.map(({ header, signature }) => ({ header, signature }))
+      // Any header that an authority has sealed, and that is not known here, would do.
+      peers.of('one').serve('headers', (params) => {
+        const { from_height, count } = params as { from_height: number; count: number }
+        const shown = from_height < headers.length ? headers.slice(from_height, from_height + count) : headers.slice(-1)
+        return Promise.resolve({ headers: shown })
+      })
+      await addPeer('two', rotated)
+      const { node, sync, acks, log } = await start(await newFolder(), { key: second })
+      await sync()
+      await sync()
+      clock.advance(PATIENCE_MS)
+      await sync()
+      assert.deepEqual(acks(), [rotated.tip.hash], log.join('\n'))
+      assert.equal((await node.store.voter.lastVote())?.height, rotated.tip.height)
     })
   })
 

@@ -1,4 +1,6 @@
+import assert from 'node:assert/strict'
 import { join } from 'node:path'
+import { createCredentialSigner } from '../../../src/engine/block-fetcher.ts'
 import { serveMembership } from '../../../src/engine/block-server.ts'
 import { replicaAcks } from '../../../src/engine/branch-acks.ts'
 import { Chain } from '../../../src/engine/chain.ts'
@@ -7,6 +9,7 @@ import { createEventHub, type EventHub } from '../../../src/engine/events.ts'
 import { openFinalizer, type Finalizer } from '../../../src/engine/finalizer.ts'
 import { fullSignerBefore } from '../../../src/engine/full-node-evidence.ts'
 import { serveFullNodePeers } from '../../../src/engine/full-node-peers.ts'
+import { createReplicaSync } from '../../../src/engine/replica-sync.ts'
 import { Replica } from '../../../src/engine/replica.ts'
 import { createValidatorLedger } from '../../../src/engine/validator-ledger.ts'
 import { createVoteCounter, type VoteCounter } from '../../../src/engine/vote-counter.ts'
@@ -19,6 +22,7 @@ import type { Block } from '../../../src/protocol/block.ts'
 import type { Hash } from '../../../src/protocol/bytes.ts'
 import type { BlockPoint } from '../../../src/protocol/finality.ts'
 import { signMembership, type Membership } from '../../../src/protocol/membership.ts'
+import type { SigningKey } from '../../../src/protocol/signature.ts'
 import type { Vote } from '../../../src/protocol/vote.ts'
 import { openReplicaStore, type ReplicaStore } from '../../../src/storage/level/replica-store.ts'
 import { namedKey, STREET_TIME, type Branch, type Street } from '../../helpers/branches.ts'
@@ -89,6 +93,37 @@ export function serveReplica(node: TestReplica, requests: PeerRequests): void {
     onHeader: () => Promise.resolve('ignore'),
   })
   serveNamesakes(node, requests)
+}
+
+/** Takes what a peer has; blocks are asked for as `v1` with this key. Fails at an alarm. */
+export async function syncReplica(
+  { chain, store, replica, votes, finalizer, clock }: TestReplica,
+  requests: PeerRequests,
+  peer: string,
+  key: SigningKey = namedKey('v1'),
+): Promise<void> {
+  const sign = createCredentialSigner({
+    chainId: chain.chainId,
+    requests,
+    voterId: () => 'v1',
+    key: () => Promise.resolve(key),
+    clock,
+    randomBytes: (length) => globalThis.crypto.getRandomValues(new Uint8Array(length)),
+  })
+  const sync = createReplicaSync({
+    chain,
+    store: store.chain,
+    votes: store.finality,
+    replica,
+    counter: votes,
+    finalizer,
+    requests,
+    clock,
+    logger: silentLogger,
+    sign,
+    onAlarm: (code, reason) => assert.fail(`${code}: ${reason}`),
+  })
+  await sync.syncWith(peer)
 }
 
 /** Lets peers ask it for certificates too, as an authority to which each device is of the user of its name. */

@@ -109,6 +109,15 @@ describe('a voter', () => {
     assert.deepEqual(await opened.store.lastVote(), votes.at(-1))
   })
 
+  it('is not held up by a peer to which it sends its last vote again, and which is silent', async () => {
+    await consider(chain, 0)
+    peers.of('silent').serve('vote', () => new Promise<object>(() => undefined))
+    peers.connect('me', 'silent')
+    void voter.resend('silent')
+    await consider(chain, 1)
+    assert.deepEqual(acked(), [0, 1])
+  })
+
   it('acks a height once: the same block again is silence, another block is refused', async () => {
     await consider(chain, 3, 3)
     await consider(other, 3)
