@@ -1,4 +1,4 @@
-import type { Clock } from '../ports/clock.ts'
+import { steadyNow, type Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { LightStore } from '../ports/light-store.ts'
 import type { Logger } from '../ports/logger.ts'
@@ -105,7 +105,7 @@ export function createMembershipKeeper(parts: MembershipKeeperParts): Membership
   }
 
   async function fetch(identity: Identity): Promise<void> {
-    const now = clock.now()
+    const now = steadyNow(clock)
     const waitMs = counts(identity) ? RENEW_AGAIN_MS : ASK_AGAIN_MS
     const peers = requests.peers().filter((peer) => now - (askedAt.get(peer) ?? -Infinity) >= waitMs)
     if (peers.length === 0) return
