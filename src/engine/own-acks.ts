@@ -175,6 +175,8 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
     await voterStore.putForgotten(forgotten)
     hasForgotten = true
     await bind()
+    // At once: whoever has shown them may fail before it has answered, and more have to now.
+    await noteAnswers()
     logger.warn(
       { heights },
       `this key has acked blocks that its data directory does not know of, up to height ${highest}: ` +
@@ -234,7 +236,6 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
         await load()
         if (await isKnown(vote)) return
         await learn([vote])
-        await noteAnswers()
       }),
     state() {
       const entry = ownEntry()
