@@ -5,6 +5,7 @@ import { isSolarError } from '../protocol/errors.ts'
 import type { Finality } from '../protocol/genesis.ts'
 import { MAX_THRESHOLD } from '../protocol/limits.ts'
 import { isKeyName } from '../protocol/note.ts'
+import { originText } from '../protocol/request.ts'
 import { describe, hash32, isJsonObject, type Shape } from '../protocol/shape.ts'
 import type { DatabaseConfig, HttpAddress, SealConfig } from './types.ts'
 
@@ -40,12 +41,12 @@ export const nonEmptyText: Reader<string> = (value) =>
 export const webUrl: Reader<string> = (value) =>
   typeof value === 'string' && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol) ? value : undefined
 
-/** The origin of an http or https URL that has no more than that: scheme, host and port. */
+/** The origin of an http or https URL that has no more than that: scheme, host and port, such as a credential can name. */
 export const webOrigin: Reader<string> = (value) => {
   const url = webUrl(value)
   if (url === undefined) return undefined
   const { origin, href } = new URL(url)
-  return href === `${origin}/` ? origin : undefined
+  return href === `${origin}/` ? fromShape(originText)(origin) : undefined
 }
 
 /** The name of a key in C2SP notes. */

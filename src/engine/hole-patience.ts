@@ -1,4 +1,4 @@
-import type { Clock } from '../ports/clock.ts'
+import { steadyNow, type Clock } from '../ports/clock.ts'
 
 /** How long a body is waited for that a peer may have which does not answer. */
 const PATIENCE_MS = 60_000
@@ -12,12 +12,12 @@ export interface HolePatience {
   mayTake(silent: readonly string[]): boolean
 }
 
-export function createHolePatience(clock: Pick<Clock, 'now'>): HolePatience {
+export function createHolePatience(clock: Pick<Clock, 'now' | 'monotonic'>): HolePatience {
   let since: number | undefined
   return {
     mayTake(silent) {
-      since = silent.length === 0 ? undefined : (since ?? clock.now())
-      return since === undefined || clock.now() - since >= PATIENCE_MS
+      since = silent.length === 0 ? undefined : (since ?? steadyNow(clock))
+      return since === undefined || steadyNow(clock) - since >= PATIENCE_MS
     },
   }
 }

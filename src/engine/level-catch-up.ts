@@ -1,4 +1,4 @@
-import type { Clock } from '../ports/clock.ts'
+import { steadyNow, type Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { BlockRow, MarketStore } from '../ports/market-store.ts'
 import { count } from '../protocol/count-words.ts'
@@ -21,7 +21,7 @@ const FEW = 20
 export async function catchUpFromSql({ chain, store, clock, logger }: CatchUpParts): Promise<readonly BlockRow[]> {
   const applied: BlockRow[] = []
   const from = chain.size
-  const startedAt = clock.now()
+  const startedAt = steadyNow(clock)
   const isDue = createPace(clock)
   let many: { readonly end: number } | undefined
   for await (const page of sealedPages(store, from)) {
@@ -39,7 +39,7 @@ export async function catchUpFromSql({ chain, store, clock, logger }: CatchUpPar
       const { height, block_hash: hash } = block.row
       if (many === undefined) logger.info({ height, hash }, `block ${height} applied from the fence`)
       else if (isDue()) {
-        const per_second = Math.round(((chain.size - from) * 1_000) / Math.max(1, clock.now() - startedAt))
+        const per_second = Math.round(((chain.size - from) * 1_000) / Math.max(1, steadyNow(clock) - startedAt))
         logger.info({ height, per_second }, `LevelDB: ${chain.size} of ${many.end} blocks, ${per_second} blocks/s`)
       }
     }

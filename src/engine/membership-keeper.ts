@@ -1,4 +1,4 @@
-import type { Clock } from '../ports/clock.ts'
+import { steadyNow, type Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { LightStore } from '../ports/light-store.ts'
 import type { Logger } from '../ports/logger.ts'
@@ -98,11 +98,14 @@ export function createMembershipKeeper(parts: MembershipKeeperParts): Membership
     if (issuer === undefined) throw refused('unknown_issuer', `${membership.issuer} is no proven authority`)
     const verdict = verify(membership, identity, issuer)
     if (!verdict.ok) throw refused(verdict.code, verdict.reason)
+    // Who is asked is shown the one that counts, and may give it back: that renews nothing.
+    if (held !== undefined && counts(identity) && membership.issued_at <= held.issued_at)
+      throw refused('not_renewed', `it was issued at ${timeWords(membership.issued_at)}, as the present one or before`)
     return membership
   }
 
   async function fetch(identity: Identity): Promise<void> {
-    const now = clock.now()
+    const now = steadyNow(clock)
     const waitMs = counts(identity) ? RENEW_AGAIN_MS : ASK_AGAIN_MS
     const peers = requests.peers().filter((peer) => now - (askedAt.get(peer) ?? -Infinity) >= waitMs)
     if (peers.length === 0) return

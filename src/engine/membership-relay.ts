@@ -1,7 +1,7 @@
 import { ledgerError } from '../ports/errors.ts'
+import type { ChainLedger } from '../ports/ledger.ts'
 import type { Membership } from '../protocol/membership.ts'
 import { MEMBERSHIP_PATH, membershipAnswer, membershipParams } from '../protocol/messages.ts'
-import type { PeerCredential } from '../protocol/request.ts'
 import { credentialCheck, type CredentialCheckParts } from './block-server.ts'
 
 /** So many peers are asked for one device. */
@@ -10,10 +10,13 @@ const MAX_ASKED = 8
 /**
  * Answers `membership` where the users of the platform are not known: the request is passed on to authorities that this node
  * is connected to, so that a device needs no connection to one of its own. Its credential is for this node, and the
- * authority takes it from this node alone; what was passed on once is not passed on again.
+ * authority takes it from this node alone; what was passed on once is not passed on again. Anybody may be connected: what is
+ * no certificate that counts, or none that is newer than what the device has, is no answer.
  */
-export function passOnMembership(parts: CredentialCheckParts): void {
-  const { requests } = parts
+export function passOnMembership(
+  parts: CredentialCheckParts & { readonly ledger: Pick<ChainLedger, 'activeEntry' | 'userOf'> },
+): void {
+  const { ledger, requests } = parts
   const check = credentialCheck(parts)
   let issuedBy: string | undefined
   let turn = 0
@@ -27,8 +30,15 @@ export function passOnMembership(parts: CredentialCheckParts): void {
     return [...first, ...others].slice(0, MAX_ASKED)
   }
 
-  async function askFor(peer: string, params: { readonly credential: PeerCredential }): Promise<Membership> {
+  async function askFor(peer: string, params: ReturnType<typeof membershipParams>): Promise<Membership> {
     const { membership } = membershipAnswer(await requests.request(peer, 'membership', params), 'membership')
+    const { voter_id } = params.credential
+    await ledger.userOf(voter_id, membership)
+    if (membership.issued_at <= (params.membership?.issued_at ?? -1))
+      throw ledgerError('no_membership', {
+        voter_id,
+        reason: `${peer} gives back the one that it has, or an older one`,
+      })
     issuedBy = peer
     return membership
   }

@@ -1,4 +1,4 @@
-import type { Clock } from '../ports/clock.ts'
+import { steadyNow, type Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import { OWN_VOTES_KEPT, type VoterStore } from '../ports/voter-store.ts'
@@ -72,7 +72,7 @@ export const PATIENCE_MS = 5_000
 
 export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
   const { chain, voterStore, finalizer, replica, requests, clock, logger, key } = parts
-  const startedAt = clock.now()
+  const startedAt = steadyNow(clock)
   // Nobody is asked in it: whoever answers slowly holds up no other.
   const { alone } = parts
   const asking = new Map<string, Promise<boolean>>()
@@ -214,7 +214,7 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
 
   async function noteAnswers(): Promise<void> {
     if (answers() < required()) enoughSince = undefined
-    else enoughSince ??= clock.now()
+    else enoughSince ??= steadyNow(clock)
     if (enoughSince === undefined || hasForgotten !== true) return
     await voterStore.putRemembered()
     hasForgotten = false
@@ -242,10 +242,10 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
       const entry = ownEntry()
       if (entry === undefined) return 'unregistered'
       if (enoughSince === undefined || entry.id !== askedFor) return 'asking'
-      return areOthersHeard() || clock.now() - enoughSince >= PATIENCE_MS ? 'known' : 'asking'
+      return areOthersHeard() || steadyNow(clock) - enoughSince >= PATIENCE_MS ? 'known' : 'asking'
     },
     trouble() {
-      const isEarly = clock.now() - startedAt < PATIENCE_MS
+      const isEarly = steadyNow(clock) - startedAt < PATIENCE_MS
       if (chain.tip === null || isEarly || enoughSince !== undefined || ownEntry() === undefined) return undefined
       const needed = required()
       if (needed === 1) return 'not co-signing: no peer with blocks has said what this key has acked before'

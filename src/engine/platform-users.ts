@@ -2,6 +2,7 @@ import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { ChainLedger, Ledger } from '../ports/ledger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
+import { isSolarError } from '../protocol/errors.ts'
 import { MAX_MEMBERSHIP_MS } from '../protocol/limits.ts'
 import { signMembership } from '../protocol/membership.ts'
 import { Registry } from '../protocol/registry.ts'
@@ -20,8 +21,8 @@ export interface PlatformUsersParts {
 }
 
 /**
- * Whose device a voter is, as the platform said when it was enrolled. A voter of the genesis is its own user where nothing
- * else was said. Of one that came with blocks of a peer the platform's word may be lost: its certificate says it.
+ * Whose device a voter is, as the platform said when it was enrolled, or the operator of a voter of the genesis. Where the
+ * database has lost that word a certificate says it. A voter of the genesis is its own user where nothing else says anything.
  */
 export function platformUsers(
   parts: PlatformUsersParts,
@@ -35,13 +36,19 @@ export function platformUsers(
   async function saidUserOf(voterId: string): Promise<string | undefined> {
     const said = users.get(voterId) ?? (await store.users(voterId)).get(voterId)
     if (said !== undefined) users.set(voterId, said)
-    return said ?? (isOfGenesis(voterId) ? voterId : undefined)
+    return said
   }
 
   const userOf: ChainLedger['userOf'] = async (voterId, membership) => {
     const isVoter = chain.registry.entry(voterId)?.role === 'voter'
     const said = isVoter ? await saidUserOf(voterId) : undefined
-    return said ?? (await certifiedUserOf(voterId, membership))
+    if (said !== undefined) return said
+    try {
+      return await certifiedUserOf(voterId, membership)
+    } catch (error) {
+      if (isOfGenesis(voterId) && isSolarError(error, 'no_membership')) return voterId
+      throw error
+    }
   }
 
   return {

@@ -1,4 +1,4 @@
-import type { Clock } from '../ports/clock.ts'
+import { steadyNow, type Clock } from '../ports/clock.ts'
 
 /** How far work through the whole chain has come. */
 export interface ChainProgress {
@@ -14,11 +14,11 @@ export type OnProgress = (progress: ChainProgress) => void
 const LINE_EVERY_MS = 5_000
 
 /** Gives true now and then: when a line about work that takes long is due. */
-export function createPace(clock: Pick<Clock, 'now'>): () => boolean {
-  let due = clock.now() + LINE_EVERY_MS
+export function createPace(clock: Pick<Clock, 'now' | 'monotonic'>): () => boolean {
+  let due = steadyNow(clock) + LINE_EVERY_MS
   return () => {
-    if (clock.now() < due) return false
-    due = clock.now() + LINE_EVERY_MS
+    if (steadyNow(clock) < due) return false
+    due = steadyNow(clock) + LINE_EVERY_MS
     return true
   }
 }

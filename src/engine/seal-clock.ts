@@ -1,4 +1,4 @@
-import type { Clock } from '../ports/clock.ts'
+import { steadyNow, type Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import { settledWithin } from './answers.ts'
@@ -41,7 +41,7 @@ const COMPARE_LIMIT_MS = 3_000
 
 export function createSealClock(parts: SealClockParts): SealClock {
   const { clock, requests, logger } = parts
-  const monotonic = (): number => clock.monotonic?.() ?? clock.now()
+  const monotonic = (): number => steadyNow(clock)
   /** What this clock was ahead of the monotonic one when it was last believed. */
   let believed = clock.now() - monotonic()
   let isBelieved = false

@@ -1,4 +1,4 @@
-import type { Clock } from '../ports/clock.ts'
+import { steadyNow, type Clock } from '../ports/clock.ts'
 import type { Leadership } from '../ports/leadership.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Chain } from './chain.ts'
@@ -87,10 +87,10 @@ export function createSuccession(parts: SuccessionParts): Succession {
   function next(): void {
     turn = turn.then(async () => {
       if (stopped) return
-      const begun = clock.now()
+      const begun = steadyNow(clock)
       await lookSafely()
       cancel()
-      if (!isStopped()) cancel = clock.after(Math.max(PERIOD_MS, REST_FACTOR * (clock.now() - begun)), next)
+      if (!isStopped()) cancel = clock.after(Math.max(PERIOD_MS, REST_FACTOR * (steadyNow(clock) - begun)), next)
     })
   }
 

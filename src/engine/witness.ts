@@ -4,6 +4,7 @@ import type { Witness, WitnessAnswer, WitnessStore } from '../ports/witness.ts'
 import type { Hex } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { cosignNote, formatSignature } from '../protocol/note.ts'
+import { shown } from '../protocol/shown.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { checkAddCheckpoint, parseAddCheckpoint } from '../protocol/witness.ts'
 import { createSerial } from './serial.ts'
@@ -34,7 +35,7 @@ export function createWitness({ name, key, store, logKeys, clock, logger }: Witn
     const log = keys === undefined || last === undefined ? undefined : { keys, last }
     const verdict = checkAddCheckpoint(request, log)
     if (verdict.status !== 200) {
-      logger.warn({ origin, size, status: verdict.status }, `checkpoint refused: ${verdict.reason}`)
+      logger.warn({ origin: shown(origin), size, status: verdict.status }, `checkpoint refused: ${verdict.reason}`)
       return verdict
     }
     if (last?.size !== size) await store.put(origin, { size, root })

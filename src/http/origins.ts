@@ -19,8 +19,9 @@ export interface OriginsOptions {
  */
 export function createOrigins({ host, publicUrls = [] }: OriginsOptions, clients: Clients): OriginsOf {
   return (request) => {
-    if (!clients.isDirect(request)) return publicUrls
-    const { localAddress = '', localPort = 0 } = request.socket
+    const { localAddress, localPort } = request.socket
+    // A connection that is gone has none.
+    if (localAddress === undefined || localPort === undefined || !clients.isDirect(request)) return publicUrls
     const [address = ''] = localAddress.replace(/^::ffff:(?=[0-9.]+$)/i, '').split('%')
     const isLoopback = address === '::1' || address.startsWith('127.')
     const names = [address, ...(isLoopback ? ['localhost'] : []), ...(isIP(host) === 0 ? [host] : [])]

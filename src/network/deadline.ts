@@ -1,4 +1,5 @@
 import type { Clock } from '../ports/clock.ts'
+import { shown } from '../protocol/shown.ts'
 
 /** A time limit as an `AbortSignal`; `clear` when the work is done, so that no timer is left behind. */
 export interface Deadline {
@@ -50,11 +51,17 @@ export function asError(thrown: unknown): Error {
   return new Error(typeof thrown === 'string' ? thrown : 'no reason given')
 }
 
-/** One line for people. An `AggregateError` (all addresses of a dial failed) says each reason. */
+/** Room for what is said of several addresses. */
+const MAX_REASONS = 500
+
+/**
+ * One line for people, bounded: libp2p quotes what the other side has sent. An `AggregateError` (all addresses of a dial failed) says
+ * each reason.
+ */
 export function reasonOf(thrown: unknown): string {
   const error = asError(thrown)
   if (error instanceof AggregateError && error.errors.length > 0) {
-    return error.errors.map((part) => reasonOf(part)).join('; ')
+    return shown(error.errors.map((part) => reasonOf(part)).join('; '), MAX_REASONS)
   }
-  return error.message === '' ? error.name : error.message
+  return shown(error.message === '' ? error.name : error.message)
 }

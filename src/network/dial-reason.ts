@@ -2,8 +2,6 @@ import { reasonOf } from './deadline.ts'
 import { DIAL_LIMIT_MS } from './limits.ts'
 
 /** Only what an error says is looked at: libp2p, sockets and WebSockets have no classes of errors in common. */
-const MAX_TEXT = 500
-
 const FACTS: readonly (readonly [RegExp, (text: string, address: string) => string])[] = [
   [
     /ECONNREFUSED/,
@@ -40,7 +38,7 @@ const FACTS: readonly (readonly [RegExp, (text: string, address: string) => stri
 /** Why an address could not be dialled, in one line for people: what is wrong, and what to look at. */
 export function dialReason(address: string, thrown: unknown): string {
   const name = thrown instanceof Error ? thrown.name : ''
-  const text = reasonOf(thrown).slice(0, MAX_TEXT)
+  const text = reasonOf(thrown)
   const known = FACTS.find(([pattern]) => pattern.test(text) || pattern.test(name))
   return known === undefined ? text : known[1](text, address)
 }

@@ -1,7 +1,7 @@
 import type { Libp2p, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { sha256 } from '../protocol/hash.ts'
-import type { Clock } from '../ports/clock.ts'
+import { steadyNow, type Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { DialEvent } from '../ports/dial.ts'
 import { deadline, within } from './deadline.ts'
@@ -30,7 +30,7 @@ export async function keepConnected(address: Multiaddr, options: RedialOptions):
   let failures = 0
   let lastReason = ''
   while (!giveUp()) {
-    const dialledAt = clock.now()
+    const dialledAt = steadyNow(clock)
     try {
       const peer = await dial(address, options)
       const fields = { address: target, peer: peer.toString() }
@@ -39,7 +39,7 @@ export async function keepConnected(address: Multiaddr, options: RedialOptions):
       lastReason = ''
       await disconnected(node, peer, stopping)
       if (giveUp()) return
-      if (clock.now() - dialledAt >= STABLE_CONNECTION_MS) failures = 0
+      if (steadyNow(clock) - dialledAt >= STABLE_CONNECTION_MS) failures = 0
       logger.warn(fields, `connection to ${target} lost, dialling again`)
       onDial({ type: 'lost', ...fields })
     } catch (error) {

@@ -21,6 +21,7 @@ import { createSharedFinality } from '../engine/shared-finality.ts'
 import { createSuccession, type Succession } from '../engine/succession.ts'
 import { createTickRunner, type TickRunner, type TickRunnerParts } from '../engine/tick-runner.ts'
 import { createVoteCounter, findOnChain, type VoteCounterParts } from '../engine/vote-counter.ts'
+import { keepAskingForVotes } from '../engine/vote-asking.ts'
 import { passingOn } from '../engine/vote-passing.ts'
 import { createVoteSync } from '../engine/vote-sync.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
@@ -59,15 +60,13 @@ export interface AuthorityEngineParts extends AuthorityKeys {
   /** The smallest order, micro-kWh. */
   readonly minTradeMicro: bigint
   readonly changeLimits: ChangeLimits
-  /** Voters of the genesis whose platform user has another name than they. */
-  readonly users: ReadonlyMap<string, string>
 }
 
 /** What decides, over stores that are open; nothing of it has begun. */
 export interface AuthorityEngine {
   readonly chain: Chain
-  /** Begins to ask peers for evidence; gives back how to end it. */
-  readonly askForEvidence: () => () => void
+  /** Begins to ask peers for evidence and votes that did not come; returns how to end it. */
+  readonly askPeers: () => () => void
   readonly events: EventHub
   readonly finalizer: Finalizer
   readonly guard: SealGuard
@@ -124,7 +123,7 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   const stores = { store, follower, finality, putBack, highWater }
   const users = new Map<string, string>()
   const readUsers = async (): Promise<void> => {
-    const known = [...parts.users, ...(await store.users())]
+    const known = await store.users()
     users.clear()
     for (const [voter, user] of known) users.set(voter, user)
   }
@@ -172,9 +171,15 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   serveMembership({ chain, ledger, requests, clock })
   const redactor = createAuthorityRedactor({ store, blocks: level, leadership, clock, logger })
   const standby = lead && { lead, succession: createSuccession({ ...sealing, runner, finality, readUsers, redactor }) }
-  const askForEvidence = () => keepAskingForEvidence({ requests, evidence, clock, logger })
+  const askPeers = (): (() => void) => {
+    const stops = [
+      keepAskingForEvidence({ requests, evidence, clock, logger }),
+      keepAskingForVotes({ requests, chain, finalizer, votes: voteSync, clock, logger }),
+    ]
+    return () => stops.forEach((stop) => stop())
+  }
   const deciding = { events, finalizer, guard, sealClock, runner, checkpoints, ledger, redactor, restorer }
-  return { ...deciding, chain, askForEvidence, leadership, standby }
+  return { ...deciding, chain, askPeers, leadership, standby }
 }
 
 /**
@@ -190,7 +195,7 @@ export async function recoverAuthority(
   const { chain, guard, sealClock, runner, restorer, finalizer, standby, redactor } = engine
   if (standby !== undefined) opened('leadership', () => standby.lead.stop())
   opened('tick in hand', () => runner.idle())
-  opened('evidence', engine.askForEvidence())
+  opened('questions to peers', engine.askPeers())
   opened('restorer', () => restorer.stop())
   await restorer.start(awaited)
   await sealClock.compare()

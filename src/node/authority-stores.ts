@@ -11,6 +11,7 @@ import { adviceFor } from './advice.ts'
 import { openChainFiles } from './chain-files.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { openMarketStore } from './market-store.ts'
+import { keepNamedUsers } from './named-users.ts'
 import { ensureAuthorityFiles, sayKeysAreOpened, type AuthorityFiles } from './node-files.ts'
 import { openDirectoryForStart } from './start-checks.ts'
 import type { Shutdown } from './shutdown.ts'
@@ -62,6 +63,7 @@ export async function openAuthorityStores(
 
   const sql = sharedSql ?? (await openSql())
   await sql.bindChain(files.chainId)
+  await keepNamedUsers(sql, config.genesis.voters)
   const storeWatch = createStoreWatch(clock, logger, {
     failing: 'NOT TAKING TICKS',
     working: 'ticks are taken',

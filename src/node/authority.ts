@@ -251,12 +251,11 @@ const reasonsOf = (...reasons: readonly (string | undefined)[]): readonly string
 ]
 
 /** What the operator has set that the engine goes by. */
-function rulesOf({ priceBand, minTradeMicro, changeLimits, genesis }: AuthorityConfig): RulesOf {
-  const users = genesis.voters.flatMap(({ id, userId }) => (userId === undefined ? [] : [[id, userId] as const]))
+function rulesOf({ priceBand, minTradeMicro, changeLimits }: AuthorityConfig): RulesOf {
   const band = priceBand && { floorMicro: priceBand.feedInMicro, ceilingMicro: priceBand.retailMicro }
-  return { minTradeMicro, changeLimits, users: new Map(users), ...(band !== undefined && { priceBand: band }) }
+  return { minTradeMicro, changeLimits, ...(band !== undefined && { priceBand: band }) }
 }
-type RulesOf = Pick<AuthorityEngineParts, 'minTradeMicro' | 'changeLimits' | 'users' | 'priceBand'>
+type RulesOf = Pick<AuthorityEngineParts, 'minTradeMicro' | 'changeLimits' | 'priceBand'>
 
 /** How many peers tell their tip before the first seal, if they come in time: those that the operator names, or a validator. */
 function peersToAwait(config: AuthorityConfig, chain: Chain, firstStart: boolean): number {

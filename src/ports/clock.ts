@@ -8,5 +8,8 @@ export interface Clock {
   after(delayMs: number, task: () => void): () => void
 }
 
+/** For what took how long: somebody may set the other clock meanwhile. */
+export const steadyNow = (clock: Pick<Clock, 'now' | 'monotonic'>): number => clock.monotonic?.() ?? clock.now()
+
 /** `length` bytes from a cryptographic source. */
 export type RandomBytes = (length: number) => Uint8Array

@@ -102,8 +102,10 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
   /** The highest block row. */
   lastBlock(): Promise<BlockRow | undefined>
   blockByHash(hash: Hash): Promise<BlockRow | undefined>
-  /** voter id -> platform user, as the enrolments said; only that of `voterId` where one is given. */
+  /** voter id -> platform user, as enrolments and `nameUsers` said; only that of `voterId` where one is given. */
   users(voterId?: string): Promise<ReadonlyMap<string, string>>
+  /** Remembers the users of voters that no enrolment brought: of those that have none yet. Durable once it returns. */
+  nameUsers(users: ReadonlyMap<string, string>): Promise<void>
 
   transaction(id: string): Promise<TransactionPlace | undefined>
   /** By time, then id; `after` is the cursor that the last page gave. */

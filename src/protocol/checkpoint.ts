@@ -3,6 +3,7 @@ import { bytesToHex, hexToBytes, type Hash, type Hex } from './bytes.ts'
 import { invalid, type Failure } from './errors.ts'
 import { parseNote, signNote, verifyNote, type Note, type NoteCode, type NoteKey, type NoteSigner } from './note.ts'
 import { refuse } from './shape.ts'
+import { shown } from './shown.ts'
 import type { SigningKey } from './signature.ts'
 
 /**
@@ -65,7 +66,7 @@ export function verifyCheckpoint(
 ): CheckpointVerdict {
   const note = typeof source === 'string' ? parseNote(source) : source
   const checkpoint = parseCheckpoint(note.text)
-  if (checkpoint.origin !== origin) return invalid('wrong_origin', `${checkpoint.origin}, expected ${origin}`)
+  if (checkpoint.origin !== origin) return invalid('wrong_origin', `${shown(checkpoint.origin)}, expected ${origin}`)
   const log = verifyNote(note, [{ name: origin, public_key: logKey, type: 'ed25519' }])
   if (!log.ok) return log
   const cosigned = verifyNote(note, witnesses)

@@ -28,13 +28,15 @@ const common = {
   id: nonceHex,
 }
 const proof = { voter_id: identifier, signature: signatureHex }
+/** Of an HTTP node, as WHATWG URLs write it: lower case, no port that goes without saying, nothing behind. */
+export const originText = text(/^https?:\/\/[a-z0-9.:_[\]-]{1,255}$/, 'an origin such as https://ledger.example.org')
 const peerId = text(/^[A-Za-z0-9._-]{1,128}$/, 'a peer id')
 
 /** For one origin (scheme://host[:port], as in WHATWG URL), whatever connection it comes by. */
 const httpCredentialShape = object({
   method: oneOf('GET', 'DELETE'),
   ...common,
-  to: text(/^https?:\/\/[a-z0-9.:_[\]-]{1,255}$/, 'an origin such as https://ledger.example.org'),
+  to: originText,
   ...proof,
 })
 /** For a connection between two peers, by their libp2p ids: from who asks, to who answers. */

@@ -4,6 +4,7 @@ import { parseCheckpoint, parseSize, type Checkpoint } from './checkpoint.ts'
 import { EMPTY_HISTORY_ROOT, verifyConsistency } from './history.ts'
 import { formatNote, parseNote, verifyNote, type Note } from './note.ts'
 import { refuse } from './shape.ts'
+import { shown } from './shown.ts'
 
 /** What is submitted to a witness (https://c2sp.org/tlog-witness, add-checkpoint). */
 export interface AddCheckpoint {
@@ -72,7 +73,7 @@ export type AddCheckpointVerdict =
 export function checkAddCheckpoint(request: AddCheckpoint, log: WitnessedLog | undefined): AddCheckpointVerdict {
   const { oldSize, proof, note, checkpoint } = request
   const { origin, size, root } = checkpoint
-  if (log === undefined) return { status: 404, reason: `the origin ${origin} is not known here` }
+  if (log === undefined) return { status: 404, reason: `the origin ${shown(origin)} is not known here` }
   const keys = log.keys.map((public_key) => ({ name: origin, public_key, type: 'ed25519' as const }))
   const signed = verifyNote(note, keys)
   if (!signed.ok) return { status: 403, reason: signed.reason }

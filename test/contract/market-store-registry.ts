@@ -171,6 +171,18 @@ export function marketStoreRegistryContract(name: string, open: () => Promise<Op
           assert.deepEqual(await store.users(), expected)
         })
 
+        it('are named for those whom no enrolment brought; the first word counts', async () => {
+          await enrol('r1', 'phone', 'ann')
+          const named = Array.from({ length: 2_500 }, (_, at) => [`of-genesis-${at}`, `user-${at}`] as const)
+          await store.nameUsers(new Map([['phone', 'mallory'], ...named]))
+          await store.nameUsers(new Map([['of-genesis-7', 'mallory']]))
+          await store.nameUsers(new Map())
+          store = await opened.reopen()
+          assert.deepEqual(await store.users('of-genesis-7'), new Map([['of-genesis-7', 'user-7']]))
+          assert.deepEqual((await store.users()).size, 2_501)
+          assert.equal((await store.users()).get('phone'), 'ann')
+        })
+
         it('are stored with their tick or not at all', async () => {
           await enrol('r1', 'phone', 'ann')
           await assert.rejects(enrol('r1', 'phone', 'mallory'), coded('tick_conflict'))

@@ -21,7 +21,12 @@ export const STREET_TIME = 1_760_000_000_000
 /** The key whose secret follows from its name. */
 export const namedKey = (name: string): SigningKey => signingKeyFromSecret(sha256(`key of ${name}`))
 
-type Fields<T> = T extends unknown ? Omit<T, 'kind' | 'id' | 'timestamp' | 'nonce'> : never
+interface Given {
+  readonly timestamp?: number
+  /** That of another change puts both into one tick. */
+  readonly nonce?: string
+}
+type Fields<T> = T extends unknown ? Omit<T, 'kind' | 'id' | 'timestamp' | 'nonce'> & Given : never
 
 /** A community whose keys follow from their names, and the chains that its authority may make of it. */
 export interface Street {
@@ -29,7 +34,7 @@ export interface Street {
   readonly chainId: Hash
   /** The chain without blocks. */
   readonly start: Branch
-  /** A signed change of the registry; its id is `name`. */
+  /** A signed change of the registry; its id is `name`. Signed at STREET_TIME where no other time is given. */
   change(name: string, signer: SigningKey, fields: Fields<RegistryTransactionBody>): RegistryTransaction
   vote(voterId: string, block: BlockPoint, decision?: Vote['decision'], key?: SigningKey): Vote
 }

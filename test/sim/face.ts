@@ -4,6 +4,7 @@ import { createEventHub } from '../../src/engine/events.ts'
 import { openEvidencePool } from '../../src/engine/evidence-pool.ts'
 import { openFinalizer } from '../../src/engine/finalizer.ts'
 import { serveFullNodePeers } from '../../src/engine/full-node-peers.ts'
+import { replicaAcks } from '../../src/engine/branch-acks.ts'
 import { createValidatorLedger } from '../../src/engine/validator-ledger.ts'
 import { createVoteCounter, findOnChain } from '../../src/engine/vote-counter.ts'
 import { assembleHeader, sealingKey, type Block, type CommittedTick } from '../../src/protocol/block.ts'
@@ -49,12 +50,14 @@ export async function startFace(
     signerBefore: () => Promise.resolve(undefined),
     onEvidence: () => undefined,
   })
+  // In the end it takes over the disk of a validator, which may have left a branch.
+  const acks = replicaAcks(store.chain, store.finality)
   const find = findOnChain(chain)
   const votes = createVoteCounter({ chainId, find, store: store.finality, evidence, events, finalizer, clock, logger })
   const ledger = createValidatorLedger({
     chain,
     store: store.finality,
-    acks: store.finality,
+    acks,
     votes,
     finalizer,
     evidence,
@@ -75,7 +78,7 @@ export async function startFace(
     ledger,
     votes,
     finalizer: claimed,
-    acks: store.finality,
+    acks,
     evidence,
     gossip,
     requests,

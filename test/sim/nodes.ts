@@ -114,7 +114,6 @@ export async function startAuthority(parts: NodeParts & AuthorityMeans): Promise
     onTick: () => undefined,
     minTradeMicro: 10_000n,
     changeLimits: { perHour: 10_000, perUserPerHour: 60 },
-    users: new Map(),
   })
   port.start()
   await recoverAuthority(engine, { awaited: chain.size === 0 ? 0 : 1, opened: () => undefined, logger })

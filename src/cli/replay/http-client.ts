@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { codeOf } from '../../ports/file-trouble.ts'
 import { parseJson } from '../../protocol/json.ts'
 import { isJsonObject } from '../../protocol/shape.ts'
+import { shown } from '../../protocol/shown.ts'
 import { replayError } from './errors.ts'
 import { createTransport, type RawAnswer } from './transport.ts'
 
@@ -167,10 +168,14 @@ function parseBody(text: string): unknown {
   }
 }
 
-/** Code and detail of a problem+json answer, as far as it is one. */
+/** A node's own words are shorter. */
+const MAX_DETAIL_LENGTH = 500
+
+/** Code and detail of a problem+json answer, as far as it is one; cut, as who answers may be anybody. */
 export function problemOf(body: unknown): { readonly code: string; readonly detail: string } {
   const fields = isJsonObject(body) ? body : {}
-  const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
+  const text = (value: unknown): string | undefined =>
+    typeof value === 'string' ? shown(value, MAX_DETAIL_LENGTH) : undefined
   return { code: text(fields.code) ?? '', detail: text(fields.detail) ?? text(fields.title) ?? '' }
 }
 

@@ -7,7 +7,7 @@ import { isSolarError } from '../../../src/protocol/errors.ts'
 import type { RequestName } from '../../../src/ports/peer-requests.ts'
 import { startCommunity, type Community, type Household } from '../../helpers/community.ts'
 import { eventually } from '../../helpers/network.ts'
-import { startHostilePeer, type HostilePeer } from './hostile.ts'
+import { sideOf, startHostilePeer, type HostilePeer } from './hostile.ts'
 import { sealTick, sealTicks } from './trades.ts'
 
 interface Answer extends Record<string, unknown> {
@@ -36,7 +36,7 @@ describe('a light node whose only peer is hostile', () => {
 
   before(async () => {
     community = await startCommunity({ voters: ['ann', 'ben', 'cyd'] })
-    hostile = await startHostilePeer(community)
+    hostile = await startHostilePeer(sideOf(community))
     light = await community.startHousehold('ann', { peers: [hostile.address] })
     await light.live()
     await sealTick(community, ticks++)

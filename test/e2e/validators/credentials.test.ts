@@ -13,7 +13,7 @@ import { signRegistryTransaction } from '../../../src/protocol/registry-transact
 import { signRequest } from '../../../src/protocol/request.ts'
 import { signingKeyFromSecret, type SigningKey } from '../../../src/protocol/signature.ts'
 import { cliGroup } from '../main-job/cli.ts'
-import { eventually, networkOptions } from '../../helpers/network.ts'
+import { eventually, networkOptions, TCP } from '../../helpers/network.ts'
 import {
   createValidatorNetwork,
   sealTick,
@@ -35,6 +35,8 @@ describe('a peer without a key, beside an authority and a validator', () => {
   let authority: RunningAuthority
   let v1: RunningValidator
   let mallory: PeerNetwork
+  /** What was asked of her. */
+  let asked: string[]
   let sealed: Awaited<ReturnType<typeof sealTick>>
 
   before(async () => {
@@ -42,8 +44,15 @@ describe('a peer without a key, beside an authority and a validator', () => {
     authority = await network.startAuthority()
     sealed = await sealTick(authority, 't0')
     v1 = await network.startValidator('v1', [authority.address])
-    const options = { chainId: network.chainId, peers: [authority.address, v1.address] }
+    const options = { chainId: network.chainId, peers: [authority.address, v1.address], listen: [TCP] }
     mallory = await createNodeNetwork(networkOptions('mallory', options))
+    asked = []
+    for (const name of ['genesis', 'receipt'] as const) {
+      mallory.requests.serve(name, () => {
+        asked.push(name)
+        return Promise.reject(new Error('she only listens'))
+      })
+    }
     await mallory.start()
     await eventually('both are connected', () => mallory.requests.peers().length === 2)
     await eventually('the validator has the block', async () => (await v1.ledger.latestHeaders(1)).headers.length === 1)
@@ -104,6 +113,12 @@ describe('a peer without a key, beside an authority and a validator', () => {
       assert.equal(two.code, 2)
       assert.match(two.stderr, /the token is one node's/)
       assert.equal((await prove(authority.address)).code, 0)
+      // Her address with the id of the authority: who answers there is not that, and is told nothing.
+      const [hers = ''] = mallory.multiaddrs()
+      const taken = `${hers.replace(/\/p2p\/.*$/, '')}/p2p/${peerOf(authority.address)}`
+      const other = await cli.run(...common, '--out', `${tokenFile}.other.json`, '--peer', taken)
+      assert.deepEqual([other.code, other.stdout, asked], [1, '', []])
+      assert.match(other.stderr, /another node answers there, its peer id is 12D3/)
     } finally {
       await cli.killAll()
     }

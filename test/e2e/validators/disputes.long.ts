@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { loadKeyFile } from '../../../src/keys/key-file.ts'
+import { DATA_FILES } from '../../../src/node/data-directory.ts'
 import type { RequestName } from '../../../src/ports/peer-requests.ts'
 import { eventually } from '../../helpers/network.ts'
 import {
@@ -25,7 +28,14 @@ describe('a household whose peer gives it trades that cannot be right', () => {
   beforeEach(async () => {
     network = await createValidatorNetwork({ finality: 'authority', validators: ['v1'], voters: ['ann', 'ben', 'cem'] })
     authority = await network.startAuthority()
-    hostile = await startHostilePeer({ chainId: network.chainId, addressOf: () => authority.address }, ['block'])
+    hostile = await startHostilePeer(
+      {
+        chainId: network.chainId,
+        addressOf: () => authority.address,
+        keyOf: (id) => loadKeyFile(join(network.folder, id, DATA_FILES.voterKey)),
+      },
+      ['block'],
+    )
     shownBlocks = []
   })
   afterEach(async () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { systemRandomBytes } from '../../../src/node/clock.ts'
-import { readKeyFile } from '../../../src/keys/key-file.ts'
+import { loadKeyFile, readKeyFile } from '../../../src/keys/key-file.ts'
+import { DATA_FILES } from '../../../src/node/data-directory.ts'
 import { REQUEST_LIMIT_MS } from '../../../src/network/limits.ts'
 import type { RequestName } from '../../../src/ports/peer-requests.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
@@ -65,7 +66,11 @@ describe('a validator with lying peers beside an honest one', () => {
   const seal = () => sealTick(authority, `t${ticks++}`)
 
   async function startLiar(name: string): Promise<HostilePeer> {
-    const honest = { chainId: network.chainId, addressOf: () => authority.address }
+    const honest = {
+      chainId: network.chainId,
+      addressOf: () => authority.address,
+      keyOf: (id: string) => loadKeyFile(join(network.folder, id, DATA_FILES.validatorKey)),
+    }
     const liar = await startHostilePeer(honest, ['block', 'evidence'], name)
     liars.push(liar)
     return liar

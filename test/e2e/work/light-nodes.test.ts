@@ -10,7 +10,7 @@ import { isSolarError } from '../../../src/protocol/errors.ts'
 import { signingKeyFromSecret } from '../../../src/protocol/signature.ts'
 import { searchNonce } from '../../../src/protocol/work.ts'
 import { startCommunity, type Community, type Household } from '../../helpers/community.ts'
-import { startHostilePeer, type HostilePeer } from '../main-job/hostile.ts'
+import { sideOf, startHostilePeer, type HostilePeer } from '../main-job/hostile.ts'
 import { sealTick, sealTicks } from '../main-job/trades.ts'
 
 const DIFFICULTY = 3
@@ -22,7 +22,7 @@ describe('light nodes of a community that seals by work', () => {
 
   before(async () => {
     community = await startCommunity({ voters: ['ann', 'ben', 'cyd'], seal: `work:${DIFFICULTY}` })
-    hostile = await startHostilePeer(community)
+    hostile = await startHostilePeer(sideOf(community))
     light = await community.startHousehold('ann', { peers: [hostile.address] })
     await light.live()
   })

@@ -111,7 +111,7 @@ export const ACKS: readonly Mutation[] = [
       },
       {
         file: 'src/engine/validator.ts',
-        from: "vote.decision === 'ack' ? lane(() => ownAcks.hear(vote)) : Promise.resolve()",
+        from: "vote.decision === 'ack' ? ownAcks.hear(vote) : Promise.resolve()",
         to: 'Promise.resolve()',
       },
     ],
@@ -122,7 +122,7 @@ export const ACKS: readonly Mutation[] = [
     patches: [
       {
         file: 'src/engine/shown-acks.ts',
-        from: 'HIDDEN.includes(code) && (await showsSealed(parts, peer, vote))',
+        from: 'HIDDEN.includes(code) && (await isShownSealed(vote))',
         to: 'HIDDEN.includes(code) && hash.length === 0',
       },
     ],
@@ -133,10 +133,15 @@ export const ACKS: readonly Mutation[] = [
     patches: [
       {
         file: 'src/engine/shown-acks.ts',
-        from: 'return sealKeys(chain, sealed).some((key) => verifySeal(sealed, key).ok)',
-        to: 'return sealKeys(chain, sealed).length > 0',
+        from: '    if (!sealKeys(chain, acked).some((key) => verifySeal(acked, key).ok)) return false\n',
+        to: '',
       },
     ],
+    test: 'test/unit/engine/own-acks.test.ts',
+  },
+  {
+    rule: 'a header by which an ack binds leads to the chain: else its height might be anything',
+    patches: [{ file: 'src/engine/shown-acks.ts', from: 'if (await isHere(next)) return linked', to: 'return linked' }],
     test: 'test/unit/engine/own-acks.test.ts',
   },
   {

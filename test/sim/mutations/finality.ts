@@ -134,4 +134,11 @@ export const FINALITY: readonly Mutation[] = [
     ],
     test: 'test/unit/engine/vote-passing.test.ts',
   },
+  {
+    rule: 'votes that did not come are asked for while the tip is not final',
+    patches: [
+      { file: 'src/engine/vote-asking.ts', from: 'finalizer.finalHeight < chain.size - 1', to: 'chain.size < 0' },
+    ],
+    test: 'test/unit/engine/vote-asking.test.ts',
+  },
 ]

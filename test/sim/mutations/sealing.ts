@@ -69,8 +69,8 @@ export const SEALING: readonly Mutation[] = [
     patches: [
       {
         file: 'src/engine/history-rules.ts',
-        from: 'if (tickId !== undefined && (await history.hasTick(tickId)))',
-        to: "if (tickId === '' && (await history.hasTick(tickId)))",
+        from: "if (earlierTick === 'shown')",
+        to: "if (earlierTick === 'shown' && tickId === '')",
       },
     ],
     test: 'test/unit/engine/history-rules.test.ts',

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -350,6 +350,37 @@ voters:
     assert.doesNotMatch(refusal({ env: { SOLAR_DATABASE: 'host=db password=hunter2' } }), /hunter/)
     // Pasted into the wrong variable it stays hidden too.
     assert.doesNotMatch(refusal({ env: { SOLAR_HTTP: 'postgres://ada:hunter2@db/x' } }), /hunter|ada/)
+  })
+
+  it('takes origins as they are written in URLs, in one spelling, such as a credential can name', () => {
+    const urls = (value: string) => loadAuthorityConfig(sources({ env: { SOLAR_PUBLIC_URLS: value } })).publicUrls
+    assert.deepEqual(urls('https://Ledger.Example.org:443/, http://[2001:DB8::1]:80 http://bücher.example:8080'), [
+      'https://ledger.example.org',
+      'http://[2001:db8::1]',
+      'http://xn--bcher-kva.example:8080',
+    ])
+    for (const bad of [
+      'ledger.example.org',
+      'https://ledger.example.org/path',
+      'https://ledger.example.org/?',
+      'https://ledger.example.org/#x',
+      'https://ada@ledger.example.org',
+      'wss://ledger.example.org',
+      'file:///etc',
+      'https://ledger!.example.org',
+      `https://${'a'.repeat(256)}`,
+    ]) {
+      assert.match(refusal({ env: { SOLAR_PUBLIC_URLS: bad } }), /^public_urls: expected origins such as https:/, bad)
+    }
+  })
+
+  it('reads files of up to 64 KiB, and no more of a larger one', () => {
+    const filled = (bytes: number) => yaml(`name: Elm\n#${'x'.repeat(bytes - 11)}`)
+    assert.equal(loadAuthorityConfig(sources({ file: filled(65_536) })).genesis.name, 'Elm')
+    const tooMuch = /: it has more than 65536 bytes, expected some settings$/
+    assert.match(refusal({ file: filled(65_537) }), tooMuch)
+    // It has no size and no end.
+    if (existsSync('/dev/zero')) assert.match(refusal({ file: '/dev/zero' }), tooMuch)
   })
 
   it('refuses files that are missing, not YAML, not a mapping, or say a key twice', () => {

@@ -311,6 +311,39 @@ describe('a light client', () => {
       assert.ok(renewed !== undefined && renewed.expires_at > membership.expires_at)
     })
 
+    it('takes none but a newer certificate for a renewed one: who is shown the present one may give it back', async () => {
+      const chain = byAuthority.start.grow('t0')
+      await prepare(byAuthority, chain)
+      issue()
+      peers.connect('me', 'full')
+      await client.sync()
+      await until(() => votes().length === 1)
+      const { issued_at } = (await opened.store.membership())!
+      peers.disconnect('me', 'full')
+      // Asked first, and faster than the authority.
+      peers.connect('me', 'echo')
+      peers.connect('me', 'full')
+      peers.connect('echo', 'full')
+      const echo = peers.of('echo')
+      echo.serve('registry', async (params) => (await echo.request('full', 'registry', params as object)) as object)
+      echo.serve('membership', (params) => {
+        const { membership } = params as { membership: Membership }
+        return Promise.resolve({ membership })
+      })
+      const late = async () => {
+        await until(() => asked('membership').filter(({ peer }) => peer === 'echo').length === 1)
+        await new Promise(setImmediate)
+        return { membership: namesake(node.chain, 'ann', clock.now()) }
+      }
+      peers.of('full').serve('membership', late)
+      clock.advance(86_400_000 / 3)
+      await node.acceptAll(chain.grow('t1'))
+      await client.sync()
+      await until(() => asked('membership').length === 3)
+      await client.stop()
+      assert.equal((await opened.store.membership())?.issued_at, issued_at + 86_400_000 / 3)
+    })
+
     it('takes no certificate that no authority has signed, or of another device, and asks without one then', async () => {
       await prepare(byAuthority, byAuthority.start.grow('t0'))
       peers

@@ -160,11 +160,14 @@ export async function replicaFolder({ genesis, chainId }: Street) {
   const folder = await tempDir()
   let current: ReplicaStore | undefined
 
-  /** @param onVotesRead awaited after each look of the fork choice at the votes on a header */
-  async function open(onVotesRead?: (hash: Hash) => Promise<void>): Promise<TestReplica> {
+  /**
+   * @param onVotesRead awaited after each look of the fork choice at the votes on a header
+   * @param now what it says the time is
+   */
+  async function open(onVotesRead?: (hash: Hash) => Promise<void>, now = NOW): Promise<TestReplica> {
     await current?.close()
     const store = (current = await openReplicaStore(join(folder.path, 'level')))
-    const clock = { ...realClock(), now: () => NOW }
+    const clock = { ...realClock(), now: () => now }
     const chain = await Chain.open(genesis, store.chain)
     const hub = createEventHub(silentLogger)
     const events: LedgerEvent[] = []

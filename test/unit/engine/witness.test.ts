@@ -29,6 +29,8 @@ describe('a witness over HTTP', () => {
   let made: TestChain
   let url: string
   let close: () => Promise<void>
+  /** What it has said of refusals. */
+  let told: { readonly origin: string }[]
 
   async function listen(kept: WitnessStore = store): Promise<void> {
     const witness = createWitness({
@@ -37,7 +39,7 @@ describe('a witness over HTTP', () => {
       store: kept,
       logKeys: (origin) => (origin === GENESIS.origin ? [namedKey('authority').publicKey] : undefined),
       clock: systemClock,
-      logger: silentLogger,
+      logger: { ...silentLogger, warn: (fields) => void told.push(fields as { readonly origin: string }) },
     })
     const { app, addCalls } = await createApp({ metrics: createMetrics(), clock: systemClock, logger: silentLogger })
     addCalls(witnessCalls(witness))
@@ -50,6 +52,7 @@ describe('a witness over HTTP', () => {
     folder = await tempDir()
     store = await openWitnessStore(join(folder.path, 'witness'))
     made = await createTestChain(GENESIS)
+    told = []
     await listen()
   })
   afterEach(async () => {
@@ -82,6 +85,22 @@ describe('a witness over HTTP', () => {
       await listen()
     }
     assert.equal((await store.last(GENESIS.origin))?.size, 5)
+  })
+
+  it('quotes of an origin that it does not know no more than 200 characters', async () => {
+    await made.trade()
+    const note = (await checkpointsOf(made).signed()).note
+    const origin = `log.example/${'\u2028x'.repeat(10_000)}`
+    const body = formatAddCheckpoint({
+      oldSize: 0,
+      proof: [],
+      note: { ...note, text: note.text.replace(/^[^\n]*/, origin) },
+    })
+    const { status, body: answer } = await sendCheckpoint(url, body)
+    assert.equal(status, 404)
+    assert.match(answer, /^the origin log\.example\/[?x]{185}\.\.\. is not known here\n$/)
+    const [fields] = told
+    assert.deepEqual([told.length, fields?.origin.length], [1, 200])
   })
 
   it('refuses as tlog-witness says, and names the size that it has', async () => {

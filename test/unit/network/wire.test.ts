@@ -90,4 +90,12 @@ describe('what a transport throws', () => {
     assert.equal(asError(undefined).message, 'no reason given')
     assert.equal(reasonOf(new AggregateError([cause, 'second'], 'all failed')), 'connect ECONNREFUSED; second')
   })
+
+  it('is told in one line, cut: libp2p quotes what the other side has sent', () => {
+    const told = reasonOf(new Error(`unknown protocol ${'\u001b[2J\n'.repeat(10_000)}`))
+    assert.match(told, /^unknown protocol [\x20-\x7e]*\.\.\.$/)
+    assert.equal(told.length, 200)
+    const many = Array.from({ length: 50 }, (_, index) => new Error(`${index} ${'x'.repeat(1_000)}`))
+    assert.equal(reasonOf(new AggregateError(many, 'all failed')).length, 500)
+  })
 })

@@ -1,4 +1,5 @@
 import { strict as assert } from 'node:assert'
+import { constants } from 'node:buffer'
 import { readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
@@ -149,6 +150,15 @@ describe('archive of old bodies', () => {
     await assert.rejects(store.archive(4), corruptIn(`${FIRST}, block 1`))
     assert.equal(store.archivedSize(), 0)
     assert.deepEqual(await inLevel(), [0, 1, 2, 3])
+  })
+
+  it('reads no file that is larger than what was ever written', async () => {
+    await grow(store, 4)
+    await archiveAll(store, 4)
+    // A hole without content: it is refused by its size, before it is read.
+    await truncate(join(archive, FIRST), constants.MAX_STRING_LENGTH + 1)
+    const limit = `at most ${constants.MAX_STRING_LENGTH} bytes`
+    await assert.rejects(store.block(0), (error) => corruptIn(FIRST)(error) && String(error).includes(limit))
   })
 
   const fault = (): never => {

@@ -1,0 +1,52 @@
+import type { Clock } from '../ports/clock.ts'
+import type { Logger } from '../ports/logger.ts'
+import type { PeerRequests } from '../ports/peer-requests.ts'
+import type { Chain } from './chain.ts'
+import type { Finalizer } from './finalizer.ts'
+import type { VoteSync } from './vote-sync.ts'
+
+export interface VoteAskerParts {
+  readonly requests: PeerRequests
+  readonly chain: Chain
+  readonly finalizer: Pick<Finalizer, 'finalHeight'>
+  readonly votes: Pick<VoteSync, 'takeOn'>
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+const ASK_EVERY_MS = 20_000
+/** An ack counts for all blocks below: the newest tell nearly all. */
+const NEWEST = 3
+
+/**
+ * While the tip is not final, asks one peer every 20 s for the votes on the newest blocks: one that was lost on its way, or
+ * could not be stored, is not sent again by who is still connected. Returns how to end it.
+ */
+export function keepAskingForVotes({ requests, chain, finalizer, votes, clock, logger }: VoteAskerParts): () => void {
+  let turn = 0
+  let stopped = false
+  let cancel = (): void => undefined
+
+  async function ask(peer: string): Promise<void> {
+    const from = Math.max(finalizer.finalHeight + 1, chain.size - NEWEST)
+    for (const { hash } of await chain.headers(from, NEWEST)) await votes.takeOn(peer, hash)
+  }
+
+  const wait = (): void => {
+    cancel = clock.after(ASK_EVERY_MS, () => {
+      const peers = requests.peers()
+      const peer = peers[turn++ % peers.length]
+      if (peer !== undefined && finalizer.finalHeight < chain.size - 1) {
+        ask(peer).catch((error: unknown) => {
+          if (!stopped) logger.debug({ error, peer }, `the votes that ${peer} has are not known`)
+        })
+      }
+      wait()
+    })
+  }
+  wait()
+  return () => {
+    stopped = true
+    cancel()
+  }
+}
