@@ -12,7 +12,6 @@ import type { Finalizer } from './finalizer.ts'
 import { ownPlace } from './own-place.ts'
 import type { ReplicaSync } from './replica-sync.ts'
 import type { Replica } from './replica.ts'
-import { createSerial } from './serial.ts'
 import { MAX_WRONG_SIGNATURES, shownAcks } from './shown-acks.ts'
 
 /** Peers that the operator has named. */
@@ -33,6 +32,8 @@ export interface OwnAcksParts {
   readonly clock: Clock
   readonly logger: Logger
   readonly key: SigningKey
+  /** Changes what binds the voter, one change at a time and never between the check of an ack and the ack. */
+  readonly alone: <T>(task: () => Promise<T>) => Promise<T>
   readonly namedPeers?: NamedPeers | undefined
   /** How many named peers must have answered: the operator's word. */
   readonly recallPeers?: number | undefined
@@ -72,8 +73,8 @@ export const PATIENCE_MS = 5_000
 export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
   const { chain, voterStore, finalizer, replica, requests, clock, logger, key } = parts
   const startedAt = steadyNow(clock)
-  /** For what changes the store. Nobody is asked in it: whoever answers slowly holds up no other. */
-  const lane = createSerial()
+  // Nobody is asked in it: whoever answers slowly holds up no other.
+  const { alone } = parts
   const asking = new Map<string, Promise<boolean>>()
   let askedFor: string | undefined
   const answered = new Set<string>()
@@ -140,7 +141,7 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
     try {
       for await (const ack of shownAcks(parts, peer, { entry, fromHeight, ...keys, isKnown })) acks.push(ack)
     } finally {
-      await lane(() => learn(acks))
+      await alone(() => learn(acks))
     }
   }
 
@@ -150,13 +151,13 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
       askedInVain.add(peer)
       return false
     }
-    await lane(load)
+    await alone(load)
     if (askedFor !== entry.id) answered.clear()
     askedFor = entry.id
     if (answered.has(peer)) return false
     await learnFrom(peer, entry)
     if (isCaughtUp && askedFor === entry.id) answered.add(peer)
-    await lane(noteAnswers)
+    await alone(noteAnswers)
     return true
   }
 
@@ -175,6 +176,8 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
     await voterStore.putForgotten(forgotten)
     hasForgotten = true
     await bind()
+    // At once: whoever has shown them may fail before it has answered, and more have to now.
+    await noteAnswers()
     logger.warn(
       { heights },
       `this key has acked blocks that its data directory does not know of, up to height ${highest}: ` +
@@ -229,12 +232,11 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
       if (!askedInVain.delete(peer)) passedOver.add(peer)
     },
     hear: (vote) =>
-      lane(async () => {
+      alone(async () => {
         if (ownEntry()?.id !== vote.voter_id) return
         await load()
         if (await isKnown(vote)) return
         await learn([vote])
-        await noteAnswers()
       }),
     state() {
       const entry = ownEntry()

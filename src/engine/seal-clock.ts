@@ -96,6 +96,8 @@ export function createSealClock(parts: SealClockParts): SealClock {
   }
 
   async function judge(): Promise<void> {
+    // Until somebody has answered: who is silent is no reason to seal meanwhile.
+    if (!isBelieved && contradicted === undefined && parts.hasValidators()) fault = faultOfStart()
     const database = await readDatabase()
     if (database !== undefined) {
       if (database.aheadMs < -CLOCK_TOLERANCE_MS) disbelieve(`${database.peer} says`, database.aheadMs)
@@ -109,10 +111,7 @@ export function createSealClock(parts: SealClockParts): SealClock {
       return
     }
     // Nobody is there to ask: with validators one will come.
-    if (verdict.kind === 'unknown' && parts.hasValidators() && !isSetSince()) {
-      if (!isBelieved && contradicted === undefined) fault = faultOfStart()
-      if (reason() !== undefined) return
-    }
+    if (verdict.kind === 'unknown' && parts.hasValidators() && !isSetSince() && reason() !== undefined) return
     believe()
   }
 

@@ -116,7 +116,7 @@ export function createValidator(parts: ValidatorParts): Validator {
     find,
   })
   const sync = createReplicaSync({ ...parts, votes: parts.finalityStore, replica, counter: votes, onAlarm })
-  const ownAcks = createOwnAcks({ ...parts, replica, sync })
+  const ownAcks = createOwnAcks({ ...parts, replica, sync, alone: (task) => voter.alone(task) })
   const running = new Set<Promise<void>>()
   function background(task: Promise<unknown>): void {
     const done = task.then(() => undefined, noteFailure).finally(() => running.delete(done))

@@ -52,6 +52,8 @@ export interface Voter {
    * nobody answered, or the last ack forbids it by what is known now.
    */
   consider(sealed: SealedHeader, findIdentity: () => Promise<Identity | undefined>): Promise<boolean>
+  /** Does something while no block is in hand: what an ack is checked against stays as it is until the ack is stored. */
+  alone<T>(task: () => Promise<T>): Promise<T>
   /** Sends the last vote again, the same bytes, to a peer that may have missed it. */
   resend(peer: string): Promise<void>
   /** Waits for the block in hand. */
@@ -226,6 +228,7 @@ export function createVoter(parts: VoterParts): Voter {
           return false
         }
       }),
+    alone: lane,
     async resend(peer) {
       const last = await lane(() => store.lastVote())
       // Not in the lane: a peer that is silent would hold up the next block.

@@ -584,6 +584,24 @@ describe('what a validator has acked before', () => {
       assert.equal(told.validator.trouble(), undefined)
     })
 
+    it('also where that peer fails before it has shown all of it', async () => {
+      const next = ours.grow('a3')
+      ackers = ['v3']
+      await addPeer('one', next)
+      const { node, sync, acks } = await start(await newFolder(), named(4))
+      await sync()
+      const peer = await addPeer('two', next)
+      const hidden = street.start.grow('x0').tip
+      await acked(peer, ours.tip)
+      await peer.store.finality.putVotes([street.vote('v1', hidden)])
+      peers.of('two').serve('block', () => Promise.reject(ledgerError('not_ready', { reason: 'another time' })))
+      await sync()
+      assert.equal((await node.store.voter.lastVote())?.header_hash, ours.tip.hash)
+      clock.advance(PATIENCE_MS)
+      await sync()
+      assert.deepEqual(acks(), [], 'one of the 4 has answered')
+    })
+
     it('but in an ordinary start of one, and of the others for a moment', async () => {
       await addPeer('one', ours)
       const { sync, acks, validator } = await start(await newFolder(), named(4))

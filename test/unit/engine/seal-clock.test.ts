@@ -35,6 +35,10 @@ function setUp({
       peers.of(name).serve('time', () => Promise.resolve({ now: time.now() + aheadMs }))
       peers.connect('authority', name)
     },
+    silent: (name: string): void => {
+      peers.of(name).serve('time', () => new Promise<object>(() => undefined))
+      peers.connect('authority', name)
+    },
     leave: (name: string) => peers.disconnect('authority', name),
   }
 }
@@ -94,6 +98,22 @@ describe('the clock of an authority', () => {
       await alone.sealClock.compare()
       assert.equal(alone.sealClock.reason(), undefined)
     }
+  })
+
+  it('that starts long after the last block seals nothing either while those who could confirm it are silent', async () => {
+    const { sealClock, join, time, silent } = setUp({ validators: true, lastSealedAt: NOW - DAY })
+    silent('v1')
+    const compared = sealClock.compare()
+    await turns()
+    time.advance(3_000)
+    await compared
+    assert.match(sealClock.reason() ?? '', /no peer is there that confirms the time/)
+    join('v2')
+    const again = sealClock.compare()
+    await turns()
+    time.advance(3_000)
+    await again
+    assert.equal(sealClock.reason(), undefined)
   })
 
   it('that waits for nobody once it was believed, or was set back to just after the last block', async () => {

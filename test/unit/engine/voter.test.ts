@@ -109,6 +109,29 @@ describe('a voter', () => {
     assert.deepEqual(await opened.store.lastVote(), votes.at(-1))
   })
 
+  it('considers nothing while something is done alone, and that waits for the block in hand', async () => {
+    let answer = (): void => undefined
+    voter = makeVoter(opened.store, {
+      check: async ({ header }) => {
+        if (header.height === 0) await new Promise<void>((resolve) => (answer = resolve))
+        return VALID
+      },
+    })
+    const first = consider(chain, 0)
+    const learnt = voter.alone(async () => {
+      order.push('alone')
+      await opened.store.putForgotten([street.vote('ann', other.at(4))])
+    })
+    const second = consider(chain, 5)
+    while (order.length === 0 && votes.length === 0) {
+      answer()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await Promise.all([first, learnt, second])
+    assert.deepEqual(order, ['durable 0', 'sent 0', 'alone'])
+    assert.deepEqual(acked(), [0], 'what was learnt forbids the other')
+  })
+
   it('is not held up by a peer to which it sends its last vote again, and which is silent', async () => {
     await consider(chain, 0)
     peers.of('silent').serve('vote', () => new Promise<object>(() => undefined))
