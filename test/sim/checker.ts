@@ -228,7 +228,7 @@ export class Checker {
       const block = model.blocks.get(hashHeader(trusted.header))
       if (block === undefined) throw new Violation('every block is valid', `${id} trusts a header of no valid block`)
       const isNew = this.#memoryOf(id).final.at(-1) !== block
-      const counted = isNew ? model.finalHeightAbove(block) : block.height
+      const counted = isNew ? model.finalHeightUpTo(block) : block.height
       if (block.height > counted) {
         const reason = `${id} trusts block ${block.height}, all votes that there are make ${counted} final`
         throw new Violation('what is final has its votes', reason)

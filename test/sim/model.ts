@@ -120,13 +120,23 @@ export class Model {
     return finalHeightBy(chain, this.#acksOf(chain, votes))
   }
 
-  /** What all votes that there are make final on the chains that this block is on. */
-  finalHeightAbove(block: KnownBlock): number {
-    const chains = [...this.blocks.values()].map(({ chain }) => chain).filter((chain) => chain[block.height] === block)
-    return Math.max(...chains.map((chain) => this.finalHeight(chain, this.votes.values())))
+  /**
+   * What all votes that there are make final on the chain that ends in this block: an ack counts for what its block
+   * and this chain share, also where it is on another branch.
+   */
+  finalHeightUpTo({ chain }: KnownBlock): number {
+    const acks = [...this.votes.values()].flatMap((vote): Ack[] => {
+      const target = this.blocks.get(vote.header_hash)
+      const key = target?.before.byId.get(vote.voter_id)?.key
+      if (vote.decision !== 'ack' || target === undefined || key === undefined || this.refusalOf(vote) !== undefined)
+        return []
+      const apart = chain.findIndex((block, height) => target.chain[height] !== block)
+      return [{ voter: vote.voter_id, key, height: (apart < 0 ? chain.length : apart) - 1 }]
+    })
+    return finalHeightBy(chain, acks)
   }
 
-  /** The same, if these voters acked the tip besides all votes that there are. */
+  /** `finalHeight`, if these voters acked the tip besides all votes that there are. */
   finalHeightWith(chain: readonly KnownBlock[], voters: readonly string[]): number {
     const tip = chain.length - 1
     const acks = voters.flatMap((voter) => {
