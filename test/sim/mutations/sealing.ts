@@ -117,4 +117,12 @@ export const SEALING: readonly Mutation[] = [
     ],
     test: 'test/unit/engine/seal-clock.test.ts',
   },
+  {
+    rule: 'who keeps up with a shared database measures its rest by the clock that nobody sets',
+    patches: [
+      { file: 'src/engine/succession.ts', from: 'const begun = steadyNow(clock)', to: 'const begun = clock.now()' },
+      { file: 'src/engine/succession.ts', from: '(steadyNow(clock) - begun)', to: '(clock.now() - begun)' },
+    ],
+    test: 'test/unit/engine/succession.test.ts',
+  },
 ]

@@ -46,7 +46,7 @@ describe('a replica forgets nothing that counts', () => {
     const redactor = createReplicaRedactor({ chain, finalizer, clock, blocks: store.chain, logger: silentLogger })
     await redactor.redact({ tx_id: 't0.1', redacted_by: 'mia', reason: 'erasure' })
     const again = base.add([trade('again', 't0.1')])
-    assert.equal(await node.accept(again.blocks[1]!), 'duplicate_transaction')
+    assert.equal(await node.accept(again.blocks[1]!), 'repeats_redacted')
     assert.equal(await node.accept(base.grow('t1').blocks[1]!), 'on_chain')
   })
 })
