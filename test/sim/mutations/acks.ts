@@ -149,4 +149,20 @@ export const ACKS: readonly Mutation[] = [
     patches: [{ file: 'src/engine/own-acks.ts', from: 'if (!askedInVain.delete(peer)) ', to: '' }],
     test: 'test/unit/engine/own-acks.test.ts',
   },
+  {
+    rule: 'who shows forgotten acks and then fails raises the number of those who must answer at once',
+    patches: [
+      {
+        file: 'src/engine/own-acks.ts',
+        from: '    await bind()\n    // At once: whoever has shown them may fail before it has answered, and more have to now.\n    await noteAnswers()\n',
+        to: '    await bind()\n',
+      },
+    ],
+    test: 'test/unit/engine/own-acks.test.ts',
+  },
+  {
+    rule: 'what binds a validator changes only while no ack is in hand',
+    patches: [{ file: 'src/engine/voter.ts', from: '    alone: lane,', to: '    alone: (task) => task(),' }],
+    test: 'test/unit/engine/voter.test.ts',
+  },
 ]

@@ -141,4 +141,31 @@ export const FINALITY: readonly Mutation[] = [
     ],
     test: 'test/unit/engine/vote-asking.test.ts',
   },
+  {
+    rule: 'the branch whose acks prove what is final is taken, though the chain has left it',
+    patches: [{ file: 'src/engine/vote-sync.ts', from: '      await parts.takeBranch(peer, acked)\n', to: '' }],
+    test: 'test/unit/engine/late-branch.test.ts',
+  },
+  {
+    rule: 'no block of a branch is asked for that nobody who votes has acked',
+    patches: [
+      {
+        file: 'src/engine/vote-sync.ts',
+        from: 'if (!isShared || !verifyVote(vote, chain.chainId, acked, registry.active(vote.voter_id)).ok) continue',
+        to: 'if (!isShared) continue',
+      },
+    ],
+    test: 'test/unit/engine/late-branch.test.ts',
+  },
+  {
+    rule: 'what a double sealer has made keeps nobody from what is proven final',
+    patches: [
+      {
+        file: 'src/engine/replica.ts',
+        from: 'if (this.#forks.isFull && !testimony.isFinal)',
+        to: 'if (this.#forks.isFull)',
+      },
+    ],
+    test: 'test/unit/engine/many-branches.long.ts',
+  },
 ]

@@ -95,8 +95,24 @@ export const SEALING: readonly Mutation[] = [
     patches: [
       {
         file: 'src/engine/seal-clock.ts',
-        from: 'if (!isBelieved && contradicted === undefined) fault = faultOfStart()\n',
+        from: 'if (!isBelieved && contradicted === undefined && parts.hasValidators()) fault = faultOfStart()\n',
         to: '',
+      },
+    ],
+    test: 'test/unit/engine/seal-clock.test.ts',
+  },
+  {
+    rule: 'while nobody has answered, a clock that starts long after the last block is not believed',
+    patches: [
+      {
+        file: 'src/engine/seal-clock.ts',
+        from: 'if (!isBelieved && contradicted === undefined && parts.hasValidators()) fault = faultOfStart()\n',
+        to: '',
+      },
+      {
+        file: 'src/engine/seal-clock.ts',
+        from: "    if (verdict.kind === 'unknown' && parts.hasValidators()",
+        to: "    if (verdict.kind === 'unknown' && !isBelieved && parts.hasValidators()) fault ??= faultOfStart()\n    if (verdict.kind === 'unknown' && parts.hasValidators()",
       },
     ],
     test: 'test/unit/engine/seal-clock.test.ts',
