@@ -65,3 +65,10 @@ export function reasonOf(thrown: unknown): string {
   }
   return shown(error.message === '' ? error.name : error.message)
 }
+
+/** Why addresses cannot be listened on, each in libp2p's words: its first line is about settings that this node does not have. */
+export function listenReason(thrown: unknown): string {
+  const { message } = asError(thrown)
+  const [first = '', ...each] = message.split('\n').flatMap((line) => (line.trim() === '' ? [] : [line.trim()]))
+  return shown((each.length > 0 ? each : [first]).join('; '), MAX_REASONS)
+}

@@ -15,7 +15,7 @@ import { ledgerError } from '../ports/errors.ts'
 import type { Gossip, GossipTopic } from '../ports/gossip.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
-import { deadline, reasonOf, within } from './deadline.ts'
+import { deadline, listenReason, reasonOf, within } from './deadline.ts'
 import { gossipSettings } from './gossip-settings.ts'
 import { createGossip, type GossipOverLibp2p } from './gossip.ts'
 import * as limits from './limits.ts'
@@ -99,7 +99,7 @@ export async function createPeerNetwork(options: NetworkOptions, platform: Platf
       await node.start()
     } catch (error) {
       await stop()
-      const reason = `cannot listen on ${options.listen.join(', ')}: ${reasonOf(error)}`
+      const reason = `cannot listen on ${options.listen.join(', ')}: ${listenReason(error)}`
       throw ledgerError('not_ready', { reason }, error)
     }
     gossip.start()
