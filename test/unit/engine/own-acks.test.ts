@@ -337,19 +337,29 @@ describe('what a validator has acked before', () => {
       )
     })
 
-    it('does not if no authority has sealed the header', async () => {
-      const made = sealHeader({ ...ours.blocks.at(-1)!.header, timestamp: NOW }, namedKey('thief'))
-      const hash = hashHeader(made.header)
-      const peer = await addPeer('one', ours)
-      await peer.store.finality.putVotes([street.vote('v1', { hash, height: ours.tip.height })])
-      peers.of('one').serve('headers', () => Promise.resolve({ headers: [made] }))
-      await addPeer('two', rotated)
-      const { sync, acks } = await start(await newFolder(), { key: second })
-      await sync()
-      clock.advance(PATIENCE_MS)
-      await sync()
-      assert.deepEqual(acks(), [rotated.tip.hash])
-    })
+    const [, next, last] = ours.blocks.map(({ header }) => header)
+    for (const [what, made] of [
+      ['no authority has sealed the header', sealHeader({ ...next!, timestamp: NOW }, namedKey('thief'))],
+      [
+        'the header leads to no block that is known here',
+        sealHeader({ ...last!, height: 2 ** 40, prev_hash: hash32('ab'.repeat(32), '') }, namedKey('authority')),
+      ],
+    ] as const) {
+      it(`does not if ${what}`, async () => {
+        const [hash, { height }] = [hashHeader(made.header), made.header]
+        const peer = await addPeer('one', ours)
+        await peer.store.finality.putVotes([street.vote('v1', { hash, height })])
+        peers.of('one').serve('headers', () => Promise.resolve({ headers: [made] }))
+        peers.of('one').serve('block', () => Promise.reject(ledgerError('forbidden', { reason: 'another key' })))
+        await addPeer('two', rotated)
+        const { sync, acks } = await start(await newFolder(), { key: second })
+        await sync()
+        await sync()
+        clock.advance(PATIENCE_MS)
+        await sync()
+        assert.deepEqual(acks(), [rotated.tip.hash])
+      })
+    }
 
     it('does not at another height than that of the header that is shown for it', async () => {
       const peer = await addPeer('one', ours)
