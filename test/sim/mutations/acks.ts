@@ -44,7 +44,7 @@ export const ACKS: readonly Mutation[] = [
         to: "    if (decision === 'ack') await send(signed).then(() => store.putVote(signed))\n",
       },
     ],
-    seed: 8,
+    test: 'test/unit/engine/voter.test.ts',
   },
   {
     rule: 'what a voter acked is on the disk, not in a cache',
