@@ -28,11 +28,11 @@ describe('a vote that one node is handed', () => {
   it('is told to all, once', async () => {
     const counter = passingOn(node.votes, gossip, silentLogger)
     const votes = ['v1', 'v2'].map((id) => street.vote(id, chain.tip))
-    for (const vote of [...votes, ...votes]) await counter.cast(vote)
-    assert.deepEqual(
-      gossip.published,
-      votes.map((vote) => ({ topic: 'votes', payload: canonicalBytes(vote) })),
-    )
+    const told = votes.map((vote) => ({ topic: 'votes', payload: canonicalBytes(vote) }))
+    for (let round = 0; round < 2; round++) {
+      for (const vote of votes) await counter.cast(vote)
+      assert.deepEqual(gossip.published, told)
+    }
   })
 
   it('is not if it does not count', async () => {
