@@ -7,20 +7,21 @@ import type {
   TransactionLocation,
 } from '../../ports/chain-store.ts'
 import { ledgerError } from '../../ports/errors.ts'
-import { shownBlockShape, tickIdOf, type ShownBlock } from '../../protocol/block.ts'
+import { shownBlockShape, type ShownBlock } from '../../protocol/block.ts'
 import type { Hash, Hex } from '../../protocol/bytes.ts'
 import { canonicalText } from '../../protocol/canonical-json.ts'
 import { hashHeader } from '../../protocol/header.ts'
 import { appendedNodes, historyLeaf, rootSubtrees, type Subtree } from '../../protocol/history.ts'
 import { hash32, refuse } from '../../protocol/shape.ts'
-import { unknownRedaction } from '../../protocol/redaction.ts'
 import { leafOf } from '../../protocol/transaction.ts'
 import type { BodyArchive, BodyRedaction } from '../../ports/retention.ts'
 import { corrupt, decodeText, decodeValue } from '../decode.ts'
 import { serialTasks } from '../serial.ts'
 import { ArchivedBodies, type ArchivePlace } from './archived-bodies.ts'
-import { decodeBlock, decodeHeader, decodeHeightKey, decodeInteger } from './block-values.ts'
-import { heightKey, keyOf, nodeKey, sortable } from './keyspaces.ts'
+import { correctionKey, decodeCorrectionKey, decodeHeight, decodePlace, ownKeys } from './block-index.ts'
+import { decodeBlock, decodeHeader, decodeHeightKey } from './block-values.ts'
+import { heightKey, keyOf, nodeKey } from './keyspaces.ts'
+import { HotBlocks } from './hot-blocks.ts'
 import { guardLevel, openLevel, readText, type CheckRoom, type TextLevel } from './level.ts'
 import {
   changeEntries,
@@ -32,7 +33,7 @@ import {
   refuseWithoutKeys,
   registrationsIn,
 } from './registry-index.ts'
-import { finishForgetting, hasUnknownIds, readRedactions, redactBodies, redactionKey } from './redacted-bodies.ts'
+import { finishForgetting, hasUnknownIds, readRedactions, redactBodies } from './redacted-bodies.ts'
 
 /** What an append needs of the chain before it: kept in memory, found again in the database whenever in doubt. */
 interface Tip {
@@ -105,7 +106,7 @@ export async function chainStore(db: TextLevel, archive?: ArchivePlace): Promise
     archive: guardLevel('archive', async (end) => await archived?.archive(end)),
     // Never while bodies move: what is written into a file would be what was just removed.
     redact: guardLevel('redact', (redactions) => {
-      const redact = () => inTurn(() => redactBodies(db, archived, redactions))
+      const redact = () => inTurn(() => redactBodies(db, archived, redactions)).finally(() => chain.forgetHot())
       return archived === undefined ? redact() : archived.alone(redact)
     }),
     redactions: guardLevel('redactions', (fromHeight) => readRedactions(db, fromHeight)),
@@ -119,10 +120,16 @@ class LevelChain {
   readonly #archived: Pick<ArchivedBodies, 'body'> | undefined
   /** `undefined` before the first look and after a failed append, which may have been written all the same. */
   #tip: Promise<Tip> | undefined
+  readonly #hot = new HotBlocks()
 
   constructor(db: TextLevel, archived: Pick<ArchivedBodies, 'body'> | undefined) {
     this.#db = db
     this.#archived = archived
+  }
+
+  /** Bodies have changed. */
+  forgetHot(): void {
+    this.#hot.clear()
   }
 
   tip(): Promise<Tip> {
@@ -220,8 +227,15 @@ class LevelChain {
   }
 
   async block(height: number): Promise<ShownBlock | undefined> {
-    const [head, body] = await this.#db.getMany([heightKey('header', height), heightKey('body', height)])
-    return head === undefined ? undefined : await this.#decode(height, head, body)
+    const hot = this.#hot.get(height)
+    if (hot !== undefined) return hot
+    const { generation } = this.#hot
+    const [head, stored] = await this.#db.getMany([heightKey('header', height), heightKey('body', height)])
+    if (head === undefined) return undefined
+    const body = stored ?? (await this.#archived?.body(height))
+    const block = decodeBlock(height, head, body)
+    this.#hot.put(block, body?.length ?? 0, generation)
+    return block
   }
 
   async blocks(from: number, count: number): Promise<readonly ShownBlock[]> {
@@ -306,6 +320,7 @@ class LevelChain {
     } finally {
       // Only now: who asks before the write is done would be told of the old tip, and that would be remembered.
       this.#tip = undefined
+      this.#hot.clear()
     }
   }
 
@@ -344,46 +359,8 @@ class LevelChain {
   }
 }
 
-/** Index entries that blocks have for themselves, and not for each transaction. */
-function ownKeys({ header, transactions }: ShownBlock): readonly { readonly key: string; readonly value: string }[] {
-  const { height } = header
-  const tickId = tickIdOf(transactions)
-  return [
-    ...(tickId === undefined ? [] : [{ key: keyOf('heightByTick', tickId), value: String(height) }]),
-    ...transactions.flatMap((tx, index) =>
-      tx.kind === 'correction' ? [{ key: correctionKey(tx.corrects, height, index), value: '' }] : [],
-    ),
-    ...transactions.flatMap((tx) => {
-      if (tx.kind !== 'redacted') return []
-      const redaction = unknownRedaction(tx.tx_hash, height)
-      return [{ key: redactionKey(redaction), value: canonicalText(redaction) }]
-    }),
-  ]
-}
-
-/** Sorts by trade, height and index; an id has no slash in it. */
-const correctionKey = (tradeId: string, height: number, index: number): string =>
-  keyOf('correction', `${tradeId}/${sortable(height)}/${sortable(index)}`)
-
-function decodeCorrectionKey(key: string): TransactionLocation {
-  const [, height = '', index = ''] = key.split('/')
-  const place = { height: Number.parseInt(height, 16), index: Number.parseInt(index, 16) }
-  if (sortable(place.height) === height && sortable(place.index) === index) return place
-  throw corrupt(`level ${key}`, 'the key of a correction', key)
-}
-
-function decodePlace(key: string, text: string | undefined): TransactionLocation | undefined {
-  if (text === undefined) return undefined
-  const [height = '', index = ''] = text.split('/')
-  const place = `level place of ${key.slice(1)}`
-  return { height: decodeInteger(place, height), index: decodeInteger(place, index) }
-}
-
 function readPeak(peaks: ReadonlyMap<number, Hash>, level: number): Hash {
   const hash = peaks.get(level)
   if (hash === undefined) throw corrupt(`level history peak ${level}`, 'a complete subtree', 'nothing')
   return hash
 }
-
-const decodeHeight = (place: string, text: string | undefined): number | undefined =>
-  text === undefined ? undefined : decodeInteger(place, text)
