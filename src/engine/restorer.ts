@@ -7,7 +7,8 @@ import { isSolarError } from '../protocol/errors.ts'
 import type { SealedHeader } from '../protocol/header.ts'
 import { headersAnswer, registryAnswer, statusAnswer, type StatusAnswer } from '../protocol/messages.ts'
 import type { SigningKey } from '../protocol/signature.ts'
-import { createCredentialSigner, fetchBlock, type CredentialSigner } from './block-fetcher.ts'
+import { fetchBlock } from './block-fetcher.ts'
+import { createCredentialSigner, type CredentialSigner } from './credential-signer.ts'
 import type { Chain } from './chain.ts'
 import { checkSeal } from './checked-seal.ts'
 import { provesFinalBy, type ProvesFinal } from './final-proof.ts'
@@ -103,7 +104,7 @@ export function createRestorer(parts: RestorerParts): Restorer {
     const verdict = await checkSeal(requests, peer, sealed, (header, recovery) => chain.verifySealed(header, recovery))
     if (!verdict.ok) throw refused(peer, verdict.code, `block ${sealed.header.height}: ${verdict.reason}`)
     await peerHeaders.consider(sealed, peer)
-    const block = await fetchBlock(requests, peer, sealed, sign, provesFinal, patience)
+    const block = await fetchBlock({ requests, sign, clock }, peer, sealed, provesFinal, patience)
     if (isStopped()) return
     await runner.restore(block, peer)
     hasNews = true

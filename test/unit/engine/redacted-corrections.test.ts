@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createCredentialSigner } from '../../../src/engine/block-fetcher.ts'
+import { createCredentialSigner } from '../../../src/engine/credential-signer.ts'
 import { createReplicaRedactor } from '../../../src/engine/redactor.ts'
 import { createReplicaSync, type ReplicaSync } from '../../../src/engine/replica-sync.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
