@@ -67,6 +67,9 @@ export interface OwnAcks {
   binding(): readonly BlockPoint[]
 }
 
+/** Of so many peers it is remembered whether they were heard, though they have left: anybody comes under ever new ids. */
+const MAX_HEARD = 1_000
+
 /** A named peer that is there is connected, and has answered, within this time. */
 export const PATIENCE_MS = 5_000
 
@@ -148,7 +151,7 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
   async function ask(peer: string, isCaughtUp: boolean): Promise<boolean> {
     const entry = ownEntry()
     if (entry === undefined) {
-      askedInVain.add(peer)
+      note(askedInVain, peer)
       return false
     }
     await alone(load)
@@ -156,7 +159,7 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
     askedFor = entry.id
     if (answered.has(peer)) return false
     await learnFrom(peer, entry)
-    if (isCaughtUp && askedFor === entry.id) answered.add(peer)
+    if (isCaughtUp && askedFor === entry.id) note(answered, peer)
     await alone(noteAnswers)
     return true
   }
@@ -212,6 +215,14 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
     return requests.peers().every(isHeard) && ids.size >= count && [...ids].every(isHeard)
   }
 
+  /** One that is neither connected nor named is waited for by nobody; the newest stays, who may be the one that was enough. */
+  function note(heard: Set<string>, peer: string): void {
+    heard.add(peer)
+    if (heard.size <= MAX_HEARD) return
+    const present = new Set([...requests.peers(), ...named().ids, peer])
+    for (const other of heard) if (!present.has(other)) heard.delete(other)
+  }
+
   async function noteAnswers(): Promise<void> {
     if (answers() < required()) enoughSince = undefined
     else enoughSince ??= steadyNow(clock)
@@ -229,7 +240,7 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
       return asked
     },
     passOver(peer) {
-      if (!askedInVain.delete(peer)) passedOver.add(peer)
+      if (!askedInVain.delete(peer)) note(passedOver, peer)
     },
     hear: (vote) =>
       alone(async () => {
