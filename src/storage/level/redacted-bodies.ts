@@ -41,16 +41,18 @@ export async function redactBodies(
   const batch = db.batch()
   const touched: string[] = []
   for (const height of new Set(redactions.map((redaction) => redaction.height))) {
-    touched.push(heightKey('body', height))
     const hashes = new Set(redactions.filter((one) => one.height === height).map(({ tx_hash }) => tx_hash))
     const place = `level body of height ${height}`
     const text = await readText(db, heightKey('body', height))
     const body = text ?? (await archived?.body(height))
     if (body === undefined) throw corrupt(place, 'the transactions of the block', 'nothing')
     const transactions = decodeBody(place, body)
-    const changed = JSON.stringify(withHoles(place, transactions, hashes))
-    if (text === undefined) await archived?.replace(height, changed)
-    else batch.put(heightKey('body', height), changed)
+    const shown = withHoles(place, transactions, hashes)
+    // It came without these bodies: LevelDB never had them.
+    const isSame = text !== undefined && shown.every((tx, index) => tx === transactions[index])
+    if (text === undefined) await archived?.replace(height, JSON.stringify(shown))
+    else if (!isSame) batch.put(heightKey('body', height), JSON.stringify(shown))
+    if (!isSame) touched.push(heightKey('body', height))
     await archived?.removeStrays(height)
   }
   const all = new Set(redactions.map(({ tx_hash }) => tx_hash))
@@ -89,7 +91,7 @@ function withHoles(place: string, transactions: readonly ShownTransaction[], has
     const tx_hash = leafOf(tx)
     if (!hashes.has(tx_hash)) return tx
     found.add(tx_hash)
-    return { kind: 'redacted', tx_hash }
+    return tx.kind === 'redacted' ? tx : { kind: 'redacted', tx_hash }
   })
   for (const hash of hashes) if (!found.has(hash)) throw corrupt(place, `transaction ${hash}`, 'nothing')
   return shown
@@ -100,7 +102,7 @@ async function besideWithHoles(db: TextLevel, hashes: ReadonlySet<Hash>) {
   const changed: { readonly key: string; readonly value: string }[] = []
   for await (const [key, text] of db.iterator({ gte: keyOf('beside'), lte: keyOf('beside', '~') })) {
     const block = decodeText(`level ${key}`, text, shownBlockShape)
-    if (!block.transactions.some((tx) => hashes.has(leafOf(tx)))) continue
+    if (!block.transactions.some((tx) => tx.kind !== 'redacted' && hashes.has(leafOf(tx)))) continue
     const transactions = block.transactions.map((tx): ShownTransaction =>
       hashes.has(leafOf(tx)) ? { kind: 'redacted', tx_hash: leafOf(tx) } : tx,
     )

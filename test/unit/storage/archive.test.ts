@@ -220,6 +220,19 @@ describe('archive of old bodies', () => {
       assert.deepEqual((await store.besideChain(other.hash))?.transactions[0], gone().block.transactions[0])
     })
 
+    it('does not come back with a block beside the chain that has it too', async () => {
+      await grow(store, 6)
+      await archiveAll(store, 6)
+      await store.redact([gone().record])
+      const other = block(1, ['1-a', 'other'])
+      await store.putBeside(other.block, other.hash)
+      const [hole, shown] = (await store.besideChain(other.hash))!.transactions
+      assert.deepEqual([hole, shown], [gone().block.transactions[0], other.block.transactions[1]])
+      await store.close()
+      await assertNowhere(folder.path, nonce())
+      await open()
+    })
+
     for (const [name, wrap] of Object.entries(faults)) {
       it(`is in its place after ${name}, and goes at the next try`, async () => {
         await grow(store, 6)
