@@ -13,7 +13,7 @@ import { canonicalText } from '../../protocol/canonical-json.ts'
 import { hashHeader } from '../../protocol/header.ts'
 import { appendedNodes, historyLeaf, rootSubtrees, type Subtree } from '../../protocol/history.ts'
 import { hash32, refuse } from '../../protocol/shape.ts'
-import { leafOf, type ShownTransaction } from '../../protocol/transaction.ts'
+import { leafOf } from '../../protocol/transaction.ts'
 import type { BodyArchive, BodyRedaction } from '../../ports/retention.ts'
 import { corrupt, decodeText, decodeValue } from '../decode.ts'
 import { serialTasks } from '../serial.ts'
@@ -33,7 +33,8 @@ import {
   refuseWithoutKeys,
   registrationsIn,
 } from './registry-index.ts'
-import { finishForgetting, hasUnknownIds, readRedactions, redactBodies, redactionKey } from './redacted-bodies.ts'
+import { finishForgetting, hasUnknownIds, readRedactions, redactBodies } from './redacted-bodies.ts'
+import { withoutRemoved } from './removed-before.ts'
 
 /** What an append needs of the chain before it: kept in memory, found again in the database whenever in doubt. */
 interface Tip {
@@ -325,25 +326,8 @@ class LevelChain {
   }
 
   async putBeside(block: ShownBlock, hash: Hash): Promise<void> {
-    const transactions = await this.#withoutRemoved(block.transactions)
+    const transactions = await withoutRemoved(this.#db, block.transactions)
     await this.#db.put(keyOf('beside', hash), canonicalText({ ...block, transactions }))
-  }
-
-  /** What was removed from a block of the chain does not come back with another block that has it too. */
-  async #withoutRemoved(transactions: readonly ShownTransaction[]): Promise<readonly ShownTransaction[]> {
-    const hashes = transactions.map(leafOf)
-    const places = await this.places('placeByHash', hashes)
-    const onChain = hashes.flatMap((tx_hash, at) => {
-      const height = places[at]?.height
-      return height === undefined ? [] : [{ tx_hash, height }]
-    })
-    if (onChain.length === 0) return transactions
-    const records = await this.#db.getMany(onChain.map(redactionKey))
-    const removed = new Set(onChain.flatMap(({ tx_hash }, at) => (records[at] === undefined ? [] : [tx_hash])))
-    return transactions.map((tx, at): ShownTransaction => {
-      const tx_hash = hashes[at] ?? ''
-      return removed.has(tx_hash) ? { kind: 'redacted', tx_hash } : tx
-    })
   }
 
   async besideChain(hash: Hash): Promise<ShownBlock | undefined> {

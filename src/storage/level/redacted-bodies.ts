@@ -5,7 +5,7 @@ import { redactionShape, type Redaction } from '../../protocol/redaction.ts'
 import { leafOf, type ShownTransaction } from '../../protocol/transaction.ts'
 import { corrupt, decodeText } from '../decode.ts'
 import type { ArchivedBodies } from './archived-bodies.ts'
-import { decodeBody } from './block-values.ts'
+import { decodeBody, decodeHeader } from './block-values.ts'
 import { heightKey, keyOf, sortable } from './keyspaces.ts'
 import { DURABLE, readText, type TextLevel } from './level.ts'
 
@@ -52,13 +52,14 @@ export async function redactBodies(
     const isSame = text !== undefined && shown.every((tx, index) => tx === transactions[index])
     if (text === undefined) await archived?.replace(height, JSON.stringify(shown))
     else if (!isSame) batch.put(heightKey('body', height), JSON.stringify(shown))
-    if (!isSame) touched.push(heightKey('body', height))
+    if (!isSame) touched.push(heightKey('body', height), await keyBeside(db, height))
     await archived?.removeStrays(height)
   }
   const all = new Set(redactions.map(({ tx_hash }) => tx_hash))
-  for (const { key, value } of await besideWithHoles(db, all)) {
+  for (const { key, value, height } of await besideWithHoles(db, all)) {
     batch.put(key, value)
-    touched.push(key)
+    // A block that was on the chain, and was given up, has left old values there.
+    touched.push(key, heightKey('body', height))
   }
   for (const redaction of redactions) {
     batch.put(redactionKey(redaction), canonicalText(redaction))
@@ -69,6 +70,13 @@ export async function redactBodies(
   for (const key of touched) batch.put(keyOf('forgetting', key), '')
   await batch.write(DURABLE)
   await finishForgetting(db)
+}
+
+/** Where the block of a height was, if it was kept beside the chain before: its old values may still be in the files. */
+async function keyBeside(db: TextLevel, height: number): Promise<string> {
+  const head = await readText(db, heightKey('header', height))
+  if (head === undefined) throw corrupt(`level header of height ${height}`, 'a header', 'nothing')
+  return keyOf('beside', decodeHeader(head, height).hash)
 }
 
 /** Takes out of LevelDB's files what a redaction has overwritten: after a kill in between, the next start does. */
@@ -99,14 +107,14 @@ function withHoles(place: string, transactions: readonly ShownTransaction[], has
 
 /** A block that lost against one of the chain may hold the same transactions. */
 async function besideWithHoles(db: TextLevel, hashes: ReadonlySet<Hash>) {
-  const changed: { readonly key: string; readonly value: string }[] = []
+  const changed: { readonly key: string; readonly value: string; readonly height: number }[] = []
   for await (const [key, text] of db.iterator({ gte: keyOf('beside'), lte: keyOf('beside', '~') })) {
     const block = decodeText(`level ${key}`, text, shownBlockShape)
     if (!block.transactions.some((tx) => tx.kind !== 'redacted' && hashes.has(leafOf(tx)))) continue
     const transactions = block.transactions.map((tx): ShownTransaction =>
       hashes.has(leafOf(tx)) ? { kind: 'redacted', tx_hash: leafOf(tx) } : tx,
     )
-    changed.push({ key, value: canonicalText({ ...block, transactions }) })
+    changed.push({ key, value: canonicalText({ ...block, transactions }), height: block.header.height })
   }
   return changed
 }
