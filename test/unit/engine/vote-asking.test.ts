@@ -68,6 +68,14 @@ describe('votes that did not come', () => {
     await eventually('what is final there is final here', () => me.finalizer.finalHeight === 0)
   })
 
+  it('are asked of the next peer in the same turn where the first is a light node', async () => {
+    await other.cast(street.vote('v2', chain.at(3)))
+    const light = { mode: 'light', chain_id: me.chain.chainId, tip: null, final_height: null }
+    peers.of('silent').serve('status', () => Promise.resolve(light))
+    clock.advance(20_000)
+    await eventually('all but the tip is final', () => me.finalizer.finalHeight === 3)
+  })
+
   it('are asked for no more once it is stopped', () => {
     stop()
     clock.advance(100_000)
