@@ -26,7 +26,7 @@ export interface OwnAcksParts {
   readonly chain: Chain
   readonly voterStore: VoterStore
   readonly finalizer: Pick<Finalizer, 'finalHeight'>
-  readonly replica: Pick<Replica, 'find' | 'hashAt'>
+  readonly replica: Pick<Replica, 'find' | 'hashAt' | 'look'>
   readonly sync: Pick<ReplicaSync, 'takeBranch'>
   readonly requests: PeerRequests
   readonly clock: Clock
@@ -117,7 +117,9 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
 
   async function bind(): Promise<void> {
     const own = await voterStore.ownVotesFrom(finalizer.finalHeight + 1)
-    bound = await withoutImplied(own.map(({ header_hash, height }) => ({ hash: header_hash, height })))
+    const points = own.map(({ header_hash, height }) => ({ hash: header_hash, height }))
+    // While the chain is exchanged for a branch a block has its place on neither.
+    bound = await replica.look(() => withoutImplied(points))
   }
 
   /** Acks that the last one extends need not be asked about: who extends the last extends them. */

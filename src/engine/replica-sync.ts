@@ -67,7 +67,7 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
   // Also on a branch beside the chain here: they are what a branch weighs.
   const votes = createVoteSync({
     ...parts,
-    hashAt: (tip, height) => replica.hashAt(tip, height),
+    hashAt: (tip, height) => replica.look(() => replica.hashAt(tip, height)),
     takeBranch,
     onCounted: () => replica.reconsider(),
   })
