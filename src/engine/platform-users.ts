@@ -6,18 +6,16 @@ import { isSolarError } from '../protocol/errors.ts'
 import { MAX_MEMBERSHIP_MS } from '../protocol/limits.ts'
 import { signMembership } from '../protocol/membership.ts'
 import { Registry } from '../protocol/registry.ts'
-import type { SigningKey } from '../protocol/signature.ts'
 import { createCertifiedUsers } from './certified-users.ts'
 import type { Chain } from './chain.ts'
+import { presentKeyOf, type OwnKeyParts } from './countersigner.ts'
 
-export interface PlatformUsersParts {
+export interface PlatformUsersParts extends OwnKeyParts {
   readonly chain: Chain
   readonly store: Pick<MarketStore, 'users'>
   readonly clock: Clock
   /** voter id -> platform user, as it was read last. */
   readonly users: Map<string, string>
-  readonly minerId: string
-  readonly keyOf: (publicKey: string) => Promise<SigningKey | undefined>
 }
 
 /**
@@ -27,7 +25,7 @@ export interface PlatformUsersParts {
 export function platformUsers(
   parts: PlatformUsersParts,
 ): Pick<ChainLedger, 'userOf'> & Pick<Ledger, 'devicesOf' | 'membership'> {
-  const { chain, store, clock, users, minerId, keyOf } = parts
+  const { chain, store, clock, users, minerId } = parts
   const certifiedUserOf = createCertifiedUsers(chain, clock)
   const first = Registry.fromGenesis(chain.genesis)
   const isOfGenesis = (voterId: string): boolean => first.active(voterId, 'voter') !== undefined
@@ -62,8 +60,7 @@ export function platformUsers(
     },
     async membership(voter_id, known) {
       const user_id = await userOf(voter_id, known)
-      const present = chain.registry.active(minerId, 'authority')
-      const key = present && (await keyOf(present.public_key))
+      const key = await presentKeyOf(parts)
       if (key === undefined)
         throw ledgerError('not_ready', { reason: `this node has no key of the authority ${minerId}` })
       const issued_at = clock.now()

@@ -14,7 +14,8 @@ const MAX_CHANGES = 100
 const mayChange: Access = { roles: ['platform', 'operator'], others: 'signer' }
 
 /**
- * An enrolment needs who vouches for the new key: the platform for a household's device, the operator for any role.
+ * An enrolment needs who opens the door to the new key: the platform for a household's device, the operator for any role. That an
+ * authority's key has countersigned another role is the registry's rule: a token alone makes nobody an authority.
  * Throws `missing_credential`, `bad_credential`, `forbidden`.
  */
 function checkMayEnrol(
@@ -32,6 +33,9 @@ function checkMayEnrol(
   })
 }
 
+const mayVouch = (caller: Caller): boolean =>
+  caller.kind === 'role' && (caller.role === 'operator' || caller.role === 'platform')
+
 /** What takes a key away from a thief is counted by itself: whatever the thief did with it, its owner can act. */
 const limitedAs = ({ action, subject_id }: RegistryTransaction): string =>
   action === 'recover' || action === 'revoke' ? `${action} ${subject_id}` : subject_id
@@ -43,14 +47,14 @@ const changeCall = (ledger: Ledger, subjectLimit: KeyLimit): Call =>
     access: mayChange,
     summary: 'Enrols, rotates, revokes or recovers a key, or changes the finality policy',
     description:
-      'The signature of the transaction is the credential: `enrol` by the new key, `rotate` by the present one, `revoke` by the subject or an authority, `recover` by the recovery key, `policy` by an authority. `enrol` needs a token as well: platform for the role voter, operator for any. The body is `{transaction, user_id?}` or the bare transaction; `user_id` (only with `enrol`) is the platform user that the key belongs to, kept off the chain. Sealed at once as a tick of its own; the same transaction again answers the same. Without a token one id changes at most 10 times a minute and 50 times a day (429), recoveries and revocations counted apart.',
+      'The signature of the transaction is the credential: `enrol` by the new key, `rotate` by the present one, `revoke` by the subject or an authority, `recover` by the recovery key, `policy` by an authority. `enrol` needs a token as well: platform for the role voter, operator for any; for the roles authority and validator, and after a revocation by an authority also to `recover` one, an active authority countersigns (`countersigner_id`, `countersignature`). With the token of platform or operator the recovery of a voter is countersigned here. The body is `{transaction, user_id?}` or the bare transaction; `user_id` (only with `enrol`) is the platform user that the key belongs to, kept off the chain. Sealed at once as a tick of its own; the same transaction again answers the same. Without a token one id changes at most 10 times a minute and 50 times a day (429), recoveries and revocations counted apart.',
     body: registryBody,
     answer: named('RegistryChange', objectOf({ id: id('change-1'), tick_id: id(`registry:${'c'.repeat(32)}`) })),
     statuses: { 202: 'Durable; its block follows at once' },
     handle: async ({ body, caller, request }) => {
       const transaction = decodePostedRegistryTransaction(body.transaction)
       if (transaction.action === 'enrol') checkMayEnrol(transaction, caller, request.headers.authorization)
-      const change = () => ledger.register(transaction, body.user_id)
+      const change = () => ledger.register(transaction, body.user_id, mayVouch(caller))
       const changed =
         caller.kind === 'role' ? await change() : await subjectLimit.within(request, limitedAs(transaction), change)
       return { status: 202, body: changed }

@@ -17,7 +17,6 @@ import { EMPTY_HISTORY_ROOT } from '../../../src/protocol/history.ts'
 import { merkleRoot } from '../../../src/protocol/merkle.ts'
 import { Registry } from '../../../src/protocol/registry.ts'
 import {
-  signRegistryTransaction,
   type PostedRegistryTransaction,
   type RegistryTransactionBody,
 } from '../../../src/protocol/registry-transaction.ts'
@@ -31,6 +30,7 @@ import {
   type DeviceId,
   type MemoryLedger,
 } from '../../helpers/memory-ledger.ts'
+import { signedChange } from '../../helpers/signed-change.ts'
 import { createVirtualClock, type VirtualClock } from '../../helpers/virtual-clock.ts'
 
 export const NOW = 1_760_000_400_000
@@ -184,7 +184,7 @@ export function change(
 ): PostedRegistryTransaction {
   const nonce = randomBytes(16).toString('hex')
   const body = { kind: 'registry' as const, id: `change-${nonce}`, timestamp: NOW, nonce, ...fields }
-  return signRegistryTransaction(body, ledger.chainId, key)
+  return signedChange(body, ledger.chainId, key, { id: 'authority-1', key: AUTHORITY_KEY })
 }
 
 const REGISTRY = Registry.fromGenesis(TEST_GENESIS)
