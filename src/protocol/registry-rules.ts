@@ -34,25 +34,31 @@ export function checkChange(
   isUsed: (key: Hex) => boolean,
 ): void {
   const entry = before.entry(tx.subject_id)
-  if (tx.action === 'policy') { checkPolicy(tx, entry, chainId); return; }
-  if (tx.action === 'enrol') {
-    if (entry !== undefined) refuseRegistry(tx, `${tx.subject_id} is registered already`)
-    checkNewKeys(tx, [tx.public_key, tx.recovery_key ?? null], isUsed)
-    if (!isSignedBy(tx, chainId, tx.public_key)) refuseRegistry(tx, 'not signed by the key that it enrols')
-    checkCountersigned(tx, before, chainId, tx.role === 'voter' ? undefined : `enrolling ${article(tx.role)}`)
-    return
-  }
-  if (entry === undefined) return refuseRegistry(tx, `${tx.subject_id} is not registered`)
-  switch (tx.action) {
-    case 'rotate':
-      { checkRotation(tx, entry, before, chainId, isUsed); return; }
-    case 'recover':
-      { checkRecovery(tx, entry, before, chainId, isUsed); return; }
-    case 'revoke':
-      if (entry.status === 'revoked') refuseRegistry(tx, `${entry.id} is revoked already`)
-      if (revokerOf(tx, entry, before, chainId) === undefined)
-        refuseRegistry(tx, `signed neither by ${entry.id} nor by an active authority`)
-  }
+  if (tx.action === 'policy') checkPolicy(tx, entry, chainId)
+  else if (tx.action === 'enrol') checkEnrolment(tx, entry, before, chainId, isUsed)
+  else if (entry === undefined) refuseRegistry(tx, `${tx.subject_id} is not registered`)
+  else if (tx.action === 'rotate') checkRotation(tx, entry, before, chainId, isUsed)
+  else if (tx.action === 'recover') checkRecovery(tx, entry, before, chainId, isUsed)
+  else checkRevocation(tx, entry, before, chainId)
+}
+
+function checkEnrolment(
+  tx: Action<'enrol'>,
+  entry: RegistryEntry | undefined,
+  before: RegistryBefore,
+  chainId: Hash,
+  isUsed: (key: Hex) => boolean,
+): void {
+  if (entry !== undefined) refuseRegistry(tx, `${tx.subject_id} is registered already`)
+  checkNewKeys(tx, [tx.public_key, tx.recovery_key ?? null], isUsed)
+  if (!isSignedBy(tx, chainId, tx.public_key)) refuseRegistry(tx, 'not signed by the key that it enrols')
+  checkCountersigned(tx, before, chainId, tx.role === 'voter' ? undefined : `enrolling ${article(tx.role)}`)
+}
+
+function checkRevocation(tx: Action<'revoke'>, entry: RegistryEntry, before: RegistryBefore, chainId: Hash): void {
+  if (entry.status === 'revoked') refuseRegistry(tx, `${entry.id} is revoked already`)
+  if (revokerOf(tx, entry, before, chainId) === undefined)
+    refuseRegistry(tx, `signed neither by ${entry.id} nor by an active authority`)
 }
 
 function checkPolicy(tx: Action<'policy'>, entry: RegistryEntry | undefined, chainId: Hash): void {
