@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { hashToken } from '../../../src/http/access.ts'
+import { grantOf, hashToken, type TokenGrant } from '../../../src/http/tokens.ts'
 import { createMetrics, type Metrics } from '../../../src/http/metrics.ts'
 import {
   createHttpServer,
@@ -39,8 +39,15 @@ export const TOKENS = {
   platform: 'platform-token-0123456789',
   auditor: 'auditor-token-0123456789',
   validator: 'validator-token-0123456789',
+  enroller: 'enroller-token-0123456789',
+  metrics: 'metrics-token-0123456789',
 } as const
 export type Role = keyof typeof TOKENS
+/** An enroller brings devices of users whose id begins with `home-`, two a day. */
+const GRANTS: readonly TokenGrant[] = (Object.entries(TOKENS) as [Role, string][]).map(([role, token]) => ({
+  ...{ name: `the ${role}`, role, hash: hashToken(token), expires_at: null },
+  ...(role === 'enroller' && { users: 'home-', per_day: 2 }),
+}))
 
 /** A clock that stands still until it is moved. */
 export const createTestClock = (): VirtualClock => createVirtualClock(NOW)
@@ -103,12 +110,7 @@ export async function startServer(
     }),
     redactor: { redact: () => Promise.resolve([]), redactions: () => Promise.resolve([]) },
     readiness: () => ({ role: 'leader', reasons: [] }),
-    tokens: {
-      operator: hashToken(TOKENS.operator),
-      platform: hashToken(TOKENS.platform),
-      auditor: hashToken(TOKENS.auditor),
-      validator: hashToken(TOKENS.validator),
-    },
+    tokens: { find: (token) => Promise.resolve(grantOf(token, GRANTS)) },
     metrics,
     clock,
     logger: silentLogger,
