@@ -11,7 +11,7 @@ import { httpError } from './problem.ts'
 import type { KeyLimit } from './rate-limits.ts'
 import type { Clients } from './client-address.ts'
 import type { OriginsOf } from './origins.ts'
-import type { AccessRole, TokenGrant } from './tokens.ts'
+import type { AccessRole, TokenGrant } from '../ports/tokens.ts'
 
 /** Who may call (docs/protocol.md 9). A token has a role and may call only what its row says. */
 export interface Access {

@@ -13,7 +13,8 @@ import type { Metrics } from './metrics.ts'
 import { httpError, problemOf, PROBLEM_TYPE, type Problem } from './problem.ts'
 import { createRateLimits, type RateLimits } from './rate-limits.ts'
 import { createRefusalLog, type RefusalLog } from './refusal-log.ts'
-import { grantOfRequest, isTrusted, type TokenBook } from './tokens.ts'
+import type { TokenBook } from '../ports/tokens.ts'
+import { grantOfRequest, isTrusted } from './tokens.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -1,6 +1,6 @@
 import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
-import type { TokenGrant } from './tokens.ts'
+import type { TokenGrant } from '../ports/tokens.ts'
 
 const DAY_MS = 86_400_000
 

@@ -1,9 +1,10 @@
 import { stat } from 'node:fs/promises'
-import { ACCESS_ROLES, grantOf, hashToken, type TokenBook, type TokenGrant } from '../http/tokens.ts'
+import { grantOf, hashToken } from '../http/tokens.ts'
 import { createFileDurably } from '../keys/durable-file.ts'
 import { exposedWords, readSecretFile } from '../keys/secret-file.ts'
 import type { RandomBytes } from '../ports/clock.ts'
 import { parseJsonFile } from '../ports/json-file.ts'
+import { ACCESS_ROLES, type TokenBook, type TokenGrant } from '../ports/tokens.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import {
   array,

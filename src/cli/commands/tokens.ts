@@ -1,11 +1,12 @@
 import { join } from 'node:path'
 import { Option, type Command } from 'commander'
 import { fromShape } from '../../config/values.ts'
-import { ACCESS_ROLES, hashToken, type AccessRole, type TokenGrant } from '../../http/tokens.ts'
 import { systemClock, systemRandomBytes } from '../../node/clock.ts'
 import { DATA_FILES } from '../../node/data-directory.ts'
 import { checkOutFile, writeOutFile } from '../../node/out-file.ts'
 import { MAX_PER_DAY, newToken, readTokens, writeTokens } from '../../node/token-files.ts'
+import { ACCESS_ROLES, type AccessRole, type TokenGrant } from '../../ports/tokens.ts'
+import { sha256Hex } from '../../protocol/hash.ts'
 import { identifier, integer } from '../../protocol/shape.ts'
 import { timeWords } from '../../protocol/time-words.ts'
 import { printResult, UsageError } from '../output.ts'
@@ -87,7 +88,7 @@ async function addToken(options: NewOptions): Promise<void> {
   const token = newToken(systemRandomBytes)
   // First the file for its owner: a token that nobody has must not count.
   await writeOutFile({ path: out }, [`${token}\n`])
-  const grant: TokenGrant = { name, role, hash: hashToken(token), expires_at, ...limits }
+  const grant: TokenGrant = { name, role, hash: sha256Hex(token), expires_at, ...limits }
   await writeTokens(file, [...grants, grant])
   printResult(options.json === true, [lineOf(grant), `file        ${out}`], { ...shownOf(grant), file: out })
 }
@@ -132,7 +133,9 @@ async function revokeToken(name: string, options: DataOptions): Promise<void> {
 }
 
 /** Without the hash, which is nobody's business. */
-const shownOf = ({ hash: _hash, ...shown }: TokenGrant): Omit<TokenGrant, 'hash'> => shown
+function shownOf({ name, role, expires_at, users, per_day }: TokenGrant): object {
+  return { name, role, expires_at, ...(users !== undefined && { users, per_day }) }
+}
 
 function lineOf({ name, role, expires_at, users, per_day }: TokenGrant): string {
   const end = expires_at === null ? 'until it is revoked' : `until ${timeWords(expires_at)}`

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { grantOf, hashToken, type TokenGrant } from '../../../src/http/tokens.ts'
+import { grantOf, hashToken } from '../../../src/http/tokens.ts'
+import type { TokenGrant } from '../../../src/ports/tokens.ts'
 import { createMetrics, type Metrics } from '../../../src/http/metrics.ts'
 import {
   createHttpServer,

@@ -34,12 +34,12 @@ describe('tokens of a running node', () => {
     directory = await openDataDirectory(folder)
     lines = []
     const note = (fields: object, text: string) => void lines.push({ text, fields })
-    const logger: Logger = { ...silentLogger, info: note, warn: note } as Logger
+    const logger: Logger = { ...silentLogger, info: note, warn: note }
     server = await startServer({ tokens: await ensureTokens(directory, systemRandomBytes), logger })
   })
   afterEach(async () => {
     await server.stop()
-    await directory.close()
+    directory.close()
     rmSync(folder, { recursive: true, force: true })
   })
 
