@@ -172,7 +172,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
 
   /** Gives its address; null if HTTP is off. */
   async function serveHttp(running: Running): Promise<string | null> {
-    const { files, network, ledger, redactor, metrics, guard, storeWatch, leadership, standby } = running
+    const { files, network, ledger, redactor, metrics, guard, standing, storeWatch, leadership, standby } = running
     const node = () => ({
       mode: 'authority' as const,
       chain_id: files.chainId,
@@ -182,7 +182,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     })
     const readiness = () => ({
       role: leadership.leads() ? ('leader' as const) : ('standby' as const),
-      reasons: reasonsOf(storeWatch.reason(), guard.reason(), standby?.succession.trouble()),
+      reasons: reasonsOf(storeWatch.reason(), guard.reason(), standing.reason(), standby?.succession.trouble()),
     })
     const { rateLimitPerSecond, trustedProxies, publicUrls } = config
     const http = await startHttp(config, (address) =>
