@@ -12,7 +12,7 @@ import { presentKeyOf, type OwnKeyParts } from './countersigner.ts'
 
 export interface PlatformUsersParts extends OwnKeyParts {
   readonly chain: Chain
-  readonly store: Pick<MarketStore, 'users'>
+  readonly store: Pick<MarketStore, 'users' | 'votersOf'>
   readonly clock: Clock
   /** voter id -> platform user, as it was read last. */
   readonly users: Map<string, string>
@@ -52,11 +52,11 @@ export function platformUsers(
   return {
     userOf,
     async devicesOf(userId) {
-      const voters = chain.registry.activeOf('voter')
-      if (voters.some(({ id }) => !users.has(id) && !isOfGenesis(id))) {
-        for (const [voter, user] of await store.users()) users.set(voter, user)
-      }
-      return voters.filter(({ id }) => (users.get(id) ?? (isOfGenesis(id) ? id : undefined)) === userId)
+      const said = await store.votersOf(userId)
+      // A voter of the genesis is its own user where nothing else is said.
+      const isOwn = isOfGenesis(userId) && !said.includes(userId) && (await saidUserOf(userId)) === undefined
+      const devices = [...said, ...(isOwn ? [userId] : [])].map((id) => chain.registry.active(id, 'voter'))
+      return devices.filter((entry) => entry !== undefined).sort((a, b) => a.slot - b.slot)
     },
     async membership(voter_id, known) {
       const user_id = await userOf(voter_id, known)

@@ -156,6 +156,8 @@ export interface RegistryAnswer {
   readonly policy: RegistryPolicy
   /** In slot order, the revoked ones too. */
   readonly entries: readonly RegistryEntry[]
+  /** Those from a slot on, at most `limit`: what all of them cost is not paid. */
+  page(fromSlot: number, limit: number): readonly RegistryEntry[]
 }
 
 export interface RegistryChanges {

@@ -109,6 +109,12 @@ export class Registry {
     return [...this.tree].filter(isEntry)
   }
 
+  /** Entries from a slot on, at most `limit` of them. Takes O(log n) for each. */
+  page(fromSlot: number, limit: number): readonly RegistryEntry[] {
+    const length = Math.max(0, Math.min(limit, this.tree.size - 1 - fromSlot))
+    return Array.from({ length }, (_, at) => this.tree.at(fromSlot + at + 1)).filter(isEntry)
+  }
+
   entry(id: string): RegistryEntry | undefined {
     const entry = this.#at(this.#places.byId.get(id))
     return entry?.id === id ? entry : undefined

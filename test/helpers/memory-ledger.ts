@@ -194,11 +194,12 @@ export function createMemoryLedger(): MemoryLedger {
     return { id: tx.id, tick_id: tx.tick_id }
   }
 
-  const registryAnswer = (height: number, { root, policy, entries }: Registry) => ({
+  const registryAnswer = (height: number, at: Registry) => ({
     height: height < 0 ? null : height,
-    registry_root: root,
-    policy,
-    entries,
+    registry_root: at.root,
+    policy: at.policy,
+    entries: at.entries,
+    page: (fromSlot: number, limit: number) => at.page(fromSlot, limit),
   })
 
   const places = (): TransactionPlace[] =>

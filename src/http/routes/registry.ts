@@ -7,11 +7,13 @@ import { defineCall, type Call } from '../call.ts'
 import { httpError } from '../problem.ts'
 import type { EnrolQuotas } from '../enrol-quotas.ts'
 import type { KeyLimit } from '../rate-limits.ts'
-import { arrayOf, integerInQuery, named, nullableOf, objectOf } from '../schema.ts'
+import { arrayOf, integerInQuery, integerOf, named, nullableOf, objectOf } from '../schema.ts'
 import { finality, hash, header, height, id, registryEntry, signature } from '../schemas.ts'
 import { registryBody, shownTransaction } from '../transaction-schemas.ts'
 
 const MAX_CHANGES = 100
+/** Of one answer: some 3 MB. */
+const MAX_ENTRIES = 10_000
 
 const mayChange: Access = { roles: ['platform', 'operator', 'enroller'], others: 'signer' }
 
@@ -86,24 +88,37 @@ export const registryCall = (ledger: Pick<ChainLedger, 'chainId' | 'registry' | 
     access: ANYONE,
     summary: 'Who may seal and vote, and by which policy',
     description:
-      'Leaf 0 of the registry tree is {finality, since_height}, leaf slot + 1 each entry: their RFC 9162 root is `registry_root` in the header of `height`: that of `at_height`, or of the tip. On an empty chain height is null and the registry that of the genesis.',
-    query: objectOf({}, { at_height: integerInQuery('after the block of this height; the tip if absent', 17) }),
+      'Leaf 0 of the registry tree is {finality, since_height}, leaf slot + 1 each entry: their RFC 9162 root is `registry_root` in the header of `height`: that of `at_height`, or of the tip. On an empty chain height is null and the registry that of the genesis. A larger registry than one answer holds comes in pages: `next` is the `from_slot` of the next one, to be asked for with the height of the first as `at_height`.',
+    query: objectOf(
+      {},
+      {
+        at_height: integerInQuery('after the block of this height; the tip if absent', 17),
+        from_slot: integerInQuery('lowest slot, 0 if absent', 0),
+        limit: integerInQuery(`how many entries, ${MAX_ENTRIES} if absent`, MAX_ENTRIES, 1, MAX_ENTRIES),
+      },
+    ),
     answer: named(
       'Registry',
-      objectOf({
-        chain_id: hash,
-        height: nullableOf(height),
-        registry_root: hash,
-        finality,
-        since_height: height,
-        entries: arrayOf(registryEntry),
-      }),
+      objectOf(
+        {
+          chain_id: hash,
+          height: nullableOf(height),
+          registry_root: hash,
+          finality,
+          since_height: height,
+          entries: arrayOf(registryEntry),
+        },
+        { next: integerOf('the from_slot to go on with, at the same at_height', MAX_ENTRIES) },
+      ),
     ),
-    statuses: { 200: 'The registry, entries in slot order' },
-    handle: async ({ query: { at_height } }) => {
+    statuses: { 200: 'The registry, entries in slot order; `next` is there where more follow' },
+    handle: async ({ query: { at_height, from_slot = 0, limit = MAX_ENTRIES } }) => {
       const answer = at_height === undefined ? ledger.registry() : await ledger.registryAt(at_height)
-      const { height: at, registry_root, policy, entries } = answer
-      return { status: 200, body: { chain_id: ledger.chainId, height: at, registry_root, ...policy, entries } }
+      const { height: at, registry_root, policy } = answer
+      const found = answer.page(from_slot, limit + 1)
+      const next = found.length > limit ? { next: from_slot + limit } : {}
+      const entries = found.slice(0, limit)
+      return { status: 200, body: { chain_id: ledger.chainId, height: at, registry_root, ...policy, entries, ...next } }
     },
   })
 
