@@ -10,6 +10,7 @@ import { registerRebuild } from './commands/rebuild.ts'
 import { registerRedact } from './commands/redact.ts'
 import { registerReplay } from './commands/replay.ts'
 import { registerRun } from './commands/run.ts'
+import { registerTokens } from './commands/tokens.ts'
 import { registerTrades } from './commands/trades.ts'
 import { registerVerify } from './commands/verify.ts'
 import { VERSION } from '../node/version.ts'
@@ -31,6 +32,7 @@ const commands: readonly RegisterCommand[] = [
   registerExport,
   registerRedact,
   registerKeys,
+  registerTokens,
   registerGenesis,
 ]
 

@@ -62,7 +62,7 @@ export function createHeaderWalker(genesis: Genesis, note: Note): HeaderWalker {
     const changes = registryTransactionsOf(transactions)
     if (changes.length === 0) return registry
     try {
-      const after = registry.after(changes, chainId, height, used)
+      const after = registry.after(changes, height, used)
       for (const key of keysNamedBy(changes)) used.add(key)
       return after
     } catch (error) {

@@ -8,6 +8,7 @@ import type { Order } from '../protocol/order.ts'
 import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
 import { chainQueries, registryQueries } from './chain-queries.ts'
 import type { Checkpoints } from './checkpoints.ts'
+import { countersignedByOwn } from './countersigner.ts'
 import type { EventHub } from './events.ts'
 import type { EvidencePool } from './evidence-pool.ts'
 import type { Finalizer } from './finalizer.ts'
@@ -58,7 +59,8 @@ export function createAuthorityLedger(parts: AuthorityLedgerParts): Ledger {
     ...proofs(parts),
     ...registryQueries(chain),
     ...platformUsers(parts),
-    async register(transaction, userId) {
+    async register(asked, userId, isVouchedFor = false) {
+      const transaction = isVouchedFor ? await countersignedByOwn(asked, parts) : asked
       const { tick_id } = await runner.register(transaction, userNamed(transaction, userId))
       if (transaction.action === 'enrol') await checkUser(transaction, userId)
       return { id: transaction.id, tick_id }

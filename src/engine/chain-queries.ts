@@ -141,11 +141,15 @@ export function registryQueries(chain: Chain) {
   }
 }
 
-const registryAnswer = (height: number, { policy, root, entries }: Registry): RegistryAnswer => ({
+const registryAnswer = (height: number, registry: Registry): RegistryAnswer => ({
   height: height < 0 ? null : height,
-  registry_root: root,
-  policy,
-  entries,
+  registry_root: registry.root,
+  policy: registry.policy,
+  // Made where they are asked for: there may be many.
+  get entries() {
+    return registry.entries
+  },
+  page: (fromSlot, limit) => registry.page(fromSlot, limit),
 })
 
 /** A change of the registry is open to everybody; what else its block might hold is not. */

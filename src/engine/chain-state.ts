@@ -72,15 +72,10 @@ export const registryOf = ({ registries }: ChainState): Registry => (registries.
  *
  * @param earlier which of the keys that they name an earlier block has registered
  */
-export function registryAfter(
-  state: ChainState,
-  transactions: readonly ShownTransaction[],
-  chainId: Hash,
-  earlier: KeySet,
-): Registry {
+export function registryAfter(state: ChainState, transactions: readonly ShownTransaction[], earlier: KeySet): Registry {
   const changes = registryTransactionsOf(transactions)
   const before = registryOf(state)
-  return changes.length === 0 ? before : before.after(changes, chainId, sizeOf(state), earlier)
+  return changes.length === 0 ? before : before.after(changes, sizeOf(state), earlier)
 }
 
 /** The last changes after a valid block of `height` with these transactions. */
@@ -136,7 +131,7 @@ export function verifyBlock(
   if (header.history_root !== historyRoot) {
     return invalid('wrong_history', `history_root ${header.history_root}, expected ${historyRoot}`)
   }
-  const after = attempt(() => registryAfter(state, block.transactions, chainId, earlier))
+  const after = attempt(() => registryAfter(state, block.transactions, earlier))
   if (!after.ok) return after
   if (header.registry_root !== after.value.root) {
     return invalid('wrong_registry', `registry_root ${header.registry_root}, expected ${after.value.root}`)

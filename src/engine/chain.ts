@@ -165,7 +165,7 @@ export class Chain {
     const earliest = this.tip?.header.timestamp ?? this.genesis.created_at
     for (const change of registryTransactionsOf(transactions)) checkChangeFresh(change, earliest)
     const earlier = await earlierKeys(transactions, this.history())
-    return registryAfter(this.#state, transactions, this.chainId, earlier)
+    return registryAfter(this.#state, transactions, earlier)
   }
 
   /** null before height 0. */

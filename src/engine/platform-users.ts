@@ -6,18 +6,16 @@ import { isSolarError } from '../protocol/errors.ts'
 import { MAX_MEMBERSHIP_MS } from '../protocol/limits.ts'
 import { signMembership } from '../protocol/membership.ts'
 import { Registry } from '../protocol/registry.ts'
-import type { SigningKey } from '../protocol/signature.ts'
 import { createCertifiedUsers } from './certified-users.ts'
 import type { Chain } from './chain.ts'
+import { presentKeyOf, type OwnKeyParts } from './countersigner.ts'
 
-export interface PlatformUsersParts {
+export interface PlatformUsersParts extends OwnKeyParts {
   readonly chain: Chain
-  readonly store: Pick<MarketStore, 'users'>
+  readonly store: Pick<MarketStore, 'users' | 'votersOf'>
   readonly clock: Clock
   /** voter id -> platform user, as it was read last. */
   readonly users: Map<string, string>
-  readonly minerId: string
-  readonly keyOf: (publicKey: string) => Promise<SigningKey | undefined>
 }
 
 /**
@@ -27,7 +25,7 @@ export interface PlatformUsersParts {
 export function platformUsers(
   parts: PlatformUsersParts,
 ): Pick<ChainLedger, 'userOf'> & Pick<Ledger, 'devicesOf' | 'membership'> {
-  const { chain, store, clock, users, minerId, keyOf } = parts
+  const { chain, store, clock, users, minerId } = parts
   const certifiedUserOf = createCertifiedUsers(chain, clock)
   const first = Registry.fromGenesis(chain.genesis)
   const isOfGenesis = (voterId: string): boolean => first.active(voterId, 'voter') !== undefined
@@ -54,16 +52,15 @@ export function platformUsers(
   return {
     userOf,
     async devicesOf(userId) {
-      const voters = chain.registry.activeOf('voter')
-      if (voters.some(({ id }) => !users.has(id) && !isOfGenesis(id))) {
-        for (const [voter, user] of await store.users()) users.set(voter, user)
-      }
-      return voters.filter(({ id }) => (users.get(id) ?? (isOfGenesis(id) ? id : undefined)) === userId)
+      const said = await store.votersOf(userId)
+      // A voter of the genesis is its own user where nothing else is said.
+      const isOwn = isOfGenesis(userId) && !said.includes(userId) && (await saidUserOf(userId)) === undefined
+      const devices = [...said, ...(isOwn ? [userId] : [])].map((id) => chain.registry.active(id, 'voter'))
+      return devices.filter((entry) => entry !== undefined).sort((a, b) => a.slot - b.slot)
     },
     async membership(voter_id, known) {
       const user_id = await userOf(voter_id, known)
-      const present = chain.registry.active(minerId, 'authority')
-      const key = present && (await keyOf(present.public_key))
+      const key = await presentKeyOf(parts)
       if (key === undefined)
         throw ledgerError('not_ready', { reason: `this node has no key of the authority ${minerId}` })
       const issued_at = clock.now()

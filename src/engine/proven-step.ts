@@ -100,10 +100,11 @@ const isSealerStill = (trusted: Registry, before: Registry, id: string): boolean
   return key !== undefined && trusted.active(id, 'authority')?.public_key === key
 }
 
-/** The key that recovers an authority is what it was: then what it signs holds under the trusted registry. */
+/** The key that recovers an authority, alone, is what it was: then what it signs holds under the trusted registry. */
 const isRecoverableStill = (trusted: Registry, before: Registry, id: string): boolean => {
   const entry = trusted.entry(id)
-  return entry?.role === 'authority' && entry.recovery_key === before.entry(id)?.recovery_key
+  if (entry?.role !== 'authority' || entry.revoked_by !== undefined) return false
+  return entry.recovery_key === before.entry(id)?.recovery_key
 }
 
 const isSameEntry = (entry: RegistryEntry, other: RegistryEntry | undefined): boolean =>

@@ -71,6 +71,8 @@ export interface Sealer {
    * registry does not allow, `not_ready` without the key.
    */
   checkSealable(transactions: readonly Transaction[]): Promise<void>
+  /** Throws `not_ready` if this node does not have the key that seals a block with these transactions, as one that is revoked. */
+  checkKey(transactions: readonly Transaction[]): Promise<void>
   /**
    * Throws `not_ready` while nothing may be sealed, `not_leading` where another authority does it: a tick that could not be
    * sealed is not to be committed.
@@ -91,8 +93,7 @@ export function createSealer(parts: SealerParts): Sealer {
   /** The key that seals a block with these transactions. Throws `not_ready` if this node does not have it. */
   async function keyFor(transactions: readonly Transaction[]): Promise<SigningKey> {
     const publicKey = sealingKey({ header: { miner_id: minerId }, transactions }, chain.registry)
-    if (publicKey === undefined)
-      throw ledgerError('not_ready', { reason: `${minerId} is no active authority of this chain` })
+    if (publicKey === undefined) throw ledgerError('not_ready', { reason: `the authority ${minerId} is revoked` })
     const key = await parts.keyOf(publicKey)
     if (key !== undefined) return key
     const reason = `the registry has the key ${publicKey} for ${minerId}: put its key file into the data directory`
@@ -221,6 +222,9 @@ export function createSealer(parts: SealerParts): Sealer {
   return {
     seal,
     checkSealable,
+    checkKey: async (transactions) => {
+      await keyFor(transactions)
+    },
     checkAllowed,
     async follow() {
       await speakOf(await follower.follow())

@@ -83,6 +83,8 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
       refuseReserved(tick)
       await refuseSealed(tick)
       sealer.checkAllowed()
+      // A tick that nobody can seal must not be committed.
+      if (tick.transactions.length > 0) await sealer.checkKey(tick.transactions)
       uncertain = true
     } while ((await store.commitTick(tick)) === 'book_moved')
     const tip = tick.transactions.length === 0 ? null : await sealer.seal(tick, tick.tx_hashes)

@@ -1,6 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
-import type { Hash } from '../protocol/bytes.ts'
 import { parseCanonicalText } from '../protocol/canonical-json.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { REQUEST_VALIDITY_MS } from '../protocol/limits.ts'
@@ -13,10 +11,9 @@ import { httpError } from './problem.ts'
 import type { KeyLimit } from './rate-limits.ts'
 import type { Clients } from './client-address.ts'
 import type { OriginsOf } from './origins.ts'
+import type { AccessRole, TokenGrant } from '../ports/tokens.ts'
 
-/** Who may call (docs/protocol.md 9). A role is a bearer token and may call only what its row says. */
-export type AccessRole = 'operator' | 'platform' | 'auditor' | 'validator'
-
+/** Who may call (docs/protocol.md 9). A token has a role and may call only what its row says. */
 export interface Access {
   readonly roles: readonly AccessRole[]
   /**
@@ -32,31 +29,8 @@ export const rolesOnly = (...roles: readonly AccessRole[]): Access => ({ roles, 
 
 export type Caller =
   | { readonly kind: 'anyone' }
-  | { readonly kind: 'role'; readonly role: AccessRole }
+  | { readonly kind: 'role'; readonly role: AccessRole; readonly grant: TokenGrant }
   | { readonly kind: 'device'; readonly voterId: string; readonly userId: string }
-
-/** SHA-256 of each role's bearer token, hex: the node keeps no token. */
-export type TokenTable = Readonly<Record<AccessRole, Hash>>
-
-/** What `TokenTable` holds for a token. */
-export const hashToken = (token: string): Hash => createHash('sha256').update(token, 'utf8').digest('hex')
-
-const BEARER = /^Bearer +([\x21-\x7e]{1,512}) *$/i
-
-/** The role of the request's bearer token; `undefined` if there is none. */
-export function roleOfRequest(request: FastifyRequest, tokens: TokenTable | undefined): AccessRole | undefined {
-  const token = BEARER.exec(request.headers.authorization ?? '')?.[1]
-  return token === undefined || tokens === undefined ? undefined : roleOfToken(token, tokens)
-}
-
-/** The role of a bearer token, compared in constant time with every role's; `undefined` for no token of this node. */
-export function roleOfToken(token: string, tokens: TokenTable): AccessRole | undefined {
-  const presented = Buffer.from(hashToken(token), 'hex')
-  const roles = (Object.keys(tokens) as AccessRole[]).filter((role) =>
-    timingSafeEqual(Buffer.from(tokens[role], 'hex'), presented),
-  )
-  return roles[0]
-}
 
 /** The `WWW-Authenticate` value of a call's 401 answers (RFC 9110, 11.6.1). */
 export function challengeOf({ roles, others }: Access): string {
@@ -84,26 +58,28 @@ export interface GuardParts {
  * Says who is calling. Throws `missing_credential`, `bad_credential`, `forbidden`, `unknown_voter`, `bad_signature`,
  * `wrong_audience`, `stale_request`, `no_membership`, `replayed_request` or `too_many_requests`.
  *
- * @param role of the request's token, see `roleOfRequest`
+ * @param opened what the request's token opens, see `grantOfRequest`
  */
 export async function authorize(
   request: FastifyRequest,
   access: Access,
-  role: AccessRole | undefined,
+  { grant, trouble }: { readonly grant?: TokenGrant | undefined; readonly trouble?: string | undefined },
   parts: GuardParts,
 ): Promise<Caller> {
+  const asRole: Caller | undefined = grant && { kind: 'role', role: grant.role, grant }
   if (access.others === 'anyone') return { kind: 'anyone' }
-  if (access.others === 'signer') return role === undefined ? { kind: 'anyone' } : { kind: 'role', role }
+  if (access.others === 'signer') return asRole ?? { kind: 'anyone' }
   const { authorization } = request.headers
   if (authorization === undefined) {
     if (access.others === 'signed-body' || (access.others === 'loopback' && parts.clients.isLocal(request)))
       return { kind: 'anyone' }
     throw httpError('missing_credential', { accepted: challengeOf(access) })
   }
-  if (role !== undefined) {
-    if (access.roles.includes(role)) return { kind: 'role', role }
-    throw ledgerError('forbidden', { reason: `the role ${role} may not make this call` })
+  if (asRole !== undefined) {
+    if (access.roles.includes(asRole.role)) return asRole
+    throw ledgerError('forbidden', { reason: `the role ${asRole.role} may not make this call` })
   }
+  if (trouble !== undefined) throw httpError('bad_credential', { reason: trouble })
   if (parts.devices === undefined || !authorization.startsWith('Solar ')) {
     throw httpError('bad_credential', { reason: 'the Authorization header holds no credential known here' })
   }

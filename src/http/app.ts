@@ -4,16 +4,7 @@ import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, ty
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import { shown } from '../protocol/shown.ts'
-import {
-  ANYONE,
-  authorize,
-  challengeOf,
-  roleOfRequest,
-  type AccessRole,
-  type Caller,
-  type DeviceRegistry,
-  type TokenTable,
-} from './access.ts'
+import { ANYONE, authorize, challengeOf, type Caller, type DeviceRegistry } from './access.ts'
 import { readBodies, refuseEncodedBody } from './bodies.ts'
 import { DEFAULT_BODY_LIMIT, EVENT_STREAM, TAKEN, type Call } from './call.ts'
 import { createClients, type Clients } from './client-address.ts'
@@ -22,15 +13,17 @@ import type { Metrics } from './metrics.ts'
 import { httpError, problemOf, PROBLEM_TYPE, type Problem } from './problem.ts'
 import { createRateLimits, type RateLimits } from './rate-limits.ts'
 import { createRefusalLog, type RefusalLog } from './refusal-log.ts'
+import type { TokenBook } from '../ports/tokens.ts'
+import { grantOfRequest, isTrusted } from './tokens.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     call?: Call
   }
   interface FastifyRequest {
-    /** Of the bearer token, whatever the call. */
-    role: AccessRole | undefined
-    /** True with a token of any role, and for a program on this machine: they may know of the inside of the node. */
+    /** What the bearer token opens, whatever the call. */
+    token: Awaited<ReturnType<typeof grantOfRequest>>
+    /** True with a trusted token, and for a program on this machine: they may know of the inside of the node. */
     isInsider: boolean
     caller: Caller
   }
@@ -40,7 +33,7 @@ export interface AppParts {
   readonly metrics: Metrics
   readonly clock: Clock
   readonly logger: Logger
-  readonly tokens?: TokenTable
+  readonly tokens?: TokenBook
   readonly devices?: DeviceRegistry
   /** Without trusted proxies if absent. */
   readonly clients?: Clients
@@ -77,7 +70,7 @@ export async function createApp(
     frameworkErrors: (error: FastifyError, request, reply) => void sendError(error, request, reply),
     clientErrorHandler: refuseConnection,
   })
-  app.decorateRequest('role', undefined)
+  app.decorateRequest('token')
   app.decorateRequest('isInsider', false)
   app.decorateRequest('caller')
   readBodies(app)
@@ -85,9 +78,11 @@ export async function createApp(
 
   app.addHook('onRequest', async (request, reply) => {
     setCommonHeaders(reply, request.routeOptions.config.call)
-    request.role = roleOfRequest(request, parts.tokens)
-    request.isInsider = request.role !== undefined || clients.isLocal(request)
-    if (request.role === undefined) await limits.address(request)
+    request.token = {}
+    request.token = await grantOfRequest(request, parts.tokens, parts.clock.now())
+    const { grant } = request.token
+    request.isInsider = isTrusted(grant) || clients.isLocal(request)
+    if (!isTrusted(grant)) await limits.address(request)
     // Before the body is read: a foreign path is a 404 whatever is sent to it.
     if (request.is404) throw notFound(request, calls)
   })
@@ -98,6 +93,7 @@ export async function createApp(
     if (call?.contentType !== EVENT_STREAM) {
       parts.metrics.recordRequest(request.method, route, reply.statusCode, reply.elapsedTime / 1000)
     }
+    logUse(request, reply, route, parts.logger)
     done()
   })
   app.setErrorHandler(sendError)
@@ -128,7 +124,7 @@ function registerCall(
     exposeHeadRoute: call.method === 'GET' && call.access.others === 'anyone' && call.contentType !== EVENT_STREAM,
     // Before the body is read, so that 32 MiB are taken only from whom they are taken from.
     preParsing: async (request) => {
-      request.caller = await authorize(request, call.access, request.role, { ...parts, keyLimit: limits.key })
+      request.caller = await authorize(request, call.access, request.token, { ...parts, keyLimit: limits.key })
       refuseEncodedBody(request)
     },
     handler: async (request, reply) => {
@@ -182,6 +178,18 @@ function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyRepl
     .send(Buffer.from(JSON.stringify(body)))
 }
 
+/** Who has changed something by a token. The platform does it all day long, in ticks that the ledger tells of. */
+function logUse(
+  { method, token: { grant } }: FastifyRequest,
+  reply: FastifyReply,
+  route: string,
+  logger: Logger,
+): void {
+  if (grant === undefined || method === 'GET' || method === 'HEAD' || reply.statusCode >= 400) return
+  const use = { method, route, status: reply.statusCode, token_name: grant.name, role: grant.role }
+  logger[grant.role === 'platform' ? 'debug' : 'info'](use, `${method} ${route} with the token ${grant.name}`)
+}
+
 /** What a node answers while it waits for its turn, or for room: a state that is asked for, not a failure. */
 const STATES: readonly string[] = ['not_ready', 'not_leading', 'tip_moved', 'too_many_streams']
 
@@ -198,7 +206,9 @@ function logProblem(
     logger.error({ method, route, code, error }, 'request failed')
     return
   }
-  const refusal = { method, route, code, status, client: clients.of(request).address }
+  const { grant } = request.token
+  const named = grant === undefined ? {} : { token_name: grant.name }
+  const refusal = { method, route, code, status, client: clients.of(request).address, ...named }
   // Who brings something in, or a wrong credential, is to be found in the log; who only asks for what is not there is not.
   const isWorthTelling = (method !== 'GET' && method !== 'HEAD') || status === 401 || status === 403
   if (isWorthTelling) refusals.warn(refusal, String(body.detail))

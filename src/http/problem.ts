@@ -104,6 +104,7 @@ export const problems: Readonly<Record<ProblemCode, ProblemRow>> = {
 
   too_many_requests: { status: 429, title: 'Too many requests' },
   too_many_changes: { status: 429, title: 'Too many changes of the registry' },
+  too_many_enrolments: { status: 429, title: 'Too many enrolments' },
   headers_too_large: { status: 431, title: 'Header fields too large' },
 
   internal: { status: 500, title: 'Internal error', hidden: true },

@@ -10,6 +10,8 @@ export interface Refusal {
   readonly status: number
   /** IP address. */
   readonly client: string
+  /** Of the token that was sent, if it is one of this node. */
+  readonly token_name?: string
 }
 
 /** Tells the operator what was refused. A flood of one kind is one line a second, with how many there were between. */

@@ -115,15 +115,18 @@ const voteFields: Schema<Vote> = objectOf({
 export const vote: Schema<Vote> = named('Vote', { ...voteFields, shape: voteShape })
 
 export const role: Schema<Role> = { ...choiceOf('authority', 'validator', 'voter'), shape: roleShape }
-const entryFields: Schema<RegistryEntry> = objectOf({
-  slot: integerOf('leaf slot + 1 of the registry tree', 3),
-  id: id('household-7.phone'),
-  role,
-  public_key: key,
-  recovery_key: nullableOf(key),
-  status: choiceOf('active', 'revoked'),
-  since_height: height,
-})
+const entryFields: Schema<RegistryEntry> = objectOf(
+  {
+    slot: integerOf('leaf slot + 1 of the registry tree', 3),
+    id: id('household-7.phone'),
+    role,
+    public_key: key,
+    recovery_key: nullableOf(key),
+    status: choiceOf('active', 'revoked'),
+    since_height: height,
+  },
+  { revoked_by: id('authority-1') },
+)
 export const registryEntry: Schema<RegistryEntry> = named('RegistryEntry', {
   ...entryFields,
   shape: registryEntryShape,

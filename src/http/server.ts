@@ -4,7 +4,8 @@ import type { ChainLedger, Ledger } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Redactor } from '../ports/retention.ts'
 import type { Witness } from '../ports/witness.ts'
-import type { TokenTable } from './access.ts'
+import { createEnrolQuotas } from './enrol-quotas.ts'
+import type { TokenBook } from '../ports/tokens.ts'
 import { createApp } from './app.ts'
 import type { Call } from './call.ts'
 import { createClients } from './client-address.ts'
@@ -32,7 +33,7 @@ interface ServerParts {
   /** The answer of `GET /node`. */
   readonly node: () => NodeInfo
   readonly readiness: () => Readiness
-  readonly tokens: TokenTable
+  readonly tokens: TokenBook
   readonly metrics: Metrics
   readonly clock: Clock
   readonly logger: Logger
@@ -70,7 +71,7 @@ export function createHttpServer(parts: HttpParts, options: HttpOptions): Promis
     ...transactionCalls(ledger),
     membershipCall(ledger),
     ...checkpointCalls(ledger),
-    ...registryCalls(ledger, limits.subject),
+    ...registryCalls(ledger, limits.subject, createEnrolQuotas(parts.clock)),
     leaderCall(parts.readiness),
   ])
 }

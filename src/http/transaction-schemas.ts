@@ -36,18 +36,20 @@ import {
 
 type Fields = Readonly<Record<string, Schema<unknown>>>
 
-/** What each registry action has beside the fields that all of them have; `recovery_key` may be left out. */
-const actions: Readonly<Record<RegistryAction, { readonly needs: Fields; readonly recoveryKey: boolean }>> = {
-  enrol: { needs: { role, public_key: key }, recoveryKey: true },
-  rotate: { needs: { public_key: key }, recoveryKey: true },
-  revoke: { needs: {}, recoveryKey: false },
-  recover: { needs: { public_key: key }, recoveryKey: true },
-  policy: { needs: { finality }, recoveryKey: false },
+const recovery: Fields = { recovery_key: nullableOf(key) }
+const countersigned: Fields = { countersigner_id: id('authority-1'), countersignature: signature }
+/** What each registry action has beside the fields that all of them have, and what it may have. */
+const actions: Readonly<Record<RegistryAction, { readonly needs: Fields; readonly may: Fields }>> = {
+  enrol: { needs: { role, public_key: key }, may: { ...recovery, ...countersigned } },
+  rotate: { needs: { public_key: key }, may: recovery },
+  revoke: { needs: {}, may: {} },
+  recover: { needs: { public_key: key }, may: { ...recovery, ...countersigned } },
+  policy: { needs: { finality }, may: {} },
 }
 
 /** One description for each action, with the tick in a block and without it when it is posted. */
 const registryJson = (where: 'block' | 'post'): readonly JsonSchema[] =>
-  Object.entries(actions).map(([action, { needs, recoveryKey }]) => {
+  Object.entries(actions).map(([action, { needs, may }]) => {
     const fields: Fields = {
       kind: constant('registry'),
       action: constant(action),
@@ -59,7 +61,7 @@ const registryJson = (where: 'block' | 'post'): readonly JsonSchema[] =>
       ...(where === 'block' && { tick_id: id(`registry:${nonce.example}`) }),
       ...needs,
     }
-    return objectOf(fields, recoveryKey ? { recovery_key: nullableOf(key) } : {}).json
+    return objectOf(fields, may).json
   })
 
 const trade: Schema<Trade> = objectOf({

@@ -18,6 +18,7 @@ import { createSealClock, type SealClock } from '../engine/seal-clock.ts'
 import { createSealGuard, withClock, type SealGuard } from '../engine/seal-guard.ts'
 import { createSealer } from '../engine/sealer.ts'
 import { createSharedFinality } from '../engine/shared-finality.ts'
+import { watchStanding, type Standing } from '../engine/standing.ts'
 import { createSuccession, type Succession } from '../engine/succession.ts'
 import { createTickRunner, type TickRunner, type TickRunnerParts } from '../engine/tick-runner.ts'
 import { createVoteCounter, findOnChain, type VoteCounterParts } from '../engine/vote-counter.ts'
@@ -70,6 +71,7 @@ export interface AuthorityEngine {
   readonly events: EventHub
   readonly finalizer: Finalizer
   readonly guard: SealGuard
+  readonly standing: Standing
   readonly sealClock: SealClock
   readonly runner: TickRunner
   readonly checkpoints: Checkpoints
@@ -178,7 +180,8 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
     ]
     return () => stops.forEach((stop) => stop())
   }
-  const deciding = { events, finalizer, guard, sealClock, runner, checkpoints, ledger, redactor, restorer }
+  const standing = watchStanding({ chain, events, logger }, minerId)
+  const deciding = { events, finalizer, guard, standing, sealClock, runner, checkpoints, ledger, redactor, restorer }
   return { ...deciding, chain, askPeers, leadership, standby }
 }
 
@@ -192,7 +195,7 @@ export async function recoverAuthority(
   engine: AuthorityEngine,
   { awaited, opened, logger }: { awaited: number; opened: Shutdown['opened']; logger: Logger },
 ): Promise<void> {
-  const { chain, guard, sealClock, runner, restorer, finalizer, standby, redactor } = engine
+  const { chain, guard, standing, sealClock, runner, restorer, finalizer, standby, redactor } = engine
   if (standby !== undefined) opened('leadership', () => standby.lead.stop())
   opened('tick in hand', () => runner.idle())
   opened('questions to peers', engine.askPeers())
@@ -209,18 +212,20 @@ export async function recoverAuthority(
     standby.succession.start()
   }
   // Mining takes long: under seal `work` what is committed is sealed once the node answers.
-  else if (chain.genesis.seal !== 'work' && guard.reason() === undefined) await runner.recover()
+  else if (chain.genesis.seal !== 'work' && guard.reason() === undefined && standing.reason() === undefined) {
+    await runner.recover()
+  }
   await finalizer.evaluate()
   await redactor.keepUp()
 }
 
-/** The authority id whose key this node has: now, or in the genesis if its key has changed since. Throws `not_ready`. */
+/** The authority id whose key this node has: now, in the genesis if its key has changed since, or as it was revoked. Throws `not_ready`. */
 async function authorityIdOf(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promise<string> {
-  for (const registry of [chain.registry, await chain.registryBefore(0)]) {
-    for (const entry of registry.activeOf('authority')) {
-      if ((await keyOf(entry.public_key)) !== undefined) return entry.id
-    }
-  }
+  const known = [chain.registry, await chain.registryBefore(0)].flatMap((registry) => registry.activeOf('authority'))
+  for (const { id, public_key } of known) if ((await keyOf(public_key)) !== undefined) return id
+  // Looked through only where it has to be: there may be many entries.
+  const revoked = chain.registry.entries.filter(({ role, status }) => role === 'authority' && status === 'revoked')
+  for (const { id, public_key } of revoked) if ((await keyOf(public_key)) !== undefined) return id
   throw ledgerError('not_ready', { reason: 'no key file in the data directory is that of a registered authority' })
 }
 

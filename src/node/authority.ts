@@ -4,7 +4,7 @@ import type { Chain } from '../engine/chain.ts'
 import { whileLeading } from '../engine/leading.ts'
 import { createOutboxReader } from '../engine/outbox.ts'
 import { createWitnessSubmitter } from '../engine/witness-submitter.ts'
-import { roleOfToken } from '../http/access.ts'
+import { roleOfToken } from '../http/tokens.ts'
 import { createMetrics, type Metrics } from '../http/metrics.ts'
 import { platformTick } from '../http/routes/ticks.ts'
 import { createHttpServer } from '../http/server.ts'
@@ -106,7 +106,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       ...rulesOf(config),
       keyOf: files.authorityKeys.keyOf,
       shareLead: (mayLead) => createSharedLeadership(config.database, logger, mayLead),
-      roleOfToken: (token) => roleOfToken(token, files.tokens.hashes),
+      roleOfToken: (token) => roleOfToken(token, files.tokens, clock.now()),
       gossip,
       requests: network.requests,
       miner,
@@ -175,7 +175,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
 
   /** Gives its address; null if HTTP is off. */
   async function serveHttp(running: Running): Promise<string | null> {
-    const { files, network, ledger, redactor, metrics, guard, storeWatch, leadership, standby } = running
+    const { files, network, ledger, redactor, metrics, guard, standing, storeWatch, leadership, standby } = running
     const node = () => ({
       mode: 'authority' as const,
       chain_id: files.chainId,
@@ -185,12 +185,12 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     })
     const readiness = () => ({
       role: leadership.leads() ? ('leader' as const) : ('standby' as const),
-      reasons: reasonsOf(storeWatch.reason(), guard.reason(), standby?.succession.trouble()),
+      reasons: reasonsOf(storeWatch.reason(), guard.reason(), standing.reason(), standby?.succession.trouble()),
     })
     const { rateLimitPerSecond, trustedProxies, publicUrls } = config
     const http = await startHttp(config, (address) =>
       createHttpServer(
-        { ledger, redactor, node, readiness, tokens: files.tokens.hashes, metrics, clock, logger },
+        { ledger, redactor, node, readiness, tokens: files.tokens, metrics, clock, logger },
         { ...address, rateLimitPerSecond, trustedProxies, publicUrls, webRoot: webRoot() },
       ),
     )

@@ -21,13 +21,13 @@ import {
   readGenesisFile,
   type LoadedGenesis,
 } from './genesis-file.ts'
-import { ensureTokens, type EnsuredTokens } from './token-files.ts'
+import { ensureTokens, type NodeTokens } from './token-files.ts'
 
 export interface AuthorityFiles extends LoadedGenesis {
   readonly authorityKeys: AuthorityKeys
   /** Ed25519 seed of the libp2p identity, 32 bytes. */
   readonly peerSeed: Uint8Array
-  readonly tokens: EnsuredTokens
+  readonly tokens: NodeTokens
   /** True if this start made the chain. */
   readonly firstStart: boolean
   /** Has the words of the recovery key that this start has made for the authority. */
@@ -126,7 +126,7 @@ export interface ValidatorFiles {
   readonly validatorKey: SigningKey
   /** Ed25519 seed of the libp2p identity, 32 bytes. */
   readonly peerSeed: Uint8Array
-  readonly tokens: EnsuredTokens
+  readonly tokens: NodeTokens
 }
 
 /** The files of a validator, made where they are not there. Throws errors of keys, `data_directory_unusable`, `file_damaged`. */

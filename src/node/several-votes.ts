@@ -8,8 +8,8 @@ import type { Logger } from '../ports/logger.ts'
 export function warnOfSeveralVotes(ledger: Ledger, logger: Logger): Ledger {
   return {
     ...ledger,
-    async register(transaction, userId) {
-      const answer = await ledger.register(transaction, userId)
+    async register(transaction, userId, isVouchedFor) {
+      const answer = await ledger.register(transaction, userId, isVouchedFor)
       const { finality } = ledger.registry().policy
       if (transaction.action !== 'enrol' || transaction.role !== 'voter' || finality.policy !== 'votes') return answer
       const user = await ledger.userOf(transaction.subject_id)

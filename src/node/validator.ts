@@ -1,7 +1,7 @@
 import type { ValidatorConfig } from '../config/types.ts'
 import { startArchiver } from '../engine/archiver.ts'
 import { findGenesis } from '../engine/join-chain.ts'
-import { roleOfToken } from '../http/access.ts'
+import { roleOfToken } from '../http/tokens.ts'
 import { createMetrics } from '../http/metrics.ts'
 import { createValidatorHttpServer, type ValidatorHttpParts } from '../http/server.ts'
 import { createNodeNetwork } from '../network/node-network.ts'
@@ -120,7 +120,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       requests,
       namedPeers: { addresses: new Set(config.peers).size, reached: () => reached },
       recallPeers: config.recallPeers,
-      roleOfToken: (token) => roleOfToken(token, files.tokens.hashes),
+      roleOfToken: (token) => roleOfToken(token, files.tokens, clock.now()),
       clock,
       randomBytes,
       logger,
@@ -184,7 +184,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     }
     const http = await startHttp(config, (address) =>
       createValidatorHttpServer(
-        { ...parts, node, readiness, tokens: files.tokens.hashes, clock, logger },
+        { ...parts, node, readiness, tokens: files.tokens, clock, logger },
         {
           ...address,
           rateLimitPerSecond: config.rateLimitPerSecond,

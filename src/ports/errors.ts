@@ -54,6 +54,9 @@ const ledgerErrors = {
   too_many_changes: (f: { whose: string; limit: number; setting: string; retry_after_s: number }) =>
     `${f.whose} was changed ${f.limit} times within an hour, which is the limit (${f.setting}): ` +
     `try again in ${f.retry_after_s} s`,
+  too_many_enrolments: (f: { token_name: string; limit: number; retry_after_s: number }) =>
+    `the token ${f.token_name} has enrolled ${f.limit} devices within 24 hours, which is its limit: ` +
+    `try again in ${f.retry_after_s} s`,
   duplicate_transaction: (f: { id: string }) => `transaction ${f.id} is on the chain already, in another tick`,
   order_conflict: (f: { order_id: string }) => `order ${f.order_id} was placed before with other content`,
   /** The order is valid for one moment only, and the market's tick of that moment has run without it. */

@@ -96,11 +96,15 @@ export interface Ledger extends ChainLedger {
 
   /**
    * Seals a registry change as a tick of its own; durable once it returns. The same transaction again answers the same.
-   * Throws `registry_refused`, `tick_conflict`, `from_the_future`. `userId`: the platform user of an enrolled voter.
+   * Throws `registry_refused`, `tick_conflict`, `from_the_future`.
+   *
+   * @param userId the platform user of an enrolled voter
+   * @param isVouchedFor the operator or the platform asks for it: the authority countersigns the recovery of a user
    */
   register(
     transaction: RegistryTransaction,
     userId?: string,
+    isVouchedFor?: boolean,
   ): Promise<{ readonly id: string; readonly tick_id: string }>
 
   /** Places a checked order. Throws `order_conflict`, `order_too_small`, `from_the_future`, `interval_closed`, `too_many_orders`. */
@@ -152,6 +156,8 @@ export interface RegistryAnswer {
   readonly policy: RegistryPolicy
   /** In slot order, the revoked ones too. */
   readonly entries: readonly RegistryEntry[]
+  /** Those from a slot on, at most `limit`: what all of them cost is not paid. */
+  page(fromSlot: number, limit: number): readonly RegistryEntry[]
 }
 
 export interface RegistryChanges {

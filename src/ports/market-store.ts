@@ -104,6 +104,8 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
   blockByHash(hash: Hash): Promise<BlockRow | undefined>
   /** voter id -> platform user, as enrolments and `nameUsers` said; only that of `voterId` where one is given. */
   users(voterId?: string): Promise<ReadonlyMap<string, string>>
+  /** Ids of the voters of a user, as `users` has them, ascending. */
+  votersOf(userId: string): Promise<readonly string[]>
   /** Remembers the users of voters that no enrolment brought: of those that have none yet. Durable once it returns. */
   nameUsers(users: ReadonlyMap<string, string>): Promise<void>
 

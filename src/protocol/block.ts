@@ -143,12 +143,14 @@ export function registryTransactionsOf(transactions: readonly ShownTransaction[]
 /**
  * The key that seals a block: that of miner_id in the registry before it, if it is an active authority; `undefined` if
  * nobody may. The one exception (docs/protocol.md 4): a block that begins with the recovery of its own miner_id is sealed
- * by the key that this brings, whatever else the block does. That the recovery holds is the registry's to check.
+ * by the key that this brings, whatever else the block does, unless an authority's revocation binds it: then another
+ * authority, which countersigns, seals it. That the recovery holds is the registry's to check.
  */
 export function sealingKey({ header: { miner_id }, transactions }: SealedBy, before: Registry): Hex | undefined {
   const recovery = sealerRecovery(transactions, miner_id)
   if (recovery === undefined) return before.active(miner_id, 'authority')?.public_key
-  return before.entry(miner_id)?.role === 'authority' ? recovery.public_key : undefined
+  const entry = before.entry(miner_id)
+  return entry?.role === 'authority' && entry.revoked_by === undefined ? recovery.public_key : undefined
 }
 
 /** What says who seals a block. */

@@ -39,17 +39,17 @@ export function noteAck(heights: Map<Hex, number>, voterId: string, height: numb
 }
 
 /**
- * Active holders of `role` in this registry, each with the greatest height that it acked with the key that it
- * has there.
+ * Active holders of `role` in this registry that have acked, each with the greatest height that it acked with the key that it
+ * has there. Takes O(log n) for each key that has acked, however many are registered.
  */
 export function ackersOf(
   registry: Registry,
   role: Role,
   ackHeights: AckHeights,
 ): readonly { readonly id: string; readonly acked: number }[] {
-  return registry.activeOf(role).flatMap(({ id, public_key }) => {
-    const acked = ackHeights.get(public_key)
-    return acked === undefined ? [] : [{ id, acked }]
+  return [...ackHeights].flatMap(([key, acked]) => {
+    const holder = registry.holder(key)
+    return holder?.status === 'active' && holder.role === role ? [{ id: holder.id, acked }] : []
   })
 }
 

@@ -127,6 +127,8 @@ function verifyRecovery(
   }
   if (entry.role !== 'authority' || entry.recovery_key === null)
     return bad(`${entry.id} is no authority with a recovery key`)
+  if (entry.revoked_by !== undefined)
+    return bad(`${entry.id} was revoked by ${entry.revoked_by}: another authority seals its recovery`)
   if (merkle_proof.index !== 0) return bad('the recovery is not the first transaction of its block')
   const proven = firstFailure<HandoverCode>(
     () => verifyRegistryEntry(entry, registry_proof, root),

@@ -29,18 +29,23 @@ const common = {
   signature: signatureHex,
 }
 const recovery_key = nullable(publicKeyHex)
+/** An active authority that signs as well: both fields, or none. */
+const countersigned = { countersigner_id: identifier, countersignature: signatureHex }
 
-/** A new id; signed by the new key as proof of possession. */
+/** A new id; signed by the new key as proof of possession, and by an authority where the role is not voter. */
 const enrolShape = object(
   { ...common, action: literal('enrol'), role: roleShape, public_key: publicKeyHex },
-  { recovery_key },
+  { recovery_key, ...countersigned },
 )
-/** A new key; signed by the old one. */
+/** A new key; signed by the old one. It leaves a recovery key that there is as it is. */
 const rotateShape = object({ ...common, action: literal('rotate'), public_key: publicKeyHex }, { recovery_key })
 /** Signed by the subject or by an active authority. */
 const revokeShape = object({ ...common, action: literal('revoke') })
-/** A new key for a lost one, also after a revocation; signed by the recovery key. */
-const recoverShape = object({ ...common, action: literal('recover'), public_key: publicKeyHex }, { recovery_key })
+/** A new key for a lost one, also after a revocation; signed by the recovery key, after one by an authority by an authority too. */
+const recoverShape = object(
+  { ...common, action: literal('recover'), public_key: publicKeyHex },
+  { recovery_key, ...countersigned },
+)
 /** A new finality policy from the next height; `subject_id` names the authority that signs. */
 const policyShape = object({ ...common, action: literal('policy'), finality: finalityShape })
 
@@ -54,16 +59,30 @@ export type RegistryAction = RegistryTransaction['action']
 
 export const registryTransactionShape: Shape<RegistryTransaction> = (value, path) => {
   const action = isJsonObject(value) ? value.action : undefined
-  if (action === 'enrol') return enrolShape(value, path)
+  if (action === 'enrol') return bothOrNone(enrolShape(value, path), path)
   if (action === 'rotate') return rotateShape(value, path)
   if (action === 'revoke') return revokeShape(value, path)
-  if (action === 'recover') return recoverShape(value, path)
+  if (action === 'recover') return bothOrNone(recoverShape(value, path), path)
   if (action === 'policy') return policyShape(value, path)
   return refuse(`${path}.action`, 'one of enrol, rotate, revoke, recover, policy', action)
 }
 
+/** Throws `malformed` for a countersigner without its signature, or the other way round. */
+function bothOrNone<T extends { readonly countersigner_id?: string; readonly countersignature?: string }>(
+  tx: T,
+  path: string,
+): T {
+  const [missing] = (['countersigner_id', 'countersignature'] as const).filter((name) => tx[name] === undefined)
+  if (missing === undefined || (tx.countersigner_id === undefined && tx.countersignature === undefined)) return tx
+  return refuse(`${path}.${missing}`, 'countersigner_id and countersignature, or neither', undefined)
+}
+
 type WithoutTick<T> = T extends unknown ? Omit<T, 'tick_id'> : never
-type Unsigned<T> = T extends unknown ? Omit<T, 'tick_id' | 'signature'> : never
+type Unsigned<T> = T extends unknown
+  ? Omit<T, 'tick_id' | 'signature' | 'countersigner_id' | 'countersignature'>
+  : never
+/** What an authority can sign as well. */
+export type Countersignable = Extract<RegistryTransaction, { action: 'enrol' | 'recover' }>
 /** As it is signed and posted: the tick comes later. */
 export type PostedRegistryTransaction = WithoutTick<RegistryTransaction>
 export type RegistryTransactionBody = Unsigned<RegistryTransaction>
@@ -88,12 +107,46 @@ export function signRegistryTransaction(
   return { ...body, signature: signObject(body.action, chainId, body, key) }
 }
 
+/**
+ * Adds an authority's signature to what its subject has signed. It covers all that the subject has said, and its signature.
+ *
+ * @param countersignerId registered id of an active authority, whose present key signs
+ */
+export function countersign<T extends WithoutTick<Countersignable>>(
+  posted: T,
+  countersignerId: string,
+  chainId: Hash,
+  key: SigningKey,
+): T {
+  const named = { ...posted, countersigner_id: countersignerId }
+  return { ...named, countersignature: signObject('countersign', chainId, countersignedPart(named), key) }
+}
+
 /** True if the transaction is signed with this key. */
 export function isSignedBy(tx: RegistryTransaction, chainId: Hash, publicKey: string): boolean {
   const { signature, ...rest } = tx
   const body: Record<string, unknown> = { ...rest }
   delete body.tick_id
+  delete body.countersigner_id
+  delete body.countersignature
   return verifyObject(tx.action, chainId, body, signature, publicKey)
+}
+
+/** True if the transaction is countersigned with this key. */
+export function isCountersignedBy(tx: Countersignable, chainId: Hash, publicKey: string): boolean {
+  const { countersignature } = tx
+  return (
+    countersignature !== undefined &&
+    verifyObject('countersign', chainId, countersignedPart(tx), countersignature, publicKey)
+  )
+}
+
+/** Whoever countersigns does not know the tick either. */
+function countersignedPart(tx: WithoutTick<Countersignable>): object {
+  const body: Record<string, unknown> = { ...tx }
+  delete body.tick_id
+  delete body.countersignature
+  return body
 }
 
 /**

@@ -3,6 +3,7 @@ import { canonicalBytes } from './canonical-json.ts'
 import { invalid, type Verdict } from './errors.ts'
 import { changesGuard, requiredVotes } from './finality.ts'
 import {
+  chainIdOf,
   finalityProblem,
   finalityShape,
   roleShape,
@@ -13,9 +14,9 @@ import {
 } from './genesis.ts'
 import { hashLeaf, verifyInclusion, type InclusionProof } from './history.ts'
 import { HashTrie } from './hash-trie.ts'
-import { isSignedBy, refuseRegistry, type RegistryTransaction } from './registry-transaction.ts'
+import { bindingRevoker, checkChange, recoveryKeyAfter } from './registry-rules.ts'
+import { refuseRegistry, type RegistryTransaction } from './registry-transaction.ts'
 import { NOBODY, RegistryTree, type Tally } from './registry-tree.ts'
-import { cachedPublicKey } from './signature.ts'
 import {
   blockHeight,
   identifier,
@@ -29,16 +30,22 @@ import {
 } from './shape.ts'
 
 /** One registered key holder: leaf `slot + 1` of the registry tree (docs/protocol.md 6). */
-export const registryEntryShape = object({
-  slot: integer(),
-  id: identifier,
-  role: roleShape,
-  public_key: publicKeyHex,
-  recovery_key: nullable(publicKeyHex),
-  status: oneOf('active', 'revoked'),
-  /** Height of the last change; 0 for genesis entries. */
-  since_height: blockHeight,
-})
+export const registryEntryShape = object(
+  {
+    slot: integer(),
+    id: identifier,
+    role: roleShape,
+    public_key: publicKeyHex,
+    recovery_key: nullable(publicKeyHex),
+    status: oneOf('active', 'revoked'),
+    /** Height of the last change; 0 for genesis entries. */
+    since_height: blockHeight,
+  },
+  {
+    /** The authority that revoked it, where its recovery takes an authority's signature too; else absent. */
+    revoked_by: identifier,
+  },
+)
 export type RegistryEntry = TypeOf<typeof registryEntryShape>
 
 /** Leaf 0 of the registry tree: the finality policy in force. */
@@ -60,14 +67,14 @@ export class Registry {
   readonly policy: RegistryPolicy
   readonly tree: RegistryTree<RegistryLeaf>
   readonly #places: Places
-  readonly #genesisKeys: ReadonlySet<Hex>
+  readonly #origin: Origin
 
-  private constructor(tree: RegistryTree<RegistryLeaf>, places: Places, genesisKeys: ReadonlySet<Hex>) {
+  private constructor(tree: RegistryTree<RegistryLeaf>, places: Places, origin: Origin) {
     const policy = tree.at(0)
     this.policy = policy === undefined || isEntry(policy) ? refuse('registry leaf 0', 'a policy', policy) : policy
     this.tree = tree
     this.#places = places
-    this.#genesisKeys = genesisKeys
+    this.#origin = origin
   }
 
   /** The registry before the first block. */
@@ -76,7 +83,8 @@ export class Registry {
     const tree = RegistryTree.empty<RegistryLeaf>().with(0, policy, registryLeaf(policy))
     const keys = genesis.registry.flatMap(({ public_key, recovery_key }) => [public_key, recovery_key])
     const nowhere: Places = { byId: HashTrie.empty(), byKey: HashTrie.empty() }
-    let registry = new Registry(tree, nowhere, new Set(keys.filter((key) => key !== null)))
+    const origin = { chainId: chainIdOf(genesis), keys: new Set(keys.filter((key) => key !== null)) }
+    let registry = new Registry(tree, nowhere, origin)
     for (const entry of genesis.registry) registry = registry.#enrolled(entry, 0)
     return registry
   }
@@ -85,7 +93,7 @@ export class Registry {
   version(tree: RegistryTree<RegistryLeaf>): Registry {
     let places = this.#places
     for (const leaf of tree.beside(this.tree)) places = placesWith(places, leaf)
-    return new Registry(tree, places, this.#genesisKeys)
+    return new Registry(tree, places, this.#origin)
   }
 
   get finality(): Finality {
@@ -99,6 +107,12 @@ export class Registry {
   /** All entries, in slot order. */
   get entries(): readonly RegistryEntry[] {
     return [...this.tree].filter(isEntry)
+  }
+
+  /** Entries from a slot on, at most `limit` of them. Takes O(log n) for each. */
+  page(fromSlot: number, limit: number): readonly RegistryEntry[] {
+    const length = Math.max(0, Math.min(limit, this.tree.size - 1 - fromSlot))
+    return Array.from({ length }, (_, at) => this.tree.at(fromSlot + at + 1)).filter(isEntry)
   }
 
   entry(id: string): RegistryEntry | undefined {
@@ -148,11 +162,12 @@ export class Registry {
    *
    * @param earlier which of `keysNamedBy` these transactions an earlier block has registered
    */
-  after(transactions: readonly RegistryTransaction[], chainId: Hash, height: number, earlier: KeySet): Registry {
+  after(transactions: readonly RegistryTransaction[], height: number, earlier: KeySet): Registry {
     const inBlock = new Set<Hex>()
-    const isUsed = (key: Hex): boolean => this.#genesisKeys.has(key) || earlier.has(key) || inBlock.has(key)
+    const { chainId, keys } = this.#origin
+    const isUsed = (key: Hex): boolean => keys.has(key) || earlier.has(key) || inBlock.has(key)
     const registry = transactions.reduce<Registry>((before, tx) => {
-      before.#check(tx, chainId, isUsed)
+      checkChange(tx, before, chainId, isUsed)
       for (const key of keysNamedBy([tx])) inBlock.add(key)
       return before.#changed(tx, height)
     }, this)
@@ -183,50 +198,6 @@ export class Registry {
     refuseRegistry(tx, `${reason}: enrol the others first`)
   }
 
-  #check(tx: RegistryTransaction, chainId: Hash, isUsed: (key: Hex) => boolean): void {
-    const entry = this.entry(tx.subject_id)
-    if (tx.action === 'policy') {
-      if (entry?.status !== 'active' || entry.role !== 'authority')
-        return refuseRegistry(tx, `${tx.subject_id} is no active authority`)
-      if (!isSignedBy(tx, chainId, entry.public_key)) refuseRegistry(tx, `not signed by ${entry.id}`)
-      return
-    }
-    if (tx.action === 'enrol') {
-      if (entry !== undefined) refuseRegistry(tx, `${tx.subject_id} is registered already`)
-      checkNewKeys(tx, [tx.public_key, tx.recovery_key ?? null], isUsed)
-      if (!isSignedBy(tx, chainId, tx.public_key)) refuseRegistry(tx, 'not signed by the key that it enrols')
-      return
-    }
-    if (entry === undefined) return refuseRegistry(tx, `${tx.subject_id} is not registered`)
-    switch (tx.action) {
-      case 'rotate':
-        if (entry.status !== 'active') refuseRegistry(tx, `${entry.id} is revoked: its recovery key can recover it`)
-        if (!isSignedBy(tx, chainId, entry.public_key))
-          refuseRegistry(tx, `not signed by the present key of ${entry.id}`)
-        {
-          checkNewKeys(tx, newKeys(tx, entry), isUsed)
-          return
-        }
-      case 'recover':
-        if (entry.recovery_key === null) return refuseRegistry(tx, `${entry.id} has no recovery key`)
-        if (!isSignedBy(tx, chainId, entry.recovery_key))
-          refuseRegistry(tx, `not signed by the recovery key of ${entry.id}`)
-        {
-          checkNewKeys(tx, newKeys(tx, entry), isUsed)
-          return
-        }
-      case 'revoke':
-        if (entry.status === 'revoked') refuseRegistry(tx, `${entry.id} is revoked already`)
-        if (!isSignedBy(tx, chainId, entry.public_key) && !this.#isSignedByAuthority(tx, chainId)) {
-          refuseRegistry(tx, `signed neither by ${entry.id} nor by an active authority`)
-        }
-    }
-  }
-
-  #isSignedByAuthority(tx: RegistryTransaction, chainId: Hash): boolean {
-    return this.activeOf('authority').some((authority) => isSignedBy(tx, chainId, authority.public_key))
-  }
-
   /** What a transaction that was checked makes of this registry. */
   #changed(tx: RegistryTransaction, height: number): Registry {
     if (tx.action === 'policy') return this.#with(0, { finality: tx.finality, since_height: height })
@@ -236,17 +207,15 @@ export class Registry {
     }
     const entry = this.entry(tx.subject_id)
     if (entry === undefined) return refuseRegistry(tx, `${tx.subject_id} is not registered`)
-    const changed: RegistryEntry =
-      tx.action === 'revoke'
-        ? { ...entry, status: 'revoked', since_height: height }
-        : {
-            ...entry,
-            public_key: tx.public_key,
-            recovery_key: recoveryKeyAfter(tx, entry),
-            status: 'active',
-            since_height: height,
-          }
-    return this.#with(entry.slot + 1, changed)
+    const { slot, id, role } = entry
+    if (tx.action !== 'revoke') {
+      const { public_key } = tx
+      const recovery_key = recoveryKeyAfter(tx, entry)
+      return this.#with(slot + 1, { slot, id, role, public_key, recovery_key, status: 'active', since_height: height })
+    }
+    const revoked_by = bindingRevoker(tx, entry, this, this.#origin.chainId)
+    const revoked = { ...entry, status: 'revoked', since_height: height } as const
+    return this.#with(slot + 1, revoked_by === undefined ? revoked : { ...revoked, revoked_by })
   }
 
   #enrolled({ id, role, public_key, recovery_key }: GenesisEntry, height: number): Registry {
@@ -256,8 +225,14 @@ export class Registry {
 
   #with(index: number, leaf: RegistryLeaf): Registry {
     const tree = this.tree.with(index, leaf, registryLeaf(leaf), tallyOf(leaf))
-    return new Registry(tree, placesWith(this.#places, leaf, this.tree.at(index)), this.#genesisKeys)
+    return new Registry(tree, placesWith(this.#places, leaf, this.tree.at(index)), this.#origin)
   }
+}
+
+/** What every version of a registry has: its chain, and the keys of the genesis. */
+interface Origin {
+  readonly chainId: Hash
+  readonly keys: ReadonlySet<Hex>
 }
 
 /** Slots by id and by public key. They may name what is in another version alone: the tree decides. */
@@ -272,8 +247,6 @@ function placesWith({ byId, byKey }: Places, leaf: RegistryLeaf, former?: Regist
   const kept = isGivenUp ? byKey.without(former.public_key) : byKey
   return { byId: byId.with(leaf.id, leaf.slot), byKey: kept.with(leaf.public_key, leaf.slot) }
 }
-
-type KeyTransaction = Extract<RegistryTransaction, { action: 'rotate' | 'recover' }>
 
 const isEntry = (leaf: RegistryLeaf | undefined): leaf is RegistryEntry => leaf !== undefined && 'slot' in leaf
 
@@ -295,26 +268,6 @@ export function keysNamedBy(transactions: readonly RegistryTransaction[]): reado
       ? [tx.public_key]
       : [tx.public_key, tx.recovery_key]
   })
-}
-
-/** Left out, the recovery key stays. */
-const recoveryKeyAfter = (tx: KeyTransaction, entry: RegistryEntry): Hex | null =>
-  tx.recovery_key === undefined ? entry.recovery_key : tx.recovery_key
-
-/** Named again, the recovery key is no new key. */
-function newKeys(tx: KeyTransaction, entry: RegistryEntry): readonly (Hex | null)[] {
-  const recovery = recoveryKeyAfter(tx, entry)
-  return [tx.public_key, recovery === entry.recovery_key ? null : recovery]
-}
-
-function checkNewKeys(tx: RegistryTransaction, keys: readonly (Hex | null)[], isUsed: (key: Hex) => boolean): void {
-  const [first, second] = keys
-  if (first !== null && first === second) refuseRegistry(tx, 'the recovery key is the key itself')
-  for (const key of keys) {
-    if (key === null) continue
-    cachedPublicKey(key)
-    if (isUsed(key)) refuseRegistry(tx, `the key ${key} was registered before`)
-  }
 }
 
 /** Leaf hash of an entry or of the policy. */

@@ -12,7 +12,17 @@ ed25519.hashes.sha512 = sha512
 
 /** What a signature is about: the domain that keeps a vote from being read as an order. */
 export type SignatureType =
-  'header' | 'vote' | 'order' | 'request' | 'enrol' | 'rotate' | 'revoke' | 'recover' | 'policy' | 'member'
+  | 'header'
+  | 'vote'
+  | 'order'
+  | 'request'
+  | 'enrol'
+  | 'rotate'
+  | 'revoke'
+  | 'recover'
+  | 'policy'
+  | 'countersign'
+  | 'member'
 
 /** A public key that passed `importPublicKey`: canonical and not of small order. */
 export interface PublicKey {

@@ -89,7 +89,7 @@ export function extendBook(
       () => verifyBlockBody(header, transactions, genesis),
     )
     if (!verdict.ok) return verdict
-    const registry = before.after(changes, chainId, height, last.keys)
+    const registry = before.after(changes, height, last.keys)
     if (registry.root !== header.registry_root) {
       return invalid('wrong_registry', `it leads to ${registry.root}, its header says ${header.registry_root}`)
     }

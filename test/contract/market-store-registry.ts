@@ -169,6 +169,9 @@ export function marketStoreRegistryContract(name: string, open: () => Promise<Op
             ['tablet', 'ann'],
           ])
           assert.deepEqual(await store.users(), expected)
+          assert.deepEqual(await store.votersOf('bob'), ['meter', 'phone'])
+          assert.deepEqual(await store.votersOf('ann'), ['tablet'])
+          assert.deepEqual(await store.votersOf('nobody'), [])
         })
 
         it('are named for those whom no enrolment brought; the first word counts', async () => {

@@ -8,19 +8,18 @@ import { hashHeader, sealHeader } from '../../src/protocol/header.ts'
 import { foldSubtrees } from '../../src/protocol/history.ts'
 import {
   decodePostedRegistryTransaction,
-  signRegistryTransaction,
   type RegistryTransaction,
   type RegistryTransactionBody,
 } from '../../src/protocol/registry-transaction.ts'
 import { signingKeyFromSecret, type SigningKey } from '../../src/protocol/signature.ts'
 import { hashTransaction, type Correction, type Trade, type Transaction } from '../../src/protocol/transaction.ts'
 import { signVote, type Vote } from '../../src/protocol/vote.ts'
+import { signedChange } from './signed-change.ts'
 
 export const STREET_TIME = 1_760_000_000_000
 
 /** The key whose secret follows from its name. */
 export const namedKey = (name: string): SigningKey => signingKeyFromSecret(sha256(`key of ${name}`))
-
 interface Given {
   readonly timestamp?: number
   /** That of another change puts both into one tick. */
@@ -34,8 +33,17 @@ export interface Street {
   readonly chainId: Hash
   /** The chain without blocks. */
   readonly start: Branch
-  /** A signed change of the registry; its id is `name`. Signed at STREET_TIME where no other time is given. */
-  change(name: string, signer: SigningKey, fields: Fields<RegistryTransactionBody>): RegistryTransaction
+  /**
+   * A signed change of the registry; its id is `name`. Signed at STREET_TIME where no other time is given.
+   *
+   * @param authority the present key of the authority, which countersigns an authority or a validator; its first one if absent
+   */
+  change(
+    name: string,
+    signer: SigningKey,
+    fields: Fields<RegistryTransactionBody>,
+    authority?: SigningKey,
+  ): RegistryTransaction
   vote(voterId: string, block: BlockPoint, decision?: Vote['decision'], key?: SigningKey): Vote
 }
 
@@ -120,7 +128,7 @@ export function createStreet(options: StreetOptions = {}): Street {
   ): Block {
     const before = state.registries.at(-1)!.registry
     const changes = registryTransactionsOf(transactions)
-    const after = changes.length === 0 ? before : before.after(changes, chainId, sizeOf(state), new Set())
+    const after = changes.length === 0 ? before : before.after(changes, sizeOf(state), new Set())
     const sealer = sealingKey({ header: { miner_id: minerId }, transactions }, before)
     const parent = { parent: state.tip, historyRoot: foldSubtrees(state.frontier) }
     const hashes = transactions.map(hashTransaction)
@@ -134,10 +142,10 @@ export function createStreet(options: StreetOptions = {}): Street {
     genesis,
     chainId,
     start: branch([], genesisState(genesis)),
-    change(name, signer, fields) {
+    change(name, signer, fields, authority = namedKey('authority')) {
       const nonce = sha256Hex(`nonce of ${name}`).slice(0, 32)
       const body = { kind: 'registry' as const, id: name, timestamp: STREET_TIME, nonce, ...fields }
-      return decodePostedRegistryTransaction(signRegistryTransaction(body, chainId, signer))
+      return decodePostedRegistryTransaction(signedChange(body, chainId, signer, { id: 'authority', key: authority }))
     },
     vote: (voter_id, { hash, height }, decision = 'ack', key = namedKey(voter_id)) =>
       signVote({ chain_id: chainId, header_hash: hash, height, voter_id, decision }, key),

@@ -8,9 +8,10 @@ import { DATA_FILES } from '../../src/node/data-directory.ts'
 import { createValidatorNode } from '../../src/node/validator.ts'
 import type { PlatformRow } from '../../src/ports/ledger.ts'
 import { silentLogger } from '../../src/ports/logger.ts'
-import { signRegistryTransaction, type RegistryTransactionBody } from '../../src/protocol/registry-transaction.ts'
+import type { RegistryTransactionBody } from '../../src/protocol/registry-transaction.ts'
 import { signingKeyFromSecret, type SigningKey } from '../../src/protocol/signature.ts'
 import { signVote } from '../../src/protocol/vote.ts'
+import { signedChange } from './signed-change.ts'
 import { startCommunity, type Community, type CommunityOptions } from './community.ts'
 
 /** A summer morning, long ago: no page may go by the clock on the wall. */
@@ -86,7 +87,11 @@ export async function startStreet(options: Partial<CommunityOptions> = {}): Prom
       const timestamp = MORNING + ticks * INTERVAL_MS
       const nonce = createHash('sha256').update(`${signer} ${ticks} ${fields.action}`).digest('hex').slice(0, 32)
       const body = { kind: 'registry' as const, id: `change-${nonce.slice(0, 8)}`, timestamp, nonce, ...fields }
-      await post('/registry/', signRegistryTransaction(body, chainId, keyOf(signer)), 'operator')
+      await post(
+        '/registry/',
+        signedChange(body, chainId, keyOf(signer), { id: 'authority', key: keyOf('authority') }),
+        'operator',
+      )
     },
     async ack({ hash, height }, ...voters) {
       for (const voter_id of voters) {

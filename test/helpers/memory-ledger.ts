@@ -22,7 +22,7 @@ import { signMembership } from '../../src/protocol/membership.ts'
 import { merkleProof } from '../../src/protocol/merkle.ts'
 import type { Order } from '../../src/protocol/order.ts'
 import { keysNamedBy, Registry } from '../../src/protocol/registry.ts'
-import type { RegistryTransaction } from '../../src/protocol/registry-transaction.ts'
+import { countersign, type RegistryTransaction } from '../../src/protocol/registry-transaction.ts'
 import { signingKeyFromSecret, type SigningKey } from '../../src/protocol/signature.ts'
 import { checkTransaction, hashTransaction, type Transaction } from '../../src/protocol/transaction.ts'
 import { verifyVote, type Vote } from '../../src/protocol/vote.ts'
@@ -182,9 +182,11 @@ export function createMemoryLedger(): MemoryLedger {
   }
   const accept = (tick: PlatformTick): TickAnswer => once(tick.tick_id, JSON.stringify(tick), () => seal(tick))
 
-  function register(tx: RegistryTransaction, userId?: string): { id: string; tick_id: string } {
+  function register(asked: RegistryTransaction, userId?: string, isVouchedFor = false) {
+    const isCountersigned = isVouchedFor && asked.action === 'recover'
+    const tx = isCountersigned ? countersign(asked, 'authority-1', chainId, AUTHORITY_KEY) : asked
     once(tx.tick_id, JSON.stringify([tx, userId]), () => {
-      registry = registry.after([tx], chainId, chain.length, keys)
+      registry = registry.after([tx], chain.length, keys)
       for (const key of keysNamedBy([tx])) keys.add(key)
       if (userId !== undefined) users.set(tx.subject_id, userId)
       return sealTransactions(tx, [tx])
@@ -192,11 +194,12 @@ export function createMemoryLedger(): MemoryLedger {
     return { id: tx.id, tick_id: tx.tick_id }
   }
 
-  const registryAnswer = (height: number, { root, policy, entries }: Registry) => ({
+  const registryAnswer = (height: number, at: Registry) => ({
     height: height < 0 ? null : height,
-    registry_root: root,
-    policy,
-    entries,
+    registry_root: at.root,
+    policy: at.policy,
+    entries: at.entries,
+    page: (fromSlot: number, limit: number) => at.page(fromSlot, limit),
   })
 
   const places = (): TransactionPlace[] =>

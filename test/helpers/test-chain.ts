@@ -14,7 +14,6 @@ import { cosignNote, formatNote } from '../../src/protocol/note.ts'
 import type { Receipt } from '../../src/protocol/receipt.ts'
 import {
   decodePostedRegistryTransaction,
-  signRegistryTransaction,
   type RegistryTransactionBody,
 } from '../../src/protocol/registry-transaction.ts'
 import { signingKeyFromSecret, type SigningKey } from '../../src/protocol/signature.ts'
@@ -23,6 +22,7 @@ import { signVote, type Vote } from '../../src/protocol/vote.ts'
 import { tradeOf } from '../vectors/chain-cases.ts'
 import { testNonce, testSecret } from '../vectors/keys.ts'
 import { createMemoryChainStore } from './memory-chain-store.ts'
+import { signedChange } from './signed-change.ts'
 
 type Change = RegistryTransactionBody extends infer Body
   ? Body extends unknown
@@ -111,7 +111,8 @@ export async function createTestChain(
     const signed = changes.map(([change, signer], at) => {
       const id = `change-${chain.size}${at === 0 ? '' : `-${at}`}`
       const body = { kind: 'registry', id, timestamp: now(), nonce, ...change } as const
-      return decodePostedRegistryTransaction(signRegistryTransaction(body, chain.chainId, namedKey(signer)))
+      const authority = { id: miner, key: minerKey }
+      return decodePostedRegistryTransaction(signedChange(body, chain.chainId, namedKey(signer), authority))
     })
     return seal(signed, now())
   }

@@ -740,11 +740,12 @@ _REGISTRY_COMMON = {
     "signature": signature64,
 }
 _ROLE = one_of("authority", "validator", "voter")
+_COUNTERSIGNED = {"countersigner_id": identifier, "countersignature": signature64}
 _REGISTRY_ACTIONS = {
-    "enrol": ({"role": _ROLE, "public_key": key32}, {"recovery_key": nullable(key32)}),
+    "enrol": ({"role": _ROLE, "public_key": key32}, {"recovery_key": nullable(key32), **_COUNTERSIGNED}),
     "rotate": ({"public_key": key32}, {"recovery_key": nullable(key32)}),
     "revoke": ({}, {}),
-    "recover": ({"public_key": key32}, {"recovery_key": nullable(key32)}),
+    "recover": ({"public_key": key32}, {"recovery_key": nullable(key32), **_COUNTERSIGNED}),
     "policy": ({"finality": _check_finality}, {}),
 }
 
@@ -753,7 +754,14 @@ def check_registry_transaction(tx):
     check(isinstance(tx, dict) and tx.get("action") in _REGISTRY_ACTIONS, "no registry action")
     required, optional = _REGISTRY_ACTIONS[tx["action"]]
     fields(tx, {**_REGISTRY_COMMON, "action": one_of(tx["action"]), **required}, optional)
+    check(("countersigner_id" in tx) == ("countersignature" in tx), "half a countersignature")
     check(tx["tick_id"] == f"registry:{tx['nonce']}", "its tick is its own")
+
+
+def is_change_signed(tx, chain_id, key):
+    """By its subject, or whoever else may sign it: that covers neither the tick nor what an authority has added."""
+    body = without(tx, "signature", "tick_id", *_COUNTERSIGNED)
+    return verify_object(tx["action"], chain_id, body, tx["signature"], key)
 
 
 def check_any_transaction(tx, amount_decimals):
@@ -772,12 +780,13 @@ REGISTRY_ENTRY = {
     "status": one_of("active", "revoked"),
     "since_height": integer(),
 }
+REVOKED_BY = {"revoked_by": identifier}
 POLICY = {"finality": _check_finality, "since_height": integer()}
 
 
 def check_entry(entry, proof, root):
     """Is the entry under this registry_root, at the leaf of its slot?"""
-    fields(entry, REGISTRY_ENTRY)
+    fields(entry, REGISTRY_ENTRY, REVOKED_BY)
     check(proof["leaf_index"] == entry["slot"] + 1, "not the leaf of its slot")
     check_inclusion(canonical(entry), proof, root)
 
@@ -836,6 +845,7 @@ class Chain:
         check(entry is not None and entry["role"] == "authority", "no authority")
         first = transactions[0] if transactions else {}
         if first.get("action") == "recover" and first["subject_id"] == miner_id:
+            check("revoked_by" not in entry, "a recovery that another authority seals")
             return first["public_key"]
         check(entry["status"] == "active", "no active authority")
         return entry["public_key"]
@@ -892,9 +902,19 @@ def apply_change(leaves, keys, tx, chain_id, height):
     entry = next((leaf for leaf in leaves[1:] if leaf["id"] == tx["subject_id"]), None)
     is_active = entry is not None and entry["status"] == "active"
 
-    def is_signed(*allowed):
-        body = without(tx, "signature", "tick_id")
-        return any(verify_object(action, chain_id, body, tx["signature"], key) for key in allowed if key is not None)
+    authorities = [leaf for leaf in leaves[1:] if (leaf["role"], leaf["status"]) == ("authority", "active")]
+
+    def is_signed(key):
+        return key is not None and is_change_signed(tx, chain_id, key)
+
+    def check_countersigned(is_needed):
+        if "countersigner_id" not in tx:
+            check(not is_needed, "no authority has countersigned it")
+            return
+        keys = [leaf["public_key"] for leaf in authorities if leaf["id"] == tx["countersigner_id"]]
+        body = without(tx, "countersignature", "tick_id")
+        signed = [key for key in keys if verify_object("countersign", chain_id, body, tx["countersignature"], key)]
+        check(signed, "not countersigned by an active authority")
 
     if action == "policy":
         check(is_active and entry["role"] == "authority" and is_signed(entry["public_key"]), "not the word of an authority")
@@ -902,21 +922,31 @@ def apply_change(leaves, keys, tx, chain_id, height):
         return
     if action == "enrol":
         check(entry is None and is_signed(tx["public_key"]), "an id that is there, or not signed by its key")
+        check_countersigned(tx["role"] != "voter")
         recovery = tx.get("recovery_key")
         fresh = [tx["public_key"], *([recovery] if recovery is not None else [])]
         new = {"slot": len(leaves) - 1, "id": tx["subject_id"], "role": tx["role"], "public_key": tx["public_key"]}
         leaf = {**new, "recovery_key": recovery, "status": "active", "since_height": height}
     elif action == "revoke":
-        others = [leaf["public_key"] for leaf in leaves[1:] if (leaf["role"], leaf["status"]) == ("authority", "active")]
-        check(is_active and is_signed(entry["public_key"], *others), "nobody to revoke, or nobody who may")
+        check(is_active, "nobody to revoke")
+        revoker = next((leaf for leaf in [entry, *authorities] if is_signed(leaf["public_key"])), None)
+        check(revoker is not None, "nobody who may revoke")
         fresh, leaf = [], {**entry, "status": "revoked", "since_height": height}
+        is_later = entry["role"] == "authority" and revoker["slot"] > entry["slot"]
+        if revoker["id"] != entry["id"] and not is_later:
+            leaf["revoked_by"] = revoker["id"]
     else:
         check(is_active if action == "rotate" else entry is not None, "nobody who could have another key")
         check(is_signed(entry["public_key" if action == "rotate" else "recovery_key"]), "not signed by the key that may")
         recovery = tx.get("recovery_key", entry["recovery_key"])
+        if action == "recover":
+            check_countersigned("revoked_by" in entry)
+        elif recovery != entry["recovery_key"]:
+            check(entry["recovery_key"] is None, "a rotation of a recovery key")
+            check(entry["role"] != "authority" or len(authorities) == 1, "a first recovery key beside another authority")
         fresh = [tx["public_key"], *([recovery] if recovery not in (None, entry["recovery_key"]) else [])]
         changed = {"public_key": tx["public_key"], "recovery_key": recovery, "status": "active"}
-        leaf = {**entry, **changed, "since_height": height}
+        leaf = {**without(entry, "revoked_by"), **changed, "since_height": height}
     check(len(set(fresh)) == len(fresh) and not keys & set(fresh), "a key that was registered before")
     for key in fresh:
         import_key(key)
@@ -984,8 +1014,7 @@ def check_on_record(proven, header, trusted, chain_id):
     check(tx["public_key"] == entry["public_key"], "it brought another key")
     if tx["action"] == "enrol":
         check(tx["role"] == entry["role"], "enrolled in another role")
-        body = without(tx, "signature", "tick_id")
-        check(verify_object("enrol", chain_id, body, tx["signature"], entry["public_key"]), "not signed by the key")
+        check(is_change_signed(tx, chain_id, entry["public_key"]), "not signed by the key")
     fields(block, HEADER)
     check(block["height"] == entry["since_height"] and block["height"] < header["height"], "another block")
     check_merkle_proof(hash_object(tx), proven["brought_by"]["merkle_proof"], block)
@@ -1050,11 +1079,11 @@ def check_recovery(recovery, header, root, chain_id):
     check_registry_transaction(tx)
     check(tx["action"] == "recover" and tx["subject_id"] == entry["id"] == header["miner_id"], "no recovery of the sealer")
     check(entry["role"] == "authority" and entry["recovery_key"] is not None, "no recovery key")
+    check("revoked_by" not in entry, "a recovery that another authority seals")
     check_entry(entry, recovery["registry_proof"], root)
     check(recovery["merkle_proof"]["index"] == 0, "not the first transaction")
     check_merkle_proof(hash_object(tx), recovery["merkle_proof"], header)
-    body = without(tx, "signature", "tick_id")
-    check(verify_object("recover", chain_id, body, tx["signature"], entry["recovery_key"]), "not signed by the recovery key")
+    check(is_change_signed(tx, chain_id, entry["recovery_key"]), "not signed by the recovery key")
     return tx["public_key"]
 
 

@@ -1,13 +1,14 @@
 import type { Finality } from '../../src/protocol/genesis.ts'
 import {
+  countersign,
   registryTickId,
   registryTransactionShape,
-  signRegistryTransaction,
   type RegistryTransaction,
   type RegistryTransactionBody,
 } from '../../src/protocol/registry-transaction.ts'
 import type { SigningKey } from '../../src/protocol/signature.ts'
 import { hashTransaction, type Transaction } from '../../src/protocol/transaction.ts'
+import { signedChange } from '../helpers/signed-change.ts'
 import type { Member, Members } from './model.ts'
 import { honestVoters, keyOf, keyWith, MINER, recoveryKeyOf, type Plan } from './plan.ts'
 import type { Random } from './random.ts'
@@ -53,6 +54,13 @@ const ACTIONS = [
 
 /** What a kind of change says of its own. */
 type Saying = DistributiveOmit<RegistryTransactionBody, 'kind' | 'id' | 'nonce' | 'timestamp'>
+
+/** A change that somebody wants of a registry with these members, and the key that signs it. */
+interface Wanted {
+  readonly saying: Saying
+  readonly key: SigningKey
+  readonly members: Members
+}
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
 
 export function createChanges(plan: Plan, chainId: string, random: Random): Changes {
@@ -67,10 +75,14 @@ export function createChanges(plan: Plan, chainId: string, random: Random): Chan
   const newNonce = (): string => Buffer.from(random.bytes(16)).toString('hex')
   const newId = (): string => `change-${count++}`
 
-  function sign(saying: Saying, key: SigningKey, timestamp: number, kind: Allowed, id = newId(), nonce = newNonce()) {
+  /** The miner countersigns what takes it: who brings an authority or a validator, or back whom it has revoked. */
+  function sign({ saying, key, members }: Wanted, timestamp: number, kind: Allowed, id = newId(), nonce = newNonce()) {
+    const authority = { id: MINER, key: minerKey(members) }
     const body = { kind: 'registry', id, timestamp, nonce, ...saying } as const
-    const posted = signRegistryTransaction(body, chainId, key)
-    const signed = registryTransactionShape({ ...posted, tick_id: registryTickId(nonce) }, 'tx')
+    const posted = signedChange(body, chainId, key, authority)
+    const isBound = posted.action === 'recover' && members.byId.get(posted.subject_id)?.active === false
+    const countersigned = isBound ? countersign(posted, MINER, chainId, authority.key) : posted
+    const signed = registryTransactionShape({ ...countersigned, tick_id: registryTickId(nonce) }, 'tx')
     const hash = hashTransaction(signed)
     if (kind === 'never') evil.add(hash)
     else if (kind === 'later' && isLate) late.push(hash)
@@ -179,12 +191,14 @@ export function createChanges(plan: Plan, chainId: string, random: Random): Chan
     next(members, timestamp) {
       const kind = nextAllowance()
       const change = pickOne(members)
-      return change && [sign(change.saying, change.key, timestamp, kind)]
+      return change && [sign({ ...change, members }, timestamp, kind)]
     },
     join(members, timestamp) {
       const joiner = plan.joiners.find((id) => !members.byId.has(id))
       if (joiner === undefined || !budgetOf(members, 'validator').mayGrow) return undefined
-      return [sign(enrolmentOf(joiner, 'validator'), keyOf(joiner), timestamp, nextAllowance())]
+      return [
+        sign({ saying: enrolmentOf(joiner, 'validator'), key: keyOf(joiner), members }, timestamp, nextAllowance()),
+      ]
     },
     capture(members, timestamp) {
       const active = [...members.byId.values()].filter(isActiveValidator).length
@@ -192,8 +206,8 @@ export function createChanges(plan: Plan, chainId: string, random: Random): Chan
       const nonce = newNonce()
       const shown = policyOf(members.finality)
       const seal = (saying: Saying, key: SigningKey) => {
-        const { id } = sign(shown, minerKey(members), timestamp, 'ok')
-        return sign(saying, key, timestamp, 'never', id, nonce)
+        const { id } = sign({ saying: shown, key: minerKey(members), members }, timestamp, 'ok')
+        return sign({ saying, key, members }, timestamp, 'never', id, nonce)
       }
       const quorum = policyOf({ policy: 'validators', threshold: captors.length })
       return [...captors.map((id) => seal(enrolmentOf(id, 'validator'), keyOf(id))), seal(quorum, minerKey(members))]

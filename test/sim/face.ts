@@ -84,7 +84,7 @@ export async function startFace(
     requests,
     clock,
     logger,
-    roleOfToken: () => 'auditor',
+    roleOfToken: () => Promise.resolve('auditor'),
     onHeader: () => Promise.resolve('ignore'),
   })
   const activeEntry = (id: string) => chain.registry.active(id)

@@ -52,7 +52,7 @@ export async function startValidator(
       addresses: named.length,
       reached: () => new Map(requests.peers().flatMap((peer) => (named.includes(peer) ? [[peer, peer]] : []))),
     },
-    roleOfToken: () => undefined,
+    roleOfToken: () => Promise.resolve(undefined),
   })
   port.start()
   engine.validator.start()
@@ -109,7 +109,7 @@ export async function startAuthority(parts: NodeParts & AuthorityMeans): Promise
     gossip,
     requests,
     clock,
-    roleOfToken: () => undefined,
+    roleOfToken: () => Promise.resolve(undefined),
     miner: { mine: (header) => Promise.resolve(header), stop: () => Promise.resolve() },
     onTick: () => undefined,
     minTradeMicro: 10_000n,

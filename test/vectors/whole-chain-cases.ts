@@ -5,31 +5,25 @@ import type { Verdict } from '../../src/protocol/errors.ts'
 import { chainIdOf, type Genesis } from '../../src/protocol/genesis.ts'
 import { hashHeader, sealHeader, type Header } from '../../src/protocol/header.ts'
 import { REGISTRY_VALIDITY_MS } from '../../src/protocol/limits.ts'
-import { merkleRoot } from '../../src/protocol/merkle.ts'
-import type { RegistryTransaction, RegistryTransactionBody } from '../../src/protocol/registry-transaction.ts'
-import type { SigningKey } from '../../src/protocol/signature.ts'
-import { hashTransaction, leafOf, type Transaction } from '../../src/protocol/transaction.ts'
-import {
-  correction,
-  createStreet,
-  namedKey,
-  STREET_TIME,
-  trade,
-  type Branch,
-  type Street,
-} from '../helpers/branches.ts'
+import { leafOf, type Transaction } from '../../src/protocol/transaction.ts'
+import { correction, createStreet, namedKey, STREET_TIME, trade, type Branch } from '../helpers/branches.ts'
 import { createMemoryChainStore } from '../helpers/memory-chain-store.ts'
 import { copyOf, type VectorFile } from './case.ts'
-
-/** What a full node has, and the block that comes next. */
-interface ChainCase {
-  readonly name: string
-  readonly genesis: Genesis
-  readonly blocks: readonly ShownBlock[]
-  readonly block: ShownBlock
-  /** That it is final was proven. */
-  readonly is_final: boolean
-}
+import {
+  change,
+  enrolled,
+  honest,
+  key,
+  next,
+  policy,
+  recovered,
+  refused,
+  revoked,
+  rotated,
+  sealed,
+  type ChainCase,
+} from './next-block.ts'
+import { revocationCases } from './revocation-cases.ts'
 
 const street = createStreet({ voters: ['alice', 'bob'] })
 const voted = createStreet({ finality: { policy: 'votes', threshold: 3 }, voters: ['alice', 'bob', 'carol'] })
@@ -38,42 +32,6 @@ const validated = createStreet({
   validators: ['v1', 'v2', 'v3', 'v4'],
   recoverable: true,
 })
-const key = (name: string): string => namedKey(name).publicKey
-
-type Fields = RegistryTransactionBody extends infer Body
-  ? Body extends unknown
-    ? Omit<Body, 'kind' | 'id' | 'timestamp' | 'nonce'>
-    : never
-  : never
-
-const change = (of: Street, name: string, signer: string, fields: Fields): RegistryTransaction =>
-  of.change(name, namedKey(signer), fields)
-const enrolled = (of: Street, id: string, role: 'voter' | 'validator' | 'authority' = 'voter') =>
-  change(of, `enrol-${id}`, id, { action: 'enrol', subject_id: id, role, public_key: key(id) })
-const rotated = (of: Street, id: string, to: string, signer = id) =>
-  change(of, `rotate-${id}`, signer, { action: 'rotate', subject_id: id, public_key: key(to) })
-const revoked = (of: Street, id: string, signer = 'authority') =>
-  change(of, `revoke-${id}`, signer, { action: 'revoke', subject_id: id })
-const recovered = (of: Street, id: string, to: string, signer = `${id} recovery`) =>
-  change(of, `recover-${id}`, signer, { action: 'recover', subject_id: id, public_key: key(to) })
-const policy = (of: Street, finality: Genesis['finality']) =>
-  change(of, 'policy', 'authority', { action: 'policy', subject_id: 'authority', finality })
-
-/** A trading block on a branch, changed as no honest sealer would, and sealed all the same. */
-function sealed(
-  on: Branch,
-  changes: {
-    readonly transactions?: readonly Transaction[]
-    readonly header?: Partial<Header>
-    readonly by?: SigningKey
-  },
-): Block {
-  const { header, transactions: usual } = on.grow('next').blocks.at(-1)!
-  const transactions = changes.transactions ?? usual
-  const body = { tx_count: transactions.length, merkle_root: merkleRoot(transactions.map(hashTransaction)) }
-  return { ...sealHeader({ ...header, ...body, ...changes.header }, changes.by ?? namedKey('authority')), transactions }
-}
-
 /** The blocks as a node has them that lacks the bodies of these. */
 const without = (blocks: readonly Block[], ...ids: readonly string[]): readonly ShownBlock[] =>
   blocks.map((block) => ({
@@ -82,22 +40,6 @@ const without = (blocks: readonly Block[], ...ids: readonly string[]): readonly 
       ids.includes(tx.id) ? { kind: 'redacted' as const, tx_hash: leafOf(tx) } : tx,
     ),
   }))
-
-/** The next block is made by an honest sealer. */
-const honest = (name: string, of: Street, on: Branch, transactions: readonly Transaction[]): ChainCase =>
-  next(name, of, on, on.add(transactions).blocks.at(-1)!)
-
-const next = (name: string, { genesis }: Street, { blocks }: Branch, block: ShownBlock): ChainCase => ({
-  name,
-  genesis,
-  blocks,
-  block,
-  is_final: false,
-})
-
-/** A next block whose changes the registry refuses: its root says that nothing has changed. */
-const refused = (name: string, of: Street, on: Branch, ...transactions: readonly RegistryTransaction[]): ChainCase =>
-  next(name, of, on, sealed(on, { transactions }))
 
 function transactionCases(): readonly ChainCase[] {
   const base = street.start
@@ -262,9 +204,6 @@ function registryCases(): readonly ChainCase[] {
       late.add([enrolled(street, 'carol')], { timestamp: late.blocks.at(-1)!.header.timestamp }).blocks.at(-1)!,
     ),
     honest('a validator goes, three are enough', validated, four, [revoked(validated, 'v4')]),
-    honest('who is revoked is recovered', validated, four.add([revoked(validated, 'v4')]), [
-      recovered(validated, 'v4', 'v4 2'),
-    ]),
     refused('one more goes, two are not', validated, four.add([revoked(validated, 'v4')]), revoked(validated, 'v3')),
     refused(
       'a threshold that is no majority',
@@ -324,7 +263,7 @@ async function verdictOn(
 }
 
 const CASES = await Promise.all(
-  [...linkCases(), ...transactionCases(), ...registryCases()].map(async (made) => ({
+  [...linkCases(), ...transactionCases(), ...registryCases(), ...revocationCases()].map(async (made) => ({
     ...copyOf(made),
     ...(await outcomeOf(made)),
   })),

@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import { describeChange, type RegistryChange } from '../keys/change.ts'
 import { enrolment, policyChange, recovery, revocation, rotation } from '../keys/changes.ts'
-import { submitChange, type Submitted, type Target } from '../keys/submit.ts'
+import { countersignedRequest } from '../keys/request-file.ts'
+import { submitChange, writeRequest, type Submitted, type Target } from '../keys/submit.ts'
 import { printResult } from '../output.ts'
 import type { GlobalOptions } from '../program.ts'
 
@@ -9,7 +10,11 @@ const AFTER = `
 The transaction is signed here and posted; no key leaves its file. --chain makes sure that it is signed for your chain and
 no other. A command that was broken off can be run again: what is done already is not done twice.`
 
-/** `solar-node keys enrol|rotate|revoke|recover|policy`: changes of the registry of a running authority. */
+const AUTHORITY_KEY =
+  'key file of an active authority that signs as well: to enrol an authority or a validator, or to recover what an authority has revoked'
+const OUT = 'write what is signed here into FILE and send nothing, for an authority to countersign elsewhere'
+
+/** `solar-node keys enrol|rotate|revoke|recover|countersign|policy`: changes of the registry of a running authority. */
 export function registerKeyChanges(keys: Command): void {
   change(keys, 'enrol', 'register a new key: a new household, a lost phone’s replacement', (command) =>
     enrolment(command.optsWithGlobals()),
@@ -18,19 +23,23 @@ export function registerKeyChanges(keys: Command): void {
     .requiredOption('--role <role>', 'voter, validator or authority')
     .option('--recovery-key <key>', 'PUBLIC_KEY or FILE that may replace the key when it is lost')
     .option('--user-id <user>', 'the platform user that the key belongs to; it stays off the chain')
+    .option('--authority-key <file>', AUTHORITY_KEY)
     .option('--token-file <file>', 'file with a platform token (role voter) or an operator token (any role)')
+    .option('--out <file>', OUT)
     .addHelpText(
       'after',
       example(
         'keys new --out phone.key',
         'keys enrol --id home-3.phone --role voter --key phone.key --user-id home-3 \\\n' +
           '    --to http://127.0.0.1:8080 --token-file platform.token',
+        'keys enrol --id school --role validator --key school.key --authority-key solar-data/authority.key \\\n' +
+          '    --to http://127.0.0.1:8080 --token-file operator.token',
       ),
     )
   change(keys, 'rotate', 'replace a key, while the old one is there', (command) => rotation(command.optsWithGlobals()))
     .requiredOption('--key <file>', 'key file of the present key; it signs')
     .requiredOption('--new-key <file>', 'key file of the new key; made (0600) if it is not there')
-    .option('--recovery-key <key>', 'PUBLIC_KEY or FILE of another recovery key; the registered one stays without it')
+    .option('--recovery-key <key>', 'PUBLIC_KEY or FILE of a first recovery key; one that is registered stays')
     .addHelpText(
       'after',
       example('keys rotate --id school --key school.key --new-key school-2.key --to http://127.0.0.1:8080'),
@@ -50,9 +59,28 @@ export function registerKeyChanges(keys: Command): void {
     )
     .requiredOption('--new-key <file>', 'key file of the new key; made (0600) if it is not there')
     .option('--new-recovery-key <key>', 'PUBLIC_KEY or FILE of the next recovery key; the present one stays without it')
+    .option('--authority-key <file>', AUTHORITY_KEY)
+    .option('--token-file <file>', 'file with a platform or operator token: the authority countersigns a voter')
+    .option('--out <file>', OUT)
     .addHelpText(
       'after',
       example('keys recover --id school --recovery-key safe.key --new-key school-2.key --to http://127.0.0.1:8080'),
+    )
+  change(
+    keys,
+    'countersign',
+    'sign, with an authority’s key, what enrol or recover --out has written, and post it',
+    (command) => countersignedRequest(command.args[0] ?? '', command.optsWithGlobals()),
+  )
+    .argument('<file>', 'what was written with --out, within 24 hours')
+    .requiredOption('--authority-key <file>', 'key file of an active authority; it signs')
+    .option('--token-file <file>', 'file with an operator token')
+    .addHelpText(
+      'after',
+      example(
+        'keys countersign school.json --authority-key solar-data/authority.key \\\n' +
+          '    --to http://127.0.0.1:8080 --token-file operator.token',
+      ),
     )
   change(keys, 'policy', 'change how blocks become final, from the next height', (command) =>
     policyChange(command.optsWithGlobals()),
@@ -80,20 +108,33 @@ function change(
   read: (command: Command) => Promise<RegistryChange>,
 ): Command {
   const who = name === 'policy' ? 'the authority that asks for it' : 'whose key: its id in the registry'
-  return keys
-    .command(name)
-    .description(description)
-    .requiredOption('--id <id>', who)
+  const command = keys.command(name).description(description)
+  // What is countersigned says it itself.
+  if (name !== 'countersign') command.requiredOption('--id <id>', who)
+  return command
     .requiredOption('--to <url>', 'the authority, such as http://127.0.0.1:8080')
     .option('--chain <chain_id>', 'sign for this chain only')
     .option('--passphrase-file <file>', 'opens encrypted key files, and encrypts a new one')
     .action(async (_options, command: Command) => {
-      const options = command.optsWithGlobals<Target & GlobalOptions>()
+      const { out, ...options } = command.optsWithGlobals<Target & GlobalOptions & { readonly out?: string }>()
+      const notice = (line: string) => process.stderr.write(`solar-node: ${line}\n`)
       const wanted = await read(command)
-      const submitted = await submitChange(wanted, options, (line) => process.stderr.write(`solar-node: ${line}\n`))
+      if (wanted.signed !== undefined) notice(`countersigns that ${describeChange(wanted.fields)}`)
+      if (out !== undefined) {
+        const { chainId } = await writeRequest(wanted, { ...options, out }, notice)
+        printResult(options.json === true, requestLines(wanted, chainId, out), { file: out, chain_id: chainId })
+        return
+      }
+      const submitted = await submitChange(wanted, options, notice)
       printResult(options.json === true, linesOf(wanted, submitted), resultOf(wanted, submitted))
     })
 }
+
+const requestLines = ({ fields }: RegistryChange, chainId: string, out: string): readonly string[] => [
+  `signed      ${describeChange(fields)}: nothing was sent`,
+  `chain       ${chainId}`,
+  `request     ${out}, for solar-node keys countersign within 24 hours`,
+]
 
 function linesOf({ fields, newKey }: RegistryChange, { chainId, accepted, height }: Submitted): readonly string[] {
   const where = height === null ? 'accepted; its block has not been seen yet' : `as of block ${height}`

@@ -1,6 +1,6 @@
 import { canonicalText } from '../../protocol/canonical-json.ts'
 import type { Finality } from '../../protocol/genesis.ts'
-import type { RegistryTransactionBody } from '../../protocol/registry-transaction.ts'
+import type { PostedRegistryTransaction, RegistryTransactionBody } from '../../protocol/registry-transaction.ts'
 import type { SigningKey } from '../../protocol/signature.ts'
 import type { NewKeyFile } from './key-files.ts'
 import type { RegistryAnswer } from './registry-client.ts'
@@ -9,15 +9,23 @@ type Own<T> = T extends unknown ? Omit<T, 'kind' | 'id' | 'timestamp' | 'nonce'>
 /** What a registry transaction says, without what every one of them has. */
 export type ChangeFields = Own<RegistryTransactionBody>
 
-/** A change that is wanted, and the key that may ask for it. */
+/** A change that is wanted, and the keys that may ask for it. */
 export interface RegistryChange {
   readonly fields: ChangeFields
-  readonly key: SigningKey
+  /** The one that its action demands; absent where it is signed already. */
+  readonly key?: SigningKey
   /** The platform user of an enrolled key. */
   readonly userId?: string | undefined
   /** The file of the key that takes over. */
   readonly newKey?: NewKeyFile
+  /** Of the authority that signs as well. */
+  readonly authorityKey?: SigningKey | undefined
+  /** The change as its subject has signed it, on another machine perhaps; absent: `key` signs it now. */
+  readonly signed?: Countersigned
 }
+
+/** What an authority signs as well, without that. */
+export type Countersigned = Extract<PostedRegistryTransaction, { action: 'enrol' | 'recover' }>
 
 /**
  * The height since which the registry is as the change wants it, or `undefined`. So a command that was broken off after its

@@ -18,6 +18,8 @@ export interface EnrolOptions extends CommonOptions {
   /** PUBLIC_KEY or FILE. */
   readonly recoveryKey?: string
   readonly userId?: string
+  /** FILE of the authority that countersigns. */
+  readonly authorityKey?: string
 }
 
 export interface RotateOptions extends CommonOptions {
@@ -36,6 +38,8 @@ export interface RecoverOptions extends CommonOptions {
   readonly newKey: string
   /** PUBLIC_KEY or FILE. */
   readonly newRecoveryKey?: string
+  /** FILE of the authority that countersigns. */
+  readonly authorityKey?: string
 }
 
 export interface PolicyOptions extends CommonOptions {
@@ -43,7 +47,7 @@ export interface PolicyOptions extends CommonOptions {
   readonly finality: string
 }
 
-/** Signed by the key that is enrolled, as proof that it is held. */
+/** Signed by the key that is enrolled, as proof that it is held; that of an authority or a validator by an authority as well. */
 export async function enrolment(options: EnrolOptions): Promise<RegistryChange> {
   const subject_id = idOf('--id', options.id)
   const userId = options.userId === undefined ? undefined : idOf('--user-id', options.userId)
@@ -53,7 +57,9 @@ export async function enrolment(options: EnrolOptions): Promise<RegistryChange> 
   }
   const key = await openSigningKey(options.key, options.passphraseFile)
   const recovery = await recoveryField(options.recoveryKey, options.passphraseFile)
-  return { fields: { action: 'enrol', subject_id, role, public_key: key.publicKey, ...recovery }, key, userId }
+  const authorityKey = await authorityKeyIn(options)
+  const fields = { action: 'enrol', subject_id, role, public_key: key.publicKey, ...recovery } as const
+  return { fields, key, userId, authorityKey }
 }
 
 /** Signed by the key that goes. */
@@ -71,13 +77,15 @@ export async function revocation(options: RevokeOptions): Promise<RegistryChange
   return { fields: { action: 'revoke', subject_id }, key: await openSigningKey(options.key, options.passphraseFile) }
 }
 
-/** Signed by the recovery key. */
+/** Signed by the recovery key, and where an authority has revoked the subject by an authority as well. */
 export async function recovery(options: RecoverOptions): Promise<RegistryChange> {
   const subject_id = idOf('--id', options.id)
   const key = await openSigningKey(options.recoveryKey, options.passphraseFile)
   const next = await recoveryField(options.newRecoveryKey, options.passphraseFile)
   const newKey = await planKeyFile(options.newKey, options.passphraseFile)
-  return { fields: { action: 'recover', subject_id, public_key: newKey.publicKey, ...next }, key, newKey }
+  const authorityKey = await authorityKeyIn(options)
+  const fields = { action: 'recover', subject_id, public_key: newKey.publicKey, ...next } as const
+  return { fields, key, newKey, authorityKey }
 }
 
 /** Signed by an authority, which the transaction names. */
@@ -91,6 +99,9 @@ export async function policyChange(options: PolicyOptions): Promise<RegistryChan
   const key = await openSigningKey(options.key, options.passphraseFile)
   return { fields: { action: 'policy', subject_id, finality }, key }
 }
+
+const authorityKeyIn = async (options: Pick<EnrolOptions, 'authorityKey' | 'passphraseFile'>) =>
+  options.authorityKey === undefined ? undefined : await openSigningKey(options.authorityKey, options.passphraseFile)
 
 function idOf(flag: string, text: string): string {
   const id = fromShape(identifier)(text)

@@ -7,6 +7,8 @@ const registryErrors = {
   no_access: (f: { what: string; status: number; detail: string }) =>
     `${f.what} was refused with HTTP ${f.status}: ${f.detail}. Enrolling takes a token, given with --token-file FILE: ` +
     'the value of "platform" (role voter only) or "operator" (any role) in tokens.json of the authority',
+  no_countersigner: (f: { what: string; public_key: string }) =>
+    `${f.what}: no active authority of this chain has the key ${f.public_key}, which --authority-key names: nothing was sent`,
   other_chain: (f: { url: string; chain_id: string; expected: string }) =>
     `${f.url} has the chain ${f.chain_id}, not ${f.expected}: nothing was signed`,
   bad_answer: (f: { what: string; reason: string }) =>

@@ -9,6 +9,7 @@ import {
   blockHeight,
   hash32,
   identifier,
+  integer,
   nullable,
   object,
   signatureHex,
@@ -23,14 +24,17 @@ import { registryError } from './errors.ts'
 const MAX_ENTRIES = 1_000_000
 
 const genesisAnswer = object({ chain_id: hash32, genesis: decodeGenesis })
-const registryAnswer = object({
-  chain_id: hash32,
-  height: nullable(blockHeight),
-  registry_root: hash32,
-  finality: finalityShape,
-  since_height: blockHeight,
-  entries: array(registryEntryShape, MAX_ENTRIES),
-})
+const registryAnswer = object(
+  {
+    chain_id: hash32,
+    height: nullable(blockHeight),
+    registry_root: hash32,
+    finality: finalityShape,
+    since_height: blockHeight,
+    entries: array(registryEntryShape, MAX_ENTRIES),
+  },
+  { next: integer() },
+)
 const changeAnswer = object({ id: identifier, tick_id: identifier })
 
 const latestAnswer = object({
@@ -74,7 +78,20 @@ export function createRegistryClient(http: HttpClient): RegistryClient {
       if (hashed === chain_id) return hashed
       throw registryError('bad_answer', { what, reason: `its genesis hashes to ${hashed}, not to ${chain_id}` })
     },
-    registry: async () => read('GET registry', await http.get('registry'), registryAnswer),
+    registry: async () => {
+      const page = async (query: string) => read('GET registry', await http.get(`registry${query}`), registryAnswer)
+      const first = await page('')
+      const { height, entries } = first
+      const all = [...entries]
+      for (let next = first.next; next !== undefined && all.length < MAX_ENTRIES;) {
+        // Of the same height: a registry that changes meanwhile is not to be taken for one.
+        const at = height === null ? '' : `&at_height=${height}`
+        const more = await page(`?from_slot=${next}${at}`)
+        all.push(...more.entries)
+        next = more.next
+      }
+      return { ...first, entries: all }
+    },
     seenVoters: async (blocks) => {
       const { headers } = read('GET blocks', await http.get(`blocks/latest-headers/?n=${blocks}`), latestAnswer)
       const seen = new Map<string, number>()

@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock, systemRandomBytes } from '../../node/clock.ts'
+import { writeOutFile } from '../../node/out-file.ts'
 import { withPatience } from '../../node/waiting.ts'
 import { bytesToHex, type Hash } from '../../protocol/bytes.ts'
 import {
+  countersign,
   decodePostedRegistryTransaction,
   signRegistryTransaction,
+  type PostedRegistryTransaction,
   type RegistryTransactionBody,
 } from '../../protocol/registry-transaction.ts'
 import { isSolarError } from '../../protocol/errors.ts'
@@ -60,6 +63,43 @@ export async function submitChange(
   target: Target,
   notice: (line: string) => void,
 ): Promise<Submitted> {
+  checkAuthorityKey(change)
+  return await withAuthority(target, notice, async (client, chainId) => {
+    const registry = await client.registry()
+    const before = inForceSince(change.fields, registry)
+    if (before !== undefined) return { chainId, accepted: null, height: before }
+    await confirmPolicy(change.fields, client, { yes: target.yes === true, terminal: processTerminal })
+    const transaction = signedChange(change, chainId, registry)
+    const accepted = await post(change, transaction, client, notice)
+    const height = await withPatience('the block', notice, () => heightOf(change.fields, client))
+    return { chainId, accepted, height }
+  })
+}
+
+/**
+ * Signs a change for the authority's chain and writes it into a file, for an authority's operator to countersign and post:
+ * for keys that are on two machines. Sends nothing. Throws as `writeOutFile`.
+ */
+export async function writeRequest(
+  change: RegistryChange,
+  target: Target & { readonly out: string },
+  notice: (line: string) => void,
+): Promise<{ readonly chainId: Hash }> {
+  return await withAuthority(target, notice, async (client, chainId) => {
+    const transaction = signedChange(change, chainId, await client.registry())
+    await change.newKey?.save()
+    const body = { transaction, ...(change.userId !== undefined && { user_id: change.userId }) }
+    await writeOutFile({ path: target.out }, [`${JSON.stringify(body, null, 2)}\n`])
+    return { chainId }
+  })
+}
+
+/** Runs `work` with the calls of the authority, of the chain that is pinned. Throws `other_chain`. */
+async function withAuthority<T>(
+  target: Target,
+  notice: (line: string) => void,
+  work: (client: RegistryClient, chainId: Hash) => Promise<T>,
+): Promise<T> {
   const baseUrl = authorityUrl(target.to)
   const pinned = target.chain === undefined ? undefined : pinnedChain(target.chain)
   const token = target.tokenFile === undefined ? undefined : await readTokenFile(target.tokenFile)
@@ -71,15 +111,38 @@ export async function submitChange(
     if (pinned !== undefined && pinned !== chainId) {
       throw registryError('other_chain', { url: target.to, chain_id: chainId, expected: pinned })
     }
-    const before = inForceSince(change.fields, await client.registry())
-    if (before !== undefined) return { chainId, accepted: null, height: before }
-    await confirmPolicy(change.fields, client, { yes: target.yes === true, terminal: processTerminal })
-    const accepted = await post(change, chainId, client, notice)
-    const height = await withPatience('the block', notice, () => heightOf(change.fields, client))
-    return { chainId, accepted, height }
+    return await work(client, chainId)
   } finally {
     http.close()
   }
+}
+
+/** Throws `UsageError` where the enrolment would be refused for want of an authority's key. */
+function checkAuthorityKey({ fields, authorityKey }: RegistryChange): void {
+  if (fields.action !== 'enrol' || fields.role === 'voter' || authorityKey !== undefined) return
+  throw new UsageError(
+    `--role ${fields.role}: an authority signs as well, name its key file with --authority-key FILE; where that is on another ` +
+      'machine, --out FILE writes what is signed here, for `solar-node keys countersign FILE` there',
+  )
+}
+
+/** Throws `no_countersigner`. */
+function signedChange(
+  { fields, key, signed, authorityKey }: RegistryChange,
+  chainId: Hash,
+  { entries }: RegistryAnswer,
+): PostedRegistryTransaction {
+  const body = bodyOf(fields)
+  const own = signed ?? (key && signRegistryTransaction(body, chainId, key))
+  if (own === undefined) throw new Error('a change without a key and without a signature')
+  if (authorityKey === undefined || (own.action !== 'enrol' && own.action !== 'recover')) return own
+  const { publicKey } = authorityKey
+  const isOwn = (entry: (typeof entries)[number]) => entry.role === 'authority' && entry.status === 'active'
+  const authority = entries.find((entry) => isOwn(entry) && entry.public_key === publicKey)
+  if (authority === undefined) {
+    throw registryError('no_countersigner', { what: `${own.action} of ${own.subject_id}`, public_key: publicKey })
+  }
+  return countersign(own, authority.id, chainId, authorityKey)
 }
 
 /**
@@ -87,18 +150,16 @@ export async function submitChange(
  * certain: it stays where nobody can tell, and the next run takes it up.
  */
 async function post(
-  change: RegistryChange,
-  chainId: Hash,
+  { newKey, userId }: RegistryChange,
+  transaction: PostedRegistryTransaction,
   client: RegistryClient,
   notice: (line: string) => void,
 ): Promise<ChangeAnswer & { readonly tx_hash: Hash }> {
-  const { fields, newKey } = change
-  const transaction = signRegistryTransaction(bodyOf(fields), chainId, change.key)
   await newKey?.save()
   // What operators of validators allow.
   const tx_hash = hashTransaction(decodePostedRegistryTransaction(transaction))
   try {
-    return { ...(await client.change(transaction, change.userId)), tx_hash }
+    return { ...(await client.change(transaction, userId)), tx_hash }
   } catch (error) {
     if (newKey?.created !== true) throw error
     const isRefused = isSolarError(error, 'refused') || isSolarError(error, 'no_access')

@@ -117,7 +117,7 @@ export const metricsCall = (metrics: Metrics): Call =>
   defineCall({
     method: 'GET',
     path: '/metrics',
-    access: { roles: ['operator'], others: 'loopback' },
+    access: { roles: ['operator', 'metrics'], others: 'loopback' },
     summary: 'Prometheus metrics',
     description: 'Without a token from this machine only, and not through a proxy on it.',
     answer: metricsText,

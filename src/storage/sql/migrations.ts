@@ -16,6 +16,7 @@ export async function migrateToLatest(db: Database, dialect: SqlDialect): Promis
     '0004-redactions': { up: (schema: Db) => createRedactions(schema, dialect) },
     '0005-void-ticks': { up: (schema: Db) => createVoidTicks(schema, dialect) },
     '0006-closed-orders': { up: (schema: Db) => closeOrders(schema, dialect) },
+    '0007-voters-of-user': { up: indexVotersByUser },
   }
   const { migrationSchema } = dialect
   const migrator = new Migrator({
@@ -260,4 +261,9 @@ async function closeOrders(db: Db, { textType }: SqlDialect): Promise<void> {
     .expression(sql`user_id, (${END_OF_ORDER})`)
     .where(sql.ref('open_micro'), '>', sql.lit(0))
     .execute()
+}
+
+/** A user's devices are asked for with each order that one of them has signed. */
+async function indexVotersByUser(db: Db): Promise<void> {
+  await db.schema.createIndex('voter_users_of_user').on('voter_users').column('user_id').execute()
 }

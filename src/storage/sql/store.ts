@@ -80,6 +80,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     putEvidence: guard('putEvidence', evidence.putEvidence),
     evidence: guard('evidence', evidence.evidence),
     users: guard('users', users.users),
+    votersOf: guard('votersOf', users.votersOf),
     nameUsers: guard('nameUsers', users.nameUsers),
     transaction: guard('transaction', transactions.transaction),
     transactions: guard('transactions', transactions.transactions),

@@ -4,12 +4,17 @@ import type { WriteTransaction } from './dialect.ts'
 import type { Database } from './schema.ts'
 
 /** Which platform user a voter belongs to. */
-export function usersTable(db: Database): Pick<MarketStore, 'users' | 'nameUsers'> {
+export function usersTable(db: Database): Pick<MarketStore, 'users' | 'votersOf' | 'nameUsers'> {
   return {
     async users(voterId) {
       const rows = db.selectFrom('voter_users').selectAll().orderBy('voter_id')
       const asked = voterId === undefined ? rows : rows.where('voter_id', '=', voterId)
       return new Map((await asked.execute()).map(({ voter_id, user_id }) => [voter_id, user_id]))
+    },
+
+    async votersOf(userId) {
+      const rows = db.selectFrom('voter_users').select('voter_id').where('user_id', '=', userId).orderBy('voter_id')
+      return (await rows.execute()).map(({ voter_id }) => voter_id)
     },
 
     async nameUsers(users) {

@@ -7,7 +7,8 @@ import type { RegistryChange } from '../../../src/cli/keys/change.ts'
 import { enrolment, policyChange, recovery, revocation, rotation } from '../../../src/cli/keys/changes.ts'
 import { createProgram } from '../../../src/cli/program.ts'
 import { UsageError } from '../../../src/cli/output.ts'
-import { submitChange, type Target } from '../../../src/cli/keys/submit.ts'
+import { countersignedRequest } from '../../../src/cli/keys/request-file.ts'
+import { submitChange, writeRequest, type Target } from '../../../src/cli/keys/submit.ts'
 import { createKeyFile, readKeyFile } from '../../../src/keys/key-file.ts'
 import type { Ledger } from '../../../src/ports/ledger.ts'
 import { ledgerError } from '../../../src/ports/errors.ts'
@@ -83,14 +84,50 @@ describe('solar-node keys', () => {
         assert.equal(entry('household-8.phone'), undefined)
       })
 
-      it('of a validator takes an operator token', async () => {
-        const validator = { ...(await options()), id: 'school', role: 'validator' }
+      const school = async () => ({ ...(await options()), id: 'school', role: 'validator' })
+
+      it('of a validator takes an operator token and the key of an authority', async () => {
+        const alone = await school()
+        await assert.rejects(
+          submit(enrolment(alone), { tokenFile: await tokenFile(TOKENS.operator) }),
+          (error) => error instanceof UsageError && /--authority-key FILE.+countersign/.test(error.message),
+        )
+        const validator = { ...alone, authorityKey: await keyFile(AUTHORITY) }
         await assert.rejects(
           submit(enrolment(validator), { tokenFile: await tokenFile(TOKENS.platform) }),
           refusedWith('no_access', /the role platform may not enrol a key of the role validator/),
         )
         await submit(enrolment(validator), { tokenFile: await tokenFile(TOKENS.operator) })
         assert.equal(entry('school')?.role, 'validator')
+      })
+
+      it('of a validator with the key of somebody who is no authority sends nothing', async () => {
+        await assert.rejects(
+          submit(enrolment({ ...(await school()), authorityKey: await keyFile(PHONE) })),
+          refusedWith('no_countersigner', /no active authority of this chain has the key [0-9a-f]{64}/),
+        )
+        assert.equal(server.ledger.registry().height, 0)
+      })
+
+      it('of a validator is signed on its machine, and countersigned and posted on the authority’s', async () => {
+        const request = file('school.json')
+        await writeRequest(await enrolment(await school()), { to: server.url, out: request }, () => undefined)
+        assert.equal((await stat(request)).mode & 0o777, 0o600)
+        assert.equal(entry('school'), undefined)
+        const change = () => keyFile(AUTHORITY).then((authorityKey) => countersignedRequest(request, { authorityKey }))
+        const target = { tokenFile: await tokenFile(TOKENS.operator) }
+        const { height } = await submit(change(), target)
+        assert.equal(entry('school')?.public_key, await publicKey(file('8.key')))
+        const again = await submit(countersignedRequest(request, { authorityKey: file(`${AUTHORITY}.key`) }), target)
+        assert.deepEqual([again.accepted, again.height], [null, height])
+      })
+
+      it('of something else than a request is refused with what was expected', async () => {
+        const authorityKey = await keyFile(AUTHORITY)
+        for (const content of ['{}', 'no JSON', '{"transaction":{"kind":"registry"}}', '']) {
+          await writeFile(file('request.json'), content)
+          await assert.rejects(countersignedRequest(file('request.json'), { authorityKey }), UsageError)
+        }
       })
 
       it('takes a recovery key that is typed', async () => {

@@ -19,12 +19,12 @@ function chainWithChanges(street: Street): Branch {
   const authority = namedKey('authority')
   const [second, third] = [namedKey('authority 2'), namedKey('authority 3')]
   const enrol = (id: string, role: 'voter' | 'authority') =>
-    street.change(`enrol-${id}`, namedKey(id), {
-      action: 'enrol',
-      subject_id: id,
-      role,
-      public_key: namedKey(id).publicKey,
-    })
+    street.change(
+      `enrol-${id}`,
+      namedKey(id),
+      { action: 'enrol', subject_id: id, role, public_key: namedKey(id).publicKey },
+      second,
+    )
   const rotate = { action: 'rotate', subject_id: 'authority', public_key: second.publicKey } as const
   const recover = { action: 'recover', subject_id: 'authority', public_key: third.publicKey } as const
   return street.start

@@ -61,7 +61,7 @@ describe('whole blocks and own trades over libp2p', () => {
       findBeside: (hash) => node.replica.find(hash),
       requests: peers.of('server'),
       clock,
-      roleOfToken: (token) => (token === TOKEN ? 'auditor' : undefined),
+      roleOfToken: (token) => Promise.resolve(token === TOKEN ? 'auditor' : undefined),
     })
     await node.acceptAll(chain)
   })

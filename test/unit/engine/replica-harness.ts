@@ -89,7 +89,7 @@ export function serveReplica(node: TestReplica, requests: PeerRequests): void {
     requests,
     clock,
     logger: silentLogger,
-    roleOfToken: () => undefined,
+    roleOfToken: () => Promise.resolve(undefined),
     onHeader: () => Promise.resolve('ignore'),
   })
   serveNamesakes(node, requests)

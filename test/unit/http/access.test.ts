@@ -27,6 +27,8 @@ const CREDENTIALS: readonly Credential[] = [
   'platform',
   'auditor',
   'validator',
+  'enroller',
+  'metrics',
 ]
 const EVERYBODY = CREDENTIALS
 
@@ -129,7 +131,7 @@ describe('HTTP access', () => {
     { ...registry, what: 'changing the policy', who: EVERYBODY, body: policy },
     { method: 'GET', path: '/health', who: EVERYBODY },
     { method: 'GET', path: '/ready', who: EVERYBODY },
-    { method: 'GET', path: '/metrics', who: ['nothing', 'operator'] },
+    { method: 'GET', path: '/metrics', who: ['nothing', 'operator', 'metrics'] },
   ]
 
   const headersOf = (credential: Credential, { method }: Row, path: string): Record<string, string> => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { hashToken } from '../../../src/http/access.ts'
+import { grantOf, hashToken } from '../../../src/http/tokens.ts'
+import type { TokenGrant } from '../../../src/ports/tokens.ts'
 import { createMetrics, type Metrics } from '../../../src/http/metrics.ts'
 import {
   createHttpServer,
@@ -17,7 +18,6 @@ import { EMPTY_HISTORY_ROOT } from '../../../src/protocol/history.ts'
 import { merkleRoot } from '../../../src/protocol/merkle.ts'
 import { Registry } from '../../../src/protocol/registry.ts'
 import {
-  signRegistryTransaction,
   type PostedRegistryTransaction,
   type RegistryTransactionBody,
 } from '../../../src/protocol/registry-transaction.ts'
@@ -31,6 +31,7 @@ import {
   type DeviceId,
   type MemoryLedger,
 } from '../../helpers/memory-ledger.ts'
+import { signedChange } from '../../helpers/signed-change.ts'
 import { createVirtualClock, type VirtualClock } from '../../helpers/virtual-clock.ts'
 
 export const NOW = 1_760_000_400_000
@@ -39,8 +40,15 @@ export const TOKENS = {
   platform: 'platform-token-0123456789',
   auditor: 'auditor-token-0123456789',
   validator: 'validator-token-0123456789',
+  enroller: 'enroller-token-0123456789',
+  metrics: 'metrics-token-0123456789',
 } as const
 export type Role = keyof typeof TOKENS
+/** An enroller brings devices of users whose id begins with `home-`, two a day. */
+const GRANTS: readonly TokenGrant[] = (Object.entries(TOKENS) as [Role, string][]).map(([role, token]) => ({
+  ...{ name: `the ${role}`, role, hash: hashToken(token), expires_at: null },
+  ...(role === 'enroller' && { users: 'home-', per_day: 2 }),
+}))
 
 /** A clock that stands still until it is moved. */
 export const createTestClock = (): VirtualClock => createVirtualClock(NOW)
@@ -103,12 +111,7 @@ export async function startServer(
     }),
     redactor: { redact: () => Promise.resolve([]), redactions: () => Promise.resolve([]) },
     readiness: () => ({ role: 'leader', reasons: [] }),
-    tokens: {
-      operator: hashToken(TOKENS.operator),
-      platform: hashToken(TOKENS.platform),
-      auditor: hashToken(TOKENS.auditor),
-      validator: hashToken(TOKENS.validator),
-    },
+    tokens: { find: (token) => Promise.resolve(grantOf(token, GRANTS)) },
     metrics,
     clock,
     logger: silentLogger,
@@ -184,7 +187,7 @@ export function change(
 ): PostedRegistryTransaction {
   const nonce = randomBytes(16).toString('hex')
   const body = { kind: 'registry' as const, id: `change-${nonce}`, timestamp: NOW, nonce, ...fields }
-  return signRegistryTransaction(body, ledger.chainId, key)
+  return signedChange(body, ledger.chainId, key, { id: 'authority-1', key: AUTHORITY_KEY })
 }
 
 const REGISTRY = Registry.fromGenesis(TEST_GENESIS)

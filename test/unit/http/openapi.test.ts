@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createEnrolQuotas } from '../../../src/http/enrol-quotas.ts'
 import fc from 'fast-check'
 import { defineCall, type Call } from '../../../src/http/call.ts'
 import { createEventStream } from '../../../src/http/event-stream.ts'
@@ -59,7 +60,7 @@ function everyCall(): readonly Call[] {
     ...checkpointCalls(ledger),
     ...evidenceCalls(ledger),
     ...redactionCalls(redactor),
-    ...registryCalls(ledger, keyLimit),
+    ...registryCalls(ledger, keyLimit, createEnrolQuotas(createTestClock())),
     ...eventCalls(createEventStream(ledger, createTestClock())),
     membershipCall(ledger),
     ...operationCalls({ node, readiness, metrics }),

@@ -51,6 +51,27 @@ describe('HTTP registry', () => {
     assert.equal(rootOf(registry), registry.registry_root)
   })
 
+  it('comes in pages where it is asked for so, which together are the whole of it', async () => {
+    await sealOne(server)
+    const whole = await read()
+    assert.ok(!('next' in whole))
+    const entries: unknown[] = []
+    for (let from: number | undefined = 0; from !== undefined;) {
+      const { json } = await server.request('GET', `/registry?from_slot=${from}&limit=2&at_height=0`)
+      const page = json as unknown as RegistryAnswer & { readonly next?: number }
+      assert.ok(page.entries.length <= 2)
+      assert.equal(page.registry_root, whole.registry_root)
+      entries.push(...page.entries)
+      from = page.next
+    }
+    assert.deepEqual(entries, whole.entries)
+    const beyond = await server.request('GET', '/registry?from_slot=1000')
+    assert.deepEqual([beyond.status, beyond.json.entries, beyond.json.next], [200, [], undefined])
+    for (const query of ['limit=0', 'limit=10001', 'from_slot=-1', 'from_slot=x']) {
+      assert.equal((await server.request('GET', `/registry?${query}`)).status, 400, query)
+    }
+  })
+
   it('hashes to the registry_root in the header of the tip, after every change', async () => {
     await sealOne(server)
     const phone = freshKey()

@@ -119,13 +119,16 @@ describe('node/node-files', () => {
     assert.equal(new Set(Object.values(made)).size, 4)
     for (const [role, token] of Object.entries(made)) {
       assert.equal(Buffer.from(token, 'base64url').length, 32)
-      assert.equal(tokens.hashes[role as keyof typeof tokens.hashes], sha256Hex(token))
+      const grant = { name: role, role, hash: sha256Hex(token), expires_at: null }
+      assert.deepEqual(await tokens.find(token), grant)
+      assert.ok(!readFileSync(path('token-hashes.json'), 'utf8').includes(token))
     }
     assert.ok(tokens.created)
   })
 
   it('finds it all on the second start, also after the operator took tokens.json away', async () => {
     const first = await start()
+    const { operator = '' } = json('tokens.json')
     unlinkSync(path('tokens.json'))
     const second = await start()
     assert.equal(second.firstStart, false)
@@ -135,23 +138,26 @@ describe('node/node-files', () => {
       first.genesis.registry[0]?.public_key,
     )
     assert.deepEqual(second.peerSeed, first.peerSeed)
-    assert.deepEqual(second.tokens, { hashes: first.tokens.hashes, created: false })
+    assert.equal(second.tokens.created, false)
+    assert.equal((await second.tokens.find(operator))?.role, 'operator')
     assert.ok(!readdirSync(data).includes('tokens.json'))
   })
 
   it('does not read tokens.json again once the hashes are there', async () => {
-    const first = await start()
+    await start()
+    const { operator = '' } = json('tokens.json')
     writeFileSync(path('tokens.json'), 'whatever')
-    assert.deepEqual((await start()).tokens.hashes, first.tokens.hashes)
+    assert.equal((await (await start()).tokens.find(operator))?.role, 'operator')
   })
 
   it('gives new tokens to the operator who removed both token files', async () => {
     const first = await start()
+    const { operator = '' } = json('tokens.json')
     unlinkSync(path('tokens.json'))
     unlinkSync(path('token-hashes.json'))
     const second = await start()
     assert.ok(second.tokens.created)
-    assert.notEqual(second.tokens.hashes.operator, first.tokens.hashes.operator)
+    assert.equal(await second.tokens.find(operator), undefined)
     assert.equal(second.chainId, first.chainId)
   })
 
@@ -294,13 +300,15 @@ describe('node/node-files', () => {
       assert.equal(mode(name), 0o600, name)
     }
     assert.equal(json('validator.key').public_key, first.validatorKey.publicKey)
-    assert.equal(first.tokens.hashes.validator, sha256Hex(json('tokens.json').validator ?? ''))
+    const { validator: made = '' } = json('tokens.json')
+    assert.equal((await first.tokens.find(made))?.role, 'validator')
     assert.ok(!readdirSync(data).includes('genesis.json'), 'it has none before a peer has told it')
     unlinkSync(path('tokens.json'))
     const second = await validator()
     assert.equal(second.validatorKey.publicKey, first.validatorKey.publicKey)
     assert.equal(bytesToHex(second.peerSeed), bytesToHex(first.peerSeed))
-    assert.deepEqual(second.tokens, { hashes: first.tokens.hashes, created: false })
+    assert.equal(second.tokens.created, false)
+    assert.equal((await second.tokens.find(made))?.role, 'validator')
   })
 
   it('encrypts a validator’s keys where a passphrase is given, and takes them with no other', async () => {

@@ -69,7 +69,6 @@ const ROTATED = START.after(
       ),
     ),
   ],
-  CHAIN_ID,
   3,
   new Set(),
 )

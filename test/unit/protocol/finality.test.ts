@@ -14,12 +14,12 @@ import { chainIdOf, type Finality, type Genesis, type Role } from '../../../src/
 import { Registry } from '../../../src/protocol/registry.ts'
 import {
   decodePostedRegistryTransaction,
-  signRegistryTransaction,
   type RegistryTransaction,
   type RegistryTransactionBody,
 } from '../../../src/protocol/registry-transaction.ts'
 import { signingKeyFromSecret, type SigningKey } from '../../../src/protocol/signature.ts'
 import { testNonce, testSecret } from '../../vectors/keys.ts'
+import { signedChange } from '../../helpers/signed-change.ts'
 
 const AUTHORITY: Finality = { policy: 'authority' }
 const votes = (threshold: number): Finality => ({ policy: 'votes', threshold })
@@ -62,7 +62,9 @@ function signed(
     nonce: testNonce(count),
     ...change,
   }
-  return decodePostedRegistryTransaction(signRegistryTransaction(body, chainIdOf(genesis), key(signer)))
+  return decodePostedRegistryTransaction(
+    signedChange(body, chainIdOf(genesis), key(signer), { id: 'authority', key: key('authority') }),
+  )
 }
 const enrolled = (genesis: Genesis, id: string, role: Role) =>
   signed(genesis, { action: 'enrol', subject_id: id, role, public_key: key(id).publicKey }, id)
@@ -89,9 +91,7 @@ function viewOf(finality: Finality, { blocks, changes = {}, acks = {}, finalHeig
     const transactions = changes[height]?.(genesis) ?? []
     const registry = before[height]!
     if (changesGuard(transactions, registry)) guarded.add(height)
-    before.push(
-      transactions.length === 0 ? registry : registry.after(transactions, chainIdOf(genesis), height, new Set()),
-    )
+    before.push(transactions.length === 0 ? registry : registry.after(transactions, height, new Set()))
   }
   return {
     finalHeight,

@@ -7,7 +7,6 @@ import { historyLeaf, MemoryTree } from '../../../src/protocol/history.ts'
 import { Registry } from '../../../src/protocol/registry.ts'
 import {
   registryTickId,
-  signRegistryTransaction,
   type RegistryTransaction,
   type RegistryTransactionBody,
 } from '../../../src/protocol/registry-transaction.ts'
@@ -16,6 +15,7 @@ import { hashTransaction, type Trade, type Transaction } from '../../../src/prot
 import { signVote, type Vote } from '../../../src/protocol/vote.ts'
 import { testNonce, testSecret } from '../../vectors/keys.ts'
 import type { ListedHeader, ToldVote } from '../../../src/web/answers.ts'
+import { signedChange } from '../../helpers/signed-change.ts'
 
 type Fields<T> = T extends unknown ? Omit<T, 'kind' | 'id' | 'timestamp' | 'nonce'> : never
 export type RegistryFields = Fields<RegistryTransactionBody>
@@ -102,9 +102,9 @@ export function smallChain(
   function change(signer: string, fields: RegistryFields, timestamp: number): ListedHeader {
     const nonce = testNonce(`change ${headers.length}`)
     const body = { kind: 'registry' as const, id: `change-${headers.length}`, timestamp, nonce, ...fields }
-    const posted = signRegistryTransaction(body, chainId, keyOf(signer))
+    const posted = signedChange(body, chainId, keyOf(signer), { id: 'authority', key: keyOf('authority') })
     const tx: RegistryTransaction = { ...posted, tick_id: registryTickId(nonce) }
-    registry = registry.after([tx], chainId, headers.length, new Set())
+    registry = registry.after([tx], headers.length, new Set())
     trades.push([])
     const { header, signature, ...listed } = sealRows([tx], timestamp)
     changes.push({ header, signature, transactions: [tx] })
