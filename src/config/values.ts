@@ -179,6 +179,14 @@ export const quantityMicro: Reader<bigint> = (value) => {
   return text === undefined ? undefined : parseQuantity(text)
 }
 
+const MAX_ITEMS_SHOWN = 5
+
+/** The first items; a list in a list is only named. */
+function showList(list: readonly unknown[]): string {
+  const items = list.slice(0, MAX_ITEMS_SHOWN).map((item) => (Array.isArray(item) ? describe(item) : showValue(item)))
+  return `[${items.join(', ')}${list.length > MAX_ITEMS_SHOWN ? `, ${list.length - MAX_ITEMS_SHOWN} more` : ''}]`
+}
+
 /** A value for an error line, without the secrets that a URL can carry. */
 export function showValue(value: unknown): string {
   if (typeof value === 'string') {
@@ -186,6 +194,6 @@ export function showValue(value: unknown): string {
     const text = scheme === undefined ? value : `${scheme}//...`
     return JSON.stringify(text.length > 100 ? `${text.slice(0, 97)}...` : text)
   }
-  if (Array.isArray(value)) return `[${value.map(showValue).join(', ')}]`
+  if (Array.isArray(value)) return showList(value)
   return isJsonObject(value) ? 'a mapping' : describe(value)
 }

@@ -289,6 +289,32 @@ voters:
     }
   })
 
+  it('refuses aliases, of what they stand in too, and tags, and quotes nothing of the file to anybody', async () => {
+    const warned: Error[] = []
+    const listen = (warning: Error) => void warned.push(warning)
+    process.on('warning', listen)
+    for (const key of ['peer', 'voters', 'mode']) {
+      assert.match(refusal({ file: yaml(`${key}: &a [*a, *a]\n`) }), /node\.yaml: it has aliases/)
+    }
+    assert.match(
+      refusal({ file: yaml(`name: &n Elm\norigin: *n\n`) }),
+      /node\.yaml: it has aliases .* write each value out$/,
+    )
+    const tag = refusal({ file: yaml('name: Elm\ndatabase: !hunter2 x\n') })
+    assert.match(tag, /not YAML, line 2: a value begins with !/)
+    assert.doesNotMatch(tag, /hunter2/)
+    // Warnings are told in a later turn.
+    await new Promise(setImmediate)
+    process.off('warning', listen)
+    assert.deepEqual(warned, [])
+  })
+
+  it('shows the beginning of a list', () => {
+    const line = refusal({ file: yaml(`peer: [${'1, '.repeat(5_000)}[[2]]]\n`) })
+    assert.match(line, /got \[1, 1, 1, 1, 1, 4996 more\]/)
+    assert.match(refusal({ file: yaml('peer: [[[2]]]\n') }), /got \[an array of 1\]/)
+  })
+
   it('names the item and the field in a list', () => {
     const file = yaml(`voters:\n  - {id: a, public_key: ${KEY}}\n  - {id: b, public_key: abc}\n`)
     assert.equal(
