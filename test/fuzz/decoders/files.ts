@@ -143,7 +143,8 @@ export async function fileDecoders(folder: string): Promise<readonly Decoder[]> 
         table.close()
         return bad.rows.map(({ reason }) => reason.replace(/"[^"]*"|[0-9]+/g, '')).join('; ')
       },
-      { cost: 100 },
+      // Of each file a table is made, in which a row takes what it takes.
+      { cost: 100, maxLength: 4_096 },
     ),
   ]
 }
