@@ -69,7 +69,7 @@ function authorityConfig(settings: Settings): AuthorityConfig {
     publicUrls: values.public_urls,
     listen: values.listen,
     peers: values.peer,
-    trustedProxies: values.trusted_proxies,
+    ...edgeConfig(values),
     database: databaseConfig(values.database, dataDirectory),
     tickIntervalMs: values.tick,
     genesisFile: optionalPath(values.genesis),
@@ -88,6 +88,7 @@ function authorityConfig(settings: Settings): AuthorityConfig {
     changeLimits: { perHour: values.changes_per_hour, perUserPerHour: values.user_changes_per_hour },
     outboxPollMs: values.outbox_poll,
     witnesses: values.witnesses,
+    ...userTokens(values),
     rateLimitPerSecond: values.rate_limit,
     archiveAfterMs: values.archive_after,
     passphraseFile: optionalPath(values.passphrase_file),
@@ -104,7 +105,7 @@ function lightConfig(settings: Settings): LightConfig {
     dataDirectory: resolve(values.data),
     http: values.http,
     peers: values.peer,
-    trustedProxies: values.trusted_proxies,
+    ...edgeConfig(values),
     chainId: values.chain,
     headerWindow: values.headers,
     vote: values.vote,
@@ -130,7 +131,7 @@ function validatorConfig(settings: Settings): ValidatorConfig {
     publicUrls: values.public_urls,
     listen: values.listen,
     peers: values.peer,
-    trustedProxies: values.trusted_proxies,
+    ...edgeConfig(values),
     chainId: values.chain,
     allowedChanges: values.allow_changes,
     ...(values.recall_peers !== undefined && { recallPeers: values.recall_peers }),
@@ -139,6 +140,30 @@ function validatorConfig(settings: Settings): ValidatorConfig {
     passphraseFile: optionalPath(values.passphrase_file),
     logLevel: values.log_level,
   }
+}
+
+/** Who is let in from where. */
+function edgeConfig(values: Pick<AuthoritySettings, 'trusted_proxies' | 'cors_origins' | 'swarm_key_file'>) {
+  return {
+    trustedProxies: values.trusted_proxies,
+    corsOrigins: values.cors_origins,
+    ...(values.swarm_key_file !== undefined && { swarmKeyFile: resolve(values.swarm_key_file) }),
+  }
+}
+
+/** All that is needed to check a token, or nothing: half of it would let in whom nobody meant. */
+function userTokens(values: AuthoritySettings): Pick<AuthorityConfig, 'userTokens'> {
+  const { jwt_jwks_url: url, jwt_secret_file: file, jwt_issuer: issuer, jwt_audience: audience } = values
+  const given = [url, file, issuer, audience, values.jwt_user_claim].filter((value) => value !== undefined)
+  if (given.length === 0) return {}
+  if (issuer === undefined || audience === undefined || (url === undefined) === (file === undefined)) {
+    throw configError('config_conflict', {
+      reason: 'tokens of users: expected jwt_issuer, jwt_audience, and either jwt_jwks_url or jwt_secret_file',
+    })
+  }
+  const source =
+    url !== undefined ? ({ kind: 'jwks', url } as const) : ({ kind: 'secret', file: resolve(file ?? '') } as const)
+  return { userTokens: { source, issuer, audience, userClaim: values.jwt_user_claim ?? 'sub' } }
 }
 
 function refuseNoPeer(who: string, peers: readonly string[]): void {

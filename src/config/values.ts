@@ -41,6 +41,19 @@ export const nonEmptyText: Reader<string> = (value) =>
 export const webUrl: Reader<string> = (value) =>
   typeof value === 'string' && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol) ? value : undefined
 
+/** A URL whose answer decides who is who: nobody on the way may change it. */
+export const jwksUrl: Reader<string> = (value) => {
+  const url = webUrl(value)
+  if (url === undefined) return undefined
+  const { protocol, hostname, username } = new URL(url)
+  const isLocal = /^(localhost|127(\.[0-9]{1,3}){3}|\[::1\])$/.test(hostname)
+  return username === '' && (protocol === 'https:' || isLocal) ? url : undefined
+}
+
+/** Issuers and audiences are compared as they are written. */
+export const claimText: Reader<string> = (value) =>
+  typeof value === 'string' && /^[\x21-\x7e]{1,300}$/.test(value) ? value : undefined
+
 /** The origin of an http or https URL that has no more than that: scheme, host and port, such as a credential can name. */
 export const webOrigin: Reader<string> = (value) => {
   const url = webUrl(value)

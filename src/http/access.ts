@@ -25,6 +25,8 @@ export interface Access {
    * else is sent, and some bodies take a token as well (the handler checks both).
    */
   readonly others: 'anyone' | 'nobody' | 'signed-body' | 'signed-request' | 'signer' | 'loopback'
+  /** A platform user too, by a token that the platform's identity provider made. */
+  readonly users?: true
 }
 
 export const ANYONE: Access = { roles: [], others: 'anyone' }
@@ -34,6 +36,16 @@ export type Caller =
   | { readonly kind: 'anyone' }
   | { readonly kind: 'role'; readonly role: AccessRole }
   | { readonly kind: 'device'; readonly voterId: string; readonly userId: string }
+  | { readonly kind: 'user'; readonly userId: string }
+
+/** The platform user on whose behalf somebody calls: who has one sees what is of that user alone. */
+export const userOfCaller = (caller: Caller): string | undefined => ('userId' in caller ? caller.userId : undefined)
+
+/** The tokens of platform users. */
+export interface PlatformUserTokens {
+  /** The user that a token names. Throws `bad_credential`, `not_ready`. */
+  userOf(token: string): Promise<string>
+}
 
 /** SHA-256 of each role's bearer token, hex: the node keeps no token. */
 export type TokenTable = Readonly<Record<AccessRole, Hash>>
@@ -42,6 +54,8 @@ export type TokenTable = Readonly<Record<AccessRole, Hash>>
 export const hashToken = (token: string): Hash => createHash('sha256').update(token, 'utf8').digest('hex')
 
 const BEARER = /^Bearer +([\x21-\x7e]{1,512}) *$/i
+/** A JSON Web Token as it is sent (RFC 7519, RFC 7515): three parts in base64url. Headers have at most 16 KiB anyway. */
+const USER_TOKEN = /^Bearer +([\w-]{1,4096}\.[\w-]{1,8192}\.[\w-]{1,2048}) *$/i
 
 /** The role of the request's bearer token; `undefined` if there is none. */
 export function roleOfRequest(request: FastifyRequest, tokens: TokenTable | undefined): AccessRole | undefined {
@@ -75,6 +89,7 @@ export interface DeviceRegistry extends Pick<ChainLedger, 'chainId' | 'activeEnt
 export interface GuardParts {
   /** Absent on a light node, which knows no devices. */
   readonly devices?: DeviceRegistry
+  readonly users?: PlatformUserTokens | undefined
   readonly keyLimit: KeyLimit
   readonly clients: Clients
   readonly clock: Clock
@@ -104,12 +119,28 @@ export async function authorize(
     if (access.roles.includes(role)) return { kind: 'role', role }
     throw ledgerError('forbidden', { reason: `the role ${role} may not make this call` })
   }
+  const userToken = USER_TOKEN.exec(authorization)?.[1]
+  if (userToken !== undefined && parts.users !== undefined) {
+    const caller = await authenticateUser(request, userToken, parts.users, parts)
+    if (access.users === true) return caller
+    throw ledgerError('forbidden', { reason: 'a platform user may not make this call' })
+  }
   if (parts.devices === undefined || !authorization.startsWith('Solar ')) {
     throw httpError('bad_credential', { reason: 'the Authorization header holds no credential known here' })
   }
   const device = await authenticateDevice(request, authorization, parts.devices, parts)
   if (access.others === 'signed-request') return device
   throw ledgerError('forbidden', { reason: 'a device may not make this call' })
+}
+
+async function authenticateUser(
+  request: FastifyRequest,
+  token: string,
+  users: PlatformUserTokens,
+  { keyLimit }: GuardParts,
+): Promise<Caller> {
+  const userId = await users.userOf(token)
+  return await keyLimit.within(request, `user token ${userId}`, () => ({ kind: 'user', userId }))
 }
 
 /** The device that signed this request: the dear check after the cheap ones, the id is used up last. */

@@ -64,6 +64,7 @@ describe('config/load', () => {
       witnesses: [],
       rateLimitPerSecond: 200,
       archiveAfterMs: 'off',
+      corsOrigins: [],
       trustedProxies: [],
       passphraseFile: undefined,
       logLevel: 'info',
@@ -80,6 +81,7 @@ describe('config/load', () => {
       headerWindow: 5,
       vote: true,
       staleAfterMs: 900_000,
+      corsOrigins: [],
       trustedProxies: [],
       passphraseFile: undefined,
       logLevel: 'info',
@@ -98,6 +100,7 @@ describe('config/load', () => {
       allowedChanges: [],
       rateLimitPerSecond: 200,
       archiveAfterMs: 'off',
+      corsOrigins: [],
       trustedProxies: [],
       passphraseFile: undefined,
       logLevel: 'info',
@@ -313,6 +316,42 @@ voters:
     const line = refusal({ file: yaml(`peer: [${'1, '.repeat(5_000)}[[2]]]\n`) })
     assert.match(line, /got \[1, 1, 1, 1, 1, 4996 more\]/)
     assert.match(refusal({ file: yaml('peer: [[[2]]]\n') }), /got \[an array of 1\]/)
+  })
+
+  it('takes tokens of users with all that checks them, or none', () => {
+    const whole = {
+      jwt_jwks_url: 'https://login.example.org/jwks',
+      jwt_issuer: 'https://login.example.org/',
+      jwt_audience: 'solar',
+    }
+    const load = (given: Readonly<Record<string, string>>) => loadAuthorityConfig({ flags: given, env: {} }).userTokens
+    assert.equal(load({}), undefined)
+    assert.deepEqual(load(whole), {
+      source: { kind: 'jwks', url: 'https://login.example.org/jwks' },
+      issuer: 'https://login.example.org/',
+      audience: 'solar',
+      userClaim: 'sub',
+    })
+    assert.equal(load({ ...whole, jwt_user_claim: 'user' })?.userClaim, 'user')
+    const rest = { jwt_issuer: whole.jwt_issuer, jwt_audience: whole.jwt_audience }
+    assert.deepEqual(load({ ...rest, jwt_secret_file: '/run/secret' })?.source, { kind: 'secret', file: '/run/secret' })
+    for (const half of [
+      rest,
+      { ...whole, jwt_secret_file: 'x' },
+      { jwt_user_claim: 'user' },
+      { jwt_jwks_url: whole.jwt_jwks_url },
+    ]) {
+      assert.match(refusal({ flags: half }), /^tokens of users: expected jwt_issuer, jwt_audience, and either/)
+    }
+    for (const url of [
+      'http://login.example.org/jwks',
+      'ftp://x',
+      'https://ada:pw@login.example.org/',
+      'file:///etc/passwd',
+    ]) {
+      assert.match(refusal({ flags: { ...whole, jwt_jwks_url: url } }), /^jwt_jwks_url: expected an https URL/, url)
+    }
+    assert.equal(load({ ...whole, jwt_jwks_url: 'http://127.0.0.1:9/jwks' })?.source.kind, 'jwks')
   })
 
   it('names the item and the field in a list', () => {
