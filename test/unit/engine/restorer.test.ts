@@ -9,7 +9,7 @@ import { headersParams } from '../../../src/protocol/messages.ts'
 import { createStreet, namedKey, type Branch } from '../../helpers/branches.ts'
 import { eventually } from '../../helpers/network.ts'
 import { createPeers, type Peers } from '../../helpers/peers.ts'
-import { createVirtualClock } from '../../helpers/virtual-clock.ts'
+import { createVirtualClock, type VirtualClock } from '../../helpers/virtual-clock.ts'
 import { NOW, replicaFolder, serveReplica, type TestReplica } from './replica-harness.ts'
 
 const street = createStreet({
@@ -37,7 +37,9 @@ describe('an authority that looks for what its database lacks', () => {
   let peers: Peers
   let restorer: Restorer
   let restored: number[]
+  let votesTaken: string[]
   let failed: Promise<string>
+  let clock: VirtualClock
 
   async function open(branch: Branch): Promise<TestReplica> {
     const folder = await replicaFolder(street)
@@ -52,6 +54,8 @@ describe('an authority that looks for what its database lacks', () => {
     peers = createPeers()
     node = await open(chain)
     restored = []
+    votesTaken = []
+    clock = createVirtualClock(NOW)
     const failure = Promise.withResolvers<string>()
     failed = failure.promise
     const note = (fields: { readonly error?: unknown }, message: string): void => {
@@ -64,7 +68,12 @@ describe('an authority that looks for what its database lacks', () => {
       finalizer: node.finalizer,
       guard,
       peerHeaders: createPeerHeaders({ chain: node.chain, guard, evidence: node.evidence, logger }),
-      votes: { take: () => Promise.resolve() },
+      votes: {
+        take(peer, { tip }) {
+          votesTaken.push(`${peer} ${tip?.height ?? -1}, here ${node.chain.size - 1}`)
+          return Promise.resolve()
+        },
+      },
       requests: peers.of('me'),
       runner: {
         follow: () => Promise.resolve(),
@@ -74,7 +83,7 @@ describe('an authority that looks for what its database lacks', () => {
         },
         recover: () => Promise.resolve(),
       },
-      clock: createVirtualClock(NOW),
+      clock,
       randomBytes: (length) => globalThis.crypto.getRandomValues(new Uint8Array(length)),
       logger,
       minerId: 'authority',
@@ -100,6 +109,39 @@ describe('an authority that looks for what its database lacks', () => {
       signedFor('full').map(({ name }) => name),
       ['block', 'block'],
     )
+  })
+
+  it('takes the votes of a peer once it has its blocks', async () => {
+    serveReplica(await open(longer), peers.of('full'))
+    peers.connect('me', 'full')
+    await restorer.start(1)
+    await eventually('its votes were asked for', () => votesTaken.length > 0)
+    assert.deepEqual(votesTaken, ['full 2, here 2'])
+  })
+
+  it('takes a block of a slow peer, and then the others have their turn', async () => {
+    const longest = longer.grow('t3', 't4')
+    const slow = peers.of('slow')
+    const askedOf = (peer: string) => peers.asked.filter((asked) => asked.peer === peer).map(({ name }) => name)
+    serveReplica(await open(longest), {
+      ...slow,
+      serve(name, handler) {
+        slow.serve(name, async (params, from) => {
+          if (name === 'block') {
+            peers.connect('me', 'full')
+            await eventually('the other peer waits for its turn', () => askedOf('full').includes('headers'))
+            clock.advance(31_000)
+          }
+          return await handler(params, from)
+        })
+      },
+    })
+    serveReplica(await open(longest), peers.of('full'))
+    peers.connect('me', 'slow')
+    await restorer.start(1)
+    await eventually('all blocks are here', () => restored.length === 4)
+    assert.deepEqual(node.tip(), longest.tip)
+    assert.ok(signedFor('full').length > 0, 'the slow peer has held up the other')
   })
 
   /** What `mallory` shows for the next header: all else she has from an honest peer. */
