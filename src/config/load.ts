@@ -67,7 +67,7 @@ function authorityConfig(settings: Settings): AuthorityConfig {
     dataDirectory,
     http: values.http,
     publicUrls: values.public_urls,
-    listen: values.listen,
+    listen: listenOf(values, settings),
     peers: values.peer,
     ...edgeConfig(values),
     database: databaseConfig(values.database, dataDirectory),
@@ -100,6 +100,7 @@ function lightConfig(settings: Settings): LightConfig {
   refuseForeignKeys(settings, 'light')
   const values = check(lightSchema, settings)
   refuseNoPeer('light node', values.peer)
+  refuseWebSocket(values.swarm_key_file, values.peer)
   return {
     mode: 'light',
     dataDirectory: resolve(values.data),
@@ -129,7 +130,7 @@ function validatorConfig(settings: Settings): ValidatorConfig {
     dataDirectory: resolve(values.data),
     http: values.http,
     publicUrls: values.public_urls,
-    listen: values.listen,
+    listen: listenOf(values, settings),
     peers: values.peer,
     ...edgeConfig(values),
     chainId: values.chain,
@@ -140,6 +141,25 @@ function validatorConfig(settings: Settings): ValidatorConfig {
     passphraseFile: optionalPath(values.passphrase_file),
     logLevel: values.log_level,
   }
+}
+
+const isWebSocket = (address: string): boolean => /\/wss?(\/|$)/.test(address)
+
+/** A private network is over TCP alone: its encryption does not get through WebSocket, and a page has no file with a key. */
+function refuseWebSocket(swarmKeyFile: string | undefined, addresses: readonly string[]): void {
+  const found = addresses.find(isWebSocket)
+  if (swarmKeyFile === undefined || found === undefined) return
+  const reason = `swarm_key_file: a private network is over TCP alone, expected addresses without /ws, got ${found}`
+  throw configError('config_conflict', { reason })
+}
+
+/** Of the default addresses those that a private network can have. */
+function listenOf(
+  { listen, peer, swarm_key_file }: Pick<AuthoritySettings, 'listen' | 'peer' | 'swarm_key_file'>,
+  settings: Settings,
+): readonly string[] {
+  refuseWebSocket(swarm_key_file, settings.has('listen') ? [...listen, ...peer] : peer)
+  return swarm_key_file === undefined ? listen : listen.filter((address) => !isWebSocket(address))
 }
 
 /** Who is let in from where. */

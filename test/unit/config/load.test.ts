@@ -318,6 +318,18 @@ voters:
     assert.match(refusal({ file: yaml('peer: [[[2]]]\n') }), /got \[an array of 1\]/)
   })
 
+  it('has a private network over TCP alone', () => {
+    const swarm_key_file = '/run/swarm.key'
+    const config = loadAuthorityConfig({ flags: { swarm_key_file }, env: {} })
+    assert.deepEqual([config.swarmKeyFile, config.listen], [swarm_key_file, ['/ip4/0.0.0.0/tcp/4001']])
+    const ws = '/ip4/127.0.0.1/tcp/4002/ws'
+    for (const flags of [{ listen: [ws] }, { peer: ws }]) {
+      assert.match(refusal({ flags: { ...flags, swarm_key_file } }), /^swarm_key_file: .* over TCP alone, .*4002\/ws$/)
+    }
+    const light = { peer: ws, swarm_key_file }
+    assert.match(refusal({ flags: light }, loadLightConfig), /^swarm_key_file: .* over TCP alone/)
+  })
+
   it('takes tokens of users with all that checks them, or none', () => {
     const whole = {
       jwt_jwks_url: 'https://login.example.org/jwks',

@@ -26,7 +26,7 @@ describe('a private network', () => {
     const network = await createNodeNetwork({
       chainId: CHAIN,
       privateKey: new Uint8Array(randomBytes(32)),
-      listen: peers.length > 0 ? [] : ['/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.1/tcp/0/ws'],
+      listen: peers.length > 0 ? [] : ['/ip4/127.0.0.1/tcp/0'],
       peers,
       swarmKey,
       hub: true,
@@ -49,7 +49,7 @@ describe('a private network', () => {
     await folder.remove()
   })
 
-  it('answers who has its key, over TCP and WebSocket', async () => {
+  it('answers who has its key', async () => {
     for (const address of hub.multiaddrs()) {
       const { network, told } = await open(ours, [address])
       assert.equal((await told).type, 'connected', address)
