@@ -26,6 +26,7 @@ describe('who may call what', () => {
         if (cells['revoked device'] !== undefined && method !== 'POST') {
           assert.equal(cells['revoked device'] === 'in', cells.nobody === 'in', row)
           assert.equal(cells['stale signature'] === 'in', cells.nobody === 'in', row)
+          assert.equal(cells['expired token'] === 'in', cells.nobody === 'in', row)
         }
       }
     }

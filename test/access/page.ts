@@ -18,7 +18,8 @@ and fails where an answer is another, so this page is what the node does.
 
 Callers: **nobody** comes through a proxy without a credential, **loopback** is a program on this machine that asks for
 itself, **its device** is of a party of the trade or order that is asked for, **other device** of another user,
-**validator key** and **authority key** sign as devices do, and **revoked device** has a key that was taken away. A device
+**validator key** and **authority key** sign as devices do, **revoked device** has a key that was taken away, and
+**user token** is the JWT of a platform user who is a party, **expired token** one that is over. A device
 signs GET and DELETE; with a POST it sends what everybody sends. A light node has no tokens and no devices.
 `
 

@@ -2,8 +2,10 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
+import type { PlatformUserTokens } from '../../src/http/access.ts'
 import { createLightHttpServer } from '../../src/http/light-server.ts'
 import type { LightState } from '../../src/http/routes/light.ts'
+import { httpError } from '../../src/http/problem.ts'
 import { createMetrics } from '../../src/http/metrics.ts'
 import { silentLogger } from '../../src/ports/logger.ts'
 import { decodePostedRegistryTransaction } from '../../src/protocol/registry-transaction.ts'
@@ -97,6 +99,14 @@ const cellOf = (status: number, code: string, hasCredential: boolean): string =>
   return 'in'
 }
 
+/** The user is what stands in the middle. */
+const USERS: PlatformUserTokens = {
+  userOf: (token) =>
+    token.includes('expired')
+      ? Promise.reject(httpError('bad_credential', { reason: 'the user token has expired' }))
+      : Promise.resolve(token.split('.')[1] ?? ''),
+}
+
 /** A proxy on this machine passes somebody on: nobody whom the node knows. */
 const STRANGER = { 'x-forwarded-for': '203.0.113.7' }
 const stranger: Caller = { name: 'nobody', headers: () => STRANGER }
@@ -145,7 +155,7 @@ async function rowsOf(
 
 /** The table of an authority or a validator. */
 async function fullNodeTable(mode: 'authority' | 'validator', webRoot: string): Promise<Table> {
-  const { server, routes } = await withRoutes(() => startServer({ mode, options: { webRoot } }))
+  const { server, routes } = await withRoutes(() => startServer({ mode, users: USERS, options: { webRoot } }))
   try {
     const { ledger } = server
     const { json } = await server.request('GET', '/docs/json')
@@ -184,6 +194,8 @@ async function fullNodeTable(mode: 'authority' | 'validator', webRoot: string): 
       device('authority key', 'authority-1', AUTHORITY_KEY),
       device('revoked device', 'lost.phone', lost),
       stale,
+      { name: 'user token', headers: () => ({ ...STRANGER, authorization: 'Bearer a.household-7.b' }) },
+      { name: 'expired token', headers: () => ({ ...STRANGER, authorization: 'Bearer a.expired.b' }) },
     ]
     const rows = await rowsOf(server.url, routes, callers, bodiesOf(json))
     return { title: mode, callers: callers.map(({ name }) => name), rows }
