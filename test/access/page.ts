@@ -13,7 +13,8 @@ Made by \`npm run access\` from the running servers: every route that they have,
 and fails where an answer is another, so this page is what the node does.
 
 - **in**: let in. What the handler then says of the request itself (200, 400, 404, 409) is another matter.
-- **signer**: everybody may send it, and the signature in the body decides: the example in the API document has none that holds.
+- **signer**: everybody may send it, and the signature in the body decides: the example in the API document has none
+  that holds.
 - **401**: no credential, or none that this node knows. **403**: known, and not for this call.
 
 Callers: **nobody** comes through a proxy without a credential, **loopback** is a program on this machine that asks for
