@@ -12,6 +12,7 @@ const rooms = [
   'ports',
   'engine',
   'threads',
+  'files',
   'storage',
   'keys',
   'network',
@@ -27,14 +28,15 @@ const mayImport = {
   ports: ['protocol', 'market'],
   engine: ['protocol', 'market', 'ports'],
   threads: [],
-  storage: ['protocol', 'market', 'ports', 'threads'],
-  keys: ['protocol', 'ports'],
+  files: [],
+  storage: ['protocol', 'market', 'ports', 'threads', 'files'],
+  keys: ['protocol', 'ports', 'files'],
   network: ['protocol', 'ports'],
   http: ['protocol', 'ports'],
   config: ['protocol', 'ports'],
   web: ['protocol'],
   node: rooms.filter((room) => room !== 'cli'),
-  cli: ['node', 'config', 'protocol', 'market', 'keys', 'ports'],
+  cli: ['node', 'config', 'protocol', 'market', 'keys', 'ports', 'files'],
 }
 const pureRooms = ['protocol', 'market', 'ports', 'engine']
 

@@ -1,5 +1,4 @@
-import { createReadStream } from 'node:fs'
-import { buffer } from 'node:stream/consumers'
+import { readStart } from '../files/read-start.ts'
 import { fileTrouble } from '../ports/file-trouble.ts'
 import { UsageError } from './output.ts'
 
@@ -11,7 +10,7 @@ import { UsageError } from './output.ts'
  */
 export async function readUserFile(name: string, file: string, maxBytes: number): Promise<Buffer> {
   try {
-    return await buffer(createReadStream(file, { end: maxBytes }))
+    return await readStart(file, maxBytes + 1)
   } catch (error) {
     throw unreadableFile(name, file, error)
   }

@@ -67,9 +67,9 @@ function authorityConfig(settings: Settings): AuthorityConfig {
     dataDirectory,
     http: values.http,
     publicUrls: values.public_urls,
-    listen: values.listen,
+    listen: listenOf(values, settings),
     peers: values.peer,
-    trustedProxies: values.trusted_proxies,
+    ...edgeConfig(values),
     database: databaseConfig(values.database, dataDirectory),
     tickIntervalMs: values.tick,
     genesisFile: optionalPath(values.genesis),
@@ -88,6 +88,7 @@ function authorityConfig(settings: Settings): AuthorityConfig {
     changeLimits: { perHour: values.changes_per_hour, perUserPerHour: values.user_changes_per_hour },
     outboxPollMs: values.outbox_poll,
     witnesses: values.witnesses,
+    ...userTokens(values),
     rateLimitPerSecond: values.rate_limit,
     archiveAfterMs: values.archive_after,
     passphraseFile: optionalPath(values.passphrase_file),
@@ -99,12 +100,13 @@ function lightConfig(settings: Settings): LightConfig {
   refuseForeignKeys(settings, 'light')
   const values = check(lightSchema, settings)
   refuseNoPeer('light node', values.peer)
+  refuseWebSocket(values.swarm_key_file, values.peer)
   return {
     mode: 'light',
     dataDirectory: resolve(values.data),
     http: values.http,
     peers: values.peer,
-    trustedProxies: values.trusted_proxies,
+    ...edgeConfig(values),
     chainId: values.chain,
     headerWindow: values.headers,
     vote: values.vote,
@@ -128,9 +130,9 @@ function validatorConfig(settings: Settings): ValidatorConfig {
     dataDirectory: resolve(values.data),
     http: values.http,
     publicUrls: values.public_urls,
-    listen: values.listen,
+    listen: listenOf(values, settings),
     peers: values.peer,
-    trustedProxies: values.trusted_proxies,
+    ...edgeConfig(values),
     chainId: values.chain,
     allowedChanges: values.allow_changes,
     ...(values.recall_peers !== undefined && { recallPeers: values.recall_peers }),
@@ -139,6 +141,49 @@ function validatorConfig(settings: Settings): ValidatorConfig {
     passphraseFile: optionalPath(values.passphrase_file),
     logLevel: values.log_level,
   }
+}
+
+const isWebSocket = (address: string): boolean => /\/wss?(\/|$)/.test(address)
+
+/** A private network is over TCP alone: its encryption does not get through WebSocket, and a page has no file with a key. */
+function refuseWebSocket(swarmKeyFile: string | undefined, addresses: readonly string[]): void {
+  const found = addresses.find(isWebSocket)
+  if (swarmKeyFile === undefined || found === undefined) return
+  const reason = `swarm_key_file: a private network is over TCP alone, expected addresses without /ws, got ${found}`
+  throw configError('config_conflict', { reason })
+}
+
+/** Of the default addresses those that a private network can have. */
+function listenOf(
+  { listen, peer, swarm_key_file }: Pick<AuthoritySettings, 'listen' | 'peer' | 'swarm_key_file'>,
+  settings: Settings,
+): readonly string[] {
+  refuseWebSocket(swarm_key_file, settings.has('listen') ? [...listen, ...peer] : peer)
+  return swarm_key_file === undefined ? listen : listen.filter((address) => !isWebSocket(address))
+}
+
+/** Who is let in from where. */
+function edgeConfig(values: Pick<AuthoritySettings, 'trusted_proxies' | 'cors_origins' | 'swarm_key_file'>) {
+  return {
+    trustedProxies: values.trusted_proxies,
+    corsOrigins: values.cors_origins,
+    ...(values.swarm_key_file !== undefined && { swarmKeyFile: resolve(values.swarm_key_file) }),
+  }
+}
+
+/** All that is needed to check a token, or nothing: half of it would let in whom nobody meant. */
+function userTokens(values: AuthoritySettings): Pick<AuthorityConfig, 'userTokens'> {
+  const { jwt_jwks_url: url, jwt_secret_file: file, jwt_issuer: issuer, jwt_audience: audience } = values
+  const given = [url, file, issuer, audience, values.jwt_user_claim].filter((value) => value !== undefined)
+  if (given.length === 0) return {}
+  if (issuer === undefined || audience === undefined || (url === undefined) === (file === undefined)) {
+    throw configError('config_conflict', {
+      reason: 'tokens of users: expected jwt_issuer, jwt_audience, and either jwt_jwks_url or jwt_secret_file',
+    })
+  }
+  const source =
+    url !== undefined ? ({ kind: 'jwks', url } as const) : ({ kind: 'secret', file: resolve(file ?? '') } as const)
+  return { userTokens: { source, issuer, audience, userClaim: values.jwt_user_claim ?? 'sub' } }
 }
 
 function refuseNoPeer(who: string, peers: readonly string[]): void {

@@ -5,12 +5,14 @@ import { hash32, publicKeyHex } from '../protocol/shape.ts'
 import { listenText, multiaddrText } from './multiaddr.ts'
 import {
   allowedChanges,
+  claimText,
   databaseUrl,
   durationOrOff,
   FINALITY,
   finalityPolicy,
   fromShape,
   httpAddress,
+  jwksUrl,
   keyName,
   listOf,
   LOG_LEVELS,
@@ -89,6 +91,8 @@ const common = {
   data: setting('a directory', nonEmptyText).default('./solar-data'),
   peer: setting('multiaddrs such as /ip4/192.0.2.1/tcp/4001/p2p/12D3...', listOf(multiaddrText)).default([]),
   passphrase_file: setting('a file', nonEmptyText).optional(),
+  swarm_key_file: setting('a file', nonEmptyText).optional(),
+  cors_origins: setting('origins such as https://app.example.org, without a path', listOf(webOrigin)).default([]),
   trusted_proxies: setting('IP addresses or networks such as 10.0.0.0/8', listOf(network)).default([]),
   log_level: setting('debug, info, warn or error', word(...LOG_LEVELS)).default('info'),
 }
@@ -118,6 +122,11 @@ export const authoritySchema = z.strictObject({
   changes_per_hour: changeLimit.default(10_000),
   user_changes_per_hour: changeLimit.default(60),
   archive_after: archiveAfter,
+  jwt_jwks_url: setting('an https URL; http on this machine alone', jwksUrl).optional(),
+  jwt_secret_file: setting('a file', nonEmptyText).optional(),
+  jwt_issuer: setting('the iss of the tokens', claimText).optional(),
+  jwt_audience: setting('the aud of the tokens', claimText).optional(),
+  jwt_user_claim: setting('the name of a claim', claimText).optional(),
 })
 export type AuthoritySettings = z.output<typeof authoritySchema>
 

@@ -1,7 +1,8 @@
 import { closeSync, openSync, readSync } from 'node:fs'
-import { parse, YAMLParseError } from 'yaml'
+import { LineCounter, parseDocument } from 'yaml'
 import { fileTrouble } from '../ports/file-trouble.ts'
 import { isJsonObject } from '../protocol/shape.ts'
+import { shown } from '../protocol/shown.ts'
 import { decodeText } from '../protocol/text.ts'
 import { configError } from './errors.ts'
 import { MODES, schemas, YAML_ONLY, type Mode } from './schema.ts'
@@ -25,6 +26,8 @@ export type Settings = ReadonlyMap<string, Setting>
 
 /** Far above any file of settings. */
 const MAX_FILE_BYTES = 64 * 1024
+/** Far longer than the name of any setting. */
+const MAX_KEY_SHOWN = 80
 const PREFIX = 'SOLAR_'
 const flagOf = (key: string): string => `--${key === 'vote' ? 'no-vote' : key.replaceAll('_', '-')}`
 const snakeCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
@@ -39,7 +42,8 @@ export function gatherSettings(sources: ConfigSources): Settings {
   const file = sources.file ?? (sources.env.SOLAR_CONFIG === '' ? undefined : sources.env.SOLAR_CONFIG)
   const settings = new Map<string, Setting>()
   if (file !== undefined) {
-    for (const [key, value] of Object.entries(readYaml(file))) settings.set(key, { value, origin: `${file}:${key}` })
+    for (const [key, value] of Object.entries(readYaml(file)))
+      settings.set(key, { value, origin: `${file}:${shown(key, MAX_KEY_SHOWN)}` })
   }
   for (const [name, value] of Object.entries(sources.env)) {
     if (!name.startsWith(PREFIX) || name === 'SOLAR_CONFIG' || value === undefined || value === '') continue
@@ -70,15 +74,19 @@ export function refuseForeignKeys(settings: Settings, mode: Mode): void {
 }
 
 function unknownKey(key: string, origin: string) {
-  return configError('config_unknown_key', { key, origin, expected: `one of ${allKeys.join(', ')}` })
+  return configError('config_unknown_key', {
+    key: shown(key, MAX_KEY_SHOWN),
+    origin,
+    expected: `one of ${allKeys.join(', ')}`,
+  })
 }
 
 function readYaml(file: string): Record<string, unknown> {
   let document: unknown
   try {
-    document = parse(decodeText(readSettings(file)), { prettyErrors: true })
+    document = parseYaml(decodeText(readSettings(file)))
   } catch (cause) {
-    throw configError('config_unreadable', { file, reason: yamlReason(cause) }, cause)
+    throw configError('config_unreadable', { file, reason: fileTrouble(cause) }, cause)
   }
   if (document === null || document === undefined) return {}
   if (!isJsonObject(document)) {
@@ -86,6 +94,26 @@ function readYaml(file: string): Record<string, unknown> {
   }
   // `key:` with nothing behind it sets nothing.
   return Object.fromEntries(Object.entries(document).filter(([, value]) => value !== null))
+}
+
+/**
+ * What the library would only warn of, on standard error and with an excerpt of the file, is refused too. Aliases are: settings are
+ * short enough to be written out, and an alias can be of what it stands in, without an end.
+ */
+function parseYaml(text: string): unknown {
+  const lines = new LineCounter()
+  // Not pretty: that is an excerpt of the file for each fault, and takes long where there are many.
+  const document = parseDocument(text, { prettyErrors: false, lineCounter: lines, logLevel: 'error' })
+  const [problem] = [...document.errors, ...document.warnings]
+  if (problem !== undefined) {
+    const what = YAML_FAULTS[problem.code] ?? problem.code.toLowerCase().replaceAll('_', ' ')
+    throw new Error(`not YAML, line ${lines.linePos(problem.pos[0]).line}: ${what}`, { cause: problem })
+  }
+  try {
+    return document.toJS({ maxAliasCount: 0 })
+  } catch (cause) {
+    throw cause instanceof ReferenceError ? new Error('it has aliases (*NAME): write each value out', { cause }) : cause
+  }
 }
 
 function readSettings(file: string): Buffer {
@@ -112,15 +140,6 @@ const YAML_FAULTS: Readonly<Record<string, string>> = {
   BAD_INDENT: 'the indentation does not fit, or a bracket is not closed',
   TAB_AS_INDENT: 'it is indented by a tab, YAML takes spaces',
   DUPLICATE_KEY: 'the same setting is there twice',
+  TAG_RESOLVE_FAILED: 'a value begins with !, which is no tag of YAML: quote it',
   BAD_SCALAR_START: 'a value that begins with @ or ` has to be quoted',
-}
-
-function yamlReason(cause: unknown): string {
-  if (cause instanceof YAMLParseError) {
-    // The library's message goes on with an excerpt of the file, which may hold anything.
-    const line = cause.linePos?.[0].line
-    const what = YAML_FAULTS[cause.code] ?? cause.code.toLowerCase().replaceAll('_', ' ')
-    return `not YAML${line === undefined ? '' : `, line ${line}`}: ${what}`
-  }
-  return fileTrouble(cause)
 }

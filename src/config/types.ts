@@ -55,6 +55,17 @@ export interface WitnessConfig {
   readonly public_key: Hex
 }
 
+/** Who makes the tokens of platform users, and how they are checked. */
+export interface UserTokenConfig {
+  /** Public keys from a URL, or a secret that is shared, in a file (absolute). */
+  readonly source: { readonly kind: 'jwks'; readonly url: string } | { readonly kind: 'secret'; readonly file: string }
+  /** `iss` and `aud` of every token. */
+  readonly issuer: string
+  readonly audience: string
+  /** The claim that holds the user id, as the platform's trades have it. */
+  readonly userClaim: string
+}
+
 interface CommonConfig {
   /** Absolute. */
   readonly dataDirectory: string
@@ -63,6 +74,10 @@ interface CommonConfig {
   readonly peers: readonly string[]
   /** Addresses and CIDR networks of proxies whose X-Forwarded-For is believed. */
   readonly trustedProxies?: readonly string[]
+  /** Origins whose pages may call this node over HTTP. */
+  readonly corsOrigins?: readonly string[]
+  /** File with the pre-shared key of a private libp2p network. Absolute. */
+  readonly swarmKeyFile?: string
   /** File with the passphrase of the key files, for key files that are encrypted. Absolute. */
   readonly passphraseFile: string | undefined
   readonly logLevel: LogLevel
@@ -87,6 +102,8 @@ export interface AuthorityConfig extends CommonConfig {
   readonly priceBand: PriceBand | undefined
   /** Changes of the registry within an hour: of all together, and of one user. */
   readonly changeLimits: { readonly perHour: number; readonly perUserPerHour: number }
+  /** Tokens of platform users; absent: none are taken. */
+  readonly userTokens?: UserTokenConfig
   /** Witnesses that checkpoints are sent to. */
   readonly witnesses: readonly WitnessConfig[]
   /** HTTP requests per second and address, without a role token. */

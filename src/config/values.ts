@@ -41,6 +41,19 @@ export const nonEmptyText: Reader<string> = (value) =>
 export const webUrl: Reader<string> = (value) =>
   typeof value === 'string' && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol) ? value : undefined
 
+/** A URL whose answer decides who is who: nobody on the way may change it. */
+export const jwksUrl: Reader<string> = (value) => {
+  const url = webUrl(value)
+  if (url === undefined) return undefined
+  const { protocol, hostname, username } = new URL(url)
+  const isLocal = /^(localhost|127(\.[0-9]{1,3}){3}|\[::1\])$/.test(hostname)
+  return username === '' && (protocol === 'https:' || isLocal) ? url : undefined
+}
+
+/** Issuers and audiences are compared as they are written. */
+export const claimText: Reader<string> = (value) =>
+  typeof value === 'string' && /^[\x21-\x7e]{1,300}$/.test(value) ? value : undefined
+
 /** The origin of an http or https URL that has no more than that: scheme, host and port, such as a credential can name. */
 export const webOrigin: Reader<string> = (value) => {
   const url = webUrl(value)
@@ -179,6 +192,14 @@ export const quantityMicro: Reader<bigint> = (value) => {
   return text === undefined ? undefined : parseQuantity(text)
 }
 
+const MAX_ITEMS_SHOWN = 5
+
+/** The first items; a list in a list is only named. */
+function showList(list: readonly unknown[]): string {
+  const items = list.slice(0, MAX_ITEMS_SHOWN).map((item) => (Array.isArray(item) ? describe(item) : showValue(item)))
+  return `[${items.join(', ')}${list.length > MAX_ITEMS_SHOWN ? `, ${list.length - MAX_ITEMS_SHOWN} more` : ''}]`
+}
+
 /** A value for an error line, without the secrets that a URL can carry. */
 export function showValue(value: unknown): string {
   if (typeof value === 'string') {
@@ -186,6 +207,6 @@ export function showValue(value: unknown): string {
     const text = scheme === undefined ? value : `${scheme}//...`
     return JSON.stringify(text.length > 100 ? `${text.slice(0, 97)}...` : text)
   }
-  if (Array.isArray(value)) return `[${value.map(showValue).join(', ')}]`
+  if (Array.isArray(value)) return showList(value)
   return isJsonObject(value) ? 'a mapping' : describe(value)
 }

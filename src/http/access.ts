@@ -22,6 +22,8 @@ export interface Access {
    * else is sent, and some bodies take a token as well (the handler checks both).
    */
   readonly others: 'anyone' | 'nobody' | 'signed-body' | 'signed-request' | 'signer' | 'loopback'
+  /** A platform user too, by a token that the platform's identity provider made. */
+  readonly users?: true
 }
 
 export const ANYONE: Access = { roles: [], others: 'anyone' }
@@ -31,6 +33,19 @@ export type Caller =
   | { readonly kind: 'anyone' }
   | { readonly kind: 'role'; readonly role: AccessRole; readonly grant: TokenGrant }
   | { readonly kind: 'device'; readonly voterId: string; readonly userId: string }
+  | { readonly kind: 'user'; readonly userId: string }
+
+/** The platform user on whose behalf somebody calls: who has one sees what is of that user alone. */
+export const userOfCaller = (caller: Caller): string | undefined => ('userId' in caller ? caller.userId : undefined)
+
+/** The tokens of platform users. */
+export interface PlatformUserTokens {
+  /** The user that a token names. Throws `bad_credential`, `not_ready`. */
+  userOf(token: string): Promise<string>
+}
+
+/** A JSON Web Token as it is sent (RFC 7519, RFC 7515): three parts in base64url. Headers have at most 16 KiB anyway. */
+const USER_TOKEN = /^Bearer +([\w-]{1,4096}\.[\w-]{1,8192}\.[\w-]{1,2048}) *$/i
 
 /** The `WWW-Authenticate` value of a call's 401 answers (RFC 9110, 11.6.1). */
 export function challengeOf({ roles, others }: Access): string {
@@ -49,6 +64,7 @@ export interface DeviceRegistry extends Pick<ChainLedger, 'chainId' | 'activeEnt
 export interface GuardParts {
   /** Absent on a light node, which knows no devices. */
   readonly devices?: DeviceRegistry
+  readonly users?: PlatformUserTokens | undefined
   readonly keyLimit: KeyLimit
   readonly clients: Clients
   readonly clock: Clock
@@ -79,6 +95,12 @@ export async function authorize(
     if (access.roles.includes(asRole.role)) return asRole
     throw ledgerError('forbidden', { reason: `the role ${asRole.role} may not make this call` })
   }
+  const userToken = USER_TOKEN.exec(authorization)?.[1]
+  if (userToken !== undefined && parts.users !== undefined) {
+    const caller = await authenticateUser(request, userToken, parts.users, parts)
+    if (access.users === true) return caller
+    throw ledgerError('forbidden', { reason: 'a platform user may not make this call' })
+  }
   if (trouble !== undefined) throw httpError('bad_credential', { reason: trouble })
   if (parts.devices === undefined || !authorization.startsWith('Solar ')) {
     throw httpError('bad_credential', { reason: 'the Authorization header holds no credential known here' })
@@ -86,6 +108,16 @@ export async function authorize(
   const device = await authenticateDevice(request, authorization, parts.devices, parts)
   if (access.others === 'signed-request') return device
   throw ledgerError('forbidden', { reason: 'a device may not make this call' })
+}
+
+async function authenticateUser(
+  request: FastifyRequest,
+  token: string,
+  users: PlatformUserTokens,
+  { keyLimit }: GuardParts,
+): Promise<Caller> {
+  const userId = await users.userOf(token)
+  return await keyLimit.within(request, `user token ${userId}`, () => ({ kind: 'user', userId }))
 }
 
 /** The device that signed this request: the dear check after the cheap ones, the id is used up last. */

@@ -4,11 +4,11 @@ import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, ty
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import { shown } from '../protocol/shown.ts'
-import { ANYONE, authorize, challengeOf, type Caller, type DeviceRegistry } from './access.ts'
+import { ANYONE, authorize, challengeOf, type Caller, type DeviceRegistry, type PlatformUserTokens } from './access.ts'
 import { readBodies, refuseEncodedBody } from './bodies.ts'
 import { DEFAULT_BODY_LIMIT, EVENT_STREAM, TAKEN, type Call } from './call.ts'
 import { createClients, type Clients } from './client-address.ts'
-import { registerPreflights, setCommonHeaders } from './headers.ts'
+import { addHeaders } from './headers.ts'
 import type { Metrics } from './metrics.ts'
 import { httpError, problemOf, PROBLEM_TYPE, type Problem } from './problem.ts'
 import { createRateLimits, type RateLimits } from './rate-limits.ts'
@@ -37,6 +37,16 @@ export interface AppParts {
   readonly devices?: DeviceRegistry
   /** Without trusted proxies if absent. */
   readonly clients?: Clients
+  /** Says which platform user a token is of; absent: no such token is taken. */
+  readonly users?: PlatformUserTokens | undefined
+}
+
+/** What an operator sets. */
+export interface AppOptions {
+  /** Requests a second from one address, 200 if absent; valid role tokens are not held back. */
+  readonly rateLimitPerSecond?: number | undefined
+  /** Origins whose pages may call this node; none if absent. */
+  readonly corsOrigins?: readonly string[] | undefined
 }
 
 /** A whole upload of 32 MiB over a slow line; a client that trickles its request is cut off then. */
@@ -51,7 +61,7 @@ const toUrl = (path: string): string => path.replace(/\{(\w+)\}/g, ':$1').replac
 /** What every server here shares: errors, credentials, limits, headers and timing around a list of calls. */
 export async function createApp(
   parts: AppParts,
-  requestsPerSecond?: number,
+  { rateLimitPerSecond, corsOrigins = [] }: AppOptions = {},
 ): Promise<{ app: FastifyInstance; limits: RateLimits; addCalls: (calls: readonly Call[]) => void }> {
   const clients = parts.clients ?? createClients()
   const refusals = createRefusalLog(parts.logger, parts.clock)
@@ -74,10 +84,14 @@ export async function createApp(
   app.decorateRequest('isInsider', false)
   app.decorateRequest('caller')
   readBodies(app)
-  const limits = await createRateLimits(app, clients, requestsPerSecond)
+  const limits = await createRateLimits(app, clients, rateLimitPerSecond)
+  const calls: Call[] = []
+  // Before what may refuse: a page is to be able to read why.
+  await addHeaders(app, corsOrigins, (method, url) =>
+    calls.find((call) => call.method === method && matches(call.path, pathOf(url))),
+  )
 
-  app.addHook('onRequest', async (request, reply) => {
-    setCommonHeaders(reply, request.routeOptions.config.call)
+  app.addHook('onRequest', async (request) => {
     request.token = {}
     request.token = await grantOfRequest(request, parts.tokens, parts.clock.now())
     const { grant } = request.token
@@ -101,11 +115,9 @@ export async function createApp(
     throw notFound(request, calls)
   })
 
-  const calls: Call[] = []
   const addCalls = (added: readonly Call[]): void => {
     calls.push(...added)
     for (const call of added) registerCall(app, call, { ...parts, clients }, limits)
-    registerPreflights(app, added, toUrl)
   }
   return { app, limits, addCalls }
 }
@@ -144,11 +156,13 @@ function registerCall(
 /** 405 with the methods that the path takes, or 404. */
 function notFound(request: FastifyRequest, calls: readonly Call[]): Error {
   const { method } = request
-  const path = (request.raw.url ?? '').split('?', 1)[0] ?? ''
+  const path = pathOf(request.raw.url ?? '')
   const allowed = calls.filter((call) => matches(call.path, path)).map((call) => call.method)
   if (allowed.length === 0) return httpError('not_found', { method, path: shown(path) })
   return httpError('method_not_allowed', { method, path: shown(path), allow: [...new Set(allowed)].join(', ') })
 }
+
+const pathOf = (url: string): string => url.split('?', 1)[0] ?? ''
 
 /** Segment by segment, a `{name}` stands for any. */
 function matches(pattern: string, path: string): boolean {

@@ -17,11 +17,11 @@ export interface LightHttpParts {
   readonly logger: Logger
 }
 
-export type LightHttpOptions = ListenOptions & Pick<HttpOptions, 'trustedProxies'>
+export type LightHttpOptions = ListenOptions & Pick<HttpOptions, 'trustedProxies' | 'corsOrigins'>
 
 /** The HTTP side of a light node: `/health`, `/metrics` (from this machine), `/node` and `/light`. */
 export async function createLightHttpServer(parts: LightHttpParts, options: LightHttpOptions): Promise<HttpServer> {
-  const { app, addCalls } = await createApp({ ...parts, clients: createClients(options.trustedProxies) })
+  const { app, addCalls } = await createApp({ ...parts, clients: createClients(options.trustedProxies) }, options)
   addCalls([healthCall(), metricsCall(parts.metrics), nodeCall(parts.node), ...lightCalls(parts.light)])
   await app.ready()
   const nothing = (): void => undefined

@@ -71,7 +71,7 @@ function parametersOf(schema: Schema<unknown> | undefined, place: 'path' | 'quer
 }
 
 /** Who may call, in words and as security requirements: one of them is enough. */
-function accessOf({ roles, others }: Access): { who: string; security: object[] } {
+function accessOf({ roles, others, users }: Access): { who: string; security: object[] } {
   const words = {
     anyone: ['everybody'],
     nobody: [],
@@ -83,9 +83,11 @@ function accessOf({ roles, others }: Access): { who: string; security: object[] 
   const bearers = roles.map((role) => `a token of the role ${role}`)
   const open = others === 'nobody' || others === 'signed-request' ? [] : [{}]
   const device = others === 'signed-request' ? [{ device: [] }] : []
+  const user = users === true ? [{ user: [] }] : []
+  const userWords = users === true ? ['a platform user, by a token of the platform'] : []
   return {
-    who: [...words, ...bearers].join('; '),
-    security: [...open, ...device, ...(roles.length > 0 ? [{ token: [] }] : [])],
+    who: [...words, ...userWords, ...bearers].join('; '),
+    security: [...open, ...device, ...user, ...(roles.length > 0 ? [{ token: [] }] : [])],
   }
 }
 
@@ -163,6 +165,12 @@ const problemResponse = {
 
 const securitySchemes = {
   token: { type: 'http', scheme: 'bearer', description: 'A role token from tokens.json' },
+  user: {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'JWT',
+    description: 'A JSON Web Token of a platform user, where the operator has named who makes them (`jwt_issuer`)',
+  },
   device: {
     type: 'apiKey',
     in: 'header',

@@ -6,7 +6,8 @@ import type { Redactor } from '../ports/retention.ts'
 import type { Witness } from '../ports/witness.ts'
 import { createEnrolQuotas } from './enrol-quotas.ts'
 import type { TokenBook } from '../ports/tokens.ts'
-import { createApp } from './app.ts'
+import type { PlatformUserTokens } from './access.ts'
+import { createApp, type AppOptions } from './app.ts'
 import type { Call } from './call.ts'
 import { createClients } from './client-address.ts'
 import { addDocs } from './docs-page.ts'
@@ -41,6 +42,7 @@ interface ServerParts {
 
 export interface HttpParts extends ServerParts {
   readonly ledger: Ledger
+  readonly users?: PlatformUserTokens | undefined
 }
 
 export interface ValidatorHttpParts extends ServerParts {
@@ -48,9 +50,7 @@ export interface ValidatorHttpParts extends ServerParts {
   readonly witness: Witness
 }
 
-export interface HttpOptions extends ListenOptions {
-  /** Requests a second from one address, 200 if absent; valid role tokens are not held back. */
-  readonly rateLimitPerSecond?: number | undefined
+export interface HttpOptions extends ListenOptions, AppOptions {
   /** Addresses and CIDR networks of the proxies before this node, whose X-Forwarded-For is believed. */
   readonly trustedProxies?: readonly string[] | undefined
   /** Origins under which proxies lead to this node: what signed requests may be for, beside its own address. */
@@ -98,7 +98,7 @@ async function serve(
   const { ledger, clock } = parts
   const clients = createClients(options.trustedProxies)
   const devices = { ...ledger, originsOf: createOrigins(options, clients) }
-  const { app, limits, addCalls } = await createApp({ ...parts, devices, clients }, options.rateLimitPerSecond)
+  const { app, limits, addCalls } = await createApp({ ...parts, devices, clients }, options)
   const events = createEventStream(ledger, clock, clients)
   const calls = [...callsOf(limits), ...redactionCalls(parts.redactor), ...eventCalls(events), ...operationCalls(parts)]
   addCalls(calls)

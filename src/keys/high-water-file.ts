@@ -1,10 +1,10 @@
 import { open, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { readStart } from '../files/read-start.ts'
 import type { HighWater, HighWaterMark } from '../ports/high-water.ts'
 import { ledgerError } from '../ports/errors.ts'
 import { sha256Hex } from '../protocol/hash.ts'
 import { createFileDurably, syncDirectory } from './durable-file.ts'
-import { readStart } from './secret-file.ts'
 
 /**
  * Two slots, each in a sector and a page of its own: the disk writes one without touching the other, so a write that is

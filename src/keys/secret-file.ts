@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
 import { open, realpath, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { readUpTo } from '../files/read-start.ts'
 import { codeOf } from '../ports/file-trouble.ts'
 
 /** A file with a secret in it, or why it is not taken. `mode`: octal, of a file that others can read. */
@@ -64,29 +65,6 @@ export function strangerOf(owner: number): string | undefined {
   const user = process.getuid?.()
   if (user === undefined || owner === user || owner === 0) return undefined
   return `it belongs to user ${owner}, this is user ${user}: run as its owner, or chown it`
-}
-
-/** The start of a file: at most so many bytes, whatever its size says. Rejects with the system's error. */
-export async function readStart(path: string, maxBytes: number): Promise<Buffer> {
-  const file = await open(path, 'r')
-  try {
-    return await readUpTo(file, maxBytes)
-  } finally {
-    await file.close()
-  }
-}
-
-async function readUpTo(file: Awaited<ReturnType<typeof open>>, maxBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let length = 0
-  while (length < maxBytes) {
-    const chunk = Buffer.allocUnsafe(Math.min(64 * 1024, maxBytes - length))
-    const { bytesRead } = await file.read(chunk, 0, chunk.length)
-    if (bytesRead === 0) break
-    chunks.push(chunk.subarray(0, bytesRead))
-    length += bytesRead
-  }
-  return Buffer.concat(chunks)
 }
 
 /** Whether other users can get through the folders above. */

@@ -43,7 +43,8 @@ export interface NetworkOptions {
 }
 
 /** What differs between Node and browsers. */
-export type Platform = Pick<Libp2pOptions, 'connectionGater'> & Required<Pick<Libp2pOptions, 'transports'>>
+export type Platform = Pick<Libp2pOptions, 'connectionGater' | 'connectionProtector'> &
+  Required<Pick<Libp2pOptions, 'transports'>>
 
 export interface PeerNetwork {
   /** Before `start` handlers may be given and nothing is sent. Without a chain every call throws `not_ready`. */

@@ -33,6 +33,7 @@ import type { OnPart } from './lifecycle.ts'
 import { createSharedLeadership } from './leadership.ts'
 import { createLogger } from './logger.ts'
 import { createShutdown } from './shutdown.ts'
+import { createUserTokens } from './user-tokens.ts'
 import { runEvery } from './tick-timer.ts'
 import { VERSION } from './version.ts'
 import { webRoot } from './web-root.ts'
@@ -92,6 +93,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       privateKey: files.peerSeed,
       listen: config.listen,
       peers: config.peers,
+      swarmKey: files.swarmKey,
       hub: true,
       clock,
       logger,
@@ -187,11 +189,12 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       role: leadership.leads() ? ('leader' as const) : ('standby' as const),
       reasons: reasonsOf(storeWatch.reason(), guard.reason(), standing.reason(), standby?.succession.trouble()),
     })
-    const { rateLimitPerSecond, trustedProxies, publicUrls } = config
+    const { rateLimitPerSecond, trustedProxies, corsOrigins, publicUrls, userTokens } = config
+    const users = userTokens && (await createUserTokens(userTokens, { clock, logger }))
     const http = await startHttp(config, (address) =>
       createHttpServer(
-        { ledger, redactor, node, readiness, tokens: files.tokens, metrics, clock, logger },
-        { ...address, rateLimitPerSecond, trustedProxies, publicUrls, webRoot: webRoot() },
+        { ledger, redactor, node, readiness, tokens: files.tokens, users, metrics, clock, logger },
+        { ...address, rateLimitPerSecond, trustedProxies, corsOrigins, publicUrls, webRoot: webRoot() },
       ),
     )
     if (http !== null) shutdown.opened('HTTP', () => http.stop())

@@ -109,6 +109,7 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
           privateKey: files.peerSeed,
           listen: [],
           peers: config.peers,
+          swarmKey: files.swarmKey,
           hub: false,
           clock,
           logger,
@@ -197,7 +198,7 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
       const { createLightHttpServer } = await import('../http/light-server.ts')
       return await createLightHttpServer(
         { node, light: () => watch.status(), metrics, clock, logger },
-        { ...address, trustedProxies: config.trustedProxies },
+        { ...address, trustedProxies: config.trustedProxies, corsOrigins: config.corsOrigins },
       )
     })
     if (http !== null) shutdown.opened('HTTP', () => http.stop())

@@ -5,6 +5,7 @@ import { createAuthorityKeys, type AuthorityKeys } from './authority-keys.ts'
 import { isThere } from '../keys/durable-file.ts'
 import { createKeyFile, createPhraseFile, readKeyFile, type NewKeyOptions } from '../keys/key-file.ts'
 import { readPassphraseFile } from '../keys/passphrase.ts'
+import { readSwarmKeyFile } from '../keys/swarm-key-file.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Hash, Hex } from '../protocol/bytes.ts'
@@ -23,10 +24,16 @@ import {
 } from './genesis-file.ts'
 import { ensureTokens, type NodeTokens } from './token-files.ts'
 
-export interface AuthorityFiles extends LoadedGenesis {
-  readonly authorityKeys: AuthorityKeys
+/** What a node needs for libp2p. */
+interface NetworkFiles {
   /** Ed25519 seed of the libp2p identity, 32 bytes. */
   readonly peerSeed: Uint8Array
+  /** Of the private network that the node is of. */
+  readonly swarmKey: Uint8Array | undefined
+}
+
+export interface AuthorityFiles extends LoadedGenesis, NetworkFiles {
+  readonly authorityKeys: AuthorityKeys
   readonly tokens: NodeTokens
   /** True if this start made the chain. */
   readonly firstStart: boolean
@@ -40,10 +47,8 @@ export function sayKeysAreOpened({ passphraseFile }: NodeConfig, logger: Logger)
   logger.info({}, 'opening the keys with their passphrase: it takes some seconds for each, longer on a busy machine')
 }
 
-export interface LightFiles {
+export interface LightFiles extends NetworkFiles {
   readonly voterKey: SigningKey
-  /** Ed25519 seed of the libp2p identity, 32 bytes. */
-  readonly peerSeed: Uint8Array
 }
 
 /** The id of the authority in a genesis that the first start makes. */
@@ -82,6 +87,7 @@ export async function ensureAuthorityFiles(
     })
   }
   if (firstStart && given === undefined && parts.logger !== undefined) announceChain(config, parts.logger)
+  const swarmKey = await swarmKeyOf(config)
   const passphrase = await passphraseOf(config)
   const key = await ensureKey(directory, 'authorityKey', passphrase, parts)
   const peer = await ensureKey(directory, 'peerKey', passphrase, parts)
@@ -103,6 +109,7 @@ export async function ensureAuthorityFiles(
     ...stored,
     authorityKeys: createAuthorityKeys(directory.path, passphrase),
     peerSeed: peer.secret,
+    swarmKey,
     tokens,
     firstStart,
     recoveryPhraseFile: firstStart && given === undefined ? directory.file('recoveryPhrase') : null,
@@ -116,16 +123,15 @@ export async function ensureLightFiles(
   parts: NewKeyParts,
 ): Promise<LightFiles> {
   await refuseOtherMode(directory, 'voterKey')
+  const swarmKey = await swarmKeyOf(config)
   const passphrase = await passphraseOf(config)
   const voter = await ensureKey(directory, 'voterKey', passphrase, parts)
   const peer = await ensureKey(directory, 'peerKey', passphrase, parts)
-  return { voterKey: signingKeyFromSecret(voter.secret), peerSeed: peer.secret }
+  return { voterKey: signingKeyFromSecret(voter.secret), peerSeed: peer.secret, swarmKey }
 }
 
-export interface ValidatorFiles {
+export interface ValidatorFiles extends NetworkFiles {
   readonly validatorKey: SigningKey
-  /** Ed25519 seed of the libp2p identity, 32 bytes. */
-  readonly peerSeed: Uint8Array
   readonly tokens: NodeTokens
 }
 
@@ -136,12 +142,16 @@ export async function ensureValidatorFiles(
   parts: NewKeyParts,
 ): Promise<ValidatorFiles> {
   await refuseOtherMode(directory, 'validatorKey')
+  const swarmKey = await swarmKeyOf(config)
   const passphrase = await passphraseOf(config)
   const validator = await ensureKey(directory, 'validatorKey', passphrase, parts)
   const peer = await ensureKey(directory, 'peerKey', passphrase, parts)
   const tokens = await ensureTokens(directory, parts.randomBytes)
-  return { validatorKey: signingKeyFromSecret(validator.secret), peerSeed: peer.secret, tokens }
+  return { validatorKey: signingKeyFromSecret(validator.secret), peerSeed: peer.secret, swarmKey, tokens }
 }
+
+const swarmKeyOf = async ({ swarmKeyFile }: NodeConfig): Promise<Uint8Array | undefined> =>
+  swarmKeyFile === undefined ? undefined : await readSwarmKeyFile(swarmKeyFile)
 
 /** Each mode has a key of its own in its directory. */
 const MODE_KEYS = { authorityKey: 'authority', voterKey: 'light', validatorKey: 'validator' } as const

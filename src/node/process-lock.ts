@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import Database from 'libsql'
-import { readStart } from '../keys/secret-file.ts'
+import { readStart } from '../files/read-start.ts'
 
 /**
  * One process at a time, by a lock that the kernel gives back when its holder dies, however it dies: an exclusive

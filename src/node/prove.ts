@@ -23,6 +23,8 @@ export interface ProveRequest {
   readonly key: SigningKey | undefined
   /** Bearer token of a role that may have receipts, in place of a key, and the id of the peer whose token it is. */
   readonly token: { readonly token: string; readonly of: string } | undefined
+  /** Of the private network that the peers are of. */
+  readonly swarmKeyFile: string | undefined
   /** Fetches and checks a receipt as well; takes a key or a token. */
   readonly wantsReceipt: boolean
 }
@@ -48,7 +50,7 @@ const RETRY_MS = 200
  */
 export async function proveOnce(request: ProveRequest, signal: AbortSignal): Promise<Proved> {
   const data = await mkdtemp(join(tmpdir(), 'solar-node-prove-'))
-  const flags = { data, chain: request.chainId, peer: request.peers, vote: false }
+  const flags = { data, chain: request.chainId, peer: request.peers, swarmKeyFile: request.swarmKeyFile, vote: false }
   const light = createLight(loadLightConfig({ flags, env: {} }), { logger: silentLogger })
   const hopeless = new AbortController()
   light.hopeless.then(

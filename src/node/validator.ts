@@ -80,7 +80,8 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
   ): Promise<PeerNetwork> {
     const listen = chainId === undefined ? [] : config.listen
     const { peers } = config
-    return createNodeNetwork({ chainId, privateKey: files.peerSeed, listen, peers, hub: true, clock, logger, onDial })
+    const { peerSeed: privateKey, swarmKey } = files
+    return createNodeNetwork({ chainId, privateKey, listen, peers, swarmKey, hub: true, clock, logger, onDial })
   }
 
   async function join(store: ReplicaStore, files: ValidatorFiles): Promise<JoinedValidator> {
@@ -189,6 +190,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
           ...address,
           rateLimitPerSecond: config.rateLimitPerSecond,
           trustedProxies: config.trustedProxies,
+          corsOrigins: config.corsOrigins,
           publicUrls: config.publicUrls,
           webRoot: webRoot(),
         },

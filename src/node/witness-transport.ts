@@ -1,3 +1,4 @@
+import { boundedText } from './bounded-text.ts'
 import type { SendCheckpoint } from '../ports/witness.ts'
 
 /** Of the whole exchange. */
@@ -21,18 +22,6 @@ export const sendCheckpoint: SendCheckpoint = async (url, body) => {
   return {
     status: response.status,
     contentType: response.headers.get('content-type') ?? '',
-    body: await boundedText(response),
+    body: await boundedText(response, MAX_ANSWER_BYTES),
   }
-}
-
-async function boundedText({ body }: Response): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  // Leaving the loop ends the connection.
-  for await (const chunk of (body ?? []) as AsyncIterable<Uint8Array>) {
-    length += chunk.length
-    if (length > MAX_ANSWER_BYTES) throw new Error(`its answer has more than ${MAX_ANSWER_BYTES} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }

@@ -369,7 +369,10 @@ export function createMemoryLedger(): MemoryLedger {
     }),
     activeEntry: (id) => registry.active(id),
     devicesOf: later((user) => registry.activeOf('voter').filter(({ id }) => (users.get(id) ?? id) === user)),
-    userOf: later((id) => users.get(id) ?? id),
+    userOf: later((id) => {
+      if (registry.entry(id)?.role === 'voter') return users.get(id) ?? id
+      throw ledgerError('no_membership', { voter_id: id, reason: 'it is no device of a user' })
+    }),
     membership: later((voter_id) => {
       const [issued_at, user_id] = [1_760_000_000_000, users.get(voter_id) ?? voter_id]
       const body = { chain_id: chainId, voter_id, user_id, issued_at, expires_at: issued_at + 1, issuer: 'authority-1' }

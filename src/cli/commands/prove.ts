@@ -22,6 +22,7 @@ interface ProveOptions {
   readonly chain: string
   readonly key?: string
   readonly tokenFile?: string
+  readonly swarmKeyFile?: string
   readonly out?: string
   readonly force?: true
   readonly json?: true
@@ -41,10 +42,11 @@ export function registerProve(program: Command): void {
       '--out <receipt.json>',
       'also saves a receipt, which solar-node verify checks offline; with --key or --token-file',
     )
+    .option('--swarm-key-file <file>', 'key of the private network (libp2p) that the peer is of')
     .option('--force', 'lets --out write over a file that is there')
     .addHelpText('after', EXAMPLES)
     .action(async (transaction: string, _options, command: Command) => {
-      const { peer, chain, key, tokenFile, out, force, json } = command.optsWithGlobals<ProveOptions>()
+      const { peer, chain, key, tokenFile, swarmKeyFile, out, force, json } = command.optsWithGlobals<ProveOptions>()
       refuseContradictions(key, tokenFile, out)
       const file = out === undefined ? undefined : { path: out, force: force === true }
       if (file !== undefined) await checkOutFile(file)
@@ -55,6 +57,7 @@ export function registerProve(program: Command): void {
         chainId: chainIdOption(chain),
         key: key === undefined ? undefined : await loadKeyFile(key),
         token: tokenFile === undefined ? undefined : await tokenOption(tokenFile, peer),
+        swarmKeyFile,
         wantsReceipt: out !== undefined,
       }
       const limit = new AbortController()

@@ -39,7 +39,9 @@ export function registerRun(program: Command): void {
     .option('--peer <multiaddr...>', 'a node to stay connected with')
     .option('--trusted-proxies <address|cidr...>', 'proxies before --http whose X-Forwarded-For is believed')
     .option('--public-urls <origin...>', 'authority, validator: where proxies lead to --http, for signed requests')
+    .option('--cors-origins <origin...>', 'whose pages may call --http from a browser (default: nobody else)')
     .option('--passphrase-file <file>', 'opens encrypted key files in the data directory')
+    .option('--swarm-key-file <file>', 'key of a private network (libp2p): only who has it too can connect')
     .option('--listen <multiaddr...>', 'authority, validator: libp2p addresses (default: TCP 4001 and WebSocket 4002)')
     .option(
       '--database <url>',

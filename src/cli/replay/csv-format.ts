@@ -48,8 +48,12 @@ function encodingOf(head: Buffer): CsvFormat['encoding'] {
   return a === 0 && c === 0 ? 'utf-16be' : 'utf-8'
 }
 
+/** A header line is far shorter; so much of it tells what separates its names. */
+const SNIFFED_CHARACTERS = 8 * 1024
+
 /** The separator with which the header line has the most columns that matter, or else the most columns. */
-function separatorOf(header: string): Separator {
+function separatorOf(line: string): Separator {
+  const header = line.slice(0, SNIFFED_CHARACTERS)
   let best: { readonly separator: Separator; readonly known: number; readonly count: number } | undefined
   for (const separator of [',', ';', '\t'] as const) {
     const names = fieldsOf(header, separator)

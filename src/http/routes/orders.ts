@@ -3,7 +3,7 @@ import { isJsonObject } from '../../protocol/shape.ts'
 import { ledgerError } from '../../ports/errors.ts'
 import type { Ledger } from '../../ports/ledger.ts'
 import type { OrderState } from '../../ports/market-store.ts'
-import { challengeOf, type Access, type Caller } from '../access.ts'
+import { challengeOf, userOfCaller, type Access, type Caller } from '../access.ts'
 import { defineCall, type Call } from '../call.ts'
 import { httpError } from '../problem.ts'
 import type { KeyLimit } from '../rate-limits.ts'
@@ -112,7 +112,8 @@ const cancelCall = (ledger: Ledger): Call =>
 /** Throws `unknown_order`, or `forbidden` for a device of another user. */
 async function ownOrder(ledger: Ledger, orderId: string, caller: Caller): Promise<OrderState> {
   const state = await ledger.order(orderId)
-  if (caller.kind !== 'device' || caller.userId === state.order.user_id) return state
+  const own = userOfCaller(caller)
+  if (own === undefined || own === state.order.user_id) return state
   throw ledgerError('forbidden', { reason: 'the order belongs to another user' })
 }
 

@@ -6,7 +6,7 @@ import { ledgerError } from '../../ports/errors.ts'
 import type { ChainLedger, Ledger } from '../../ports/ledger.ts'
 import type { TransactionPlace } from '../../ports/market-store.ts'
 import type { Redactor } from '../../ports/retention.ts'
-import { ANYONE, type Caller } from '../access.ts'
+import { ANYONE, userOfCaller, type Access, type Caller } from '../access.ts'
 import { defineCall, type Call } from '../call.ts'
 import {
   arrayOf,
@@ -74,13 +74,17 @@ const placedOf = ({ transaction: tx, tx_hash, block_hash, height: at }: Transact
   height: at,
 })
 
-/** A device sees its own user's; roles may ask for one user's or for all. */
+/** What is of one user: for a device of it, and for the user; a role may see all. */
+const OF_USER: Access = { roles: ['platform', 'auditor'], others: 'signed-request', users: true }
+
+/** Who calls for a user sees that user's; roles may ask for one user's or for all. */
 function userAskedFor(caller: Caller, asked: string | undefined): string | undefined {
-  if (caller.kind !== 'device') return asked
-  if (asked !== undefined && asked !== caller.userId) {
-    throw ledgerError('forbidden', { reason: 'a device reads the transactions of its own user' })
+  const own = userOfCaller(caller)
+  if (own === undefined) return asked
+  if (asked !== undefined && asked !== own) {
+    throw ledgerError('forbidden', { reason: 'a user, or a device of one, reads the own transactions alone' })
   }
-  return caller.userId
+  return own
 }
 
 /** `GET /transactions/{id}/receipt`. */
@@ -88,15 +92,16 @@ export const receiptCall = (ledger: Pick<ChainLedger, 'receipt'>): Call =>
   defineCall({
     method: 'GET',
     path: '/transactions/{id}/receipt',
-    access: { roles: ['platform', 'auditor'], others: 'signed-request' },
+    access: OF_USER,
     summary: 'The receipt of a transaction: proof of it that needs nobody who can be asked',
-    description: 'For a device of one of its two parties. `solar-node verify` checks it offline.',
+    description:
+      'For a device of one of its two parties, or one of them by the token of a platform user. `solar-node verify` checks it offline.',
     params: objectOf({ id: idIn('trade-1') }),
     answer: receipt,
     statuses: { 200: 'The receipt, under vote policies up to the last final header' },
     handle: async ({ params, caller }) => ({
       status: 200,
-      body: await ledger.receipt(params.id, caller.kind === 'device' ? caller.userId : undefined),
+      body: await ledger.receipt(params.id, userOfCaller(caller)),
     }),
   })
 
@@ -159,9 +164,10 @@ export const transactionCalls = (ledger: Ledger): readonly Call[] => [
   defineCall({
     method: 'GET',
     path: '/transactions',
-    access: { roles: ['platform', 'auditor'], others: 'signed-request' },
+    access: OF_USER,
     summary: 'Transactions by time',
-    description: 'A device gets those of its own user. The next page is asked for with `after` = `next`.',
+    description:
+      'A device, and a platform user, gets those of its own user. The next page is asked for with `after` = `next`.',
     query,
     answer: objectOf({ transactions: arrayOf(placed), next: nullableOf(cursor) }),
     statuses: { 200: 'A page; `next` is null on the last' },

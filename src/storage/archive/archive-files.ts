@@ -1,9 +1,9 @@
-import { constants } from 'node:buffer'
 import { createHash } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gunzip, gzip } from 'node:zlib'
+import { readStart } from '../../files/read-start.ts'
 import { hash32, integer, literal, object } from '../../protocol/shape.ts'
 import { corrupt, decodeText } from '../decode.ts'
 import { driverCodes, storeGuard } from '../failure.ts'
@@ -42,8 +42,11 @@ const DIGITS = 12
 /** The first line is far shorter. */
 const MAX_FIRST_LINE = 1_000
 const NEWLINE = 0x0a
-/** The bodies of a file were one text when it was written, so they are no more than a text can have: nothing is unpacked beyond. */
-const MAX_BYTES = constants.MAX_STRING_LENGTH
+/**
+ * Of a file, and of what is in it: nothing is read or unpacked beyond. A file ends with the body that fills it, and the largest
+ * body, that of a block of 100,000 transactions, has some 60 MiB.
+ */
+export const MAX_ARCHIVE_BYTES = 128 * 1024 * 1024
 
 const firstLineShape = object({
   format: literal(FORMAT),
@@ -118,16 +121,12 @@ async function write(directory: string, range: HeightRange, bodies: readonly (st
 async function read(directory: string, range: HeightRange): Promise<readonly (string | null)[]> {
   const place = `archive ${nameOf(range)}`
   const path = join(directory, nameOf(range))
-  const size = await stat(path).then(
-    (found) => found.size,
-    () => 0,
-  )
-  if (size > MAX_BYTES) throw corrupt(place, `at most ${MAX_BYTES} bytes`, `${size} bytes`)
-  const bytes = await readFile(path).catch((error: unknown) => {
+  const bytes = await readStart(path, MAX_ARCHIVE_BYTES + 1).catch((error: unknown) => {
     if (driverCodes(error).includes('ENOENT'))
       throw corrupt(place, `the bodies of blocks ${range.from} to ${range.to - 1}`, 'no such file')
     throw error
   })
+  if (bytes.length > MAX_ARCHIVE_BYTES) throw corrupt(place, `at most ${MAX_ARCHIVE_BYTES} bytes`, 'more')
   const end = bytes.subarray(0, MAX_FIRST_LINE).indexOf(NEWLINE)
   if (end < 0) throw corrupt(place, 'a first line that says what follows', `${bytes.length} bytes without one`)
   const first = decodeText(place, bytes.toString('utf8', 0, end), firstLineShape)
@@ -138,8 +137,8 @@ async function read(directory: string, range: HeightRange): Promise<readonly (st
   }
   if (content.length !== first.bytes) throw corrupt(place, `${first.bytes} bytes`, `${content.length} bytes`)
   if (sha256 !== first.sha256) throw corrupt(place, `content of SHA-256 ${first.sha256}`, sha256)
-  const unpacked = await decompress(content, { maxOutputLength: MAX_BYTES }).catch((cause: unknown) => {
-    throw corrupt(place, `gzip of at most ${MAX_BYTES} bytes`, cause instanceof Error ? cause.message : String(cause))
+  const unpacked = await decompress(content, { maxOutputLength: MAX_ARCHIVE_BYTES }).catch((cause: unknown) => {
+    throw corrupt(place, `gzip of at most ${MAX_ARCHIVE_BYTES} bytes`, cause instanceof Error ? cause.message : String(cause))
   })
   const lines = unpacked.toString('utf8').split('\n')
   if (lines.pop() !== '' || lines.length !== range.to - range.from) {

@@ -64,6 +64,7 @@ describe('config/load', () => {
       witnesses: [],
       rateLimitPerSecond: 200,
       archiveAfterMs: 'off',
+      corsOrigins: [],
       trustedProxies: [],
       passphraseFile: undefined,
       logLevel: 'info',
@@ -80,6 +81,7 @@ describe('config/load', () => {
       headerWindow: 5,
       vote: true,
       staleAfterMs: 900_000,
+      corsOrigins: [],
       trustedProxies: [],
       passphraseFile: undefined,
       logLevel: 'info',
@@ -98,6 +100,7 @@ describe('config/load', () => {
       allowedChanges: [],
       rateLimitPerSecond: 200,
       archiveAfterMs: 'off',
+      corsOrigins: [],
       trustedProxies: [],
       passphraseFile: undefined,
       logLevel: 'info',
@@ -287,6 +290,80 @@ voters:
       const bad = yaml(`witnesses:\n  - ${JSON.stringify({ ...witness, ...wrong })}\n`)
       assert.match(refusal({ file: bad }), new RegExp(`^witnesses\\[0\\]\\.${Object.keys(wrong).join('')}: `))
     }
+  })
+
+  it('refuses aliases, of what they stand in too, and tags, and quotes nothing of the file to anybody', async () => {
+    const warned: Error[] = []
+    const listen = (warning: Error) => void warned.push(warning)
+    process.on('warning', listen)
+    for (const key of ['peer', 'voters', 'mode']) {
+      assert.match(refusal({ file: yaml(`${key}: &a [*a, *a]\n`) }), /node\.yaml: it has aliases/)
+    }
+    assert.match(
+      refusal({ file: yaml(`name: &n Elm\norigin: *n\n`) }),
+      /node\.yaml: it has aliases .* write each value out$/,
+    )
+    const tag = refusal({ file: yaml('name: Elm\ndatabase: !hunter2 x\n') })
+    assert.match(tag, /not YAML, line 2: a value begins with !/)
+    assert.doesNotMatch(tag, /hunter2/)
+    // Warnings are told in a later turn.
+    await new Promise(setImmediate)
+    process.off('warning', listen)
+    assert.deepEqual(warned, [])
+  })
+
+  it('shows the beginning of a list', () => {
+    const line = refusal({ file: yaml(`peer: [${'1, '.repeat(5_000)}[[2]]]\n`) })
+    assert.match(line, /got \[1, 1, 1, 1, 1, 4996 more\]/)
+    assert.match(refusal({ file: yaml('peer: [[[2]]]\n') }), /got \[an array of 1\]/)
+  })
+
+  it('has a private network over TCP alone', () => {
+    const swarm_key_file = '/run/swarm.key'
+    const config = loadAuthorityConfig({ flags: { swarm_key_file }, env: {} })
+    assert.deepEqual([config.swarmKeyFile, config.listen], [swarm_key_file, ['/ip4/0.0.0.0/tcp/4001']])
+    const ws = '/ip4/127.0.0.1/tcp/4002/ws'
+    for (const flags of [{ listen: [ws] }, { peer: ws }]) {
+      assert.match(refusal({ flags: { ...flags, swarm_key_file } }), /^swarm_key_file: .* over TCP alone, .*4002\/ws$/)
+    }
+    const light = { peer: ws, swarm_key_file }
+    assert.match(refusal({ flags: light }, loadLightConfig), /^swarm_key_file: .* over TCP alone/)
+  })
+
+  it('takes tokens of users with all that checks them, or none', () => {
+    const whole = {
+      jwt_jwks_url: 'https://login.example.org/jwks',
+      jwt_issuer: 'https://login.example.org/',
+      jwt_audience: 'solar',
+    }
+    const load = (given: Readonly<Record<string, string>>) => loadAuthorityConfig({ flags: given, env: {} }).userTokens
+    assert.equal(load({}), undefined)
+    assert.deepEqual(load(whole), {
+      source: { kind: 'jwks', url: 'https://login.example.org/jwks' },
+      issuer: 'https://login.example.org/',
+      audience: 'solar',
+      userClaim: 'sub',
+    })
+    assert.equal(load({ ...whole, jwt_user_claim: 'user' })?.userClaim, 'user')
+    const rest = { jwt_issuer: whole.jwt_issuer, jwt_audience: whole.jwt_audience }
+    assert.deepEqual(load({ ...rest, jwt_secret_file: '/run/secret' })?.source, { kind: 'secret', file: '/run/secret' })
+    for (const half of [
+      rest,
+      { ...whole, jwt_secret_file: 'x' },
+      { jwt_user_claim: 'user' },
+      { jwt_jwks_url: whole.jwt_jwks_url },
+    ]) {
+      assert.match(refusal({ flags: half }), /^tokens of users: expected jwt_issuer, jwt_audience, and either/)
+    }
+    for (const url of [
+      'http://login.example.org/jwks',
+      'ftp://x',
+      'https://ada:pw@login.example.org/',
+      'file:///etc/passwd',
+    ]) {
+      assert.match(refusal({ flags: { ...whole, jwt_jwks_url: url } }), /^jwt_jwks_url: expected an https URL/, url)
+    }
+    assert.equal(load({ ...whole, jwt_jwks_url: 'http://127.0.0.1:9/jwks' })?.source.kind, 'jwks')
   })
 
   it('names the item and the field in a list', () => {

@@ -151,7 +151,7 @@ describe('API document', () => {
   it('says who may call', () => {
     assert.match(document.paths['/ticks/']!.post!.description, /^Who: a token of the role platform\.\n/)
     assert.deepEqual(document.paths['/ticks/']!.post!.security, [{ token: [] }])
-    assert.deepEqual(document.paths['/transactions']!.get!.security, [{ device: [] }, { token: [] }])
+    assert.deepEqual(document.paths['/transactions']!.get!.security, [{ device: [] }, { user: [] }, { token: [] }])
     assert.deepEqual(document.paths['/genesis']!.get!.security, [{}])
     assert.match(document.paths['/registry/']!.post!.description, /^Who: the holder of the key that signs the body; /)
     assert.deepEqual(document.paths['/registry/']!.post!.security, [{}, { token: [] }])

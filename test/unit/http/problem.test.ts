@@ -220,15 +220,16 @@ describe('HTTP problems', () => {
     }
 
     it('hold an address back that asks too much, on every path, with the time to wait', async () => {
-      const server = await start({ options: { rateLimitPerSecond: 20 } })
-      const { answers, refused } = await statuses(60, () => server.request('GET', '/genesis'))
+      const fromPage = { headers: { origin: 'https://app.example.org' } }
+      const server = await start({ options: { rateLimitPerSecond: 20, corsOrigins: ['https://app.example.org'] } })
+      const { answers, refused } = await statuses(60, () => server.request('GET', '/genesis', fromPage))
       // The window may turn once while the 60 are sent.
       assert.ok(refused.length >= 20 && refused.length <= 40, `${refused.length} refused`)
       assert.ok(answers.some(({ status }) => status === 200))
       for (const answer of refused) {
         isProblem(answer, 429, 'too_many_requests')
         assert.equal(answer.headers.get('retry-after'), '1')
-        assert.equal(answer.headers.get('access-control-allow-origin'), '*')
+        assert.equal(answer.headers.get('access-control-allow-origin'), 'https://app.example.org')
       }
       const elsewhere = await statuses(60, () => server.request('GET', '/nowhere'))
       assert.ok(elsewhere.refused.length >= 20)

@@ -26,11 +26,13 @@ const sample = (text: string, name: string): number | undefined => {
   return line === undefined ? undefined : Number(line.slice(name.length + 1))
 }
 
+const PAGE = 'https://app.example.org'
+
 describe('HTTP headers', () => {
   let server: TestServer
   let blockHash: string
   before(async () => {
-    server = await startServer()
+    server = await startServer({ options: { corsOrigins: [PAGE] } })
     ;({ blockHash } = await sealOne(server))
   })
   after(() => server.stop())
@@ -41,35 +43,64 @@ describe('HTTP headers', () => {
       assert.equal(headers.get('x-content-type-options'), 'nosniff', path)
       assert.equal(headers.get('referrer-policy'), 'no-referrer')
       assert.match(headers.get('content-security-policy') ?? '', /frame-ancestors 'none'/)
+      assert.equal(headers.get('x-frame-options'), 'DENY')
+      assert.equal(headers.get('strict-transport-security'), null, 'that is for who speaks TLS')
     }
     assert.equal((await server.request('GET', '/genesis')).headers.get('cache-control'), 'no-store')
   })
 
-  it('open to pages of other origins what a household may call, its errors too', async () => {
+  const openTo = async (path: string, origin: string) =>
+    (await server.request('GET', path, { headers: { origin } })).headers.get('access-control-allow-origin')
+
+  it('open to pages of the origins that the operator names what a household may call, its errors too', async () => {
     for (const path of ['/genesis', '/blocks/latest-headers/', '/blocks/zz/status/', '/transactions', '/health']) {
-      assert.equal((await server.request('GET', path)).headers.get('access-control-allow-origin'), '*', path)
+      assert.equal(await openTo(path, PAGE), PAGE, path)
+      assert.equal(await openTo(path, 'https://evil.example'), null, path)
+      assert.equal(await openTo(path, 'null'), null, path)
     }
     for (const path of [`/blocks/${blockHash}`, '/metrics', '/docs', '/nowhere']) {
-      assert.equal((await server.request('GET', path)).headers.get('access-control-allow-origin'), null, path)
+      assert.equal(await openTo(path, PAGE), null, path)
+    }
+  })
+
+  it('are closed to pages of every other origin where the operator names none', async () => {
+    const closed = await startServer()
+    try {
+      for (const path of ['/genesis', '/transactions']) {
+        const { headers } = await closed.request('GET', path, { headers: { origin: PAGE } })
+        assert.equal(headers.get('access-control-allow-origin'), null)
+        assert.equal(headers.get('cross-origin-resource-policy'), 'same-origin')
+        const asked = { origin: PAGE, 'access-control-request-method': 'GET' }
+        assert.equal((await closed.request('OPTIONS', path, { headers: asked })).status, 405)
+      }
+    } finally {
+      await closed.stop()
     }
   })
 
   it('answer the question that browsers ask before a vote, an order and a signed request', async () => {
-    for (const [path, methods] of [
+    const ask = (path: string, method: string, origin = PAGE) =>
+      server.request('OPTIONS', path, { headers: { origin, 'access-control-request-method': method } })
+    for (const [path, method] of [
       [`/blocks/${blockHash}/vote/`, 'POST'],
       ['/orders', 'POST'],
-      ['/orders/order-1', 'GET, DELETE'],
+      ['/orders/order-1', 'GET'],
+      ['/orders/order-1', 'DELETE'],
       ['/transactions', 'GET'],
     ] as const) {
-      const { status, headers } = await server.request('OPTIONS', path)
+      const { status, headers } = await ask(path, method)
       assert.equal(status, 204, path)
-      assert.equal(headers.get('access-control-allow-methods'), methods)
+      assert.equal(headers.get('access-control-allow-origin'), PAGE)
+      assert.match(headers.get('vary') ?? '', /origin/i)
+      assert.equal(headers.get('access-control-allow-methods'), method)
       assert.equal(headers.get('access-control-allow-headers'), 'authorization, content-type, solar-membership')
+      assert.equal((await ask(path, method, 'https://evil.example')).headers.get('access-control-allow-origin'), null)
     }
     for (const path of ['/ticks/', '/blocks/propose/', '/metrics']) {
-      const { status, headers } = await server.request('OPTIONS', path)
+      const { status, headers } = await ask(path, path === '/metrics' ? 'GET' : 'POST')
       assert.deepEqual([status, headers.get('access-control-allow-origin')], [405, null], path)
     }
+    assert.equal((await ask('/nowhere', 'GET')).status, 404)
   })
 
   it('are all that HEAD answers, where everybody may ask', async () => {

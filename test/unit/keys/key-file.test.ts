@@ -160,6 +160,10 @@ describe('keys/key-file', () => {
     assert.equal(await readPassphraseFile(file), 'a sunny day')
     writeFileSync(file, '\n')
     await assert.rejects(readPassphraseFile(file), refuses('passphrase_unusable'))
+    for (const unmeant of ['open\0sesame\n', '\0', Buffer.from('open', 'utf16le'), '\x1b[A\n']) {
+      writeFileSync(file, unmeant)
+      await assert.rejects(readPassphraseFile(file), refuses('passphrase_unusable', 'open'))
+    }
     await assert.rejects(readPassphraseFile(join(folder, 'none')), refuses('passphrase_unusable'))
   })
 })

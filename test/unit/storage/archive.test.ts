@@ -1,12 +1,12 @@
 import { strict as assert } from 'node:assert'
-import { constants } from 'node:buffer'
+import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { gunzipSync } from 'node:zlib'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import { hashHeader } from '../../../src/protocol/header.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { hashTransaction } from '../../../src/protocol/transaction.ts'
-import { openArchiveFiles, type ArchiveFiles } from '../../../src/storage/archive/archive-files.ts'
+import { MAX_ARCHIVE_BYTES, openArchiveFiles, type ArchiveFiles } from '../../../src/storage/archive/archive-files.ts'
 import { chainStore, openChainStore, type LevelChainStore } from '../../../src/storage/level/chain-store.ts'
 import { heightKey, keyOf } from '../../../src/storage/level/keyspaces.ts'
 import { openLevel, type TextLevel } from '../../../src/storage/level/level.ts'
@@ -155,9 +155,22 @@ describe('archive of old bodies', () => {
   it('reads no file that is larger than what was ever written', async () => {
     await grow(store, 4)
     await archiveAll(store, 4)
-    // A hole without content: it is refused by its size, before it is read.
-    await truncate(join(archive, FIRST), constants.MAX_STRING_LENGTH + 1)
-    const limit = `at most ${constants.MAX_STRING_LENGTH} bytes`
+    // A hole without content, and no more of it is read.
+    await truncate(join(archive, FIRST), MAX_ARCHIVE_BYTES + 1)
+    const limit = `at most ${MAX_ARCHIVE_BYTES} bytes`
+    await assert.rejects(store.block(0), (error) => corruptIn(FIRST)(error) && String(error).includes(limit))
+  })
+
+  it('unpacks no more than was ever packed, whatever a file that agrees with its checksum holds', async () => {
+    await grow(store, 4)
+    await archiveAll(store, 4)
+    const bomb = gzipSync(Buffer.alloc(MAX_ARCHIVE_BYTES + 1))
+    assert.ok(bomb.length < MAX_ARCHIVE_BYTES / 500)
+    const sha256 = createHash('sha256').update(bomb).digest('hex')
+    const text = (await readFile(join(archive, FIRST), 'latin1')).split('\n', 1)[0]!
+    const first = JSON.stringify({ ...(JSON.parse(text) as object), bytes: bomb.length, sha256 })
+    await writeFile(join(archive, FIRST), Buffer.concat([Buffer.from(`${first}\n`), bomb]))
+    const limit = `gzip of at most ${MAX_ARCHIVE_BYTES} bytes`
     await assert.rejects(store.block(0), (error) => corruptIn(FIRST)(error) && String(error).includes(limit))
   })
 
