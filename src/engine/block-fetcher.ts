@@ -1,13 +1,15 @@
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
+import { inTurns } from '../ports/turns.ts'
 import type { ShownBlock } from '../protocol/block.ts'
 import { bytesToHex, type Hash } from '../protocol/bytes.ts'
 import { invalid, isSolarError } from '../protocol/errors.ts'
 import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import type { Membership } from '../protocol/membership.ts'
-import { merkleRoot } from '../protocol/merkle.ts'
+import { merkleRootInPieces } from '../protocol/merkle.ts'
 import { blockAnswer, blockPath, statusAnswer } from '../protocol/messages.ts'
+import { mapInPieces } from '../protocol/pieces.ts'
 import { signRequest, type PeerCredential } from '../protocol/request.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { leafOf, type Redacted, type ShownTransaction } from '../protocol/transaction.ts'
@@ -176,7 +178,8 @@ export async function fetchShownBlock(
   if (transactions.length !== header.tx_count) {
     throw refused('wrong_tx_count', `${transactions.length} transactions, the header counts ${header.tx_count}`)
   }
-  const root = merkleRoot(transactions.map(leafOf))
+  const leaves = await inTurns(mapInPieces(transactions, leafOf))
+  const root = await inTurns(merkleRootInPieces(leaves))
   if (root !== header.merkle_root) {
     throw refused('wrong_merkle_root', `the transactions lead to ${root}, the header has ${header.merkle_root}`)
   }

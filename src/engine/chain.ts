@@ -1,4 +1,5 @@
 import { ledgerError } from '../ports/errors.ts'
+import { inTurns } from '../ports/turns.ts'
 import type { ChainStore, StoredChange } from '../ports/chain-store.ts'
 import { registryTransactionsOf, type ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
@@ -186,7 +187,7 @@ export class Chain {
   /** Checks a block as the next one: link, roots, sealer and seal, transactions; see `verifyBlock`. */
   async verify(block: ShownBlock, txHashes?: readonly Hash[]): Promise<Verdict> {
     const earlier = await earlierKeys(block.transactions, this.history())
-    return verifyBlock(this.#state, block, this, earlier, txHashes)
+    return await inTurns(verifyBlock(this.#state, block, this, earlier, txHashes))
   }
 
   /** Checks a header as that of the next block, before its block is known; see `verifySealedHeader`. */

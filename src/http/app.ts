@@ -15,6 +15,7 @@ import {
   type TokenTable,
 } from './access.ts'
 import { readBodies, refuseEncodedBody } from './bodies.ts'
+import { jsonOf } from './large-answer.ts'
 import { DEFAULT_BODY_LIMIT, EVENT_STREAM, TAKEN, type Call } from './call.ts'
 import { createClients, type Clients } from './client-address.ts'
 import { registerPreflights, setCommonHeaders } from './headers.ts'
@@ -140,7 +141,7 @@ function registerCall(
       if (typeof answer.body === 'string') {
         return reply.type(answer.headers?.['content-type'] ?? call.contentType ?? 'text/plain').send(answer.body)
       }
-      return reply.type('application/json; charset=utf-8').send(JSON.stringify(answer.body))
+      return reply.type('application/json; charset=utf-8').send(jsonOf(answer.body))
     },
   })
 }

@@ -1,8 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { inTurns } from '../ports/turns.ts'
 import { isSolarError, protocolError } from '../protocol/errors.ts'
-import { parseJson, repeatsName } from '../protocol/json.ts'
+import { parseJsonInPieces } from '../protocol/json.ts'
+import type { Pieces } from '../protocol/pieces.ts'
 import { shown } from '../protocol/shown.ts'
-import { decodeText } from '../protocol/text.ts'
+import { decodeTextInPieces } from '../protocol/text.ts'
 import { httpError } from './problem.ts'
 
 /**
@@ -16,20 +18,14 @@ export function readBodies(app: FastifyInstance): void {
     if (takesText(request)) done(null, bytes.toString('utf8'))
     else done(httpError('unsupported_media_type', { expected: 'application/json' }))
   })
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, bytes: Buffer, done) => {
-    if (takesText(request)) {
-      done(null, bytes.toString('utf8'))
-      return
-    }
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (request: FastifyRequest, bytes: Buffer) => {
+    if (takesText(request)) return bytes.toString('utf8')
     try {
-      done(null, parseBody(decodeText(bytes)))
+      return await inTurns(parseBody(bytes))
     } catch (error) {
-      if (isSolarError(error, 'malformed')) {
-        done(error)
-        return
-      }
+      if (isSolarError(error, 'malformed')) throw error
       const got = error instanceof Error ? error.message : 'something else'
-      done(protocolError('malformed', { path: 'body', expected: 'JSON', got }, error))
+      throw protocolError('malformed', { path: 'body', expected: 'JSON', got }, error)
     }
   })
 }
@@ -44,10 +40,11 @@ export function refuseEncodedBody({ headers }: FastifyRequest): void {
   throw httpError('unsupported_encoding', { encoding: shown(encoding, 40) })
 }
 
-function parseBody(text: string): unknown {
-  if (text.trim() === '') return undefined
-  const value = parseJson(text)
-  if (!repeatsName(text, value)) return value
+function* parseBody(bytes: Buffer): Pieces<unknown> {
+  const text = yield* decodeTextInPieces(bytes)
+  if (!/\S/.test(text)) return undefined
+  const { value, repeatsName } = yield* parseJsonInPieces(text)
+  if (!repeatsName) return value
   throw protocolError('malformed', { path: 'body', expected: 'each field once', got: 'a field twice' })
 }
 
