@@ -57,7 +57,7 @@ export function createCredentialSigner(parts: {
 }
 
 /**
- * The largest block fills about fifty pages of 2 MiB. Together with the header's `tx_count`, which bounds the transactions,
+ * The largest block fills about 120 pages of 512 KiB. Together with the header's `tx_count`, which bounds the transactions,
  * and the size of one answer this bounds what a peer can make this node take and how often it is asked.
  */
 const MAX_PAGES = 512

@@ -1,7 +1,7 @@
 import type { Pieces } from '../protocol/pieces.ts'
 
 /** Resolves in another turn of the event loop, after what has arrived meanwhile was served. */
-const nextTurn = (): Promise<void> =>
+export const nextTurn = (): Promise<void> =>
   new Promise((resolve) => {
     // Browsers have timers alone.
     if (typeof setImmediate === 'function') setImmediate(resolve)

@@ -58,6 +58,7 @@ export function* merkleRootInPieces(leaves: readonly Hash[]): Pieces<Hash> {
 
 /** The tree over the hashes of a block: hashed once, for as many proofs as are asked for. */
 export interface MerkleTree {
+  readonly root: Hash
   /** Proof that the leaf at `index` is under the root. Throws `out_of_range`. */
   proof(index: number): MerkleProof
 }
@@ -74,6 +75,7 @@ export function* merkleTreeInPieces(leaves: readonly Hash[]): Pieces<MerkleTree>
     count = yield* foldLayer(layer, count)
   }
   return {
+    root: leaves.length === 0 ? EMPTY_MERKLE_ROOT : nodeAt(layer, 0),
     proof(index) {
       if (!Number.isInteger(index) || index < 0 || index >= leaves.length) {
         throw protocolError('out_of_range', { what: 'leaf index', value: index, limit: leaves.length })

@@ -1,3 +1,4 @@
+import { inTurns } from '../../ports/turns.ts'
 import { shownBlockShape } from '../../protocol/block.ts'
 import type { Hash } from '../../protocol/bytes.ts'
 import { canonicalText } from '../../protocol/canonical-json.ts'
@@ -5,7 +6,8 @@ import { redactionShape, type Redaction } from '../../protocol/redaction.ts'
 import { leafOf, type ShownTransaction } from '../../protocol/transaction.ts'
 import { corrupt, decodeText } from '../decode.ts'
 import type { ArchivedBodies } from './archived-bodies.ts'
-import { decodeBody } from './block-values.ts'
+import { decodeBody, decodeBodyInPieces } from './block-values.ts'
+import { pageRange } from './body-pages.ts'
 import { heightKey, keyOf, sortable } from './keyspaces.ts'
 import { DURABLE, readText, type TextLevel } from './level.ts'
 
@@ -40,16 +42,10 @@ export async function redactBodies(
   const batch = db.batch()
   const touched: string[] = []
   for (const height of new Set(redactions.map((redaction) => redaction.height))) {
-    touched.push(heightKey('body', height))
     const hashes = new Set(redactions.filter((one) => one.height === height).map(({ tx_hash }) => tx_hash))
-    const place = `level body of height ${height}`
-    const text = await readText(db, heightKey('body', height))
-    const body = text ?? (await archived?.body(height))
-    if (body === undefined) throw corrupt(place, 'the transactions of the block', 'nothing')
-    const transactions = decodeBody(place, body)
-    const changed = JSON.stringify(withHoles(place, transactions, hashes))
-    if (text === undefined) await archived?.replace(height, changed)
-    else batch.put(heightKey('body', height), changed)
+    const pages = await redactPages(db, archived, height, hashes)
+    for (const { key, value } of pages) batch.put(key, value)
+    touched.push(...(pages.length === 0 ? [heightKey('body', height)] : pages.map(({ key }) => key)))
     await archived?.removeStrays(height)
   }
   const all = new Set(redactions.map(({ tx_hash }) => tx_hash))
@@ -81,29 +77,71 @@ export async function finishForgetting(db: TextLevel): Promise<void> {
   await done.write(DURABLE)
 }
 
-/** Throws `corrupt` if one of the hashes is not among them. */
-function withHoles(place: string, transactions: readonly ShownTransaction[], hashes: ReadonlySet<Hash>) {
-  const found = new Set<Hash>()
+/**
+ * The pages of a body in LevelDB that hold one of these transactions, without it; a body in a file is changed there. Throws
+ * `corrupt` if one of them is not in the body.
+ */
+async function redactPages(
+  db: TextLevel,
+  archived: ArchivedBodies | undefined,
+  height: number,
+  hashes: ReadonlySet<Hash>,
+): Promise<readonly Entry[]> {
+  const place = `level body of height ${height}`
+  const missing = new Set(hashes)
+  const changed: Entry[] = []
+  const keys = await db.keys(pageRange(heightKey('body', height))).all()
+  for (const key of keys) {
+    const page = decodeBody(place, (await readText(db, key)) ?? '')
+    const shown = withHoles(page, hashes, missing)
+    if (shown !== undefined) changed.push({ key, value: JSON.stringify(shown) })
+  }
+  if (keys.length === 0) {
+    const body = await archived?.body(height)
+    if (body === undefined) throw corrupt(place, 'the transactions of the block', 'nothing')
+    const transactions = await inTurns(decodeBodyInPieces(place, body))
+    const shown = withHoles(transactions, hashes, missing)
+    if (shown !== undefined) await archived?.replace(height, JSON.stringify(shown))
+  }
+  for (const hash of missing) throw corrupt(place, `transaction ${hash}`, 'nothing')
+  return changed
+}
+
+interface Entry {
+  readonly key: string
+  readonly value: string
+}
+
+/**
+ * These transactions without the bodies of those with one of the hashes; `undefined` if none has.
+ *
+ * @param missing loses the hashes that were found
+ */
+function withHoles(
+  transactions: readonly ShownTransaction[],
+  hashes: ReadonlySet<Hash>,
+  missing = new Set<Hash>(),
+): readonly ShownTransaction[] | undefined {
+  let isChanged = false
   const shown = transactions.map((tx): ShownTransaction => {
     const tx_hash = leafOf(tx)
     if (!hashes.has(tx_hash)) return tx
-    found.add(tx_hash)
+    missing.delete(tx_hash)
+    isChanged = true
     return { kind: 'redacted', tx_hash }
   })
-  for (const hash of hashes) if (!found.has(hash)) throw corrupt(place, `transaction ${hash}`, 'nothing')
-  return shown
+  return isChanged ? shown : undefined
 }
 
 /** A block that lost against one of the chain may hold the same transactions. */
-async function besideWithHoles(db: TextLevel, hashes: ReadonlySet<Hash>) {
-  const changed: { readonly key: string; readonly value: string }[] = []
+async function besideWithHoles(db: TextLevel, hashes: ReadonlySet<Hash>): Promise<readonly Entry[]> {
+  const changed: Entry[] = []
   for await (const [key, text] of db.iterator({ gte: keyOf('beside'), lte: keyOf('beside', '~') })) {
-    const block = decodeText(`level ${key}`, text, shownBlockShape)
-    if (!block.transactions.some((tx) => hashes.has(leafOf(tx)))) continue
-    const transactions = block.transactions.map((tx): ShownTransaction =>
-      hashes.has(leafOf(tx)) ? { kind: 'redacted', tx_hash: leafOf(tx) } : tx,
-    )
-    changed.push({ key, value: canonicalText({ ...block, transactions }) })
+    const place = `level ${key}`
+    const block = key.includes('/') ? undefined : decodeText(place, text, shownBlockShape)
+    const transactions = withHoles(block?.transactions ?? decodeBody(place, text), hashes)
+    if (transactions === undefined) continue
+    changed.push({ key, value: block ? canonicalText({ ...block, transactions }) : JSON.stringify(transactions) })
   }
   return changed
 }
