@@ -1,7 +1,9 @@
+import { inTurns } from '../ports/turns.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { chainIdOf, decodeGenesis } from '../protocol/genesis.ts'
-import { parseJson, repeatsName } from '../protocol/json.ts'
+import { parseJson, parseJsonInPieces } from '../protocol/json.ts'
+import { atOnce, type Pieces } from '../protocol/pieces.ts'
 import { headerShape, type Header } from '../protocol/header.ts'
 import { isJsonObject, type Shape } from '../protocol/shape.ts'
 import type { AuditFindings } from './audit.ts'
@@ -47,7 +49,7 @@ export async function auditChainFile({ lines, chainId, onProgress }: FileAuditPa
       state = begin(line, chainId, note)
       if (state === undefined) break
     } else if (state !== undefined) {
-      takeLine(state, line, `line ${number}`)
+      await takeLine(state, line, `line ${number}`)
       if (state.auditor.sums.blocks % PROGRESS_EVERY === 0) onProgress(progressOf(state))
     }
   }
@@ -73,15 +75,17 @@ function progressOf({ auditor }: State): ChainProgress {
   return { blocks, transactions, total: null }
 }
 
+type ShapeInPieces<T> = (value: unknown, path: string) => Pieces<T>
+
 /** Reads a line; what is wrong with it is noted, and gives `undefined`. */
-function read<T>(note: Note, line: string, place: string, shape: Shape<T>): T | undefined {
+function* read<T>(note: Note, line: string, place: string, shape: ShapeInPieces<T>): Pieces<T | undefined> {
   try {
-    const value = parseJson(line)
-    if (repeatsName(line, value)) {
+    const { value, repeatsName } = yield* parseJsonInPieces(line)
+    if (repeatsName) {
       note(place, 'each field once', 'a field twice')
       return undefined
     }
-    return shape(value, place)
+    return yield* shape(value, place)
   } catch (error) {
     if (error instanceof SyntaxError) note(place, 'JSON', error.message)
     else if (isSolarError(error, 'malformed')) {
@@ -93,8 +97,15 @@ function read<T>(note: Note, line: string, place: string, shape: Shape<T>): T | 
   }
 }
 
+/** A line without a block. */
+const readShort = <T>(note: Note, line: string, place: string, shape: Shape<T>): T | undefined =>
+  // eslint-disable-next-line require-yield -- there is nothing to pause at
+  atOnce(read(note, line, place, function* (value, path) {
+    return shape(value, path)
+  }))
+
 function begin(line: string, pinned: Hash | undefined, note: Note): State | undefined {
-  const first = read(note, line, 'line 1', (value, path) => {
+  const first = readShort(note, line, 'line 1', (value, path) => {
     const shaped = firstLineShape(value, path)
     return { ...shaped, genesis: decodeGenesis(shaped.genesis) }
   })
@@ -108,7 +119,7 @@ function begin(line: string, pinned: Hash | undefined, note: Note): State | unde
   return { auditor: createBlockAuditor(genesis, note), ended: false }
 }
 
-function takeLine(state: State, line: string, place: string): void {
+async function takeLine(state: State, line: string, place: string): Promise<void> {
   const { auditor } = state
   if (state.ended) {
     auditor.note(place, 'nothing after the end', 'a line')
@@ -118,9 +129,9 @@ function takeLine(state: State, line: string, place: string): void {
     takeEnd(state, line, place)
     return
   }
-  const block = read(auditor.note, line, place, blockLineShape)
-  if (block === undefined) auditor.skip(headerIn(line))
-  else auditor.check(block, `${place}, block ${block.header.height}`)
+  const block = await inTurns(read(auditor.note, line, place, blockLineShape))
+  if (block === undefined) await auditor.skip(headerIn(line))
+  else await auditor.check(block, `${place}, block ${block.header.height}`)
 }
 
 /** The header of a line that is wrong elsewhere: with it the headers above can still be checked. */
@@ -136,7 +147,7 @@ function headerIn(line: string): Header | undefined {
 function takeEnd(state: State, line: string, place: string): void {
   const { note, sums, claimedFinal } = state.auditor
   state.ended = true
-  const last = read(note, line, place, endLineShape)
+  const last = readShort(note, line, place, endLineShape)
   if (last === undefined) return
   const { blocks, final_height } = last.end
   if (blocks !== sums.blocks) note(`${place}, blocks`, String(blocks), String(sums.blocks))

@@ -5,7 +5,7 @@ import { registryTransactionsOf, type ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { Verdict } from '../protocol/errors.ts'
 import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
-import type { SealedHeader } from '../protocol/header.ts'
+import type { Header, SealedHeader } from '../protocol/header.ts'
 import {
   consistencySubtrees,
   foldSubtrees,

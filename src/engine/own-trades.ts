@@ -3,11 +3,13 @@ import { ledgerError } from '../ports/errors.ts'
 import type { CheckedTrade, LightStore } from '../ports/light-store.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
+import { inTurns } from '../ports/turns.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError, VALID, type Verdict } from '../protocol/errors.ts'
 import type { SealedHeader } from '../protocol/header.ts'
-import { merkleTree, verifyMerkleProof, type MerkleProof } from '../protocol/merkle.ts'
+import { merkleTreeInPieces, verifyMerkleProof, type MerkleProof } from '../protocol/merkle.ts'
 import { MIN_TRADES_OF_PAGE, tradesAnswer, tradesPath } from '../protocol/messages.ts'
+import { mapInPieces, type Pieces } from '../protocol/pieces.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { checkTransaction, hashTransaction, leafOf, type Transaction } from '../protocol/transaction.ts'
 import { collectAnswers } from './answers.ts'
@@ -42,6 +44,8 @@ interface ClaimedTrade {
   readonly merkle_proof: MerkleProof
 }
 
+const TRADES_OF_PIECE = 250
+
 type Checked = { readonly ok: true; readonly trades: readonly CheckedTrade[] } | (Verdict & { readonly ok: false })
 
 /**
@@ -61,7 +65,10 @@ export async function verifyOwnTrades(
     parts.requests.peers().map(async (peer) => ({ peer, claimed: await askForTrades(parts, peer, height, identity) })),
   )
   if (given.length === 0) throw failures.at(-1) ?? ledgerError('not_ready', { reason: 'no peer is connected' })
-  const checked = given.map(({ peer, claimed }) => ({ peer, result: checkAll(claimed, sealed, parts.amountDecimals) }))
+  const checked: { readonly peer: string; readonly result: Checked }[] = []
+  for (const { peer, claimed } of given) {
+    checked.push({ peer, result: await inTurns(checkAll(claimed, sealed, parts.amountDecimals)) })
+  }
   const good = checked.flatMap(({ result }) => (result.ok ? [result.trades] : []))
   const [bad] = checked.flatMap(({ peer, result }) => (result.ok ? [] : [{ peer, result }]))
   const result: Checked =
@@ -144,9 +151,15 @@ function goesOn(trades: readonly ClaimedTrade[], from: number, next: number | un
   return true
 }
 
-function checkAll(claimed: readonly ClaimedTrade[], sealed: SealedHeader, amountDecimals: number): Checked {
+function* checkAll(
+  claimed: readonly ClaimedTrade[],
+  sealed: SealedHeader,
+  amountDecimals: number,
+): Pieces<Checked> {
   const trades: CheckedTrade[] = []
-  for (const { transaction, merkle_proof } of claimed) {
+  for (const [index, { transaction, merkle_proof }] of claimed.entries()) {
+    // Each with a proof of up to 17 hashes.
+    if (index % TRADES_OF_PIECE === TRADES_OF_PIECE - 1) yield
     const tx_hash = hashTransaction(transaction)
     const body = checkBody(transaction, amountDecimals)
     const verdict = body.ok ? verifyMerkleProof(tx_hash, merkle_proof, sealed.header) : body
@@ -177,11 +190,12 @@ async function settleByBlock(
   for (const peer of parts.requests.peers()) {
     try {
       const { transactions } = await fetchShownBlock(parts.requests, peer, sealed, parts.signAs(identity))
-      const tree = merkleTree(transactions.map(leafOf))
+      const leaves = await inTurns(mapInPieces(transactions, leafOf))
+      const tree = await inTurns(merkleTreeInPieces(leaves))
       const own = transactions.flatMap((transaction, index) =>
         transaction.kind === 'redacted' ? [] : [{ transaction, merkle_proof: tree.proof(index) }],
       )
-      return checkAll(own, sealed, parts.amountDecimals)
+      return await inTurns(checkAll(own, sealed, parts.amountDecimals))
     } catch (error) {
       parts.logger.warn({ error, peer, height }, `${peer} does not settle the dispute about block ${height}`)
     }

@@ -107,6 +107,23 @@ export function object<const R extends Fields, const O extends Fields | undefine
   }
 }
 
+/**
+ * `shape` for an object of which one field is a long array.
+ *
+ * @param items checks the array, piece by piece
+ */
+export const withItemsInPieces =
+  <T, Name extends string & keyof T>(
+    shape: Shape<T>,
+    name: Name,
+    items: (value: readonly unknown[], path: string) => Pieces<T[Name]>,
+  ) =>
+  function* shapeInPieces(value: unknown, path: string): Pieces<T> {
+    const given = isJsonObject(value) ? value[name] : undefined
+    if (!isJsonObject(value) || !Array.isArray(given)) return shape(value, path)
+    return { ...shape({ ...value, [name]: [] }, path), [name]: yield* items(given, `${path}.${name}`) }
+  }
+
 /** SHA-256 hex. */
 export const hash32 = text(/^[0-9a-f]{64}$/, '64 lower-case hex characters')
 /** Ed25519 public key, hex. That the key obeys the signature rule is checked when it is imported. */

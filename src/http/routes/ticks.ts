@@ -1,6 +1,6 @@
 import { MAX_TICK_BYTES, MAX_TRANSACTIONS_PER_BLOCK } from '../../protocol/limits.ts'
-import { atOnce, type Pieces } from '../../protocol/pieces.ts'
-import { arrayInPieces, isJsonObject, type Shape } from '../../protocol/shape.ts'
+import { atOnce } from '../../protocol/pieces.ts'
+import { arrayInPieces, isJsonObject, withItemsInPieces, type Shape } from '../../protocol/shape.ts'
 import { ledgerError } from '../../ports/errors.ts'
 import type { Ledger, PlatformRow, PlatformTick, TickAnswer } from '../../ports/ledger.ts'
 import { rolesOnly } from '../access.ts'
@@ -50,16 +50,11 @@ const tickOfRows = objectOf({
 const rowsInPieces = arrayInPieces(rowShape, MAX_TRANSACTIONS_PER_BLOCK)
 
 /** A tick as a platform writes it, whichever way it comes. Throws `malformed`, `tick_too_large`. */
-export function* tickInPieces(value: unknown, path: string): Pieces<PlatformTick> {
-  const rows = isJsonObject(value) ? value.transactions : undefined
-  if (!isJsonObject(value) || !Array.isArray(rows)) return tickOfRows.shape(value, path)
-  const head = tickOfRows.shape({ ...value, transactions: [] }, path)
+export const tickInPieces = withItemsInPieces(tickOfRows.shape, 'transactions', (rows, path) => {
   // Too many rows are 413, and refused before any of them is looked at.
-  if (rows.length > MAX_TRANSACTIONS_PER_BLOCK) {
-    throw ledgerError('tick_too_large', { count: rows.length, limit: MAX_TRANSACTIONS_PER_BLOCK })
-  }
-  return { ...head, transactions: yield* rowsInPieces(rows, `${path}.transactions`) }
-}
+  if (rows.length <= MAX_TRANSACTIONS_PER_BLOCK) return rowsInPieces(rows, path)
+  throw ledgerError('tick_too_large', { count: rows.length, limit: MAX_TRANSACTIONS_PER_BLOCK })
+})
 
 const platformTick: Schema<PlatformTick> = {
   ...tickOfRows,
