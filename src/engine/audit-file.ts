@@ -2,10 +2,10 @@ import { inTurns } from '../ports/turns.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { chainIdOf, decodeGenesis } from '../protocol/genesis.ts'
-import { parseJson, parseJsonInPieces } from '../protocol/json.ts'
-import { atOnce, type Pieces } from '../protocol/pieces.ts'
+import { parseJson } from '../protocol/json.ts'
+import { parseJsonInPieces } from '../protocol/json-pieces.ts'
 import { headerShape, type Header } from '../protocol/header.ts'
-import { isJsonObject, type Shape } from '../protocol/shape.ts'
+import { isJsonObject } from '../protocol/shape.ts'
 import type { AuditFindings } from './audit.ts'
 import { createBlockAuditor, type BlockAuditor, type BlockSums } from './audit-block.ts'
 import { blockLineShape, endLineShape, firstLineShape } from './chain-file.ts'
@@ -46,7 +46,7 @@ export async function auditChainFile({ lines, chainId, onProgress }: FileAuditPa
   for await (const line of lines) {
     number += 1
     if (number === 1) {
-      state = begin(line, chainId, note)
+      state = await begin(line, chainId, note)
       if (state === undefined) break
     } else if (state !== undefined) {
       await takeLine(state, line, `line ${number}`)
@@ -75,17 +75,20 @@ function progressOf({ auditor }: State): ChainProgress {
   return { blocks, transactions, total: null }
 }
 
-type ShapeInPieces<T> = (value: unknown, path: string) => Pieces<T>
-
 /** Reads a line; what is wrong with it is noted, and gives `undefined`. */
-function* read<T>(note: Note, line: string, place: string, shape: ShapeInPieces<T>): Pieces<T | undefined> {
+async function read<T>(
+  note: Note,
+  line: string,
+  place: string,
+  shape: (value: unknown, path: string) => T | Promise<T>,
+): Promise<T | undefined> {
   try {
-    const { value, repeatsName } = yield* parseJsonInPieces(line)
+    const { value, repeatsName } = await inTurns(parseJsonInPieces(line))
     if (repeatsName) {
       note(place, 'each field once', 'a field twice')
       return undefined
     }
-    return yield* shape(value, place)
+    return await shape(value, place)
   } catch (error) {
     if (error instanceof SyntaxError) note(place, 'JSON', error.message)
     else if (isSolarError(error, 'malformed')) {
@@ -97,15 +100,8 @@ function* read<T>(note: Note, line: string, place: string, shape: ShapeInPieces<
   }
 }
 
-/** A line without a block. */
-const readShort = <T>(note: Note, line: string, place: string, shape: Shape<T>): T | undefined =>
-  // eslint-disable-next-line require-yield -- there is nothing to pause at
-  atOnce(read(note, line, place, function* (value, path) {
-    return shape(value, path)
-  }))
-
-function begin(line: string, pinned: Hash | undefined, note: Note): State | undefined {
-  const first = readShort(note, line, 'line 1', (value, path) => {
+async function begin(line: string, pinned: Hash | undefined, note: Note): Promise<State | undefined> {
+  const first = await read(note, line, 'line 1', (value, path) => {
     const shaped = firstLineShape(value, path)
     return { ...shaped, genesis: decodeGenesis(shaped.genesis) }
   })
@@ -126,10 +122,10 @@ async function takeLine(state: State, line: string, place: string): Promise<void
     return
   }
   if (line.startsWith('{"end":')) {
-    takeEnd(state, line, place)
+    await takeEnd(state, line, place)
     return
   }
-  const block = await inTurns(read(auditor.note, line, place, blockLineShape))
+  const block = await read(auditor.note, line, place, (value, path) => inTurns(blockLineShape(value, path)))
   if (block === undefined) await auditor.skip(headerIn(line))
   else await auditor.check(block, `${place}, block ${block.header.height}`)
 }
@@ -144,10 +140,10 @@ function headerIn(line: string): Header | undefined {
   }
 }
 
-function takeEnd(state: State, line: string, place: string): void {
+async function takeEnd(state: State, line: string, place: string): Promise<void> {
   const { note, sums, claimedFinal } = state.auditor
   state.ended = true
-  const last = readShort(note, line, place, endLineShape)
+  const last = await read(note, line, place, endLineShape)
   if (last === undefined) return
   const { blocks, final_height } = last.end
   if (blocks !== sums.blocks) note(`${place}, blocks`, String(blocks), String(sums.blocks))

@@ -21,7 +21,13 @@ import type { RegistryEntry } from '../protocol/registry.ts'
 import { ITEMS_OF_PIECE } from '../protocol/pieces.ts'
 import { hashHeader, type Header } from '../protocol/header.ts'
 import { verifyCredential, type PeerCredential } from '../protocol/request.ts'
-import { canonicalTransaction, hashTransaction, leafOf, type ShownTransaction, type Transaction } from '../protocol/transaction.ts'
+import {
+  canonicalTransaction,
+  hashTransaction,
+  leafOf,
+  type ShownTransaction,
+  type Transaction,
+} from '../protocol/transaction.ts'
 import { askersOf, type BlockAccessParts } from './block-access.ts'
 import type { Chain } from './chain.ts'
 import { ownOf } from './parties.ts'

@@ -60,20 +60,18 @@ export async function verifyOwnTrades(
   identity: Identity,
 ): Promise<Verdict> {
   const { height } = sealed.header
+  const proven = new Map<Hash, CheckedTrade>()
   const { given, failures } = await collectAnswers(
     parts.clock,
-    parts.requests.peers().map(async (peer) => ({ peer, claimed: await askForTrades(parts, peer, height, identity) })),
+    parts.requests
+      .peers()
+      .map(async (peer) => ({ peer, result: await askForTrades(parts, peer, sealed, identity, proven) })),
   )
   if (given.length === 0) throw failures.at(-1) ?? ledgerError('not_ready', { reason: 'no peer is connected' })
-  const checked: { readonly peer: string; readonly result: Checked }[] = []
-  for (const { peer, claimed } of given) {
-    checked.push({ peer, result: await inTurns(checkAll(claimed, sealed, parts.amountDecimals)) })
-  }
-  const good = checked.flatMap(({ result }) => (result.ok ? [result.trades] : []))
-  const [bad] = checked.flatMap(({ peer, result }) => (result.ok ? [] : [{ peer, result }]))
+  const [bad] = given.flatMap(({ peer, result }) => (result.ok ? [] : [{ peer, result }]))
   const result: Checked =
-    good.length > 0 || bad === undefined
-      ? { ok: true, trades: withoutRepeats(good.flat()) }
+    bad === undefined || given.some(({ result }) => result.ok)
+      ? { ok: true, trades: [...proven.values()] }
       : await settleByBlock(parts, sealed, identity, bad.result)
   if (result.ok && bad !== undefined)
     parts.onAlarm(bad.result.code, `block ${height}: ${bad.peer} gave ${bad.result.reason}`)
@@ -103,9 +101,10 @@ export async function fetchOwnTrade(
   let failure: unknown = ledgerError('not_ready', { reason: 'no peer is connected' })
   for (const peer of parts.requests.peers()) {
     try {
-      const claimed = await askForTrades(parts, peer, height, identity)
-      const own = claimed.find(({ transaction }) => hashTransaction(transaction) === txHash)
-      if (own !== undefined) return own.transaction
+      for await (const page of pagesOfTrades(parts, peer, height, identity)) {
+        const own = page.find(({ transaction }) => hashTransaction(transaction) === txHash)
+        if (own !== undefined) return own.transaction
+      }
       failure = ledgerError('forbidden', { reason: `${identity.id} is no party of transaction ${txHash}` })
     } catch (error) {
       failure = error
@@ -114,15 +113,35 @@ export async function fetchOwnTrade(
   throw failure
 }
 
-/** Page by page, each signed for this peer. Throws `peer_refused` (`malformed`) for pages that do not go on. */
+/**
+ * Checks the trades that a peer gives, page by page: the first that does not hold ends it. So whatever peers send, no more is
+ * kept than a page of each and what is proven to be in the block, once.
+ *
+ * @param proven gets the trades that hold, by their hashes
+ */
 async function askForTrades(
+  parts: OwnTradesParts,
+  peer: string,
+  sealed: SealedHeader,
+  identity: Identity,
+  proven: Map<Hash, CheckedTrade>,
+): Promise<Verdict> {
+  for await (const page of pagesOfTrades(parts, peer, sealed.header.height, identity)) {
+    const checked = await inTurns(checkAll(page, sealed, parts.amountDecimals))
+    if (!checked.ok) return checked
+    for (const trade of checked.trades) if (!proven.has(trade.tx_hash)) proven.set(trade.tx_hash, trade)
+  }
+  return VALID
+}
+
+/** Page by page, each signed for this peer. Throws `peer_refused` (`malformed`) for pages that do not go on. */
+async function* pagesOfTrades(
   parts: Pick<OwnTradesParts, 'requests' | 'signAs'>,
   peer: string,
   height: number,
   identity: Identity,
-): Promise<readonly ClaimedTrade[]> {
+): AsyncGenerator<readonly ClaimedTrade[]> {
   const sign = parts.signAs(identity)
-  const claimed: ClaimedTrade[] = []
   for (let from = 0; ;) {
     const asked = { height, ...(await sign(peer, tradesPath(height, from))), ...(from > 0 && { from_index: from }) }
     const { trades, next_index } = tradesAnswer(await parts.requests.request(peer, 'trades', asked), 'trades')
@@ -131,8 +150,8 @@ async function askForTrades(
       const reason = `block ${height}: a page of ${trades.length} trades from ${from} to ${next_index ?? 'the end'} does not go on`
       throw ledgerError('peer_refused', { peer, request: 'trades', code: 'malformed', reason })
     }
-    claimed.push(...trades)
-    if (next_index === undefined) return claimed
+    yield trades
+    if (next_index === undefined) return
     from = next_index
   }
 }
@@ -151,11 +170,7 @@ function goesOn(trades: readonly ClaimedTrade[], from: number, next: number | un
   return true
 }
 
-function* checkAll(
-  claimed: readonly ClaimedTrade[],
-  sealed: SealedHeader,
-  amountDecimals: number,
-): Pieces<Checked> {
+function* checkAll(claimed: readonly ClaimedTrade[], sealed: SealedHeader, amountDecimals: number): Pieces<Checked> {
   const trades: CheckedTrade[] = []
   for (const [index, { transaction, merkle_proof }] of claimed.entries()) {
     // Each with a proof of up to 17 hashes.
@@ -201,8 +216,4 @@ async function settleByBlock(
     }
   }
   return complaint
-}
-
-function withoutRepeats(trades: readonly CheckedTrade[]): readonly CheckedTrade[] {
-  return [...new Map(trades.map((trade) => [trade.tx_hash, trade])).values()]
 }

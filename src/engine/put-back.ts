@@ -160,11 +160,7 @@ const NOTHING_KNOWN: Known = { records: new Map(), tickId: undefined }
  * The tick of a block. Its own time is not in the block: the header's stands in for it, which is that of the parent where
  * the tick was late. Throws `corrupt` for a block without transactions, which no tick makes.
  */
-function* tickOf(
-  { header, transactions }: ShownBlock,
-  tx_hashes: readonly Hash[],
-  known: Known,
-): Pieces<RestoredTick> {
+function* tickOf({ header, transactions }: ShownBlock, tx_hashes: readonly Hash[], known: Known): Pieces<RestoredTick> {
   const { height, timestamp } = header
   const [first] = transactions
   const [firstHash] = tx_hashes

@@ -16,9 +16,7 @@ export async function transactionsAt(
   places: readonly TransactionPlace[],
 ): Promise<readonly (ShownTransaction | undefined)[]> {
   const found = new Array<ShownTransaction | undefined>(places.length)
-  const inOrder = places
-    .map((place, at) => ({ ...place, at }))
-    .sort((a, b) => a.height - b.height || a.index - b.index)
+  const inOrder = places.map((place, at) => ({ ...place, at })).sort((a, b) => a.height - b.height || a.index - b.index)
   for (let next = 0; next < inOrder.length;) {
     const first = inOrder[next]
     if (first === undefined) break

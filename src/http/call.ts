@@ -74,9 +74,7 @@ export function defineCall<P, Q, B, A>(definition: CallDefinition<P, Q, B, A>): 
         ...raw,
         params: check(params, raw.params, 'path'),
         query: check(query, raw.query, 'query'),
-        body: body?.inPieces
-          ? await inTurns(body.inPieces(raw.body, 'body'))
-          : check(body, raw.body, 'body'),
+        body: body?.inPieces ? await inTurns(body.inPieces(raw.body, 'body')) : check(body, raw.body, 'body'),
       }),
   }
 }

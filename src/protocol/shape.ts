@@ -112,12 +112,11 @@ export function object<const R extends Fields, const O extends Fields | undefine
  *
  * @param items checks the array, piece by piece
  */
-export const withItemsInPieces =
-  <T, Name extends string & keyof T>(
-    shape: Shape<T>,
-    name: Name,
-    items: (value: readonly unknown[], path: string) => Pieces<T[Name]>,
-  ) =>
+export const withItemsInPieces = <T, Name extends string & keyof T>(
+  shape: Shape<T>,
+  name: Name,
+  items: (value: readonly unknown[], path: string) => Pieces<T[Name]>,
+) =>
   function* shapeInPieces(value: unknown, path: string): Pieces<T> {
     const given = isJsonObject(value) ? value[name] : undefined
     if (!isJsonObject(value) || !Array.isArray(given)) return shape(value, path)

@@ -1,6 +1,5 @@
 import { bytesToUtf8, equalBytes, utf8ToBytes } from './bytes.ts'
 import { protocolError } from './errors.ts'
-import { atOnce, type Pieces } from './pieces.ts'
 
 const UTF8_MARK = [0xef, 0xbb, 0xbf]
 const UTF16_MARKS = [
@@ -9,8 +8,6 @@ const UTF16_MARKS = [
 ] as const
 /** Characters that one call of String.fromCharCode takes without filling the stack. */
 const CHUNK = 4_096
-/** Bytes that are decoded in one piece. */
-const PART_BYTES = 1024 * 1024
 /** With the flag u it finds halves of a pair that stand alone. */
 const LONE_SURROGATE = /[\ud800-\udfff]/u
 
@@ -18,43 +15,24 @@ const LONE_SURROGATE = /[\ud800-\udfff]/u
  * The text of a file or a body that people or programs wrote: UTF-8, or UTF-16 with its byte order mark, which is what
  * `>` writes in PowerShell. A byte order mark is no part of the text. Throws `malformed`.
  */
-export const decodeText = (bytes: Uint8Array): string => atOnce(decodeTextInPieces(bytes))
-
-/** `decodeText` of what may be large. */
-export function* decodeTextInPieces(bytes: Uint8Array): Pieces<string> {
+export function decodeText(bytes: Uint8Array): string {
   const startsWith = (mark: readonly number[]): boolean => mark.every((byte, index) => bytes[index] === byte)
   const utf16 = UTF16_MARKS.find(({ mark }) => startsWith(mark))
   const text =
     utf16 === undefined
-      ? yield* decodeUtf8(startsWith(UTF8_MARK) ? bytes.subarray(UTF8_MARK.length) : bytes)
-      : yield* decodeUtf16(bytes.subarray(utf16.mark.length), utf16.isLittleEndian)
+      ? decodeUtf8(startsWith(UTF8_MARK) ? bytes.subarray(UTF8_MARK.length) : bytes)
+      : decodeUtf16(bytes.subarray(utf16.mark.length), utf16.isLittleEndian)
   if (text !== undefined) return text
   const expected = 'UTF-8, or UTF-16 with a byte order mark'
   throw protocolError('malformed', { path: 'text', expected, got: 'other bytes' })
 }
 
-function* decodeUtf8(bytes: Uint8Array): Pieces<string | undefined> {
-  const parts: string[] = []
-  for (let start = 0; start < bytes.length;) {
-    const end = endOfPart(bytes, start)
-    const part = bytes.subarray(start, end)
-    const text = bytesToUtf8(part)
-    if (!equalBytes(utf8ToBytes(text), part)) return undefined
-    parts.push(text)
-    start = end
-    if (start < bytes.length) yield
-  }
-  return parts.join('')
+function decodeUtf8(bytes: Uint8Array): string | undefined {
+  const text = bytesToUtf8(bytes)
+  return equalBytes(utf8ToBytes(text), bytes) ? text : undefined
 }
 
-/** Where no character is cut: before a byte that begins one. */
-function endOfPart(bytes: Uint8Array, start: number): number {
-  let end = Math.min(bytes.length, start + PART_BYTES)
-  for (let back = 0; back < 3 && end < bytes.length && ((bytes[end] ?? 0) & 0xc0) === 0x80; back++) end--
-  return end
-}
-
-function* decodeUtf16(bytes: Uint8Array, isLittleEndian: boolean): Pieces<string | undefined> {
+function decodeUtf16(bytes: Uint8Array, isLittleEndian: boolean): string | undefined {
   if (bytes.length % 2 !== 0) return undefined
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const parts: string[] = []
@@ -63,7 +41,6 @@ function* decodeUtf16(bytes: Uint8Array, isLittleEndian: boolean): Pieces<string
     parts.push(
       String.fromCharCode(...Array.from({ length: units }, (_, i) => view.getUint16(start + 2 * i, isLittleEndian))),
     )
-    if (start % PART_BYTES === 0 && start > 0) yield
   }
   const text = parts.join('')
   return LONE_SURROGATE.test(text) ? undefined : text

@@ -1,5 +1,6 @@
 import { ledgerError } from '../ports/errors.ts'
-import { parseJson, parseJsonInPieces } from '../protocol/json.ts'
+import { parseJson } from '../protocol/json.ts'
+import { parseJsonInPieces } from '../protocol/json-pieces.ts'
 import type { Pieces } from '../protocol/pieces.ts'
 import type { Shape } from '../protocol/shape.ts'
 

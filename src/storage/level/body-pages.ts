@@ -11,7 +11,10 @@ export const pageKey = (body: string, page: number): string =>
   page === 0 ? body : `${body}/${page.toString(16).padStart(4, '0')}`
 
 /** All pages of a body. */
-export const pageRange = (body: string): { readonly gte: string; readonly lt: string } => ({ gte: body, lt: `${body}0` })
+export const pageRange = (body: string): { readonly gte: string; readonly lt: string } => ({
+  gte: body,
+  lt: `${body}0`,
+})
 
 /** The keys of a body of so many transactions; a block without any has an empty page. */
 export const pageKeys = (body: string, count: number): readonly string[] =>

@@ -221,7 +221,10 @@ class LevelChain {
   }
 
   async heightsOf(blockHashes: readonly Hash[]): Promise<readonly (number | undefined)[]> {
-    const texts = await readMany(this.#db, blockHashes.map((hash) => keyOf('heightByHash', hash)))
+    const texts = await readMany(
+      this.#db,
+      blockHashes.map((hash) => keyOf('heightByHash', hash)),
+    )
     return texts.map((text, at) => decodeHeight(`level height of ${blockHashes[at] ?? ''}`, text))
   }
 
@@ -276,7 +279,10 @@ class LevelChain {
 
   async heightsOfIds(ids: readonly string[]): Promise<readonly (number | undefined)[]> {
     const places = await this.places('placeById', ids)
-    const redacted = await readMany(this.#db, ids.map((id) => keyOf('redactedId', id)))
+    const redacted = await readMany(
+      this.#db,
+      ids.map((id) => keyOf('redactedId', id)),
+    )
     return ids.map((id, at) => decodeHeight(`level height of the redacted ${id}`, redacted[at]) ?? places[at]?.height)
   }
 

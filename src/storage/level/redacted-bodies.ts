@@ -122,15 +122,13 @@ function withHoles(
   hashes: ReadonlySet<Hash>,
   missing = new Set<Hash>(),
 ): readonly ShownTransaction[] | undefined {
-  let isChanged = false
   const shown = transactions.map((tx): ShownTransaction => {
     const tx_hash = leafOf(tx)
     if (!hashes.has(tx_hash)) return tx
     missing.delete(tx_hash)
-    isChanged = true
     return { kind: 'redacted', tx_hash }
   })
-  return isChanged ? shown : undefined
+  return shown.some((tx, index) => tx !== transactions[index]) ? shown : undefined
 }
 
 /** A block that lost against one of the chain may hold the same transactions. */

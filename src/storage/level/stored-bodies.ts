@@ -67,8 +67,7 @@ export class StoredBodies {
     const text = await this.#archived?.body(header.height)
     if (text === undefined) throw corrupt(place, 'the transactions of the block', 'nothing')
     const transactions = await inTurns(decodeBodyInPieces(place, text))
-    if (transactions.length !== header.tx_count)
-      throw wrongCount(place, header, transactions.length, header.tx_count)
+    if (transactions.length !== header.tx_count) throw wrongCount(place, header, transactions.length, header.tx_count)
     // Its neighbours are asked for next.
     const keys = pageKeys(heightKey('body', header.height), header.tx_count)
     for (const [at, key] of keys.entries())

@@ -169,7 +169,8 @@ describe('pages that were read last', () => {
     }
     await Promise.all([read(), change()])
     for (const block of await Promise.all(reads)) {
-      if (block !== undefined) assert.deepEqual(block, [base, other].find(({ at }) => at(1).hash === hashHeader(block.header))?.blocks[1])
+      if (block !== undefined)
+        assert.deepEqual(block, [base, other].find(({ at }) => at(1).hash === hashHeader(block.header))?.blocks[1])
     }
   })
 
