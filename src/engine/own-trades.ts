@@ -13,7 +13,8 @@ import { mapInPieces, type Pieces } from '../protocol/pieces.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { checkTransaction, hashTransaction, leafOf, type Transaction } from '../protocol/transaction.ts'
 import { collectAnswers } from './answers.ts'
-import { fetchShownBlock, type CredentialSigner } from './block-fetcher.ts'
+import { fetchShownBlock } from './block-fetcher.ts'
+import type { CredentialSigner } from './credential-signer.ts'
 
 /** A registered key holder, as a light node signs for it. */
 export interface Identity {
@@ -204,7 +205,7 @@ async function settleByBlock(
   const { height } = sealed.header
   for (const peer of parts.requests.peers()) {
     try {
-      const { transactions } = await fetchShownBlock(parts.requests, peer, sealed, parts.signAs(identity))
+      const { transactions } = await fetchShownBlock({ ...parts, sign: parts.signAs(identity) }, peer, sealed)
       const leaves = await inTurns(mapInPieces(transactions, leafOf))
       const tree = await inTurns(merkleTreeInPieces(leaves))
       const own = transactions.flatMap((transaction, index) =>
