@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { nextTurn } from '../ports/turns.ts'
 import { ITEMS_OF_PIECE } from '../protocol/pieces.ts'
 import { isJsonObject } from '../protocol/shape.ts'
 
@@ -13,7 +14,7 @@ export function jsonOf(body: unknown): string | Readable {
 const isLong = (value: unknown): value is readonly unknown[] => Array.isArray(value) && value.length > ITEMS_OF_PIECE
 
 /** The same text as `JSON.stringify` gives, the items of long arrays some at a time. */
-function* textParts(body: Readonly<Record<string, unknown>>): Generator<string> {
+async function* textParts(body: Readonly<Record<string, unknown>>): AsyncGenerator<string> {
   let before = '{'
   for (const [name, value] of Object.entries(body)) {
     if (value === undefined) continue
@@ -25,8 +26,10 @@ function* textParts(body: Readonly<Record<string, unknown>>): Generator<string> 
   yield '}'
 }
 
-function* itemParts(items: readonly unknown[]): Generator<string> {
+async function* itemParts(items: readonly unknown[]): AsyncGenerator<string> {
   for (let start = 0; start < items.length; start += ITEMS_OF_PIECE) {
+    // A client that takes them fast would have them all in one turn of the event loop.
+    await nextTurn()
     const text = JSON.stringify(items.slice(start, start + ITEMS_OF_PIECE))
     yield `${start === 0 ? '[' : ','}${text.slice(1, -1)}`
   }
