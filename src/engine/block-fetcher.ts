@@ -3,7 +3,7 @@ import { ledgerError } from '../ports/errors.ts'
 import { inTurns } from '../ports/turns.ts'
 import type { ShownBlock } from '../protocol/block.ts'
 import { invalid } from '../protocol/errors.ts'
-import type { SealedHeader } from '../protocol/header.ts'
+import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import { merkleRootInPieces } from '../protocol/merkle.ts'
 import { mapInPieces } from '../protocol/pieces.ts'
 import { leafOf, type Redacted, type ShownTransaction } from '../protocol/transaction.ts'
@@ -38,7 +38,7 @@ export async function fetchBlock(
   if (hole !== undefined) {
     const final = isWhole ? await provesFinal(sealed) : invalid('forbidden', 'it hides from this key what is of others')
     if (!final.ok) throw hidden(peer, header.height, hole, final.reason)
-    if (patience?.mayTake(silent) === false) throw awaited(peer, header.height, hole, silent)
+    if (patience?.mayTake(hashHeader(header), silent) === false) throw awaited(peer, header.height, hole, silent)
   }
   return { header, signature, transactions }
 }

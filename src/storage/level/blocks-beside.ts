@@ -11,6 +11,7 @@ import { decodeBody } from './block-values.ts'
 import { pageKey, pageKeys, pageOf, sizeOfPage, TRANSACTIONS_OF_PAGE } from './body-pages.ts'
 import { keyOf } from './keyspaces.ts'
 import { readText, type TextLevel } from './level.ts'
+import { withoutRemoved } from './removed-before.ts'
 
 /** Blocks that are kept beside the chain: header and first page of the body in one value, the other pages behind it. */
 export class BlocksBeside {
@@ -21,8 +22,9 @@ export class BlocksBeside {
   }
 
   async put(block: ShownBlock, hash: Hash): Promise<void> {
+    const transactions = await withoutRemoved(this.#db, block.transactions)
     const batch = this.#db.batch()
-    await inTurns(this.putInto(batch, block, hash))
+    await inTurns(this.putInto(batch, { ...block, transactions }, hash))
     await batch.write()
   }
 

@@ -10,6 +10,9 @@ export const TRANSACTIONS_OF_PAGE = 500
 export const pageKey = (body: string, page: number): string =>
   page === 0 ? body : `${body}/${page.toString(16).padStart(4, '0')}`
 
+/** Which page this is the key of. */
+export const pageOfKey = (key: string): number => Number.parseInt(key.split('/')[1] ?? '0', 16)
+
 /** All pages of a body. */
 export const pageRange = (body: string): { readonly gte: string; readonly lt: string } => ({
   gte: body,

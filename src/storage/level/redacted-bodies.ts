@@ -6,8 +6,8 @@ import { redactionShape, type Redaction } from '../../protocol/redaction.ts'
 import { leafOf, type ShownTransaction } from '../../protocol/transaction.ts'
 import { corrupt, decodeText } from '../decode.ts'
 import type { ArchivedBodies } from './archived-bodies.ts'
-import { decodeBody, decodeBodyInPieces } from './block-values.ts'
-import { pageRange } from './body-pages.ts'
+import { decodeBody, decodeBodyInPieces, decodeHeader } from './block-values.ts'
+import { pageKey, pageOfKey, pageRange, TRANSACTIONS_OF_PAGE } from './body-pages.ts'
 import { heightKey, keyOf, sortable } from './keyspaces.ts'
 import { DURABLE, readText, type TextLevel } from './level.ts'
 
@@ -44,15 +44,17 @@ export async function redactBodies(
   const touched: string[] = []
   for (const height of new Set(redactions.map((redaction) => redaction.height))) {
     const hashes = new Set(redactions.filter((one) => one.height === height).map(({ tx_hash }) => tx_hash))
-    const pages = await redactPages(db, archived, height, hashes)
-    for (const { key, value } of pages) batch.put(key, value)
-    touched.push(...(pages.length === 0 ? [heightKey('body', height)] : pages.map(({ key }) => key)))
+    const { entries, pages } = await redactPages(db, archived, height, hashes)
+    for (const { key, value } of entries) batch.put(key, value)
+    const beside = pages.length === 0 ? '' : await keyBeside(db, height)
+    for (const page of pages) touched.push(pageKey(heightKey('body', height), page), pageKey(beside, page))
     await archived?.removeStrays(height)
   }
   const all = new Set(redactions.map(({ tx_hash }) => tx_hash))
-  for (const { key, value } of await besideWithHoles(db, all)) {
+  for (const { key, value, height } of await besideWithHoles(db, all)) {
     batch.put(key, value)
-    touched.push(key)
+    // A block that was on the chain, and was given up, has left old values there.
+    touched.push(key, pageKey(heightKey('body', height), pageOfKey(key)))
   }
   for (const redaction of redactions) {
     batch.put(redactionKey(redaction), canonicalText(redaction))
@@ -63,6 +65,13 @@ export async function redactBodies(
   for (const key of touched) batch.put(keyOf('forgetting', key), '')
   await batch.write(DURABLE)
   await finishForgetting(db)
+}
+
+/** Where the block of a height was, if it was kept beside the chain before: its old values may still be in the files. */
+async function keyBeside(db: TextLevel, height: number): Promise<string> {
+  const head = await readText(db, heightKey('header', height))
+  if (head === undefined) throw corrupt(`level header of height ${height}`, 'a header', 'nothing')
+  return keyOf('beside', decodeHeader(head, height).hash)
 }
 
 /** Takes out of LevelDB's files what a redaction has overwritten: after a kill in between, the next start does. */
@@ -78,39 +87,46 @@ export async function finishForgetting(db: TextLevel): Promise<void> {
   await done.write(DURABLE)
 }
 
+interface Entry {
+  readonly key: string
+  readonly value: string
+}
+
 /**
- * The pages of a body in LevelDB that hold one of these transactions, without it; a body in a file is changed there. Throws
- * `corrupt` if one of them is not in the body.
+ * Takes these transactions out of a body: of one in a file there, of one in LevelDB by the entries that it gives back. Gives the pages,
+ * too, that have, or had in LevelDB, one of the bodies. Throws `corrupt` if one of the transactions is not in the body.
  */
 async function redactPages(
   db: TextLevel,
   archived: ArchivedBodies | undefined,
   height: number,
   hashes: ReadonlySet<Hash>,
-): Promise<readonly Entry[]> {
+): Promise<{ readonly entries: readonly Entry[]; readonly pages: readonly number[] }> {
   const place = `level body of height ${height}`
   const missing = new Set(hashes)
-  const changed: Entry[] = []
+  const entries: Entry[] = []
   const keys = await db.keys(pageRange(heightKey('body', height))).all()
   for (const key of keys) {
     const page = decodeBody(place, (await readText(db, key)) ?? '')
     const shown = withHoles(page, hashes, missing)
-    if (shown !== undefined) changed.push({ key, value: JSON.stringify(shown) })
+    // Else it came without these bodies: LevelDB never had them.
+    if (shown !== undefined) entries.push({ key, value: JSON.stringify(shown) })
   }
-  if (keys.length === 0) {
+  const pages = keys.length > 0 ? entries.map(({ key }) => pageOfKey(key)) : await redactFile()
+  for (const hash of missing) throw corrupt(place, `transaction ${hash}`, 'nothing')
+  return { entries, pages }
+
+  async function redactFile(): Promise<readonly number[]> {
     const body = await archived?.body(height)
     if (body === undefined) throw corrupt(place, 'the transactions of the block', 'nothing')
     const transactions = await inTurns(decodeBodyInPieces(place, body))
-    const shown = withHoles(transactions, hashes, missing)
-    if (shown !== undefined) await archived?.replace(height, JSON.stringify(shown))
+    const shown = withHoles(transactions, hashes, missing) ?? transactions
+    if (missing.size === 0) await archived?.replace(height, JSON.stringify(shown))
+    const at = transactions.flatMap((tx, index) =>
+      hashes.has(leafOf(tx)) ? [Math.floor(index / TRANSACTIONS_OF_PAGE)] : [],
+    )
+    return [...new Set(at)]
   }
-  for (const hash of missing) throw corrupt(place, `transaction ${hash}`, 'nothing')
-  return changed
-}
-
-interface Entry {
-  readonly key: string
-  readonly value: string
 }
 
 /**
@@ -127,20 +143,27 @@ function withHoles(
     const tx_hash = leafOf(tx)
     if (!hashes.has(tx_hash)) return tx
     missing.delete(tx_hash)
-    return { kind: 'redacted', tx_hash }
+    return tx.kind === 'redacted' ? tx : { kind: 'redacted', tx_hash }
   })
   return shown.some((tx, index) => tx !== transactions[index]) ? shown : undefined
 }
 
 /** A block that lost against one of the chain may hold the same transactions. */
-async function besideWithHoles(db: TextLevel, hashes: ReadonlySet<Hash>): Promise<readonly Entry[]> {
-  const changed: Entry[] = []
+async function besideWithHoles(
+  db: TextLevel,
+  hashes: ReadonlySet<Hash>,
+): Promise<readonly (Entry & { readonly height: number })[]> {
+  const changed: (Entry & { readonly height: number })[] = []
+  // Its first page, which has the header, comes before the others of a block.
+  let height = -1
   for await (const [key, text] of db.iterator({ gte: keyOf('beside'), lte: keyOf('beside', '~') })) {
     const place = `level ${key}`
-    const block = key.includes('/') ? undefined : decodeText(place, text, shownBlockShape)
+    const block = pageOfKey(key) > 0 ? undefined : decodeText(place, text, shownBlockShape)
+    height = block?.header.height ?? height
     const transactions = withHoles(block?.transactions ?? decodeBody(place, text), hashes)
     if (transactions === undefined) continue
-    changed.push({ key, value: block ? canonicalText({ ...block, transactions }) : JSON.stringify(transactions) })
+    const value = block ? canonicalText({ ...block, transactions }) : JSON.stringify(transactions)
+    changed.push({ key, value, height })
   }
   return changed
 }
