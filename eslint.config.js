@@ -87,7 +87,7 @@ export default tseslint.config(
   },
   {
     files: ['src/**/*.ts'],
-    ignores: ['src/protocol/json.ts'],
+    ignores: ['src/protocol/json.ts', 'src/protocol/json-pieces.ts'],
     rules: {
       'no-restricted-properties': [
         'error',

@@ -1,9 +1,11 @@
 import { ledgerError } from '../ports/errors.ts'
+import { inTurns } from '../ports/turns.ts'
 import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { Verdict } from '../protocol/errors.ts'
 import { hashHeader } from '../protocol/header.ts'
 import { merkleRoot } from '../protocol/merkle.ts'
+import { mapInPieces } from '../protocol/pieces.ts'
 import { leafOf, type ShownTransaction } from '../protocol/transaction.ts'
 import type { Chain } from './chain.ts'
 import type { SealedBlock } from './sealed-pages.ts'
@@ -17,7 +19,7 @@ export async function applySealed(chain: Chain, sealed: SealedBlock): Promise<vo
   const block: ShownBlock = { ...row.sealed, transactions: tick.transactions }
   const hash = hashHeader(block.header)
   if (row.block_hash !== hash) throw corrupt(`SQL, block ${row.height}, block_hash`, hash, row.block_hash)
-  const txHashes = tick.transactions.map(leafOf)
+  const txHashes = await inTurns(mapInPieces(tick.transactions, leafOf))
   const verdict = await chain.verify(block, txHashes)
   if (!verdict.ok) throw refusal(sealed, txHashes, verdict)
   refuseOtherHash(sealed, txHashes)

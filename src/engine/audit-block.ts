@@ -1,4 +1,5 @@
-import { registryTransactionsOf, verifyBlockBody } from '../protocol/block.ts'
+import { inTurns } from '../ports/turns.ts'
+import { registryTransactionsOf, verifyBlockBodyInPieces } from '../protocol/block.ts'
 import type { Hash, Hex } from '../protocol/bytes.ts'
 import { changesGuard, newFinalHeight, noteAck } from '../protocol/finality.ts'
 import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
@@ -35,9 +36,9 @@ export interface BlockAuditor {
   readonly chainId: Hash
   readonly walker: HeaderWalker
   readonly note: Note
-  check(block: TestifiedBlock, place: string): void
+  check(block: TestifiedBlock, place: string): Promise<void>
   /** Goes on behind a block that cannot be read; with its header those above can still be checked. */
-  skip(header: Header | undefined): void
+  skip(header: Header | undefined): Promise<void>
   readonly sums: BlockSums
   /** The highest block that was called final; -1 before the first. */
   readonly claimedFinal: number
@@ -116,11 +117,11 @@ export function createBlockAuditor(genesis: Genesis, note: Note): BlockAuditor {
     get claimedFinal() {
       return claimedFinal
     },
-    check(block, place) {
+    async check(block, place) {
       const { header, signature, transactions, votes, finalized_at, redactions = [] } = block
       const before = walker.registry
       walker.check({ header, signature }, place, transactions)
-      const body = verifyBlockBody(header, transactions, genesis)
+      const body = await inTurns(verifyBlockBodyInPieces(header, transactions, genesis))
       if (!body.ok) note(`${place}, transactions`, `merkle_root ${header.merkle_root}`, body.reason)
       if (walker.registry !== before) {
         const guarded = changesGuard(registryTransactionsOf(transactions), before)
@@ -139,8 +140,8 @@ export function createBlockAuditor(genesis: Genesis, note: Note): BlockAuditor {
       sums.transactions += transactions.length
       sums.votes += votes.length
     },
-    skip(header) {
-      walker.skip(header)
+    async skip(header) {
+      await walker.skip(header)
       sums.blocks += 1
     },
     finalHeight,

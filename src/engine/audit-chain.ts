@@ -1,4 +1,5 @@
-import { registryTransactionsOf, sealingKey, verifyBlockBody } from '../protocol/block.ts'
+import { inTurns } from '../ports/turns.ts'
+import { registryTransactionsOf, sealingKey, verifyBlockBodyInPieces } from '../protocol/block.ts'
 import type { Hash, Hex } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
@@ -31,7 +32,7 @@ export interface HeaderWalker {
    *
    * @param transactions those of its block, where another store has them
    */
-  skip(header: Header | undefined, transactions?: readonly ShownTransaction[]): void
+  skip(header: Header | undefined, transactions?: readonly ShownTransaction[]): Promise<void>
   /** Nodes of the history tree that the header checked last completed; empty where they cannot be known. */
   newNodes(): readonly HistoryNode[]
 }
@@ -101,9 +102,9 @@ export function createHeaderWalker(genesis: Genesis, note: Note): HeaderWalker {
       checkSeal(sealed, place, transactions)
       advance(header)
     },
-    skip(header, transactions = []) {
+    async skip(header, transactions = []) {
       if (header !== undefined) {
-        const isWhole = verifyBlockBody(header, transactions, genesis).ok
+        const { ok: isWhole } = await inTurns(verifyBlockBodyInPieces(header, transactions, genesis))
         knowsRegistry &&= isWhole || header.registry_root === registry.root
         if (isWhole) registry = registryAfter(`block ${header.height}`, header.height, transactions)
         advance(header)

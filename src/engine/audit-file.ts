@@ -1,9 +1,11 @@
+import { inTurns } from '../ports/turns.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { chainIdOf, decodeGenesis } from '../protocol/genesis.ts'
-import { parseJson, repeatsName } from '../protocol/json.ts'
+import { parseJson } from '../protocol/json.ts'
+import { parseJsonInPieces } from '../protocol/json-pieces.ts'
 import { headerShape, type Header } from '../protocol/header.ts'
-import { isJsonObject, type Shape } from '../protocol/shape.ts'
+import { isJsonObject } from '../protocol/shape.ts'
 import type { AuditFindings } from './audit.ts'
 import { createBlockAuditor, type BlockAuditor, type BlockSums } from './audit-block.ts'
 import { blockLineShape, endLineShape, firstLineShape } from './chain-file.ts'
@@ -44,10 +46,10 @@ export async function auditChainFile({ lines, chainId, onProgress }: FileAuditPa
   for await (const line of lines) {
     number += 1
     if (number === 1) {
-      state = begin(line, chainId, note)
+      state = await begin(line, chainId, note)
       if (state === undefined) break
     } else if (state !== undefined) {
-      takeLine(state, line, `line ${number}`)
+      await takeLine(state, line, `line ${number}`)
       if (state.auditor.sums.blocks % PROGRESS_EVERY === 0) onProgress(progressOf(state))
     }
   }
@@ -74,14 +76,19 @@ function progressOf({ auditor }: State): ChainProgress {
 }
 
 /** Reads a line; what is wrong with it is noted, and gives `undefined`. */
-function read<T>(note: Note, line: string, place: string, shape: Shape<T>): T | undefined {
+async function read<T>(
+  note: Note,
+  line: string,
+  place: string,
+  shape: (value: unknown, path: string) => T | Promise<T>,
+): Promise<T | undefined> {
   try {
-    const value = parseJson(line)
-    if (repeatsName(line, value)) {
+    const { value, repeatsName } = await inTurns(parseJsonInPieces(line))
+    if (repeatsName) {
       note(place, 'each field once', 'a field twice')
       return undefined
     }
-    return shape(value, place)
+    return await shape(value, place)
   } catch (error) {
     if (error instanceof SyntaxError) note(place, 'JSON', error.message)
     else if (isSolarError(error, 'malformed')) {
@@ -93,8 +100,8 @@ function read<T>(note: Note, line: string, place: string, shape: Shape<T>): T | 
   }
 }
 
-function begin(line: string, pinned: Hash | undefined, note: Note): State | undefined {
-  const first = read(note, line, 'line 1', (value, path) => {
+async function begin(line: string, pinned: Hash | undefined, note: Note): Promise<State | undefined> {
+  const first = await read(note, line, 'line 1', (value, path) => {
     const shaped = firstLineShape(value, path)
     return { ...shaped, genesis: decodeGenesis(shaped.genesis) }
   })
@@ -108,19 +115,19 @@ function begin(line: string, pinned: Hash | undefined, note: Note): State | unde
   return { auditor: createBlockAuditor(genesis, note), ended: false }
 }
 
-function takeLine(state: State, line: string, place: string): void {
+async function takeLine(state: State, line: string, place: string): Promise<void> {
   const { auditor } = state
   if (state.ended) {
     auditor.note(place, 'nothing after the end', 'a line')
     return
   }
   if (line.startsWith('{"end":')) {
-    takeEnd(state, line, place)
+    await takeEnd(state, line, place)
     return
   }
-  const block = read(auditor.note, line, place, blockLineShape)
-  if (block === undefined) auditor.skip(headerIn(line))
-  else auditor.check(block, `${place}, block ${block.header.height}`)
+  const block = await read(auditor.note, line, place, (value, path) => inTurns(blockLineShape(value, path)))
+  if (block === undefined) await auditor.skip(headerIn(line))
+  else await auditor.check(block, `${place}, block ${block.header.height}`)
 }
 
 /** The header of a line that is wrong elsewhere: with it the headers above can still be checked. */
@@ -133,10 +140,10 @@ function headerIn(line: string): Header | undefined {
   }
 }
 
-function takeEnd(state: State, line: string, place: string): void {
+async function takeEnd(state: State, line: string, place: string): Promise<void> {
   const { note, sums, claimedFinal } = state.auditor
   state.ended = true
-  const last = read(note, line, place, endLineShape)
+  const last = await read(note, line, place, endLineShape)
   if (last === undefined) return
   const { blocks, final_height } = last.end
   if (blocks !== sums.blocks) note(`${place}, blocks`, String(blocks), String(sums.blocks))

@@ -1,6 +1,8 @@
+import { inTurns } from '../ports/turns.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import { registryTransactionsOf, type ShownBlock } from '../protocol/block.ts'
 import { hashHeader } from '../protocol/header.ts'
+import { mapInPieces } from '../protocol/pieces.ts'
 import { leafOf } from '../protocol/transaction.ts'
 import type { AuditReport } from './audit.ts'
 import { acksOfBranches } from './branch-acks.ts'
@@ -36,12 +38,12 @@ export async function auditReplica(parts: ReplicaAuditParts): Promise<AuditRepor
     if (block === undefined) {
       note(place, 'a block', 'nothing that can be read')
       const [stored] = (await readOrNote(note, () => chain.headers(height, 1))) ?? []
-      auditor.skip(stored?.header)
+      await auditor.skip(stored?.header)
     } else {
       const votes = (await readOrNote(note, () => finality.votesOf(hashHeader(block.header)))) ?? []
       const finalized_at = (await readOrNote(note, () => parts.finalizedAt(height))) ?? null
       const redactions = recorded.get(height) ?? []
-      auditor.check({ ...block, votes, finalized_at, redactions }, place)
+      await auditor.check({ ...block, votes, finalized_at, redactions }, place)
       await checkIndexes(parts, auditor, block, height)
       if (registryTransactionsOf(block.transactions).length > 0) changes.push(height)
     }
@@ -64,7 +66,7 @@ async function checkIndexes(
   { header, transactions }: ShownBlock,
   height: number,
 ): Promise<void> {
-  const txHashes = transactions.map(leafOf)
+  const txHashes = await inTurns(mapInPieces(transactions, leafOf))
   const indexed = { height, hash: hashHeader(header), transactions, txHashes, nodes: walker.newNodes() }
   await auditIndexes(chain, [indexed], note)
 }

@@ -1,11 +1,13 @@
 import type { ChainStore } from '../ports/chain-store.ts'
 import type { MarketStore, SealedTick, VoidTick } from '../ports/market-store.ts'
-import { registryTransactionsOf, verifyBlockBody } from '../protocol/block.ts'
+import { inTurns } from '../ports/turns.ts'
+import { registryTransactionsOf, verifyBlockBodyInPieces } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { canonicalText } from '../protocol/canonical-json.ts'
 import type { Verdict } from '../protocol/errors.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import { hashHeader, type Header } from '../protocol/header.ts'
+import { mapInPieces } from '../protocol/pieces.ts'
 import { leafOf, type ShownTransaction } from '../protocol/transaction.ts'
 import { createHeaderWalker, type HeaderWalker } from './audit-chain.ts'
 import { auditIndexes, auditRegistryHeights, type IndexedBlock } from './audit-indexes.ts'
@@ -62,7 +64,8 @@ export async function auditStores(parts: AuditParts): Promise<AuditReport> {
   let transactions = 0
   let blocks = 0
   for await (const page of heldPages(parts, note)) {
-    const indexed = page.flatMap((held) => auditBlock(auditor, held))
+    const indexed: IndexedBlock[] = []
+    for (const held of page) indexed.push(...(await auditBlock(auditor, held)))
     await auditIndexes(chainStore, indexed, note)
     for (const block of indexed) if (registryTransactionsOf(block.transactions).length > 0) changes.push(block.height)
     blocks += page.length
@@ -92,22 +95,23 @@ async function auditVoidTicks({ store, chainStore }: AuditParts, note: Note): Pr
 }
 
 /** Checks what the stores hold of one height. Gives back what LevelDB must find it by, if it is there. */
-function auditBlock(auditor: Auditor, { height, row, tick, block, damaged }: Held): readonly IndexedBlock[] {
+async function auditBlock(auditor: Auditor, held: Held): Promise<readonly IndexedBlock[]> {
+  const { height, row, tick, block, damaged } = held
   const { genesis, walker, note } = auditor
   if (row === undefined) {
     // LevelDB's block takes the place of SQL's, so that those above it can still be checked.
-    walker.skip(block?.header, block?.transactions)
+    await walker.skip(block?.header, block?.transactions)
     return []
   }
   const { header } = row.sealed
   const hash = hashHeader(header)
   if (hash !== row.block_hash) note(`SQL, block ${height}, block_hash`, hash, row.block_hash)
-  const inSql = tick && bodyOf(header, tick.transactions, genesis)
+  const inSql = tick && (await bodyOf(header, tick.transactions, genesis))
   // LevelDB's copy need not be hashed again where it is the same.
   const isSame = inSql !== undefined && block !== undefined && sameTransactions(inSql.transactions, block.transactions)
-  const inLevel = isSame ? inSql : block && bodyOf(header, block.transactions, genesis)
-  const held = [inSql, inLevel].find((body) => body?.verdict.ok === true)
-  walker.check(row.sealed, `SQL, block ${height}`, held?.transactions)
+  const inLevel = isSame ? inSql : block && (await bodyOf(header, block.transactions, genesis))
+  const whole = [inSql, inLevel].find((body) => body?.verdict.ok === true)
+  walker.check(row.sealed, `SQL, block ${height}`, whole?.transactions)
 
   const sqlPlace = `SQL, block ${height} (tick ${row.tick_id})`
   const sqlHolds = noteBody(sqlPlace, header, inSql, note)
@@ -126,7 +130,7 @@ function auditBlock(auditor: Auditor, { height, row, tick, block, damaged }: Hel
   if (inSql !== undefined && !(sqlHolds && levelHolds)) {
     compareTransactions(height, inSql.transactions, block.transactions, sqlHolds, note)
   }
-  const { transactions, txHashes } = held ?? { transactions: [], txHashes: [] }
+  const { transactions, txHashes } = whole ?? { transactions: [], txHashes: [] }
   return [{ height, hash, transactions, txHashes, nodes: walker.newNodes() }]
 }
 
@@ -137,9 +141,10 @@ interface Body {
   readonly verdict: Verdict
 }
 
-function bodyOf(header: Header, transactions: readonly ShownTransaction[], genesis: Genesis): Body {
-  const txHashes = transactions.map(leafOf)
-  return { transactions, txHashes, verdict: verifyBlockBody(header, transactions, genesis, txHashes) }
+async function bodyOf(header: Header, transactions: readonly ShownTransaction[], genesis: Genesis): Promise<Body> {
+  const txHashes = await inTurns(mapInPieces(transactions, leafOf))
+  const verdict = await inTurns(verifyBlockBodyInPieces(header, transactions, genesis, txHashes))
+  return { transactions, txHashes, verdict }
 }
 
 /** True if a store has the transactions of the header. */

@@ -53,7 +53,6 @@ export function createAuthorityLedger(parts: AuthorityLedgerParts): Ledger {
       chain,
       store,
       finalizer,
-      beside: () => Promise.resolve(undefined),
       finalizedAt: async (height) => (await store.blocks(height, 1))[0]?.finalized_at ?? null,
     }),
     ...proofs(parts),

@@ -1,9 +1,11 @@
 import { steadyNow } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
+import { inTurns } from '../ports/turns.ts'
 import type { ShownBlock } from '../protocol/block.ts'
 import { invalid } from '../protocol/errors.ts'
 import { hashHeader, type SealedHeader } from '../protocol/header.ts'
-import { merkleRoot } from '../protocol/merkle.ts'
+import { merkleRootInPieces } from '../protocol/merkle.ts'
+import { mapInPieces } from '../protocol/pieces.ts'
 import { leafOf, type Redacted, type ShownTransaction } from '../protocol/transaction.ts'
 import { fetchPage, type FetchParts } from './block-pages.ts'
 import type { ProvesFinal } from './final-proof.ts'
@@ -99,7 +101,8 @@ export async function fetchShownBlock(
   if (transactions.length !== header.tx_count) {
     throw refused('wrong_tx_count', `${transactions.length} transactions, the header counts ${header.tx_count}`)
   }
-  const root = merkleRoot(transactions.map(leafOf))
+  const leaves = await inTurns(mapInPieces(transactions, leafOf))
+  const root = await inTurns(merkleRootInPieces(leaves))
   if (root !== header.merkle_root) {
     throw refused('wrong_merkle_root', `the transactions lead to ${root}, the header has ${header.merkle_root}`)
   }

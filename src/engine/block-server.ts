@@ -2,7 +2,6 @@ import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { ChainLedger, Ledger } from '../ports/ledger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
-import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { canonicalText } from '../protocol/canonical-json.ts'
 import { REQUEST_VALIDITY_MS } from '../protocol/limits.ts'
@@ -19,27 +18,36 @@ import {
   tradesPath,
 } from '../protocol/messages.ts'
 import type { RegistryEntry } from '../protocol/registry.ts'
+import { ITEMS_OF_PIECE } from '../protocol/pieces.ts'
+import { hashHeader, type Header } from '../protocol/header.ts'
 import { verifyCredential, type PeerCredential } from '../protocol/request.ts'
-import { canonicalTransaction, leafOf, type ShownTransaction, type Transaction } from '../protocol/transaction.ts'
+import {
+  canonicalTransaction,
+  hashTransaction,
+  leafOf,
+  type ShownTransaction,
+  type Transaction,
+} from '../protocol/transaction.ts'
 import { askersOf, type BlockAccessParts } from './block-access.ts'
 import type { Chain } from './chain.ts'
 import { ownOf } from './parties.ts'
 import { createRequestMemory } from './request-memory.ts'
 
 export interface BlockServerParts extends BlockAccessParts {
-  readonly ledger: Pick<ChainLedger, 'block' | 'receipt' | 'activeEntry' | 'userOf'>
+  readonly ledger: Pick<ChainLedger, 'receipt' | 'activeEntry' | 'userOf'>
   readonly requests: PeerRequests
   readonly clock: Clock
   /** The role of a bearer token of this node; `undefined` for any other text. */
   readonly roleOfToken: (token: string) => Promise<string | undefined>
 }
 
-/** A page holds at least one transaction and ends after this many bytes: half of what an answer may have. */
-const PAGE_BYTES = 2 * 1024 * 1024
+/**
+ * A page holds at least one transaction and ends after this many bytes: who makes or reads it is soon free for others. At least
+ * MIN_TRADES_OF_PAGE fit, each below 2 KiB with its proof.
+ */
+const PAGE_BYTES = 512 * 1024
 /** `{"kind":"redacted","tx_hash":"..."}` */
 const REDACTED_BYTES = 101
-/** No page holds more: what is looked at for one page does not grow with the rest of the block. */
-const MAX_OF_PAGE = Math.ceil(PAGE_BYTES / REDACTED_BYTES) + 1
 
 /**
  * Answers `block`, `trades` and `receipt` (docs/protocol.md 8): to who shows a credential, and no more than it may see. Each
@@ -57,15 +65,15 @@ export function serveBlocks(parts: BlockServerParts): void {
     const { block_hash, from_index, credential, membership } = asked
     if (credential === undefined) {
       await checkToken(asked.token, parts)
-      return await pageOf(await ledger.block(block_hash), from_index, chain, undefined)
+      return await pageOf(block_hash, from_index, chain, undefined)
     }
     const askers = await askersOf(credential.voter_id, block_hash, parts)
     const proven = check(credential, blockPath(block_hash, from_index), { from, to: requests.id }, askers.entries)
     await askers.admit(proven.entry)
     const user = await userBehind(proven.entry, membership)
-    const block = await ledger.block(block_hash)
+    await chain.sealedAnywhere(block_hash)
     proven.useUp()
-    return await pageOf(block, from_index, chain, user)
+    return await pageOf(block_hash, from_index, chain, user)
   })
 
   requests.serve('trades', async (params, from) => {
@@ -75,9 +83,9 @@ export function serveBlocks(parts: BlockServerParts): void {
     const proven = check(credential, tradesPath(height, from_index), ends, askers.entries)
     await askers.admit(proven.entry)
     const user = await userBehind(proven.entry, membership)
-    const block = await chain.blockAt(height)
+    const { header } = await chain.sealedAt(height)
     proven.useUp()
-    return user === undefined ? { trades: [] } : await ownPageOf(block, from_index, chain, user)
+    return user === undefined ? { trades: [] } : await ownPageOf(header, from_index, chain, user)
   })
 
   requests.serve('receipt', async (params, from) => {
@@ -110,28 +118,37 @@ export function serveMembership(
 }
 
 /** The transactions of one user from an index of the block on, each with its proof. */
-async function ownPageOf(block: ShownBlock, from: number, chain: Chain, user: string) {
-  checkIndex(from, block)
-  const { tree } = chain.treeOf(block)
+async function ownPageOf(header: Header, from: number, chain: Chain, user: string) {
+  checkIndex(from, header)
+  const indexes = (await chain.partyIndex(header)).get(user)?.filter((index) => index >= from) ?? []
+  const { leaves, tree } = await chain.treeOf(header)
   const trades: { readonly transaction: Transaction; readonly merkle_proof: MerkleProof }[] = []
   let bytes = 0
-  for (let start = from; start < block.transactions.length; start += MAX_OF_PAGE) {
-    const part = block.transactions.slice(start, start + MAX_OF_PAGE)
+  for (let start = 0; start < indexes.length; start += ITEMS_OF_PIECE) {
+    const places = indexes.slice(start, start + ITEMS_OF_PIECE)
+    const part = (await chain.transactionsAt(header.height, places)).map((tx) => tx ?? GONE)
+    // Asked anew: what was removed since is nobody's any more.
     const own = await ownOf(chain, part, user)
-    for (const [at, transaction] of part.entries()) {
+    for (const [at, index] of places.entries()) {
+      const transaction = part[at] ?? GONE
       if (own[at] !== true || transaction.kind === 'redacted') continue
-      const merkle_proof = tree.proof(start + at)
+      // Another block may have come in the place of this one.
+      if (hashTransaction(transaction) !== leaves[index])
+        throw ledgerError('unknown_block', { block_hash: hashHeader(header) })
+      const merkle_proof = tree.proof(index)
       bytes += canonicalTransaction(transaction).length + canonicalText(merkle_proof).length
-      if (trades.length > 0 && bytes > PAGE_BYTES) return { trades, next_index: start + at }
+      if (trades.length > 0 && bytes > PAGE_BYTES) return { trades, next_index: index }
       trades.push({ transaction, merkle_proof })
     }
   }
   return { trades }
 }
 
-function checkIndex(from: number, { transactions }: ShownBlock): void {
-  if (from <= transactions.length) return
-  throw ledgerError('out_of_range', { what: 'from_index', value: from, limit: transactions.length })
+const GONE: ShownTransaction = { kind: 'redacted', tx_hash: '' }
+
+function checkIndex(from: number, { tx_count }: Header): void {
+  if (from <= tx_count) return
+  throw ledgerError('out_of_range', { what: 'from_index', value: from, limit: tx_count })
 }
 
 /** As over HTTP. */
@@ -149,21 +166,25 @@ async function checkToken(
 }
 
 /** @param user whose transactions are shown, `undefined` for all; a change of the registry is nobody's secret */
-async function pageOf(block: ShownBlock, from: number, chain: Chain, user: string | undefined) {
-  checkIndex(from, block)
-  const { header, signature, transactions } = block
-  const rest = transactions.slice(from, from + MAX_OF_PAGE)
-  const own = user === undefined ? undefined : await ownOf(chain, rest, user)
+async function pageOf(hash: Hash, from: number, chain: Chain, user: string | undefined) {
+  const { header, signature } = await chain.sealedAnywhere(hash)
+  checkIndex(from, header)
   const shown: ShownTransaction[] = []
   let bytes = 0
-  for (const [at, tx] of rest.entries()) {
-    const isShown = own === undefined || tx.kind === 'registry' || own[at] === true
-    const next: ShownTransaction = isShown ? tx : { kind: 'redacted', tx_hash: leafOf(tx) }
-    bytes += next.kind === 'redacted' ? REDACTED_BYTES : canonicalTransaction(next).length
-    if (shown.length > 0 && bytes > PAGE_BYTES) break
-    shown.push(next)
+  for (let isFull = false; !isFull && from + shown.length < header.tx_count;) {
+    const part = await chain.transactionsOf(hash, from + shown.length, ITEMS_OF_PIECE)
+    if (part.length === 0) throw ledgerError('unknown_block', { block_hash: hash })
+    const own = user === undefined ? undefined : await ownOf(chain, part, user)
+    for (const [at, tx] of part.entries()) {
+      const isShown = own === undefined || tx.kind === 'registry' || own[at] === true
+      const next: ShownTransaction = isShown ? tx : { kind: 'redacted', tx_hash: leafOf(tx) }
+      bytes += next.kind === 'redacted' ? REDACTED_BYTES : canonicalTransaction(next).length
+      isFull = shown.length > 0 && bytes > PAGE_BYTES
+      if (isFull) break
+      shown.push(next)
+    }
   }
-  const next_index = from + shown.length < transactions.length ? from + shown.length : null
+  const next_index = from + shown.length < header.tx_count ? from + shown.length : null
   return { header, signature, transactions: shown, next_index, ...(user !== undefined && { shown: 'own' }) }
 }
 
@@ -218,15 +239,4 @@ export function credentialCheck({ chain, ledger, clock }: CredentialCheckParts) 
     }
     throw failure
   }
-}
-
-/** The whole block of a hash, on the chain or kept beside it. Throws `unknown_block`. */
-export async function blockAnywhere(
-  chain: Chain,
-  beside: (hash: Hash) => Promise<ShownBlock | undefined>,
-  hash: Hash,
-): Promise<ShownBlock> {
-  const block = (await chain.heightOf(hash)) === undefined ? await beside(hash) : await chain.block(hash)
-  if (block === undefined) throw ledgerError('unknown_block', { block_hash: hash })
-  return block
 }

@@ -1,9 +1,11 @@
-import { canonicalText } from '../protocol/canonical-json.ts'
+import { inTurns } from '../ports/turns.ts'
+import { canonicalText, canonicalTextInPieces } from '../protocol/canonical-json.ts'
 import { chainIdOf, genesisAsIs, type Genesis } from '../protocol/genesis.ts'
 import { headerShape } from '../protocol/header.ts'
 import { MAX_TRANSACTIONS_PER_BLOCK } from '../protocol/limits.ts'
 import {
   array,
+  arrayInPieces,
   blockHeight,
   hash32,
   integer,
@@ -12,6 +14,7 @@ import {
   object,
   signatureHex,
   timestampMs,
+  withItemsInPieces,
 } from '../protocol/shape.ts'
 import { redactionShape } from '../protocol/redaction.ts'
 import { shownTransactionShape } from '../protocol/transaction.ts'
@@ -30,7 +33,7 @@ export const firstLineShape = object({
   genesis: genesisAsIs,
 })
 const redactionList = array(redactionShape, MAX_TRANSACTIONS_PER_BLOCK)
-export const blockLineShape = object(
+const anyBlockLineShape = object(
   {
     header: headerShape,
     signature: signatureHex,
@@ -43,6 +46,12 @@ export const blockLineShape = object(
     /** The records of the transactions whose bodies were removed, if there are any. */
     redactions: redactionList,
   },
+)
+/** A block with what is known of it. */
+export const blockLineShape = withItemsInPieces(
+  anyBlockLineShape,
+  'transactions',
+  arrayInPieces(shownTransactionShape, MAX_TRANSACTIONS_PER_BLOCK),
 )
 export const endLineShape = object({ end: object({ blocks: integer(), final_height: nullable(blockHeight) }) })
 
@@ -60,7 +69,7 @@ export async function* exportChain(
   let blocks = 0
   let transactions = 0
   for await (const block of source.blocks()) {
-    yield canonicalText(block)
+    yield await inTurns(canonicalTextInPieces(block))
     blocks += 1
     transactions += block.transactions.length
     if (blocks % PROGRESS_EVERY === 0 || blocks === total) onProgress({ blocks, transactions, total })

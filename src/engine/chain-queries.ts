@@ -15,7 +15,6 @@ import { hashHeader, type Header } from '../protocol/header.ts'
 import { MAX_ACKS_OF_PAGE, type AcksParams, type AcksAnswer } from '../protocol/messages.ts'
 import type { Registry } from '../protocol/registry.ts'
 import { leafOf } from '../protocol/transaction.ts'
-import { blockAnywhere } from './block-server.ts'
 import type { Chain } from './chain.ts'
 import type { Finalizer } from './finalizer.ts'
 
@@ -23,8 +22,6 @@ export interface ChainQueriesParts {
   readonly chain: Chain
   readonly store: Pick<FinalityStore, 'voteCounts' | 'votesOf' | 'acksOf'>
   readonly finalizer: Finalizer
-  /** A block that is kept beside the chain. */
-  readonly beside: (hash: Hash) => Promise<ShownBlock | undefined>
   /** When the block of this height became final, Unix milliseconds; null while it is not. */
   readonly finalizedAt: (height: number) => Promise<number | null>
 }
@@ -32,13 +29,10 @@ export interface ChainQueriesParts {
 type TransactionKey = { readonly tx_id: string } | { readonly tx_hash: Hash }
 
 /** What can be asked of the chain itself, on an authority as on a validator. */
-export function chainQueries({ chain, store, finalizer, beside, finalizedAt }: ChainQueriesParts) {
+export function chainQueries({ chain, store, finalizer, finalizedAt }: ChainQueriesParts) {
   const statusOf = (height: number): BlockStatus => (height <= finalizer.finalHeight ? 'final' : 'proposed')
-  /** Without the body, which may be large, where the block is on the chain. */
-  async function headerOf(blockHash: Hash): Promise<Header> {
-    if ((await chain.heightOf(blockHash)) !== undefined) return (await chain.headerOf(blockHash)).header
-    return (await blockAnywhere(chain, beside, blockHash)).header
-  }
+  /** Without the body, which may be large. */
+  const headerOf = async (blockHash: Hash): Promise<Header> => (await chain.sealedAnywhere(blockHash)).header
 
   async function headersFrom(from: number, count: number): Promise<LatestHeaders> {
     const { tip } = chain
@@ -55,7 +49,7 @@ export function chainQueries({ chain, store, finalizer, beside, finalizedAt }: C
     latestHeaders: (n: number) => headersFrom(Math.max(0, chain.size - n), n),
     headers: headersFrom,
 
-    block: (blockHash: Hash) => blockAnywhere(chain, beside, blockHash),
+    block: (blockHash: Hash) => chain.block(blockHash),
 
     async blockProof(blockHash: Hash, by: TransactionKey) {
       const { header } = await chain.headerOf(blockHash)
@@ -70,7 +64,7 @@ export function chainQueries({ chain, store, finalizer, beside, finalizedAt }: C
     async transactionProof(by: TransactionKey, atHeight: number | null): Promise<TransactionProof> {
       const proof = await chain.transactionProof(by, atHeight)
       const { header, merkle_proof } = proof
-      const body = (await chain.blockAt(header.height)).transactions[merkle_proof.index]
+      const [body] = await chain.transactionsAt(header.height, [merkle_proof.index])
       const redacted = body?.kind === 'redacted'
       return { ...proof, header_hash: hashHeader(header), status: statusOf(header.height), redacted }
     },

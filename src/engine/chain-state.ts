@@ -1,4 +1,4 @@
-import { registryTransactionsOf, sealingKey, verifyBlockBody, type ShownBlock } from '../protocol/block.ts'
+import { registryTransactionsOf, sealingKey, verifyBlockBodyInPieces, type ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { invalid, isSolarError, type Verdict } from '../protocol/errors.ts'
 import { changesGuard } from '../protocol/finality.ts'
@@ -7,6 +7,7 @@ import { verifyRecoveredSeal } from '../protocol/handover.ts'
 import { hashHeader, verifyHeaderLink, verifySeal, type Header, type SealedHeader } from '../protocol/header.ts'
 import { appendToFrontier, foldSubtrees, historyLeaf } from '../protocol/history.ts'
 import type { ProvenRecovery } from '../protocol/messages.ts'
+import type { Pieces } from '../protocol/pieces.ts'
 import { Registry, type KeySet } from '../protocol/registry.ts'
 import type { ShownTransaction } from '../protocol/transaction.ts'
 import type { RegistryChange } from './registry-versions.ts'
@@ -117,13 +118,13 @@ export function stateAfter(state: ChainState, block: ShownBlock, hash: Hash): Ch
  * @param earlier which of the keys that its registry transactions name an earlier block has registered
  * @param txHashes the hashes of the transactions, from who has hashed them just now
  */
-export function verifyBlock(
+export function* verifyBlock(
   state: ChainState,
   block: ShownBlock,
   { genesis, chainId }: ChainRules,
   earlier: KeySet,
   txHashes?: readonly Hash[],
-): Verdict {
+): Pieces<Verdict> {
   const { header } = block
   const verdict = verifyHeaderLink(header, state.tip, genesis, chainId)
   if (!verdict.ok) return verdict
@@ -138,7 +139,7 @@ export function verifyBlock(
   }
   const sealer = sealingKey(block, registryOf(state))
   if (sealer === undefined) return invalid('unknown_sealer', `${header.miner_id} is no active authority`)
-  const body = verifyBlockBody(header, block.transactions, genesis, txHashes)
+  const body = yield* verifyBlockBodyInPieces(header, block.transactions, genesis, txHashes)
   return body.ok ? verifySeal(block, sealer) : body
 }
 

@@ -1,10 +1,11 @@
 import { ledgerError } from '../ports/errors.ts'
+import { inTurns } from '../ports/turns.ts'
 import type { ChainStore, StoredChange } from '../ports/chain-store.ts'
 import { registryTransactionsOf, type ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { Verdict } from '../protocol/errors.ts'
 import { chainIdOf, type Genesis } from '../protocol/genesis.ts'
-import type { SealedHeader } from '../protocol/header.ts'
+import type { Header, SealedHeader } from '../protocol/header.ts'
 import {
   consistencySubtrees,
   foldSubtrees,
@@ -17,8 +18,9 @@ import {
 import type { ProofAnswer, ProvenRecovery } from '../protocol/messages.ts'
 import type { Registry } from '../protocol/registry.ts'
 import { checkChangeFresh } from '../protocol/registry-transaction.ts'
-import type { Transaction } from '../protocol/transaction.ts'
-import { BlockTrees, type BlockTree } from './block-trees.ts'
+import type { ShownTransaction, Transaction } from '../protocol/transaction.ts'
+import { HotTrees, type BlockTree, type PartyIndex } from './hot-trees.ts'
+import { partiesOf } from './parties.ts'
 import { transactionsAt, transactionsById } from './transaction-reads.ts'
 import {
   genesisState,
@@ -51,7 +53,7 @@ export class Chain {
   readonly genesis: Genesis
   readonly chainId: Hash
   readonly #store: ChainStore
-  readonly #trees = new BlockTrees()
+  readonly #trees: HotTrees
   readonly #versions: RegistryVersions
   #state: ChainState
   /** The registry of which the store has every page, and how many changes there were since. */
@@ -65,6 +67,7 @@ export class Chain {
     this.chainId = chainIdOf(genesis)
     this.#state = genesisState(genesis)
     this.#store = store
+    this.#trees = new HotTrees(store)
     this.#versions = new RegistryVersions(store, this.registry)
   }
 
@@ -186,7 +189,7 @@ export class Chain {
   /** Checks a block as the next one: link, roots, sealer and seal, transactions; see `verifyBlock`. */
   async verify(block: ShownBlock, txHashes?: readonly Hash[]): Promise<Verdict> {
     const earlier = await earlierKeys(block.transactions, this.history())
-    return verifyBlock(this.#state, block, this, earlier, txHashes)
+    return await inTurns(verifyBlock(this.#state, block, this, earlier, txHashes))
   }
 
   /** Checks a header as that of the next block, before its block is known; see `verifySealedHeader`. */
@@ -259,12 +262,30 @@ export class Chain {
     return { header: stored.header, signature: stored.signature }
   }
 
-  /** Throws `unknown_block`. */
+  /** The whole block of a hash, on the chain or kept beside it. Throws `unknown_block`. */
   async block(blockHash: Hash): Promise<ShownBlock> {
-    const height = await this.#store.heightOf(blockHash)
-    const block = height === undefined ? undefined : await this.#store.block(height)
-    if (block === undefined) throw ledgerError('unknown_block', { block_hash: blockHash })
-    return block
+    const { header, signature } = await this.sealedAnywhere(blockHash)
+    return { header, signature, transactions: await this.transactionsOf(blockHash, 0, header.tx_count) }
+  }
+
+  /** The sealed header of a block on the chain, or kept beside it. Throws `unknown_block`. */
+  async sealedAnywhere(blockHash: Hash): Promise<SealedHeader> {
+    if ((await this.heightOf(blockHash)) !== undefined) return await this.headerOf(blockHash)
+    const beside = await this.#store.headerBeside(blockHash)
+    if (beside === undefined) throw ledgerError('unknown_block', { block_hash: blockHash })
+    return beside
+  }
+
+  /** Transactions of a block on the chain or beside it, from index `from` on, at most `count`. Throws `unknown_block`. */
+  async transactionsOf(blockHash: Hash, from: number, count: number): Promise<readonly ShownTransaction[]> {
+    for (;;) {
+      const height = await this.heightOf(blockHash)
+      const part = await this.#store.transactions(height ?? blockHash, from, count)
+      // It may have become another height's, or gone beside the chain, while it was read.
+      if ((await this.heightOf(blockHash)) !== height) continue
+      if (height === undefined && part.length === 0) await this.sealedAnywhere(blockHash)
+      return part
+    }
   }
 
   /** A transaction by its id. Throws `unknown_transaction`, also for one that was redacted. */
@@ -310,9 +331,34 @@ export class Chain {
     })
   }
 
-  /** The Merkle tree of a block of the chain, which `blockAt` gave. */
-  treeOf(block: ShownBlock): BlockTree {
-    return this.#trees.of(block)
+  /** The Merkle tree of a block of the chain. Throws `corrupt`. */
+  treeOf(header: Header): Promise<BlockTree> {
+    return this.#trees.treeOf(header)
+  }
+
+  /** Whose the transactions of a block of the chain are; see `HotTrees`. */
+  partyIndex(header: Header): Promise<PartyIndex> {
+    return this.#trees.partiesOf(header)
+  }
+
+  /** The users that each of these transactions concerns; see `partiesOf`. */
+  partiesOf(transactions: readonly ShownTransaction[]): Promise<readonly (readonly string[])[]> {
+    return partiesOf(this.#store, transactions, this.size)
+  }
+
+  /** The transactions of a block of the chain at these indexes; `undefined` where there is none. */
+  transactionsAt(height: number, indexes: readonly number[]): Promise<readonly (ShownTransaction | undefined)[]> {
+    return transactionsAt(
+      this.#store,
+      indexes.map((index) => ({ height, index })),
+    )
+  }
+
+  /** The sealed header of a height. Throws `out_of_range`. */
+  async sealedAt(height: number): Promise<SealedHeader> {
+    const [stored] = await this.#store.headers(height, 1)
+    if (stored === undefined) throw ledgerError('out_of_range', { what: 'height', value: height, limit: this.size })
+    return { header: stored.header, signature: stored.signature }
   }
 
   async blockAt(height: number): Promise<ShownBlock> {
@@ -328,9 +374,8 @@ export class Chain {
   async transactionProof(by: TransactionKey, atHeight: number | null): Promise<ProofAnswer> {
     const place = await this.#store.locate(by)
     if (place === undefined) throw ledgerError('unknown_transaction', { id: 'tx_id' in by ? by.tx_id : by.tx_hash })
-    const block = await this.blockAt(place.height)
-    const { header, signature } = block
-    const { leaves, tree } = this.treeOf(block)
+    const { header, signature } = await this.sealedAt(place.height)
+    const { leaves, tree } = await this.treeOf(header)
     const tx_hash = leaves[place.index]
     if (tx_hash === undefined || ('tx_hash' in by && tx_hash !== by.tx_hash)) {
       throw ledgerError('corrupt', {

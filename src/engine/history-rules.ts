@@ -1,11 +1,13 @@
 import type { ChainStore } from '../ports/chain-store.ts'
+import { nextTurn } from '../ports/turns.ts'
 import { registryTransactionsOf, tickIdOf, type ShownBlock } from '../protocol/block.ts'
 import type { Hex } from '../protocol/bytes.ts'
 import { afterCorrection, refusalOfSum, sumOfTrade, type CorrectedSum } from '../protocol/corrected-sum.ts'
 import { invalid, VALID, type Verdict } from '../protocol/errors.ts'
+import { endsPiece } from '../protocol/pieces.ts'
 import { keysNamedBy } from '../protocol/registry.ts'
 import { hashTransaction, type Correction, type ShownTransaction, type Transaction } from '../protocol/transaction.ts'
-import { transactionsAt, transactionsById, type TransactionPlace } from './transaction-reads.ts'
+import { showsAny, transactionsAt, transactionsById, type TransactionPlace } from './transaction-reads.ts'
 
 /** `removed`: it was there, and its body was removed here. */
 export type Earlier = 'none' | 'shown' | 'removed'
@@ -102,7 +104,8 @@ async function verifyCorrections(
 ): Promise<Verdict<HistoryCode>> {
   const corrections = transactions.filter((tx) => tx.kind === 'correction')
   const sums = await correctedSums([...new Set(corrections.map(({ corrects }) => corrects))], history)
-  for (const correction of corrections) {
+  for (const [index, correction] of corrections.entries()) {
+    if (endsPiece(index)) await nextTurn()
     const { id, corrects } = correction
     const before = sums.get(corrects)
     if (before === undefined)
@@ -137,7 +140,8 @@ async function correctedSums(
   for (const [at, id] of missing.entries()) if (hidden[at] === true) sums.set(id, 'hidden')
   const trades = [...found.values()].filter((tx) => tx.kind === 'trade')
   const corrections = await history.correctionsOf(trades.map(({ id }) => id))
-  for (const trade of trades) {
+  for (const [index, trade] of trades.entries()) {
+    if (endsPiece(index)) await nextTurn()
     const sum = corrections.get(trade.id)?.reduce(afterCorrection, sumOfTrade(trade))
     sums.set(trade.id, sum ?? 'hidden')
   }
@@ -175,7 +179,7 @@ export function historyOf(
       if (branch.some(({ tick_id }) => tick_id === tickId)) return 'shown'
       const height = await store.heightOfTick(tickId)
       if (height === undefined || height >= size) return 'none'
-      return tickIdOf((await store.block(height))?.transactions ?? []) === undefined ? 'removed' : 'shown'
+      return (await showsAny(store, height)) ? 'shown' : 'removed'
     },
     async find(asked) {
       const found = new Map(await transactionsById(store, asked, size))

@@ -3,16 +3,17 @@ import type { LedgerErrorCode } from '../ports/errors.ts'
 import type { PlatformTick, TickAnswer } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { OutboxStore, OutboxTick } from '../ports/outbox.ts'
+import { inTurns } from '../ports/turns.ts'
 import { isSolarError, protocolError, type ProtocolErrorCode, type SolarError } from '../protocol/errors.ts'
-import { parseJson, repeatsName } from '../protocol/json.ts'
+import { parseJsonInPieces } from '../protocol/json-pieces.ts'
 import { MAX_TICK_BYTES } from '../protocol/limits.ts'
-import type { Shape } from '../protocol/shape.ts'
+import type { Pieces } from '../protocol/pieces.ts'
 import { shown } from '../protocol/shown.ts'
 
 export interface OutboxParts {
   readonly store: OutboxStore
-  /** The shape of a platform's tick, the same as over HTTP. */
-  readonly tickShape: Shape<PlatformTick>
+  /** Checks a platform's tick, by the same rules as over HTTP. */
+  readonly readTick: (value: unknown, path: string) => Pieces<PlatformTick>
   /** Commits and seals; idempotent by tick_id. */
   readonly accept: (tick: PlatformTick) => Promise<TickAnswer>
   readonly clock: Clock
@@ -110,7 +111,7 @@ export function createOutboxReader(parts: OutboxParts): OutboxReader {
     if (row === undefined) return
     let answer: TickAnswer
     try {
-      answer = await parts.accept(parseTick(row, parts.tickShape))
+      answer = await parts.accept(await inTurns(parseTick(row, parts.readTick)))
     } catch (error) {
       if (!isSolarError(error) || !FAULTS_OF_ROWS.includes(error.code)) throw error
       await park(id, error)
@@ -150,7 +151,7 @@ export function createOutboxReader(parts: OutboxParts): OutboxReader {
 }
 
 /** Throws `malformed`. */
-function parseTick(row: OutboxTick, shape: Shape<PlatformTick>): PlatformTick {
+function* parseTick(row: OutboxTick, readTick: OutboxParts['readTick']): Pieces<PlatformTick> {
   if ('tooLong' in row) {
     throw protocolError('malformed', {
       path: 'tick',
@@ -161,11 +162,12 @@ function parseTick(row: OutboxTick, shape: Shape<PlatformTick>): PlatformTick {
   let value: unknown
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(row.bytes)
-    value = parseJson(text)
-    if (repeatsName(text, value)) throw new Error('a field twice')
+    const parsed = yield* parseJsonInPieces(text)
+    if (parsed.repeatsName) throw new Error('a field twice')
+    value = parsed.value
   } catch (error) {
     const got = error instanceof Error ? error.message : String(error)
     throw protocolError('malformed', { path: 'tick', expected: 'JSON', got }, error)
   }
-  return shape(value, 'tick')
+  return yield* readTick(value, 'tick')
 }

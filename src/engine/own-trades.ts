@@ -3,11 +3,13 @@ import { ledgerError } from '../ports/errors.ts'
 import type { CheckedTrade, LightStore } from '../ports/light-store.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
+import { inTurns } from '../ports/turns.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError, VALID, type Verdict } from '../protocol/errors.ts'
 import type { SealedHeader } from '../protocol/header.ts'
-import { merkleTree, verifyMerkleProof, type MerkleProof } from '../protocol/merkle.ts'
+import { merkleTreeInPieces, verifyMerkleProof, type MerkleProof } from '../protocol/merkle.ts'
 import { MIN_TRADES_OF_PAGE, tradesAnswer, tradesPath } from '../protocol/messages.ts'
+import { mapInPieces, type Pieces } from '../protocol/pieces.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { checkTransaction, hashTransaction, leafOf, type Transaction } from '../protocol/transaction.ts'
 import { collectAnswers } from './answers.ts'
@@ -43,6 +45,8 @@ interface ClaimedTrade {
   readonly merkle_proof: MerkleProof
 }
 
+const TRADES_OF_PIECE = 250
+
 type Checked = { readonly ok: true; readonly trades: readonly CheckedTrade[] } | (Verdict & { readonly ok: false })
 
 /**
@@ -57,17 +61,18 @@ export async function verifyOwnTrades(
   identity: Identity,
 ): Promise<Verdict> {
   const { height } = sealed.header
+  const proven = new Map<Hash, CheckedTrade>()
   const { given, failures } = await collectAnswers(
     parts.clock,
-    parts.requests.peers().map(async (peer) => ({ peer, claimed: await askForTrades(parts, peer, height, identity) })),
+    parts.requests
+      .peers()
+      .map(async (peer) => ({ peer, result: await askForTrades(parts, peer, sealed, identity, proven) })),
   )
   if (given.length === 0) throw failures.at(-1) ?? ledgerError('not_ready', { reason: 'no peer is connected' })
-  const checked = given.map(({ peer, claimed }) => ({ peer, result: checkAll(claimed, sealed, parts.amountDecimals) }))
-  const good = checked.flatMap(({ result }) => (result.ok ? [result.trades] : []))
-  const [bad] = checked.flatMap(({ peer, result }) => (result.ok ? [] : [{ peer, result }]))
+  const [bad] = given.flatMap(({ peer, result }) => (result.ok ? [] : [{ peer, result }]))
   const result: Checked =
-    good.length > 0 || bad === undefined
-      ? { ok: true, trades: withoutRepeats(good.flat()) }
+    bad === undefined || given.some(({ result }) => result.ok)
+      ? { ok: true, trades: [...proven.values()] }
       : await settleByBlock(parts, sealed, identity, bad.result)
   if (result.ok && bad !== undefined)
     parts.onAlarm(bad.result.code, `block ${height}: ${bad.peer} gave ${bad.result.reason}`)
@@ -97,9 +102,10 @@ export async function fetchOwnTrade(
   let failure: unknown = ledgerError('not_ready', { reason: 'no peer is connected' })
   for (const peer of parts.requests.peers()) {
     try {
-      const claimed = await askForTrades(parts, peer, height, identity)
-      const own = claimed.find(({ transaction }) => hashTransaction(transaction) === txHash)
-      if (own !== undefined) return own.transaction
+      for await (const page of pagesOfTrades(parts, peer, height, identity)) {
+        const own = page.find(({ transaction }) => hashTransaction(transaction) === txHash)
+        if (own !== undefined) return own.transaction
+      }
       failure = ledgerError('forbidden', { reason: `${identity.id} is no party of transaction ${txHash}` })
     } catch (error) {
       failure = error
@@ -108,15 +114,35 @@ export async function fetchOwnTrade(
   throw failure
 }
 
-/** Page by page, each signed for this peer. Throws `peer_refused` (`malformed`) for pages that do not go on. */
+/**
+ * Checks the trades that a peer gives, page by page: the first that does not hold ends it. So whatever peers send, no more is
+ * kept than a page of each and what is proven to be in the block, once.
+ *
+ * @param proven gets the trades that hold, by their hashes
+ */
 async function askForTrades(
+  parts: OwnTradesParts,
+  peer: string,
+  sealed: SealedHeader,
+  identity: Identity,
+  proven: Map<Hash, CheckedTrade>,
+): Promise<Verdict> {
+  for await (const page of pagesOfTrades(parts, peer, sealed.header.height, identity)) {
+    const checked = await inTurns(checkAll(page, sealed, parts.amountDecimals))
+    if (!checked.ok) return checked
+    for (const trade of checked.trades) if (!proven.has(trade.tx_hash)) proven.set(trade.tx_hash, trade)
+  }
+  return VALID
+}
+
+/** Page by page, each signed for this peer. Throws `peer_refused` (`malformed`) for pages that do not go on. */
+async function* pagesOfTrades(
   parts: Pick<OwnTradesParts, 'requests' | 'signAs'>,
   peer: string,
   height: number,
   identity: Identity,
-): Promise<readonly ClaimedTrade[]> {
+): AsyncGenerator<readonly ClaimedTrade[]> {
   const sign = parts.signAs(identity)
-  const claimed: ClaimedTrade[] = []
   for (let from = 0; ;) {
     const asked = { height, ...(await sign(peer, tradesPath(height, from))), ...(from > 0 && { from_index: from }) }
     const { trades, next_index } = tradesAnswer(await parts.requests.request(peer, 'trades', asked), 'trades')
@@ -125,8 +151,8 @@ async function askForTrades(
       const reason = `block ${height}: a page of ${trades.length} trades from ${from} to ${next_index ?? 'the end'} does not go on`
       throw ledgerError('peer_refused', { peer, request: 'trades', code: 'malformed', reason })
     }
-    claimed.push(...trades)
-    if (next_index === undefined) return claimed
+    yield trades
+    if (next_index === undefined) return
     from = next_index
   }
 }
@@ -145,9 +171,11 @@ function goesOn(trades: readonly ClaimedTrade[], from: number, next: number | un
   return true
 }
 
-function checkAll(claimed: readonly ClaimedTrade[], sealed: SealedHeader, amountDecimals: number): Checked {
+function* checkAll(claimed: readonly ClaimedTrade[], sealed: SealedHeader, amountDecimals: number): Pieces<Checked> {
   const trades: CheckedTrade[] = []
-  for (const { transaction, merkle_proof } of claimed) {
+  for (const [index, { transaction, merkle_proof }] of claimed.entries()) {
+    // Each with a proof of up to 17 hashes.
+    if (index % TRADES_OF_PIECE === TRADES_OF_PIECE - 1) yield
     const tx_hash = hashTransaction(transaction)
     const body = checkBody(transaction, amountDecimals)
     const verdict = body.ok ? verifyMerkleProof(tx_hash, merkle_proof, sealed.header) : body
@@ -178,18 +206,15 @@ async function settleByBlock(
   for (const peer of parts.requests.peers()) {
     try {
       const { transactions } = await fetchShownBlock({ ...parts, sign: parts.signAs(identity) }, peer, sealed)
-      const tree = merkleTree(transactions.map(leafOf))
+      const leaves = await inTurns(mapInPieces(transactions, leafOf))
+      const tree = await inTurns(merkleTreeInPieces(leaves))
       const own = transactions.flatMap((transaction, index) =>
         transaction.kind === 'redacted' ? [] : [{ transaction, merkle_proof: tree.proof(index) }],
       )
-      return checkAll(own, sealed, parts.amountDecimals)
+      return await inTurns(checkAll(own, sealed, parts.amountDecimals))
     } catch (error) {
       parts.logger.warn({ error, peer, height }, `${peer} does not settle the dispute about block ${height}`)
     }
   }
   return complaint
-}
-
-function withoutRepeats(trades: readonly CheckedTrade[]): readonly CheckedTrade[] {
-  return [...new Map(trades.map((trade) => [trade.tx_hash, trade])).values()]
 }

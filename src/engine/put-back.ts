@@ -3,11 +3,13 @@ import { ledgerError } from '../ports/errors.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { MarketStore, RestoredTick } from '../ports/market-store.ts'
 import type { BodyRedaction } from '../ports/retention.ts'
+import { inTurns } from '../ports/turns.ts'
 import { tickIdOf, type ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { count } from '../protocol/count-words.ts'
 import type { Verdict } from '../protocol/errors.ts'
 import { hashHeader } from '../protocol/header.ts'
+import { mapInPieces, type Pieces } from '../protocol/pieces.ts'
 import type { Registry } from '../protocol/registry.ts'
 import { unknownId, unknownRedaction, type Redaction } from '../protocol/redaction.ts'
 import { leafOf } from '../protocol/transaction.ts'
@@ -53,7 +55,7 @@ export function createPutBack(parts: PutBackParts): PutBack {
   ): Promise<void> {
     const { header, signature } = block
     const { height } = header
-    const tick = tickOf(block, txHashes, known)
+    const tick = await inTurns(tickOf(block, txHashes, known))
     const isFinal = finalizer.isFinalWhenSealed(height, registryBefore)
     const finalized_at = isFinal ? clock.now() : null
     const block_hash = hashHeader(header)
@@ -103,9 +105,10 @@ export function createPutBack(parts: PutBackParts): PutBack {
         const height = sizeOf(state)
         const block = await chain.blockAt(height)
         const place = `LevelDB, block ${height}`
-        const verdict = verifyBlock(state, block, chain, await earlierKeys(block.transactions, chain.history(height)))
-        const known = await knownOf(block, records)
-        await intoSql(block, checked(block, verdict, place), known, registryOf(state))
+        const txHashes = await inTurns(mapInPieces(block.transactions, leafOf))
+        const earlier = await earlierKeys(block.transactions, chain.history(height))
+        refuseInvalid(await inTurns(verifyBlock(state, block, chain, earlier, txHashes)), place)
+        await intoSql(block, txHashes, await knownOf(block, records), registryOf(state))
         state = stateAfter(state, block, hashHeader(block.header))
         if (isDue()) logger.info({ height }, `SQL: ${height + 1} of ${chain.size} blocks put back from LevelDB`)
       }
@@ -113,7 +116,8 @@ export function createPutBack(parts: PutBackParts): PutBack {
     },
 
     async add(block, from) {
-      const txHashes = checked(block, await chain.verify(block), `block ${block.header.height} of ${from}`)
+      const txHashes = await inTurns(mapInPieces(block.transactions, leafOf))
+      refuseInvalid(await chain.verify(block, txHashes), `block ${block.header.height} of ${from}`)
       await intoSql(block, txHashes, NOTHING_KNOWN, chain.registry)
       await chain.append(block, txHashes)
       logger.info({ height: block.header.height, peer: from }, `block ${block.header.height} put back from a peer`)
@@ -121,9 +125,9 @@ export function createPutBack(parts: PutBackParts): PutBack {
   }
 }
 
-/** Gives the hashes of a block's transactions. Throws `corrupt` if it is not valid as the next block. */
-function checked(block: ShownBlock, verdict: Verdict, place: string): readonly Hash[] {
-  if (verdict.ok) return block.transactions.map(leafOf)
+/** Throws `corrupt` for a block that is not valid as the next one. */
+function refuseInvalid(verdict: Verdict, place: string): void {
+  if (verdict.ok) return
   throw ledgerError('corrupt', { place, expected: 'a valid block', found: `${verdict.code}: ${verdict.reason}` })
 }
 
@@ -156,7 +160,7 @@ const NOTHING_KNOWN: Known = { records: new Map(), tickId: undefined }
  * The tick of a block. Its own time is not in the block: the header's stands in for it, which is that of the parent where
  * the tick was late. Throws `corrupt` for a block without transactions, which no tick makes.
  */
-function tickOf({ header, transactions }: ShownBlock, tx_hashes: readonly Hash[], known: Known): RestoredTick {
+function* tickOf({ header, transactions }: ShownBlock, tx_hashes: readonly Hash[], known: Known): Pieces<RestoredTick> {
   const { height, timestamp } = header
   const [first] = transactions
   const [firstHash] = tx_hashes
@@ -172,5 +176,5 @@ function tickOf({ header, transactions }: ShownBlock, tx_hashes: readonly Hash[]
   // A change of the registry is a tick of its own and is recognised by its hash.
   return first.kind === 'registry' && transactions.length === 1
     ? { ...common, source: 'registry', content_hash: firstHash }
-    : { ...common, source: 'restored', content_hash: restoredContent(tick_id, transactions) }
+    : { ...common, source: 'restored', content_hash: yield* restoredContent(tick_id, transactions) }
 }

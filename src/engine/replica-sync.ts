@@ -4,6 +4,7 @@ import { ledgerError } from '../ports/errors.ts'
 import type { FinalityStore } from '../ports/finality-store.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
+import { inTurns } from '../ports/turns.ts'
 import { OWN_VOTES_KEPT } from '../ports/voter-store.ts'
 import { registryTransactionsOf, type ShownBlock } from '../protocol/block.ts'
 import type { Hash } from '../protocol/bytes.ts'
@@ -218,7 +219,7 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
       // A key that counts has signed an ack of the last one, and hashes lead from there: nobody has made up what is asked for.
       const block = (await store.besideChain(hash)) ?? (await fetchBlock(parts, peer, sealed, provesFinal))
       const earlier = await earlierKeys(block.transactions, historyOf(store, baseHeight + 1, changes))
-      const verdict = verifyBlock(state, block, chain, earlier)
+      const verdict = await inTurns(verifyBlock(state, block, chain, earlier))
       if (!verdict.ok) throw refused(peer, verdict.code, `block ${sealed.header.height}: ${verdict.reason}`)
       await keepBeside(peer, block, provesFinal)
       if (registryTransactionsOf(block.transactions).length > 0) changes.push(block)

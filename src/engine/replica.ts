@@ -2,12 +2,14 @@ import type { ChainStore } from '../ports/chain-store.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { FinalityStore } from '../ports/finality-store.ts'
 import type { Logger } from '../ports/logger.ts'
+import { inTurns } from '../ports/turns.ts'
 import type { ShownBlock } from '../protocol/block.ts'
 import type { Hash, Hex } from '../protocol/bytes.ts'
 import { firstFailure, invalid, VALID, type Verdict } from '../protocol/errors.ts'
 import { createFinalityCount, noteAck, type BlockPoint } from '../protocol/finality.ts'
 import { chooseFork, forkWeight, type Candidate } from '../protocol/fork-choice.ts'
 import { hashHeader, verifyNotFromFuture, type SealedHeader } from '../protocol/header.ts'
+import { mapInPieces } from '../protocol/pieces.ts'
 import type { Registry } from '../protocol/registry.ts'
 import { leafOf } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
@@ -152,12 +154,13 @@ export class Replica {
     if (await this.knows(hash)) return 'known'
     const place = await this.#placeAfter(header.height, header.prev_hash)
     if (place === 'unknown_parent') return place
-    const verdict = await this.#verify(block, place, testimony)
+    const txHashes = await inTurns(mapInPieces(block.transactions, leafOf))
+    const verdict = await this.#verify(block, txHashes, place, testimony)
     if (!verdict.ok) return { refused: verdict.code, reason: verdict.reason }
     await this.watch(block)
     if (place.isTip) {
       const { finalHeight } = finalizer
-      const tip = await chain.append(block, block.transactions.map(leafOf))
+      const tip = await chain.append(block, txHashes)
       // Votes came before their block if this node knew it beside an earlier chain.
       await finalizer.count(await votes.votesOf(hash))
       await finalizer.evaluate()
@@ -197,6 +200,7 @@ export class Replica {
 
   async #verify(
     block: ShownBlock,
+    txHashes: readonly Hash[],
     { baseHeight, state, branch }: Place,
     { shown, isFinal }: BlockTestimony,
   ): Promise<Verdict> {
@@ -206,9 +210,10 @@ export class Replica {
     const verdict = firstFailure<string>(
       () => (sizeOf(state) === block.header.height ? VALID : invalid('wrong_height', 'the parent has another height')),
       () => verifyNotFromFuture(block.header, clock.now()),
-      () => verifyBlock(state, block, chain, earlier),
     )
     if (!verdict.ok) return verdict
+    const own = await inTurns(verifyBlock(state, block, chain, earlier, txHashes))
+    if (!own.ok) return own
     return await verifyTransactions(block, history, isFinal)
   }
 
@@ -298,7 +303,7 @@ export class Replica {
       // Acks that came while branches were weighed may have made more of the chain final.
       if (finalizer.finalHeight > baseHeight) return undefined
       await chain.rewind(baseHeight + 1)
-      for (const body of bodies) await chain.append(body, body.transactions.map(leafOf))
+      for (const body of bodies) await chain.append(body, await inTurns(mapInPieces(body.transactions, leafOf)))
       return chain.tip
     })
     if (tip === undefined) return

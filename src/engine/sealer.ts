@@ -6,11 +6,13 @@ import type { Leadership } from '../ports/leadership.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { BlockRow, MarketStore } from '../ports/market-store.ts'
 import type { Miner } from '../ports/miner.ts'
-import { assembleHeader, sealingKey, type ShownBlock, type CommittedTick } from '../protocol/block.ts'
+import { inTurns } from '../ports/turns.ts'
+import { assembleHeaderInPieces, sealingKey, type ShownBlock, type CommittedTick } from '../protocol/block.ts'
 import type { Hash, Hex } from '../protocol/bytes.ts'
 import { canonicalBytes } from '../protocol/canonical-json.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { hashHeader, sealHeader, type SealedHeader } from '../protocol/header.ts'
+import { mapInPieces } from '../protocol/pieces.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
@@ -106,8 +108,9 @@ export function createSealer(parts: SealerParts): Sealer {
     const after = await chain.registryAfter(tick.transactions)
     const key = await keyFor(tick.transactions)
     const at = { parent: chain.tip, historyRoot: chain.historyRoot }
-    const draft = assembleHeader(chain.genesis, chain.chainId, at, tick, txHashes, after.root, minerId)
-    const header = chain.genesis.seal === 'work' ? await miner.mine(draft) : draft
+    const { genesis, chainId } = chain
+    const draft = await inTurns(assembleHeaderInPieces(genesis, chainId, at, tick, txHashes, after.root, minerId))
+    const header = genesis.seal === 'work' ? await miner.mine(draft) : draft
     // The last moment to hear that the height is taken: nothing is awaited between this and the fence. A node that stood
     // still here may be refused by it, and what it has signed is then never spoken of.
     checkAllowed()
@@ -184,7 +187,10 @@ export function createSealer(parts: SealerParts): Sealer {
       const tick = await store.nextUnsealedTick()
       if (tick === undefined) return undefined
       const reason = await neverSealable(tick)
-      if (reason === undefined) return { tick, tip: await seal(tick, tick.transactions.map(hashTransaction)) }
+      if (reason === undefined) {
+        const txHashes = await inTurns(mapInPieces(tick.transactions, hashTransaction))
+        return { tick, tip: await seal(tick, txHashes) }
+      }
       await setAside(tick, reason)
     }
   }

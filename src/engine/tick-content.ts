@@ -3,6 +3,7 @@ import type { PlatformRow, PlatformTick } from '../ports/ledger.ts'
 import type { StoredTick } from '../ports/market-store.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { sha256Hex } from '../protocol/hash.ts'
+import { ITEMS_OF_PIECE, type Pieces } from '../protocol/pieces.ts'
 import type { ShownTransaction } from '../protocol/transaction.ts'
 import { UNKNOWN_ID } from '../protocol/redaction.ts'
 import { differenceOfRows } from '../protocol/transaction-difference.ts'
@@ -13,7 +14,7 @@ import { differenceOfRows } from '../protocol/transaction-difference.ts'
 export const MARKET_CONTENT = sha256Hex('market')
 
 /** What a platform asked for: equal content, equal hash. */
-export const platformContent = ({ tick_id, timestamp, transactions }: PlatformTick): Hash =>
+export const platformContent = ({ tick_id, timestamp, transactions }: PlatformTick): Pieces<Hash> =>
   contentHash(tick_id, timestamp, transactions)
 
 /**
@@ -21,21 +22,20 @@ export const platformContent = ({ tick_id, timestamp, transactions }: PlatformTi
  * the parent, where the tick was late), so whoever asks again is compared row by row and not by the tick's time: the
  * rows with their own times are all that was sealed.
  */
-export const restoredContent = (tickId: string, rows: readonly (PlatformRow | ShownTransaction)[]): Hash =>
+export const restoredContent = (tickId: string, rows: readonly (PlatformRow | ShownTransaction)[]): Pieces<Hash> =>
   contentHash(tickId, null, rows)
 
 /** What is left of the content of a tick with a redacted row: the hash of all its rows would tell who guesses whether it is right. */
 const isRedacted = ({ transactions }: StoredTick): boolean => transactions.some(({ kind }) => kind === 'redacted')
 
 /** True if a platform's tick is the one that is stored; of a row that was redacted its id alone can be compared. */
-export function isSameContent(stored: StoredTick, tick: PlatformTick, content: Hash): boolean {
+export function* isSameContent(stored: StoredTick, tick: PlatformTick, content: Hash): Pieces<boolean> {
   if (stored.source !== 'market' && isRedacted(stored)) {
     const isOfItsTime = stored.source !== 'platform' || stored.timestamp === tick.timestamp
     return isOfItsTime && differenceOfShown(stored, tick) === undefined
   }
-  return (
-    stored.content_hash === (stored.source === 'restored' ? restoredContent(tick.tick_id, tick.transactions) : content)
-  )
+  const expected = stored.source === 'restored' ? yield* restoredContent(tick.tick_id, tick.transactions) : content
+  return stored.content_hash === expected
 }
 
 /** What differs between a committed tick and one that claims its id, as the fields of `tick_conflict`. */
@@ -66,15 +66,21 @@ function differenceOfShown({ transactions, tx_ids }: StoredTick, tick: PlatformT
 const isIdOf = (stored: string | undefined, id: string): boolean =>
   stored === id || stored?.startsWith(UNKNOWN_ID) === true
 
-function contentHash(
+/** A hash of the hashes of so many rows each, so that no text has all of them. */
+function* contentHash(
   tickId: string,
   timestamp: number | null,
   rows: readonly (PlatformRow | ShownTransaction)[],
-): Hash {
-  return sha256Hex(JSON.stringify([tickId, timestamp, rows.map(valuesOf)]))
+): Pieces<Hash> {
+  const parts: Hash[] = []
+  for (let start = 0; start < rows.length; start += ITEMS_OF_PIECE) {
+    if (start > 0) yield
+    parts.push(sha256Hex(JSON.stringify(rows.slice(start, start + ITEMS_OF_PIECE).map(valuesOf))))
+  }
+  return sha256Hex(JSON.stringify([tickId, timestamp, parts]))
 }
 
-/** The values alone, in a fixed order: one JSON text of a whole tick costs a tenth of a canonical text for each row. */
+/** The values alone, in a fixed order: one JSON text of many rows costs a tenth of a canonical text for each row. */
 function valuesOf(row: PlatformRow | ShownTransaction): readonly (string | number)[] {
   if (row.kind === 'redacted') return [row.kind, row.tx_hash]
   const { kind, id, timestamp } = row

@@ -3,9 +3,10 @@ import { MAX_OPEN_ORDERS, ORDER_LIFETIME_MS } from '../market/intake.ts'
 import { tradesOf } from '../market/trades.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import { ledgerError, type LedgerErrorCode } from '../ports/errors.ts'
-import type { PlatformTick, TickAnswer, TickOutcome } from '../ports/ledger.ts'
+import type { PlatformRow, PlatformTick, TickAnswer, TickOutcome } from '../ports/ledger.ts'
 import type { Leadership } from '../ports/leadership.ts'
 import type { MarketStore, OpenOrder, StoredTick, TickCommit } from '../ports/market-store.ts'
+import { inTurns } from '../ports/turns.ts'
 import type { CommittedTick, ShownBlock } from '../protocol/block.ts'
 import { bytesToHex } from '../protocol/bytes.ts'
 import { parseQuantity } from '../protocol/decimal.ts'
@@ -13,6 +14,7 @@ import { isSolarError, type SolarError } from '../protocol/errors.ts'
 import { UNKNOWN_ID } from '../protocol/redaction.ts'
 import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
 import { MAX_FUTURE_MS, MAX_TRANSACTIONS_PER_BLOCK } from '../protocol/limits.ts'
+import { endsPiece, mapInPieces, type Pieces } from '../protocol/pieces.ts'
 import { checkTransaction, hashTransaction, type Transaction } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
 import type { ChangeLimiter } from './change-limits.ts'
@@ -116,20 +118,20 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
    *
    * @param judge throws if what is committed under the id is not what is asked for
    */
-  async function once(tickId: string, judge: (stored: StoredTick) => void, prepare: Prepare): Promise<TickAnswer> {
-    const answerStored = (stored: StoredTick): TickAnswer => {
-      judge(stored)
+  async function once(tickId: string, judge: Judge, prepare: Prepare): Promise<TickAnswer> {
+    const answerStored = async (stored: StoredTick): Promise<TickAnswer> => {
+      await judge(stored)
       return answerOf(stored, stored.block)
     }
     const stored = await known(tickId)
-    if (stored !== undefined) return answerStored(stored)
+    if (stored !== undefined) return await answerStored(stored)
     try {
       const answer = await commitAndSeal(prepare)
       onTick?.(answer.height === null ? 'empty' : 'sealed')
       return answer
     } catch (error) {
       const theirs = await committedElsewhere(tickId, error)
-      if (theirs !== undefined) return answerStored(theirs)
+      if (theirs !== undefined) return await answerStored(theirs)
       onTick?.('failed')
       throw isSolarError(error, 'store_failed') ? error : ((await voidError(tickId)) ?? error)
     }
@@ -153,20 +155,20 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     if (rows.length > MAX_TRANSACTIONS_PER_BLOCK) {
       throw ledgerError('tick_too_large', { count: rows.length, limit: MAX_TRANSACTIONS_PER_BLOCK })
     }
-    const content_hash = platformContent(tick)
-    const judge = (stored: StoredTick): void => {
-      if (isSameContent(stored, tick, content_hash)) return
+    const content_hash = await inTurns(platformContent(tick))
+    const judge = async (stored: StoredTick): Promise<void> => {
+      if (await inTurns(isSameContent(stored, tick, content_hash))) return
       throw ledgerError('tick_conflict', { tick_id, ...differenceOf(stored, tick) })
     }
-    return await once(tick_id, judge, () => {
+    return await once(tick_id, judge, async () => {
       refuseFuture(`tick ${tick_id}`, timestamp, clock.now())
       const nonceOf = noncesFor(rows.length, randomBytes)
       // Not `{ ...row, tick_id }`: V8 makes such objects dictionaries, and everything after reads them four times slower.
-      const transactions = rows.map((row, index): Transaction =>
-        Object.assign({}, row, { tick_id, nonce: nonceOf(index) }),
-      )
-      checkRows(transactions, chain.genesis.amount_decimals, clock.now())
-      const tx_hashes = transactions.map(hashTransaction)
+      const withTick = (row: PlatformRow, index: number): Transaction =>
+        Object.assign({}, row, { tick_id, nonce: nonceOf(index) })
+      const transactions = await inTurns(mapInPieces(rows, withTick))
+      await inTurns(checkRows(transactions, chain.genesis.amount_decimals, clock.now()))
+      const tx_hashes = await inTurns(mapInPieces(transactions, hashTransaction))
       return { tick_id, timestamp, transactions, source: 'platform', content_hash, tx_hashes, fills: [] }
     })
   }
@@ -191,7 +193,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
         amountDecimals: chain.genesis.amount_decimals,
         nonces: () => bytesToHex(randomBytes(16)),
       })
-      const tx_hashes = trades.map(hashTransaction)
+      const tx_hashes = await inTurns(mapInPieces(trades, hashTransaction))
       const content_hash = MARKET_CONTENT
       return { tick_id, timestamp, transactions: trades, source: 'market', content_hash, tx_hashes, fills, last_order }
     })
@@ -249,18 +251,16 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
         // One tick alone is sealed, or it fails half-way: the next tick asks the stores what is left.
         uncertain = true
         const sealed = await sealer.proposeNext()
-        return (
-          sealed &&
-          answerOf(
-            { ...sealed.tick, tx_ids: idsOf(sealed.tick), tx_hashes: sealed.tick.transactions.map(hashTransaction) },
-            sealed.tip,
-          )
-        )
+        if (sealed === undefined) return undefined
+        const { tick, tip } = sealed
+        const tx_hashes = await inTurns(mapInPieces(tick.transactions, hashTransaction))
+        return answerOf({ ...tick, tx_ids: idsOf(tick), tx_hashes }, tip)
       }),
     idle: () => lane(() => Promise.resolve()),
   }
 }
 
+type Judge = (stored: StoredTick) => void | Promise<void>
 /** Checks what was asked for, and gives it as it is to be committed on the present tip. */
 type Prepare = () => Unplaced | Promise<Unplaced>
 type Unplaced = Omit<TickCommit, 'parent'>
@@ -284,9 +284,10 @@ function noncesFor(count: number, randomBytes: RandomBytes): (index: number) => 
   return (index) => digits.slice(2 * NONCE_BYTES * index, 2 * NONCE_BYTES * (index + 1))
 }
 
-function checkRows(transactions: readonly Transaction[], amountDecimals: number, now: number): void {
+function* checkRows(transactions: readonly Transaction[], amountDecimals: number, now: number): Pieces<void> {
   const ids = new Set<string>()
-  for (const tx of transactions) {
+  for (const [index, tx] of transactions.entries()) {
+    if (endsPiece(index)) yield
     if (ids.has(tx.id)) throw ledgerError('refused_row', { id: tx.id, reason: 'the id is twice in this tick' })
     ids.add(tx.id)
     refuseFuture(`transaction ${tx.id}`, tx.timestamp, now)

@@ -1,4 +1,5 @@
 import type { ChainStore } from '../ports/chain-store.ts'
+import { ITEMS_OF_PIECE } from '../protocol/pieces.ts'
 import type { ShownTransaction, Transaction } from '../protocol/transaction.ts'
 
 export interface TransactionPlace {
@@ -7,30 +8,33 @@ export interface TransactionPlace {
 }
 
 /**
- * The transactions at these places, in their order; `undefined` where there is none. Each block is read once, however many
- * of its transactions are asked for, and one at a time: what is in memory is one block and what was asked for.
+ * The transactions at these places, in their order; `undefined` where there is none. What is near to each other in a block is
+ * read together, and one part of a block at a time: what is in memory is that and what was asked for.
  */
 export async function transactionsAt(
-  store: Pick<ChainStore, 'block'>,
+  store: Pick<ChainStore, 'transactions'>,
   places: readonly TransactionPlace[],
 ): Promise<readonly (ShownTransaction | undefined)[]> {
   const found = new Array<ShownTransaction | undefined>(places.length)
-  const byHeight = new Map<number, number[]>()
-  for (const [at, { height }] of places.entries()) {
-    const here = byHeight.get(height)
-    if (here === undefined) byHeight.set(height, [at])
-    else here.push(at)
-  }
-  for (const [height, here] of byHeight) {
-    const transactions = (await store.block(height))?.transactions
-    for (const at of here) found[at] = transactions?.[places[at]?.index ?? -1]
+  const inOrder = places.map((place, at) => ({ ...place, at })).sort((a, b) => a.height - b.height || a.index - b.index)
+  for (let next = 0; next < inOrder.length;) {
+    const first = inOrder[next]
+    if (first === undefined) break
+    let end = next + 1
+    const isNear = (place: TransactionPlace | undefined): boolean =>
+      place?.height === first.height && place.index < first.index + ITEMS_OF_PIECE
+    while (isNear(inOrder[end])) end += 1
+    const count = (inOrder[end - 1] ?? first).index - first.index + 1
+    const part = await store.transactions(first.height, first.index, count)
+    for (const { at, index } of inOrder.slice(next, end)) found[at] = part[index - first.index]
+    next = end
   }
   return found
 }
 
 /** Those of these ids that the chain has below `size` blocks, but what was redacted. */
 export async function transactionsById(
-  store: Pick<ChainStore, 'block' | 'places'>,
+  store: Pick<ChainStore, 'transactions' | 'places'>,
   ids: readonly string[],
   size: number,
 ): Promise<ReadonlyMap<string, Transaction>> {
@@ -39,4 +43,13 @@ export async function transactionsById(
   )
   const found = await transactionsAt(store, places)
   return new Map(found.flatMap((tx) => (tx === undefined || tx.kind === 'redacted' ? [] : [[tx.id, tx]])))
+}
+
+/** True if some body of the block of this height is here, which says what tick it has sealed. */
+export async function showsAny(store: Pick<ChainStore, 'transactions'>, height: number): Promise<boolean> {
+  for (let from = 0; ; from += ITEMS_OF_PIECE) {
+    const part = await store.transactions(height, from, ITEMS_OF_PIECE)
+    if (part.length === 0) return false
+    if (part.some(({ kind }) => kind !== 'redacted')) return true
+  }
 }

@@ -1,7 +1,5 @@
 import type { Clock } from '../ports/clock.ts'
 import type { ChainLedger } from '../ports/ledger.ts'
-import type { ShownBlock } from '../protocol/block.ts'
-import type { Hash } from '../protocol/bytes.ts'
 import type { AckSource } from './proven-step.ts'
 import { createCertifiedUsers } from './certified-users.ts'
 import { chainQueries, registryQueries } from './chain-queries.ts'
@@ -23,7 +21,6 @@ export interface ValidatorLedgerParts {
   readonly evidence: EvidencePool
   readonly events: EventHub
   readonly clock: Clock
-  readonly beside: (hash: Hash) => Promise<ShownBlock | undefined>
   readonly finalizedAt: (height: number) => Promise<number | null>
 }
 

@@ -6,6 +6,7 @@ import type { Logger } from '../ports/logger.ts'
 import { shown } from '../protocol/shown.ts'
 import { ANYONE, authorize, challengeOf, type Caller, type DeviceRegistry, type PlatformUserTokens } from './access.ts'
 import { readBodies, refuseEncodedBody } from './bodies.ts'
+import { jsonOf } from './large-answer.ts'
 import { DEFAULT_BODY_LIMIT, EVENT_STREAM, TAKEN, type Call } from './call.ts'
 import { createClients, type Clients } from './client-address.ts'
 import { addHeaders } from './headers.ts'
@@ -148,7 +149,7 @@ function registerCall(
       if (typeof answer.body === 'string') {
         return reply.type(answer.headers?.['content-type'] ?? call.contentType ?? 'text/plain').send(answer.body)
       }
-      return reply.type('application/json; charset=utf-8').send(JSON.stringify(answer.body))
+      return reply.type('application/json; charset=utf-8').send(jsonOf(answer.body))
     },
   })
 }

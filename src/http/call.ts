@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { inTurns } from '../ports/turns.ts'
 import type { Access, Caller } from './access.ts'
 import type { Schema } from './schema.ts'
 
@@ -73,7 +74,7 @@ export function defineCall<P, Q, B, A>(definition: CallDefinition<P, Q, B, A>): 
         ...raw,
         params: check(params, raw.params, 'path'),
         query: check(query, raw.query, 'query'),
-        body: check(body, raw.body, 'body'),
+        body: body?.inPieces ? await inTurns(body.inPieces(raw.body, 'body')) : check(body, raw.body, 'body'),
       }),
   }
 }

@@ -1,3 +1,4 @@
+import type { Pieces } from '../protocol/pieces.ts'
 import { array, integer, nullable, object, oneOf, refuse, text, type Shape } from '../protocol/shape.ts'
 
 /** A JSON Schema (2020-12), as OpenAPI 3.1 takes it. */
@@ -9,6 +10,8 @@ export type JsonSchema = Readonly<Record<string, unknown>>
  */
 export interface Schema<T> {
   readonly shape: Shape<T>
+  /** The same as `shape`, for what may be large. */
+  readonly inPieces?: (value: unknown, path: string) => Pieces<T>
   readonly json: JsonSchema
   /** Accepted by `shape`. */
   readonly example: T

@@ -6,7 +6,7 @@ import { createOutboxReader } from '../engine/outbox.ts'
 import { createWitnessSubmitter } from '../engine/witness-submitter.ts'
 import { roleOfToken } from '../http/tokens.ts'
 import { createMetrics, type Metrics } from '../http/metrics.ts'
-import { platformTick } from '../http/routes/ticks.ts'
+import { tickInPieces } from '../http/routes/ticks.ts'
 import { createHttpServer } from '../http/server.ts'
 import { createNodeNetwork } from '../network/node-network.ts'
 import type { PeerNetwork } from '../network/peer-network.ts'
@@ -210,7 +210,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
   function startOutbox({ store, runner, metrics, leadership }: Running): void {
     const outbox = createOutboxReader({
       store,
-      tickShape: platformTick.shape,
+      readTick: tickInPieces,
       accept: (tick) => runner.accept(tick),
       clock,
       logger,

@@ -124,7 +124,6 @@ export async function assembleValidator(parts: ValidatorEngineParts): Promise<Va
     store: store.finality,
     acks,
     votes: passingOn(validator.votes, gossip, logger),
-    beside: (hash) => store.chain.besideChain(hash),
     finalizedAt: (height) => store.finalizedAt(height),
   })
   serveFullNodePeers({

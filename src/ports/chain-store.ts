@@ -3,6 +3,7 @@ import type { Hash, Hex } from '../protocol/bytes.ts'
 import type { SealedHeader } from '../protocol/header.ts'
 import type { Subtree } from '../protocol/history.ts'
 import type { RegistryLeaf } from '../protocol/registry.ts'
+import type { ShownTransaction } from '../protocol/transaction.ts'
 
 /**
  * Blocks and the history tree of one chain (LevelDB). Derived data: everything in it can be made anew from the source of
@@ -36,6 +37,11 @@ export interface ChainStore {
   /** The heights of the blocks with these hashes, in the order asked for. */
   heightsOf(blockHashes: readonly Hash[]): Promise<readonly (number | undefined)[]>
   block(height: number): Promise<ShownBlock | undefined>
+  /**
+   * Transactions of a block from index `from` on, `count` or as many as there are: of the block of a height, or of one that is
+   * kept beside the chain, by its hash. None of a block that is not here.
+   */
+  transactions(of: number | Hash, from: number, count: number): Promise<readonly ShownTransaction[]>
   /** Blocks of [from, from + count), ascending; fewer at the end. Who asks keeps the range to what fits into memory. */
   blocks(from: number, count: number): Promise<readonly ShownBlock[]>
   /** Where a transaction is, by id or by hash. */
@@ -68,6 +74,8 @@ export interface ChainStore {
   putBeside(block: ShownBlock, hash: Hash): Promise<void>
   /** A block that is kept beside the chain. */
   besideChain(hash: Hash): Promise<ShownBlock | undefined>
+  /** The header of a block that is kept beside the chain. */
+  headerBeside(hash: Hash): Promise<SealedHeader | undefined>
   /** Nodes of complete subtrees of the history tree, in the order asked for. Throws `out_of_range`. */
   historyNodes(subtrees: readonly Subtree[]): Promise<readonly Hash[]>
   close(): Promise<void>

@@ -3,7 +3,8 @@ import { invalid, protocolError, VALID, type Verdict } from './errors.ts'
 import type { Genesis } from './genesis.ts'
 import { headerShape, type Header, type SealedHeader } from './header.ts'
 import { MAX_TRANSACTIONS_PER_BLOCK } from './limits.ts'
-import { merkleRoot } from './merkle.ts'
+import { merkleRootInPieces } from './merkle.ts'
+import { atOnce, endsPiece, mapInPieces, type Pieces } from './pieces.ts'
 import type { Registry } from './registry.ts'
 import { checkChangeTime, type RegistryTransaction } from './registry-transaction.ts'
 import { array, object, signatureHex, type TypeOf } from './shape.ts'
@@ -54,7 +55,7 @@ export interface ChainTip {
  * @param txHashes the hashes of the tick's transactions, in order
  * @param registryRoot root of the registry after this block
  */
-export function assembleHeader(
+export function* assembleHeaderInPieces(
   genesis: Genesis,
   chainId: Hash,
   tip: ChainTip,
@@ -62,7 +63,7 @@ export function assembleHeader(
   txHashes: readonly Hash[],
   registryRoot: Hash,
   minerId: string,
-): Header {
+): Pieces<Header> {
   if (new Set(txHashes).size !== txHashes.length) {
     throw protocolError('bad_transaction', { id: '(tick)', reason: 'two transactions of a block are equal' })
   }
@@ -72,7 +73,7 @@ export function assembleHeader(
     chain_id: chainId,
     height: tip.parent === null ? 0 : tip.parent.header.height + 1,
     prev_hash: tip.parent === null ? chainId : tip.parent.hash,
-    merkle_root: merkleRoot(txHashes),
+    merkle_root: yield* merkleRootInPieces(txHashes),
     tx_count: txHashes.length,
     history_root: tip.historyRoot,
     registry_root: registryRoot,
@@ -82,6 +83,10 @@ export function assembleHeader(
     miner_id: minerId,
   }
 }
+
+/** `assembleHeaderInPieces` without a pause. */
+export const assembleHeader = (...parts: Parameters<typeof assembleHeaderInPieces>): Header =>
+  atOnce(assembleHeaderInPieces(...parts))
 
 export type BlockBodyCode =
   'wrong_tx_count' | 'equal_transactions' | 'mixed_ticks' | 'bad_transaction' | 'wrong_merkle_root'
@@ -94,12 +99,12 @@ export type BlockBodyCode =
  *
  * @param txHashes the hashes of the transactions, from who has hashed them just now
  */
-export function verifyBlockBody(
+export function* verifyBlockBodyInPieces(
   header: Header,
   transactions: readonly ShownTransaction[],
   genesis: Genesis,
-  txHashes: readonly Hash[] = transactions.map(leafOf),
-): Verdict<BlockBodyCode> {
+  txHashes?: readonly Hash[],
+): Pieces<Verdict<BlockBodyCode>> {
   if (transactions.length !== header.tx_count) {
     return invalid('wrong_tx_count', `${transactions.length} transactions, the header counts ${header.tx_count}`)
   }
@@ -111,7 +116,8 @@ export function verifyBlockBody(
     )
   }
   const tickId = tickIdOf(transactions)
-  for (const tx of transactions) {
+  for (const [index, tx] of transactions.entries()) {
+    if (endsPiece(index)) yield
     if (tx.kind === 'redacted') continue
     if (tx.tick_id !== tickId)
       return invalid('mixed_ticks', `transaction ${tx.id} is of tick ${tx.tick_id}, not ${tickId ?? '-'}`)
@@ -122,11 +128,16 @@ export function verifyBlockBody(
       return invalid('bad_transaction', error instanceof Error ? error.message : String(error))
     }
   }
-  if (new Set(txHashes).size !== txHashes.length) return invalid('equal_transactions', 'two transactions are equal')
-  const root = merkleRoot(txHashes)
+  const leaves = txHashes ?? (yield* mapInPieces(transactions, leafOf))
+  if (new Set(leaves).size !== leaves.length) return invalid('equal_transactions', 'two transactions are equal')
+  const root = yield* merkleRootInPieces(leaves)
   if (root === header.merkle_root) return VALID
   return invalid('wrong_merkle_root', `the transactions lead to ${root}, the header has ${header.merkle_root}`)
 }
+
+/** `verifyBlockBodyInPieces` without a pause. */
+export const verifyBlockBody = (...body: Parameters<typeof verifyBlockBodyInPieces>): Verdict<BlockBodyCode> =>
+  atOnce(verifyBlockBodyInPieces(...body))
 
 /** The tick that a block seals; `undefined` if no body is there to say it. */
 export function tickIdOf(transactions: readonly ShownTransaction[]): string | undefined {

@@ -2,6 +2,7 @@ import { bytesToUtf8, equalBytes, utf8ToBytes } from './bytes.ts'
 import { protocolError } from './errors.ts'
 import { nestsTooDeep, parseJson, TOO_DEEP } from './json.ts'
 import { MAX_JSON_DEPTH } from './limits.ts'
+import { mapInPieces, type Pieces } from './pieces.ts'
 import { describe } from './shape.ts'
 import { shown } from './shown.ts'
 
@@ -22,6 +23,19 @@ const failAt = (path: string, what: string): never => fail(`${shown(path)} ${wha
 /** The canonical text of `value`. Throws `not_canonical` for anything outside the profile. */
 export function canonicalText(value: unknown): string {
   return write(value, '$', 0)
+}
+
+/** `canonicalText` of an object of which some fields may be long arrays. */
+export function* canonicalTextInPieces(value: object): Pieces<string> {
+  const members: string[] = []
+  for (const [key, member] of Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const path = `$.${key}`
+    const text = Array.isArray(member)
+      ? `[${(yield* mapInPieces<unknown, string>(member, (item, index) => write(item, `${path}[${index}]`, 2))).join(',')}]`
+      : write(member, path, 1)
+    members.push(`${writeString(key, '$')}:${text}`)
+  }
+  return `{${members.join(',')}}`
 }
 
 /** The canonical bytes of `value`: what is hashed, signed and sent. Throws `not_canonical`. */

@@ -2,6 +2,7 @@ import { bytesToHex, hexToBytes, type Hash } from './bytes.ts'
 import { invalid, protocolError, VALID, type Verdict } from './errors.ts'
 import { sha256Hex, sha256Into } from './hash.ts'
 import { MAX_TRANSACTIONS_PER_BLOCK } from './limits.ts'
+import { atOnce, endsPiece, type Pieces } from './pieces.ts'
 import { array, hash32, integer, object, type TypeOf } from './shape.ts'
 
 /**
@@ -22,45 +23,59 @@ export type MerkleProof = TypeOf<typeof merkleProofShape>
 /** Root of a block without transactions: sha256(""). */
 export const EMPTY_MERKLE_ROOT: Hash = sha256Hex('')
 
-function packLeaves(leaves: readonly Hash[]): Uint8Array {
+function* packLeaves(leaves: readonly Hash[]): Pieces<Uint8Array> {
   const layer = new Uint8Array((leaves.length + 1) * NODE)
-  leaves.forEach((leaf, index) => layer.set(hexToBytes(leaf), index * NODE))
+  for (const [index, leaf] of leaves.entries()) {
+    layer.set(hexToBytes(leaf), index * NODE)
+    if (endsPiece(index)) yield
+  }
   return layer
 }
 
 /** Hashes one layer of `count` nodes into its parents, in place; there is room for one more node behind the last. */
-function foldLayer(layer: Uint8Array, count: number): number {
+function* foldLayer(layer: Uint8Array, count: number): Pieces<number> {
   if (count % 2 === 1) layer.copyWithin(count * NODE, (count - 1) * NODE, count * NODE)
   const parents = Math.ceil(count / 2)
-  for (let i = 0; i < parents; i++) sha256Into(layer, i * NODE, layer.subarray(2 * i * NODE, (2 * i + 2) * NODE))
+  for (let i = 0; i < parents; i++) {
+    sha256Into(layer, i * NODE, layer.subarray(2 * i * NODE, (2 * i + 2) * NODE))
+    if (endsPiece(i)) yield
+  }
   return parents
 }
 
 const nodeAt = (layer: Uint8Array, index: number): Hash => bytesToHex(layer.subarray(index * NODE, (index + 1) * NODE))
 
 /** Merkle root over transaction hashes. One leaf is its own root; none is sha256(""). */
-export function merkleRoot(leaves: readonly Hash[]): Hash {
+export const merkleRoot = (leaves: readonly Hash[]): Hash => atOnce(merkleRootInPieces(leaves))
+
+/** `merkleRoot` of a block that may be large. */
+export function* merkleRootInPieces(leaves: readonly Hash[]): Pieces<Hash> {
   if (leaves.length === 0) return EMPTY_MERKLE_ROOT
-  const layer = packLeaves(leaves)
-  for (let count = leaves.length; count > 1;) count = foldLayer(layer, count)
+  const layer = yield* packLeaves(leaves)
+  for (let count = leaves.length; count > 1;) count = yield* foldLayer(layer, count)
   return nodeAt(layer, 0)
 }
 
 /** The tree over the hashes of a block: hashed once, for as many proofs as are asked for. */
 export interface MerkleTree {
+  readonly root: Hash
   /** Proof that the leaf at `index` is under the root. Throws `out_of_range`. */
   proof(index: number): MerkleProof
 }
 
 /** 64 bytes a leaf. */
-export function merkleTree(leaves: readonly Hash[]): MerkleTree {
+export const merkleTree = (leaves: readonly Hash[]): MerkleTree => atOnce(merkleTreeInPieces(leaves))
+
+/** `merkleTree` of a block that may be large. */
+export function* merkleTreeInPieces(leaves: readonly Hash[]): Pieces<MerkleTree> {
   const layers: { readonly nodes: Uint8Array; readonly count: number }[] = []
-  const layer = packLeaves(leaves)
+  const layer = yield* packLeaves(leaves)
   for (let count = leaves.length; count > 1;) {
     layers.push({ nodes: layer.slice(0, count * NODE), count })
-    count = foldLayer(layer, count)
+    count = yield* foldLayer(layer, count)
   }
   return {
+    root: leaves.length === 0 ? EMPTY_MERKLE_ROOT : nodeAt(layer, 0),
     proof(index) {
       if (!Number.isInteger(index) || index < 0 || index >= leaves.length) {
         throw protocolError('out_of_range', { what: 'leaf index', value: index, limit: leaves.length })

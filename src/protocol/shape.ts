@@ -1,4 +1,5 @@
 import { protocolError } from './errors.ts'
+import { atOnce, mapInPieces, type Pieces } from './pieces.ts'
 import { shown } from './shown.ts'
 
 /**
@@ -63,14 +64,20 @@ export function nullable<T>(shape: Shape<T>): Shape<T | null> {
 }
 
 /** An array of at most `max` items. */
-export function array<T>(item: Shape<T>, max: number): Shape<readonly T[]> {
-  return (value, path) => {
+export const array =
+  <T>(item: Shape<T>, max: number): Shape<readonly T[]> =>
+  (value, path) =>
+    atOnce(arrayInPieces(item, max)(value, path))
+
+/** `array` of many items. */
+export const arrayInPieces =
+  <T>(item: Shape<T>, max: number) =>
+  (value: unknown, path: string): Pieces<readonly T[]> => {
     if (!Array.isArray(value)) refuse(path, 'an array', value)
     if (value.length > max) refuse(path, `at most ${max} items`, value)
-    // Array.from visits holes too; map would let them through unchecked.
-    return Array.from(value, (entry, index) => item(entry, `${path}[${index}]`))
+    // It visits holes too; `map` would let them through unchecked.
+    return mapInPieces<unknown, T>(value, (entry, index) => item(entry, `${path}[${index}]`))
   }
-}
 
 /** True for what JSON calls an object. */
 export function isJsonObject(value: unknown): value is Record<string, unknown> {
@@ -99,6 +106,22 @@ export function object<const R extends Fields, const O extends Fields | undefine
     return result as ObjectOf<R, O>
   }
 }
+
+/**
+ * `shape` for an object of which one field is a long array.
+ *
+ * @param items checks the array, piece by piece
+ */
+export const withItemsInPieces = <T, Name extends string & keyof T>(
+  shape: Shape<T>,
+  name: Name,
+  items: (value: readonly unknown[], path: string) => Pieces<T[Name]>,
+) =>
+  function* shapeInPieces(value: unknown, path: string): Pieces<T> {
+    const given = isJsonObject(value) ? value[name] : undefined
+    if (!isJsonObject(value) || !Array.isArray(given)) return shape(value, path)
+    return { ...shape({ ...value, [name]: [] }, path), [name]: yield* items(given, `${path}.${name}`) }
+  }
 
 /** SHA-256 hex. */
 export const hash32 = text(/^[0-9a-f]{64}$/, '64 lower-case hex characters')

@@ -1,5 +1,7 @@
 import { ledgerError } from '../ports/errors.ts'
 import { parseJson } from '../protocol/json.ts'
+import { parseJsonInPieces } from '../protocol/json-pieces.ts'
+import type { Pieces } from '../protocol/pieces.ts'
 import type { Shape } from '../protocol/shape.ts'
 
 /** What a store holds and cannot be right. `place` names the value so that an operator finds it. */
@@ -12,8 +14,34 @@ export function decodeValue<T>(place: string, value: unknown, shape: Shape<T>): 
   try {
     return shape(value, 'value')
   } catch (cause) {
-    const found = cause instanceof Error ? cause.message : String(cause)
-    throw ledgerError('corrupt', { place, expected: 'a value of the right shape', found }, cause)
+    throw misshapen(place, cause)
+  }
+}
+
+function misshapen(place: string, cause: unknown): Error {
+  const found = cause instanceof Error ? cause.message : String(cause)
+  return ledgerError('corrupt', { place, expected: 'a value of the right shape', found }, cause)
+}
+
+const notJson = (place: string, text: string, cause: unknown): Error =>
+  ledgerError('corrupt', { place, expected: 'JSON', found: `${text.length} characters that are not` }, cause)
+
+/** `decodeText` of what may be large. */
+export function* decodeTextInPieces<T>(
+  place: string,
+  text: string,
+  shape: (value: unknown, path: string) => Pieces<T>,
+): Pieces<T> {
+  let value: unknown
+  try {
+    value = (yield* parseJsonInPieces(text)).value
+  } catch (cause) {
+    throw notJson(place, text, cause)
+  }
+  try {
+    return yield* shape(value, 'value')
+  } catch (cause) {
+    throw misshapen(place, cause)
   }
 }
 
@@ -23,7 +51,7 @@ export function decodeText<T>(place: string, text: string, shape: Shape<T>): T {
   try {
     value = parseJson(text)
   } catch (cause) {
-    throw ledgerError('corrupt', { place, expected: 'JSON', found: `${text.length} characters that are not` }, cause)
+    throw notJson(place, text, cause)
   }
   return decodeValue(place, value, shape)
 }

@@ -96,6 +96,10 @@ export function createMemoryChainStore(): ChainStore {
     heightOf: (hash) => Promise.resolve(heights.get(hash)),
     heightsOf: (hashes) => Promise.resolve(hashes.map((hash) => heights.get(hash))),
     block: (height) => Promise.resolve(blocks[height]?.block),
+    transactions: (of, from, count) => {
+      const block = typeof of === 'number' ? blocks[of]?.block : beside.get(of)
+      return Promise.resolve(block?.transactions.slice(from, from + count) ?? [])
+    },
     blocks: (from, count) => Promise.resolve(blocks.slice(from, from + count).map(({ block }) => block)),
     locate: (by) => Promise.resolve('tx_id' in by ? byId.get(by.tx_id) : byHash.get(by.tx_hash)),
     places: (ids) => Promise.resolve(ids.map((id) => byId.get(id))),
@@ -120,6 +124,7 @@ export function createMemoryChainStore(): ChainStore {
       return Promise.resolve()
     },
     besideChain: (hash) => Promise.resolve(beside.get(hash)),
+    headerBeside: (hash) => Promise.resolve(beside.get(hash)),
     correctionsOf: (tradeId) => Promise.resolve(corrections.get(tradeId) ?? []),
     historyNodes: (subtrees) => Promise.resolve(subtrees.map(read)),
     close: () => Promise.resolve(),

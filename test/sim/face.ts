@@ -63,7 +63,6 @@ export async function startFace(
     evidence,
     events,
     clock,
-    beside: (hash) => store.chain.besideChain(hash),
     finalizedAt: (height) => store.finalizedAt(height),
   })
   const claimed = {

@@ -1,3 +1,4 @@
+import { atOnce } from '../../src/protocol/pieces.ts'
 import { genesisState, stateAfter, verifyBlock, type ChainState } from '../../src/engine/chain-state.ts'
 import { earlierKeys, historyOf, verifyTransactions } from '../../src/engine/history-rules.ts'
 import type { Block, ShownBlock } from '../../src/protocol/block.ts'
@@ -258,7 +259,7 @@ async function verdictOn(
 ): Promise<Verdict> {
   const history = historyOf(store, await store.size(), [])
   const earlier = await earlierKeys(block.transactions, history)
-  const verdict = verifyBlock(state, block, { genesis, chainId: chainIdOf(genesis) }, earlier)
+  const verdict = atOnce(verifyBlock(state, block, { genesis, chainId: chainIdOf(genesis) }, earlier))
   return verdict.ok ? await verifyTransactions(block, history, isFinal) : verdict
 }
 

@@ -1,5 +1,6 @@
 import { MAX_TICK_BYTES, MAX_TRANSACTIONS_PER_BLOCK } from '../../protocol/limits.ts'
-import { isJsonObject, type Shape } from '../../protocol/shape.ts'
+import { atOnce } from '../../protocol/pieces.ts'
+import { arrayInPieces, isJsonObject, withItemsInPieces, type Shape } from '../../protocol/shape.ts'
 import { ledgerError } from '../../ports/errors.ts'
 import type { Ledger, PlatformRow, PlatformTick, TickAnswer } from '../../ports/ledger.ts'
 import { rolesOnly } from '../access.ts'
@@ -41,20 +42,25 @@ const row: Schema<PlatformRow> = named(
   documented(rowShape, { oneOf: [tradeRow.json, correctionRow.json] }, { ...tradeRow.example, kind: 'trade' }),
 )
 
-const rows = arrayOf(row, MAX_TRANSACTIONS_PER_BLOCK)
-/** Too many rows are 413, and refused before any of them is looked at. */
-const rowsShape: Shape<readonly PlatformRow[]> = (value, path) => {
-  if (Array.isArray(value) && value.length > MAX_TRANSACTIONS_PER_BLOCK) {
-    throw ledgerError('tick_too_large', { count: value.length, limit: MAX_TRANSACTIONS_PER_BLOCK })
-  }
-  return rows.shape(value, path)
-}
-/** A tick as a platform writes it, whichever way it comes. */
-export const platformTick: Schema<PlatformTick> = objectOf({
+const tickOfRows = objectOf({
   tick_id: idIn('2025-10-09T09:00'),
   timestamp: timeIn,
-  transactions: { ...rows, shape: rowsShape },
+  transactions: arrayOf(row, MAX_TRANSACTIONS_PER_BLOCK),
 })
+const rowsInPieces = arrayInPieces(rowShape, MAX_TRANSACTIONS_PER_BLOCK)
+
+/** A tick as a platform writes it, whichever way it comes. Throws `malformed`, `tick_too_large`. */
+export const tickInPieces = withItemsInPieces(tickOfRows.shape, 'transactions', (rows, path) => {
+  // Too many rows are 413, and refused before any of them is looked at.
+  if (rows.length <= MAX_TRANSACTIONS_PER_BLOCK) return rowsInPieces(rows, path)
+  throw ledgerError('tick_too_large', { count: rows.length, limit: MAX_TRANSACTIONS_PER_BLOCK })
+})
+
+const platformTick: Schema<PlatformTick> = {
+  ...tickOfRows,
+  shape: (value, path) => atOnce(tickInPieces(value, path)),
+  inPieces: tickInPieces,
+}
 
 const tickAnswer: Schema<TickAnswer> = named(
   'TickAnswer',

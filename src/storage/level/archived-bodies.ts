@@ -1,11 +1,14 @@
 import type { ArchivedFile } from '../../ports/retention.ts'
 import { hashHeader } from '../../protocol/header.ts'
-import { merkleRoot } from '../../protocol/merkle.ts'
+import { inTurns } from '../../ports/turns.ts'
+import { merkleRootInPieces } from '../../protocol/merkle.ts'
+import { mapInPieces } from '../../protocol/pieces.ts'
 import { leafOf } from '../../protocol/transaction.ts'
 import type { ArchiveFiles, HeightRange } from '../archive/archive-files.ts'
 import { corrupt } from '../decode.ts'
 import { serialTasks } from '../serial.ts'
-import { decodeBody, decodeHeader, decodeHeightKey, decodeInteger } from './block-values.ts'
+import { decodeBodyInPieces, decodeHeader, decodeHeightKey, decodeInteger } from './block-values.ts'
+import { joinPages, pageRange } from './body-pages.ts'
 import { heightKey, keyOf } from './keyspaces.ts'
 import { readText, type TextLevel } from './level.ts'
 
@@ -111,7 +114,10 @@ export class ArchivedBodies {
     await this.#verify(range, bodies)
     const batch = this.#db.batch()
     batch.put(heightKey('archived', from), String(range.to))
-    for (const [index, body] of bodies.entries()) if (body !== null) batch.del(heightKey('body', from + index))
+    for (const [index, body] of bodies.entries()) {
+      if (body === null) continue
+      for (const key of await this.#db.keys(pageRange(heightKey('body', from + index))).all()) batch.del(key)
+    }
     // Before the bodies leave LevelDB: who misses one there must be told of the file at once.
     this.#ranges.push(range)
     try {
@@ -138,9 +144,11 @@ export class ArchivedBodies {
 
   /** The body of a height that is in LevelDB; null if it stays there. */
   async #movable(height: number): Promise<string | null> {
-    const [body, registry] = await this.#db.getMany([heightKey('body', height), heightKey('registryHeight', height)])
-    if (body === undefined) throw corrupt(`level body of height ${height}`, 'the transactions of the block', 'nothing')
-    return registry === undefined ? body : null
+    const registry = await readText(this.#db, heightKey('registryHeight', height))
+    if (registry !== undefined) return null
+    const pages = await this.#db.values(pageRange(heightKey('body', height))).all()
+    if (pages.length > 0) return joinPages(pages)
+    throw corrupt(`level body of height ${height}`, 'the transactions of the block', 'nothing')
   }
 
   /** Holds what the disk gives back against the headers. Throws `corrupt`. */
@@ -155,7 +163,8 @@ export class ArchivedBodies {
       const { header, hash } = decodeHeader(head, height)
       if (hashHeader(header) !== hash) throw corrupt(`level header of height ${height}`, hash, hashHeader(header))
       if (text === null) continue
-      const root = merkleRoot(decodeBody(place, text).map(leafOf))
+      const transactions = await inTurns(decodeBodyInPieces(place, text))
+      const root = await inTurns(merkleRootInPieces(await inTurns(mapInPieces(transactions, leafOf))))
       if (root !== header.merkle_root) throw corrupt(place, `merkle_root ${header.merkle_root}`, root)
     }
   }
@@ -187,7 +196,8 @@ export class ArchivedBodies {
   async #isInLevel({ from, to }: HeightRange): Promise<boolean> {
     const heights = { gte: heightKey('body', from), lt: heightKey('body', to) }
     const archived = Math.max(0, Math.min(to, this.size) - from)
-    return archived + (await this.#db.keys(heights).all()).length >= to - from
+    const bodies = (await this.#db.keys(heights).all()).filter((key) => key.length === heights.gte.length)
+    return archived + bodies.length >= to - from
   }
 }
 

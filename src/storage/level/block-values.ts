@@ -1,10 +1,10 @@
 import type { StoredHeader } from '../../ports/chain-store.ts'
-import type { ShownBlock } from '../../protocol/block.ts'
 import { headerShape } from '../../protocol/header.ts'
 import { MAX_TRANSACTIONS_PER_BLOCK } from '../../protocol/limits.ts'
-import { array, hash32, object, signatureHex } from '../../protocol/shape.ts'
+import type { Pieces } from '../../protocol/pieces.ts'
+import { array, arrayInPieces, hash32, object, signatureHex } from '../../protocol/shape.ts'
 import { shownTransactionShape, type ShownTransaction } from '../../protocol/transaction.ts'
-import { corrupt, decodeText } from '../decode.ts'
+import { corrupt, decodeText, decodeTextInPieces } from '../decode.ts'
 import { sortable } from './keyspaces.ts'
 
 /** How blocks are written in LevelDB. All of these throw `corrupt`. */
@@ -12,6 +12,11 @@ import { sortable } from './keyspaces.ts'
 const storedHeaderShape = object({ header: headerShape, signature: signatureHex, hash: hash32 })
 const bodyShape = array(shownTransactionShape, MAX_TRANSACTIONS_PER_BLOCK)
 
+/** Of a body that may be large. */
+export const decodeBodyInPieces = (place: string, text: string): Pieces<readonly ShownTransaction[]> =>
+  decodeTextInPieces(place, text, arrayInPieces(shownTransactionShape, MAX_TRANSACTIONS_PER_BLOCK))
+
+/** Of a body, or of a page of one. */
 export const decodeBody = (place: string, text: string): readonly ShownTransaction[] =>
   decodeText(place, text, bodyShape)
 
@@ -20,15 +25,6 @@ export function decodeHeader(text: string, height: number): StoredHeader {
   const stored = decodeText(place, text, storedHeaderShape)
   if (stored.header.height !== height) throw corrupt(place, `height ${height}`, `height ${stored.header.height}`)
   return stored
-}
-
-export function decodeBlock(height: number, head: string, body: string | undefined): ShownBlock {
-  const place = `level body of height ${height}`
-  if (body === undefined) throw corrupt(place, 'the transactions of the block', 'nothing')
-  const { header, signature } = decodeHeader(head, height)
-  const transactions = decodeBody(place, body)
-  if (transactions.length === header.tx_count) return { header, signature, transactions }
-  throw corrupt(place, `${header.tx_count} transactions`, `${transactions.length}`)
 }
 
 /** The height of a `heightKey`. */

@@ -7,25 +7,26 @@ import type {
   TransactionLocation,
 } from '../../ports/chain-store.ts'
 import { ledgerError } from '../../ports/errors.ts'
-import { shownBlockShape, type ShownBlock } from '../../protocol/block.ts'
+import { inTurns } from '../../ports/turns.ts'
+import type { ShownBlock } from '../../protocol/block.ts'
 import type { Hash, Hex } from '../../protocol/bytes.ts'
-import { canonicalText } from '../../protocol/canonical-json.ts'
 import { hashHeader } from '../../protocol/header.ts'
 import { appendedNodes, historyLeaf, rootSubtrees, type Subtree } from '../../protocol/history.ts'
+import { mapInPieces } from '../../protocol/pieces.ts'
 import { hash32, refuse } from '../../protocol/shape.ts'
-import { leafOf } from '../../protocol/transaction.ts'
+import type { ShownTransaction } from '../../protocol/transaction.ts'
 import type { BodyArchive, BodyRedaction } from '../../ports/retention.ts'
-import { corrupt, decodeText, decodeValue } from '../decode.ts'
+import { corrupt, decodeValue } from '../decode.ts'
 import { serialTasks } from '../serial.ts'
 import { ArchivedBodies, type ArchivePlace } from './archived-bodies.ts'
-import { correctionKey, decodeCorrectionKey, decodeHeight, decodePlace, ownKeys } from './block-index.ts'
-import { decodeBlock, decodeHeader, decodeHeightKey } from './block-values.ts'
+import { deleteBlock, putBlock } from './block-entries.ts'
+import { correctionKey, decodeCorrectionKey, decodeHeight, decodePlace } from './block-index.ts'
+import { decodeHeader, decodeHeightKey } from './block-values.ts'
+import { BlocksBeside } from './blocks-beside.ts'
 import { heightKey, keyOf, nodeKey } from './keyspaces.ts'
-import { HotBlocks } from './hot-blocks.ts'
-import { guardLevel, openLevel, readText, type CheckRoom, type TextLevel } from './level.ts'
+import { guardLevel, openLevel, readMany, readText, type CheckRoom, type TextLevel } from './level.ts'
 import {
   changeEntries,
-  changeKeys,
   checkpointIn,
   heightsIn,
   pageEntry,
@@ -34,7 +35,7 @@ import {
   registrationsIn,
 } from './registry-index.ts'
 import { finishForgetting, firstUnknownId, readRedactions, redactBodies } from './redacted-bodies.ts'
-import { withoutRemoved } from './removed-before.ts'
+import { StoredBodies } from './stored-bodies.ts'
 
 /** What an append needs of the chain before it: kept in memory, found again in the database whenever in doubt. */
 interface Tip {
@@ -74,7 +75,8 @@ export async function chainStore(db: TextLevel, archive?: ArchivePlace): Promise
     return archive && (await ArchivedBodies.open(db, archive))
   })
   const archived = await open()
-  const chain = new LevelChain(db, archived)
+  const beside = new BlocksBeside(db)
+  const chain = new LevelChain(db, archived, beside)
   await guardLevel('open', () => chain.tip())()
   const inTurn = serialTasks()
   return {
@@ -90,6 +92,7 @@ export async function chainStore(db: TextLevel, archive?: ArchivePlace): Promise
     heightOf: guardLevel('heightOf', (blockHash) => chain.heightOf(blockHash)),
     heightsOf: guardLevel('heightsOf', (blockHashes) => chain.heightsOf(blockHashes)),
     block: guardLevel('block', (height) => chain.block(height)),
+    transactions: guardLevel('transactions', (of, from, count) => chain.transactions(of, from, count)),
     blocks: guardLevel('blocks', (from, count) => chain.blocks(from, count)),
     locate: guardLevel('locate', (by) => chain.locate(by)),
     places: guardLevel('places', (ids) => chain.places('placeById', ids)),
@@ -100,8 +103,9 @@ export async function chainStore(db: TextLevel, archive?: ArchivePlace): Promise
     heightsOfTicks: guardLevel('heightsOfTicks', (tickIds) => chain.heightsOfTicks(tickIds)),
     correctionsOf: guardLevel('correctionsOf', (tradeId) => chain.correctionsOf(tradeId)),
     rewind: guardLevel('rewind', (size) => inTurn(() => chain.rewind(size))),
-    putBeside: guardLevel('putBeside', (block, hash) => inTurn(() => chain.putBeside(block, hash))),
-    besideChain: guardLevel('besideChain', (hash) => chain.besideChain(hash)),
+    putBeside: guardLevel('putBeside', (block, hash) => inTurn(() => beside.put(block, hash))),
+    besideChain: guardLevel('besideChain', (hash) => beside.read(hash)),
+    headerBeside: guardLevel('headerBeside', (hash) => beside.header(hash)),
     historyNodes: guardLevel('historyNodes', (subtrees) => chain.historyNodes(subtrees)),
     archivedSize: () => archived?.size ?? 0,
     archive: guardLevel('archive', async (end) => await archived?.archive(end)),
@@ -118,19 +122,20 @@ export async function chainStore(db: TextLevel, archive?: ArchivePlace): Promise
 
 class LevelChain {
   readonly #db: TextLevel
-  readonly #archived: Pick<ArchivedBodies, 'body'> | undefined
+  readonly #bodies: StoredBodies
+  readonly #beside: BlocksBeside
   /** `undefined` before the first look and after a failed append, which may have been written all the same. */
   #tip: Promise<Tip> | undefined
-  readonly #hot = new HotBlocks()
 
-  constructor(db: TextLevel, archived: Pick<ArchivedBodies, 'body'> | undefined) {
+  constructor(db: TextLevel, archived: Pick<ArchivedBodies, 'body'> | undefined, beside: BlocksBeside) {
     this.#db = db
-    this.#archived = archived
+    this.#bodies = new StoredBodies(db, archived)
+    this.#beside = beside
   }
 
   /** Bodies have changed. */
   forgetHot(): void {
-    this.#hot.clear()
+    this.#bodies.forgetHot()
   }
 
   tip(): Promise<Tip> {
@@ -152,22 +157,15 @@ class LevelChain {
   }
 
   async append(block: ShownBlock, hash: Hash, txHashes: readonly Hash[], change?: StoredChange): Promise<void> {
-    const { header, signature, transactions } = block
+    const { header, transactions } = block
     const { size, peaks } = await this.tip()
     if (header.height !== size) throw corrupt('level append', `the block of height ${size}`, `height ${header.height}`)
     if (txHashes.length !== transactions.length) refuse('txHashes', `${transactions.length} hashes`, txHashes)
     const batch = this.#db.batch()
-    batch.put(heightKey('header', size), canonicalText({ header, signature, hash }))
-    batch.put(heightKey('body', size), JSON.stringify(transactions))
-    batch.put(keyOf('heightByHash', hash), String(size))
-    for (const [index, txHash] of txHashes.entries()) batch.put(keyOf('placeByHash', txHash), `${size}/${index}`)
-    for (const [index, tx] of transactions.entries()) {
-      if (tx.kind !== 'redacted') batch.put(keyOf('placeById', tx.id), `${size}/${index}`)
-    }
-    for (const key of ownKeys(block)) batch.put(key.key, key.value)
+    await inTurns(putBlock(batch, block, hash, txHashes))
     for (const [key, value] of changeEntries(block, change)) batch.put(key, value)
     for (const [key, value] of (change?.checkpoint?.pages ?? []).map(pageEntry)) batch.put(key, value)
-    batch.del(keyOf('beside', hash))
+    this.#beside.remove(batch, hash, header.tx_count)
     const nodes = appendedNodes(size, historyLeaf(hash), ({ level }) => readPeak(peaks, level))
     for (const node of nodes) batch.put(nodeKey(node), node.hash)
     try {
@@ -223,38 +221,46 @@ class LevelChain {
   }
 
   async heightsOf(blockHashes: readonly Hash[]): Promise<readonly (number | undefined)[]> {
-    const texts = await this.#db.getMany(blockHashes.map((hash) => keyOf('heightByHash', hash)))
+    const texts = await readMany(
+      this.#db,
+      blockHashes.map((hash) => keyOf('heightByHash', hash)),
+    )
     return texts.map((text, at) => decodeHeight(`level height of ${blockHashes[at] ?? ''}`, text))
   }
 
   async block(height: number): Promise<ShownBlock | undefined> {
-    const hot = this.#hot.get(height)
-    if (hot !== undefined) return hot
-    const { generation } = this.#hot
-    const [head, stored] = await this.#db.getMany([heightKey('header', height), heightKey('body', height)])
-    if (head === undefined) return undefined
-    const body = stored ?? (await this.#archived?.body(height))
-    const block = decodeBlock(height, head, body)
-    this.#hot.put(block, body?.length ?? 0, generation)
-    return block
+    return await this.#read(height, async ({ header, signature }) => {
+      return { header, signature, transactions: await this.#bodies.all(header) }
+    })
+  }
+
+  /**
+   * Reads something of the block of a height; `undefined` above the tip. It takes several reads, and meanwhile another block may
+   * have come in the place of this one: then it is read anew.
+   */
+  async #read<T>(height: number, read: (stored: StoredHeader) => Promise<T>): Promise<T | undefined> {
+    for (;;) {
+      const [stored] = await this.headers(height, 1)
+      if (stored === undefined) return undefined
+      const [outcome] = await Promise.allSettled([read(stored)])
+      const [now] = await this.headers(height, 1)
+      if (now?.hash !== stored.hash) continue
+      if (outcome.status === 'fulfilled') return outcome.value
+      throw outcome.reason
+    }
   }
 
   async blocks(from: number, count: number): Promise<readonly ShownBlock[]> {
-    if (count <= 0) return []
-    const range = { gte: heightKey('header', from), lt: heightKey('header', from + count) }
-    const bodyRange = { gte: heightKey('body', from), lt: heightKey('body', from + count) }
-    const [heads, bodies] = await Promise.all([this.#db.values(range).all(), this.#db.iterator(bodyRange).all()])
-    const bodyAt = new Map(bodies)
     const blocks: ShownBlock[] = []
-    for (const [offset, head] of heads.entries()) {
-      blocks.push(await this.#decode(from + offset, head, bodyAt.get(heightKey('body', from + offset))))
+    for (const { header, signature } of await this.headers(from, count)) {
+      blocks.push({ header, signature, transactions: await this.#bodies.all(header) })
     }
     return blocks
   }
 
-  /** @param stored the body as LevelDB has it; `undefined`: it may have been archived */
-  async #decode(height: number, head: string, stored: string | undefined): Promise<ShownBlock> {
-    return decodeBlock(height, head, stored ?? (await this.#archived?.body(height)))
+  async transactions(of: number | Hash, from: number, count: number): Promise<readonly ShownTransaction[]> {
+    if (typeof of === 'string') return await this.#beside.part(of, from, count)
+    return (await this.#read(of, ({ header }) => this.#bodies.part(header, from, count))) ?? []
   }
 
   async locate(by: { readonly tx_id: string } | { readonly tx_hash: Hash }): Promise<TransactionLocation | undefined> {
@@ -267,13 +273,16 @@ class LevelChain {
     ids: readonly string[],
   ): Promise<readonly (TransactionLocation | undefined)[]> {
     const keys = ids.map((id) => keyOf(space, id))
-    const texts = await this.#db.getMany(keys)
-    return keys.map((key, at) => decodePlace(key, texts[at]))
+    const texts = await readMany(this.#db, keys)
+    return await inTurns(mapInPieces(keys, (key, at) => decodePlace(key, texts[at])))
   }
 
   async heightsOfIds(ids: readonly string[]): Promise<readonly (number | undefined)[]> {
     const places = await this.places('placeById', ids)
-    const redacted = await this.#db.getMany(ids.map((id) => keyOf('redactedId', id)))
+    const redacted = await readMany(
+      this.#db,
+      ids.map((id) => keyOf('redactedId', id)),
+    )
     return ids.map((id, at) => decodeHeight(`level height of the redacted ${id}`, redacted[at]) ?? places[at]?.height)
   }
 
@@ -306,14 +315,8 @@ class LevelChain {
       const block = await this.block(height)
       if (block === undefined) throw corrupt(`level height ${height}`, 'a block', 'nothing')
       const hash = hashHeader(block.header)
-      batch.put(keyOf('beside', hash), canonicalText(block))
-      batch.del(heightKey('header', height)).del(heightKey('body', height)).del(keyOf('heightByHash', hash))
-      for (const tx of block.transactions) {
-        batch.del(keyOf('placeByHash', leafOf(tx)))
-        if (tx.kind !== 'redacted') batch.del(keyOf('placeById', tx.id))
-      }
-      for (const { key } of ownKeys(block)) batch.del(key)
-      for (const key of changeKeys(block)) batch.del(key)
+      await inTurns(this.#beside.putInto(batch, block, hash))
+      await inTurns(deleteBlock(batch, block, hash))
     }
     // Nodes of the history tree above the new size stay: they are written anew before they are read.
     try {
@@ -321,18 +324,8 @@ class LevelChain {
     } finally {
       // Only now: who asks before the write is done would be told of the old tip, and that would be remembered.
       this.#tip = undefined
-      this.#hot.clear()
+      this.#bodies.forgetHot()
     }
-  }
-
-  async putBeside(block: ShownBlock, hash: Hash): Promise<void> {
-    const transactions = await withoutRemoved(this.#db, block.transactions)
-    await this.#db.put(keyOf('beside', hash), canonicalText({ ...block, transactions }))
-  }
-
-  async besideChain(hash: Hash): Promise<ShownBlock | undefined> {
-    const text = await readText(this.#db, keyOf('beside', hash))
-    return text === undefined ? undefined : decodeText(`level block ${hash} beside the chain`, text, shownBlockShape)
   }
 
   /** Below the tip only, as for registryHeights. */

@@ -96,6 +96,18 @@ export const DURABLE = { sync: true }
 /** The value of a key; `undefined` if there is none, which the types of `level` do not say. */
 export const readText = (db: TextLevel, key: string): Promise<string | undefined> => db.get(key)
 
+/** Keys of one read: their values come back in one turn of the event loop. */
+const KEYS_AT_ONCE = 1_000
+
+/** The values of many keys, in their order. */
+export async function readMany(db: TextLevel, keys: readonly string[]): Promise<readonly (string | undefined)[]> {
+  const values: (string | undefined)[] = []
+  for (let start = 0; start < keys.length; start += KEYS_AT_ONCE) {
+    values.push(...(await db.getMany(keys.slice(start, start + KEYS_AT_ONCE))))
+  }
+  return values
+}
+
 /** The decoded value of `id` in a keyspace. Throws `corrupt`. */
 export async function readValue<T>(
   db: TextLevel,

@@ -1,3 +1,4 @@
+import { nextTurn } from '../../ports/turns.ts'
 import type { CheckedTrade, LightStore, LightWindow } from '../../ports/light-store.ts'
 import { canonicalText } from '../../protocol/canonical-json.ts'
 import { sealedHeaderShape } from '../../protocol/header.ts'
@@ -11,6 +12,9 @@ import { evidenceStore } from './evidence-store.ts'
 import { keyOf } from './keyspaces.ts'
 import { DURABLE, guardLevel, openLevel, readText, readValue, type CheckRoom, type TextLevel } from './level.ts'
 import { voterStore } from './voter-store.ts'
+
+/** Written in one turn of the event loop: each has a proof and a header. */
+const TRADES_OF_PIECE = 250
 
 /** Far above any window that is configured: it only keeps a broken value from filling the memory. */
 const MAX_WINDOW = 100_000
@@ -57,7 +61,8 @@ export function lightStore(db: TextLevel): LightStore {
 
     putTrades: guardLevel('putTrades', async (trades) => {
       const batch = db.batch()
-      for (const trade of trades) {
+      for (const [index, trade] of trades.entries()) {
+        if (index % TRADES_OF_PIECE === TRADES_OF_PIECE - 1) await nextTurn()
         batch.put(keyOf('checkedTrade', trade.transaction.id), encodeTrade(trade))
         batch.put(keyOf('checkedIdByHash', trade.tx_hash), trade.transaction.id)
       }

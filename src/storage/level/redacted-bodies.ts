@@ -1,3 +1,4 @@
+import { inTurns } from '../../ports/turns.ts'
 import { shownBlockShape } from '../../protocol/block.ts'
 import type { Hash } from '../../protocol/bytes.ts'
 import { canonicalText } from '../../protocol/canonical-json.ts'
@@ -5,7 +6,8 @@ import { redactionShape, type Redaction } from '../../protocol/redaction.ts'
 import { leafOf, type ShownTransaction } from '../../protocol/transaction.ts'
 import { corrupt, decodeText } from '../decode.ts'
 import type { ArchivedBodies } from './archived-bodies.ts'
-import { decodeBody, decodeHeader } from './block-values.ts'
+import { decodeBody, decodeBodyInPieces, decodeHeader } from './block-values.ts'
+import { pageKey, pageOfKey, pageRange, TRANSACTIONS_OF_PAGE } from './body-pages.ts'
 import { heightKey, keyOf, sortable } from './keyspaces.ts'
 import { DURABLE, readText, type TextLevel } from './level.ts'
 
@@ -43,24 +45,17 @@ export async function redactBodies(
   const touched: string[] = []
   for (const height of new Set(redactions.map((redaction) => redaction.height))) {
     const hashes = new Set(redactions.filter((one) => one.height === height).map(({ tx_hash }) => tx_hash))
-    const place = `level body of height ${height}`
-    const text = await readText(db, heightKey('body', height))
-    const body = text ?? (await archived?.body(height))
-    if (body === undefined) throw corrupt(place, 'the transactions of the block', 'nothing')
-    const transactions = decodeBody(place, body)
-    const shown = withHoles(place, transactions, hashes)
-    // It came without these bodies: LevelDB never had them.
-    const isSame = text !== undefined && shown.every((tx, index) => tx === transactions[index])
-    if (text === undefined) await archived?.replace(height, JSON.stringify(shown))
-    else if (!isSame) batch.put(heightKey('body', height), JSON.stringify(shown))
-    if (!isSame) touched.push(heightKey('body', height), await keyBeside(db, height))
+    const { entries, pages } = await redactPages(db, archived, height, hashes)
+    for (const { key, value } of entries) batch.put(key, value)
+    const beside = pages.length === 0 ? '' : await keyBeside(db, height)
+    for (const page of pages) touched.push(pageKey(heightKey('body', height), page), pageKey(beside, page))
     await archived?.removeStrays(height)
   }
   const all = new Set(redactions.map(({ tx_hash }) => tx_hash))
   for (const { key, value, height } of await besideWithHoles(db, all)) {
     batch.put(key, value)
     // A block that was on the chain, and was given up, has left old values there.
-    touched.push(key, heightKey('body', height))
+    touched.push(key, pageKey(heightKey('body', height), pageOfKey(key)))
   }
   for (const redaction of redactions) {
     batch.put(redactionKey(redaction), canonicalText(redaction))
@@ -93,29 +88,83 @@ export async function finishForgetting(db: TextLevel): Promise<void> {
   await done.write(DURABLE)
 }
 
-/** Throws `corrupt` if one of the hashes is not among them. */
-function withHoles(place: string, transactions: readonly ShownTransaction[], hashes: ReadonlySet<Hash>) {
-  const found = new Set<Hash>()
+interface Entry {
+  readonly key: string
+  readonly value: string
+}
+
+/**
+ * Takes these transactions out of a body: of one in a file there, of one in LevelDB by the entries that it gives back. Gives the pages,
+ * too, that have, or had in LevelDB, one of the bodies. Throws `corrupt` if one of the transactions is not in the body.
+ */
+async function redactPages(
+  db: TextLevel,
+  archived: ArchivedBodies | undefined,
+  height: number,
+  hashes: ReadonlySet<Hash>,
+): Promise<{ readonly entries: readonly Entry[]; readonly pages: readonly number[] }> {
+  const place = `level body of height ${height}`
+  const missing = new Set(hashes)
+  const entries: Entry[] = []
+  const keys = await db.keys(pageRange(heightKey('body', height))).all()
+  for (const key of keys) {
+    const page = decodeBody(place, (await readText(db, key)) ?? '')
+    const shown = withHoles(page, hashes, missing)
+    // Else it came without these bodies: LevelDB never had them.
+    if (shown !== undefined) entries.push({ key, value: JSON.stringify(shown) })
+  }
+  const pages = keys.length > 0 ? entries.map(({ key }) => pageOfKey(key)) : await redactFile()
+  for (const hash of missing) throw corrupt(place, `transaction ${hash}`, 'nothing')
+  return { entries, pages }
+
+  async function redactFile(): Promise<readonly number[]> {
+    const body = await archived?.body(height)
+    if (body === undefined) throw corrupt(place, 'the transactions of the block', 'nothing')
+    const transactions = await inTurns(decodeBodyInPieces(place, body))
+    const shown = withHoles(transactions, hashes, missing) ?? transactions
+    if (missing.size === 0) await archived?.replace(height, JSON.stringify(shown))
+    const at = transactions.flatMap((tx, index) =>
+      hashes.has(leafOf(tx)) ? [Math.floor(index / TRANSACTIONS_OF_PAGE)] : [],
+    )
+    return [...new Set(at)]
+  }
+}
+
+/**
+ * These transactions without the bodies of those with one of the hashes; `undefined` if none has.
+ *
+ * @param missing loses the hashes that were found
+ */
+function withHoles(
+  transactions: readonly ShownTransaction[],
+  hashes: ReadonlySet<Hash>,
+  missing = new Set<Hash>(),
+): readonly ShownTransaction[] | undefined {
   const shown = transactions.map((tx): ShownTransaction => {
     const tx_hash = leafOf(tx)
     if (!hashes.has(tx_hash)) return tx
-    found.add(tx_hash)
+    missing.delete(tx_hash)
     return tx.kind === 'redacted' ? tx : { kind: 'redacted', tx_hash }
   })
-  for (const hash of hashes) if (!found.has(hash)) throw corrupt(place, `transaction ${hash}`, 'nothing')
-  return shown
+  return shown.some((tx, index) => tx !== transactions[index]) ? shown : undefined
 }
 
 /** A block that lost against one of the chain may hold the same transactions. */
-async function besideWithHoles(db: TextLevel, hashes: ReadonlySet<Hash>) {
-  const changed: { readonly key: string; readonly value: string; readonly height: number }[] = []
+async function besideWithHoles(
+  db: TextLevel,
+  hashes: ReadonlySet<Hash>,
+): Promise<readonly (Entry & { readonly height: number })[]> {
+  const changed: (Entry & { readonly height: number })[] = []
+  // Its first page, which has the header, comes before the others of a block.
+  let height = -1
   for await (const [key, text] of db.iterator({ gte: keyOf('beside'), lte: keyOf('beside', '~') })) {
-    const block = decodeText(`level ${key}`, text, shownBlockShape)
-    if (!block.transactions.some((tx) => tx.kind !== 'redacted' && hashes.has(leafOf(tx)))) continue
-    const transactions = block.transactions.map((tx): ShownTransaction =>
-      hashes.has(leafOf(tx)) ? { kind: 'redacted', tx_hash: leafOf(tx) } : tx,
-    )
-    changed.push({ key, value: canonicalText({ ...block, transactions }), height: block.header.height })
+    const place = `level ${key}`
+    const block = pageOfKey(key) > 0 ? undefined : decodeText(place, text, shownBlockShape)
+    height = block?.header.height ?? height
+    const transactions = withHoles(block?.transactions ?? decodeBody(place, text), hashes)
+    if (transactions === undefined) continue
+    const value = block ? canonicalText({ ...block, transactions }) : JSON.stringify(transactions)
+    changed.push({ key, value, height })
   }
   return changed
 }

@@ -1,7 +1,9 @@
+import { inTurns } from '../../ports/turns.ts'
+import { mapInPieces } from '../../protocol/pieces.ts'
 import { leafOf, type ShownTransaction } from '../../protocol/transaction.ts'
 import { decodePlace } from './block-index.ts'
 import { keyOf } from './keyspaces.ts'
-import type { TextLevel } from './level.ts'
+import { readMany, type TextLevel } from './level.ts'
 import { redactionKey } from './redacted-bodies.ts'
 
 /** These transactions without the bodies that were removed from the chain: none comes back with another block that has it too. */
@@ -9,14 +11,14 @@ export async function withoutRemoved(
   db: TextLevel,
   transactions: readonly ShownTransaction[],
 ): Promise<readonly ShownTransaction[]> {
-  const hashes = transactions.map(leafOf)
+  const hashes = await inTurns(mapInPieces(transactions, leafOf))
   const keys = hashes.map((hash) => keyOf('placeByHash', hash))
-  const places = await db.getMany(keys)
+  const places = await readMany(db, keys)
   const onChain = hashes.flatMap((tx_hash, at) => {
     const place = decodePlace(keys[at] ?? '', places[at])
     return place === undefined ? [] : [{ tx_hash, height: place.height }]
   })
-  const records = await db.getMany(onChain.map(redactionKey))
+  const records = await readMany(db, onChain.map(redactionKey))
   const removed = new Set(onChain.flatMap(({ tx_hash }, at) => (records[at] === undefined ? [] : [tx_hash])))
   return transactions.map((tx, at): ShownTransaction => {
     const tx_hash = hashes[at] ?? ''

@@ -12,6 +12,7 @@ import {
 import type { MarketStore } from '../../ports/market-store.ts'
 import { driverCodes, storeGuard } from '../failure.ts'
 import { serialTasks } from '../serial.ts'
+import { chunks } from './chunks.ts'
 import type { RowBatch, SqlDialect, SqlValue, WriteTransaction } from './dialect.ts'
 import { listenTo } from './postgres-listen.ts'
 import { createPool, SCHEMA } from './postgres-pool.ts'
@@ -122,8 +123,11 @@ export function isRetryable(error: unknown): boolean {
   return error instanceof Error && CONNECTION_ENDED.test(error.message)
 }
 
+/** Rows of one statement: what is written and sent in one turn of the event loop. */
+const ROWS_AT_ONCE = 2_000
+
 /**
- * One statement whatever the number of rows; the table says of which types the values are.
+ * One statement for a tick, however many rows most have; the table says of which types the values are.
  *
  * @param ending what follows the rows; the rows that it returns are given back
  */
@@ -132,17 +136,20 @@ async function insertMany<Returned>(
   { table, shared, columns, rows }: RowBatch,
   ending: string,
 ): Promise<readonly Returned[]> {
-  if (rows.length === 0) return []
   const names = columns.map(quoted).join(', ')
   const sharedNames = Object.keys(shared).map(quoted)
   const sharedValues = sharedNames.map((_, index) => `$${index + 2}`)
   const statement =
     `insert into "${table}" (${[...sharedNames, names].join(', ')}) ` +
     `select ${[...sharedValues, names].join(', ')} from json_populate_recordset(null::"${table}", $1)${ending}`
-  const records = rows.map((row) => Object.fromEntries(columns.map((name, index) => [name, jsonValue(row[index])])))
-  const parameters = [JSON.stringify(records), ...Object.values(shared)]
-  const query = CompiledQuery.raw(statement, parameters) as CompiledQuery<Returned>
-  return (await trx.executeQuery(query)).rows
+  const returned: Returned[] = []
+  for (const part of chunks(rows, ROWS_AT_ONCE)) {
+    const records = part.map((row) => Object.fromEntries(columns.map((name, index) => [name, jsonValue(row[index])])))
+    const parameters = [JSON.stringify(records), ...Object.values(shared)]
+    const query = CompiledQuery.raw(statement, parameters) as CompiledQuery<Returned>
+    returned.push(...(await trx.executeQuery(query)).rows)
+  }
+  return returned
 }
 
 /**

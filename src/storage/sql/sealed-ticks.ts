@@ -1,5 +1,7 @@
 import type { Selectable } from 'kysely'
-import type { MarketStore } from '../../ports/market-store.ts'
+import type { MarketStore, SealedTick } from '../../ports/market-store.ts'
+import { inTurns } from '../../ports/turns.ts'
+import { mapInPieces } from '../../protocol/pieces.ts'
 import { oneOf } from '../../protocol/shape.ts'
 import { decodeValue } from '../decode.ts'
 import { decodeShown, toSafeInteger } from './rows.ts'
@@ -28,21 +30,20 @@ export function sealedTicks(db: Database): Pick<MarketStore, 'sealedTicks'> {
         .orderBy('transactions.position')
         .execute()
       const rowsOf = byTick(rows)
-      return new Map(
-        ticks.map(({ height, tick_id, timestamp, source, content_hash }) => {
-          const own = rowsOf.get(tick_id) ?? []
-          const tick = {
-            tick_id,
-            timestamp: toSafeInteger(timestamp, `ticks ${tick_id} timestamp`),
-            transactions: own.map(decodeShown),
-            tx_ids: own.map(({ id }) => id),
-            source: decodeValue(`ticks ${tick_id} source`, source, sourceShape),
-            content_hash,
-            tx_hashes: own.map(({ tx_hash }) => tx_hash),
-          }
-          return [toSafeInteger(height, `blocks ${tick_id} height`), tick] as const
-        }),
-      )
+      const sealed = new Map<number, SealedTick>()
+      for (const { height, tick_id, timestamp, source, content_hash } of ticks) {
+        const own = rowsOf.get(tick_id) ?? []
+        sealed.set(toSafeInteger(height, `blocks ${tick_id} height`), {
+          tick_id,
+          timestamp: toSafeInteger(timestamp, `ticks ${tick_id} timestamp`),
+          transactions: await inTurns(mapInPieces(own, decodeShown)),
+          tx_ids: own.map(({ id }) => id),
+          source: decodeValue(`ticks ${tick_id} source`, source, sourceShape),
+          content_hash,
+          tx_hashes: own.map(({ tx_hash }) => tx_hash),
+        })
+      }
+      return sealed
     },
   }
 }

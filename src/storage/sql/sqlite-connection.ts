@@ -12,6 +12,8 @@ export interface SqliteConnection {
 export type ThreadRequest =
   | { readonly kind: 'open'; readonly path: string }
   | { readonly kind: 'execute'; readonly text: string; readonly parameters: readonly SqlValue[] }
+  /** The next rows of the statement before. */
+  | { readonly kind: 'more' }
   | { readonly kind: 'close' }
 
 export type ThreadReply =
@@ -64,6 +66,7 @@ export async function connectHere(path: string): Promise<SqliteConnection> {
 const promised = <T>(work: () => T): Promise<T> => new Promise((resolve) => resolve(work()))
 
 interface Waiting {
+  readonly request: ThreadRequest
   readonly rows: unknown[]
   readonly resolve: (result: StatementResult) => void
   readonly reject: (error: Error) => void
@@ -81,11 +84,17 @@ function startSqliteThread(): SqliteThread {
       first.reject(Object.assign(new Error(reply.failure), { code: reply.code }))
     } else {
       first.rows.push(...reply.rows)
-      if (reply.hasMore === true) return
+      if (reply.hasMore === true) {
+        // Only now: rows that come all at once would be taken all in one turn of the event loop.
+        thread.postMessage({ kind: 'more' } satisfies ThreadRequest)
+        return
+      }
       first.resolve({ ...reply, rows: first.rows })
     }
     waiting.shift()
-    if (waiting.length === 0) thread.unref()
+    const [next] = waiting
+    if (next === undefined) thread.unref()
+    else thread.postMessage(next.request)
   }
 
   function end(cause: unknown): void {
@@ -103,8 +112,8 @@ function startSqliteThread(): SqliteThread {
           return
         }
         thread.ref()
-        waiting.push({ rows: [], resolve, reject })
-        thread.postMessage(request)
+        // One at a time: what is asked for in between are more rows of the first.
+        if (waiting.push({ request, rows: [], resolve, reject }) === 1) thread.postMessage(request)
       }),
   }
 }

@@ -1,6 +1,8 @@
 import { sql } from 'kysely'
 import { ledgerError } from '../../ports/errors.ts'
 import type { MarketStore, TickCommit } from '../../ports/market-store.ts'
+import { inTurns } from '../../ports/turns.ts'
+import { mapInPieces } from '../../protocol/pieces.ts'
 import { isSolarError } from '../../protocol/errors.ts'
 import { decodeValue } from '../decode.ts'
 import { correctedParties } from './corrections.ts'
@@ -51,7 +53,7 @@ export function ticksTable(
       return {
         tick_id: tickId,
         timestamp: toSafeInteger(row.timestamp, `ticks ${tickId} timestamp`),
-        transactions: transactions.map(decodeShown),
+        transactions: await inTurns(mapInPieces(transactions, decodeShown)),
         tx_ids: transactions.map(({ id }) => id),
         source: decodeValue(`ticks ${tickId} source`, row.source, sourceShape),
         content_hash: row.content_hash,
@@ -71,11 +73,12 @@ export function ticksTable(
         .executeTakeFirst()
       if (row === undefined) return undefined
       const timestamp = toSafeInteger(row.timestamp, `ticks ${row.tick_id} timestamp`)
-      return { tick_id: row.tick_id, timestamp, transactions: (await rowsOf(row.tick_id)).map(decodeTransaction) }
+      const transactions = await inTurns(mapInPieces(await rowsOf(row.tick_id), decodeTransaction))
+      return { tick_id: row.tick_id, timestamp, transactions }
     },
 
     async transactionsOfTick(tickId) {
-      return (await rowsOf(tickId)).map(decodeShown)
+      return await inTurns(mapInPieces(await rowsOf(tickId), decodeShown))
     },
   }
 }

@@ -1,5 +1,7 @@
 import type { RestoredTick } from '../../ports/market-store.ts'
 import { ledgerError } from '../../ports/errors.ts'
+import { nextTurn } from '../../ports/turns.ts'
+import { endsPiece } from '../../protocol/pieces.ts'
 import { refuse } from '../../protocol/shape.ts'
 import type { Hash } from '../../protocol/bytes.ts'
 import { unknownId, type Redaction } from '../../protocol/redaction.ts'
@@ -42,6 +44,7 @@ export async function insertTransactions(
   const names = holeNames(redactions)
   const rows: Record<ShownTransaction['kind'], SqlValue[][]> = { trade: [], correction: [], registry: [], redacted: [] }
   for (const [position, tx] of transactions.entries()) {
+    if (endsPiece(position)) await nextTurn()
     const tx_hash = tx_hashes[position] ?? refuse('tick.tx_hashes', `${transactions.length} hashes`, tx_hashes)
     if (tx.kind === 'redacted') {
       rows.redacted.push([names(tx_hash), timestamp, position, '', tx_hash, '', ''])

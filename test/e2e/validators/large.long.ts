@@ -10,7 +10,7 @@ import {
 
 const NOW = Date.now()
 /** With names as long as they may be: many pages. */
-const ROWS = 32_000
+const ROWS = 100_000
 /** Of them ann is a party. */
 const OWN = 6_000
 const CORRECTED = 3_000
@@ -53,7 +53,7 @@ describe('large blocks', () => {
     })
   }
 
-  it('of 32,000 trades, 6,000 of them of one household, is final and acked', async () => {
+  it('of 100,000 trades, 6,000 of them of one household, is final and acked', async () => {
     await seal(
       'trades',
       Array.from({ length: ROWS }, (_, n) => tradeAt(n)),

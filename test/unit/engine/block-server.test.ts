@@ -311,7 +311,7 @@ describe('whole blocks and own trades over libp2p', () => {
       const first = await ask({ block_hash, from_index: 0, token: TOKEN })
       assert.equal(first.next_index, first.transactions.length)
       const bytes = JSON.stringify(first).length
-      assert.ok(bytes < 2.2 * 1024 * 1024 && bytes > 1.8 * 1024 * 1024, String(bytes))
+      assert.ok(bytes < 0.6 * 1024 * 1024 && bytes > 0.4 * 1024 * 1024, String(bytes))
       const sign = signerOf('v1', 'another')
       const fetched = await fetchBlock({ requests: peers.of('another'), sign, clock }, 'server', block, neverAsked)
       assert.deepEqual(fetched.transactions.map(leafOf), rows.map(hashTransaction))

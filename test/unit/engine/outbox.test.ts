@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createOutboxReader, type OutboxParts, type OutboxReader } from '../../../src/engine/outbox.ts'
-import { platformTick } from '../../../src/http/routes/ticks.ts'
+import { tickInPieces } from '../../../src/http/routes/ticks.ts'
 import { ledgerError } from '../../../src/ports/errors.ts'
 import type { PlatformTick, TickAnswer } from '../../../src/ports/ledger.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
@@ -49,7 +49,7 @@ describe('the reader of the outbox', () => {
   function create(parts: Partial<OutboxParts> = {}, store: Partial<OutboxStore> = {}): OutboxReader {
     return (reader = createOutboxReader({
       store: { ...opened.store, ...store },
-      tickShape: platformTick.shape,
+      readTick: tickInPieces,
       accept: (one) => {
         accepted.push(one.tick_id)
         return Promise.resolve(answerOf(one))

@@ -68,7 +68,6 @@ export function ledgerOf({ chain, store, votes, finalizer, evidence, hub, clock 
     evidence,
     events: hub,
     clock,
-    beside: (hash) => store.chain.besideChain(hash),
     finalizedAt: (height) => store.finalizedAt(height),
   })
 }

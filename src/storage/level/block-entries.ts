@@ -1,0 +1,51 @@
+import type { ShownBlock } from '../../protocol/block.ts'
+import type { Hash } from '../../protocol/bytes.ts'
+import { canonicalText } from '../../protocol/canonical-json.ts'
+import { endsPiece, type Pieces } from '../../protocol/pieces.ts'
+import { leafOf } from '../../protocol/transaction.ts'
+import { ownKeys } from './block-index.ts'
+import { pageKeys, pageOf, TRANSACTIONS_OF_PAGE } from './body-pages.ts'
+import { heightKey, keyOf } from './keyspaces.ts'
+import type { TextLevel } from './level.ts'
+import { changeKeys } from './registry-index.ts'
+
+export type Batch = ReturnType<TextLevel['batch']>
+
+/** Puts a block, and what it and its transactions are found by, into a batch. */
+export function* putBlock(batch: Batch, block: ShownBlock, hash: Hash, txHashes: readonly Hash[]): Pieces<void> {
+  const { header, signature, transactions } = block
+  const { height } = header
+  batch.put(heightKey('header', height), canonicalText({ header, signature, hash }))
+  batch.put(keyOf('heightByHash', hash), String(height))
+  for (const [page, key] of pageKeys(heightKey('body', height), transactions.length).entries()) {
+    batch.put(key, JSON.stringify(pageOf(transactions, page)))
+    const start = page * TRANSACTIONS_OF_PAGE
+    for (const [at, tx] of pageOf(transactions, page).entries()) {
+      const place = `${height}/${start + at}`
+      batch.put(keyOf('placeByHash', txHashes[start + at] ?? ''), place)
+      if (tx.kind !== 'redacted') batch.put(keyOf('placeById', tx.id), place)
+    }
+    if (page > 0) yield
+  }
+  for (const [index, { key, value }] of ownKeys(block).entries()) {
+    batch.put(key, value)
+    if (endsPiece(index)) yield
+  }
+}
+
+/** Takes all that was written of a block out again. */
+export function* deleteBlock(batch: Batch, block: ShownBlock, hash: Hash): Pieces<void> {
+  const { header, transactions } = block
+  batch.del(heightKey('header', header.height)).del(keyOf('heightByHash', hash))
+  for (const key of pageKeys(heightKey('body', header.height), transactions.length)) batch.del(key)
+  for (const [index, tx] of transactions.entries()) {
+    batch.del(keyOf('placeByHash', leafOf(tx)))
+    if (tx.kind !== 'redacted') batch.del(keyOf('placeById', tx.id))
+    if (endsPiece(index)) yield
+  }
+  for (const [index, { key }] of ownKeys(block).entries()) {
+    batch.del(key)
+    if (endsPiece(index)) yield
+  }
+  for (const key of changeKeys(block)) batch.del(key)
+}
