@@ -4,6 +4,9 @@ import { protocolError } from '../protocol/errors.ts'
 import { MAX_GOSSIP_BYTES } from '../protocol/limits.ts'
 import type { Gossip, GossipHandler, GossipTopic, GossipVerdict } from '../ports/gossip.ts'
 import type { Logger } from '../ports/logger.ts'
+import type { Cost } from './budget.ts'
+import { IGNORED_COST, INBOUND_MS_PER_BYTE, REJECTED_COST } from './costs.ts'
+import type { PeerGuard } from './guard.ts'
 import { topicName } from './names.ts'
 
 const results: Readonly<Record<GossipVerdict, TopicValidatorResult>> = {
@@ -24,7 +27,11 @@ export interface GossipOverLibp2p extends Gossip {
  * Gossip of one chain. A payload that is published or received is remembered for two minutes by its hash: the same bytes
  * again within that time are not sent (`publish` says 0) and not handed to the handler, also if it ignored them.
  */
-export function createGossip(service: GossipSub, chainId: Hash, logger: Logger): GossipOverLibp2p {
+export function createGossip(
+  service: GossipSub,
+  chainId: Hash,
+  { logger, guard }: { readonly logger: Logger; readonly guard: Pick<PeerGuard, 'charge'> },
+): GossipOverLibp2p {
   const subscribed = new Set<GossipTopic>()
   let started = false
 
@@ -33,11 +40,13 @@ export function createGossip(service: GossipSub, chainId: Hash, logger: Logger):
   return {
     subscribe: (topic, handler) => {
       const name = topicName(chainId, topic)
-      service.topicValidators.set(name, async (peer, { data }) =>
-        data.byteLength > MAX_GOSSIP_BYTES
-          ? TopicValidatorResult.Reject
-          : results[await verdictOf(handler, data, peer.toString(), topic, logger)],
-      )
+      service.topicValidators.set(name, async (peer, { data }) => {
+        const from = peer.toString()
+        const isShort = data.byteLength <= MAX_GOSSIP_BYTES
+        const verdict = isShort ? await verdictOf(handler, data, from, topic, logger) : 'reject'
+        guard.charge(from, costOf(verdict, data.byteLength))
+        return results[verdict]
+      })
       subscribed.add(topic)
       if (started) service.subscribe(name)
     },
@@ -64,6 +73,12 @@ export function createGossip(service: GossipSub, chainId: Hash, logger: Logger):
       started = false
     },
   }
+}
+
+/** What is new and true is welcome: what its bytes have cost is given back. */
+function costOf(verdict: GossipVerdict, bytes: number): Partial<Cost> {
+  if (verdict === 'accept') return { ms: -bytes * INBOUND_MS_PER_BYTE, bytes: -bytes }
+  return verdict === 'ignore' ? IGNORED_COST : REJECTED_COST
 }
 
 /** A handler that fails says nothing about the sender. */
