@@ -12,7 +12,7 @@ export const STREAM_COST: Partial<Cost> = { ms: 1 }
 /** Decryption, framing and parsing of what comes; a ping has some 60 bytes. */
 export const INBOUND_MS_PER_BYTE = 2 / 1024
 /** A gossiped message that leads to nothing: looked up, or its signature checked. */
-export const IGNORED_COST: Partial<Cost> = { ms: 2 }
+export const IGNORED_COST: Cost = { ms: 2, bytes: 0 }
 /** A request that is refused without being looked at. */
 export const REFUSED_COST: Partial<Cost> = { ms: 1 }
 /** A request that no honest node sends: another form, a signature that is wrong. Its sender waits for its own sake. */

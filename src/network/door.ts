@@ -55,6 +55,7 @@ export function createDoor(clock: Clock): Door {
     }
     waiting.set(key, entry)
     socket.once('close', entry.leave)
+    socket.on('error', () => socket.destroy())
   }
 
   return {
@@ -65,7 +66,7 @@ export function createDoor(clock: Clock): Door {
         const listener = createListener(options)
         const { server, wsServer } = innerOf(listener)
         server.prependListener('connection', admit)
-        if (wsServer !== undefined) wsServer.options.maxPayload = WEBSOCKET_MESSAGE_BYTES
+        if (wsServer !== undefined) guardFrames(wsServer)
         return listener
       }
       return guarded
@@ -75,6 +76,17 @@ export function createDoor(clock: Clock): Door {
       waiting.get(keyOf(host?.value ?? '', Number(port?.value)))?.leave()
     },
   }
+}
+
+function guardFrames(server: WebSocketServer): void {
+  server.options.maxPayload = WEBSOCKET_MESSAGE_BYTES
+  const handleUpgrade = server.handleUpgrade.bind(server)
+  server.handleUpgrade = (request, socket, head, done) =>
+    handleUpgrade(request, socket, head, (webSocket, ...rest) => {
+      // Nobody else listens for it: a frame that is none would end the process.
+      webSocket.on('error', () => webSocket.terminate())
+      done(webSocket, ...rest)
+    })
 }
 
 const keyOf = (host: string, port: number): string => `${hostKey(host)} ${port}`

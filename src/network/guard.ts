@@ -16,6 +16,8 @@ export interface PeerGuard {
   readonly gater: ConnectionGater
   /** Takes from the budget of a peer, or gives back what is negative. */
   charge(peer: string, cost: Partial<Cost>): void
+  /** True while the peer is cut off; what it has sent before may still arrive. */
+  isCutOff(peer: string): boolean
   /** Milliseconds until the peer may cause more work, 0 for now. */
   waitMs(peer: string): number
   /** Begins work for a peer; what is given back ends it, and charges what it has cost. */
@@ -44,7 +46,7 @@ const CHARGE_EVERY_BYTES = 4 * 1024
 
 export function createPeerGuard({ places: total, clock, logger, usedMs, onMet }: GuardOptions): PeerGuard {
   const standings = createStandings()
-  const places = createPlaces(total, standings.of)
+  const places = createPlaces(total, (peer) => standings.of(peer))
   const budget = createBudget({ clock, onCutOff: cutOff })
   const meter = createMeter(usedMs)
   /** Questions to a peer, and how many bytes of answers may come for them. */
@@ -112,6 +114,7 @@ export function createPeerGuard({ places: total, clock, logger, usedMs, onMet }:
       denyInboundUpgradedConnection: countBytes,
     },
     charge,
+    isCutOff: (peer) => budget.isCutOff(partyOf(peer)),
     waitMs: (peer) => budget.waitMs(partyOf(peer)),
     begin(peer) {
       const end = meter.begin()
