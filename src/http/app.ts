@@ -22,6 +22,7 @@ import type { Metrics } from './metrics.ts'
 import { httpError, problemOf, PROBLEM_TYPE, type Problem } from './problem.ts'
 import { createRateLimits, type RateLimits } from './rate-limits.ts'
 import { createRefusalLog, type RefusalLog } from './refusal-log.ts'
+import { limitReaders } from './slow-readers.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -82,6 +83,7 @@ export async function createApp(
   app.decorateRequest('caller')
   readBodies(app)
   const limits = await createRateLimits(app, clients, requestsPerSecond)
+  limitReaders(app, clients, parts.clock)
 
   app.addHook('onRequest', async (request, reply) => {
     setCommonHeaders(reply, request.routeOptions.config.call)
