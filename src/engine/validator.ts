@@ -5,14 +5,16 @@ import type { Gossip, GossipVerdict } from '../ports/gossip.ts'
 import type { LedgerEvent } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
+import type { SignatureChecks } from '../ports/signature-checks.ts'
 import type { BodyRedaction } from '../ports/retention.ts'
 import type { VoterStore } from '../ports/voter-store.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError, VALID, type SolarError } from '../protocol/errors.ts'
-import { hashHeader, verifySeal, type SealedHeader } from '../protocol/header.ts'
+import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { collectAnswers, settledWithin } from './answers.ts'
 import type { CredentialSigner } from './block-fetcher.ts'
+import { hasSeal } from './checked-seal.ts'
 import type { Chain, Tip } from './chain.ts'
 import { keepAskingForEvidence } from './evidence-exchange.ts'
 import type { EvidencePool } from './evidence-pool.ts'
@@ -39,6 +41,8 @@ export interface ValidatorParts {
   readonly events: EventHub
   readonly gossip: Gossip
   readonly requests: PeerRequests
+  /** Where signatures are checked; in place if absent. */
+  readonly signatures?: SignatureChecks | undefined
   readonly clock: Clock
   readonly logger: Logger
   readonly key: SigningKey
@@ -186,7 +190,7 @@ export function createValidator(parts: ValidatorParts): Validator {
   async function hasKnownSeal(sealed: SealedHeader): Promise<boolean> {
     const { height, miner_id } = sealed.header
     const sealer = (await chain.registryBefore(height)).active(miner_id, 'authority')
-    return sealer !== undefined && verifySeal(sealed, sealer.public_key).ok
+    return sealer !== undefined && (await hasSeal(sealed, sealer.public_key, parts.signatures))
   }
 
   /** On another branch another key may seal, and a block that changes the registry may bring the key that seals it. */

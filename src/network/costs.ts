@@ -13,8 +13,8 @@ export const STREAM_COST: Partial<Cost> = { ms: 1 }
 export const INBOUND_MS_PER_BYTE = 2 / 1024
 /** A gossiped message that leads to nothing: looked up, or its signature checked. */
 export const IGNORED_COST: Cost = { ms: 2, bytes: 0 }
-/** A request that is refused without being looked at. */
-export const REFUSED_COST: Partial<Cost> = { ms: 1 }
+/** A request of who was told to wait and did not: more than it costs to refuse, so that who goes on is cut off. */
+export const REFUSED_COST: Partial<Cost> = { ms: 20 }
 /** A request that no honest node sends: another form, a signature that is wrong. Its sender waits for its own sake. */
 export const BAD_REQUEST_COST: Partial<Cost> = { ms: 50 }
 /**
