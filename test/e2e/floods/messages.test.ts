@@ -97,7 +97,7 @@ describe('a flood of messages by one peer', () => {
     let answered = 0
     const hub = await startHub(({ requests }) =>
       requests.serve('anchor', () => {
-        work(10)
+        work(200)
         answered++
         return Promise.resolve({})
       }),
@@ -111,7 +111,7 @@ describe('a flood of messages by one peer', () => {
     assert.deepEqual(await light.requests.request(hub.peerId, 'status', {}), { mode: 'authority' })
     await flood.node.stop()
     await asking
-    assert.ok(before < 1_000, `${before} questions were answered`)
+    assert.ok(before < 100, `${before} questions were answered`)
     for (const refusal of refusals) assert.match(refusal, /"code":"too_many_requests"/)
   })
 
