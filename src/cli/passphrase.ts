@@ -12,9 +12,13 @@ export interface Terminal {
 export const processTerminal: Terminal = { input: process.stdin, output: process.stderr }
 
 /** Asks for a line without showing what is typed. Throws `UsageError` where nobody can answer. */
-export async function askHidden(question: string, terminal: Terminal = processTerminal): Promise<string> {
+export async function askHidden(
+  question: string,
+  terminal: Terminal = processTerminal,
+  otherwise = 'give --passphrase-file FILE',
+): Promise<string> {
   if (terminal.input.isTTY !== true) {
-    throw new UsageError(`${question}: there is no terminal to ask on, give --passphrase-file FILE`)
+    throw new UsageError(`${question}: there is no terminal to ask on, ${otherwise}`)
   }
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
   const reader = createInterface({ input: terminal.input, output: nowhere, terminal: true })

@@ -280,6 +280,16 @@ export class Chain {
   }
 
   /**
+   * Whether a correction of this trade, in a block from `from` up to `upTo`, may be one that this node lacks the body of: it
+   * was removed here, or the block came without a body and nobody here knows what that was.
+   */
+  async mayLackCorrection(tradeId: string, from: number, upTo: number): Promise<boolean> {
+    const places = (await this.#store.correctionsOf(tradeId)).filter(({ height }) => height <= upTo)
+    const found = await transactionsAt(this.#store, places)
+    return found.some((tx) => tx?.kind === 'redacted') || (await this.#store.hasUnknownIds(from, upTo + 1))
+  }
+
+  /**
    * Ids of the corrections of a trade up to a height, in the order of the chain, but of those whose body was
    * removed here.
    */

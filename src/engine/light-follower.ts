@@ -1,4 +1,4 @@
-import type { Clock } from '../ports/clock.ts'
+import { steadyNow, type Clock } from '../ports/clock.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Hash } from '../protocol/bytes.ts'
@@ -53,6 +53,9 @@ export interface SyncReport {
 
 /** Answers of `anchor` in one sync, 64 handovers each; the next sync goes on. */
 const MAX_PAGES = 256
+
+/** A peer has so long in its turn, and then the others have theirs: it may be slow on purpose. */
+const TURN_MS = 15_000
 
 /** Where the peer is; an empty chain is where everybody begins. */
 const hashOf = ({ chain_id, tip }: StatusAnswer): Hash => tip?.header_hash ?? chain_id
@@ -192,8 +195,10 @@ export class LightFollower {
   async #downloadHeaders(peer: string, count: number): Promise<number> {
     const { requests, onAlarm } = this.#parts
     const asked = { from_height: this.height + 1, count }
+    const startedAt = steadyNow(this.#parts.clock)
     const answer = headersAnswer(await requests.request(peer, 'headers', asked), 'headers')
     for (const sealed of answer.headers) {
+      if (steadyNow(this.#parts.clock) - startedAt > TURN_MS) break
       await this.#learnSealer(peer, sealed.header.miner_id)
       const offer = await this.#offer(sealed, await askForRecovery(requests, peer, sealed, this.head))
       if (offer === 'fork') await this.#conflicts.compareWith(peer)

@@ -26,7 +26,7 @@ export interface OwnAcksParts {
   readonly chain: Chain
   readonly voterStore: VoterStore
   readonly finalizer: Pick<Finalizer, 'finalHeight'>
-  readonly replica: Pick<Replica, 'find' | 'hashAt'>
+  readonly replica: Pick<Replica, 'find' | 'hashAt' | 'look'>
   readonly sync: Pick<ReplicaSync, 'takeBranch'>
   readonly requests: PeerRequests
   readonly clock: Clock
@@ -66,6 +66,9 @@ export interface OwnAcks {
   /** Acks that are no ancestors of the one that the store calls the last, above the last final block. */
   binding(): readonly BlockPoint[]
 }
+
+/** Of so many peers it is remembered whether they were heard, though they have left: anybody comes under ever new ids. */
+const MAX_HEARD = 1_000
 
 /** A named peer that is there is connected, and has answered, within this time. */
 export const PATIENCE_MS = 5_000
@@ -114,7 +117,9 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
 
   async function bind(): Promise<void> {
     const own = await voterStore.ownVotesFrom(finalizer.finalHeight + 1)
-    bound = await withoutImplied(own.map(({ header_hash, height }) => ({ hash: header_hash, height })))
+    const points = own.map(({ header_hash, height }) => ({ hash: header_hash, height }))
+    // While the chain is exchanged for a branch a block has its place on neither.
+    bound = await replica.look(() => withoutImplied(points))
   }
 
   /** Acks that the last one extends need not be asked about: who extends the last extends them. */
@@ -148,7 +153,7 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
   async function ask(peer: string, isCaughtUp: boolean): Promise<boolean> {
     const entry = ownEntry()
     if (entry === undefined) {
-      askedInVain.add(peer)
+      note(askedInVain, peer)
       return false
     }
     await alone(load)
@@ -156,7 +161,7 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
     askedFor = entry.id
     if (answered.has(peer)) return false
     await learnFrom(peer, entry)
-    if (isCaughtUp && askedFor === entry.id) answered.add(peer)
+    if (isCaughtUp && askedFor === entry.id) note(answered, peer)
     await alone(noteAnswers)
     return true
   }
@@ -212,6 +217,14 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
     return requests.peers().every(isHeard) && ids.size >= count && [...ids].every(isHeard)
   }
 
+  /** One that is neither connected nor named is waited for by nobody; the newest stays, who may be the one that was enough. */
+  function note(heard: Set<string>, peer: string): void {
+    heard.add(peer)
+    if (heard.size <= MAX_HEARD) return
+    const present = new Set([...requests.peers(), ...named().ids, peer])
+    for (const other of heard) if (!present.has(other)) heard.delete(other)
+  }
+
   async function noteAnswers(): Promise<void> {
     if (answers() < required()) enoughSince = undefined
     else enoughSince ??= steadyNow(clock)
@@ -229,7 +242,7 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
       return asked
     },
     passOver(peer) {
-      if (!askedInVain.delete(peer)) passedOver.add(peer)
+      if (!askedInVain.delete(peer)) note(passedOver, peer)
     },
     hear: (vote) =>
       alone(async () => {

@@ -11,7 +11,8 @@ import { MIN_TRADES_OF_PAGE, tradesAnswer, tradesPath } from '../protocol/messag
 import type { SigningKey } from '../protocol/signature.ts'
 import { checkTransaction, hashTransaction, leafOf, type Transaction } from '../protocol/transaction.ts'
 import { collectAnswers } from './answers.ts'
-import { fetchShownBlock, type CredentialSigner } from './block-fetcher.ts'
+import { fetchShownBlock } from './block-fetcher.ts'
+import type { CredentialSigner } from './credential-signer.ts'
 
 /** A registered key holder, as a light node signs for it. */
 export interface Identity {
@@ -176,7 +177,7 @@ async function settleByBlock(
   const { height } = sealed.header
   for (const peer of parts.requests.peers()) {
     try {
-      const { transactions } = await fetchShownBlock(parts.requests, peer, sealed, parts.signAs(identity))
+      const { transactions } = await fetchShownBlock({ ...parts, sign: parts.signAs(identity) }, peer, sealed)
       const tree = merkleTree(transactions.map(leafOf))
       const own = transactions.flatMap((transaction, index) =>
         transaction.kind === 'redacted' ? [] : [{ transaction, merkle_proof: tree.proof(index) }],

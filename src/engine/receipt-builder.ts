@@ -33,7 +33,8 @@ const RECEIPT_LIMITS: PathLimits = { maxSteps: MAX_HANDOVERS_PER_RECEIPT, maxByt
  * Builds the receipt of a transaction (docs/protocol.md 7); verified by protocol/receipt-verify. The target is the last final
  * header if it is above the transaction's block, else that block itself. Where a receipt cannot hold the handovers up to
  * there, it is the last header that they lead to; and a handover that has no quorum leads nowhere. Throws `unknown_transaction`,
- * and `no_receipt` if the target would be below the block: what is given out verifies.
+ * `no_receipt` if the target would be below the block, and `missing_body` if a correction may be missing: what is given out
+ * verifies, and shows all that this node has ever taken.
  */
 export async function buildReceipt(
   parts: ReceiptBuilderParts,
@@ -52,6 +53,8 @@ export async function buildReceipt(
   const trusted = await trustedBelow(chain, target, height)
   const voters = await chain.registryBefore(height)
   const unlessGenesis = proofsBeside(await chain.registryBefore(0))
+  if (placed.transaction.kind === 'trade' && (await chain.mayLackCorrection(id, own, height)))
+    throw ledgerError('missing_body', { id, height: own })
   const corrections = await placeCorrections(chain, target, id)
   return {
     version: 1,

@@ -1,13 +1,11 @@
 import type { ChainStore } from '../ports/chain-store.ts'
-import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { ShownBlock } from '../protocol/block.ts'
-import { leafOf, type Transaction } from '../protocol/transaction.ts'
-import { fetchShownBlock, type CredentialSigner } from './block-fetcher.ts'
+import type { Transaction } from '../protocol/transaction.ts'
+import type { FetchParts } from './block-pages.ts'
+import { fillFrom } from './missing-bodies.ts'
 
-export interface RemovedBodiesParts {
+export interface RemovedBodiesParts extends FetchParts {
   readonly store: Pick<ChainStore, 'block' | 'heightsOfIds' | 'correctionsOf'>
-  readonly requests: PeerRequests
-  readonly sign: CredentialSigner
 }
 
 /**
@@ -41,20 +39,12 @@ async function heightsOf(
 }
 
 /** The bodies that are missing in a block here and that peers show. */
-async function removedAt(
-  height: number,
-  { store, requests, sign }: RemovedBodiesParts,
-  first: string,
-): Promise<readonly Transaction[]> {
-  const block = await store.block(height)
-  const holes = new Set(block?.transactions.flatMap((tx) => (tx.kind === 'redacted' ? [tx.tx_hash] : [])))
-  const found: Transaction[] = []
-  for (const peer of [first, ...requests.peers().filter((other) => other !== first)]) {
-    if (block === undefined || holes.size === 0) break
-    const answer = await fetchShownBlock(requests, peer, block, sign).catch(() => undefined)
-    for (const tx of answer?.transactions ?? []) {
-      if (tx.kind !== 'redacted' && holes.delete(leafOf(tx))) found.push(tx)
-    }
-  }
-  return found
+async function removedAt(height: number, parts: RemovedBodiesParts, first: string): Promise<readonly Transaction[]> {
+  const block = await parts.store.block(height)
+  if (block === undefined) return []
+  const peers = [first, ...parts.requests.peers().filter((other) => other !== first)]
+  const { transactions } = await fillFrom(parts, peers, block)
+  return transactions.flatMap((tx, index) =>
+    tx.kind === 'redacted' || block.transactions[index]?.kind !== 'redacted' ? [] : [tx],
+  )
 }

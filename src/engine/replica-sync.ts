@@ -13,7 +13,9 @@ import type { BlockPoint } from '../protocol/finality.ts'
 import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import { MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
 import { headersAnswer, statusAnswer, type StatusAnswer } from '../protocol/messages.ts'
-import { fetchBlock, fetchHeader, type CredentialSigner } from './block-fetcher.ts'
+import { fetchBlock } from './block-fetcher.ts'
+import { fetchHeader } from './block-pages.ts'
+import type { CredentialSigner } from './credential-signer.ts'
 import { registryOf, stateAfter, verifyBlock } from './chain-state.ts'
 import type { Chain } from './chain.ts'
 import { checkSeal } from './checked-seal.ts'
@@ -61,11 +63,11 @@ const VOTES_AFTER = 32
 const MAX_BRANCH = OWN_VOTES_KEPT
 
 export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
-  const { chain, store, replica, finalizer, requests, logger, sign } = parts
+  const { chain, store, replica, finalizer, requests, logger } = parts
   // Also on a branch beside the chain here: they are what a branch weighs.
   const votes = createVoteSync({
     ...parts,
-    hashAt: (tip, height) => replica.hashAt(tip, height),
+    hashAt: (tip, height) => replica.look(() => replica.hashAt(tip, height)),
     takeBranch,
     onCounted: () => replica.reconsider(),
   })
@@ -118,7 +120,7 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
     if (verify === undefined) throw refused(peer, 'wrong_parent', `block ${height} has no parent here`)
     const verdict = await checkSeal(requests, peer, sealed, verify)
     if (!verdict.ok) throw refused(peer, verdict.code, `block ${height}: ${verdict.reason}`)
-    return await fetchBlock(requests, peer, sealed, sign, provesFinal)
+    return await fetchBlock(parts, peer, sealed, provesFinal)
   }
 
   /**
@@ -184,7 +186,7 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
   async function branchUpTo(peer: string, { hash, height }: BlockPoint) {
     const headers: SealedHeader[] = []
     for (let at = hash; headers.length < MAX_BRANCH;) {
-      const sealed = (await store.besideChain(at)) ?? (await fetchHeader(requests, peer, at, sign))
+      const sealed = (await store.besideChain(at)) ?? (await fetchHeader(parts, peer, at))
       if (sealed.header.height !== height - headers.length)
         throw refused(peer, 'wrong_height', `the block ${at} has height ${sealed.header.height}`)
       headers.unshift(sealed)
@@ -214,7 +216,7 @@ export function createReplicaSync(parts: ReplicaSyncParts): ReplicaSync {
     for (const sealed of headers) {
       const hash = hashHeader(sealed.header)
       // A key that counts has signed an ack of the last one, and hashes lead from there: nobody has made up what is asked for.
-      const block = (await store.besideChain(hash)) ?? (await fetchBlock(requests, peer, sealed, sign, provesFinal))
+      const block = (await store.besideChain(hash)) ?? (await fetchBlock(parts, peer, sealed, provesFinal))
       const earlier = await earlierKeys(block.transactions, historyOf(store, baseHeight + 1, changes))
       const verdict = verifyBlock(state, block, chain, earlier)
       if (!verdict.ok) throw refused(peer, verdict.code, `block ${sealed.header.height}: ${verdict.reason}`)

@@ -75,7 +75,7 @@ export class Replica {
     return recentRegistry(state, height) ?? (await this.#parts.chain.registryBefore(height))
   }
 
-  /** Hash at `height` of the chain that ends in `point`; `undefined` above it, and for what is not known here. */
+  /** Hash at `height` of the chain that ends in `point`; `undefined` above it, and for what is not known here. Within a `look`. */
   async hashAt(point: BlockPoint, height: number): Promise<Hash | undefined> {
     if (height >= point.height) return height === point.height ? point.hash : undefined
     const tip = this.#forks.find(point.hash)

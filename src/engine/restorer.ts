@@ -1,4 +1,4 @@
-import type { Clock, RandomBytes } from '../ports/clock.ts'
+import { steadyNow, type Clock, type RandomBytes } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
@@ -7,7 +7,8 @@ import { isSolarError } from '../protocol/errors.ts'
 import type { SealedHeader } from '../protocol/header.ts'
 import { headersAnswer, registryAnswer, statusAnswer, type StatusAnswer } from '../protocol/messages.ts'
 import type { SigningKey } from '../protocol/signature.ts'
-import { createCredentialSigner, fetchBlock, type CredentialSigner } from './block-fetcher.ts'
+import { fetchBlock } from './block-fetcher.ts'
+import { createCredentialSigner, type CredentialSigner } from './credential-signer.ts'
 import type { Chain } from './chain.ts'
 import { checkSeal } from './checked-seal.ts'
 import { provesFinalBy, type ProvesFinal } from './final-proof.ts'
@@ -53,6 +54,8 @@ export interface Restorer {
 const GRACE_MS = 3_000
 const RETRY_MS = 5_000
 const HEADERS_AT_ONCE = 64
+/** A peer has so long for its blocks, and one more, before the others have their turn: it may be slow on purpose. */
+const TURN_MS = 30_000
 
 export function createRestorer(parts: RestorerParts): Restorer {
   const { chain, guard, peerHeaders, requests, runner, clock, logger } = parts
@@ -80,18 +83,24 @@ export function createRestorer(parts: RestorerParts): Restorer {
     return headersAnswer(await requests.request(peer, 'headers', { from_height, count }), 'headers').headers
   }
 
-  /** Fetches from a peer what follows this tip, block by block, until the peer has no more. */
-  async function fetchFrom(peer: string): Promise<void> {
+  /** Fetches from a peer what follows this tip, block by block, until the peer has no more or its turn is over. */
+  async function fetchFrom(peer: string): Promise<'all' | 'more'> {
+    const startedAt = steadyNow(clock)
     const sign = await signerFor(peer)
     const provesFinal = provesFinalBy(peer, parts)
     for (;;) {
       const headers = await headersFrom(peer, chain.size, HEADERS_AT_ONCE)
       for (const sealed of headers) {
-        if (isStopped()) return
+        if (isStopped()) return 'all'
+        if (steadyNow(clock) - startedAt > TURN_MS) return 'more'
         await fetchNext(peer, sealed, sign, provesFinal)
       }
-      if (headers.length === 0) return
+      if (headers.length === 0) return 'all'
     }
+  }
+
+  async function fetchInTurns(peer: string): Promise<void> {
+    while ((await fetching(() => fetchFrom(peer))) === 'more');
   }
 
   async function fetchNext(
@@ -103,7 +112,7 @@ export function createRestorer(parts: RestorerParts): Restorer {
     const verdict = await checkSeal(requests, peer, sealed, (header, recovery) => chain.verifySealed(header, recovery))
     if (!verdict.ok) throw refused(peer, verdict.code, `block ${sealed.header.height}: ${verdict.reason}`)
     await peerHeaders.consider(sealed, peer)
-    const block = await fetchBlock(requests, peer, sealed, sign, provesFinal, patience)
+    const block = await fetchBlock({ requests, sign, clock }, peer, sealed, provesFinal, patience)
     if (isStopped()) return
     await runner.restore(block, peer)
     hasNews = true
@@ -138,7 +147,7 @@ export function createRestorer(parts: RestorerParts): Restorer {
       onTold()
       const isFull = mode !== 'light' && chain_id === chain.chainId
       const hasMore = isFull && tip !== null && tip.height >= chain.size
-      if (hasMore) await fetching(() => fetchFrom(peer))
+      if (hasMore) await fetchInTurns(peer)
       if (hasMore) voted = await statusOf(peer)
       else if (isFull && only === 'any') voted = status
     } catch (error) {

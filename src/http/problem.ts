@@ -79,6 +79,7 @@ export const problems: Readonly<Record<ProblemCode, ProblemRow>> = {
   tick_conflict: { status: 409, title: 'Tick committed before with other content' },
   duplicate_transaction: { status: 409, title: 'Transaction on the chain already' },
   no_receipt: { status: 409, title: 'No receipt can be given' },
+  missing_body: { status: 409, title: 'A body is missing here' },
   tick_void: { status: 409, title: 'Tick could never be sealed' },
   order_conflict: { status: 409, title: 'Order placed before with other content' },
   interval_closed: { status: 409, title: 'The tick of the interval has run' },

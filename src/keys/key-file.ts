@@ -9,11 +9,12 @@ import { decodeText } from '../protocol/text.ts'
 import { passphraseIdentity, passphraseRecipient } from './age-passphrase.ts'
 import { createFileDurably } from './durable-file.ts'
 import { keyError } from './errors.ts'
+import { isPhrase, phraseOf, secretOfPhrase } from './recovery-phrase.ts'
 import { readSecretFile } from './secret-file.ts'
 
 /**
- * A key file is one JSON object, or the same object encrypted by age (armored, scrypt passphrase), so that `age -d` opens
- * it too. Mode 0600.
+ * A key file is one JSON object, or the 24 words of a recovery phrase, or one of the two encrypted by age (armored, scrypt
+ * passphrase), so that `age -d` opens it too. Mode 0600.
  */
 export const SECRET_BYTES = 32
 const KEY_FILE_MODE = 0o600
@@ -50,16 +51,26 @@ export async function createKeyFile(path: string, options: NewKeyOptions): Promi
   const secret = options.randomBytes(SECRET_BYTES)
   const { publicKey } = signingKeyFromSecret(secret)
   const record = { version: 1, kind: 'solar-node-key', public_key: publicKey, secret_key: bytesToHex(secret) }
-  const plain = `${JSON.stringify(record, null, 2)}\n`
-  const content =
-    options.passphrase === undefined ? plain : await encrypt(plain, options.passphrase, options.workFactor)
+  await createSecretFile(path, `${JSON.stringify(record, null, 2)}\n`, options)
+  return { publicKey, secret }
+}
+
+/** Makes a key and writes it to `path` as the words of a recovery phrase, durably. Throws as `createKeyFile`. */
+export async function createPhraseFile(path: string, options: NewKeyOptions): Promise<KeyMaterial> {
+  const secret = options.randomBytes(SECRET_BYTES)
+  await createSecretFile(path, `${await phraseOf(secret)}\n`, options)
+  return { publicKey: signingKeyFromSecret(secret).publicKey, secret }
+}
+
+async function createSecretFile(path: string, plain: string, options: NewKeyOptions): Promise<void> {
+  const { passphrase, workFactor } = options
+  const content = passphrase === undefined ? plain : await encrypt(plain, passphrase, workFactor)
   try {
     await createFileDurably(path, content, KEY_FILE_MODE)
   } catch (cause) {
     if (codeOf(cause) === 'EEXIST') throw keyError('key_exists', { file: path }, cause)
     throw keyError('key_unreadable', { file: path, reason: fileTrouble(cause) }, cause)
   }
-  return { publicKey, secret }
 }
 
 /**
@@ -68,9 +79,9 @@ export async function createKeyFile(path: string, options: NewKeyOptions): Promi
  */
 export async function readKeyFile(path: string, passphrase?: string): Promise<KeyMaterial> {
   const content = await readPrivateFile(path)
-  if (!content.startsWith(AGE_HEADER)) return parseKey(path, content)
+  if (!content.startsWith(AGE_HEADER)) return await parseKey(path, content)
   if (passphrase === undefined) throw keyError('key_encrypted', { file: path })
-  return parseKey(path, await decrypt(path, content, passphrase))
+  return await parseKey(path, await decrypt(path, content, passphrase))
 }
 
 /** Reads a key file as a function that signs. Throws as `readKeyFile`. */
@@ -96,7 +107,18 @@ function textOf(file: string, bytes: Uint8Array): string {
   }
 }
 
-function parseKey(file: string, content: string): KeyMaterial {
+async function parseKey(file: string, content: string): Promise<KeyMaterial> {
+  if (!isPhrase(content)) return parseRecord(file, content)
+  return await keyOfPhrase(content, file)
+}
+
+/** The key of a recovery phrase. Throws `key_malformed`, which names the `source` of the words. */
+export async function keyOfPhrase(words: string, source: string): Promise<KeyMaterial> {
+  const secret = await secretOfPhrase(words, source)
+  return { publicKey: signingKeyFromSecret(secret).publicKey, secret }
+}
+
+function parseRecord(file: string, content: string): KeyMaterial {
   const parsed = parseJsonText(content)
   // No cause: the parser's message would quote the text, and the text is a secret.
   if ('fault' in parsed) throw keyError('key_malformed', { file, reason: parsed.fault })

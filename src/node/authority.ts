@@ -59,6 +59,8 @@ export interface AuthorityReport {
   readonly dataDirectory: string
   /** True if tokens.json was written just now. */
   readonly tokensCreated: boolean
+  /** Made by this start, of a new chain. */
+  readonly recoveryPhraseFile: string | null
   /** http://host:port, null if HTTP is off. */
   readonly httpUrl: string | null
   readonly multiaddrs: readonly string[]
@@ -141,6 +143,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       firstStart: files.firstStart,
       dataDirectory: directory.path,
       tokensCreated: files.tokens.created,
+      recoveryPhraseFile: files.recoveryPhraseFile,
       httpUrl,
       multiaddrs: network.multiaddrs(),
       tipHeight: chain.tip?.header.height ?? null,

@@ -20,6 +20,7 @@ export const DATA_FILES = {
   level: 'level',
   archive: 'archive',
   highWater: 'high-water',
+  recoveryPhrase: 'recovery-phrase.txt',
 } as const
 
 /** Begins the names of the lock's files. */

@@ -3,11 +3,12 @@ import { configError } from '../config/errors.ts'
 import type { AuthorityConfig, LightConfig, NodeConfig, ValidatorConfig } from '../config/types.ts'
 import { createAuthorityKeys, type AuthorityKeys } from './authority-keys.ts'
 import { isThere } from '../keys/durable-file.ts'
-import { createKeyFile, readKeyFile, type NewKeyOptions } from '../keys/key-file.ts'
+import { createKeyFile, createPhraseFile, readKeyFile, type NewKeyOptions } from '../keys/key-file.ts'
 import { readPassphraseFile } from '../keys/passphrase.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
-import type { Hash } from '../protocol/bytes.ts'
+import type { Hash, Hex } from '../protocol/bytes.ts'
+import type { Genesis } from '../protocol/genesis.ts'
 import { signingKeyFromSecret, type SigningKey } from '../protocol/signature.ts'
 import { DATA_FILES, type DataDirectory } from './data-directory.ts'
 import { nodeError } from './errors.ts'
@@ -29,6 +30,8 @@ export interface AuthorityFiles extends LoadedGenesis {
   readonly tokens: EnsuredTokens
   /** True if this start made the chain. */
   readonly firstStart: boolean
+  /** Has the words of the recovery key that this start has made for the authority. */
+  readonly recoveryPhraseFile: string | null
 }
 
 /** Nothing else is to be seen meanwhile. */
@@ -84,7 +87,7 @@ export async function ensureAuthorityFiles(
   const peer = await ensureKey(directory, 'peerKey', passphrase, parts)
   const tokens = await ensureTokens(directory, parts.randomBytes)
   if (firstStart) {
-    const genesis = given?.genesis ?? newGenesis(config, key.publicKey, parts.clock.now())
+    const genesis = given?.genesis ?? (await newGenesis(directory, config, key.publicKey, parts))
     await createGenesisFile(directory.file('genesis'), genesis)
   }
   const stored = await readGenesisFile(directory.file('genesis'))
@@ -102,6 +105,7 @@ export async function ensureAuthorityFiles(
     peerSeed: peer.secret,
     tokens,
     firstStart,
+    recoveryPhraseFile: firstStart && given === undefined ? directory.file('recoveryPhrase') : null,
   }
 }
 
@@ -223,9 +227,20 @@ function definedOf({ name, currency, amountDecimals }: AuthorityConfig['genesis'
   }
 }
 
-function newGenesis(config: AuthorityConfig, publicKey: string, now: number) {
-  const authority = { id: AUTHORITY_ID, role: 'authority', public_key: publicKey, recovery_key: null } as const
-  return buildGenesis(config.genesis, [authority], now)
+/** With a recovery key for the authority, of which the words are in a file that its operator takes away. */
+async function newGenesis(
+  directory: DataDirectory,
+  config: AuthorityConfig,
+  publicKey: Hex,
+  parts: AuthorityFilesParts,
+): Promise<Genesis> {
+  const file = directory.file('recoveryPhrase')
+  const passphrase = await passphraseOf(config)
+  const recovery = (await directory.has('recoveryPhrase'))
+    ? await readKeyFile(file, passphrase)
+    : await createPhraseFile(file, { ...parts, passphrase })
+  const keys = { public_key: publicKey, recovery_key: recovery.publicKey }
+  return buildGenesis(config.genesis, [{ id: AUTHORITY_ID, role: 'authority', ...keys }], parts.clock.now())
 }
 
 async function passphraseOf(config: Pick<AuthorityConfig, 'passphraseFile'>): Promise<string | undefined> {

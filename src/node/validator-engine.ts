@@ -1,4 +1,4 @@
-import { createCredentialSigner } from '../engine/block-fetcher.ts'
+import { createCredentialSigner } from '../engine/credential-signer.ts'
 import { replicaAcks } from '../engine/branch-acks.ts'
 import { Chain } from '../engine/chain.ts'
 import { createEventHub, type EventHub } from '../engine/events.ts'

@@ -45,9 +45,9 @@ export interface ChainStore {
   /** The heights of the first blocks with transactions of these ids, in the order asked for: also where the body was removed here. */
   heightsOfIds(ids: readonly string[]): Promise<readonly (number | undefined)[]>
   /**
-   * True if a block below this height came without a body, and nobody here knows the id of what is missing.
+   * True if a block from `from` on and below this height came without a body, and nobody here knows the id of what is missing.
    */
-  hasUnknownIds(height: number): Promise<boolean>
+  hasUnknownIds(from: number, below: number): Promise<boolean>
   /** Where the transactions with these hashes are, in the order asked for. */
   placesByHash(txHashes: readonly Hash[]): Promise<readonly (TransactionLocation | undefined)[]>
   /** The height of the block that sealed this tick. */

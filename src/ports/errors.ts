@@ -23,6 +23,10 @@ const ledgerErrors = {
         `is not final; ask again once it is`
       : `a receipt of ${f.id} would need more changes of who decides than it can hold: they lead to block ${f.reached}, it is in ` +
         `block ${f.height}; solar-node prove checks it with a light node`,
+  /** This node lacks a body that may change what the receipt says. */
+  missing_body: (f: { id: string; height: number }) =>
+    `this node gives no receipt of ${f.id}: it is in block ${f.height}, and the body of a transaction from there on that is, ` +
+    `or may be, a correction of it was removed here; ask a node that has all bodies, as the authority`,
   unknown_order: (f: { order_id: string }) => `there is no order ${f.order_id} here`,
   /** Nothing says whose device it is: not the platform, and no certificate that counts. */
   no_membership: (f: { voter_id: string; reason: string }) =>

@@ -268,6 +268,9 @@ export const blockAnswer = object(
     shown: own,
   },
 )
+export type BlockPage = TypeOf<typeof blockAnswer>
+/** A page that is not the last has at least so many transactions: far fewer than fit into it. */
+export const MIN_TRANSACTIONS_OF_PAGE = 256
 export const blockPath = (blockHash: string, fromIndex: number): string =>
   `block?block_hash=${blockHash}&from_index=${fromIndex}`
 

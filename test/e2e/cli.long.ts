@@ -114,6 +114,9 @@ describe('the command line', () => {
       ['keys'],
       ['keys', 'new'],
       ['keys', 'show'],
+      ['keys', 'recovery'],
+      ['keys', 'recovery', 'new'],
+      ['keys', 'recovery', 'show'],
       ['genesis'],
       ['genesis', 'new'],
       ['genesis', 'show'],
@@ -141,6 +144,22 @@ describe('the command line', () => {
     assert.equal(again.code, 1)
     assert.match(again.err, /^solar-node: a\.key exists already: key files are never overwritten\n$/)
     assert.ok(!`${made.out}${made.err}${again.err}`.includes(file.secret_key ?? ''))
+  })
+
+  it('makes a recovery key of 24 words, shown once, or in a file that serves as a key file', async () => {
+    const { out } = await cli(['keys', 'recovery', 'new'])
+    assert.deepEqual(readdirSync(folder), [], 'nothing is kept')
+    const words = [...out.matchAll(/\d+ ([a-z]+)/g)].map(([, word]) => word).join(' ')
+    writeFileSync(join(folder, 'typed.words'), words, { mode: 0o600 })
+    const shown = await succeeds(['keys', 'recovery', 'show', 'typed.words', '--words'])
+    assert.deepEqual([shown.words, out.includes(shown.public_key ?? '')], [words, true])
+    const made = await succeeds(['keys', 'recovery', 'new', '--out', 'safe.words'])
+    assert.deepEqual(Object.keys(made), ['public_key', 'file', 'encrypted'])
+    assert.equal((await succeeds(['keys', 'show', 'safe.words'])).public_key, made.public_key)
+    assert.equal(statSync(join(folder, 'safe.words')).mode & 0o777, 0o600)
+    const nobody = await cli(['keys', 'recovery', 'show'])
+    assert.deepEqual([nobody.code, nobody.out], [2, ''])
+    assert.match(nobody.err, /Recovery phrase, 24 words: there is no terminal to ask on, give a file/)
   })
 
   it('makes the folder of an --out, closed to others', async () => {

@@ -2,7 +2,13 @@ import { Chain } from '../../src/engine/chain.ts'
 import { readGenesisFile } from '../../src/node/genesis-file.ts'
 import { ledgerError } from '../../src/ports/errors.ts'
 import type { ShownBlock } from '../../src/protocol/block.ts'
-import { blockParams, blockPath, headersParams, registryParams } from '../../src/protocol/messages.ts'
+import {
+  blockParams,
+  blockPath,
+  headersParams,
+  MIN_TRANSACTIONS_OF_PAGE,
+  registryParams,
+} from '../../src/protocol/messages.ts'
 import { verifyCredential } from '../../src/protocol/request.ts'
 import { openChainStore } from '../../src/storage/level/chain-store.ts'
 import { createNodeNetwork } from '../../src/network/node-network.ts'
@@ -22,9 +28,6 @@ export interface FullPeer {
   readonly asked: readonly number[]
   stop(): Promise<void>
 }
-
-/** So that a block comes in several pages. */
-const PAGE = 15
 
 /**
  * A peer with whole blocks, as a validator is one: serves the chain in a copy of an authority's data directory over
@@ -73,7 +76,7 @@ export async function startFullPeer(name: string, data: string, options: FullPee
     const shown = show(block)
     if (shown === undefined) throw ledgerError('unknown_block', { block_hash: asking.block_hash })
     const { header, signature, transactions } = shown
-    const end = Math.min(asking.from_index + PAGE, transactions.length)
+    const end = Math.min(asking.from_index + MIN_TRANSACTIONS_OF_PAGE, transactions.length)
     const next_index = end < transactions.length ? end : null
     return { header, signature, transactions: transactions.slice(asking.from_index, end), next_index }
   })

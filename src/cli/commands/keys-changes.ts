@@ -44,7 +44,10 @@ export function registerKeyChanges(keys: Command): void {
   change(keys, 'recover', 'replace a lost or revoked key by means of its recovery key', (command) =>
     recovery(command.optsWithGlobals()),
   )
-    .requiredOption('--recovery-key <file>', 'key file of the registered recovery key; it signs')
+    .requiredOption(
+      '--recovery-key <file>',
+      'key file or words of the registered recovery key, - to type the words; it signs',
+    )
     .requiredOption('--new-key <file>', 'key file of the new key; made (0600) if it is not there')
     .option('--new-recovery-key <key>', 'PUBLIC_KEY or FILE of the next recovery key; the present one stays without it')
     .addHelpText(

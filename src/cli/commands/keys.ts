@@ -7,6 +7,7 @@ import { printResult } from '../output.ts'
 import { newPassphrase } from '../passphrase.ts'
 import type { GlobalOptions } from '../program.ts'
 import { registerKeyChanges } from './keys-changes.ts'
+import { registerKeysRecovery } from './keys-recovery.ts'
 
 export { openKeyFile } from '../keys/key-files.ts'
 
@@ -41,6 +42,7 @@ export function registerKeys(program: Command): void {
     .option('--passphrase-file <file>', 'opens an encrypted key file; without it the passphrase is asked for')
     .addHelpText('after', '\nExample:\n  solar-node keys show validator.key')
     .action(async (file: string, _options, command: Command) => showKey(file, command.optsWithGlobals()))
+  registerKeysRecovery(keys)
   registerKeyChanges(keys)
 }
 

@@ -136,6 +136,13 @@ function sayStarted(report: Report, mode: NodeConfig['mode'], logger: Logger): v
       'take tokens.json away: the node keeps only hashes',
     )
   }
+  if (report.recoveryPhraseFile !== null) {
+    logger.warn(
+      { file: report.recoveryPhraseFile },
+      'take recovery-phrase.txt away, onto paper or to another place: its 24 words replace the key of this authority when it ' +
+        'is lost or stolen, and whoever has them can do that',
+    )
+  }
 }
 
 /** What whoever helps a household asks for first, as fields and in words. */

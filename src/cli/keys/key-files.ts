@@ -1,15 +1,22 @@
 import { rm } from 'node:fs/promises'
-import { createKeyFile, readKeyFile, SECRET_BYTES, type KeyMaterial } from '../../keys/key-file.ts'
+import { createKeyFile, keyOfPhrase, readKeyFile, SECRET_BYTES, type KeyMaterial } from '../../keys/key-file.ts'
 import { readPassphraseFile } from '../../keys/passphrase.ts'
 import { systemRandomBytes } from '../../node/clock.ts'
 import { makeOutFolder } from '../../node/out-file.ts'
 import type { Hex } from '../../protocol/bytes.ts'
 import { isSolarError } from '../../protocol/errors.ts'
 import { signingKeyFromSecret, type SigningKey } from '../../protocol/signature.ts'
-import { askHidden, newPassphrase } from '../passphrase.ts'
+import { askHidden, newPassphrase, processTerminal } from '../passphrase.ts'
 
-/** Reads a key file; asks for the passphrase of an encrypted one if no file gives it. */
+/** In place of a key file: the words of a recovery phrase are asked for. */
+export const TYPED = '-'
+
+/** Reads a key file, or asks for words; asks for the passphrase of an encrypted file if no other gives it. */
 export async function openKeyFile(file: string, passphraseFile: string | undefined): Promise<KeyMaterial> {
+  if (file === TYPED) {
+    const words = await askHidden('Recovery phrase, 24 words', processTerminal, 'give a file that has them')
+    return await keyOfPhrase(words, 'what was typed')
+  }
   const passphrase = passphraseFile === undefined ? undefined : await readPassphraseFile(passphraseFile)
   try {
     return await readKeyFile(file, passphrase)

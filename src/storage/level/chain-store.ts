@@ -93,7 +93,7 @@ export async function chainStore(db: TextLevel, archive?: ArchivePlace): Promise
     locate: guardLevel('locate', (by) => chain.locate(by)),
     places: guardLevel('places', (ids) => chain.places('placeById', ids)),
     heightsOfIds: guardLevel('heightsOfIds', (ids) => chain.heightsOfIds(ids)),
-    hasUnknownIds: guardLevel('hasUnknownIds', (height) => hasUnknownIds(db, height)),
+    hasUnknownIds: guardLevel('hasUnknownIds', (from, below) => hasUnknownIds(db, from, below)),
     placesByHash: guardLevel('placesByHash', (txHashes) => chain.places('placeByHash', txHashes)),
     heightOfTick: guardLevel('heightOfTick', (tickId) => chain.heightOfTick(tickId)),
     heightsOfTicks: guardLevel('heightsOfTicks', (tickIds) => chain.heightsOfTicks(tickIds)),

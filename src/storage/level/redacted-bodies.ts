@@ -21,8 +21,9 @@ export async function readRedactions(db: TextLevel, fromHeight: number): Promise
 }
 
 /** See `ChainStore.hasUnknownIds`. */
-export async function hasUnknownIds(db: TextLevel, height: number): Promise<boolean> {
-  for await (const [key, text] of db.iterator({ gte: keyOf('redaction'), lt: keyOf('redaction', sortable(height)) })) {
+export async function hasUnknownIds(db: TextLevel, from: number, below: number): Promise<boolean> {
+  const range = { gte: keyOf('redaction', sortable(from)), lt: keyOf('redaction', sortable(below)) }
+  for await (const [key, text] of db.iterator(range)) {
     if (decodeText(`level ${key}`, text, redactionShape).tx_id === null) return true
   }
   return false

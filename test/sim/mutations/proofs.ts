@@ -11,7 +11,7 @@ export const PROOFS: readonly Mutation[] = [
         to: 'if (counted.ok || !counted.ok) return VALID',
       },
     ],
-    seed: 6,
+    test: 'test/unit/protocol/left-out.test.ts',
   },
   {
     rule: 'what acks on a branch made final is proved by them after the chain has left it',

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { createCredentialSigner, fetchBlock } from '../../../src/engine/block-fetcher.ts'
+import { fetchBlock } from '../../../src/engine/block-fetcher.ts'
+import { createCredentialSigner } from '../../../src/engine/credential-signer.ts'
 import { createHolePatience } from '../../../src/engine/hole-patience.ts'
 import { ledgerError } from '../../../src/ports/errors.ts'
 import type { PeerRequests } from '../../../src/ports/peer-requests.ts'
@@ -15,12 +16,13 @@ import { CHAIN, sealed, T0, trade } from '../../contract/fixtures.ts'
 import { createPeers } from '../../helpers/peers.ts'
 
 const key = signingKeyFromSecret(sha256('whoever asks for blocks'))
+const clock = { now: () => T0, after: () => () => undefined }
 const sign = createCredentialSigner({
   chainId: CHAIN,
   requests: { id: 'me' },
   voterId: () => 'asker',
   key: () => Promise.resolve(key),
-  clock: { now: () => T0, after: () => () => undefined },
+  clock,
   randomBytes: (length) => sha256(`${length}`).subarray(0, length),
 })
 
@@ -32,7 +34,7 @@ const blockOf = (transactions: readonly Trade[]): Block => ({
   transactions: [...transactions],
 })
 
-const trades = Array.from({ length: 7 }, (_, n) => trade('t1', `trade-${n}`))
+const trades = Array.from({ length: 700 }, (_, n) => trade('t1', `trade-${n}`))
 const block = blockOf(trades)
 
 /** A peer that answers each request for a block as the test says. */
@@ -53,9 +55,9 @@ function peerThat(answer: (params: BlockParams) => object): { readonly requests:
   return { requests, asked }
 }
 
-/** Pages of three transactions, honest. */
+/** Pages of 300 transactions, honest. */
 function pageOf({ header, signature, transactions }: Block, { from_index }: BlockParams) {
-  const end = Math.min(from_index + 3, transactions.length)
+  const end = Math.min(from_index + 300, transactions.length)
   const next_index = end < transactions.length ? end : null
   return { header, signature, transactions: transactions.slice(from_index, end), next_index }
 }
@@ -63,10 +65,10 @@ function pageOf({ header, signature, transactions }: Block, { from_index }: Bloc
 describe('fetching a whole block from a peer', () => {
   it('puts its pages together, and signs for each', async () => {
     const { requests, asked } = peerThat((params) => pageOf(block, params))
-    assert.deepEqual(await fetchBlock(requests, 'peer', block, sign, neverFinal), block)
+    assert.deepEqual(await fetchBlock({ requests, sign, clock }, 'peer', block, neverFinal), block)
     assert.deepEqual(
       asked.map(({ from_index }) => from_index),
-      [0, 3, 6],
+      [0, 300, 600],
     )
     for (const { block_hash, from_index, credential } of asked) {
       assert.equal(block_hash, hashHeader(block.header))
@@ -80,11 +82,11 @@ describe('fetching a whole block from a peer', () => {
   it('of one page takes one request', async () => {
     const small = blockOf(trades.slice(0, 2))
     const { requests, asked } = peerThat((params) => pageOf(small, params))
-    assert.deepEqual(await fetchBlock(requests, 'peer', small, sign, neverFinal), small)
+    assert.deepEqual(await fetchBlock({ requests, sign, clock }, 'peer', small, neverFinal), small)
     assert.equal(asked.length, 1)
   })
 
-  const other: Trade = { ...trade('t1', 'trade-6'), kwh: '3', total_amount: '0.6' }
+  const other: Trade = { ...trade('t1', 'trade-699'), kwh: '3', total_amount: '0.6' }
   const redacted = { kind: 'redacted', tx_hash: hashTransaction(trades[0]!) }
   const first = (params: BlockParams) => pageOf(block, params)
   const cases: readonly (readonly [string, string, (params: BlockParams) => object])[] = [
@@ -94,7 +96,7 @@ describe('fetching a whole block from a peer', () => {
     [
       'another transaction',
       'wrong_merkle_root',
-      (params) => ({ ...first(params), transactions: [...trades.slice(0, 6), other], next_index: null }),
+      (params) => ({ ...first(params), transactions: [...trades.slice(0, 699), other], next_index: null }),
     ],
     [
       'transactions in another order',
@@ -117,7 +119,7 @@ describe('fetching a whole block from a peer', () => {
   for (const [what, code, answer] of cases) {
     it(`refuses ${what}`, async () => {
       const { requests, asked } = peerThat(answer)
-      await assert.rejects(fetchBlock(requests, 'peer', block, sign, neverFinal), (error) => {
+      await assert.rejects(fetchBlock({ requests, sign, clock }, 'peer', block, neverFinal), (error) => {
         assert.ok(isSolarError(error, 'peer_refused'))
         assert.equal((error.fields as { code: string }).code, code)
         return true
@@ -149,7 +151,7 @@ describe('fetching a whole block from a peer', () => {
       let now = T0
       const patience = createHolePatience({ now: () => now })
       const fetch = (other: Parameters<typeof oneOfTwo>[0]) =>
-        fetchBlock(oneOfTwo(other), 'peer', block, sign, FINAL, patience)
+        fetchBlock({ requests: oneOfTwo(other), sign, clock }, 'peer', block, FINAL, patience)
       const waits = /nobody has shown the transaction [0-9a-f]{64} yet, and other did not answer/
       await assert.rejects(fetch('silent'), waits)
       now += 59_999
@@ -164,19 +166,60 @@ describe('fetching a whole block from a peer', () => {
 
     it('waits for no light node, which has no bodies', async () => {
       const patience = createHolePatience({ now: () => T0 })
-      const taken = await fetchBlock(oneOfTwo('light'), 'peer', block, sign, FINAL, patience)
+      const taken = await fetchBlock({ requests: oneOfTwo('light'), sign, clock }, 'peer', block, FINAL, patience)
       assert.equal(taken.transactions[0]?.kind, 'redacted')
     })
   })
 
-  it('refuses crumbs: a block does not come in thousands of pages', async () => {
-    const large = blockOf(Array.from({ length: 1_000 }, (_, n) => trade('t1', `trade-${n}`)))
-    const { requests, asked } = peerThat(({ from_index }) => ({
-      ...large,
-      transactions: large.transactions.slice(from_index, from_index + 1),
-      next_index: from_index + 1,
-    }))
-    await assert.rejects(fetchBlock(requests, 'peer', large, sign, neverFinal), /more than 512 pages/)
-    assert.equal(asked.length, 512)
+  it('refuses crumbs: a page that is not the last has 256 transactions', async () => {
+    const { requests, asked } = peerThat((params) => {
+      const end = params.from_index + 255
+      return { ...block, transactions: trades.slice(params.from_index, end), next_index: end }
+    })
+    await assert.rejects(fetchBlock({ requests, sign, clock }, 'peer', block, neverFinal), /255 .* at least 256/)
+    assert.equal(asked.length, 1)
+  })
+
+  it('ends with a peer that lets each page wait: 30 s for a block, and 10 ms for each transaction', async () => {
+    let now = T0
+    const clock = { now: () => now, after: () => () => undefined }
+    const { requests, asked } = peerThat((params) => {
+      now += 30_000 + 700 * 10 + (asked.length === 1 ? 0 : 1)
+      return pageOf(block, params)
+    })
+    await assert.rejects(fetchBlock({ requests, sign, clock }, 'peer', block, neverFinal), (error) => {
+      assert.ok(isSolarError(error, 'peer_unreachable'))
+      assert.match(error.message, /took longer than 37000 ms/)
+      return true
+    })
+    assert.equal(asked.length, 2)
+  })
+
+  it('asks others for what is missing alone, from there on, until nothing is', async () => {
+    const peers = createPeers()
+    const asked: string[] = []
+    const without = (...gone: readonly number[]) =>
+      trades.map((tx, index) => (gone.includes(index) ? { kind: 'redacted', tx_hash: hashTransaction(tx) } : tx))
+    const serve = (name: string, transactions: readonly object[]) => {
+      peers.connect('me', name)
+      peers.of(name).serve('block', (params) => {
+        const { from_index } = blockParams(params, 'params')
+        asked.push(`${name} ${from_index}`)
+        return Promise.resolve(pageOf({ ...block, transactions } as Block, { from_index } as BlockParams))
+      })
+    }
+    serve('peer', without(5, 650))
+    serve('liar', without(650).with(5, other))
+    serve('first', without(650))
+    serve('second', without(5))
+    const parts = { requests: peers.of('me'), sign, clock }
+    assert.deepEqual(await fetchBlock(parts, 'peer', block, neverFinal), block)
+    assert.deepEqual(asked.slice(0, 3), ['peer 0', 'peer 300', 'peer 600'])
+    const others = asked.slice(3)
+    assert.deepEqual(
+      others.filter((name) => !/ (5|650)$/.test(name)),
+      [],
+      'only what is missing is asked for',
+    )
   })
 })

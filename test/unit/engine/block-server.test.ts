@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { createCredentialSigner, fetchBlock, fetchShownBlock } from '../../../src/engine/block-fetcher.ts'
+import { fetchBlock, fetchShownBlock } from '../../../src/engine/block-fetcher.ts'
+import { createCredentialSigner } from '../../../src/engine/credential-signer.ts'
 import { serveBlocks } from '../../../src/engine/block-server.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { hashHeader } from '../../../src/protocol/header.ts'
@@ -312,7 +313,7 @@ describe('whole blocks and own trades over libp2p', () => {
       const bytes = JSON.stringify(first).length
       assert.ok(bytes < 2.2 * 1024 * 1024 && bytes > 1.8 * 1024 * 1024, String(bytes))
       const sign = signerOf('v1', 'another')
-      const fetched = await fetchBlock(peers.of('another'), 'server', block, sign, neverAsked)
+      const fetched = await fetchBlock({ requests: peers.of('another'), sign, clock }, 'server', block, neverAsked)
       assert.deepEqual(fetched.transactions.map(leafOf), rows.map(hashTransaction))
       const end = await ask({ block_hash, from_index: 11_000, token: TOKEN })
       assert.deepEqual([end.transactions, end.next_index], [[], null])
@@ -321,10 +322,10 @@ describe('whole blocks and own trades over libp2p', () => {
 
     it('is fetched by a household as far as it may see it, and not taken for whole', async () => {
       const block = chain.blocks[0]!
-      const sign = signerOf('ann')
-      const answer = await fetchShownBlock(peers.of('asker'), 'server', block, sign)
+      const parts = { requests: peers.of('asker'), sign: signerOf('ann'), clock }
+      const answer = await fetchShownBlock(parts, 'server', block)
       assert.deepEqual(answer.transactions.map(leafOf), block.transactions.map(hashTransaction))
-      await assert.rejects(fetchBlock(peers.of('asker'), 'server', block, sign, neverAsked), refusedWith('redacted'))
+      await assert.rejects(fetchBlock(parts, 'server', block, neverAsked), refusedWith('redacted'))
     })
   })
   const signerOf = (id: string, from = 'asker') =>

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createCredentialSigner } from '../../../src/engine/block-fetcher.ts'
+import { createCredentialSigner } from '../../../src/engine/credential-signer.ts'
 import { PATIENCE_MS } from '../../../src/engine/own-acks.ts'
 import { createValidator, type Validator, type ValidatorParts } from '../../../src/engine/validator.ts'
 import { ledgerError } from '../../../src/ports/errors.ts'

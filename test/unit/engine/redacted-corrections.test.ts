@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createCredentialSigner } from '../../../src/engine/block-fetcher.ts'
+import { createCredentialSigner } from '../../../src/engine/credential-signer.ts'
 import { createReplicaRedactor } from '../../../src/engine/redactor.ts'
 import { createReplicaSync, type ReplicaSync } from '../../../src/engine/replica-sync.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
@@ -7,7 +7,7 @@ import { unknownRedaction, type Redaction } from '../../../src/protocol/redactio
 import { hashTransaction, type Transaction } from '../../../src/protocol/transaction.ts'
 import { correction, createStreet, namedKey, trade, type Branch } from '../../helpers/branches.ts'
 import { createPeers, type Peers } from '../../helpers/peers.ts'
-import { NOW, replicaFolder, serveReplica, type TestReplica } from './replica-harness.ts'
+import { ledgerOf, NOW, replicaFolder, serveReplica, type TestReplica } from './replica-harness.ts'
 
 const street = createStreet({ finality: { policy: 'validators', threshold: 1 }, validators: ['v1'] })
 const first = street.start.grow('t0')
@@ -190,6 +190,26 @@ describe('a replica that has redacted a trade', () => {
     await sync.syncWith('whole')
     assert.deepEqual([node.tip(), node.finalizer.finalHeight], [lowered.tip, 2])
     assert.deepEqual(kept.tip(), first.tip)
+  })
+
+  it('gives no receipt of a trade whose correction it lacks, or may lack', async () => {
+    const later = chain.grow('t9')
+    const whole = await peerWith('whole', later)
+    await makeFinal(whole, later)
+    // A block that came without a body of which nobody here knows what it was: it may correct what is older.
+    await whole.store.chain.redact([record(chain.blocks[1]!.transactions[0]!, 1, null)])
+    await sync.syncWith('whole')
+    assert.deepEqual(await bodiesAt(1), ['redacted'])
+    const receipt = (id: string) => ledgerOf(node).receipt(id)
+    await assert.rejects(receipt('t0.1'), /no receipt of t0\.1: it is in block 0/)
+    const [above] = (await node.chain.blockAt(2)).transactions
+    assert.ok(above?.kind === 'trade')
+    assert.equal((await receipt(above.id)).transaction.id, above.id)
+    // One whose id is known, as it was removed here.
+    const other = await peerWith('other', chain)
+    await makeFinal(other, chain)
+    await other.store.chain.redact([record(chain.blocks[1]!.transactions[0]!, 1, 'f1')])
+    await assert.rejects(ledgerOf(other).receipt('t0.1'), /no receipt of t0\.1/)
   })
 
   it('takes the id and the tick of what it removed again in a block that is proven final, and in no other', async () => {

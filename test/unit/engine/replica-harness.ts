@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { createCredentialSigner } from '../../../src/engine/block-fetcher.ts'
+import { createCredentialSigner } from '../../../src/engine/credential-signer.ts'
 import { serveMembership } from '../../../src/engine/block-server.ts'
 import { replicaAcks } from '../../../src/engine/branch-acks.ts'
 import { Chain } from '../../../src/engine/chain.ts'

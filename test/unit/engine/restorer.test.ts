@@ -9,7 +9,7 @@ import { headersParams } from '../../../src/protocol/messages.ts'
 import { createStreet, namedKey, type Branch } from '../../helpers/branches.ts'
 import { eventually } from '../../helpers/network.ts'
 import { createPeers, type Peers } from '../../helpers/peers.ts'
-import { createVirtualClock } from '../../helpers/virtual-clock.ts'
+import { createVirtualClock, type VirtualClock } from '../../helpers/virtual-clock.ts'
 import { NOW, replicaFolder, serveReplica, type TestReplica } from './replica-harness.ts'
 
 const street = createStreet({
@@ -38,6 +38,7 @@ describe('an authority that looks for what its database lacks', () => {
   let restorer: Restorer
   let restored: number[]
   let failed: Promise<string>
+  let clock: VirtualClock
 
   async function open(branch: Branch): Promise<TestReplica> {
     const folder = await replicaFolder(street)
@@ -52,6 +53,7 @@ describe('an authority that looks for what its database lacks', () => {
     peers = createPeers()
     node = await open(chain)
     restored = []
+    clock = createVirtualClock(NOW)
     const failure = Promise.withResolvers<string>()
     failed = failure.promise
     const note = (fields: { readonly error?: unknown }, message: string): void => {
@@ -74,7 +76,7 @@ describe('an authority that looks for what its database lacks', () => {
         },
         recover: () => Promise.resolve(),
       },
-      clock: createVirtualClock(NOW),
+      clock,
       randomBytes: (length) => globalThis.crypto.getRandomValues(new Uint8Array(length)),
       logger,
       minerId: 'authority',
@@ -100,6 +102,31 @@ describe('an authority that looks for what its database lacks', () => {
       signedFor('full').map(({ name }) => name),
       ['block', 'block'],
     )
+  })
+
+  it('takes a block of a slow peer, and then the others have their turn', async () => {
+    const longest = longer.grow('t3', 't4')
+    const slow = peers.of('slow')
+    const askedOf = (peer: string) => peers.asked.filter((asked) => asked.peer === peer).map(({ name }) => name)
+    serveReplica(await open(longest), {
+      ...slow,
+      serve(name, handler) {
+        slow.serve(name, async (params, from) => {
+          if (name === 'block') {
+            peers.connect('me', 'full')
+            await eventually('the other peer waits for its turn', () => askedOf('full').includes('headers'))
+            clock.advance(31_000)
+          }
+          return await handler(params, from)
+        })
+      },
+    })
+    serveReplica(await open(longest), peers.of('full'))
+    peers.connect('me', 'slow')
+    await restorer.start(1)
+    await eventually('all blocks are here', () => restored.length === 4)
+    assert.deepEqual(node.tip(), longest.tip)
+    assert.ok(signedFor('full').length > 0, 'the slow peer has held up the other')
   })
 
   /** What `mallory` shows for the next header: all else she has from an honest peer. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isConfigError } from '../../../src/config/errors.ts'
 import { loadAuthorityConfig, loadLightConfig, loadValidatorConfig } from '../../../src/config/load.ts'
-import { createKeyFile } from '../../../src/keys/key-file.ts'
+import { createKeyFile, readKeyFile } from '../../../src/keys/key-file.ts'
 import { systemRandomBytes as randomBytes } from '../../../src/node/clock.ts'
 import { openDataDirectory, type DataDirectory } from '../../../src/node/data-directory.ts'
 import {
@@ -80,17 +80,29 @@ describe('node/node-files', () => {
   it('makes everything on the first start, secrets closed to others', async () => {
     const files = await start()
     assert.ok(files.firstStart)
-    for (const name of ['authority.key', 'peer.key', 'tokens.json', 'token-hashes.json'])
-      assert.equal(mode(name), 0o600)
+    const secret = ['authority.key', 'peer.key', 'tokens.json', 'token-hashes.json', 'recovery-phrase.txt']
+    for (const name of secret) assert.equal(mode(name), 0o600)
     const entry = {
       id: 'authority',
       role: 'authority',
       public_key: json('authority.key').public_key ?? '',
-      recovery_key: null,
+      recovery_key: (await readKeyFile(path('recovery-phrase.txt'))).publicKey,
     }
     assert.deepEqual(files.genesis.registry, [entry])
+    assert.equal(files.recoveryPhraseFile, path('recovery-phrase.txt'))
     assert.equal(files.genesis.created_at, NOW)
     assert.equal(files.peerSeed.length, 32)
+  })
+
+  it('goes on with the recovery key of a first start that was killed before it had a genesis', async () => {
+    const words = await start().then(() => readFileSync(path('recovery-phrase.txt'), 'utf8'))
+    unlinkSync(path('genesis.json'))
+    const { genesis } = await start()
+    assert.equal(readFileSync(path('recovery-phrase.txt'), 'utf8'), words)
+    assert.equal(genesis.registry[0]?.recovery_key, (await readKeyFile(path('recovery-phrase.txt'))).publicKey)
+    unlinkSync(path('recovery-phrase.txt'))
+    const later = await start()
+    assert.deepEqual([later.firstStart, later.recoveryPhraseFile], [false, null], 'who took it away has it')
   })
 
   it('keeps a genesis that reads back to the same chain', async () => {
