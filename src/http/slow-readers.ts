@@ -16,11 +16,15 @@ export const MAX_CONNECTIONS_PER_ADDRESS = 128
 /** Of all addresses, but of proxies: few enough that file descriptors are left for the stores (1,024 is a common limit). */
 export const MAX_CONNECTIONS = 640
 
+/** Requests of one connection that wait for their answers. Browsers send one after the other. */
+export const MAX_PIPELINED = 16
+
 const UNREAD_AGAIN_S = 5
 
 /** Ends the connections of who does not read what it asked for, and bounds how many there are and what waits in them. */
 export function limitReaders(app: FastifyInstance, clients: Clients, clock: Clock): void {
   limitConnections(app, clients)
+  limitPipelines(app)
   const unread = new Map<string, number>()
   const add = (address: string, bytes: number): void => {
     const left = (unread.get(address) ?? 0) + bytes
@@ -32,8 +36,8 @@ export function limitReaders(app: FastifyInstance, clients: Clients, clock: Cloc
   app.addHook('onSend', (request, reply, payload, done) => {
     const { raw } = reply
     const address = normalizeIP(clients.of(request).address)
-    const bytes =
-      typeof payload === 'string' ? Buffer.byteLength(payload) : Buffer.isBuffer(payload) ? payload.length : 0
+    // Of a text its characters: to count its bytes would take as long as to send them.
+    const bytes = typeof payload === 'string' || Buffer.isBuffer(payload) ? payload.length : 0
     const isSmall = reply.statusCode >= 400
     if (!isSmall && (unread.get(address) ?? 0) + bytes > MAX_UNREAD_BYTES && unread.has(address)) {
       done(httpError('too_many_requests', { retry_after_s: UNREAD_AGAIN_S }))
@@ -47,6 +51,22 @@ export function limitReaders(app: FastifyInstance, clients: Clients, clock: Cloc
       add(address, -bytes)
     })
     done(null, payload)
+  })
+}
+
+/** Node hands over all requests of a packet at once, however many are unanswered. */
+function limitPipelines(app: FastifyInstance): void {
+  const inHand = new WeakMap<Socket, number>()
+  const add = (socket: Socket, one: 1 | -1): number => {
+    const count = (inHand.get(socket) ?? 0) + one
+    inHand.set(socket, count)
+    return count
+  }
+  app.addHook('onRequest', (request, reply, done) => {
+    const { socket } = request.raw
+    reply.raw.once('close', () => add(socket, -1))
+    const isOver = add(socket, 1) > MAX_PIPELINED
+    done(isOver ? httpError('too_many_requests', { retry_after_s: 1 }) : undefined)
   })
 }
 

@@ -8,6 +8,7 @@ import {
   ANSWER_LIMIT_MS,
   MAX_CONNECTIONS,
   MAX_CONNECTIONS_PER_ADDRESS,
+  MAX_PIPELINED,
   MAX_UNREAD_BYTES,
 } from '../../../src/http/slow-readers.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
@@ -88,6 +89,20 @@ describe('a flood of HTTP clients that do not read', () => {
       if (line !== 'HTTP/1.1 200 OK') again.destroy()
       return line === 'HTTP/1.1 200 OK'
     })
+  })
+
+  it('sends many requests at once, and has some of them answered', async () => {
+    const socket = await open(FLOOD)
+    const many = 10 * MAX_PIPELINED
+    socket.write(
+      'GET /large HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1) + 'GET /small HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(many),
+    )
+    let text = ''
+    const answers = (status: string): number => text.split(`HTTP/1.1 ${status}`).length - 1
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1').replaceAll('x', '')))
+    await eventually('all are answered', () => answers('200 OK') + answers('429 Too Many Requests') === many + 1)
+    assert.equal(answers('200 OK'), MAX_PIPELINED)
+    await isServed(FLOOD)
   })
 
   it('has so many connections of an address, and keeps no other out', async () => {
