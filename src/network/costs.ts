@@ -16,7 +16,7 @@ export const IGNORED_COST: Cost = { ms: 2, bytes: 0 }
 /** A request of who was told to wait and did not: more than it costs to refuse, so that who goes on is cut off. */
 export const REFUSED_COST: Partial<Cost> = { ms: 20 }
 /** A request that no honest node sends: another form, a signature that is wrong. Its sender waits for its own sake. */
-export const BAD_REQUEST_COST: Partial<Cost> = { ms: 50 }
+export const BAD_REQUEST_COST: Partial<Cost> = { ms: 200 }
 /**
  * A gossiped message that no honest node sends. Some are forgiven (an old version, a flipped bit); with nine at once, when
  * gossip reads nothing of the sender any more (gossip-settings), its connections end too.
