@@ -2,7 +2,7 @@ import { steadyNow } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { ShownBlock } from '../protocol/block.ts'
 import { invalid } from '../protocol/errors.ts'
-import type { SealedHeader } from '../protocol/header.ts'
+import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import { merkleRoot } from '../protocol/merkle.ts'
 import { leafOf, type Redacted, type ShownTransaction } from '../protocol/transaction.ts'
 import { fetchPage, type FetchParts } from './block-pages.ts'
@@ -36,7 +36,7 @@ export async function fetchBlock(
   if (hole !== undefined) {
     const final = isWhole ? await provesFinal(sealed) : invalid('forbidden', 'it hides from this key what is of others')
     if (!final.ok) throw hidden(peer, header.height, hole, final.reason)
-    if (patience?.mayTake(silent) === false) throw awaited(peer, header.height, hole, silent)
+    if (patience?.mayTake(hashHeader(header), silent) === false) throw awaited(peer, header.height, hole, silent)
   }
   return { header, signature, transactions }
 }

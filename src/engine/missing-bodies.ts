@@ -19,7 +19,7 @@ export interface FilledBlock {
 
 /**
  * Looks at other peers for the bodies that a block lacks, page by page from each that is missing: a body is taken by its hash, so
- * that it does not matter who shows it. Nobody is asked once nothing is missing. Never throws.
+ * that it does not matter who shows it. Nobody is asked or waited for once nothing is missing. Never throws.
  */
 export async function fillFrom(
   parts: FetchParts,
@@ -29,15 +29,25 @@ export async function fillFrom(
   const transactions = [...block.transactions]
   const silent: string[] = []
   const waiting = [...peers]
-  const askInTurn = async (): Promise<void> => {
-    for (let peer = waiting.shift(); peer !== undefined; peer = waiting.shift()) {
-      if (holeFrom(transactions, 0) === undefined) return
-      if ((await fillBy(peer, parts, block.header, transactions)) === 'silent') silent.push(peer)
+  const isWhole = (): boolean => holeFrom(transactions, 0) === undefined
+  await new Promise<void>((resolve) => {
+    const askInTurn = async (): Promise<void> => {
+      for (let peer = waiting.shift(); peer !== undefined && !isWhole(); peer = waiting.shift()) {
+        if ((await fillBy(peer, parts, block.header, transactions)) === 'silent') silent.push(peer)
+        if (isWhole()) resolve()
+      }
     }
-  }
-  await Promise.all(Array.from({ length: AT_ONCE }, askInTurn))
-  return { transactions, silent }
+    void Promise.all(Array.from({ length: AT_ONCE }, askInTurn)).then(() => resolve())
+  })
+  return { transactions, silent: [...silent] }
 }
+
+/** Codes of who has no such block, or shows none to this key, and of what is no answer to wait for. */
+const SAYS_NO: readonly unknown[] = ['unknown_block', 'forbidden', 'unknown_voter', 'wrong_header', 'malformed']
+
+/** A peer that was reached and failed, by its disk or because it was asked too much, may have the body all the same. */
+const saysNo = (error: unknown): boolean =>
+  isSolarError(error, 'peer_refused') && SAYS_NO.includes((error.fields as { readonly code: unknown }).code)
 
 const holeFrom = (transactions: readonly ShownTransaction[], from: number): number | undefined => {
   const found = transactions.findIndex((tx, index) => index >= from && tx.kind === 'redacted')
@@ -61,7 +71,7 @@ async function fillBy(
     }
     return 'asked'
   } catch (error) {
-    if (!isSolarError(error, 'peer_unreachable')) return 'asked'
+    if (saysNo(error)) return 'asked'
     const status = await parts.requests.request(peer, 'status', {}).catch(() => undefined)
     return isLight(status) ? 'asked' : 'silent'
   }

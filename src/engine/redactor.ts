@@ -38,8 +38,11 @@ export function createAuthorityRedactor(parts: AuthorityRedactorParts): Authorit
 
   /** False if there are records of blocks that are not here yet: they will come without the body, unless it was read before. */
   async function catchUp(): Promise<boolean> {
-    const known = new Set((await blocks.redactions(0)).map(({ tx_hash }) => tx_hash))
-    const missing = (await store.redactions()).filter(({ tx_hash }) => !known.has(tx_hash))
+    const known = new Map((await blocks.redactions(0)).map(({ tx_hash, tx_id }) => [tx_hash, tx_id]))
+    // Blocks that came here from SQL without a body do not know whose it was: they may lack a correction of any trade then.
+    const isKnown = ({ tx_hash, tx_id }: Redaction) =>
+      known.has(tx_hash) && (tx_id === null || known.get(tx_hash) !== null)
+    const missing = (await store.redactions()).filter((record) => !isKnown(record))
     if (missing.length === 0) return true
     const size = await blocks.size()
     const here = missing.filter(({ height }) => height < size)

@@ -10,6 +10,7 @@ import type { CommittedTick, ShownBlock } from '../protocol/block.ts'
 import { bytesToHex } from '../protocol/bytes.ts'
 import { parseQuantity } from '../protocol/decimal.ts'
 import { isSolarError, type SolarError } from '../protocol/errors.ts'
+import { UNKNOWN_ID } from '../protocol/redaction.ts'
 import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
 import { MAX_FUTURE_MS, MAX_TRANSACTIONS_PER_BLOCK } from '../protocol/limits.ts'
 import { checkTransaction, hashTransaction, type Transaction } from '../protocol/transaction.ts'
@@ -79,6 +80,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
       // The tip before the checks: what they looked at.
       const parent = chain.tip?.hash ?? null
       tick = { ...(await prepare()), parent }
+      refuseReserved(tick)
       await refuseSealed(tick)
       sealer.checkAllowed()
       uncertain = true
@@ -287,6 +289,15 @@ function checkRows(transactions: readonly Transaction[], amountDecimals: number,
     ids.add(tx.id)
     refuseFuture(`transaction ${tx.id}`, tx.timestamp, now)
     checkTransaction(tx, amountDecimals)
+  }
+}
+
+/** A name that is made here for what has lost its own must not be taken: whoever puts the blocks back could not tell the two apart. */
+function refuseReserved({ tick_id, transactions }: CommittedTick): void {
+  for (const id of [tick_id, ...transactions.map((tx) => tx.id)]) {
+    if (!id.startsWith(UNKNOWN_ID)) continue
+    const reason = `ids that begin with ${UNKNOWN_ID} are kept for transactions whose body is gone; take another id`
+    throw ledgerError('refused_row', { id, reason })
   }
 }
 

@@ -61,7 +61,10 @@ export interface ChainStore {
    * is found any more but by `besideChain`.
    */
   rewind(size: number): Promise<void>
-  /** Keeps a block that is valid and not on the chain; the same again changes nothing. */
+  /**
+   * Keeps a block that is valid and not on the chain, without the bodies that were removed from the chain; the same again changes
+   * nothing.
+   */
   putBeside(block: ShownBlock, hash: Hash): Promise<void>
   /** A block that is kept beside the chain. */
   besideChain(hash: Hash): Promise<ShownBlock | undefined>

@@ -34,6 +34,7 @@ import {
   registrationsIn,
 } from './registry-index.ts'
 import { finishForgetting, hasUnknownIds, readRedactions, redactBodies } from './redacted-bodies.ts'
+import { withoutRemoved } from './removed-before.ts'
 
 /** What an append needs of the chain before it: kept in memory, found again in the database whenever in doubt. */
 interface Tip {
@@ -325,7 +326,8 @@ class LevelChain {
   }
 
   async putBeside(block: ShownBlock, hash: Hash): Promise<void> {
-    await this.#db.put(keyOf('beside', hash), canonicalText(block))
+    const transactions = await withoutRemoved(this.#db, block.transactions)
+    await this.#db.put(keyOf('beside', hash), canonicalText({ ...block, transactions }))
   }
 
   async besideChain(hash: Hash): Promise<ShownBlock | undefined> {

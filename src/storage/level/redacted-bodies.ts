@@ -5,7 +5,7 @@ import { redactionShape, type Redaction } from '../../protocol/redaction.ts'
 import { leafOf, type ShownTransaction } from '../../protocol/transaction.ts'
 import { corrupt, decodeText } from '../decode.ts'
 import type { ArchivedBodies } from './archived-bodies.ts'
-import { decodeBody } from './block-values.ts'
+import { decodeBody, decodeHeader } from './block-values.ts'
 import { heightKey, keyOf, sortable } from './keyspaces.ts'
 import { DURABLE, readText, type TextLevel } from './level.ts'
 
@@ -41,22 +41,25 @@ export async function redactBodies(
   const batch = db.batch()
   const touched: string[] = []
   for (const height of new Set(redactions.map((redaction) => redaction.height))) {
-    touched.push(heightKey('body', height))
     const hashes = new Set(redactions.filter((one) => one.height === height).map(({ tx_hash }) => tx_hash))
     const place = `level body of height ${height}`
     const text = await readText(db, heightKey('body', height))
     const body = text ?? (await archived?.body(height))
     if (body === undefined) throw corrupt(place, 'the transactions of the block', 'nothing')
     const transactions = decodeBody(place, body)
-    const changed = JSON.stringify(withHoles(place, transactions, hashes))
-    if (text === undefined) await archived?.replace(height, changed)
-    else batch.put(heightKey('body', height), changed)
+    const shown = withHoles(place, transactions, hashes)
+    // It came without these bodies: LevelDB never had them.
+    const isSame = text !== undefined && shown.every((tx, index) => tx === transactions[index])
+    if (text === undefined) await archived?.replace(height, JSON.stringify(shown))
+    else if (!isSame) batch.put(heightKey('body', height), JSON.stringify(shown))
+    if (!isSame) touched.push(heightKey('body', height), await keyBeside(db, height))
     await archived?.removeStrays(height)
   }
   const all = new Set(redactions.map(({ tx_hash }) => tx_hash))
-  for (const { key, value } of await besideWithHoles(db, all)) {
+  for (const { key, value, height } of await besideWithHoles(db, all)) {
     batch.put(key, value)
-    touched.push(key)
+    // A block that was on the chain, and was given up, has left old values there.
+    touched.push(key, heightKey('body', height))
   }
   for (const redaction of redactions) {
     batch.put(redactionKey(redaction), canonicalText(redaction))
@@ -67,6 +70,13 @@ export async function redactBodies(
   for (const key of touched) batch.put(keyOf('forgetting', key), '')
   await batch.write(DURABLE)
   await finishForgetting(db)
+}
+
+/** Where the block of a height was, if it was kept beside the chain before: its old values may still be in the files. */
+async function keyBeside(db: TextLevel, height: number): Promise<string> {
+  const head = await readText(db, heightKey('header', height))
+  if (head === undefined) throw corrupt(`level header of height ${height}`, 'a header', 'nothing')
+  return keyOf('beside', decodeHeader(head, height).hash)
 }
 
 /** Takes out of LevelDB's files what a redaction has overwritten: after a kill in between, the next start does. */
@@ -89,7 +99,7 @@ function withHoles(place: string, transactions: readonly ShownTransaction[], has
     const tx_hash = leafOf(tx)
     if (!hashes.has(tx_hash)) return tx
     found.add(tx_hash)
-    return { kind: 'redacted', tx_hash }
+    return tx.kind === 'redacted' ? tx : { kind: 'redacted', tx_hash }
   })
   for (const hash of hashes) if (!found.has(hash)) throw corrupt(place, `transaction ${hash}`, 'nothing')
   return shown
@@ -97,14 +107,14 @@ function withHoles(place: string, transactions: readonly ShownTransaction[], has
 
 /** A block that lost against one of the chain may hold the same transactions. */
 async function besideWithHoles(db: TextLevel, hashes: ReadonlySet<Hash>) {
-  const changed: { readonly key: string; readonly value: string }[] = []
+  const changed: { readonly key: string; readonly value: string; readonly height: number }[] = []
   for await (const [key, text] of db.iterator({ gte: keyOf('beside'), lte: keyOf('beside', '~') })) {
     const block = decodeText(`level ${key}`, text, shownBlockShape)
-    if (!block.transactions.some((tx) => hashes.has(leafOf(tx)))) continue
+    if (!block.transactions.some((tx) => tx.kind !== 'redacted' && hashes.has(leafOf(tx)))) continue
     const transactions = block.transactions.map((tx): ShownTransaction =>
       hashes.has(leafOf(tx)) ? { kind: 'redacted', tx_hash: leafOf(tx) } : tx,
     )
-    changed.push({ key, value: canonicalText({ ...block, transactions }) })
+    changed.push({ key, value: canonicalText({ ...block, transactions }), height: block.header.height })
   }
   return changed
 }

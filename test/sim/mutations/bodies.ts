@@ -31,8 +31,8 @@ export const BODIES: readonly Mutation[] = [
     patches: [
       {
         file: 'src/engine/block-fetcher.ts',
-        from: 'if (patience?.mayTake(silent) === false)',
-        to: 'if (patience?.mayTake([]) === false)',
+        from: 'if (patience?.mayTake(hashHeader(header), silent) === false)',
+        to: 'if (patience?.mayTake(hashHeader(header), []) === false)',
       },
     ],
     test: 'test/unit/engine/block-fetcher.test.ts',

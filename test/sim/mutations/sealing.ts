@@ -88,7 +88,7 @@ export const SEALING: readonly Mutation[] = [
     patches: [
       { file: 'src/engine/restorer.ts', from: 'if (voted !== undefined) await takeVotes(peer, voted)', to: '' },
     ],
-    test: 'test/e2e/validators/restore.test.ts',
+    test: 'test/unit/engine/restorer.test.ts',
   },
   {
     rule: 'a clock that starts long after the last block is confirmed by somebody first',

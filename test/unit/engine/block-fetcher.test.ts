@@ -133,7 +133,7 @@ describe('fetching a whole block from a peer', () => {
     const FINAL = () => Promise.resolve({ ok: true } as const)
 
     /** `peer` lacks the first body; the other has it, and answers as the test says. */
-    function oneOfTwo(other: 'whole' | 'silent' | 'light' | 'unknown') {
+    function oneOfTwo(other: 'whole' | 'silent' | 'light' | 'unknown' | 'busy') {
       const peers = createPeers()
       for (const name of ['peer', 'other']) peers.connect('me', name)
       peers.of('peer').serve('block', () => Promise.resolve({ ...gone, next_index: null }))
@@ -143,6 +143,10 @@ describe('fetching a whole block from a peer', () => {
       const block_hash = hashHeader(block.header)
       if (other === 'unknown') {
         peers.of('other').serve('block', () => Promise.reject(ledgerError('unknown_block', { block_hash })))
+      }
+      if (other === 'busy') {
+        const failure = { store: 'level', operation: 'block', retryable: true, reason: 'the disk is busy' } as const
+        peers.of('other').serve('block', () => Promise.reject(ledgerError('store_failed', failure)))
       }
       return peers.of('me')
     }
@@ -162,6 +166,42 @@ describe('fetching a whole block from a peer', () => {
       // All have answered: the next time is another one.
       assert.equal((await fetch('unknown')).transactions[0]?.kind, 'redacted')
       await assert.rejects(fetch('silent'), waits)
+    })
+
+    it('waits for a peer that fails: it may have the body', async () => {
+      const patience = createHolePatience({ now: () => T0 })
+      const fetched = fetchBlock({ requests: oneOfTwo('busy'), sign, clock }, 'peer', block, FINAL, patience)
+      await assert.rejects(fetched, /nobody has shown/)
+    })
+
+    it('waits for nobody once another peer has shown the body', async () => {
+      const requests = oneOfTwo('whole')
+      const peers = () => ['never', ...requests.peers()]
+      const request: PeerRequests['request'] = (peer, ...asked) =>
+        peer === 'never' ? new Promise(() => undefined) : requests.request(peer, ...asked)
+      assert.deepEqual(
+        await fetchBlock({ requests: { ...requests, peers, request }, sign, clock }, 'peer', block, FINAL),
+        block,
+      )
+    })
+
+    it('counts no time in which nothing was waited for', () => {
+      let now = T0
+      const patience = createHolePatience({ now: () => now })
+      const mayTake = (block: string) => patience.mayTake(block, ['other'])
+      assert.equal(mayTake('first'), false)
+      now += 50_000
+      assert.equal(mayTake('first'), false)
+      // The other has shown it; an hour later the next block lacks a body.
+      now += 3_600_000
+      assert.equal(mayTake('second'), false)
+      now += 9_999
+      assert.equal(mayTake('second'), false)
+      now += 1
+      assert.equal(mayTake('second'), true, 'a minute in all')
+      assert.equal(mayTake('third'), true, 'and no other minute for each block')
+      assert.equal(patience.mayTake('fourth', []), true)
+      assert.equal(mayTake('fifth'), false)
     })
 
     it('waits for no light node, which has no bodies', async () => {

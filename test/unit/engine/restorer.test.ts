@@ -37,6 +37,7 @@ describe('an authority that looks for what its database lacks', () => {
   let peers: Peers
   let restorer: Restorer
   let restored: number[]
+  let votesTaken: string[]
   let failed: Promise<string>
   let clock: VirtualClock
 
@@ -53,6 +54,7 @@ describe('an authority that looks for what its database lacks', () => {
     peers = createPeers()
     node = await open(chain)
     restored = []
+    votesTaken = []
     clock = createVirtualClock(NOW)
     const failure = Promise.withResolvers<string>()
     failed = failure.promise
@@ -66,7 +68,12 @@ describe('an authority that looks for what its database lacks', () => {
       finalizer: node.finalizer,
       guard,
       peerHeaders: createPeerHeaders({ chain: node.chain, guard, evidence: node.evidence, logger }),
-      votes: { take: () => Promise.resolve() },
+      votes: {
+        take(peer, { tip }) {
+          votesTaken.push(`${peer} ${tip?.height ?? -1}, here ${node.chain.size - 1}`)
+          return Promise.resolve()
+        },
+      },
       requests: peers.of('me'),
       runner: {
         follow: () => Promise.resolve(),
@@ -102,6 +109,14 @@ describe('an authority that looks for what its database lacks', () => {
       signedFor('full').map(({ name }) => name),
       ['block', 'block'],
     )
+  })
+
+  it('takes the votes of a peer once it has its blocks', async () => {
+    serveReplica(await open(longer), peers.of('full'))
+    peers.connect('me', 'full')
+    await restorer.start(1)
+    await eventually('its votes were asked for', () => votesTaken.length > 0)
+    assert.deepEqual(votesTaken, ['full 2, here 2'])
   })
 
   it('takes a block of a slow peer, and then the others have their turn', async () => {

@@ -12,13 +12,15 @@ import type { HighWater, HighWaterMark } from '../../../src/ports/high-water.ts'
 import { SOLE_LEADERSHIP } from '../../../src/ports/leadership.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
 import type { MarketStore } from '../../../src/ports/market-store.ts'
+import { isSolarError } from '../../../src/protocol/errors.ts'
 import type { LevelChainStore } from '../../../src/storage/level/chain-store.ts'
 import { createStreet, namedKey, STREET_TIME } from '../../helpers/branches.ts'
 import { createTestGossip } from '../../helpers/peers.ts'
 import { tempChainStore, tempSqlite, type OpenedStore } from '../../helpers/stores.ts'
 import { createVirtualClock } from '../../helpers/virtual-clock.ts'
 
-const { genesis, chainId } = createStreet()
+const street = createStreet()
+const { genesis, chainId } = street
 
 describe('an authority that seals', () => {
   let sql: OpenedStore<MarketStore>
@@ -100,6 +102,28 @@ describe('an authority that seals', () => {
     for (const id of ['t0', 't1']) await ticks.accept(tick(id))
     assert.deepEqual(seen, ['0: 0 0 ', '1: 1 0 '])
     assert.equal(chain.size, 2)
+  })
+
+  it('takes no id that is kept for what has lost its own, from nobody', async () => {
+    const { chain, ticks } = await runner(() => Promise.resolve())
+    const taken = `redacted:${'0'.repeat(48)}`
+    const reserved = (error: unknown) => isSolarError(error, 'refused_row') && error.message.startsWith(taken)
+    await assert.rejects(ticks.accept(tick(taken)), reserved)
+    const { transactions, ...named } = tick('t0')
+    await assert.rejects(
+      ticks.accept({ ...named, transactions: transactions.map((row) => ({ ...row, id: taken })) }),
+      reserved,
+    )
+    await assert.rejects(ticks.run({ tick_id: taken }), reserved)
+    const enrolment = street.change(taken, namedKey('ann'), {
+      action: 'enrol',
+      role: 'voter',
+      subject_id: 'ann',
+      public_key: namedKey('ann').publicKey,
+    })
+    await assert.rejects(ticks.register(enrolment, undefined), reserved)
+    assert.equal(chain.size, 0)
+    assert.equal((await ticks.accept(tick('t0'))).height, 0)
   })
 
   it('seals the block all the same once the file can be written', async () => {

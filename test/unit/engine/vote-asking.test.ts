@@ -16,6 +16,7 @@ describe('votes that did not come', () => {
   let peers: Peers
   let clock: VirtualClock
   let me: TestReplica
+  let other: TestReplica
   let stop: () => void
 
   beforeEach(async () => {
@@ -23,9 +24,9 @@ describe('votes that did not come', () => {
     peers = createPeers()
     clock = createVirtualClock(NOW)
     me = await folders[0]!.open()
-    const other = await folders[1]!.open()
+    other = await folders[1]!.open()
     for (const node of [me, other]) await node.acceptAll(chain)
-    await other.cast(street.vote('v1', chain.tip), street.vote('v2', chain.at(3)))
+    await other.cast(street.vote('v1', chain.tip))
     serveReplica(other, peers.of('other'))
     for (const name of ['silent', 'other']) peers.connect('me', name)
     const { store, votes: counter, finalizer } = me
@@ -45,6 +46,7 @@ describe('votes that did not come', () => {
   })
 
   it('are asked for in turn while the tip is not final, and no longer', async () => {
+    await other.cast(street.vote('v2', chain.at(3)))
     const askedOf = () => peers.asked.map(({ peer }) => peer)
     assert.deepEqual(askedOf(), [])
     clock.advance(20_000)
@@ -57,6 +59,21 @@ describe('votes that did not come', () => {
     const asked = askedOf().length
     clock.advance(100_000)
     assert.equal(askedOf().length, asked)
+  })
+
+  it('are asked for on older blocks too, where a peer has more final by them', async () => {
+    await other.cast(street.vote('v2', chain.at(0)))
+    assert.equal(other.finalizer.finalHeight, 0)
+    for (let turn = 0; turn < 2; turn++) clock.advance(20_000)
+    await eventually('what is final there is final here', () => me.finalizer.finalHeight === 0)
+  })
+
+  it('are asked of the next peer in the same turn where the first is a light node', async () => {
+    await other.cast(street.vote('v2', chain.at(3)))
+    const light = { mode: 'light', chain_id: me.chain.chainId, tip: null, final_height: null }
+    peers.of('silent').serve('status', () => Promise.resolve(light))
+    clock.advance(20_000)
+    await eventually('all but the tip is final', () => me.finalizer.finalHeight === 3)
   })
 
   it('are asked for no more once it is stopped', () => {

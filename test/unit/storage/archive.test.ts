@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert'
 import { constants } from 'node:buffer'
-import { readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { hashHeader } from '../../../src/protocol/header.ts'
@@ -9,7 +9,7 @@ import { hashTransaction } from '../../../src/protocol/transaction.ts'
 import { openArchiveFiles, type ArchiveFiles } from '../../../src/storage/archive/archive-files.ts'
 import { chainStore, openChainStore, type LevelChainStore } from '../../../src/storage/level/chain-store.ts'
 import { heightKey, keyOf } from '../../../src/storage/level/keyspaces.ts'
-import { openLevel } from '../../../src/storage/level/level.ts'
+import { openLevel, type TextLevel } from '../../../src/storage/level/level.ts'
 import { block, enrolment, sealed } from '../../contract/fixtures.ts'
 import { tempDir } from '../../helpers/temp.ts'
 import { archiveAll, ARCHIVE_LIMITS, assertNowhere, checkAll, gone, grow, made, nonce } from './archive-fixtures.ts'
@@ -219,6 +219,38 @@ describe('archive of old bodies', () => {
       await store.redact([gone().record])
       assert.deepEqual((await store.besideChain(other.hash))?.transactions[0], gone().block.transactions[0])
     })
+
+    it('does not come back with a block beside the chain that has it too', async () => {
+      await grow(store, 6)
+      await archiveAll(store, 6)
+      await store.redact([gone().record])
+      const other = block(1, ['1-a', 'other'])
+      await store.putBeside(other.block, other.hash)
+      const [hole, shown] = (await store.besideChain(other.hash))!.transactions
+      assert.deepEqual([hole, shown], [gone().block.transactions[0], other.block.transactions[1]])
+      await store.close()
+      await assertNowhere(folder.path, nonce())
+      await open()
+    })
+
+    for (const was of ['beside the chain before', 'at another height of a chain that was given up'] as const) {
+      it(`is out of LevelDB's files where its block was ${was}`, async () => {
+        await store.close()
+        const db = (await openLevel(level)) as TextLevel & { compactRange(start: string, end: string): Promise<void> }
+        store = await chainStore(db)
+        const { block: whole, hash } = made(1)
+        const left = { ...sealed(2, whole.transactions, 'left'), transactions: whole.transactions }
+        if (was === 'beside the chain before') await store.putBeside(whole, hash)
+        else await db.put(heightKey('body', 2), JSON.stringify(left.transactions))
+        // Into a file of its own.
+        await db.compactRange('', '~')
+        await grow(store, 6)
+        if (was !== 'beside the chain before') await store.putBeside(left, hashHeader(left.header))
+        await store.redact([gone().record])
+        await mkdir(archive)
+        await assertNowhere(folder.path, nonce())
+      })
+    }
 
     for (const [name, wrap] of Object.entries(faults)) {
       it(`is in its place after ${name}, and goes at the next try`, async () => {
