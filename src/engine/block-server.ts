@@ -210,7 +210,7 @@ interface Ends {
  * Checks credentials: from one peer, for another and this path, fresh, by the key of one of the entries (of its voter as of
  * the tip, where none are given). Throws `forbidden`, `unknown_voter`.
  */
-export function credentialCheck({ chain, ledger, clock }: CredentialCheckParts) {
+export function credentialCheck({ chain, ledger, requests, clock }: CredentialCheckParts) {
   // Each is of one peer, for one peer: it can be used again by who used it, in a later life of this node, and for nothing new.
   const isFirst = createRequestMemory()
   const present = (voterId: string): readonly RegistryEntry[] => {
@@ -233,10 +233,18 @@ export function credentialCheck({ chain, ledger, clock }: CredentialCheckParts) 
     }
     for (const entry of entries) {
       const verdict = verifyCredential(credential, received, chain.chainId, entry.public_key, clock.now())
-      if (verdict.ok) return { entry, useUp }
       const isPresent = entry.public_key === ledger.activeEntry(voter_id)?.public_key
+      if (verdict.ok) {
+        // Not what was passed on: it says nothing of who passed it on.
+        if (isPresent && to === requests.id) vouch(from, entry, requests)
+        return { entry, useUp }
+      }
       if (isPresent) failure = ledgerError('forbidden', { reason: verdict.reason })
     }
     throw failure
   }
+}
+
+function vouch(peer: string, { public_key, role }: RegistryEntry, requests: Pick<PeerRequests, 'vouch'>): void {
+  requests.vouch(peer, public_key, role === 'voter' ? 'device' : 'member')
 }

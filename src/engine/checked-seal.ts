@@ -1,6 +1,7 @@
 import type { PeerRequests } from '../ports/peer-requests.ts'
+import { CHECKED_IN_PLACE, type SignatureChecks } from '../ports/signature-checks.ts'
 import type { Verdict } from '../protocol/errors.ts'
-import type { SealedHeader } from '../protocol/header.ts'
+import { verifySeal, type SealedHeader } from '../protocol/header.ts'
 import { registryAnswer, type ProvenRecovery } from '../protocol/messages.ts'
 
 /** Checks the link and the seal of a header; `recovery`: what its block begins with, if a peer shows that. */
@@ -25,4 +26,15 @@ export async function checkSeal(
   } catch {
     return verdict
   }
+}
+
+/** True if this key has sealed the header; the signature is checked where the node checks those of strangers. */
+export async function hasSeal(
+  sealed: SealedHeader,
+  publicKey: string,
+  signatures: SignatureChecks = CHECKED_IN_PLACE,
+): Promise<boolean> {
+  const { header, signature } = sealed
+  await signatures.settle({ type: 'header', chainId: header.chain_id, body: header, signature, publicKey })
+  return verifySeal(sealed, publicKey).ok
 }

@@ -133,6 +133,11 @@ export class LightFollower {
     }
   }
 
+  /** True if a key that is known to seal here has sealed the header. */
+  hasKnownSeal(sealed: SealedHeader): boolean {
+    return this.#conflicts.hasSeal(sealed)
+  }
+
   /** Looks for what contradicts the chain here, after a header that forks off it. Throws `peer_refused`. */
   compareWith(peer: string): Promise<void> {
     return this.#lane(() => this.#conflicts.compareWith(peer))

@@ -1,4 +1,4 @@
-import type { Clock } from '../ports/clock.ts'
+import { steadyNow, type Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Gossip, GossipVerdict } from '../ports/gossip.ts'
 import type { Logger } from '../ports/logger.ts'
@@ -37,11 +37,15 @@ export interface LightSync {
   background(task: Promise<void>): void
 }
 
+/** How often a header that no known key has sealed makes this node ask its sender, at most. */
+const UNSEALED_ASK_MS = 5_000
+
 export function createLightSync(parts: LightSyncParts): LightSync {
   const { follower, evidence, gossip, requests, clock, logger } = parts
   let cancelPoll = (): void => undefined
   let removeListeners = (): void => undefined
   let stopped = false
+  let askAgainAt = -Infinity
 
   async function syncWith(peer: string): Promise<void> {
     let report: SyncReport
@@ -74,8 +78,17 @@ export function createLightSync(parts: LightSyncParts): LightSync {
     })
   }
 
+  /** Anybody can make up a header of a key that is not known here; that there is such a key is asked now and then. */
+  function mayAskAgain(): boolean {
+    const now = steadyNow(clock)
+    if (now < askAgainAt) return false
+    askAgainAt = now + UNSEALED_ASK_MS
+    return true
+  }
+
   async function onHeader(payload: Uint8Array, from: string): Promise<GossipVerdict> {
-    const offer = await follower.offer(sealedHeaderShape(parseCanonicalBytes(payload), 'header'))
+    const sealed = sealedHeaderShape(parseCanonicalBytes(payload), 'header')
+    const offer = await follower.offer(sealed)
     if (typeof offer === 'object' && offer.refused === 'from_the_future') {
       const error = ledgerError('peer_refused', {
         peer: from,
@@ -87,7 +100,9 @@ export function createLightSync(parts: LightSyncParts): LightSync {
     }
     // Under vote policies the peer may prove that its branch is the final one.
     if (offer === 'fork') background(follower.compareWith(from).then(() => syncWith(from)))
-    if (offer === 'gap' || follower.needsProof) background(follower.syncWith(from).then(() => undefined, sync))
+    const isNews = offer === 'gap' ? follower.hasKnownSeal(sealed) || mayAskAgain() : typeof offer === 'string'
+    if (isNews && (offer === 'gap' || follower.needsProof))
+      background(follower.syncWith(from).then(() => undefined, sync))
     return verdictOf(offer)
   }
 

@@ -1,8 +1,10 @@
 import type { Logger } from '../ports/logger.ts'
-import { hashHeader, verifySeal, type SealedHeader } from '../protocol/header.ts'
+import type { SignatureChecks } from '../ports/signature-checks.ts'
+import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import type { Chain } from './chain.ts'
 import type { EvidencePool } from './evidence-pool.ts'
 import { reportDoubleSeal } from './full-node-evidence.ts'
+import { hasSeal } from './checked-seal.ts'
 import type { SealGuard } from './seal-guard.ts'
 
 export interface PeerHeadersParts {
@@ -10,6 +12,8 @@ export interface PeerHeadersParts {
   readonly guard: SealGuard
   readonly evidence: EvidencePool
   readonly logger: Logger
+  /** Where signatures are checked; in place if absent. */
+  readonly signatures?: SignatureChecks | undefined
 }
 
 /** Holds sealed headers that come from peers against this chain, and tells the guard what follows for sealing. */
@@ -23,13 +27,13 @@ export interface PeerHeaders {
   isSealed(sealed: SealedHeader): Promise<boolean>
 }
 
-export function createPeerHeaders({ chain, guard, evidence, logger }: PeerHeadersParts): PeerHeaders {
+export function createPeerHeaders({ chain, guard, evidence, logger, signatures }: PeerHeadersParts): PeerHeaders {
   /** Above the tip the registry of the tip stands in: a key that was registered since is not known yet. */
   async function isSealed(sealed: SealedHeader): Promise<boolean> {
     const { chain_id, height, miner_id } = sealed.header
     if (chain_id !== chain.chainId) return false
     const entry = (await chain.registryBefore(height)).active(miner_id, 'authority')
-    return entry !== undefined && verifySeal(sealed, entry.public_key).ok
+    return entry !== undefined && (await hasSeal(sealed, entry.public_key, signatures))
   }
 
   return {

@@ -240,7 +240,10 @@ export function createRestorer(parts: RestorerParts): Restorer {
       conclude()
     },
     async heard(sealed, peer) {
-      if (sealed.header.height >= chain.size && (await peerHeaders.isSealed(sealed))) await runner.follow()
+      const isAbove = sealed.header.height >= chain.size
+      // Who sends a header that nobody has sealed is not asked for more; what it knows it is asked for when it connects.
+      if (isAbove && !(await peerHeaders.isSealed(sealed))) return
+      if (isAbove) await runner.follow()
       // Gossip alone does not stop an authority: the peer that passed it on may have nothing but the header.
       if (sealed.header.height < chain.size) await peerHeaders.consider(sealed, peer)
       else void meet(peer, () => undefined, 'blocks')

@@ -5,13 +5,15 @@ import type { Gossip, GossipVerdict } from '../ports/gossip.ts'
 import type { LedgerEvent } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
+import type { SignatureChecks } from '../ports/signature-checks.ts'
 import type { BodyRedaction } from '../ports/retention.ts'
 import type { VoterStore } from '../ports/voter-store.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError, VALID, type SolarError } from '../protocol/errors.ts'
-import { hashHeader, verifySeal, type SealedHeader } from '../protocol/header.ts'
+import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { collectAnswers, settledWithin } from './answers.ts'
+import { hasSeal } from './checked-seal.ts'
 import type { CredentialSigner } from './credential-signer.ts'
 import type { Chain, Tip } from './chain.ts'
 import { keepAskingForEvidence } from './evidence-exchange.ts'
@@ -25,6 +27,7 @@ import type { Identity } from './own-trades.ts'
 import { createReplicaSync } from './replica-sync.ts'
 import { replicaAckView } from './replica-view.ts'
 import { Replica } from './replica.ts'
+import { createUnsealedHeaders } from './unsealed-headers.ts'
 import { createVoteCounter, type VoteCounter, type VoteTarget } from './vote-counter.ts'
 import { createVoter } from './voter.ts'
 
@@ -38,6 +41,8 @@ export interface ValidatorParts {
   readonly events: EventHub
   readonly gossip: Gossip
   readonly requests: PeerRequests
+  /** Where signatures are checked; in place if absent. */
+  readonly signatures?: SignatureChecks | undefined
   readonly clock: Clock
   readonly logger: Logger
   readonly key: SigningKey
@@ -118,6 +123,8 @@ export function createValidator(parts: ValidatorParts): Validator {
   const sync = createReplicaSync({ ...parts, votes: parts.finalityStore, replica, counter: votes, onAlarm })
   const ownAcks = createOwnAcks({ ...parts, replica, sync, alone: (task) => voter.alone(task) })
   const running = new Set<Promise<void>>()
+  const unsealed = createUnsealedHeaders()
+  let registryRoot = chain.registry.root
   function background(task: Promise<unknown>): void {
     const done = task.then(() => undefined, noteFailure).finally(() => running.delete(done))
     running.add(done)
@@ -147,6 +154,9 @@ export function createValidator(parts: ValidatorParts): Validator {
   function announce({ sealed, hash, header }: Tip): void {
     const status = header.height <= finalizer.finalHeight ? 'final' : 'proposed'
     events.emit({ type: 'header', header_hash: hash, sealed, status })
+    if (header.registry_root === registryRoot) return
+    registryRoot = header.registry_root
+    background(unsealed.takeSealed(hasKnownSeal).then((peers) => Promise.all(peers.map(syncWith))))
   }
 
   /**
@@ -180,7 +190,7 @@ export function createValidator(parts: ValidatorParts): Validator {
   async function hasKnownSeal(sealed: SealedHeader): Promise<boolean> {
     const { height, miner_id } = sealed.header
     const sealer = (await chain.registryBefore(height)).active(miner_id, 'authority')
-    return sealer !== undefined && verifySeal(sealed, sealer.public_key).ok
+    return sealer !== undefined && (await hasSeal(sealed, sealer.public_key, parts.signatures))
   }
 
   /** On another branch another key may seal, and a block that changes the registry may bring the key that seals it. */
@@ -295,13 +305,17 @@ export function createValidator(parts: ValidatorParts): Validator {
       const hash = hashHeader(sealed.header)
       // The tip may have come by a sync that was faster than gossip: who hears it from here alone must hear it all the same.
       if (await replica.knows(hash)) return chain.tip?.hash === hash ? 'accept' : 'ignore'
-      const isSealed = await hasKnownSeal(sealed)
+      if (!(await hasKnownSeal(sealed))) {
+        if (!(await mayHaveOtherKey(sealed))) return 'reject'
+        // Anybody can make up headers: who sends one is not asked for it until the chain has brought its key.
+        if (height > finalizer.finalHeight) unsealed.add(sealed, from)
+        return 'ignore'
+      }
       await replica.watch(sealed)
-      if (height <= finalizer.finalHeight) return isSealed || (await mayHaveOtherKey(sealed)) ? 'ignore' : 'reject'
+      if (height <= finalizer.finalHeight) return 'ignore'
       // Passed on once the whole block is checked. The peer may have no blocks, or was asked just before it had this one.
       await settledWithin(clock, PATIENCE_MS, syncWith(from))
-      // Others are asked for it only if a known key sealed it: anybody can make up headers.
-      if (isSealed && !(await replica.knows(hash))) await collectAnswers(clock, requests.peers().map(syncWith))
+      if (!(await replica.knows(hash))) await collectAnswers(clock, requests.peers().map(syncWith))
       return (await replica.knows(hash)) ? 'accept' : 'ignore'
     },
     sync: syncAll,

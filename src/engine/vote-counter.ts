@@ -3,6 +3,7 @@ import { ledgerError } from '../ports/errors.ts'
 import type { FinalityStore, VoteCount, VoteOutcome } from '../ports/finality-store.ts'
 import type { VoteAnswer } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
+import { CHECKED_IN_PLACE, type SignatureChecks } from '../ports/signature-checks.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { requiredVotes } from '../protocol/finality.ts'
 import type { Registry } from '../protocol/registry.ts'
@@ -27,6 +28,8 @@ export interface VoteCounterParts {
   readonly evidence: Pick<EvidencePool, 'foundVotes'>
   readonly events: EventHub
   readonly finalizer: Finalizer
+  /** Where signatures are checked; in place if absent. */
+  readonly signatures?: SignatureChecks | undefined
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -151,7 +154,7 @@ async function reportDoubleVote(stored: Vote, vote: Vote, { evidence, logger }: 
 
 /** The check of one vote; it throws what `cast` throws, and gives the header voted on. Cheap questions first, the signature last. */
 function createCheck(parts: VoteCounterParts): (vote: Vote) => Promise<VoteTarget> {
-  const { chainId, find, store } = parts
+  const { chainId, find, store, signatures = CHECKED_IN_PLACE } = parts
   return async (vote) => {
     const { chain_id, header_hash, voter_id } = vote
     if (chain_id !== chainId) throw ledgerError('wrong_chain', { chain_id, expected: chainId })
@@ -163,7 +166,12 @@ function createCheck(parts: VoteCounterParts): (vote: Vote) => Promise<VoteTarge
       throw ledgerError('unknown_block', { block_hash: header_hash })
     }
     const { height, registryBefore } = target
-    const verdict = verifyVote(vote, chainId, { hash: header_hash, height }, registryBefore.active(voter_id))
+    const entry = registryBefore.active(voter_id)
+    const { signature, ...body } = vote
+    if (entry !== undefined) {
+      await signatures.settle({ type: 'vote', chainId, body, signature, publicKey: entry.public_key })
+    }
+    const verdict = verifyVote(vote, chainId, { hash: header_hash, height }, entry)
     if (verdict.ok) return target
     const { code, reason } = verdict
     switch (code) {

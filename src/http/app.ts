@@ -14,6 +14,7 @@ import type { Metrics } from './metrics.ts'
 import { httpError, problemOf, PROBLEM_TYPE, type Problem } from './problem.ts'
 import { createRateLimits, type RateLimits } from './rate-limits.ts'
 import { createRefusalLog, type RefusalLog } from './refusal-log.ts'
+import { limitReaders } from './slow-readers.ts'
 import type { TokenBook } from '../ports/tokens.ts'
 import { grantOfRequest, isTrusted } from './tokens.ts'
 
@@ -91,6 +92,7 @@ export async function createApp(
   await addHeaders(app, corsOrigins, (method, url) =>
     calls.find((call) => call.method === method && matches(call.path, pathOf(url))),
   )
+  limitReaders(app, clients, parts.clock)
 
   app.addHook('onRequest', async (request) => {
     request.token = {}

@@ -16,11 +16,15 @@ export interface Clients {
   of(request: FastifyRequest): Client
   /** True for who asks without a proxy that says so; on this machine: for a program that asks for itself. */
   isDirect(request: FastifyRequest): boolean
+  /** True for an address whose connections may be those of many clients: a proxy's, or this machine's where none is configured. */
+  mayBeProxy(address: string): boolean
   /** True for a program on this machine that asks for itself, not for somebody behind a proxy. */
   isLocal(request: FastifyRequest): boolean
 }
 
 const LOOPBACK = networks(['127.0.0.0/8', '::1/128'])
+/** Where a proxy on this machine connects from. */
+const THIS_HOST = networks(['127.0.0.1', '::1'])
 /** More proxies than this in a row stand before no node; what is further left is not looked at. */
 const MAX_HOPS = 10
 /** What proxies and delivery networks add of themselves; any of it says that somebody else is asking. */
@@ -66,6 +70,7 @@ export function createClients(trusted: readonly string[] = []): Clients {
       if (trusted.length === 0 && isIn(LOOPBACK, own)) return behind(own, header, 'assumed', LOOPBACK)
       return { address: own, source: 'own' }
     },
+    mayBeProxy: (address) => isIn(proxies, plain(address)) || (trusted.length === 0 && isIn(THIS_HOST, plain(address))),
     isDirect: (request) => (!isLoopback(request) ? isUnproxied(request) : isLocal(request)),
     isLocal,
   }

@@ -22,6 +22,7 @@ export async function addDocs(
 ): Promise<void> {
   const icon = { filename: ICON, rel: 'icon', type: 'image/svg+xml', sizes: 'any' }
   await app.register(swagger, { mode: 'static', specification: { document: openApiDocument(calls, version) } })
+  serializeOnce(app)
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     staticCSP: true,
@@ -37,5 +38,17 @@ export async function addDocs(
       css: [{ filename: 'theme.css', content: CSS }],
       ...(webRoot !== undefined && { favicon: [{ ...icon, content: await readFile(join(webRoot, ICON), 'utf8') }] }),
     },
+  })
+}
+
+/** The document stays as it is: to make its text for each who asks would be the dearest answer of all. */
+function serializeOnce(app: FastifyInstance): void {
+  let text: string | undefined
+  app.addHook('onRoute', (route) => {
+    if (route.url !== '/docs/json') return
+    route.handler = (_, reply) => {
+      text ??= JSON.stringify(app.swagger())
+      return reply.type('application/json; charset=utf-8').send(text)
+    }
   })
 }

@@ -7,6 +7,7 @@ export function createBrowserNetwork(options: Omit<NetworkOptions, 'listen' | 'h
     { ...options, listen: [], hub: false },
     {
       transports: [webSockets()],
+      usedMs: () => performance.now(),
       // libp2p's default gater refuses private addresses and ws without TLS in browsers: a home gateway has just those.
       // What is dialled is what the application names, and every answer is checked.
       connectionGater: { denyDialMultiaddr: () => false },

@@ -39,6 +39,15 @@ export async function within<T>(work: Promise<T>, signal: AbortSignal): Promise<
   }
 }
 
+/** Resolves after `delayMs`; rejects with the signal's reason if that comes first. */
+export async function pause(delayMs: number, clock: Clock, signal: AbortSignal): Promise<void> {
+  let cancel: () => void = () => undefined
+  const over = new Promise<void>((resolve) => {
+    cancel = clock.after(delayMs, resolve)
+  })
+  await within(over, signal).finally(cancel)
+}
+
 /** libp2p rejects some dials with an event object: whatever was thrown, an `Error` that says what is known. */
 export function asError(thrown: unknown): Error {
   if (thrown instanceof Error) return thrown

@@ -2,9 +2,17 @@ import { TopicValidatorResult, type GossipSub } from '@chainsafe/libp2p-gossipsu
 import type { Hash } from '../protocol/bytes.ts'
 import { protocolError } from '../protocol/errors.ts'
 import { MAX_GOSSIP_BYTES } from '../protocol/limits.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { Gossip, GossipHandler, GossipTopic, GossipVerdict } from '../ports/gossip.ts'
 import type { Logger } from '../ports/logger.ts'
+import type { Cost } from './budget.ts'
+import { IGNORED_COST, INBOUND_MS_PER_BYTE, REJECTED_COST } from './costs.ts'
+import type { PeerGuard } from './guard.ts'
 import { topicName } from './names.ts'
+import { createTurns } from './turns.ts'
+
+/** Messages that are looked at before everything else has its turn: some 20 ms, and a batch of votes that is worth it. */
+const MESSAGES_OF_TURN = 256
 
 const results: Readonly<Record<GossipVerdict, TopicValidatorResult>> = {
   accept: TopicValidatorResult.Accept,
@@ -20,12 +28,23 @@ export interface GossipOverLibp2p extends Gossip {
   listeners(topic: GossipTopic): number
 }
 
+export interface GossipParts {
+  readonly logger: Logger
+  readonly clock: Clock
+  readonly guard: Pick<PeerGuard, 'charge' | 'isCutOff'>
+}
+
 /**
  * Gossip of one chain. A payload that is published or received is remembered for two minutes by its hash: the same bytes
  * again within that time are not sent (`publish` says 0) and not handed to the handler, also if it ignored them.
  */
-export function createGossip(service: GossipSub, chainId: Hash, logger: Logger): GossipOverLibp2p {
+export function createGossip(
+  service: GossipSub,
+  chainId: Hash,
+  { logger, guard, clock }: GossipParts,
+): GossipOverLibp2p {
   const subscribed = new Set<GossipTopic>()
+  const turns = createTurns(clock, MESSAGES_OF_TURN)
   let started = false
 
   const listeners = (topic: GossipTopic) => service.getSubscribers(topicName(chainId, topic)).length
@@ -33,11 +52,18 @@ export function createGossip(service: GossipSub, chainId: Hash, logger: Logger):
   return {
     subscribe: (topic, handler) => {
       const name = topicName(chainId, topic)
-      service.topicValidators.set(name, async (peer, { data }) =>
-        data.byteLength > MAX_GOSSIP_BYTES
-          ? TopicValidatorResult.Reject
-          : results[await verdictOf(handler, data, peer.toString(), topic, logger)],
-      )
+      service.topicValidators.set(name, async (peer, { data }) => {
+        const from = peer.toString()
+        // Before it is looked at: a thousand messages may be looked at side by side.
+        guard.charge(from, IGNORED_COST)
+        await turns.next()
+        if (guard.isCutOff(from)) return TopicValidatorResult.Ignore
+        const isShort = data.byteLength <= MAX_GOSSIP_BYTES
+        const verdict = isShort ? await verdictOf(handler, data, from, topic, logger) : 'reject'
+        if (verdict === 'accept') guard.charge(from, refundOf(data.byteLength))
+        if (verdict === 'reject') guard.charge(from, REJECTED_COST)
+        return results[verdict]
+      })
       subscribed.add(topic)
       if (started) service.subscribe(name)
     },
@@ -65,6 +91,9 @@ export function createGossip(service: GossipSub, chainId: Hash, logger: Logger):
     },
   }
 }
+
+/** What is new and true is welcome: what was charged for it is given back. */
+const refundOf = (bytes: number): Cost => ({ ms: -IGNORED_COST.ms - bytes * INBOUND_MS_PER_BYTE, bytes: -bytes })
 
 /** A handler that fails says nothing about the sender. */
 async function verdictOf(

@@ -6,6 +6,8 @@ export const REQUEST_LIMIT_MS = 10_000
 export const HANDLER_LIMIT_MS = 10_000
 /** A frame that has begun to arrive must end, and an answer be taken, within this. */
 export const FRAME_LIMIT_MS = 10_000
+/** A request waits so long for the budget of its peer; who would wait longer is told so. */
+export const BUDGET_WAIT_MS = 5_000
 /** An inbound stream on which nothing is asked is closed. */
 export const INBOUND_IDLE_MS = 60_000
 /** The asking side lets go first, so that no request meets a stream that the other side is just closing. */
@@ -41,11 +43,21 @@ export const HUB_PING_INTERVAL_MS = 10_000
 /** Longer than a large tick keeps an authority busy. */
 export const PING_LIMIT_MS = 4_000
 
-export const HUB_CONNECTIONS = 2_000
-export const LIGHT_CONNECTIONS = 100
+/** Inbound connections at one time, of a hub and of a light node. */
+export const HUB_PLACES = 2_000
+export const LIGHT_PLACES = 100
+/** What a node dials by itself, beside them. */
+export const OUTBOUND_CONNECTIONS = 100
 /** By second and host: a village behind one address comes back at once after a restart. The default of 5 locks it out. */
 export const INBOUND_CONNECTIONS_PER_SECOND = 100
-export const PENDING_CONNECTIONS = 200
+/** Connections that have not shown whose they are: as many as a village opens at once, each for some 20 ms. */
+export const PENDING_CONNECTIONS = 256
+/** From the first packet to the proof of the peer's key, over a slow line. */
+export const HANDSHAKE_LIMIT_MS = 10_000
+/** Noise sends 64 KiB at a time; before that nothing is nearly as long. The default is 100 MiB. */
+export const WEBSOCKET_MESSAGE_BYTES = 128 * 1024
+/** What libp2p remembers of a peer that is gone; its own services look it up when it leaves. */
+export const FORGET_PEER_MS = 10_000
 
 /** The whole of `stop()`; what has not said goodbye by then is cut off. */
 export const STOP_LIMIT_MS = 1_500

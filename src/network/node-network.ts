@@ -2,6 +2,7 @@ import './node-shims.ts'
 import { preSharedKey } from '@libp2p/pnet'
 import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
+import { createDoor } from './door.ts'
 import { createPeerNetwork, type NetworkOptions, type PeerNetwork } from './peer-network.ts'
 
 export interface NodeNetworkOptions extends NetworkOptions {
@@ -11,9 +12,15 @@ export interface NodeNetworkOptions extends NetworkOptions {
 
 /** The network of a Node process: listens and dials over TCP (`/ip4/…/tcp/4001`) and WebSocket (`/ip4/…/tcp/4002/ws`). */
 export function createNodeNetwork({ swarmKey, ...options }: NodeNetworkOptions): Promise<PeerNetwork> {
-  if (swarmKey === undefined) return createPeerNetwork(options, { transports: [tcp(), webSockets()] })
+  const door = createDoor(options.clock)
+  const transports = swarmKey === undefined ? [tcp(), webSockets()] : [tcp()]
   return createPeerNetwork(options, {
-    transports: [tcp()],
-    connectionProtector: preSharedKey({ psk: swarmKey }),
+    transports: transports.map((transport) => door.before(transport)),
+    ...(swarmKey !== undefined && { connectionProtector: preSharedKey({ psk: swarmKey }) }),
+    onMet: (from) => door.passed(from),
+    usedMs: () => {
+      const { user, system } = process.cpuUsage()
+      return (user + system) / 1_000
+    },
   })
 }

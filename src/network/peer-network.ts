@@ -18,6 +18,7 @@ import type { PeerRequests } from '../ports/peer-requests.ts'
 import { deadline, listenReason, reasonOf, within } from './deadline.ts'
 import { gossipSettings } from './gossip-settings.ts'
 import { createGossip, type GossipOverLibp2p } from './gossip.ts'
+import { createPeerGuard, type GuardOptions, type PeerGuard } from './guard.ts'
 import * as limits from './limits.ts'
 import { keepConnected } from './redial.ts'
 import { createRequests } from './requests.ts'
@@ -44,7 +45,8 @@ export interface NetworkOptions {
 
 /** What differs between Node and browsers. */
 export type Platform = Pick<Libp2pOptions, 'connectionGater' | 'connectionProtector'> &
-  Required<Pick<Libp2pOptions, 'transports'>>
+  Required<Pick<Libp2pOptions, 'transports'>> &
+  Pick<GuardOptions, 'usedMs' | 'onMet'>
 
 export interface PeerNetwork {
   /** Before `start` handlers may be given and nothing is sent. Without a chain every call throws `not_ready`. */
@@ -70,14 +72,18 @@ export async function createPeerNetwork(options: NetworkOptions, platform: Platf
   const { chainId, clock, logger } = options
   const addresses = options.peers.map((peer, index) => parseAddress(peer, `peers[${index}]`))
   options.listen.forEach((address, index) => parseAddress(address, `listen[${index}]`))
-  const { node, gossipsub: service } = await createNode(options, platform)
+  const places = options.hub ? limits.HUB_PLACES : limits.LIGHT_PLACES
+  const guard = createPeerGuard({ ...platform, places, clock, logger })
+  const { node, gossipsub: service } = await createNode(options, platform, guard)
 
   const stopping = new AbortController()
   setMaxListeners(Infinity, stopping.signal)
   const onDial = options.onDial ?? (() => undefined)
-  const context = { node, clock, logger, stopping: stopping.signal, onDial }
+  const context = { node, clock, logger, stopping: stopping.signal, onDial, guard }
   const requests = createRequests({ ...context, chainId })
-  const gossip = chainId === undefined || service === undefined ? noGossip : createGossip(service, chainId, logger)
+  const gossip = chainId === undefined || service === undefined ? noGossip : createGossip(service, chainId, context)
+
+  watchPeers(node, guard, clock)
 
   async function stop(): Promise<void> {
     stopping.abort(new Error('the node stops'))
@@ -123,9 +129,12 @@ export async function createPeerNetwork(options: NetworkOptions, platform: Platf
 async function createNode(
   options: NetworkOptions,
   platform: Platform,
+  { gater }: PeerGuard,
 ): Promise<{ readonly node: Libp2p; readonly gossipsub: GossipSub | undefined }> {
   const { chainId, hub } = options
-  const base = { ...platform, ...(await baseOptions(options)) }
+  const { transports } = platform
+  const connectionGater = { ...platform.connectionGater, ...gater }
+  const base = { transports, connectionGater, ...(await baseOptions(options)) }
   const services = { identify: identify(), ping: ping() }
   if (chainId === undefined) return { node: await createLibp2p({ ...base, services }), gossipsub: undefined }
   const node = await createLibp2p({
@@ -133,6 +142,19 @@ async function createNode(
     services: { ...services, gossipsub: gossipsub(gossipSettings(chainId, hub)) },
   })
   return { node, gossipsub: node.services.gossipsub }
+}
+
+function watchPeers(node: Libp2p, guard: PeerGuard, clock: Clock): void {
+  node.addEventListener('connection:open', ({ detail: { direction, remotePeer } }) => {
+    if (direction === 'outbound') guard.trust(remotePeer.toString())
+  })
+  // libp2p remembers each peer for hours: anybody could make it remember millions.
+  node.addEventListener('peer:disconnect', ({ detail: peer }) => {
+    clock.after(limits.FORGET_PEER_MS, () => {
+      if (node.status !== 'started' || node.getConnections(peer).length > 0) return
+      node.peerStore.delete(peer).catch(() => undefined)
+    })
+  })
 }
 
 const AGENT = 'solar-node'
@@ -150,9 +172,11 @@ async function baseOptions({ privateKey, listen, hub }: NetworkOptions) {
     streamMuxers: [yamux({ maxEarlyStreams: limits.EARLY_STREAMS })],
     connectionEncrypters: [noise()],
     connectionManager: {
-      maxConnections: hub ? limits.HUB_CONNECTIONS : limits.LIGHT_CONNECTIONS,
+      // The guard and the door decide before these limits are reached.
+      maxConnections: (hub ? limits.HUB_PLACES : limits.LIGHT_PLACES) + limits.OUTBOUND_CONNECTIONS,
+      maxIncomingPendingConnections: 2 * limits.PENDING_CONNECTIONS,
       inboundConnectionThreshold: limits.INBOUND_CONNECTIONS_PER_SECOND,
-      maxIncomingPendingConnections: limits.PENDING_CONNECTIONS,
+      inboundUpgradeTimeout: limits.HANDSHAKE_LIMIT_MS,
     },
     connectionMonitor: {
       pingInterval: hub ? limits.HUB_PING_INTERVAL_MS : limits.LIGHT_PING_INTERVAL_MS,

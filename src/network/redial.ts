@@ -4,7 +4,7 @@ import { sha256 } from '../protocol/hash.ts'
 import { steadyNow, type Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { DialEvent } from '../ports/dial.ts'
-import { deadline, within } from './deadline.ts'
+import { deadline, pause } from './deadline.ts'
 import { dialReason } from './dial-reason.ts'
 import { DIAL_LIMIT_MS, REDIAL_FIRST_MS, REDIAL_GROWTH, REDIAL_MAX_MS, STABLE_CONNECTION_MS } from './limits.ts'
 
@@ -51,7 +51,8 @@ export async function keepConnected(address: Multiaddr, options: RedialOptions):
       lastReason = fields.reason
       onDial({ type: 'failed', ...fields })
     }
-    await pause(redialDelay(failures, `${node.peerId.toString()} ${target}`), options)
+    const delay = redialDelay(failures, `${node.peerId.toString()} ${target}`)
+    await pause(delay, clock, stopping).catch(() => undefined)
     failures++
   }
 }
@@ -88,12 +89,4 @@ function disconnected(node: Libp2p, peer: PeerId, stopping: AbortSignal): Promis
     stopping.addEventListener('abort', check)
     check()
   })
-}
-
-async function pause(delayMs: number, { clock, stopping }: RedialOptions): Promise<void> {
-  let cancel: () => void = () => undefined
-  const over = new Promise<void>((resolve) => {
-    cancel = clock.after(delayMs, resolve)
-  })
-  await within(over, stopping).catch(cancel)
 }

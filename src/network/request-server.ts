@@ -5,9 +5,11 @@ import { MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES } from '../protocol/limits.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { RequestHandler } from '../ports/peer-requests.ts'
-import { deadline, reasonOf, within } from './deadline.ts'
+import { BAD_REQUEST_COST, REFUSED_COST } from './costs.ts'
+import { deadline, pause, reasonOf, within } from './deadline.ts'
 import { frameStream, FrameTooLarge, type FrameStream } from './frames.ts'
-import { FRAME_LIMIT_MS, HANDLER_LIMIT_MS, INBOUND_IDLE_MS, STREAM_CLOSE_LIMIT_MS } from './limits.ts'
+import type { PeerGuard } from './guard.ts'
+import { BUDGET_WAIT_MS, FRAME_LIMIT_MS, HANDLER_LIMIT_MS, INBOUND_IDLE_MS, STREAM_CLOSE_LIMIT_MS } from './limits.ts'
 import { encodeRefusal, refusalOf } from './refusal.ts'
 
 export interface ServedStream {
@@ -18,6 +20,7 @@ export interface ServedStream {
   readonly handler: RequestHandler
   readonly clock: Clock
   readonly logger: Logger
+  readonly guard: PeerGuard
   /** Aborted when the node stops. */
   readonly stopping: AbortSignal
 }
@@ -47,10 +50,28 @@ export async function serveStream(served: ServedStream): Promise<void> {
 
 /** One request and its answer. False if the stream cannot go on: where the next frame begins is then unknown. */
 async function serveOne(served: ServedStream, frames: FrameStream): Promise<boolean> {
+  const { guard, from } = served
+  const refusal = await awaitBudget(served)
   const request = await readRequest(served, frames)
-  const answer = 'refusal' in request ? request.refusal : await answerOf(served, request.params)
+  const answer = 'refusal' in request ? request.refusal : (refusal ?? (await answerOf(served, request.params)))
+  guard.charge(from, { bytes: answer.byteLength })
   await timed(served, FRAME_LIMIT_MS, 'taking the answer', (signal) => frames.write(answer, signal))
   return !('refusal' in request)
+}
+
+/** Waits until the peer may cause more work; if that takes too long, the refusal that says so. */
+async function awaitBudget({ guard, from, clock, stopping }: ServedStream): Promise<Uint8Array | undefined> {
+  let leftMs = BUDGET_WAIT_MS
+  for (let waitMs = guard.waitMs(from); waitMs > 0; waitMs = guard.waitMs(from)) {
+    if (waitMs > leftMs) {
+      guard.charge(from, REFUSED_COST)
+      const message = `this peer has asked for more than its share of this node: again in ${Math.ceil(waitMs / 1_000)} s`
+      return encodeRefusal({ code: 'too_many_requests', message })
+    }
+    leftMs -= waitMs
+    await pause(waitMs, clock, stopping)
+  }
+  return undefined
 }
 
 async function readRequest(
@@ -61,6 +82,7 @@ async function readRequest(
     const bytes = await timed(served, FRAME_LIMIT_MS, 'sending a request', (signal) => frames.read(signal))
     return { params: parseCanonicalBytes(bytes) }
   } catch (error) {
+    if (error instanceof FrameTooLarge || isSolarError(error)) served.guard.charge(served.from, BAD_REQUEST_COST)
     if (error instanceof FrameTooLarge) {
       return { refusal: encodeRefusal({ code: 'too_large', message: `the request is ${error.message}` }) }
     }
@@ -70,17 +92,20 @@ async function readRequest(
 }
 
 async function answerOf(served: ServedStream, params: unknown): Promise<Uint8Array> {
-  const { handler, from, protocol, logger } = served
+  const { handler, from, protocol, logger, guard } = served
   const limit = deadline(served.clock, HANDLER_LIMIT_MS, 'answering', served.stopping)
+  const isDone = guard.begin(from)
   try {
     const answer = canonicalBytes(await within(handler(params, from), limit.signal))
     if (answer.byteLength <= MAX_RESPONSE_BYTES) return answer
     const message = `the answer has ${answer.byteLength} bytes, at most ${MAX_RESPONSE_BYTES}: ask for less`
     return encodeRefusal({ code: 'too_large', message })
   } catch (error) {
+    if (isSolarError(error, 'malformed') || isSolarError(error, 'bad_signature')) guard.charge(from, BAD_REQUEST_COST)
     if (!isSolarError(error)) logger.error({ peer: from, protocol, err: error }, 'a request handler failed')
     return encodeRefusal(refusalOf(error))
   } finally {
+    isDone()
     limit.clear()
   }
 }

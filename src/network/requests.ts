@@ -8,8 +8,10 @@ import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests, RequestHandler, RequestName } from '../ports/peer-requests.ts'
+import { STREAM_COST } from './costs.ts'
 import { deadline, reasonOf } from './deadline.ts'
 import { frameStream, type FrameStream } from './frames.ts'
+import type { PeerGuard } from './guard.ts'
 import { INBOUND_STREAMS, OUTBOUND_STREAMS, REQUEST_LIMIT_MS } from './limits.ts'
 import { protocolName } from './names.ts'
 import { readRefusal } from './refusal.ts'
@@ -22,6 +24,7 @@ export interface RequestsOptions {
   readonly chainId: Hash | undefined
   readonly clock: Clock
   readonly logger: Logger
+  readonly guard: PeerGuard
   /** Aborted when the node stops. */
   readonly stopping: AbortSignal
 }
@@ -34,7 +37,7 @@ export interface RequestsOverLibp2p extends PeerRequests {
 }
 
 export function createRequests(options: RequestsOptions): RequestsOverLibp2p {
-  const { node, chainId, clock, logger, stopping } = options
+  const { node, chainId, clock, logger, guard, stopping } = options
   const pools = new Map<string, StreamPool>()
   const announced: Promise<void>[] = []
 
@@ -44,7 +47,8 @@ export function createRequests(options: RequestsOptions): RequestsOverLibp2p {
       protocol,
       (stream, connection) => {
         const from = connection.remotePeer.toString()
-        void serveStream({ stream, protocol, from, handler, clock, logger, stopping })
+        guard.charge(from, STREAM_COST)
+        void serveStream({ stream, protocol, from, handler, clock, logger, guard, stopping })
       },
       { maxInboundStreams: INBOUND_STREAMS, maxOutboundStreams: OUTBOUND_STREAMS * 2 },
     )
@@ -73,6 +77,7 @@ export function createRequests(options: RequestsOptions): RequestsOverLibp2p {
     const bytes = encodeRequest(name, params)
     const limit = deadline(clock, REQUEST_LIMIT_MS, `asking for ${name}`, stopping)
     const pool = poolOf(peer, protocol)
+    const isAnswered = guard.expectAnswer(peer)
     try {
       const answer = await pool.use((stream) => exchange(stream, bytes, limit.signal), limit.signal)
       const refusal = readRefusal(answer)
@@ -84,6 +89,7 @@ export function createRequests(options: RequestsOptions): RequestsOverLibp2p {
       throw ledgerError('peer_unreachable', { peer, reason }, error)
     } finally {
       limit.clear()
+      isAnswered()
       if (pool.isEmpty()) pools.delete(`${peer} ${protocol}`)
     }
   }
@@ -92,6 +98,7 @@ export function createRequests(options: RequestsOptions): RequestsOverLibp2p {
     id: node.peerId.toString(),
     serve,
     request,
+    vouch: (peer, key, standing) => guard.vouch(peer, key, standing),
     peers: () => node.getPeers().map((peer) => peer.toString()),
     onConnect: (listener) => {
       const onConnect = (event: CustomEvent<{ toString(): string }>) => listener(event.detail.toString())

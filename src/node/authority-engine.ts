@@ -34,6 +34,7 @@ import type { Ledger } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
 import type { Miner } from '../ports/miner.ts'
+import type { SignatureChecks } from '../ports/signature-checks.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import { hashHeader } from '../protocol/header.ts'
 import type { AuthorityKeys } from './authority-keys.ts'
@@ -53,6 +54,7 @@ export interface AuthorityEngineParts extends AuthorityKeys {
   readonly requests: PeerRequests
   readonly roleOfToken: FullNodePeersParts['roleOfToken']
   readonly miner: Miner
+  readonly signatures: SignatureChecks
   readonly clock: Clock
   readonly randomBytes: RandomBytes
   readonly logger: Logger
@@ -137,7 +139,8 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   const ticking = { leadership, clock, randomBytes, changeLimiter, onTick }
   const runner = createTickRunner({ chain, store, sealer, ...ticking, ...band })
   const find = findWhileFollowing(findOnChain(chain), leadership, () => runner.follow())
-  const votes = createVoteCounter({ chainId, find, store, evidence, events, finalizer, clock, logger })
+  const { signatures } = parts
+  const votes = createVoteCounter({ chainId, find, store, evidence, events, finalizer, signatures, clock, logger })
   const checkpoints = createCheckpoints({ chain, finalHeight: () => finalizer.finalHeight, minerId, keyOf })
   const counting = { chain, votes, events, finalizer, evidence, clock }
   const queries = { ...counting, checkpoints, store, runner, minTradeMicro, users, minerId, keyOf }
@@ -145,7 +148,7 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
     createAuthorityLedger({ ...queries, votes: passingOn(votes, gossip, logger) }),
     logger,
   )
-  const peerHeaders = createPeerHeaders({ ...sealing, evidence })
+  const peerHeaders = createPeerHeaders({ ...sealing, evidence, signatures })
   const voteSync = createVoteSync({
     ...{ chain, votes: store, counter: votes, finalizer, requests, logger },
     // There is one chain here: a peer on another one does not know these headers.

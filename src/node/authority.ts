@@ -32,6 +32,7 @@ import { startHttp } from './http-address.ts'
 import type { OnPart } from './lifecycle.ts'
 import { createSharedLeadership } from './leadership.ts'
 import { createLogger } from './logger.ts'
+import { createSignatureChecks } from './signature-checks.ts'
 import { createShutdown } from './shutdown.ts'
 import { createUserTokens } from './user-tokens.ts'
 import { runEvery } from './tick-timer.ts'
@@ -102,6 +103,8 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const threadMiner = createWorkMiner()
     const miner = parts.wrapMiner?.(threadMiner) ?? threadMiner
     const metrics = createMetrics()
+    const signatures = createSignatureChecks()
+    shutdown.opened('signature checks', () => signatures.stop())
     const engine = await assembleAuthority({
       ...stores,
       ...tools,
@@ -112,6 +115,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       gossip,
       requests: network.requests,
       miner,
+      signatures,
       onTick: (outcome) => metrics.recordTick(outcome),
     })
     const running: Running = { ...stores, ...engine, network, metrics }

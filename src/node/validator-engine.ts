@@ -19,6 +19,7 @@ import type { Clock, RandomBytes } from '../ports/clock.ts'
 import type { Gossip } from '../ports/gossip.ts'
 import type { ChainLedger } from '../ports/ledger.ts'
 import type { Logger } from '../ports/logger.ts'
+import type { SignatureChecks } from '../ports/signature-checks.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { Redactor } from '../ports/retention.ts'
 import type { Witness } from '../ports/witness.ts'
@@ -41,6 +42,7 @@ export interface ValidatorEngineParts {
   /** How many of them must have said what the key has acked before, if the operator has said so. */
   readonly recallPeers?: number | undefined
   readonly roleOfToken: FullNodePeersParts['roleOfToken']
+  readonly signatures: SignatureChecks
   readonly clock: Clock
   readonly randomBytes: RandomBytes
   readonly logger: Logger
@@ -115,6 +117,7 @@ export async function assembleValidator(parts: ValidatorEngineParts): Promise<Va
     allowedChanges,
     explainRefusal: (code) => (code === 'unknown_voter' ? unregisteredWords(registration()) : undefined),
     pollMs: POLL_MS,
+    signatures: parts.signatures,
     namedPeers: parts.namedPeers,
     recallPeers: parts.recallPeers,
   })

@@ -24,6 +24,7 @@ import type { OnPart } from './lifecycle.ts'
 import { createLogger } from './logger.ts'
 import { ensureValidatorFiles, sayKeysAreOpened, type ValidatorFiles } from './node-files.ts'
 import { openDirectoryForStart } from './start-checks.ts'
+import { createSignatureChecks } from './signature-checks.ts'
 import { createShutdown } from './shutdown.ts'
 import { createStoreWatch, type StoreWatch } from './store-watch.ts'
 import { assembleValidator, unregisteredWords, type ValidatorEngine } from './validator-engine.ts'
@@ -112,6 +113,8 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     })
     const { gossip, requests } = peers
     const key = files.validatorKey
+    const signatures = createSignatureChecks()
+    shutdown.opened('signature checks', () => signatures.stop())
     const engine = await assembleValidator({
       genesis,
       store,
@@ -119,6 +122,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       allowedChanges: config.allowedChanges,
       gossip,
       requests,
+      signatures,
       namedPeers: { addresses: new Set(config.peers).size, reached: () => reached },
       recallPeers: config.recallPeers,
       roleOfToken: (token) => roleOfToken(token, files.tokens, clock.now()),

@@ -26,6 +26,8 @@ export interface PeerRequests {
   /** This node's own id, as its peers know it. */
   readonly id: string
   serve(name: RequestName, handler: RequestHandler): void
+  /** The peer has shown that it holds the registered key `key`: a device's, or a member's (an authority, a validator). */
+  vouch(peer: string, key: string, standing: 'device' | 'member'): void
   /** Connected peers (ids). */
   peers(): readonly string[]
   /** Calls the listener for each peer that becomes connected; gives back what removes it. */

@@ -3,6 +3,7 @@ import { sha512 } from '@noble/hashes/sha2.js'
 import { toString } from 'uint8arrays/to-string'
 import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes, type Hash, type Hex } from './bytes.ts'
 import { canonicalBytes } from './canonical-json.ts'
+import { sha256Hex } from './hash.ts'
 import { protocolError } from './errors.ts'
 import { nativeCrypto, type NativeKey } from './native.ts'
 import { publicKeyHex, signatureHex } from './shape.ts'
@@ -72,8 +73,28 @@ export function cachedPublicKey(hex: Hex): PublicKey {
  */
 export function verifyBytes(signature: Uint8Array, message: Uint8Array, key: PublicKey): boolean {
   if (signature.length !== 64) return false
+  const settled = settledVerdicts.size === 0 ? undefined : settledVerdicts.get(claimKey(signature, message, key))
+  if (settled !== undefined) return settled
   if (key.native !== undefined && nativeCrypto?.verify(null, message, key.native, signature) === true) return true
   return verifyPortable(signature, message, key.bytes)
+}
+
+const SETTLED_MAX = 4_096
+const settledVerdicts = new Map<string, boolean>()
+const claimKey = (signature: Uint8Array, message: Uint8Array, key: PublicKey): string =>
+  sha256Hex(concatBytes(signature, key.bytes, message))
+
+/**
+ * Remembers what `verifyBytes` would find, for a host that has found it in another thread. Of the last few thousand.
+ *
+ * @param verdict that of the rule above, and of nothing else
+ */
+export function settleVerdict(signature: Uint8Array, message: Uint8Array, key: PublicKey, verdict: boolean): void {
+  const claim = claimKey(signature, message, key)
+  settledVerdicts.delete(claim)
+  settledVerdicts.set(claim, verdict)
+  const [oldest] = settledVerdicts.keys()
+  if (settledVerdicts.size > SETTLED_MAX && oldest !== undefined) settledVerdicts.delete(oldest)
 }
 
 /** The rule itself, as @noble/ed25519 has it. Never throws. */

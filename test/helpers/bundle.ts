@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 const EXTERNAL = ['libsql', 'pg', 'classic-level', 'pino', 'pino-pretty', '@fastify/swagger-ui', '@fastify/static']
 
 /** Files that a process starts threads from: they lie beside whatever starts them. */
-const THREADS = ['storage/sql/sqlite-thread', 'node/work-miner-thread']
+const THREADS = ['storage/sql/sqlite-thread', 'node/work-miner-thread', 'node/signature-thread']
 
 /**
  * Bundles an entry below `folder`, laid out as the package is: into one file, and one for each part that is imported only

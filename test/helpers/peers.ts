@@ -53,6 +53,7 @@ export function createPeers(): Peers {
         const served = handlers.get(own) ?? handlers.set(own, new Map()).get(own)!
         served.set(name, handler)
       },
+      vouch: () => undefined,
       peers: () => [...linksOf(own)],
       onConnect(listener) {
         const heard = listeners.get(own) ?? listeners.set(own, new Set()).get(own)!

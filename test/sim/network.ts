@@ -245,6 +245,7 @@ export function createNetwork(loop: Loop, random: Random, watch: NetworkWatch): 
         requests: {
           id,
           serve: (name, handler) => life.served.set(name, handler),
+          vouch: () => undefined,
           peers: () => (life.isHere ? peersOf(id) : []),
           onConnect(listener) {
             life.listeners.add(listener)

@@ -7,6 +7,7 @@ import {
   type AuthorityEngineParts,
 } from '../../src/node/authority-engine.ts'
 import { assembleValidator, type ValidatorEngine } from '../../src/node/validator-engine.ts'
+import { CHECKED_IN_PLACE } from '../../src/ports/signature-checks.ts'
 import type { RandomBytes } from '../../src/ports/clock.ts'
 import type { HighWater } from '../../src/ports/high-water.ts'
 import type { Logger } from '../../src/ports/logger.ts'
@@ -43,6 +44,7 @@ export async function startValidator(
   const { gossip, requests, clock } = port
   const store = await replicaStore(await disk.open())
   const engine = await assembleValidator({
+    signatures: CHECKED_IN_PLACE,
     ...parts,
     store,
     gossip,
@@ -102,6 +104,7 @@ export async function startAuthority(parts: NodeParts & AuthorityMeans): Promise
   const chain = await Chain.open(genesis, level)
   await store.bindChain(chain.chainId)
   const engine = await assembleAuthority({
+    signatures: CHECKED_IN_PLACE,
     ...parts,
     store,
     chain,

@@ -43,6 +43,7 @@ function peerThat(answer: (params: BlockParams) => object): { readonly requests:
   const requests: PeerRequests = {
     id: 'me',
     serve: () => undefined,
+    vouch: () => undefined,
     peers: () => ['peer'],
     onConnect: () => () => undefined,
     request: (peer, name, params) => {

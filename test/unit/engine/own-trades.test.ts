@@ -35,6 +35,7 @@ describe('a household that asks for its own trades', () => {
       serve: () => undefined,
       peers: () => Object.keys(peers),
       onConnect: () => () => undefined,
+      vouch: () => undefined,
       request: (peer, name, params) => {
         if (name !== 'trades') return Promise.reject(new Error(`${name} is not answered`))
         asked.set(peer, (asked.get(peer) ?? 0) + 1)

@@ -239,7 +239,7 @@ describe('a validator', () => {
     assert.equal(await validator.onHeader(sealedAt(next, 0), 'authority'), 'ignore', 'an old one is no news')
   })
 
-  it('asks for a header that no known key has sealed only who sent it, and rejects one below what is final', async () => {
+  it('asks nobody for a header that no known key has sealed, and rejects one where none other may seal', async () => {
     const chain = street.start.grow('t0', 't1')
     const peer = await addPeer('authority', chain)
     await castAt(peer, chain.tip, 'v2', 'v3', 'v4')
@@ -248,13 +248,34 @@ describe('a validator', () => {
     assert.equal(node.finalizer.finalHeight, 1)
     const forged = (height: number) => sealHeader(chain.grow('t2').blocks[height]!.header, namedKey('v2'))
     const before = peers.asked.length
-    assert.equal(await validator.onHeader(forged(2), 'sender'), 'ignore')
-    assert.deepEqual([...new Set(peers.asked.slice(before).map((asked) => asked.peer))], ['sender'])
+    assert.equal(await validator.onHeader(forged(2), 'sender'), 'reject')
+    const { header: next } = forged(2)
+    for (const made of [{ height: 7 }, { prev_hash: 'ab'.repeat(32) }, { registry_root: 'ab'.repeat(32) }]) {
+      assert.equal(await validator.onHeader(sealHeader({ ...next, ...made }, namedKey('v2')), 'sender'), 'ignore')
+    }
+    assert.deepEqual(peers.asked.slice(before), [])
     const { header } = chain.blocks[1]!
     const old = sealHeader({ ...header, timestamp: header.timestamp + 1 }, namedKey('v2'))
     const asked = peers.asked.length
     assert.equal(await validator.onHeader(old, 'sender'), 'reject')
     assert.equal(peers.asked.length, asked)
+  })
+
+  it('asks who sent a header for it once the block has come that brings the key of its seal', async () => {
+    const base = street.start.grow('t0')
+    const { publicKey } = namedKey('authority 2')
+    const change = { action: 'rotate', subject_id: 'authority', public_key: publicKey } as const
+    const rotated = base.add([street.change('rotate', namedKey('authority'), change)])
+    const next = rotated.grow('t2')
+    const peer = await addPeer('authority', base)
+    await sync()
+    await addPeer('sender', next)
+    assert.equal(await validator.onHeader(sealedAt(next, 2), 'sender'), 'ignore')
+    assert.equal(peers.asked.filter((asked) => asked.peer === 'sender').length, 0)
+    await peer.acceptAll(rotated)
+    assert.equal(await validator.onHeader(sealedAt(rotated, 1), 'authority'), 'accept')
+    await validator.idle()
+    assert.deepEqual(node.tip(), next.tip)
   })
 
   it('scores nobody down for a header of a branch on which another key may seal, below the final block neither', async () => {
