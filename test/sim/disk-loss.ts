@@ -13,6 +13,18 @@ const AWAY_MS = 1_500
 /** It asks whoever does not answer for a while, and syncs the whole chain. */
 const SETTLE_MS = 20_000
 
+/** Whether another validator has the last ack of this one; `undefined` if there is none. */
+export function lastAckIsKnown(node: SimNode, { nodes, checker: { reader } }: World): boolean | undefined {
+  const { ownVote } = reader.full(node.id, node.disk)
+  if (ownVote === undefined) return undefined
+  return nodes.some(
+    ({ kind, id, disk }) =>
+      kind === 'validator' &&
+      id !== node.id &&
+      reader.full(id, disk).votes.some(({ signature }) => signature === ownVote.signature),
+  )
+}
+
 /**
  * Once a run, at a moment at which the validator reaches every honest full node, and one of them has its
  * last ack: then it must find out what it acked, although it is as faulty as it ever may be by 2m > n + f.
@@ -28,10 +40,7 @@ export function createDiskLoss(world: World, random: Random, end: number): DiskL
   function isCalm(node: SimNode): boolean {
     const others = full.filter((other) => other !== node)
     if (node.port === undefined || !others.every(({ id }) => network.isCalm(node.id, id))) return false
-    const { ownVote } = checker.reader.full(node.id, node.disk)
-    const isKnown = ({ id, disk }: SimNode): boolean =>
-      checker.reader.full(id, disk).votes.some(({ signature }) => signature === ownVote?.signature)
-    return ownVote !== undefined && others.some((other) => other.kind === 'validator' && isKnown(other))
+    return lastAckIsKnown(node, world) === true
   }
 
   /** Its chain is another one than it has acked: who forgot that would ack this one. */
