@@ -55,10 +55,12 @@ describe('what is asked of a block as a whole', () => {
       assert.ok(verifyMerkleProof(leaves[index]!, tree.proof(index), trades.header).ok)
   })
 
-  it('is no tree where the store has other transactions than the header', async () => {
+  it('is the tree of what is there where the store was altered, made anew each time', async () => {
     const header = { ...trades.header, merkle_root: corrections.header.merkle_root }
     const damaged = new HotTrees({ ...store, heightOf: () => Promise.resolve(0) })
-    await assert.rejects(damaged.treeOf(header), { code: 'corrupt' })
+    const shown = await damaged.treeOf(header)
+    assert.equal(shown.tree.root, trades.header.merkle_root)
+    assert.notEqual(await damaged.treeOf(header), shown)
     // Another block has come in the place of the one that was asked about.
     await assert.rejects(hot.treeOf(header), { code: 'unknown_block' })
   })
