@@ -138,7 +138,11 @@ async function read(directory: string, range: HeightRange): Promise<readonly (st
   if (content.length !== first.bytes) throw corrupt(place, `${first.bytes} bytes`, `${content.length} bytes`)
   if (sha256 !== first.sha256) throw corrupt(place, `content of SHA-256 ${first.sha256}`, sha256)
   const unpacked = await decompress(content, { maxOutputLength: MAX_ARCHIVE_BYTES }).catch((cause: unknown) => {
-    throw corrupt(place, `gzip of at most ${MAX_ARCHIVE_BYTES} bytes`, cause instanceof Error ? cause.message : String(cause))
+    throw corrupt(
+      place,
+      `gzip of at most ${MAX_ARCHIVE_BYTES} bytes`,
+      cause instanceof Error ? cause.message : String(cause),
+    )
   })
   const lines = unpacked.toString('utf8').split('\n')
   if (lines.pop() !== '' || lines.length !== range.to - range.from) {
