@@ -9,7 +9,7 @@ import { acksOfBranches } from './branch-acks.ts'
 import { createBlockAuditor, type BlockAuditor } from './audit-block.ts'
 import { auditIndexes, auditRegistryHeights } from './audit-indexes.ts'
 import { readOrNote } from './audit-pages.ts'
-import type { ReplicaParts } from './chain-source.ts'
+import { byHeight, type ReplicaParts } from './chain-source.ts'
 import { createFindings } from './findings.ts'
 import type { OnProgress } from './progress.ts'
 
@@ -29,7 +29,7 @@ export async function auditReplica(parts: ReplicaAuditParts): Promise<AuditRepor
   const found = createFindings()
   const { note, findings } = found
   const auditor = createBlockAuditor(genesis, note)
-  const recorded = (await readOrNote(note, () => chain.redactions(0))) ?? []
+  const recorded = byHeight((await readOrNote(note, () => chain.redactions(0))) ?? [])
   const total = await chain.size()
   const changes: number[] = []
   for (let height = 0; height < total; height++) {
@@ -42,7 +42,7 @@ export async function auditReplica(parts: ReplicaAuditParts): Promise<AuditRepor
     } else {
       const votes = (await readOrNote(note, () => finality.votesOf(hashHeader(block.header)))) ?? []
       const finalized_at = (await readOrNote(note, () => parts.finalizedAt(height))) ?? null
-      const redactions = recorded.filter((redaction) => redaction.height === height)
+      const redactions = recorded.get(height) ?? []
       await auditor.check({ ...block, votes, finalized_at, redactions }, place)
       await checkIndexes(parts, auditor, block, height)
       if (registryTransactionsOf(block.transactions).length > 0) changes.push(height)

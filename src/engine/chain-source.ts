@@ -61,7 +61,7 @@ export const replicaSource = ({ chain, finality, finalizedAt }: ReplicaParts): C
   },
 })
 
-function byHeight(redactions: readonly Redaction[]): ReadonlyMap<number, readonly Redaction[]> {
+export function byHeight(redactions: readonly Redaction[]): ReadonlyMap<number, readonly Redaction[]> {
   const heights = new Map<number, Redaction[]>()
   for (const redaction of redactions) {
     const known = heights.get(redaction.height)

@@ -301,13 +301,15 @@ export class Chain {
   }
 
   /**
-   * Whether a correction of this trade, in a block from `from` up to `upTo`, may be one that this node lacks the body of: it
-   * was removed here, or the block came without a body and nobody here knows what that was.
+   * The first height, from `from` up to `upTo`, at which this node lacks the body of a correction of this trade, or of a
+   * transaction that may be one: it was removed here, or came without it and nobody here knows what it was.
    */
-  async mayLackCorrection(tradeId: string, from: number, upTo: number): Promise<boolean> {
+  async firstLacking(tradeId: string, from: number, upTo: number): Promise<number | undefined> {
     const places = (await this.#store.correctionsOf(tradeId)).filter(({ height }) => height <= upTo)
     const found = await transactionsAt(this.#store, places)
-    return found.some((tx) => tx?.kind === 'redacted') || (await this.#store.hasUnknownIds(from, upTo + 1))
+    const removed = places.find((_, at) => found[at]?.kind === 'redacted')?.height
+    const unknown = await this.#store.firstUnknownId(from, upTo + 1)
+    return removed === undefined || unknown === undefined ? (removed ?? unknown) : Math.min(removed, unknown)
   }
 
   /**

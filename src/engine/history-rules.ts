@@ -164,7 +164,7 @@ export function historyOf(
   const hasHoles = blocks.some(({ transactions }) => transactions.some(({ kind }) => kind === 'redacted'))
   const ids = new Set(branch.map(({ id }) => id))
   const shownByHash = new Map(shown.map((tx) => [hashTransaction(tx), tx]))
-  const hidesUnknown = async (): Promise<boolean> => hasHoles || (await store.hasUnknownIds(0, size))
+  const hidesUnknown = async (): Promise<boolean> => hasHoles || (await store.firstUnknownId(0, size)) !== undefined
 
   return {
     async known(asked) {

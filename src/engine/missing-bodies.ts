@@ -10,6 +10,9 @@ const AT_ONCE = 8
 /** A peer has so long for the bodies that it can show. */
 const PEER_MS = 20_000
 
+/** And all together so long: whoever was not asked by then is one that has not answered. */
+const ALL_MS = 60_000
+
 /** A block with the bodies that peers have shown. */
 export interface FilledBlock {
   readonly transactions: readonly ShownTransaction[]
@@ -30,16 +33,19 @@ export async function fillFrom(
   const silent: string[] = []
   const waiting = [...peers]
   const isWhole = (): boolean => holeFrom(transactions, 0) === undefined
+  const startedAt = steadyNow(parts.clock)
+  const isOver = (): boolean => isWhole() || steadyNow(parts.clock) - startedAt > ALL_MS
   await new Promise<void>((resolve) => {
     const askInTurn = async (): Promise<void> => {
-      for (let peer = waiting.shift(); peer !== undefined && !isWhole(); peer = waiting.shift()) {
+      while (waiting.length > 0 && !isOver()) {
+        const peer = waiting.shift() ?? ''
         if ((await fillBy(peer, parts, block.header, transactions)) === 'silent') silent.push(peer)
         if (isWhole()) resolve()
       }
     }
     void Promise.all(Array.from({ length: AT_ONCE }, askInTurn)).then(() => resolve())
   })
-  return { transactions, silent: [...silent] }
+  return { transactions, silent: [...silent, ...waiting] }
 }
 
 /** Codes of who has no such block, or shows none to this key, and of what is no answer to wait for. */

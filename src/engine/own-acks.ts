@@ -157,7 +157,10 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
       return false
     }
     await alone(load)
-    if (askedFor !== entry.id) answered.clear()
+    if (askedFor !== entry.id) {
+      answered.clear()
+      enoughSince = undefined
+    }
     askedFor = entry.id
     if (answered.has(peer)) return false
     await learnFrom(peer, entry)

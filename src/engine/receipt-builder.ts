@@ -33,8 +33,8 @@ const RECEIPT_LIMITS: PathLimits = { maxSteps: MAX_HANDOVERS_PER_RECEIPT, maxByt
  * Builds the receipt of a transaction (docs/protocol.md 7); verified by protocol/receipt-verify. The target is the last final
  * header if it is above the transaction's block, else that block itself. Where a receipt cannot hold the handovers up to
  * there, it is the last header that they lead to; and a handover that has no quorum leads nowhere. Throws `unknown_transaction`,
- * `no_receipt` if the target would be below the block, and `missing_body` if a correction may be missing: what is given out
- * verifies, and shows all that this node has ever taken.
+ * `no_receipt` if the target would be below the block, and `missing_body` if a correction may be missing up to every target: what
+ * is given out verifies, and shows all corrections up to its target.
  */
 export async function buildReceipt(
   parts: ReceiptBuilderParts,
@@ -44,8 +44,10 @@ export async function buildReceipt(
   const { chain } = parts
   const placed = await placeTransaction(chain, id)
   const own = placed.header.height
-  const steps = await takeSteps(pathOver(parts, own), limits)
+  const { newest, isWhole } = await newestShown(parts, placed)
+  const steps = await takeSteps(pathOver(parts, own, newest), limits)
   const open = steps.findIndex((step) => !hasQuorum(step))
+  if (open !== -1 && !isWhole) throw ledgerError('missing_body', { id, height: own })
   const target = await targetOf(chain, open === -1 ? steps : upToQuorum(steps, open, own))
   const { height } = target.header
   if (height < own) throw ledgerError('no_receipt', { id, height: own, reached: height, is_open: open !== -1 })
@@ -53,8 +55,6 @@ export async function buildReceipt(
   const trusted = await trustedBelow(chain, target, height)
   const voters = await chain.registryBefore(height)
   const unlessGenesis = proofsBeside(await chain.registryBefore(0))
-  if (placed.transaction.kind === 'trade' && (await chain.mayLackCorrection(id, own, height)))
-    throw ledgerError('missing_body', { id, height: own })
   const corrections = await placeCorrections(chain, target, id)
   return {
     version: 1,
@@ -79,9 +79,20 @@ export async function buildReceipt(
   }
 }
 
+/**
+ * The newest height up to which this node has every correction of a transaction: that of the last final block, or that below the
+ * first body which is missing here and may be one. Throws `missing_body` where that is the block itself.
+ */
+async function newestShown({ chain, anchorHeight }: PathParts, { transaction, header: { height } }: Placed) {
+  const newest = Math.max(height, anchorHeight())
+  const { kind, id } = transaction
+  const lacking = kind === 'trade' ? await chain.firstLacking(id, height, newest) : undefined
+  if (lacking === height) throw ledgerError('missing_body', { id, height })
+  return lacking === undefined ? { newest, isWhole: true } : { newest: lacking - 1, isWhole: false }
+}
+
 /** The steps from the genesis to the newest header; a block that changes who decides is one, as that proves its seal. */
-async function* pathOver(parts: PathParts, own: number): AsyncGenerator<Step> {
-  const newest = Math.max(own, parts.anchorHeight())
+async function* pathOver(parts: PathParts, own: number, newest: number): AsyncGenerator<Step> {
   const stops = own < newest && (await parts.chain.isGuarded(own)) ? [own] : []
   let from: number | null = null
   for (const to of [...stops, newest]) {

@@ -99,6 +99,18 @@ export function createRestorer(parts: RestorerParts): Restorer {
     }
   }
 
+  /** Whether the peer shows a header that follows, sealed by an authority. */
+  async function hasNext(peer: string): Promise<boolean> {
+    const [next] = await headersFrom(peer, chain.size, 1)
+    if (next === undefined) return false
+    const verdict = await sealVerdict(peer, next)
+    if (!verdict.ok) throw refused(peer, verdict.code, `block ${next.header.height}: ${verdict.reason}`)
+    return true
+  }
+
+  const sealVerdict = (peer: string, sealed: SealedHeader) =>
+    checkSeal(requests, peer, sealed, (header, recovery) => chain.verifySealed(header, recovery))
+
   async function fetchInTurns(peer: string): Promise<void> {
     while ((await fetching(() => fetchFrom(peer))) === 'more');
   }
@@ -109,7 +121,7 @@ export function createRestorer(parts: RestorerParts): Restorer {
     sign: CredentialSigner,
     provesFinal: ProvesFinal,
   ): Promise<void> {
-    const verdict = await checkSeal(requests, peer, sealed, (header, recovery) => chain.verifySealed(header, recovery))
+    const verdict = await sealVerdict(peer, sealed)
     if (!verdict.ok) throw refused(peer, verdict.code, `block ${sealed.header.height}: ${verdict.reason}`)
     await peerHeaders.consider(sealed, peer)
     const block = await fetchBlock({ requests, sign, clock }, peer, sealed, provesFinal, patience)
@@ -147,7 +159,8 @@ export function createRestorer(parts: RestorerParts): Restorer {
       onTold()
       const isFull = mode !== 'light' && chain_id === chain.chainId
       const hasMore = isFull && tip !== null && tip.height >= chain.size
-      if (hasMore) await fetchInTurns(peer)
+      // Before it is this peer's turn: one that is silent, or has made up what it claims, holds up nobody.
+      if (hasMore && (await hasNext(peer))) await fetchInTurns(peer)
       if (hasMore) voted = await statusOf(peer)
       else if (isFull && only === 'any') voted = status
     } catch (error) {

@@ -7,7 +7,7 @@ import type { BlockPoint } from '../protocol/finality.ts'
 import { hashHeader, verifySeal, type SealedHeader } from '../protocol/header.ts'
 import { MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
 import { acksAnswer, headersAnswer, type AcksParams } from '../protocol/messages.ts'
-import { Registry, type RegistryEntry } from '../protocol/registry.ts'
+import type { RegistryEntry } from '../protocol/registry.ts'
 import { verifyVote, type Vote } from '../protocol/vote.ts'
 import type { Chain } from './chain.ts'
 import type { Replica } from './replica.ts'
@@ -15,7 +15,7 @@ import type { ReplicaSync } from './replica-sync.ts'
 import type { VoteTarget } from './vote-counter.ts'
 
 export interface ShownAcksParts {
-  readonly chain: Pick<Chain, 'chainId' | 'genesis' | 'registry' | 'heightOf'>
+  readonly chain: Pick<Chain, 'chainId' | 'registryBefore' | 'size' | 'heightOf'>
   readonly requests: PeerRequests
   readonly replica: Pick<Replica, 'find'>
   readonly sync: Pick<ReplicaSync, 'takeBranch'>
@@ -153,18 +153,27 @@ function sealedHeaders({ chain, requests }: ShownAcksParts, peer: string) {
     const linked = await linkedTo({ hash, height }, headers)
     const acked = headers.at(-1)
     if (linked === undefined || acked === undefined) return false
-    if (!sealKeys(chain, acked).some((key) => verifySeal(acked, key).ok)) return false
+    const keys = await sealKeys(chain, acked)
+    if (!keys.some((key) => verifySeal(acked, key).ok)) return false
     for (const point of linked) shown.set(point.hash, point.height)
     return true
   }
 }
 
-function sealKeys(
-  { genesis, registry }: ShownAcksParts['chain'],
+/** The keys that the sealer has had on this chain, newest first: the branch may have left it before any of them came. */
+async function sealKeys(
+  chain: ShownAcksParts['chain'],
   { header: { miner_id } }: SealedHeader,
-): readonly Hex[] {
-  const entries = [registry, Registry.fromGenesis(genesis)].map((known) => known.active(miner_id, 'authority'))
-  return entries.flatMap((entry) => entry?.public_key ?? [])
+): Promise<readonly Hex[]> {
+  const keys: Hex[] = []
+  for (let height = chain.size; keys.length < MAX_WRONG_SIGNATURES;) {
+    const entry = (await chain.registryBefore(height)).entry(miner_id)
+    if (entry?.role !== 'authority') break
+    if (entry.status === 'active') keys.push(entry.public_key)
+    if (entry.since_height >= height || height === 0) break
+    height = entry.since_height
+  }
+  return keys
 }
 
 /** Checks signatures, and throws `peer_refused` once too many have not held. */

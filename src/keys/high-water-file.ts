@@ -1,8 +1,9 @@
 import { open, type FileHandle } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { HighWater, HighWaterMark } from '../ports/high-water.ts'
 import { ledgerError } from '../ports/errors.ts'
 import { sha256Hex } from '../protocol/hash.ts'
-import { createFileDurably } from './durable-file.ts'
+import { createFileDurably, syncDirectory } from './durable-file.ts'
 import { readStart } from './secret-file.ts'
 
 /**
@@ -36,7 +37,7 @@ export async function openHighWaterFile(path: string): Promise<HighWaterFile> {
   // Two raises at a time would write one slot, or in the wrong order.
   let last: Promise<unknown> = Promise.resolve()
 
-  await guard('open', async () => {
+  async function load(): Promise<void> {
     const bytes = await readStart(path, SLOT_BYTES * SLOTS).catch((error: unknown) => {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
       throw error
@@ -45,10 +46,18 @@ export async function openHighWaterFile(path: string): Promise<HighWaterFile> {
     const newest = newestOf(path, bytes.toString('latin1'))
     mark = newest.mark
     slots = { file: await open(path, 'r+'), slot: newest.slot }
-    raisedAt = (await slots.file.stat()).mtimeMs
+  }
+  await guard('open', async () => {
+    await load()
+    if (slots !== undefined) raisedAt = (await slots.file.stat()).mtimeMs
   })
 
   async function write(next: HighWaterMark): Promise<void> {
+    if (slots === undefined) {
+      // It is there where the time before it was made, and then the flush of its folder or the opening failed.
+      await load()
+      if (slots !== undefined) await syncDirectory(dirname(path))
+    }
     if (mark !== null && next.height <= mark.height) return
     if (slots === undefined) {
       await createFileDurably(path, encode(next).padEnd(SLOT_BYTES * SLOTS, '\n'), 0o600)

@@ -51,9 +51,9 @@ export interface ChainStore {
   /** The heights of the first blocks with transactions of these ids, in the order asked for: also where the body was removed here. */
   heightsOfIds(ids: readonly string[]): Promise<readonly (number | undefined)[]>
   /**
-   * True if a block from `from` on and below this height came without a body, and nobody here knows the id of what is missing.
+   * The height of the first block from `from` on and below this height that came without a body of which nobody here knows the id.
    */
-  hasUnknownIds(from: number, below: number): Promise<boolean>
+  firstUnknownId(from: number, below: number): Promise<number | undefined>
   /** Where the transactions with these hashes are, in the order asked for. */
   placesByHash(txHashes: readonly Hash[]): Promise<readonly (TransactionLocation | undefined)[]>
   /** The height of the block that sealed this tick. */

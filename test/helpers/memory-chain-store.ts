@@ -104,8 +104,10 @@ export function createMemoryChainStore(): ChainStore {
     locate: (by) => Promise.resolve('tx_id' in by ? byId.get(by.tx_id) : byHash.get(by.tx_hash)),
     places: (ids) => Promise.resolve(ids.map((id) => byId.get(id))),
     heightsOfIds: (ids) => Promise.resolve(ids.map((id) => byId.get(id)?.height)),
-    hasUnknownIds: (from, below) =>
-      Promise.resolve(blocks.slice(from, below).some(({ block }) => block.transactions.some(isRedacted))),
+    firstUnknownId: (from, below) =>
+      Promise.resolve(
+        blocks.slice(from, below).find(({ block }) => block.transactions.some(isRedacted))?.block.header.height,
+      ),
     placesByHash: (hashes) => Promise.resolve(hashes.map((hash) => byHash.get(hash))),
     heightsOfTicks: (ids) => Promise.resolve(ids.map((id) => ticks.get(id))),
     heightOfTick: (tickId) => Promise.resolve(ticks.get(tickId)),

@@ -34,7 +34,7 @@ import {
   refuseWithoutKeys,
   registrationsIn,
 } from './registry-index.ts'
-import { finishForgetting, hasUnknownIds, readRedactions, redactBodies } from './redacted-bodies.ts'
+import { finishForgetting, firstUnknownId, readRedactions, redactBodies } from './redacted-bodies.ts'
 import { StoredBodies } from './stored-bodies.ts'
 
 /** What an append needs of the chain before it: kept in memory, found again in the database whenever in doubt. */
@@ -97,7 +97,7 @@ export async function chainStore(db: TextLevel, archive?: ArchivePlace): Promise
     locate: guardLevel('locate', (by) => chain.locate(by)),
     places: guardLevel('places', (ids) => chain.places('placeById', ids)),
     heightsOfIds: guardLevel('heightsOfIds', (ids) => chain.heightsOfIds(ids)),
-    hasUnknownIds: guardLevel('hasUnknownIds', (from, below) => hasUnknownIds(db, from, below)),
+    firstUnknownId: guardLevel('firstUnknownId', (from, below) => firstUnknownId(db, from, below)),
     placesByHash: guardLevel('placesByHash', (txHashes) => chain.places('placeByHash', txHashes)),
     heightOfTick: guardLevel('heightOfTick', (tickId) => chain.heightOfTick(tickId)),
     heightsOfTicks: guardLevel('heightsOfTicks', (tickIds) => chain.heightsOfTicks(tickIds)),

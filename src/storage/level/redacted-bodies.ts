@@ -22,13 +22,14 @@ export async function readRedactions(db: TextLevel, fromHeight: number): Promise
   return entries.map(([key, text]) => decodeText(`level ${key}`, text, redactionShape))
 }
 
-/** See `ChainStore.hasUnknownIds`. */
-export async function hasUnknownIds(db: TextLevel, from: number, below: number): Promise<boolean> {
+/** See `ChainStore.firstUnknownId`. */
+export async function firstUnknownId(db: TextLevel, from: number, below: number): Promise<number | undefined> {
   const range = { gte: keyOf('redaction', sortable(from)), lt: keyOf('redaction', sortable(below)) }
   for await (const [key, text] of db.iterator(range)) {
-    if (decodeText(`level ${key}`, text, redactionShape).tx_id === null) return true
+    const { tx_id, height } = decodeText(`level ${key}`, text, redactionShape)
+    if (tx_id === null) return height
   }
-  return false
+  return undefined
 }
 
 /**

@@ -3,6 +3,8 @@ import { createCredentialSigner } from '../../../src/engine/credential-signer.ts
 import { createReplicaRedactor } from '../../../src/engine/redactor.ts'
 import { createReplicaSync, type ReplicaSync } from '../../../src/engine/replica-sync.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
+import { hashHeader } from '../../../src/protocol/header.ts'
+import { verifyReceipt } from '../../../src/protocol/receipt-verify.ts'
 import { unknownRedaction, type Redaction } from '../../../src/protocol/redaction.ts'
 import { hashTransaction, type Transaction } from '../../../src/protocol/transaction.ts'
 import { correction, createStreet, namedKey, trade, type Branch } from '../../helpers/branches.ts'
@@ -192,24 +194,39 @@ describe('a replica that has redacted a trade', () => {
     assert.deepEqual(kept.tip(), first.tip)
   })
 
-  it('gives no receipt of a trade whose correction it lacks, or may lack', async () => {
-    const later = chain.grow('t9')
-    const whole = await peerWith('whole', later)
-    await makeFinal(whole, later)
+  it('gives receipts up to the block before a correction that it lacks, or may lack', async () => {
     // A block that came without a body of which nobody here knows what it was: it may correct what is older.
-    await whole.store.chain.redact([record(chain.blocks[1]!.transactions[0]!, 1, null)])
+    const later = first.grow('t1').add(fix('f1', '-1')).grow('t9')
+    const whole = await peerWith('whole', later)
+    await whole.cast(street.vote('v1', { hash: hashHeader(later.blocks[1]!.header), height: 1 }))
+    await makeFinal(whole, later)
+    await whole.store.chain.redact([record(later.blocks[2]!.transactions[0]!, 2, null)])
     await sync.syncWith('whole')
-    assert.deepEqual(await bodiesAt(1), ['redacted'])
+    assert.deepEqual([node.finalizer.finalHeight, await bodiesAt(2)], [3, ['redacted']])
     const receipt = (id: string) => ledgerOf(node).receipt(id)
-    await assert.rejects(receipt('t0.1'), /no receipt of t0\.1: it is in block 0/)
-    const [above] = (await node.chain.blockAt(2)).transactions
-    assert.ok(above?.kind === 'trade')
-    assert.equal((await receipt(above.id)).transaction.id, above.id)
-    // One whose id is known, as it was removed here.
+    const older = await receipt('t0.1')
+    assert.deepEqual([older.header.height, older.anchor?.header.height, older.corrections], [0, 1, undefined])
+    const verdict = verifyReceipt(JSON.parse(JSON.stringify(older)), street.chainId)
+    assert.equal(verdict.ok && verdict.status, 'final')
+    const [newest] = (await node.chain.blockAt(3)).transactions
+    assert.ok(newest?.kind === 'trade')
+    assert.equal((await receipt(newest.id)).header.height, 3)
+  })
+
+  it('does so for a correction that it has removed itself', async () => {
     const other = await peerWith('other', chain)
     await makeFinal(other, chain)
     await other.store.chain.redact([record(chain.blocks[1]!.transactions[0]!, 1, 'f1')])
-    await assert.rejects(ledgerOf(other).receipt('t0.1'), /no receipt of t0\.1/)
+    const { header, anchor } = await ledgerOf(other).receipt('t0.1')
+    assert.deepEqual([header.height, anchor], [0, undefined])
+  })
+
+  it('gives no receipt of a trade whose own block came without a body', async () => {
+    const both = street.start.add([trade('t1', 'a'), trade('t1', 'b')])
+    const other = await peerWith('other', both)
+    await makeFinal(other, both)
+    await other.store.chain.redact([record(both.blocks[0]!.transactions[1]!, 0, null)])
+    await assert.rejects(ledgerOf(other).receipt('a'), /no receipt of a: it is in block 0/)
   })
 
   it('takes the id and the tick of what it removed again in a block that is proven final, and in no other', async () => {

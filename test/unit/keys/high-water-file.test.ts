@@ -75,6 +75,17 @@ describe('keys/high-water-file', () => {
     assert.deepEqual(await stored(), markOf(19))
   })
 
+  it('goes on with a file that was made and could not be opened then', async () => {
+    await withFile(async (file) => {
+      await raise(3)
+      await file.raise(markOf(2))
+      assert.deepEqual(file.mark, markOf(3))
+      await file.raise(markOf(4))
+      assert.deepEqual([file.mark, file.raisedAt], [markOf(4), null])
+    })
+    assert.deepEqual(await stored(), markOf(4))
+  })
+
   it('is text that an operator can read', async () => {
     await raise(12)
     assert.match(await readFile(path, 'latin1'), new RegExp(`^0{14}12 ${markOf(12).hash} [0-9a-f]{64}\n`))
