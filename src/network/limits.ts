@@ -49,3 +49,5 @@ export const PENDING_CONNECTIONS = 200
 
 /** The whole of `stop()`; what has not said goodbye by then is cut off. */
 export const STOP_LIMIT_MS = 1_500
+/** Noise sends 64 KiB at a time; before that nothing is nearly as long. The default is 100 MiB. */
+export const WEBSOCKET_MESSAGE_BYTES = 128 * 1024
