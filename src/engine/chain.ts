@@ -331,7 +331,7 @@ export class Chain {
     })
   }
 
-  /** The Merkle tree of a block of the chain. Throws `corrupt`. */
+  /** The Merkle tree of a block of the chain; see `HotTrees`. */
   treeOf(header: Header): Promise<BlockTree> {
     return this.#trees.treeOf(header)
   }

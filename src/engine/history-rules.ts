@@ -1,10 +1,10 @@
 import type { ChainStore } from '../ports/chain-store.ts'
-import { nextTurn } from '../ports/turns.ts'
+import { inTurns, nextTurn } from '../ports/turns.ts'
 import { registryTransactionsOf, tickIdOf, type ShownBlock } from '../protocol/block.ts'
 import type { Hex } from '../protocol/bytes.ts'
 import { afterCorrection, refusalOfSum, sumOfTrade, type CorrectedSum } from '../protocol/corrected-sum.ts'
 import { invalid, VALID, type Verdict } from '../protocol/errors.ts'
-import { endsPiece } from '../protocol/pieces.ts'
+import { endsPiece, mapInPieces } from '../protocol/pieces.ts'
 import { keysNamedBy } from '../protocol/registry.ts'
 import { hashTransaction, type Correction, type ShownTransaction, type Transaction } from '../protocol/transaction.ts'
 import { showsAny, transactionsAt, transactionsById, type TransactionPlace } from './transaction-reads.ts'
@@ -170,10 +170,11 @@ export function historyOf(
     async known(asked) {
       const places = await store.places(asked)
       const heights = await store.heightsOfIds(asked)
-      return asked.map((id, index): Earlier => {
+      const earlier = (id: string, index: number): Earlier => {
         if (ids.has(id) || (places[index]?.height ?? size) < size) return 'shown'
         return (heights[index] ?? size) < size ? 'removed' : 'none'
-      })
+      }
+      return await inTurns(mapInPieces(asked, earlier))
     },
     async tick(tickId) {
       if (branch.some(({ tick_id }) => tick_id === tickId)) return 'shown'

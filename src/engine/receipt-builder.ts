@@ -81,13 +81,12 @@ export async function buildReceipt(
 
 /**
  * The newest height up to which this node has every correction of a transaction: that of the last final block, or that below the
- * first body which is missing here and may be one. Throws `missing_body` where that is the block itself.
+ * first body which is missing here and may be one: a correction is in a later block than its trade.
  */
 async function newestShown({ chain, anchorHeight }: PathParts, { transaction, header: { height } }: Placed) {
   const newest = Math.max(height, anchorHeight())
   const { kind, id } = transaction
-  const lacking = kind === 'trade' ? await chain.firstLacking(id, height, newest) : undefined
-  if (lacking === height) throw ledgerError('missing_body', { id, height })
+  const lacking = kind === 'trade' ? await chain.firstLacking(id, height + 1, newest) : undefined
   return lacking === undefined ? { newest, isWhole: true } : { newest: lacking - 1, isWhole: false }
 }
 

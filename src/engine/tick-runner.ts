@@ -280,8 +280,8 @@ const NONCE_BYTES = 16
 
 /** The nonce of each row, hex. One request to the random source: 1,000 small ones cost more than hashing the trades. */
 function noncesFor(count: number, randomBytes: RandomBytes): (index: number) => string {
-  const digits = bytesToHex(randomBytes(count * NONCE_BYTES))
-  return (index) => digits.slice(2 * NONCE_BYTES * index, 2 * NONCE_BYTES * (index + 1))
+  const bytes = randomBytes(count * NONCE_BYTES)
+  return (index) => bytesToHex(bytes.subarray(NONCE_BYTES * index, NONCE_BYTES * (index + 1)))
 }
 
 function* checkRows(transactions: readonly Transaction[], amountDecimals: number, now: number): Pieces<void> {

@@ -182,10 +182,12 @@ export function createVoter(parts: VoterParts): Voter {
   async function consider(sealed: SealedHeader, findIdentity: () => Promise<Identity | undefined>): Promise<boolean> {
     const { height, miner_id } = sealed.header
     const refuse = (reason: string): void => logger.warn({ height }, `not voting on block ${height}: ${reason}`)
-    if (parts.isAccused(sealed)) {
+    const isAccused = (): boolean => {
+      if (!parts.isAccused(sealed)) return false
       refuse(`there is evidence against ${miner_id}`)
       return true
     }
+    if (isAccused()) return true
     const rule = await mayAckNow(sealed)
     if (!rule.ok) {
       if (rule.code === 'already_acked') return true
@@ -208,9 +210,13 @@ export function createVoter(parts: VoterParts): Voter {
     passed.add(hashHeader(sealed.header))
     const remembered = await checkEarlier(sealed, identity)
     const earlier = remembered.ok ? await checkBetween(sealed, identity, rule.settled) : remembered
-    if (earlier.ok) await vote(sealed, identity.id, 'ack')
-    else refuse(earlier.reason)
-    return earlier.ok
+    if (!earlier.ok) {
+      refuse(earlier.reason)
+      return false
+    }
+    // It may have come while the block was checked.
+    if (!isAccused()) await vote(sealed, identity.id, 'ack')
+    return true
   }
 
   return {

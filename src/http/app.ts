@@ -23,8 +23,8 @@ declare module 'fastify' {
     call?: Call
   }
   interface FastifyRequest {
-    /** What the bearer token opens, whatever the call. */
-    token: Awaited<ReturnType<typeof grantOfRequest>>
+    /** What the bearer token opens, whatever the call; absent where the address is no address, and until it was looked up. */
+    token?: Awaited<ReturnType<typeof grantOfRequest>>
     /** True with a trusted token, and for a program on this machine: they may know of the inside of the node. */
     isInsider: boolean
     caller: Caller
@@ -95,7 +95,6 @@ export async function createApp(
   limitReaders(app, clients, parts.clock)
 
   app.addHook('onRequest', async (request) => {
-    request.token = {}
     request.token = await grantOfRequest(request, parts.tokens, parts.clock.now())
     const { grant } = request.token
     request.isInsider = isTrusted(grant) || clients.isLocal(request)
@@ -139,7 +138,7 @@ function registerCall(
     exposeHeadRoute: call.method === 'GET' && call.access.others === 'anyone' && call.contentType !== EVENT_STREAM,
     // Before the body is read, so that 32 MiB are taken only from whom they are taken from.
     preParsing: async (request) => {
-      request.caller = await authorize(request, call.access, request.token, { ...parts, keyLimit: limits.key })
+      request.caller = await authorize(request, call.access, request.token ?? {}, { ...parts, keyLimit: limits.key })
       refuseEncodedBody(request)
     },
     handler: async (request, reply) => {
@@ -196,12 +195,8 @@ function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyRepl
 }
 
 /** Who has changed something by a token. The platform does it all day long, in ticks that the ledger tells of. */
-function logUse(
-  { method, token: { grant } }: FastifyRequest,
-  reply: FastifyReply,
-  route: string,
-  logger: Logger,
-): void {
+function logUse({ method, token }: FastifyRequest, reply: FastifyReply, route: string, logger: Logger): void {
+  const grant = token?.grant
   if (grant === undefined || method === 'GET' || method === 'HEAD' || reply.statusCode >= 400) return
   const use = { method, route, status: reply.statusCode, token_name: grant.name, role: grant.role }
   logger[grant.role === 'platform' ? 'debug' : 'info'](use, `${method} ${route} with the token ${grant.name}`)
@@ -223,7 +218,7 @@ function logProblem(
     logger.error({ method, route, code, error }, 'request failed')
     return
   }
-  const { grant } = request.token
+  const grant = request.token?.grant
   const named = grant === undefined ? {} : { token_name: grant.name }
   const refusal = { method, route, code, status, client: clients.of(request).address, ...named }
   // Who brings something in, or a wrong credential, is to be found in the log; who only asks for what is not there is not.

@@ -1,4 +1,4 @@
-import { open, type FileHandle } from 'node:fs/promises'
+import { open, stat, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { readStart } from '../files/read-start.ts'
 import type { HighWater, HighWaterMark } from '../ports/high-water.ts'
@@ -37,27 +37,25 @@ export async function openHighWaterFile(path: string): Promise<HighWaterFile> {
   // Two raises at a time would write one slot, or in the wrong order.
   let last: Promise<unknown> = Promise.resolve()
 
-  async function load(): Promise<void> {
+  /** True if the file is there. */
+  async function load(): Promise<boolean> {
     const bytes = await readStart(path, SLOT_BYTES * SLOTS).catch((error: unknown) => {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
       throw error
     })
-    if (bytes === undefined) return
+    if (bytes === undefined) return false
     const newest = newestOf(path, bytes.toString('latin1'))
     mark = newest.mark
     slots = { file: await open(path, 'r+'), slot: newest.slot }
+    return true
   }
   await guard('open', async () => {
-    await load()
-    if (slots !== undefined) raisedAt = (await slots.file.stat()).mtimeMs
+    if (await load()) raisedAt = (await stat(path)).mtimeMs
   })
 
   async function write(next: HighWaterMark): Promise<void> {
-    if (slots === undefined) {
-      // It is there where the time before it was made, and then the flush of its folder or the opening failed.
-      await load()
-      if (slots !== undefined) await syncDirectory(dirname(path))
-    }
+    // It is there where it was made the time before, and then the flush of its folder or the opening failed.
+    if (slots === undefined && (await load())) await syncDirectory(dirname(path))
     if (mark !== null && next.height <= mark.height) return
     if (slots === undefined) {
       await createFileDurably(path, encode(next).padEnd(SLOT_BYTES * SLOTS, '\n'), 0o600)

@@ -6,7 +6,7 @@ import type { Logger } from '../ports/logger.ts'
 import { addressOf } from './address.ts'
 import { createBudget, type Cost, type Party } from './budget.ts'
 import { HANDSHAKE_COST, INBOUND_MS_PER_BYTE } from './costs.ts'
-import { createMeter } from './meter.ts'
+import type { Meter } from './meter.ts'
 import { createPlaces, type Place } from './places.ts'
 import { createStandings } from './standings.ts'
 
@@ -35,8 +35,8 @@ export interface GuardOptions {
   readonly places: number
   readonly clock: Clock
   readonly logger: Logger
-  /** Milliseconds of processor time that this process has used so far. */
-  readonly usedMs: () => number
+  /** Shared by all nodes of the process: only together can they say what each request costs. */
+  readonly meter: Meter
   /** Hears of each connection that has shown whose it is and has got a place. */
   readonly onMet?: ((from: Multiaddr) => void) | undefined
 }
@@ -44,11 +44,10 @@ export interface GuardOptions {
 /** How much a peer may send before it is charged for it: small, and no work for each chunk. */
 const CHARGE_EVERY_BYTES = 4 * 1024
 
-export function createPeerGuard({ places: total, clock, logger, usedMs, onMet }: GuardOptions): PeerGuard {
+export function createPeerGuard({ places: total, clock, logger, meter, onMet }: GuardOptions): PeerGuard {
   const standings = createStandings()
   const places = createPlaces(total, (peer) => standings.of(peer))
   const budget = createBudget({ clock, onCutOff: cutOff })
-  const meter = createMeter(usedMs)
   /** Questions to a peer, and how many bytes of answers may come for them. */
   const expected = new Map<string, { questions: number; bytes: number }>()
 

@@ -46,7 +46,7 @@ export interface NetworkOptions {
 /** What differs between Node and browsers. */
 export type Platform = Pick<Libp2pOptions, 'connectionGater' | 'connectionProtector'> &
   Required<Pick<Libp2pOptions, 'transports'>> &
-  Pick<GuardOptions, 'usedMs' | 'onMet'>
+  Pick<GuardOptions, 'meter' | 'onMet'>
 
 export interface PeerNetwork {
   /** Before `start` handlers may be given and nothing is sent. Without a chain every call throws `not_ready`. */

@@ -25,6 +25,8 @@ export const DATA_FILES = {
 
 /** Begins the names of the lock's files. */
 export const LOCK = 'node-lock'
+/** As `LOCK`, of who changes the tokens: the node itself does not. */
+export const TOKENS_LOCK = 'tokens-lock'
 
 /** A data directory that this process holds. Keep it until `close`: the lock lives as long as this object. */
 export interface DataDirectory {
@@ -90,7 +92,8 @@ const OTHERS = 0o077
 /** The names that this program writes to in the directory, whatever stands there. SQLite's are those where nobody names others. */
 const WRITTEN = [
   ...Object.values(DATA_FILES),
-  ...[`${LOCK}.db`, `${LOCK}.pid`, 'ledger.db', 'ledger.db-wal', 'ledger.db-shm'],
+  ...[LOCK, TOKENS_LOCK].flatMap((lock) => [`${lock}.db`, `${lock}.pid`]),
+  ...['ledger.db', 'ledger.db-wal', 'ledger.db-shm'],
 ]
 
 /**

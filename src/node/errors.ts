@@ -17,6 +17,8 @@ const nodeErrors = {
     `${f.setting}: ${f.address} ${f.reason}: ${f.advice}`,
   out_file_failed: (f: { file: string; reason: string }) =>
     `${f.file} could not be written, nothing is left of it: ${f.reason}`,
+  file_in_use: (f: { file: string; holder: string }) =>
+    `${f.file} is being changed by ${f.holder}: run the command again`,
   /** A file that this node wrote cannot be read as what it is. */
   file_damaged: (f: { file: string; reason: string }) => `${f.file} is damaged: ${f.reason}`,
 } satisfies ErrorTable

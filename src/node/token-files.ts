@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { grantOf, hashToken } from '../http/tokens.ts'
 import { createFileDurably } from '../keys/durable-file.ts'
 import { exposedWords, readSecretFile } from '../keys/secret-file.ts'
@@ -18,9 +19,10 @@ import {
   timestampMs,
   type Shape,
 } from '../protocol/shape.ts'
-import type { DataDirectory } from './data-directory.ts'
+import { TOKENS_LOCK, type DataDirectory } from './data-directory.ts'
 import { nodeError } from './errors.ts'
 import { writeOutFile } from './out-file.ts'
+import { takeProcessLock } from './process-lock.ts'
 
 /** tokens.json, which the operator takes away, and token-hashes.json, which the node goes by (docs/operations.md). */
 
@@ -100,6 +102,25 @@ async function look(file: string): Promise<string> {
 /** The grants in token-hashes.json. Throws `file_damaged`. */
 export const readTokens = async (file: string): Promise<readonly TokenGrant[]> =>
   (await readJson(file, grantsShape)).tokens
+
+/**
+ * Changes the grants in token-hashes.json, for one process at a time: of two at once the later would undo the other, and a token
+ * that was revoked would count again. Throws `file_in_use`, `file_damaged`, and what `change` throws.
+ */
+export async function changeTokens(
+  file: string,
+  change: (grants: readonly TokenGrant[]) => readonly TokenGrant[] | Promise<readonly TokenGrant[]>,
+): Promise<void> {
+  // Where there is none nothing is made.
+  await readTokens(file)
+  const lock = await takeProcessLock(join(dirname(file), TOKENS_LOCK))
+  if ('holder' in lock) throw nodeError('file_in_use', { file, holder: lock.holder })
+  try {
+    await writeTokens(file, await change(await readTokens(file)))
+  } finally {
+    lock.release()
+  }
+}
 
 /** Replaces the grants in token-hashes.json, whole or not at all, durable once it returns; a node that runs takes it up. */
 export async function writeTokens(file: string, grants: readonly TokenGrant[]): Promise<void> {

@@ -64,7 +64,7 @@ export function* assembleHeaderInPieces(
   registryRoot: Hash,
   minerId: string,
 ): Pieces<Header> {
-  if (new Set(txHashes).size !== txHashes.length) {
+  if (yield* hasEqual(txHashes)) {
     throw protocolError('bad_transaction', { id: '(tick)', reason: 'two transactions of a block are equal' })
   }
   const earliest = tip.parent === null ? genesis.created_at : tip.parent.header.timestamp
@@ -129,7 +129,7 @@ export function* verifyBlockBodyInPieces(
     }
   }
   const leaves = txHashes ?? (yield* mapInPieces(transactions, leafOf))
-  if (new Set(leaves).size !== leaves.length) return invalid('equal_transactions', 'two transactions are equal')
+  if (yield* hasEqual(leaves)) return invalid('equal_transactions', 'two transactions are equal')
   const root = yield* merkleRootInPieces(leaves)
   if (root === header.merkle_root) return VALID
   return invalid('wrong_merkle_root', `the transactions lead to ${root}, the header has ${header.merkle_root}`)
@@ -138,6 +138,15 @@ export function* verifyBlockBodyInPieces(
 /** `verifyBlockBodyInPieces` without a pause. */
 export const verifyBlockBody = (...body: Parameters<typeof verifyBlockBodyInPieces>): Verdict<BlockBodyCode> =>
   atOnce(verifyBlockBodyInPieces(...body))
+
+function* hasEqual(hashes: readonly Hash[]): Pieces<boolean> {
+  const seen = new Set<Hash>()
+  for (const [index, hash] of hashes.entries()) {
+    seen.add(hash)
+    if (endsPiece(index)) yield
+  }
+  return seen.size !== hashes.length
+}
 
 /** The tick that a block seals; `undefined` if no body is there to say it. */
 export function tickIdOf(transactions: readonly ShownTransaction[]): string | undefined {

@@ -11,7 +11,7 @@ import { VECTOR_FOLDER } from '../vectors/generate.ts'
 const PROTOCOL = fileURLToPath(new URL('../../src/protocol/', import.meta.url))
 
 /** Bytes of the minified bundle: 15 % above what was measured, so that a heavy import is noticed when it comes in. */
-const BUDGET_BYTES = 115_000
+const BUDGET_BYTES = 120_000
 
 type Bundle = BuildResult<{ write: false; metafile: true }>
 const bundle = (): Promise<Bundle> =>

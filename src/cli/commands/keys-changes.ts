@@ -115,7 +115,7 @@ function change(
     .requiredOption('--to <url>', 'the authority, such as http://127.0.0.1:8080')
     .option('--chain <chain_id>', 'sign for this chain only')
     .option('--passphrase-file <file>', 'opens encrypted key files, and encrypts a new one')
-    .action(async (_options, command: Command) => {
+    .action(async () => {
       const { out, ...options } = command.optsWithGlobals<Target & GlobalOptions & { readonly out?: string }>()
       const notice = (line: string) => process.stderr.write(`solar-node: ${line}\n`)
       const wanted = await read(command)

@@ -4,7 +4,7 @@ import { fromShape } from '../../config/values.ts'
 import { systemClock, systemRandomBytes } from '../../node/clock.ts'
 import { DATA_FILES } from '../../node/data-directory.ts'
 import { checkOutFile, writeOutFile } from '../../node/out-file.ts'
-import { MAX_PER_DAY, newToken, readTokens, writeTokens } from '../../node/token-files.ts'
+import { changeTokens, MAX_PER_DAY, newToken, readTokens } from '../../node/token-files.ts'
 import { ACCESS_ROLES, type AccessRole, type TokenGrant } from '../../ports/tokens.ts'
 import { sha256Hex } from '../../protocol/hash.ts'
 import { identifier, integer } from '../../protocol/shape.ts'
@@ -81,15 +81,16 @@ async function addToken(options: NewOptions): Promise<void> {
   const expires_at = days === undefined ? null : systemClock.now() + days * DAY_MS
   const limits = limitsOf(options)
   await checkOutFile({ path: out })
-  const grants = await readTokens(file)
-  if (grants.some((grant) => grant.name === name)) {
-    throw new UsageError(`--name: ${name} is the name of a token already: choose another one, or revoke that first`)
-  }
   const token = newToken(systemRandomBytes)
-  // First the file for its owner: a token that nobody has must not count.
-  await writeOutFile({ path: out }, [`${token}\n`])
   const grant: TokenGrant = { name, role, hash: sha256Hex(token), expires_at, ...limits }
-  await writeTokens(file, [...grants, grant])
+  await changeTokens(file, async (grants) => {
+    if (grants.some((other) => other.name === name)) {
+      throw new UsageError(`--name: ${name} is the name of a token already: choose another one, or revoke that first`)
+    }
+    // First the file for its owner: a token that nobody has must not count.
+    await writeOutFile({ path: out }, [`${token}\n`])
+    return [...grants, grant]
+  })
   printResult(options.json === true, [lineOf(grant), `file        ${out}`], { ...shownOf(grant), file: out })
 }
 
@@ -121,14 +122,12 @@ async function listTokens(options: DataOptions): Promise<void> {
 }
 
 async function revokeToken(name: string, options: DataOptions): Promise<void> {
-  const file = fileIn(options)
-  const grants = await readTokens(file)
-  const rest = grants.filter((grant) => grant.name !== name)
-  if (rest.length === grants.length) {
+  await changeTokens(fileIn(options), (grants) => {
+    const rest = grants.filter((grant) => grant.name !== name)
+    if (rest.length < grants.length) return rest
     const names = grants.map((grant) => grant.name).join(', ')
     throw new UsageError(`NAME: expected one of ${names}, got ${JSON.stringify(name)}`)
-  }
-  await writeTokens(file, rest)
+  })
   printResult(options.json === true, [`revoked     ${name}`], { revoked: name })
 }
 

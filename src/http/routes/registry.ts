@@ -27,11 +27,11 @@ function checkMayEnrol(
   transaction: Extract<RegistryTransaction, { action: 'enrol' }>,
   user: string,
   caller: Caller,
-  { headers: { authorization }, token: { trouble } }: Pick<FastifyRequest, 'headers' | 'token'>,
+  { headers: { authorization }, token }: Pick<FastifyRequest, 'headers' | 'token'>,
 ): void {
   if (caller.kind !== 'role') {
     if (authorization !== undefined)
-      throw httpError('bad_credential', { reason: trouble ?? 'this is no token of this node' })
+      throw httpError('bad_credential', { reason: token?.trouble ?? 'this is no token of this node' })
     throw httpError('missing_credential', { accepted: challengeOf(mayChange) })
   }
   const { role, grant } = caller

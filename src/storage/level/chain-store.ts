@@ -240,14 +240,19 @@ class LevelChain {
    */
   async #read<T>(height: number, read: (stored: StoredHeader) => Promise<T>): Promise<T | undefined> {
     for (;;) {
-      const [stored] = await this.headers(height, 1)
+      const stored = await this.#header(height)
       if (stored === undefined) return undefined
       const [outcome] = await Promise.allSettled([read(stored)])
-      const [now] = await this.headers(height, 1)
+      const now = await this.#header(height)
       if (now?.hash !== stored.hash) continue
       if (outcome.status === 'fulfilled') return outcome.value
       throw outcome.reason
     }
+  }
+
+  async #header(height: number): Promise<StoredHeader | undefined> {
+    const text = await readText(this.#db, heightKey('header', height))
+    return text === undefined ? undefined : decodeHeader(text, height)
   }
 
   async blocks(from: number, count: number): Promise<readonly ShownBlock[]> {

@@ -150,6 +150,7 @@ describe('two authorities on one PostgreSQL', () => {
     )
     const enrolled = await pair.network.run(
       ...['keys', 'enrol', '--key', keyFile, '--id', 'second', '--role', 'authority'],
+      ...['--authority-key', join(folder, 'authority', DATA_FILES.authorityKey)],
       ...['--to', pair.node('authority').url, '--token-file', token],
     )
     assert.equal(enrolled.code, 0, enrolled.stderr)

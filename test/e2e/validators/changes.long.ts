@@ -178,6 +178,7 @@ describe('a running network of processes whose registry is changed from the comm
     await mkdir(file('dora'), { mode: 0o700 })
     await keys(
       ...['recover', '--id', 'dora', '--recovery-key', file('safe.key'), '--new-key', file('dora', 'voter.key')],
+      ...['--token-file', file('platform')],
     )
     assert.equal((await registry()).entries.find(({ id }) => id === 'dora')?.status, 'active')
 
@@ -194,7 +195,7 @@ describe('a running network of processes whose registry is changed from the comm
     await network.run('keys', 'new', '--out', file('v3', 'validator.key'))
     const enrolled = await keys(
       ...['enrol', '--id', 'v3', '--role', 'validator', '--key', file('v3', 'validator.key')],
-      ...['--token-file', file('operator')],
+      ...['--token-file', file('operator'), '--authority-key', file('authority', 'authority-2.key')],
     )
     const hash = await hashAt(enrolled.height)
     await validate('v3')
@@ -224,7 +225,8 @@ describe('a running network of processes whose registry is changed from the comm
     const before = await registry()
     const { code, stderr } = await network.run(
       ...['keys', 'enrol', '--id', 'v4', '--role', 'validator', '--key', file('v4', 'validator.key')],
-      ...['--token-file', file('operator'), '--to', authority.url],
+      ...['--token-file', file('operator'), '--authority-key', file('authority', 'authority-2.key')],
+      ...['--to', authority.url],
     )
     assert.equal(code, 1)
     assert.match(stderr, /validators:2 of 4 is no majority/)

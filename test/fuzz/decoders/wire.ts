@@ -1,6 +1,7 @@
 import '../../../src/network/node-shims.ts'
 import { streamPair } from '@libp2p/utils'
 import { encodeLength } from '../../../src/network/frames.ts'
+import { createMeter } from '../../../src/network/meter.ts'
 import { createPeerGuard } from '../../../src/network/guard.ts'
 import { serveStream } from '../../../src/network/request-server.ts'
 import { systemClock } from '../../../src/node/clock.ts'
@@ -26,7 +27,7 @@ export const wireDecoders: readonly Decoder[] = [
         stream: ours,
         protocol: '/solar-node/1/fuzz',
         from: 'a-peer',
-        guard: createPeerGuard({ places: 1, clock: systemClock, logger: silentLogger, usedMs: () => 0 }),
+        guard: createPeerGuard({ places: 1, clock: systemClock, logger: silentLogger, meter: createMeter(() => 0) }),
         clock: systemClock,
         logger: {
           ...silentLogger,

@@ -62,8 +62,8 @@ export const FINALITY: readonly Mutation[] = [
     patches: [
       {
         file: 'src/protocol/finality.ts',
-        from: 'return registry.activeOf(role).flatMap(',
-        to: "return [...registry.activeOf('validator'), ...registry.activeOf('voter')].flatMap(",
+        from: "holder?.status === 'active' && holder.role === role ?",
+        to: "holder?.status === 'active' && holder.role !== 'authority' ?",
       },
     ],
     seed: 0,
@@ -119,7 +119,7 @@ export const FINALITY: readonly Mutation[] = [
         from: 'const key = registryBefore.active(voterId)?.public_key',
         to: 'const key = registryBefore.active(voterId)?.id',
       },
-      { file: 'src/protocol/finality.ts', from: 'ackHeights.get(public_key)', to: 'ackHeights.get(id)' },
+      { file: 'src/protocol/finality.ts', from: 'registry.holder(key)', to: 'registry.entry(key)' },
     ],
     test: 'test/unit/engine/ack-heights.test.ts',
   },

@@ -73,7 +73,9 @@ export const PROOFS: readonly Mutation[] = [
     patches: [
       {
         file: 'src/protocol/block.ts',
-        from: "return before.entry(miner_id)?.role === 'authority' ? recovery.public_key : undefined",
+        from:
+          'const entry = before.entry(miner_id)\n' +
+          "  return entry?.role === 'authority' && entry.revoked_by === undefined ? recovery.public_key : undefined",
         to:
           "const last = transactions.findLast((tx) => tx.kind === 'registry' && tx.action === 'recover')\n" +
           "  return last !== undefined && 'public_key' in last ? last.public_key : undefined",

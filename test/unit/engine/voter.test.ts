@@ -201,6 +201,16 @@ describe('a voter', () => {
     assert.deepEqual(acked(), [1])
   })
 
+  it('acks nothing once evidence has come, though the block was in hand before', async () => {
+    const check = () => {
+      accused = 'authority'
+      return Promise.resolve(VALID)
+    }
+    voter = makeVoter(opened.store, { check })
+    await consider(chain, 0)
+    assert.deepEqual(votes, [])
+  })
+
   it('does not vote while its key is not registered', async () => {
     identity = undefined
     await consider(chain, 0)

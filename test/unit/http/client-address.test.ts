@@ -103,6 +103,7 @@ describe('HTTP behind a proxy', () => {
       code: 'malformed',
       status: 400,
       client: '127.0.0.1',
+      token_name: 'the platform',
       more_like_this: 4,
     })
     await server.request('POST', '/ticks/', { headers: { authorization: 'Bearer wrong-token-0123456789' }, body: {} })

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createProgram } from '../../../src/cli/program.ts'
 import { openDataDirectory, type DataDirectory } from '../../../src/node/data-directory.ts'
-import { ensureTokens, readTokens, writeTokens } from '../../../src/node/token-files.ts'
+import { changeTokens, ensureTokens, readTokens, writeTokens } from '../../../src/node/token-files.ts'
 import { systemRandomBytes } from '../../../src/node/clock.ts'
 import type { Logger } from '../../../src/ports/logger.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
@@ -52,6 +52,24 @@ describe('tokens of a running node', () => {
     const { auditor } = JSON.parse(readFileSync(path('tokens.json'), 'utf8')) as Record<string, string>
     assert.equal((await redactions(auditor ?? '')).status, 200, 'the others stay')
     await tokens('revoke', 'auditor')
+    assert.equal((await redactions(auditor ?? '')).status, 401)
+  })
+
+  it('are changed by one command at a time: what one has revoked, another does not bring back', async () => {
+    await changeTokens(directory.file('tokenHashes'), async (grants) => {
+      await assert.rejects(
+        tokens('revoke', 'auditor'),
+        /token-hashes\.json is being changed by .*: run the command again/,
+      )
+      await assert.rejects(
+        tokens('new', '--role', 'auditor', '--name', 'mia', '--out', path('mia.token')),
+        /run the command/,
+      )
+      return grants
+    })
+    assert.throws(() => made('mia'), { code: 'ENOENT' }, 'half of it was done')
+    await tokens('revoke', 'auditor')
+    const { auditor } = JSON.parse(readFileSync(path('tokens.json'), 'utf8')) as Record<string, string>
     assert.equal((await redactions(auditor ?? '')).status, 401)
   })
 

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
 import { warnOfSeveralVotes } from '../../../src/node/several-votes.ts'
-import { decodePostedRegistryTransaction, signRegistryTransaction } from '../../../src/protocol/registry-transaction.ts'
+import {
+  countersign,
+  decodePostedRegistryTransaction,
+  signRegistryTransaction,
+} from '../../../src/protocol/registry-transaction.ts'
 import type { Role } from '../../../src/protocol/genesis.ts'
 import { sha256Hex } from '../../../src/protocol/hash.ts'
 import { namedKey } from '../../helpers/branches.ts'
-import { createMemoryLedger } from '../../helpers/memory-ledger.ts'
+import { AUTHORITY_KEY, createMemoryLedger } from '../../helpers/memory-ledger.ts'
 
 describe('an enrolment under votes:K', () => {
   it('is told of in the log where its user has another key that votes: each key is one vote', async () => {
@@ -18,7 +22,10 @@ describe('an enrolment under votes:K', () => {
       const nonce = sha256Hex(id).slice(0, 32)
       const body = { kind: 'registry', action: 'enrol', id: `enrol-${id}`, subject_id: id, role, nonce } as const
       const dated = { ...body, public_key: key.publicKey, timestamp: Date.now() }
-      return ledger.register(decodePostedRegistryTransaction(signRegistryTransaction(dated, memory.chainId, key)), user)
+      const signed = decodePostedRegistryTransaction(signRegistryTransaction(dated, memory.chainId, key))
+      assert.ok(signed.action === 'enrol')
+      const asked = role === 'voter' ? signed : countersign(signed, 'authority-1', memory.chainId, AUTHORITY_KEY)
+      return ledger.register(asked, user)
     }
     const { finality } = ledger.registry().policy
     assert.ok(finality.policy === 'votes')

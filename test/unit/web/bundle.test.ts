@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 
 const source = (name: string) => fileURLToPath(new URL(`../../../src/web/${name}`, import.meta.url))
 /** Bytes, minified. A household opens this on a phone. */
-const BUDGET = 165_000
+const BUDGET = 175_000
 
 describe('web page files', () => {
   it('bundle for a browser within the byte budget, without anything of Node', async () => {
