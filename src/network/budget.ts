@@ -1,4 +1,5 @@
 import { steadyNow, type Clock } from '../ports/clock.ts'
+import { hostKey } from './address.ts'
 
 /**
  * Who a peer is, as far as it has proven it. `stranger`: has shown nothing. `device`: has signed with the key of an
@@ -28,6 +29,8 @@ interface Quota {
 }
 
 const MIB = 1024 * 1024
+/** As `addressOf` writes it. */
+const THIS_HOST: ReadonlySet<string> = new Set(['127.0.0.1', hostKey('::1')])
 
 /**
  * A stranger may use a fifth of a core, and ten seconds' worth at once: a light node that comes back after months asks for
@@ -72,6 +75,8 @@ interface Bucket {
 export interface Budget {
   /** Takes what something took from the buckets of its party. */
   charge(party: Party, cost: Cost): void
+  /** Takes more than something took, as a penalty: from no bucket that others than its peer and its address draw from. */
+  penalize(party: Party, cost: Cost): void
   /** Milliseconds until the party may cause more work; 0 while there is something in all of its buckets. */
   waitMs(party: Party): number
   /** True for who has overdrawn its bucket, for as long as it stays cut off; of an address, only strangers are. */
@@ -117,31 +122,38 @@ export function createBudget({ clock, onCutOff }: BudgetOptions): Budget {
     return bucket
   }
 
-  /** The buckets that a party draws from. A member's address is not counted: its neighbours pay for themselves. */
+  /**
+   * The buckets that a party draws from. A member's address is not counted: its neighbours pay for themselves. Nor is that of
+   * this machine, where a proxy connects for everybody.
+   */
   function bucketsOf({ peer, address, standing }: Party) {
     const share = SHARES[standing]
     const own = { whose: 'peer', key: `peer ${peer ?? ''}`, quota: PER_PEER, share } as const
     if (standing !== 'stranger') return [own]
     const shared = { whose: 'address', key: `address ${address}`, quota: PER_ADDRESS, share } as const
     const all = { whose: 'all', key: 'strangers', quota: ALL_STRANGERS, share } as const
-    return peer === undefined ? [shared, all] : [own, shared, all]
+    return [...(peer === undefined ? [] : [own]), ...(THIS_HOST.has(address) ? [] : [shared]), all]
+  }
+
+  function take(party: Party, { ms, bytes }: Cost, isPenalty: boolean): void {
+    for (const { whose, key, quota, share } of bucketsOf(party)) {
+      if (whose === 'all' && isPenalty) continue
+      const bucket = bucketOf(key, quota, share)
+      bucket.ms -= ms
+      bucket.bytes -= bytes
+      const { at, cutOffUntil } = bucket
+      const isOver = bucket.ms < -quota.overdraft.ms * share || bucket.bytes < -quota.overdraft.bytes * share
+      if (whose === 'all' || !isOver || at < cutOffUntil) continue
+      const forMs = Math.min(CUT_OFF_MS * 2 ** bucket.cutOffs, LONGEST_CUT_OFF_MS)
+      bucket.cutOffs++
+      bucket.cutOffUntil = at + forMs
+      onCutOff(whose, party, forMs)
+    }
   }
 
   return {
-    charge(party, { ms, bytes }) {
-      for (const { whose, key, quota, share } of bucketsOf(party)) {
-        const bucket = bucketOf(key, quota, share)
-        bucket.ms -= ms
-        bucket.bytes -= bytes
-        const { at, cutOffUntil } = bucket
-        const isOver = bucket.ms < -quota.overdraft.ms * share || bucket.bytes < -quota.overdraft.bytes * share
-        if (whose === 'all' || !isOver || at < cutOffUntil) continue
-        const forMs = Math.min(CUT_OFF_MS * 2 ** bucket.cutOffs, LONGEST_CUT_OFF_MS)
-        bucket.cutOffs++
-        bucket.cutOffUntil = at + forMs
-        onCutOff(whose, party, forMs)
-      }
-    },
+    charge: (party, cost) => take(party, cost, false),
+    penalize: (party, cost) => take(party, cost, true),
     waitMs: (party) =>
       bucketsOf(party).reduce((longest, { key, quota, share }) => {
         const { ms, bytes } = bucketOf(key, quota, share)

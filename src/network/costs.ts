@@ -9,8 +9,8 @@ import type { Cost } from './budget.ts'
 export const HANDSHAKE_COST: Cost = { ms: 10, bytes: 0 }
 /** Opening a stream: negotiation of its protocol. */
 export const STREAM_COST: Partial<Cost> = { ms: 1 }
-/** Decryption, framing and parsing of what comes; a ping has some 60 bytes. */
-export const INBOUND_MS_PER_BYTE = 2 / 1024
+/** Decryption, framing and parsing of what comes, most of it small: a ping has some 60 bytes, a vote 350. */
+export const INBOUND_MS_PER_BYTE = 1 / 1024
 /** A gossiped message that leads to nothing: looked up, or its signature checked. */
 export const IGNORED_COST: Cost = { ms: 2, bytes: 0 }
 /** A request of who was told to wait and did not: more than it costs to refuse, so that who goes on is cut off. */

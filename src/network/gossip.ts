@@ -31,7 +31,7 @@ export interface GossipOverLibp2p extends Gossip {
 export interface GossipParts {
   readonly logger: Logger
   readonly clock: Clock
-  readonly guard: Pick<PeerGuard, 'charge' | 'isCutOff'>
+  readonly guard: Pick<PeerGuard, 'charge' | 'penalize' | 'isCutOff'>
 }
 
 /**
@@ -61,7 +61,7 @@ export function createGossip(
         const isShort = data.byteLength <= MAX_GOSSIP_BYTES
         const verdict = isShort ? await verdictOf(handler, data, from, topic, logger) : 'reject'
         if (verdict === 'accept') guard.charge(from, refundOf(data.byteLength))
-        if (verdict === 'reject') guard.charge(from, REJECTED_COST)
+        if (verdict === 'reject') guard.penalize(from, REJECTED_COST)
         return results[verdict]
       })
       subscribed.add(topic)

@@ -16,6 +16,8 @@ export interface PeerGuard {
   readonly gater: ConnectionGater
   /** Takes from the budget of a peer, or gives back what is negative. */
   charge(peer: string, cost: Partial<Cost>): void
+  /** Takes from it as a penalty, which costs nobody else anything. */
+  penalize(peer: string, cost: Partial<Cost>): void
   /** True while the peer is cut off; what it has sent before may still arrive. */
   isCutOff(peer: string): boolean
   /** Milliseconds until the peer may cause more work, 0 for now. */
@@ -113,6 +115,7 @@ export function createPeerGuard({ places: total, clock, logger, meter, onMet }: 
       denyInboundUpgradedConnection: countBytes,
     },
     charge,
+    penalize: (peer, { ms = 0, bytes = 0 }) => budget.penalize(partyOf(peer), { ms, bytes }),
     isCutOff: (peer) => budget.isCutOff(partyOf(peer)),
     waitMs: (peer) => budget.waitMs(partyOf(peer)),
     begin(peer) {

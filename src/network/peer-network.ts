@@ -132,9 +132,13 @@ async function createNode(
   { gater }: PeerGuard,
 ): Promise<{ readonly node: Libp2p; readonly gossipsub: GossipSub | undefined }> {
   const { chainId, hub } = options
-  const { transports } = platform
+  const { transports, connectionProtector } = platform
   const connectionGater = { ...platform.connectionGater, ...gater }
-  const base = { transports, connectionGater, ...(await baseOptions(options)) }
+  const base = {
+    ...{ transports, connectionGater },
+    ...(connectionProtector !== undefined && { connectionProtector }),
+    ...(await baseOptions(options)),
+  }
   const services = { identify: identify(), ping: ping() }
   if (chainId === undefined) return { node: await createLibp2p({ ...base, services }), gossipsub: undefined }
   const node = await createLibp2p({

@@ -64,7 +64,7 @@ async function awaitBudget({ guard, from, clock, stopping }: ServedStream): Prom
   let leftMs = BUDGET_WAIT_MS
   for (let waitMs = guard.waitMs(from); waitMs > 0; waitMs = guard.waitMs(from)) {
     if (waitMs > leftMs) {
-      guard.charge(from, REFUSED_COST)
+      guard.penalize(from, REFUSED_COST)
       const message = `this peer has asked for more than its share of this node: again in ${Math.ceil(waitMs / 1_000)} s`
       return encodeRefusal({ code: 'too_many_requests', message })
     }
@@ -82,7 +82,7 @@ async function readRequest(
     const bytes = await timed(served, FRAME_LIMIT_MS, 'sending a request', (signal) => frames.read(signal))
     return { params: parseCanonicalBytes(bytes) }
   } catch (error) {
-    if (error instanceof FrameTooLarge || isSolarError(error)) served.guard.charge(served.from, BAD_REQUEST_COST)
+    if (error instanceof FrameTooLarge || isSolarError(error)) served.guard.penalize(served.from, BAD_REQUEST_COST)
     if (error instanceof FrameTooLarge) {
       return { refusal: encodeRefusal({ code: 'too_large', message: `the request is ${error.message}` }) }
     }
@@ -101,7 +101,7 @@ async function answerOf(served: ServedStream, params: unknown): Promise<Uint8Arr
     const message = `the answer has ${answer.byteLength} bytes, at most ${MAX_RESPONSE_BYTES}: ask for less`
     return encodeRefusal({ code: 'too_large', message })
   } catch (error) {
-    if (isSolarError(error, 'malformed') || isSolarError(error, 'bad_signature')) guard.charge(from, BAD_REQUEST_COST)
+    if (isSolarError(error, 'malformed') || isSolarError(error, 'bad_signature')) guard.penalize(from, BAD_REQUEST_COST)
     if (!isSolarError(error)) logger.error({ peer: from, protocol, err: error }, 'a request handler failed')
     return encodeRefusal(refusalOf(error))
   } finally {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { createBudget, CUT_OFF_MS, MAX_BUCKETS, type Party } from '../../../src/network/budget.ts'
+import { hostKey } from '../../../src/network/address.ts'
 import { createVirtualClock } from '../../helpers/virtual-clock.ts'
 
 const stranger = (peer: string | undefined, address = '192.0.2.1'): Party => ({ peer, address, standing: 'stranger' })
@@ -99,6 +100,23 @@ describe('the budget of a peer', () => {
     assert.equal(budget.isCutOff(stranger('new')), true)
     assert.equal(budget.isCutOff({ ...stranger('known'), standing: 'device' }), false)
     assert.equal(budget.isCutOff(stranger('elsewhere', '192.0.2.2')), false)
+  })
+
+  it('of an address is none for this machine: a proxy connects from it for everybody', () => {
+    const { budget, cutOffs } = budgetOfTest()
+    for (const address of ['127.0.0.1', hostKey('::1'), hostKey('::ffff:127.0.0.1')]) {
+      for (let n = 0; n < 20; n++) budget.charge(stranger(`${address} ${n}`, address), ms(1_000))
+      assert.equal(budget.isCutOff(stranger(undefined, address)), false)
+    }
+    assert.deepEqual(cutOffs, [])
+    assert.ok(budget.waitMs(stranger('new', '127.0.0.1')) > 0, 'what all strangers have is shared there, too')
+  })
+
+  it('pays a penalty by itself, and its address: not who has done nothing', () => {
+    const { budget } = budgetOfTest()
+    for (let n = 0; n < 100; n++) budget.penalize(stranger(`peer ${n}`, `192.0.2.${n % 10}`), ms(700))
+    assert.ok(budget.waitMs(stranger('one more', '192.0.2.1')) > 0)
+    assert.equal(budget.waitMs(stranger('new', '198.51.100.1')), 0)
   })
 
   it('of a connection that has not shown whose it is counts for its address alone', () => {
