@@ -42,6 +42,7 @@ const FAULTS_OF_ROWS: readonly string[] = [
   'refused_row',
   'from_the_future',
   'tick_too_large',
+  'payloads_too_large',
   'tick_conflict',
   'tick_void',
   'duplicate_transaction',

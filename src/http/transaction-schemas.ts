@@ -25,6 +25,7 @@ import {
   idIn,
   key,
   nonce,
+  payload,
   reason,
   role,
   signature,
@@ -64,18 +65,21 @@ const registryJson = (where: 'block' | 'post'): readonly JsonSchema[] =>
     return objectOf(fields, may).json
   })
 
-const trade: Schema<Trade> = objectOf({
-  kind: constant('trade'),
-  id: id('trade-1'),
-  from_user_id: id('household-7'),
-  to_user_id: id('household-9'),
-  kwh: decimal('1.25'),
-  price_per_kwh: decimal('0.2'),
-  total_amount: decimal('0.25'),
-  timestamp: time,
-  tick_id: id('2025-10-09T09:00'),
-  nonce,
-})
+const trade: Schema<Trade> = objectOf(
+  {
+    kind: constant('trade'),
+    id: id('trade-1'),
+    from_user_id: id('household-7'),
+    to_user_id: id('household-9'),
+    kwh: decimal('1.25'),
+    price_per_kwh: decimal('0.2'),
+    total_amount: decimal('0.25'),
+    timestamp: time,
+    tick_id: id('2025-10-09T09:00'),
+    nonce,
+  },
+  { payload },
+)
 const correction: Schema<Correction> = objectOf({
   kind: constant('correction'),
   id: id('correction-1'),

@@ -192,6 +192,8 @@ export type PlatformRow =
       readonly price_per_kwh: string
       readonly total_amount: string
       readonly timestamp: number
+      /** An age file in base64. */
+      readonly payload?: string
     }
   | {
       readonly kind: 'correction'

@@ -1,0 +1,33 @@
+import { hmac } from '@noble/hashes/hmac.js'
+import { sha256 } from '@noble/hashes/sha2.js'
+import { bytesToHex, concatBytes, utf8ToBytes, type Hash } from './bytes.ts'
+
+/**
+ * Pseudonyms (docs/protocol.md 1): the ids under which the users of a pseudonymous ledger stand on the chain. Nobody without the
+ * secret can tell whose one is, nor try out whose it may be; and the pseudonyms of one user on two chains have nothing in common.
+ */
+export const PSEUDONYM_SECRET_BYTES = 32
+const PSEUDONYM = /^u-[0-9a-f]{32}$/
+const DIGITS = 32
+
+/** Whether an identifier is written like a pseudonym. */
+export const isPseudonym = (id: string): boolean => PSEUDONYM.test(id)
+
+/**
+ * `u-` and the first 128 bits of HMAC-SHA256(secret, "solar-node/v1/pseudonym\n" + chain_id + "\n" + user_id), in hex.
+ *
+ * @param secret of the platform, 32 random bytes
+ * @param userId the id that the platform has for its user
+ */
+export const pseudonymOf = (secret: Uint8Array, chainId: Hash, userId: string): string =>
+  `u-${keyed(secret, 'pseudonym', chainId, userId).slice(0, DIGITS)}`
+
+/** What tells one secret from another without telling it: HMAC-SHA256 of the type `pseudonym-secret` over nothing, 64 hex digits. */
+export const pseudonymCheck = (secret: Uint8Array, chainId: Hash): Hash =>
+  keyed(secret, 'pseudonym-secret', chainId, '')
+
+/** With the domain before what is hashed, as what is signed has it. */
+function keyed(secret: Uint8Array, type: string, chainId: Hash, text: string): Hash {
+  const domain = utf8ToBytes(`solar-node/v1/${type}\n${chainId}\n`)
+  return bytesToHex(hmac(sha256, secret, concatBytes(domain, utf8ToBytes(text))))
+}
