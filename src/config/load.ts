@@ -83,6 +83,8 @@ function authorityConfig(settings: Settings): AuthorityConfig {
       voters: values.voters.map(configuredKey),
       validators: values.validators.map(configuredKey),
     },
+    privacy: values.privacy,
+    payloadRecipients: values.payload_recipients,
     minTradeMicro: values.min_trade_kwh,
     priceBand: priceBand(values),
     changeLimits: { perHour: values.changes_per_hour, perUserPerHour: values.user_changes_per_hour },

@@ -22,6 +22,8 @@ export interface OutboxParts {
   readonly pollMs: number
   /** What became of a row. */
   readonly onRow: (outcome: 'sealed' | 'parked') => void
+  /** Rows name users whom the log shall not: what is wrong with one is in the table alone. */
+  readonly isDiscreet?: boolean
 }
 
 /** Takes the ticks of the outbox, one at a time. Only who leads takes them. */
@@ -127,7 +129,8 @@ export function createOutboxReader(parts: OutboxParts): OutboxReader {
     const reason = shown(message, MAX_REASON_LENGTH)
     await store.parkOutboxRow(id, { code, reason })
     parts.onRow('parked')
-    logger.error({ row: String(id), code }, `ALARM outbox row ${id} is parked: ${code}, ${reason}`)
+    const why = parts.isDiscreet === true ? 'the table says why' : reason
+    logger.error({ row: String(id), code }, `ALARM outbox row ${id} is parked: ${code}, ${why}`)
   }
 
   // Asked anew after each await, which the compiler does not know of a variable.

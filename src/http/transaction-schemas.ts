@@ -15,6 +15,7 @@ import {
   type Transaction,
 } from '../protocol/transaction.ts'
 import { arrayOf, documented, named, nullableOf, objectOf, type JsonSchema, type Schema } from './schema.ts'
+import { names } from './naming.ts'
 import {
   constant,
   decimal,
@@ -114,7 +115,7 @@ export const shownTransaction: Schema<ShownTransaction> = named(
 /** The whole block with its name. */
 export const block = named(
   'Block',
-  objectOf({ block_hash: hash, header, signature, transactions: arrayOf(shownTransaction) }),
+  objectOf({ block_hash: hash, header, signature, transactions: arrayOf(shownTransaction) }, { names }),
 )
 
 /** Checked, and left as it came: the tick is the node's to add. */
