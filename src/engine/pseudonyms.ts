@@ -5,7 +5,7 @@ import { inTurns } from '../ports/turns.ts'
 import { WeighedCache } from '../ports/weighed-cache.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { mapInPieces } from '../protocol/pieces.ts'
-import { isPseudonym, pseudonymOf } from '../protocol/pseudonym.ts'
+import { isPseudonym, pseudonymsBy } from '../protocol/pseudonym.ts'
 
 /**
  * From the ids of a platform to those on the chain of a pseudonymous ledger. What a platform or its user calls a user is never taken
@@ -28,6 +28,7 @@ export interface Pseudonyms {
 const HELD = 100_000
 
 export function createPseudonyms(secret: Uint8Array, chainId: Hash, store: PseudonymStore): Pseudonyms {
+  const make = pseudonymsBy(secret, chainId)
   const made = new WeighedCache<string, string>(HELD)
   /** Ids that the store has. */
   const stored = new WeighedCache<string, true>(HELD)
@@ -39,7 +40,7 @@ export function createPseudonyms(secret: Uint8Array, chainId: Hash, store: Pseud
       const reason = 'ids of this form are kept for pseudonyms: name users by the ids that they have on the platform'
       throw ledgerError('refused_row', { id: userId, reason })
     }
-    const pseudonym = pseudonymOf(secret, chainId, userId)
+    const pseudonym = make(userId)
     made.put(userId, pseudonym, 1)
     return pseudonym
   }

@@ -1,6 +1,6 @@
 import { hmac } from '@noble/hashes/hmac.js'
 import { sha256 } from '@noble/hashes/sha2.js'
-import { bytesToHex, concatBytes, utf8ToBytes, type Hash } from './bytes.ts'
+import { bytesToHex, utf8ToBytes, type Hash } from './bytes.ts'
 
 /**
  * Pseudonyms (docs/protocol.md 1): the ids under which the users of a pseudonymous ledger stand on the chain. Nobody without the
@@ -20,14 +20,18 @@ export const isPseudonym = (id: string): boolean => PSEUDONYM.test(id)
  * @param userId the id that the platform has for its user
  */
 export const pseudonymOf = (secret: Uint8Array, chainId: Hash, userId: string): string =>
-  `u-${keyed(secret, 'pseudonym', chainId, userId).slice(0, DIGITS)}`
+  pseudonymsBy(secret, chainId)(userId)
+
+/** `pseudonymOf` for many users: what they have in common is hashed once. */
+export function pseudonymsBy(secret: Uint8Array, chainId: Hash): (userId: string) => string {
+  const begun = keyed(secret, 'pseudonym', chainId)
+  return (userId) => `u-${bytesToHex(begun.clone().update(utf8ToBytes(userId)).digest()).slice(0, DIGITS)}`
+}
 
 /** What tells one secret from another without telling it: HMAC-SHA256 of the type `pseudonym-secret` over nothing, 64 hex digits. */
 export const pseudonymCheck = (secret: Uint8Array, chainId: Hash): Hash =>
-  keyed(secret, 'pseudonym-secret', chainId, '')
+  bytesToHex(keyed(secret, 'pseudonym-secret', chainId).digest())
 
-/** With the domain before what is hashed, as what is signed has it. */
-function keyed(secret: Uint8Array, type: string, chainId: Hash, text: string): Hash {
-  const domain = utf8ToBytes(`solar-node/v1/${type}\n${chainId}\n`)
-  return bytesToHex(hmac(sha256, secret, concatBytes(domain, utf8ToBytes(text))))
-}
+/** An HMAC that has the domain, as it stands before what is signed. */
+const keyed = (secret: Uint8Array, type: string, chainId: Hash) =>
+  hmac.create(sha256, secret).update(utf8ToBytes(`solar-node/v1/${type}\n${chainId}\n`))
