@@ -1,7 +1,8 @@
 import type { Ledger } from '../ports/ledger.ts'
 import { protocolError } from '../protocol/errors.ts'
+import { tellsUser } from '../protocol/pseudonym.ts'
 import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
-import { tellsUser, type Pseudonyms } from './pseudonyms.ts'
+import type { Pseudonyms } from './pseudonyms.ts'
 
 /**
  * The ledger as a platform and its users see it: they name users by the platform's ids, and from here on there are pseudonyms

@@ -74,11 +74,3 @@ export function createPseudonyms(secret: Uint8Array, chainId: Hash, store: Pseud
 
 const partiesOf = (row: PlatformRow): readonly string[] =>
   row.kind === 'trade' ? [row.from_user_id, row.to_user_id] : []
-
-const SEPARATOR = /[.:\-_@+]/
-
-/** Whether an id of a device tells its user: it is the user's, or begins or ends with it beside a separator. */
-export const tellsUser = (id: string, userId: string): boolean =>
-  id === userId ||
-  (id.startsWith(userId) && SEPARATOR.test(id.charAt(userId.length))) ||
-  (id.endsWith(userId) && SEPARATOR.test(id.charAt(id.length - userId.length - 1)))

@@ -1,12 +1,13 @@
 import { configError } from '../config/errors.ts'
+import { tellingWords } from '../config/load.ts'
 import type { AuthorityConfig, ConfiguredKey } from '../config/types.ts'
-import { createPseudonyms, tellsUser, type Pseudonyms } from '../engine/pseudonyms.ts'
+import { createPseudonyms, type Pseudonyms } from '../engine/pseudonyms.ts'
 import { createPseudonymSecret, readPseudonymSecret } from '../keys/pseudonym-secret.ts'
 import type { NewKeyOptions } from '../keys/key-file.ts'
 import type { MarketStore } from '../ports/market-store.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { Genesis } from '../protocol/genesis.ts'
-import { pseudonymCheck } from '../protocol/pseudonym.ts'
+import { pseudonymCheck, tellsUser } from '../protocol/pseudonym.ts'
 import { DATA_FILES, type DataDirectory } from './data-directory.ts'
 
 /**
@@ -84,11 +85,7 @@ export async function votersOnChain(
   for (const voter of voters) {
     const { id, userId } = voter
     if (userId === undefined) continue
-    if (tellsUser(id, userId)) {
-      throw refused(
-        `voters: the id ${id} tells its user, and would be on the chain for ever: give it one that does not`,
-      )
-    }
+    if (tellsUser(id, userId)) throw refused(`voters: ${tellingWords(id)}`)
     named.push({ ...voter, userId: await pseudonyms.take(userId) })
   }
   return named

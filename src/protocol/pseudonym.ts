@@ -35,3 +35,11 @@ export const pseudonymCheck = (secret: Uint8Array, chainId: Hash): Hash =>
 /** An HMAC that has the domain, as it stands before what is signed. */
 const keyed = (secret: Uint8Array, type: string, chainId: Hash) =>
   hmac.create(sha256, secret).update(utf8ToBytes(`solar-node/v1/${type}\n${chainId}\n`))
+
+const SEPARATOR = /[.:\-_@+]/
+
+/** Whether an id of a device tells its user: it is the user's, or begins or ends with it beside a separator. */
+export const tellsUser = (id: string, userId: string): boolean =>
+  id === userId ||
+  (id.startsWith(userId) && SEPARATOR.test(id.charAt(userId.length))) ||
+  (id.endsWith(userId) && SEPARATOR.test(id.charAt(id.length - userId.length - 1)))
