@@ -7,7 +7,7 @@ import { defineCall, type Call } from '../call.ts'
 import { arrayOf, documented, named, nullableOf, objectOf, type Schema } from '../schema.ts'
 import { id, idIn } from '../schemas.ts'
 
-const ofUser = objectOf({ id: idIn('household-7') })
+const ofUser = objectOf({ user_id: idIn('household-7') })
 
 /** Whether this is what a user is called, by the platform or on the chain. */
 export const isOwnId = (asked: string, own: string, ledger: Pick<Ledger, 'userOnChain'>): boolean =>
@@ -33,7 +33,7 @@ const recipient: Schema<string> = documented(
 export const userCalls = (ledger: Ledger, payloadRecipients: readonly string[] = []): readonly Call[] => [
   defineCall({
     method: 'GET',
-    path: '/users/{id}/pseudonym',
+    path: '/users/{user_id}/pseudonym',
     access: { roles: ['platform', 'operator'], others: 'signed-request', users: true },
     summary: 'What a user is called on the chain',
     description:
@@ -46,12 +46,12 @@ export const userCalls = (ledger: Ledger, payloadRecipients: readonly string[] =
     statuses: { 200: 'The pseudonym' },
     handle: ({ params, caller }) => ({
       status: 200,
-      body: { user_id: params.id, pseudonym: pseudonymFor(caller, params.id, ledger) },
+      body: { user_id: params.user_id, pseudonym: pseudonymFor(caller, params.user_id, ledger) },
     }),
   }),
   defineCall({
     method: 'GET',
-    path: '/users/{id}/recipients',
+    path: '/users/{user_id}/recipients',
     access: rolesOnly('platform', 'operator'),
     summary: "Whom a payload is encrypted for that a user is to read: the keys of the user's active devices",
     description:
@@ -67,12 +67,12 @@ export const userCalls = (ledger: Ledger, payloadRecipients: readonly string[] =
     ),
     statuses: { 200: 'The recipients; none where the user has no active device' },
     handle: async ({ params }) => {
-      const devices = await ledger.devicesOf(params.id)
+      const devices = await ledger.devicesOf(params.user_id)
       const recipients = devices.map(({ id: voter_id, public_key }) => ({
         voter_id,
         recipient: recipientOf(public_key),
       }))
-      return { status: 200, body: { user_id: params.id, recipients, payload_recipients: payloadRecipients } }
+      return { status: 200, body: { user_id: params.user_id, recipients, payload_recipients: payloadRecipients } }
     },
   }),
 ]
