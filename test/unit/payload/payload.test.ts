@@ -3,11 +3,12 @@ import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } fro
 import { decryptPayload, encryptPayload } from '../../../src/payload/payload.ts'
 import { identityOf, recipientOf } from '../../../src/payload/recipient.ts'
 import { base64ToBytes, bytesToBase64 } from '../../../src/protocol/base64.ts'
+import { verifyBlockBody } from '../../../src/protocol/block.ts'
 import { bytesToUtf8 } from '../../../src/protocol/bytes.ts'
 import { MAX_PAYLOAD_BYTES, MAX_PAYLOADS_PER_BLOCK } from '../../../src/protocol/limits.ts'
 import { payloadCharacters, payloadsFault, payloadShape } from '../../../src/protocol/payload.ts'
 import { canonicalTransaction, hashTransaction, transactionShape } from '../../../src/protocol/transaction.ts'
-import { TRADE } from '../../vectors/chain-cases.ts'
+import { GENESIS, sealTestChain, TRADE } from '../../vectors/chain-cases.ts'
 import { testKey, testSecret } from '../../vectors/keys.ts'
 
 const recipientFor = (name: 'alice' | 'bob') => recipientOf(testKey(name).publicKey)
@@ -64,6 +65,19 @@ describe('the payload of a trade', () => {
     assert.equal(payloadCharacters([{ payload: 'abcd' }, TRADE, { payload: 'ab' }]), 6)
     assert.equal(payloadsFault(MAX_PAYLOADS_PER_BLOCK), undefined)
     assert.match(payloadsFault(MAX_PAYLOADS_PER_BLOCK + 1) ?? '', /payloads of 16777217 characters together/)
+  })
+
+  it('makes a block invalid where there is too much of it', () => {
+    const payload = Buffer.concat([Buffer.from('age-encryption.org/v1\n'), Buffer.alloc(4_074)]).toString('base64')
+    const count = Math.floor(MAX_PAYLOADS_PER_BLOCK / payload.length) + 1
+    const trades = Array.from({ length: count }, (_, i) => ({ ...TRADE, id: `t-${i}`, payload }))
+    const { header } = sealTestChain([1])[0]!.sealed
+    const verdict = verifyBlockBody({ ...header, tx_count: count }, trades, GENESIS)
+    assert.ok(!verdict.ok)
+    assert.equal(verdict.code, 'payloads_too_large')
+    const fewer = verifyBlockBody({ ...header, tx_count: count - 1 }, trades.slice(1), GENESIS)
+    assert.ok(!fewer.ok)
+    assert.equal(fewer.code, 'wrong_merkle_root')
   })
 
   it('is judged at once, whatever stands in it', () => {
