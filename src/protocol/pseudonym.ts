@@ -38,8 +38,12 @@ const keyed = (secret: Uint8Array, type: string, chainId: Hash) =>
 
 const SEPARATOR = /[.:\-_@+]/
 
-/** Whether an id of a device tells its user: it is the user's, or begins or ends with it beside a separator. */
-export const tellsUser = (id: string, userId: string): boolean =>
-  id === userId ||
-  (id.startsWith(userId) && SEPARATOR.test(id.charAt(userId.length))) ||
-  (id.endsWith(userId) && SEPARATOR.test(id.charAt(id.length - userId.length - 1)))
+/** Whether an id of a device tells its user: it is the user's, or has it in it with nothing but separators beside it. */
+export function tellsUser(id: string, userId: string): boolean {
+  if (isPseudonym(id)) return false
+  for (let at = id.indexOf(userId); at >= 0; at = id.indexOf(userId, at + 1)) {
+    const beside = [id.charAt(at - 1), id.charAt(at + userId.length)]
+    if (beside.every((character) => character === '' || SEPARATOR.test(character))) return true
+  }
+  return false
+}
