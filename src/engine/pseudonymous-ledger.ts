@@ -34,19 +34,26 @@ export interface KnowsEntries {
 
 /** What is registered stays on the chain for ever, and its signature covers the id. Throws `registry_refused`. */
 async function refuseTelling(
-  { id, action, subject_id, ...rest }: RegistryTransaction,
+  transaction: RegistryTransaction,
   userId: string | undefined,
   registry: KnowsEntries,
   pseudonyms: Pseudonyms,
 ): Promise<void> {
+  const { id, subject_id } = transaction
   const refused = (reason: string) => protocolError('registry_refused', { id, reason })
-  if (action === 'enrol' && 'role' in rest && rest.role === 'voter' && userId === undefined) {
+  if (transaction.action !== 'enrol') {
+    if (registry.has(subject_id)) return
+    // Anybody may post it: that it is the name of a user is not said.
+    throw refused(
+      `this ledger is pseudonymous, and has no device ${subject_id}: take the id that it is registered with`,
+    )
+  }
+  if (transaction.role === 'voter' && userId === undefined) {
     throw refused('this ledger is pseudonymous: say in user_id whose device it is, that stays off the chain')
   }
-  // What is registered tells nothing new.
-  if (registry.has(subject_id)) return
   const isOfOwn = userId !== undefined && tellsUser(subject_id, userId)
-  if (!isOfOwn && !(await pseudonyms.isUser(subject_id))) return
+  // What is registered tells nothing new, and is answered as before.
+  if (registry.has(subject_id) || (!isOfOwn && !(await pseudonyms.isUser(subject_id)))) return
   throw refused(
     `this ledger is pseudonymous, and the subject_id ${subject_id} tells whose key it is: ` +
       'take the pseudonym of GET /users/ID/pseudonym, or an id that tells nothing, and sign again',

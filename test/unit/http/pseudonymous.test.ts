@@ -149,12 +149,14 @@ describe('a pseudonymous ledger over HTTP', () => {
       (recipients.json.recipients as { voter_id: string }[]).map(({ voter_id }) => voter_id),
       [subject_id],
     )
-    const rotate = change(inner, freshKey(), {
-      action: 'rotate',
-      subject_id: 'household-9',
-      public_key: freshKey().publicKey,
-    })
-    assert.match(String((await post('/registry/', rotate)).json.detail), /tells whose key it is/)
+    // Anybody may post a change of a key: whether there is such a user is not to be found out so.
+    for (const unregistered of ['household-9', 'household-404']) {
+      const public_key = freshKey().publicKey
+      const rotate = change(inner, freshKey(), { action: 'rotate', subject_id: unregistered, public_key })
+      const { status, json } = await server.request('POST', '/registry/', { body: rotate })
+      assert.deepEqual([status, json.code], [422, 'registry_refused'])
+      assert.match(String(json.detail), new RegExp(`and has no device ${unregistered}: take the id`))
+    }
   })
 
   it('takes orders by the ids of the platform, signed or not', async () => {
