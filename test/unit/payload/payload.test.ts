@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
 import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { decryptPayload, encryptPayload } from '../../../src/payload/payload.ts'
 import { identityOf, recipientOf } from '../../../src/payload/recipient.ts'
@@ -78,6 +80,19 @@ describe('the payload of a trade', () => {
     const fewer = verifyBlockBody({ ...header, tx_count: count - 1 }, trades.slice(1), GENESIS)
     assert.ok(!fewer.ok)
     assert.equal(fewer.code, 'wrong_merkle_root')
+  })
+
+  it('is made and opened in a browser as well: nothing of Node is in what is bundled', async () => {
+    const { metafile } = await build({
+      entryPoints: [fileURLToPath(new URL('../../../src/payload.ts', import.meta.url))],
+      ...{ bundle: true, write: false, metafile: true, platform: 'browser', format: 'esm', logLevel: 'silent' },
+    })
+    const imported = Object.values(metafile.inputs).flatMap(({ imports }) => imports.map(({ path }) => path))
+    assert.deepEqual(
+      imported.filter((path) => path.startsWith('node:')),
+      [],
+    )
+    assert.ok(imported.some((path) => path.includes('age-encryption')))
   })
 
   it('is judged at once, whatever stands in it', () => {
