@@ -21,8 +21,11 @@ export function pseudonymousLedger(ledger: Ledger, pseudonyms: Pseudonyms, regis
     placeOrder: async (order) => ledger.placeOrder({ ...order, user_id: await pseudonyms.take(order.user_id) }),
     async register(transaction, userId, isVouchedFor) {
       await refuseTelling(transaction, userId, registry, pseudonyms)
-      const user = userId === undefined ? undefined : await pseudonyms.take(userId)
-      return await ledger.register(transaction, user, isVouchedFor)
+      const user = userId === undefined ? undefined : pseudonyms.of(userId)
+      const answer = await ledger.register(transaction, user, isVouchedFor)
+      // Afterwards: who enrols nobody, again and again, leaves nothing.
+      if (userId !== undefined) await pseudonyms.take(userId)
+      return answer
     },
   }
 }
