@@ -4,6 +4,7 @@ import type { AuthorityConfig, ConfiguredKey } from '../config/types.ts'
 import { createPseudonyms, type Pseudonyms } from '../engine/pseudonyms.ts'
 import { createPseudonymSecret, readPseudonymSecret } from '../keys/pseudonym-secret.ts'
 import type { NewKeyOptions } from '../keys/key-file.ts'
+import type { Logger } from '../ports/logger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { Genesis } from '../protocol/genesis.ts'
@@ -24,7 +25,11 @@ const refused = (reason: string) => configError('config_conflict', { reason: `pr
 export async function ensurePseudonymSecret(
   directory: DataDirectory,
   { privacy }: Pick<AuthorityConfig, 'privacy'>,
-  { makesChain, ...options }: NewKeyOptions & { readonly makesChain: boolean },
+  {
+    makesChain,
+    logger,
+    ...options
+  }: NewKeyOptions & { readonly makesChain: boolean; readonly logger?: Logger | undefined },
 ): Promise<Uint8Array | undefined> {
   const file = directory.file('pseudonymSecret')
   if (await directory.has('pseudonymSecret')) {
@@ -32,7 +37,10 @@ export async function ensurePseudonymSecret(
     throw refused(`${file} says that this ledger is pseudonymous, and it stays so: start it without --privacy plain`)
   }
   if (privacy !== 'pseudonymous') return undefined
-  if (makesChain) return await createPseudonymSecret(file, options)
+  if (makesChain) {
+    logger?.warn({ file }, `keep a copy of ${SECRET} with the keys: without it nobody can go on with this ledger`)
+    return await createPseudonymSecret(file, options)
+  }
   throw refused(
     `there is a chain already, and no ${file}: if it is plain it stays plain, and a pseudonymous one takes a new data ` +
       `directory and database; if it was pseudonymous, put ${SECRET} back from a backup, or from the other authority`,
