@@ -61,7 +61,7 @@ describe('commands on a pseudonymous ledger', () => {
     const again = await replay('--corrections', file('late.csv'))
     assert.equal(again.code, 0, again.stderr)
     assert.equal((await transactions()).length, 2)
-    const database = new Libsql(community.database, { readonly: true })
+    const database = new Libsql(community.database, { timeout: 5_000 })
     try {
       const tables = database.prepare("select name from sqlite_master where type = 'table'").all() as { name: string }[]
       const telling = tables.filter(({ name }) =>

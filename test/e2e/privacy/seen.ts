@@ -122,6 +122,8 @@ export async function askOverHttp(
   const { paths } = (await (await fetch(`${url}/docs/json`)).json()) as { paths: Record<string, object> }
   const QUERIES: Readonly<Record<string, string>> = {
     '/blocks/headers/': '?from_height=0',
+    '/blocks/{block_hash}/merkle-proof/': '?tx_id=trade-1',
+    '/transactions/proof': '?tx_id=trade-1',
     '/history/inclusion': '?height=0&size=1',
     '/history/consistency': '?from=1&to=2',
   }
