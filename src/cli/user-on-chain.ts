@@ -6,8 +6,9 @@ import { problemOf, type HttpClient } from './replay/http-client.ts'
 const MAY_NOT_ASK: readonly number[] = [401, 403, 404]
 
 /**
- * Says what the chain of an authority calls the users of its platform; each is asked for once, and of a plain ledger the first alone.
- * Whoever may not ask names users as the chain does. The returned function throws `refused`.
+ * Says what the chain of an authority calls the users of its platform; each is asked for once, and of a
+ * plain ledger the first alone. Whoever may not ask names users as the chain does. The returned function
+ * throws `refused`.
  */
 export function usersOnChain(http: Pick<HttpClient, 'get'>): (userId: string) => Promise<string> {
   const names = new Map<string, string>()

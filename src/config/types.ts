@@ -96,7 +96,10 @@ export interface AuthorityConfig extends CommonConfig {
   /** Absolute. */
   readonly genesisFile: string | undefined
   readonly genesis: GenesisSettings
-  /** How users are called on the chain; `undefined`: as they are called there already, on a new one as the platform calls them. */
+  /**
+   * How users are called on the chain; `undefined`: as they are called there already, on a new one as the
+   * platform calls them.
+   */
   readonly privacy?: Privacy | undefined
   /** Recipients of age that payloads are encrypted for besides the parties: those of auditors. */
   readonly payloadRecipients?: readonly string[]

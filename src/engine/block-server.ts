@@ -44,8 +44,9 @@ export interface BlockServerParts extends BlockAccessParts {
 }
 
 /**
- * A page ends after this many bytes: who makes or reads it is soon free for others. It has as many transactions as a page must
- * have (MIN_TRADES_OF_PAGE, MIN_TRANSACTIONS_OF_PAGE) all the same: with the largest payloads, and proofs, below 2 MiB.
+ * A page ends after this many bytes: who makes or reads it is soon free for others. It has as many
+ * transactions as a page must have (MIN_TRADES_OF_PAGE, MIN_TRANSACTIONS_OF_PAGE) all the same: with the
+ * largest payloads, and proofs, below 2 MiB.
  */
 const PAGE_BYTES = 512 * 1024
 /** `{"kind":"redacted","tx_hash":"..."}` */

@@ -5,9 +5,10 @@ import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
 import type { Pseudonyms } from './pseudonyms.ts'
 
 /**
- * The ledger as a platform and its users see it: they name users by the platform's ids, and from here on there are pseudonyms
- * alone. This is the one place where that happens; what is within (SQL, chain, peers, logs) never sees another id. Ids that come
- * out are pseudonyms: what is hashed is shown as it is hashed, and `namesOf` says whose they are.
+ * The ledger as a platform and its users see it: they name users by the platform's ids, and from here on
+ * there are pseudonyms alone. This is the one place where that happens; what is within (SQL, chain, peers,
+ * logs) never sees another id. Ids that come out are pseudonyms: what is hashed is shown as it is hashed,
+ * and `namesOf` says whose they are.
  */
 export function pseudonymousLedger(ledger: Ledger, pseudonyms: Pseudonyms, registry: KnowsEntries): Ledger {
   return {
@@ -35,7 +36,10 @@ export interface KnowsEntries {
   has(id: string): boolean
 }
 
-/** What is registered stays on the chain for ever, and its signature covers the id. Throws `registry_refused`. */
+/**
+ * What is registered stays on the chain for ever, and its signature covers the id. Throws
+ * `registry_refused`.
+ */
 async function refuseTelling(
   transaction: RegistryTransaction,
   userId: string | undefined,

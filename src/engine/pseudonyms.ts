@@ -8,8 +8,9 @@ import { mapInPieces } from '../protocol/pieces.ts'
 import { isPseudonym, pseudonymsBy } from '../protocol/pseudonym.ts'
 
 /**
- * From the ids of a platform to those on the chain of a pseudonymous ledger. What a platform or its user calls a user is never taken
- * for a pseudonym, or whoever chose that of another one for a name would be that one: all here throw `refused_row` for it.
+ * From the ids of a platform to those on the chain of a pseudonymous ledger. What a platform or its user
+ * calls a user is never taken for a pseudonym, or whoever chose that of another one for a name would be
+ * that one: all here throw `refused_row` for it.
  */
 export interface Pseudonyms {
   /** The pseudonym of a user, known or not. Writes nothing. */
@@ -24,7 +25,10 @@ export interface Pseudonyms {
   isUser(id: string): Promise<boolean>
 }
 
-/** Users of whom both are held, the last that were asked for: a hash takes a hundredth of a millisecond, a row some tenths. */
+/**
+ * Users of whom both are held, the last that were asked for: a hash takes a hundredth of a millisecond, a
+ * row some tenths.
+ */
 const HELD = 100_000
 
 export function createPseudonyms(secret: Uint8Array, chainId: Hash, store: PseudonymStore): Pseudonyms {

@@ -27,8 +27,8 @@ export const names: Schema<Names> = documented(
 const MAY_NAME = rolesOnly('platform', 'operator').roles
 
 /**
- * The names of the parties of these, for who may know them. They stand beside the transactions, which are shown as they are
- * hashed.
+ * The names of the parties of these, for who may know them. They stand beside the transactions, which are
+ * shown as they are hashed.
  */
 export async function namesFor(
   caller: Caller,

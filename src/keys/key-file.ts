@@ -62,7 +62,10 @@ export async function createPhraseFile(path: string, options: NewKeyOptions): Pr
   return { publicKey: signingKeyFromSecret(secret).publicKey, secret }
 }
 
-/** Writes a text that is a secret, durably, encrypted where there is a passphrase. Throws `key_exists`, `key_unreadable`. */
+/**
+ * Writes a text that is a secret, durably, encrypted where there is a passphrase. Throws `key_exists`,
+ * `key_unreadable`.
+ */
 export async function createSecretFile(path: string, plain: string, options: NewKeyOptions): Promise<void> {
   const { passphrase, workFactor } = options
   const content = passphrase === undefined ? plain : await encrypt(plain, passphrase, workFactor)

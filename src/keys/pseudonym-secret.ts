@@ -6,8 +6,8 @@ import { createSecretFile, readSecretText, type NewKeyOptions } from './key-file
 const SECRET = /^[0-9a-f]{64}$/
 
 /**
- * Makes the secret of a pseudonymous ledger and writes it to `path`, durably: 64 hex digits, mode 0600, encrypted as keys are. Throws
- * `key_exists`, `key_unreadable`.
+ * Makes the secret of a pseudonymous ledger and writes it to `path`, durably: 64 hex digits, mode 0600,
+ * encrypted as keys are. Throws `key_exists`, `key_unreadable`.
  */
 export async function createPseudonymSecret(path: string, options: NewKeyOptions): Promise<Uint8Array> {
   const secret = options.randomBytes(PSEUDONYM_SECRET_BYTES)

@@ -81,7 +81,10 @@ export async function openAuthorityStores(
   return { directory, files, store, chain, level, highWater, pseudonyms, storeWatch }
 }
 
-/** Ties the database to its chain, and to how users are called there; keeps whose devices the voters of the genesis are. */
+/**
+ * Ties the database to its chain, and to how users are called there; keeps whose devices the voters of the
+ * genesis are.
+ */
 async function nameUsers(
   store: MarketStore,
   { genesis: { voters } }: AuthorityConfig,

@@ -22,7 +22,9 @@ export interface SourcedTransaction {
 
 /** Transactions by time, page by page, as often as they are asked for: those of the user, perhaps with some of others. */
 export interface OwnTradesSource {
-  /** Whose trades were asked for, as the chain calls the user; a light node may have been asked for nobody. */
+  /**
+   * Whose trades were asked for, as the chain calls the user; a light node may have been asked for nobody.
+   */
   readonly user: string | undefined
   readonly currency: string
   /** What is not to be expected of this source; null if it has all. */

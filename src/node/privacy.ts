@@ -12,15 +12,15 @@ import { pseudonymCheck, tellsUser } from '../protocol/pseudonym.ts'
 import { DATA_FILES, type DataDirectory } from './data-directory.ts'
 
 /**
- * How users are called on the chain is settled once: what is sealed stays. The secret in the data directory and a check of it in
- * SQL say that a ledger is pseudonymous, and each is refused without the other.
+ * How users are called on the chain is settled once: what is sealed stays. The secret in the data directory
+ * and a check of it in SQL say that a ledger is pseudonymous, and each is refused without the other.
  */
 const SECRET = DATA_FILES.pseudonymSecret
 const refused = (reason: string) => configError('config_conflict', { reason: `privacy: ${reason}` })
 
 /**
- * The secret of a pseudonymous ledger, made where this start makes the chain; `undefined` for a plain one. Durable before the chain
- * is. Throws `config_conflict`, errors of keys.
+ * The secret of a pseudonymous ledger, made where this start makes the chain; `undefined` for a plain one.
+ * Durable before the chain is. Throws `config_conflict`, errors of keys.
  */
 export async function ensurePseudonymSecret(
   directory: DataDirectory,
@@ -48,8 +48,9 @@ export async function ensurePseudonymSecret(
 }
 
 /**
- * Ties a new database to the secret, for ever. To be called before the database is tied to the chain: so one that is has its check.
- * Throws `config_conflict` for a database of another secret, and where one of the two is of a plain ledger.
+ * Ties a new database to the secret, for ever. To be called before the database is tied to the chain: so
+ * one that is has its check. Throws `config_conflict` for a database of another secret, and where one of
+ * the two is of a plain ledger.
  */
 export async function bindSecret(
   store: Pick<MarketStore, 'chainId' | 'pseudonymCheck' | 'bindPseudonyms'>,
@@ -99,7 +100,10 @@ export async function votersOnChain(
   return named
 }
 
-/** A voter of the genesis of whom nobody says whose device it is would be its own user, by its id. Throws `config_conflict`. */
+/**
+ * A voter of the genesis of whom nobody says whose device it is would be its own user, by its id. Throws
+ * `config_conflict`.
+ */
 export async function refuseNameless(store: Pick<MarketStore, 'users'>, { registry }: Genesis): Promise<void> {
   const users = await store.users()
   const nameless = registry.find(({ id, role }) => role === 'voter' && !users.has(id))

@@ -77,7 +77,10 @@ export async function createUserTokens(
   }
 }
 
-/** The same, and whose token it is as the chain calls its users. Throws `bad_credential` for one who cannot be a user. */
+/**
+ * The same, and whose token it is as the chain calls its users. Throws `bad_credential` for one who cannot
+ * be a user.
+ */
 export const usersOnChain = (users: PlatformUserTokens, ledger: Pick<Ledger, 'userOnChain'>): PlatformUserTokens => ({
   async userOf(token) {
     const userId = await users.userOf(token)

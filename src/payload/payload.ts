@@ -7,9 +7,9 @@ import { identityOf, recipientShape } from './recipient.ts'
 const loadAge = () => import('age-encryption')
 
 /**
- * Encrypts what parties and auditors are to read of a trade, and nobody else: the `payload` of a row of `POST /ticks/`. All
- * recipients get the same file, and none can tell the others apart. Throws `malformed` for a recipient that is none, for no
- * recipient at all, and where the file gets too large (4,096 bytes).
+ * Encrypts what parties and auditors are to read of a trade, and nobody else: the `payload` of a row of
+ * `POST /ticks/`. All recipients get the same file, and none can tell the others apart. Throws `malformed`
+ * for a recipient that is none, for no recipient at all, and where the file gets too large (4,096 bytes).
  *
  * @param recipients `age1...`, as `GET /users/{id}/recipients` lists them
  *
@@ -32,8 +32,8 @@ export async function encryptPayload(plain: string | Uint8Array, recipients: rea
 }
 
 /**
- * Opens the payload of a trade with the Ed25519 key of a device that it was encrypted for. Throws `malformed` for what is no payload, or
- * is not for this key.
+ * Opens the payload of a trade with the Ed25519 key of a device that it was encrypted for. Throws
+ * `malformed` for what is no payload, or is not for this key.
  *
  * @param secret RFC 8032 seed of the device's key, 32 bytes
  */

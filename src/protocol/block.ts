@@ -98,10 +98,11 @@ export type BlockBodyCode =
   | 'wrong_merkle_root'
 
 /**
- * Checks the transactions of a block against its header; of a redacted one there is but its leaf. It guarantees
- * a) the count (`wrong_tx_count`) and how large the payloads are together (`payloads_too_large`), b) one tick, and changes of the registry alone or none (`mixed_ticks`), c) each
- * transaction by itself, and that each change of the registry is of its time (`bad_transaction`),
- * d) no two equal leaves (`equal_transactions`), e) the Merkle root (`wrong_merkle_root`).
+ * Checks the transactions of a block against its header; of a redacted one there is but its leaf. It
+ * guarantees a) the count (`wrong_tx_count`) and how large the payloads are together
+ * (`payloads_too_large`), b) one tick, and changes of the registry alone or none (`mixed_ticks`), c) each
+ * transaction by itself, and that each change of the registry is of its time (`bad_transaction`), d) no two
+ * equal leaves (`equal_transactions`), e) the Merkle root (`wrong_merkle_root`).
  *
  * @param txHashes the hashes of the transactions, from who has hashed them just now
  */

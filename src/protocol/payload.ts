@@ -2,13 +2,13 @@ import { MAX_PAYLOAD_BYTES, MAX_PAYLOADS_PER_BLOCK } from './limits.ts'
 import { refuse, type Shape } from './shape.ts'
 
 /**
- * The payload of a trade (docs/protocol.md 3): an age file (age-encryption.org/v1) for the parties and auditors, in base64.
- * The ledger hashes it with the trade and never looks into it.
+ * The payload of a trade (docs/protocol.md 3): an age file (age-encryption.org/v1) for the parties and
+ * auditors, in base64. The ledger hashes it with the trade and never looks into it.
  */
 const MAX_CHARACTERS = 4 * Math.ceil(MAX_PAYLOAD_BYTES / 3)
 /**
- * "age-encryption.org/v1" and its line feed: of the 30th character the line feed has two bits, 10. Then base64 with padding
- * whose spare bits are 0 (RFC 4648, 3.5): one spelling for each value.
+ * "age-encryption.org/v1" and its line feed: of the 30th character the line feed has two bits, 10. Then
+ * base64 with padding whose spare bits are 0 (RFC 4648, 3.5): one spelling for each value.
  */
 const AGE_FILE =
   /^YWdlLWVuY3J5cHRpb24ub3JnL3YxC[g-v][A-Za-z0-9+/]{2}(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$/

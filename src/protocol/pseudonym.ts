@@ -3,8 +3,9 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes, type Hash } from './bytes.ts'
 
 /**
- * Pseudonyms (docs/protocol.md 1): the ids under which the users of a pseudonymous ledger stand on the chain. Nobody without the
- * secret can tell whose one is, nor try out whose it may be; and the pseudonyms of one user on two chains have nothing in common.
+ * Pseudonyms (docs/protocol.md 3): the ids under which the users of a pseudonymous ledger stand on the
+ * chain. Nobody without the secret can tell whose one is, nor try out whose it may be; and the pseudonyms
+ * of one user on two chains have nothing in common.
  */
 export const PSEUDONYM_SECRET_BYTES = 32
 const PSEUDONYM = /^u-[0-9a-f]{32}$/
@@ -14,7 +15,8 @@ const DIGITS = 32
 export const isPseudonym = (id: string): boolean => PSEUDONYM.test(id)
 
 /**
- * `u-` and the first 128 bits of HMAC-SHA256(secret, "solar-node/v1/pseudonym\n" + chain_id + "\n" + user_id), in hex.
+ * `u-` and the first 128 bits of HMAC-SHA256(secret, "solar-node/v1/pseudonym\n" + chain_id + "\n" +
+ * user_id), in hex.
  *
  * @param secret of the platform, 32 random bytes
  * @param userId the id that the platform has for its user
@@ -28,7 +30,10 @@ export function pseudonymsBy(secret: Uint8Array, chainId: Hash): (userId: string
   return (userId) => `u-${bytesToHex(begun.clone().update(utf8ToBytes(userId)).digest()).slice(0, DIGITS)}`
 }
 
-/** What tells one secret from another without telling it: HMAC-SHA256 of the type `pseudonym-secret` over nothing, 64 hex digits. */
+/**
+ * What tells one secret from another without telling it: HMAC-SHA256 of the type `pseudonym-secret` over
+ * nothing, 64 hex digits.
+ */
 export const pseudonymCheck = (secret: Uint8Array, chainId: Hash): Hash =>
   bytesToHex(keyed(secret, 'pseudonym-secret', chainId).digest())
 
@@ -38,7 +43,10 @@ const keyed = (secret: Uint8Array, type: string, chainId: Hash) =>
 
 const SEPARATOR = /[.:\-_@+]/
 
-/** Whether an id of a device tells its user: it is the user's, or has it in it with nothing but separators beside it. */
+/**
+ * Whether an id of a device tells its user: it is the user's, or has it in it with nothing but separators
+ * beside it.
+ */
 export function tellsUser(id: string, userId: string): boolean {
   if (isPseudonym(id)) return false
   for (let at = id.indexOf(userId); at >= 0; at = id.indexOf(userId, at + 1)) {

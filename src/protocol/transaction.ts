@@ -144,7 +144,10 @@ const badTransaction = (id: string, reason: string) => protocolError('bad_transa
 /** What identifiers, quantities and nonces are made of: JSON writes it as it is. */
 const PLAIN = /^[A-Za-z0-9._:@+-]*$/
 
-/** canonical(tx). A trade without payload is written out, in sorted order of names: each tick does it for every trade. */
+/**
+ * canonical(tx). A trade without payload is written out, in sorted order of names: each tick does it for
+ * every trade.
+ */
 export function canonicalTransaction(tx: Transaction): string {
   if (tx.kind !== 'trade' || !isPlain(tx)) return canonicalText(tx)
   return (
@@ -154,7 +157,10 @@ export function canonicalTransaction(tx: Transaction): string {
   )
 }
 
-/** True of every trade without payload that has its shape; any other takes the general writer, which refuses what cannot be written. */
+/**
+ * True of every trade without payload that has its shape; any other takes the general writer, which refuses
+ * what cannot be written.
+ */
 const isPlain = (tx: Trade): boolean =>
   tx.payload === undefined &&
   PLAIN.test(tx.id) &&

@@ -59,7 +59,10 @@ async function payloadIn(file: string): Promise<string> {
   )
 }
 
-/** As it is for a program; a terminal gets nothing that it would take for a command: whoever made the payload has chosen it. */
+/**
+ * As it is for a program; a terminal gets nothing that it would take for a command: whoever made the
+ * payload has chosen it.
+ */
 function print(plain: Uint8Array, json: boolean): void {
   const text = bytesToUtf8(plain)
   const isText = equalBytes(utf8ToBytes(text), plain)

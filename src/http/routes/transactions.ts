@@ -80,8 +80,8 @@ const placedOf = ({ transaction: tx, tx_hash, block_hash, height: at }: Transact
 const OF_USER: Access = { roles: ['platform', 'auditor'], others: 'signed-request', users: true }
 
 /**
- * Who calls for a user sees that user's; roles may ask for one user's or for all. The platform asks by its own ids, an auditor by
- * those on the chain: whoever could ask by others could try out whose they are.
+ * Who calls for a user sees that user's; roles may ask for one user's or for all. The platform asks by its
+ * own ids, an auditor by those on the chain: whoever could ask by others could try out whose they are.
  */
 function userAskedFor(caller: Caller, asked: string | undefined, ledger: Ledger): string | undefined {
   const own = userOfCaller(caller)

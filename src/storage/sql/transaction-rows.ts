@@ -40,8 +40,8 @@ export function holeNames(redactions: readonly Redaction[]): (txHash: Hash) => s
 }
 
 /**
- * Writes the transactions of a tick: one batch for each kind, so that trades, the many, bind no empty columns; those with a
- * payload are one of their own.
+ * Writes the transactions of a tick: one batch for each kind, so that trades, the many, bind no empty
+ * columns; those with a payload are one of their own.
  *
  * @param parties the parties of each corrected trade, by its id
  */

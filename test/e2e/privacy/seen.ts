@@ -60,8 +60,8 @@ export interface PeerIdentity {
 const peerOf = (address: string): string => address.split('/p2p/')[1] ?? ''
 
 /**
- * A peer on real libp2p that asks every full node for everything there is, with a credential if it has a key, and listens to all
- * gossip. It sees what any program with that key can get.
+ * A peer on real libp2p that asks every full node for everything there is, with a credential if it has a
+ * key, and listens to all gossip. It sees what any program with that key can get.
  */
 export async function curiousPeer(seen: Seen, targets: Targets, identity?: PeerIdentity) {
   const { chainId, servers } = targets
@@ -112,7 +112,10 @@ export async function curiousPeer(seen: Seen, targets: Targets, identity?: PeerI
   }
 }
 
-/** Everything that HTTP answers to who sends these headers: each GET of the API document, filled with what there is. */
+/**
+ * Everything that HTTP answers to who sends these headers: each GET of the API document, filled with what
+ * there is.
+ */
 export async function askOverHttp(
   seen: Seen,
   url: string,
