@@ -8,6 +8,7 @@ import tseslint from 'typescript-eslint'
  */
 const rooms = [
   'protocol',
+  'payload',
   'market',
   'ports',
   'engine',
@@ -24,6 +25,7 @@ const rooms = [
 ]
 const mayImport = {
   protocol: [],
+  payload: ['protocol'],
   market: ['protocol'],
   ports: ['protocol', 'market'],
   engine: ['protocol', 'market', 'ports'],
@@ -32,13 +34,13 @@ const mayImport = {
   storage: ['protocol', 'market', 'ports', 'threads', 'files'],
   keys: ['protocol', 'ports', 'files'],
   network: ['protocol', 'ports'],
-  http: ['protocol', 'ports'],
-  config: ['protocol', 'ports'],
+  http: ['protocol', 'ports', 'payload'],
+  config: ['protocol', 'ports', 'payload'],
   web: ['protocol'],
   node: rooms.filter((room) => room !== 'cli'),
-  cli: ['node', 'config', 'protocol', 'market', 'keys', 'ports', 'files'],
+  cli: ['node', 'config', 'protocol', 'market', 'keys', 'ports', 'files', 'payload'],
 }
-const pureRooms = ['protocol', 'market', 'ports', 'engine']
+const pureRooms = ['protocol', 'payload', 'market', 'ports', 'engine']
 
 const walls = rooms.map((room) => {
   const closed = rooms.filter((other) => other !== room && !mayImport[room].includes(other))

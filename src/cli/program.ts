@@ -5,6 +5,7 @@ import { registerDemo } from './commands/demo.ts'
 import { registerExport } from './commands/export.ts'
 import { registerGenesis } from './commands/genesis.ts'
 import { registerKeys } from './commands/keys.ts'
+import { registerPayload } from './commands/payload.ts'
 import { registerProve } from './commands/prove.ts'
 import { registerRebuild } from './commands/rebuild.ts'
 import { registerRedact } from './commands/redact.ts'
@@ -31,6 +32,7 @@ const commands: readonly RegisterCommand[] = [
   registerRebuild,
   registerExport,
   registerRedact,
+  registerPayload,
   registerKeys,
   registerTokens,
   registerGenesis,

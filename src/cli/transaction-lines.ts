@@ -25,7 +25,7 @@ export function transactionLines(
     case 'correction':
       return [when, `correction  of ${transaction.corrects}: ${correctionWords(transaction, currency)}`]
     case 'trade': {
-      const { kwh, price_per_kwh, total_amount } = transaction
+      const { kwh, price_per_kwh, total_amount, payload } = transaction
       const sum = corrections.reduce<CorrectionSum | undefined>(addCorrection, undefined)
       const net = netWords(netOf(transaction, sum), currency)
       return [
@@ -34,6 +34,9 @@ export function transactionLines(
         `energy      ${kwh} kWh`,
         `price       ${price_per_kwh} ${currency}/kWh`,
         `amount      ${total_amount} ${currency}`,
+        ...(payload === undefined
+          ? []
+          : ['payload     for the parties and auditors alone: solar-node payload decrypt']),
         ...corrections.map(
           (one) => `corrected   ${localTime(one.timestamp)}: ${correctionWords(one, currency)} by ${one.id}`,
         ),

@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path'
 import type { z } from 'zod'
+import { tellsUser } from '../protocol/pseudonym.ts'
 import { isJsonObject } from '../protocol/shape.ts'
 import { configError } from './errors.ts'
 import {
@@ -61,6 +62,7 @@ const configOf: Readonly<Record<Mode, (settings: Settings) => NodeConfig>> = {
 function authorityConfig(settings: Settings): AuthorityConfig {
   refuseForeignKeys(settings, 'authority')
   const values = check(authoritySchema, settings)
+  refuseTellingVoters(values)
   const dataDirectory = resolve(values.data)
   return {
     mode: 'authority',
@@ -83,6 +85,8 @@ function authorityConfig(settings: Settings): AuthorityConfig {
       voters: values.voters.map(configuredKey),
       validators: values.validators.map(configuredKey),
     },
+    privacy: values.privacy,
+    payloadRecipients: values.payload_recipients,
     minTradeMicro: values.min_trade_kwh,
     priceBand: priceBand(values),
     changeLimits: { perHour: values.changes_per_hour, perUserPerHour: values.user_changes_per_hour },
@@ -161,6 +165,20 @@ function listenOf(
   refuseWebSocket(swarm_key_file, settings.has('listen') ? [...listen, ...peer] : peer)
   return swarm_key_file === undefined ? listen : listen.filter((address) => !isWebSocket(address))
 }
+
+/** What is in the genesis stays on the chain; afterwards SQL knows whose a device is. */
+function refuseTellingVoters({ privacy, voters }: AuthoritySettings): void {
+  if (privacy !== 'pseudonymous') return
+  for (const { id, user_id } of voters) {
+    if (user_id !== undefined && !tellsUser(id, user_id)) continue
+    const words = user_id === undefined ? `expected a user_id for each, ${id} has none` : tellingWords(id)
+    throw configError('config_conflict', { reason: `voters, with privacy pseudonymous: ${words}` })
+  }
+}
+
+/** Why a pseudonymous ledger does not take a device's id. */
+export const tellingWords = (id: string): string =>
+  `the id ${id} tells its user, and would be on the chain for ever: expected one that tells nothing`
 
 /** Who is let in from where. */
 function edgeConfig(values: Pick<AuthoritySettings, 'trusted_proxies' | 'cors_origins' | 'swarm_key_file'>) {

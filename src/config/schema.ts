@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { recipientShape } from '../payload/recipient.ts'
 import { edgeIdentifier } from '../protocol/edge.ts'
 import { DEFAULT_HEADER_WINDOW, DEFAULT_MIN_TRADE_MICRO, MAX_HEADERS_PER_REQUEST } from '../protocol/limits.ts'
 import { hash32, publicKeyHex } from '../protocol/shape.ts'
@@ -51,6 +52,8 @@ const DATABASE =
   'sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE, special characters of user and password percent-encoded ' +
   '(@ is %40, # is %23, / is %2F, ? is %3F, a space %20)'
 const PRICE = 'a price per kWh such as 0.08'
+
+const PRIVACY = ['plain', 'pseudonymous'] as const
 
 export const MODES = ['authority', 'light', 'validator'] as const
 export type Mode = (typeof MODES)[number]
@@ -109,6 +112,8 @@ export const authoritySchema = z.strictObject({
   genesis: setting('a file', nonEmptyText).optional(),
   name: setting('a name', nonEmptyText).optional(),
   origin: setting('a schema-less URL such as ledger.example.org/street', nonEmptyText).optional(),
+  privacy: setting(PRIVACY.join(' or '), word(...PRIVACY)).optional(),
+  payload_recipients: setting('recipients of age such as age1...', listOf(fromShape(recipientShape))).default([]),
   currency: setting('a currency code such as EUR', nonEmptyText).optional(),
   amount_decimals: setting('a whole number from 0 to 6', wholeNumber(0, 6)).optional(),
   voters: registeredKeys,

@@ -1,3 +1,4 @@
+import type { Privacy } from '../ports/ledger.ts'
 import type { Hash, Hex } from '../protocol/bytes.ts'
 import type { Finality } from '../protocol/genesis.ts'
 
@@ -95,6 +96,13 @@ export interface AuthorityConfig extends CommonConfig {
   /** Absolute. */
   readonly genesisFile: string | undefined
   readonly genesis: GenesisSettings
+  /**
+   * How users are called on the chain; `undefined`: as they are called there already, on a new one as the
+   * platform calls them.
+   */
+  readonly privacy?: Privacy | undefined
+  /** Recipients of age that payloads are encrypted for besides the parties: those of auditors. */
+  readonly payloadRecipients?: readonly string[]
   /** The outbox is looked at this often, whether or not the database tells of new rows. */
   readonly outboxPollMs: number
   /** Smaller orders are refused, in micro-kWh. */

@@ -169,7 +169,8 @@ function sameTransaction(a: ShownTransaction, b: ShownTransaction | undefined): 
     a.total_amount === b.total_amount &&
     a.timestamp === b.timestamp &&
     a.tick_id === b.tick_id &&
-    a.nonce === b.nonce
+    a.nonce === b.nonce &&
+    a.payload === b.payload
   )
 }
 

@@ -49,6 +49,9 @@ export function createAuthorityLedger(parts: AuthorityLedgerParts): Ledger {
   return {
     genesis: chain.genesis,
     chainId: chain.chainId,
+    privacy: 'plain',
+    userOnChain: (userId) => userId,
+    namesOf: () => Promise.resolve({}),
     ...chainQueries({
       chain,
       store,

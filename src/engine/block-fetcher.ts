@@ -5,6 +5,7 @@ import type { ShownBlock } from '../protocol/block.ts'
 import { invalid } from '../protocol/errors.ts'
 import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import { merkleRootInPieces } from '../protocol/merkle.ts'
+import { payloadCharacters, payloadsFault } from '../protocol/payload.ts'
 import { mapInPieces } from '../protocol/pieces.ts'
 import { leafOf, type Redacted, type ShownTransaction } from '../protocol/transaction.ts'
 import { fetchPage, type FetchParts } from './block-pages.ts'
@@ -68,7 +69,7 @@ export interface FetchedBlock extends ShownBlock {
  * chain and its seal is the authority's is the caller's to check.
  *
  * Throws `peer_unreachable`, or `peer_refused` with the peer's code or with that of what is wrong: `malformed`,
- * `wrong_header`, `wrong_tx_count`, `wrong_merkle_root`.
+ * `wrong_header`, `wrong_tx_count`, `payloads_too_large`, `wrong_merkle_root`.
  */
 export async function fetchShownBlock(
   parts: FetchParts,
@@ -81,6 +82,7 @@ export async function fetchShownBlock(
     ledgerError('peer_refused', { peer, request: 'block', code, reason: `block ${header.height}: ${reason}` })
   const transactions: ShownTransaction[] = []
   let isWhole = true
+  let characters = 0
   for (let next: number | null = 0; next !== null;) {
     const from_index: number = next
     if (steadyNow(parts.clock) - startedAt > limit) {
@@ -89,6 +91,9 @@ export async function fetchShownBlock(
     }
     const page = await fetchPage(parts, peer, header, from_index)
     transactions.push(...page.transactions)
+    characters += payloadCharacters(page.transactions)
+    const tooLarge = payloadsFault(characters)
+    if (tooLarge !== undefined) throw refused('payloads_too_large', tooLarge)
     isWhole &&= page.shown === undefined
     if (transactions.length > header.tx_count) {
       throw refused('wrong_tx_count', `more than the ${header.tx_count} transactions that the header counts`)

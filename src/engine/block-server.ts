@@ -12,6 +12,8 @@ import {
   blockPath,
   membershipParams,
   MEMBERSHIP_PATH,
+  MIN_TRADES_OF_PAGE,
+  MIN_TRANSACTIONS_OF_PAGE,
   receiptParams,
   receiptPath,
   tradesParams,
@@ -42,8 +44,9 @@ export interface BlockServerParts extends BlockAccessParts {
 }
 
 /**
- * A page holds at least one transaction and ends after this many bytes: who makes or reads it is soon free for others. At least
- * MIN_TRADES_OF_PAGE fit, each below 2 KiB with its proof.
+ * A page ends after this many bytes: who makes or reads it is soon free for others. It has as many
+ * transactions as a page must have (MIN_TRADES_OF_PAGE, MIN_TRANSACTIONS_OF_PAGE) all the same: with the
+ * largest payloads, and proofs, below 2 MiB.
  */
 const PAGE_BYTES = 512 * 1024
 /** `{"kind":"redacted","tx_hash":"..."}` */
@@ -137,7 +140,7 @@ async function ownPageOf(header: Header, from: number, chain: Chain, user: strin
         throw ledgerError('unknown_block', { block_hash: hashHeader(header) })
       const merkle_proof = tree.proof(index)
       bytes += canonicalTransaction(transaction).length + canonicalText(merkle_proof).length
-      if (trades.length > 0 && bytes > PAGE_BYTES) return { trades, next_index: index }
+      if (trades.length >= MIN_TRADES_OF_PAGE && bytes > PAGE_BYTES) return { trades, next_index: index }
       trades.push({ transaction, merkle_proof })
     }
   }
@@ -179,7 +182,7 @@ async function pageOf(hash: Hash, from: number, chain: Chain, user: string | und
       const isShown = own === undefined || tx.kind === 'registry' || own[at] === true
       const next: ShownTransaction = isShown ? tx : { kind: 'redacted', tx_hash: leafOf(tx) }
       bytes += next.kind === 'redacted' ? REDACTED_BYTES : canonicalTransaction(next).length
-      isFull = shown.length > 0 && bytes > PAGE_BYTES
+      isFull = shown.length >= MIN_TRANSACTIONS_OF_PAGE && bytes > PAGE_BYTES
       if (isFull) break
       shown.push(next)
     }

@@ -22,6 +22,8 @@ export interface OutboxParts {
   readonly pollMs: number
   /** What became of a row. */
   readonly onRow: (outcome: 'sealed' | 'parked') => void
+  /** Rows name users whom the log shall not: what is wrong with one is in the table alone. */
+  readonly isDiscreet?: boolean
 }
 
 /** Takes the ticks of the outbox, one at a time. Only who leads takes them. */
@@ -42,6 +44,7 @@ const FAULTS_OF_ROWS: readonly string[] = [
   'refused_row',
   'from_the_future',
   'tick_too_large',
+  'payloads_too_large',
   'tick_conflict',
   'tick_void',
   'duplicate_transaction',
@@ -126,7 +129,8 @@ export function createOutboxReader(parts: OutboxParts): OutboxReader {
     const reason = shown(message, MAX_REASON_LENGTH)
     await store.parkOutboxRow(id, { code, reason })
     parts.onRow('parked')
-    logger.error({ row: String(id), code }, `ALARM outbox row ${id} is parked: ${code}, ${reason}`)
+    const why = parts.isDiscreet === true ? 'the table says why' : reason
+    logger.error({ row: String(id), code }, `ALARM outbox row ${id} is parked: ${code}, ${why}`)
   }
 
   // Asked anew after each await, which the compiler does not know of a variable.

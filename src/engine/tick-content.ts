@@ -86,10 +86,23 @@ function valuesOf(row: PlatformRow | ShownTransaction): readonly (string | numbe
   const { kind, id, timestamp } = row
   switch (kind) {
     case 'trade':
-      return [kind, id, row.from_user_id, row.to_user_id, row.kwh, row.price_per_kwh, row.total_amount, timestamp]
+      return row.payload === undefined ? tradeValues(row) : [...tradeValues(row), row.payload]
     case 'correction':
       return [kind, id, row.corrects, row.kwh_delta, row.amount_delta, row.reason, timestamp]
     case 'registry':
       return [kind, id, row.signature, timestamp]
   }
 }
+
+type TradeRow = Extract<PlatformRow, { readonly kind: 'trade' }>
+
+const tradeValues = (row: TradeRow): readonly (string | number)[] => [
+  row.kind,
+  row.id,
+  row.from_user_id,
+  row.to_user_id,
+  row.kwh,
+  row.price_per_kwh,
+  row.total_amount,
+  row.timestamp,
+]

@@ -14,6 +14,7 @@ import { isSolarError, type SolarError } from '../protocol/errors.ts'
 import { UNKNOWN_ID } from '../protocol/redaction.ts'
 import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
 import { MAX_FUTURE_MS, MAX_TRANSACTIONS_PER_BLOCK } from '../protocol/limits.ts'
+import { payloadCharacters, payloadsFault } from '../protocol/payload.ts'
 import { endsPiece, mapInPieces, type Pieces } from '../protocol/pieces.ts'
 import { checkTransaction, hashTransaction, type Transaction } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
@@ -155,6 +156,8 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     if (rows.length > MAX_TRANSACTIONS_PER_BLOCK) {
       throw ledgerError('tick_too_large', { count: rows.length, limit: MAX_TRANSACTIONS_PER_BLOCK })
     }
+    const tooLarge = payloadsFault(payloadCharacters(rows))
+    if (tooLarge !== undefined) throw ledgerError('payloads_too_large', { reason: tooLarge })
     const content_hash = await inTurns(platformContent(tick))
     const judge = async (stored: StoredTick): Promise<void> => {
       if (await inTurns(isSameContent(stored, tick, content_hash))) return

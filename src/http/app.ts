@@ -41,6 +41,8 @@ export interface AppParts {
   readonly clients?: Clients
   /** Says which platform user a token is of; absent: no such token is taken. */
   readonly users?: PlatformUserTokens | undefined
+  /** Requests name users whom the log shall not: of a refusal it tells the code, not what was sent. */
+  readonly isDiscreet?: boolean
 }
 
 /** What an operator sets. */
@@ -68,7 +70,7 @@ export async function createApp(
   const clients = parts.clients ?? createClients()
   const refusals = createRefusalLog(parts.logger, parts.clock)
   const sendError = (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
-    sendProblem(error, request, reply, { logger: parts.logger, clients, refusals })
+    sendProblem(error, request, reply, { ...parts, clients, refusals })
   const app = Fastify({
     logger: false,
     trustProxy: false,
@@ -177,6 +179,7 @@ interface LogParts {
   readonly logger: Logger
   readonly clients: Clients
   readonly refusals: RefusalLog
+  readonly isDiscreet?: boolean
 }
 
 function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply, parts: LogParts): FastifyReply {
@@ -209,7 +212,7 @@ function logProblem(
   error: unknown,
   { status, body }: Problem,
   request: FastifyRequest,
-  { logger, clients, refusals }: LogParts,
+  { logger, clients, refusals, isDiscreet = false }: LogParts,
 ): void {
   const { method } = request
   const { code } = body
@@ -223,7 +226,7 @@ function logProblem(
   const refusal = { method, route, code, status, client: clients.of(request).address, ...named }
   // Who brings something in, or a wrong credential, is to be found in the log; who only asks for what is not there is not.
   const isWorthTelling = (method !== 'GET' && method !== 'HEAD') || status === 401 || status === 403
-  if (isWorthTelling) refusals.warn(refusal, String(body.detail))
+  if (isWorthTelling) refusals.warn(refusal, String(isDiscreet ? body.title : body.detail))
   else logger.debug(refusal, 'request refused')
 }
 

@@ -26,8 +26,9 @@ const GROUPS = [
   },
   {
     name: 'Members',
-    description: 'Who may seal, co-sign and vote, how that changes, and proof of who broke the rules.',
-    paths: ['/registry', '/membership', '/evidence'],
+    description:
+      'Who may seal, co-sign and vote, how that changes, and proof of who broke the rules; what users are called on the chain.',
+    paths: ['/registry', '/membership', '/evidence', '/users/'],
   },
   {
     name: 'Operation',

@@ -87,6 +87,7 @@ export const problems: Readonly<Record<ProblemCode, ProblemRow>> = {
   fenced: { status: 409, title: 'Sealed already by another header' },
 
   tick_too_large: { status: 413, title: 'Tick too large' },
+  payloads_too_large: { status: 413, title: 'Payloads too large' },
   body_too_large: { status: 413, title: 'Body too large' },
   unsupported_media_type: { status: 415, title: 'Unsupported media type' },
   unsupported_encoding: { status: 415, title: 'Unsupported content encoding' },

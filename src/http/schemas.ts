@@ -1,8 +1,11 @@
+import { bytesToBase64 } from '../protocol/base64.ts'
+import { utf8ToBytes } from '../protocol/bytes.ts'
 import { delta, quantity } from '../protocol/decimal.ts'
 import { anyDelta, anyQuantity, EARLIEST_TIME_MS, edgeIdentifier, edgeQuantity, edgeTime } from '../protocol/edge.ts'
 import { decodeGenesis, finalityShape, roleShape, type Finality, type Genesis, type Role } from '../protocol/genesis.ts'
 import { headerShape, type Header } from '../protocol/header.ts'
 import { MAX_THRESHOLD } from '../protocol/limits.ts'
+import { payloadShape } from '../protocol/payload.ts'
 import { registryEntryShape, type RegistryEntry } from '../protocol/registry.ts'
 import {
   blockHeight,
@@ -86,6 +89,19 @@ export const reason: Schema<string> = documented(
   correctionReason,
   { type: 'string', pattern: '^[\\x20-\\x7e]{1,200}$' },
   'late meter reading',
+)
+
+/** Of `age -r`, for nobody. */
+const EXAMPLE_PAYLOAD = bytesToBase64(utf8ToBytes('age-encryption.org/v1\n-> X25519 ...\n'))
+export const payload: Schema<string> = documented(
+  payloadShape,
+  {
+    type: 'string',
+    contentEncoding: 'base64',
+    maxLength: 5_464,
+    description: 'an age file (age-encryption.org/v1) of at most 4,096 bytes, for the parties and auditors',
+  },
+  EXAMPLE_PAYLOAD,
 )
 
 const headerFields: Schema<Header> = objectOf({

@@ -27,6 +27,7 @@ import { registryCall, registryCalls, registryChangesCall } from './routes/regis
 import type { RateLimits } from './rate-limits.ts'
 import { tickCalls } from './routes/ticks.ts'
 import { proofCall, receiptCall, transactionCalls } from './routes/transactions.ts'
+import { userCalls } from './routes/users.ts'
 import { witnessCalls } from './routes/witness.ts'
 
 interface ServerParts {
@@ -43,6 +44,8 @@ interface ServerParts {
 export interface HttpParts extends ServerParts {
   readonly ledger: Ledger
   readonly users?: PlatformUserTokens | undefined
+  /** Of auditors, for payloads. */
+  readonly payloadRecipients?: readonly string[]
 }
 
 export interface ValidatorHttpParts extends ServerParts {
@@ -62,13 +65,15 @@ export interface HttpOptions extends ListenOptions, AppOptions {
 /** The HTTP side of an authority (docs/protocol.md 9). It owns no part: it closes only what it opened. */
 export function createHttpServer(parts: HttpParts, options: HttpOptions): Promise<HttpServer> {
   const { ledger } = parts
-  return serve(parts, options, (limits) => [
-    ...blockCalls(ledger, parts.metrics, limits.key),
+  const isDiscreet = ledger.privacy === 'pseudonymous'
+  return serve({ ...parts, isDiscreet }, options, (limits) => [
+    ...blockCalls(ledger, parts.metrics, limits.key, ledger),
     ...evidenceCalls(ledger),
     ...tickCalls(ledger),
     ...orderCalls(ledger, limits.key),
     proofCall(ledger, parts.redactor),
     ...transactionCalls(ledger),
+    ...userCalls(ledger, parts.payloadRecipients),
     membershipCall(ledger),
     ...checkpointCalls(ledger),
     ...registryCalls(ledger, limits.subject, createEnrolQuotas(parts.clock)),
@@ -91,7 +96,7 @@ export function createValidatorHttpServer(parts: ValidatorHttpParts, options: Ht
 }
 
 async function serve(
-  parts: ServerParts & { readonly ledger: ChainLedger },
+  parts: ServerParts & { readonly ledger: ChainLedger; readonly isDiscreet?: boolean },
   options: HttpOptions,
   callsOf: (limits: RateLimits) => readonly Call[],
 ): Promise<HttpServer> {

@@ -15,6 +15,7 @@ import {
   type Transaction,
 } from '../protocol/transaction.ts'
 import { arrayOf, documented, named, nullableOf, objectOf, type JsonSchema, type Schema } from './schema.ts'
+import { names } from './naming.ts'
 import {
   constant,
   decimal,
@@ -25,6 +26,7 @@ import {
   idIn,
   key,
   nonce,
+  payload,
   reason,
   role,
   signature,
@@ -64,18 +66,21 @@ const registryJson = (where: 'block' | 'post'): readonly JsonSchema[] =>
     return objectOf(fields, may).json
   })
 
-const trade: Schema<Trade> = objectOf({
-  kind: constant('trade'),
-  id: id('trade-1'),
-  from_user_id: id('household-7'),
-  to_user_id: id('household-9'),
-  kwh: decimal('1.25'),
-  price_per_kwh: decimal('0.2'),
-  total_amount: decimal('0.25'),
-  timestamp: time,
-  tick_id: id('2025-10-09T09:00'),
-  nonce,
-})
+const trade: Schema<Trade> = objectOf(
+  {
+    kind: constant('trade'),
+    id: id('trade-1'),
+    from_user_id: id('household-7'),
+    to_user_id: id('household-9'),
+    kwh: decimal('1.25'),
+    price_per_kwh: decimal('0.2'),
+    total_amount: decimal('0.25'),
+    timestamp: time,
+    tick_id: id('2025-10-09T09:00'),
+    nonce,
+  },
+  { payload },
+)
 const correction: Schema<Correction> = objectOf({
   kind: constant('correction'),
   id: id('correction-1'),
@@ -110,7 +115,7 @@ export const shownTransaction: Schema<ShownTransaction> = named(
 /** The whole block with its name. */
 export const block = named(
   'Block',
-  objectOf({ block_hash: hash, header, signature, transactions: arrayOf(shownTransaction) }),
+  objectOf({ block_hash: hash, header, signature, transactions: arrayOf(shownTransaction) }, { names }),
 )
 
 /** Checked, and left as it came: the tick is the node's to add. */

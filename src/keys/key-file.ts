@@ -62,7 +62,11 @@ export async function createPhraseFile(path: string, options: NewKeyOptions): Pr
   return { publicKey: signingKeyFromSecret(secret).publicKey, secret }
 }
 
-async function createSecretFile(path: string, plain: string, options: NewKeyOptions): Promise<void> {
+/**
+ * Writes a text that is a secret, durably, encrypted where there is a passphrase. Throws `key_exists`,
+ * `key_unreadable`.
+ */
+export async function createSecretFile(path: string, plain: string, options: NewKeyOptions): Promise<void> {
   const { passphrase, workFactor } = options
   const content = passphrase === undefined ? plain : await encrypt(plain, passphrase, workFactor)
   try {
@@ -78,10 +82,15 @@ async function createSecretFile(path: string, plain: string, options: NewKeyOpti
  * `key_encrypted` (no passphrase was given), `key_wrong_passphrase`.
  */
 export async function readKeyFile(path: string, passphrase?: string): Promise<KeyMaterial> {
+  return await parseKey(path, await readSecretText(path, passphrase))
+}
+
+/** Reads what `createSecretFile` wrote. Throws as `readKeyFile`. */
+export async function readSecretText(path: string, passphrase?: string): Promise<string> {
   const content = await readPrivateFile(path)
-  if (!content.startsWith(AGE_HEADER)) return await parseKey(path, content)
+  if (!content.startsWith(AGE_HEADER)) return content
   if (passphrase === undefined) throw keyError('key_encrypted', { file: path })
-  return await parseKey(path, await decrypt(path, content, passphrase))
+  return await decrypt(path, content, passphrase)
 }
 
 /** Reads a key file as a function that signs. Throws as `readKeyFile`. */

@@ -157,9 +157,9 @@ function checkWidth(fields: readonly string[], width: number): void {
 
 const MAX_IDENTIFIER_LENGTH = 64
 
-/** `<tick_id>@<household>`, or the SHA-256 of that where it would be too long for an identifier. */
-function orderId(tickId: string, household: string): string {
-  const plain = `${tickId}@${household}`
+/** `<tick_id>@<name>`, or the SHA-256 of that where it would be too long for an identifier. */
+function orderId(tickId: string, name: string): string {
+  const plain = `${tickId}@${name}`
   return plain.length <= MAX_IDENTIFIER_LENGTH ? plain : sha256Hex(plain)
 }
 
@@ -167,14 +167,16 @@ function orderId(tickId: string, household: string): string {
  * The order of a reading; `undefined` below the minimum. A replay that is run again must send the very same order, so all of
  * it follows from this reading and the rules. That is why it is valid at the interval's start only, the time at which its
  * tick is run, and not until the next interval's start: that would depend on which other rows there are.
+ *
+ * @param name of the household in the order's id
  */
-export function orderOf(reading: Reading, rules: ReadingRules): Order | undefined {
+export function orderOf(reading: Reading, rules: ReadingRules, name = reading.household): Order | undefined {
   const { timestamp, household, netMicro, priceMicro } = reading
   const sells = netMicro > 0n
   const size = sells ? netMicro : -netMicro
   if (size === 0n || size < rules.minTradeMicro) return undefined
   return {
-    order_id: orderId(intervalId(timestamp), household),
+    order_id: orderId(intervalId(timestamp), name),
     user_id: household,
     side: sells ? 'sell' : 'buy',
     kwh: formatQuantity(size),

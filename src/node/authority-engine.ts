@@ -11,6 +11,8 @@ import { createFollower } from '../engine/follower.ts'
 import { fullSignerBefore } from '../engine/full-node-evidence.ts'
 import { serveFullNodePeers, type FullNodePeersParts } from '../engine/full-node-peers.ts'
 import { createPeerHeaders } from '../engine/peer-headers.ts'
+import { pseudonymousLedger } from '../engine/pseudonymous-ledger.ts'
+import type { Pseudonyms } from '../engine/pseudonyms.ts'
 import { createPutBack, type PutBackParts } from '../engine/put-back.ts'
 import { createAuthorityRedactor, type AuthorityRedactor, type AuthorityRedactorParts } from '../engine/redactor.ts'
 import { createRestorer, type Restorer } from '../engine/restorer.ts'
@@ -63,6 +65,8 @@ export interface AuthorityEngineParts extends AuthorityKeys {
   /** The smallest order, micro-kWh. */
   readonly minTradeMicro: bigint
   readonly changeLimits: ChangeLimits
+  /** Of a pseudonymous ledger. */
+  readonly pseudonyms?: Pseudonyms | undefined
 }
 
 /** What decides, over stores that are open; nothing of it has begun. */
@@ -144,7 +148,7 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   const checkpoints = createCheckpoints({ chain, finalHeight: () => finalizer.finalHeight, minerId, keyOf })
   const counting = { chain, votes, events, finalizer, evidence, clock }
   const queries = { ...counting, checkpoints, store, runner, minTradeMicro, users, minerId, keyOf }
-  const ledger = warnOfSeveralVotes(
+  const inner = warnOfSeveralVotes(
     createAuthorityLedger({ ...queries, votes: passingOn(votes, gossip, logger) }),
     logger,
   )
@@ -160,7 +164,7 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   serveFullNodePeers({
     ...counting,
     mode: 'authority',
-    ledger,
+    ledger: inner,
     acks: store,
     gossip,
     requests,
@@ -173,7 +177,7 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
       return isTip() ? 'accept' : 'ignore'
     },
   })
-  serveMembership({ chain, ledger, requests, clock })
+  serveMembership({ chain, ledger: inner, requests, clock })
   const redactor = createAuthorityRedactor({ store, blocks: level, leadership, clock, logger })
   const standby = lead && { lead, succession: createSuccession({ ...sealing, runner, finality, readUsers, redactor }) }
   const askPeers = (): (() => void) => {
@@ -183,6 +187,9 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
     ]
     return () => stops.forEach((stop) => stop())
   }
+  // Peers name devices alone; who comes over HTTP, or by the outbox, names users as the platform does.
+  const entries = { has: (id: string) => chain.registry.entry(id) !== undefined }
+  const ledger = parts.pseudonyms === undefined ? inner : pseudonymousLedger(inner, parts.pseudonyms, entries)
   const standing = watchStanding({ chain, events, logger }, minerId)
   const deciding = { events, finalizer, guard, standing, sealClock, runner, checkpoints, ledger, redactor, restorer }
   return { ...deciding, chain, askPeers, leadership, standby }

@@ -1,5 +1,6 @@
 import type { AuthorityConfig } from '../config/types.ts'
 import { Chain } from '../engine/chain.ts'
+import type { Pseudonyms } from '../engine/pseudonyms.ts'
 import { openHighWaterFile } from '../keys/high-water-file.ts'
 import type { ChainStore } from '../ports/chain-store.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
@@ -13,6 +14,7 @@ import type { DataDirectory } from './data-directory.ts'
 import { openMarketStore } from './market-store.ts'
 import { keepNamedUsers } from './named-users.ts'
 import { ensureAuthorityFiles, sayKeysAreOpened, type AuthorityFiles } from './node-files.ts'
+import { bindSecret, pseudonymsOf, refuseNameless, votersOnChain } from './privacy.ts'
 import { openDirectoryForStart } from './start-checks.ts'
 import type { Shutdown } from './shutdown.ts'
 import { createStoreWatch, type StoreWatch } from './store-watch.ts'
@@ -38,6 +40,8 @@ export interface AuthorityStores {
   /** What `chain` is over. */
   readonly level: LevelChainStore
   readonly highWater: HighWater
+  /** Of a pseudonymous ledger. */
+  readonly pseudonyms: Pseudonyms | undefined
   /** Watches both stores. */
   readonly storeWatch: StoreWatch
 }
@@ -62,8 +66,7 @@ export async function openAuthorityStores(
   const files = await ensureAuthorityFiles(directory, config, { randomBytes, clock, logger, chainOfDatabase })
 
   const sql = sharedSql ?? (await openSql())
-  await sql.bindChain(files.chainId)
-  await keepNamedUsers(sql, config.genesis.voters)
+  const pseudonyms = await nameUsers(sql, config, files, directory)
   const storeWatch = createStoreWatch(clock, logger, {
     failing: 'NOT TAKING TICKS',
     working: 'ticks are taken',
@@ -75,5 +78,23 @@ export async function openAuthorityStores(
   const chain = await Chain.open(files.genesis, storeWatch.watched(wrapChainStore?.(level) ?? level))
   const highWater = await openHighWaterFile(directory.file('highWater'))
   shutdown.opened('high-water file', () => highWater.close())
-  return { directory, files, store, chain, level, highWater, storeWatch }
+  return { directory, files, store, chain, level, highWater, pseudonyms, storeWatch }
+}
+
+/**
+ * Ties the database to its chain, and to how users are called there; keeps whose devices the voters of the
+ * genesis are.
+ */
+async function nameUsers(
+  store: MarketStore,
+  { genesis: { voters } }: AuthorityConfig,
+  { pseudonymSecret, chainId, genesis }: AuthorityFiles,
+  directory: DataDirectory,
+): Promise<Pseudonyms | undefined> {
+  await bindSecret(store, pseudonymSecret, chainId, directory)
+  await store.bindChain(chainId)
+  const pseudonyms = pseudonymsOf(pseudonymSecret, chainId, store)
+  await keepNamedUsers(store, await votersOnChain(voters, pseudonyms))
+  if (pseudonyms !== undefined) await refuseNameless(store, genesis)
+  return pseudonyms
 }

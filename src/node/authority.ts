@@ -34,7 +34,7 @@ import { createSharedLeadership } from './leadership.ts'
 import { createLogger } from './logger.ts'
 import { createSignatureChecks } from './signature-checks.ts'
 import { createShutdown } from './shutdown.ts'
-import { createUserTokens } from './user-tokens.ts'
+import { createUserTokens, usersOnChain } from './user-tokens.ts'
 import { runEvery } from './tick-timer.ts'
 import { VERSION } from './version.ts'
 import { webRoot } from './web-root.ts'
@@ -194,10 +194,11 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       reasons: reasonsOf(storeWatch.reason(), guard.reason(), standing.reason(), standby?.succession.trouble()),
     })
     const { rateLimitPerSecond, trustedProxies, corsOrigins, publicUrls, userTokens } = config
-    const users = userTokens && (await createUserTokens(userTokens, { clock, logger }))
+    const users = userTokens && usersOnChain(await createUserTokens(userTokens, { clock, logger }), ledger)
+    const payloadRecipients = config.payloadRecipients ?? []
     const http = await startHttp(config, (address) =>
       createHttpServer(
-        { ledger, redactor, node, readiness, tokens: files.tokens, users, metrics, clock, logger },
+        { ledger, redactor, node, readiness, tokens: files.tokens, users, payloadRecipients, metrics, clock, logger },
         { ...address, rateLimitPerSecond, trustedProxies, corsOrigins, publicUrls, webRoot: webRoot() },
       ),
     )
@@ -211,15 +212,16 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     shutdown.opened('tick timer', stop)
   }
 
-  function startOutbox({ store, runner, metrics, leadership }: Running): void {
+  function startOutbox({ store, ledger, metrics, leadership }: Running): void {
     const outbox = createOutboxReader({
       store,
       readTick: tickInPieces,
-      accept: (tick) => runner.accept(tick),
+      accept: (tick) => ledger.acceptTick(tick),
       clock,
       logger,
       pollMs: config.outboxPollMs,
       onRow: (outcome) => metrics.recordOutboxRow(outcome),
+      isDiscreet: ledger.privacy === 'pseudonymous',
     })
     shutdown.opened('outbox', whileLeading(leadership, outbox))
   }

@@ -21,6 +21,7 @@ export const DATA_FILES = {
   archive: 'archive',
   highWater: 'high-water',
   recoveryPhrase: 'recovery-phrase.txt',
+  pseudonymSecret: 'pseudonym-secret',
 } as const
 
 /** Begins the names of the lock's files. */

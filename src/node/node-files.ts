@@ -22,6 +22,7 @@ import {
   readGenesisFile,
   type LoadedGenesis,
 } from './genesis-file.ts'
+import { ensurePseudonymSecret } from './privacy.ts'
 import { ensureTokens, type NodeTokens } from './token-files.ts'
 
 /** What a node needs for libp2p. */
@@ -37,6 +38,8 @@ export interface AuthorityFiles extends LoadedGenesis, NetworkFiles {
   readonly tokens: NodeTokens
   /** True if this start made the chain. */
   readonly firstStart: boolean
+  /** Of a pseudonymous ledger. */
+  readonly pseudonymSecret: Uint8Array | undefined
   /** Has the words of the recovery key that this start has made for the authority. */
   readonly recoveryPhraseFile: string | null
 }
@@ -92,6 +95,8 @@ export async function ensureAuthorityFiles(
   const key = await ensureKey(directory, 'authorityKey', passphrase, parts)
   const peer = await ensureKey(directory, 'peerKey', passphrase, parts)
   const tokens = await ensureTokens(directory, parts.randomBytes)
+  const makesChain = firstStart && parts.chainOfDatabase === undefined
+  const pseudonymSecret = await ensurePseudonymSecret(directory, config, { ...parts, passphrase, makesChain })
   if (firstStart) {
     const genesis = given?.genesis ?? (await newGenesis(directory, config, key.publicKey, parts))
     await createGenesisFile(directory.file('genesis'), genesis)
@@ -111,6 +116,7 @@ export async function ensureAuthorityFiles(
     peerSeed: peer.secret,
     swarmKey,
     tokens,
+    pseudonymSecret,
     firstStart,
     recoveryPhraseFile: firstStart && given === undefined ? directory.file('recoveryPhrase') : null,
   }

@@ -22,6 +22,10 @@ export interface SourcedTransaction {
 
 /** Transactions by time, page by page, as often as they are asked for: those of the user, perhaps with some of others. */
 export interface OwnTradesSource {
+  /**
+   * Whose trades were asked for, as the chain calls the user; a light node may have been asked for nobody.
+   */
+  readonly user: string | undefined
   readonly currency: string
   /** What is not to be expected of this source; null if it has all. */
   readonly caveat: string | null
@@ -51,7 +55,7 @@ export async function withStoredTrades<T>(
     switch (await modeOf(data)) {
       case 'light':
         return await withStoppedLight(data, async ({ genesis: { currency }, store }) =>
-          work({ currency, caveat: CAVEAT, pages: pagesOf(await provedTrades(store)) }),
+          work({ user, currency, caveat: CAVEAT, pages: pagesOf(await provedTrades(store)) }),
         )
       case 'authority':
         if (user !== undefined) return await ofAuthority(data, database, user, work)
@@ -99,11 +103,13 @@ const pagesOf = (all: readonly ProvedTrade[]): OwnTradesSource['pages'] =>
 function ofAuthority<T>(
   data: string,
   database: DatabaseConfig,
-  user_id: string,
+  userId: string,
   work: (source: OwnTradesSource) => Promise<T>,
 ): Promise<T> {
-  return withStoppedStores('trades', data, database, ({ genesis: { currency }, store }) =>
-    work({
+  return withStoppedStores('trades', data, database, async ({ genesis: { currency }, store }) => {
+    const user_id = (await store.pseudonymOfUser(userId)) ?? userId
+    return await work({
+      user: user_id,
       currency,
       caveat: null,
       async *pages(range) {
@@ -114,6 +120,6 @@ function ofAuthority<T>(
           after = page.next
         } while (after !== null)
       },
-    }),
-  )
+    })
+  })
 }

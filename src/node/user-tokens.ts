@@ -6,6 +6,7 @@ import { httpError } from '../http/problem.ts'
 import { exposedWords, readSecretFile } from '../keys/secret-file.ts'
 import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
+import type { Ledger } from '../ports/ledger.ts'
 import { fileTrouble } from '../ports/file-trouble.ts'
 import type { Logger } from '../ports/logger.ts'
 import { identifier } from '../protocol/shape.ts'
@@ -75,6 +76,22 @@ export async function createUserTokens(
     },
   }
 }
+
+/**
+ * The same, and whose token it is as the chain calls its users. Throws `bad_credential` for one who cannot
+ * be a user.
+ */
+export const usersOnChain = (users: PlatformUserTokens, ledger: Pick<Ledger, 'userOnChain'>): PlatformUserTokens => ({
+  async userOf(token) {
+    const userId = await users.userOf(token)
+    try {
+      return ledger.userOnChain(userId)
+    } catch (error) {
+      if (!isSolarError(error, 'refused_row')) throw error
+      throw httpError('bad_credential', { reason: `the user token names no user id: ${error.message}` }, error)
+    }
+  },
+})
 
 /** Where the keys cannot be had that is no fault of who shows a token. */
 function refusalOf(error: unknown, logger: Logger): Error {

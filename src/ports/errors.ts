@@ -67,6 +67,7 @@ const ledgerErrors = {
   from_the_future: (f: { what: string; timestamp: number; now: number }) =>
     `${f.what}: timestamp ${timeWords(f.timestamp)} is more than 2 minutes ahead of this clock, ${timeWords(f.now)}`,
   tick_too_large: (f: { count: number; limit: number }) => `${f.count} transactions, a block holds at most ${f.limit}`,
+  payloads_too_large: (f: { reason: string }) => `${f.reason}: send the rest as another tick`,
   too_many_orders: (f: { order_id: string; user_id: string; limit: number }) =>
     `order ${f.order_id}: ${f.user_id} has ${f.limit} open orders, the most that a user can have; cancel some (DELETE /orders/ID) or run the market first`,
   order_too_small: (f: { order_id: string; kwh: string; minimum: string }) =>

@@ -77,8 +77,16 @@ export interface ChainLedger {
   subscribe(listener: (event: LedgerEvent) => void): () => void
 }
 
+/** Whether users are called on the chain as the platform calls them. */
+export type Privacy = 'plain' | 'pseudonymous'
+
 /** What an authority does besides: it takes what the chain is made of. */
 export interface Ledger extends ChainLedger {
+  readonly privacy: Privacy
+  /** The id on the chain of a user of the platform. Throws `refused_row` for what cannot be one. */
+  userOnChain(userId: string): string
+  /** Ids of the platform by those on the chain; none where they are the same. */
+  namesOf(ids: readonly string[]): Promise<Readonly<Record<string, string>>>
   /** Active voters that belong to this platform user: may sign its orders. */
   devicesOf(userId: string): Promise<readonly RegistryEntry[]>
   /** A new certificate of whose device a voter is; `known`: the one that it has. Throws `no_membership`, `not_ready`. */
@@ -192,6 +200,8 @@ export type PlatformRow =
       readonly price_per_kwh: string
       readonly total_amount: string
       readonly timestamp: number
+      /** An age file in base64. */
+      readonly payload?: string
     }
   | {
       readonly kind: 'correction'

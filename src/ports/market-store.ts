@@ -7,12 +7,13 @@ import type { Redaction } from '../protocol/redaction.ts'
 import type { RedactionRequest } from './retention.ts'
 import type { EvidenceStore, FinalityStore } from './finality-store.ts'
 import type { OutboxStore } from './outbox.ts'
+import type { PseudonymStore } from './pseudonym-store.ts'
 
 /**
  * The source of record (SQL). What a promise of this interface has returned is durable and visible to every later call;
  * what it has rejected is either not there or, after a lost connection, found by the idempotent retry.
  */
-export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore {
+export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore, PseudonymStore {
   /** The genesis this store belongs to; `undefined` in a new store. */
   chainId(): Promise<Hash | undefined>
   /** Ties a new store to its chain, for ever. Throws `wrong_chain` if it belongs to another. */

@@ -4,6 +4,7 @@ import type { Genesis } from './genesis.ts'
 import { headerShape, type Header, type SealedHeader } from './header.ts'
 import { MAX_TRANSACTIONS_PER_BLOCK } from './limits.ts'
 import { merkleRootInPieces } from './merkle.ts'
+import { payloadCharacters, payloadsFault } from './payload.ts'
 import { atOnce, endsPiece, mapInPieces, type Pieces } from './pieces.ts'
 import type { Registry } from './registry.ts'
 import { checkChangeTime, type RegistryTransaction } from './registry-transaction.ts'
@@ -89,13 +90,19 @@ export const assembleHeader = (...parts: Parameters<typeof assembleHeaderInPiece
   atOnce(assembleHeaderInPieces(...parts))
 
 export type BlockBodyCode =
-  'wrong_tx_count' | 'equal_transactions' | 'mixed_ticks' | 'bad_transaction' | 'wrong_merkle_root'
+  | 'wrong_tx_count'
+  | 'payloads_too_large'
+  | 'equal_transactions'
+  | 'mixed_ticks'
+  | 'bad_transaction'
+  | 'wrong_merkle_root'
 
 /**
- * Checks the transactions of a block against its header; of a redacted one there is but its leaf. It guarantees
- * a) the count (`wrong_tx_count`), b) one tick, and changes of the registry alone or none (`mixed_ticks`), c) each
- * transaction by itself, and that each change of the registry is of its time (`bad_transaction`),
- * d) no two equal leaves (`equal_transactions`), e) the Merkle root (`wrong_merkle_root`).
+ * Checks the transactions of a block against its header; of a redacted one there is but its leaf. It
+ * guarantees a) the count (`wrong_tx_count`) and how large the payloads are together
+ * (`payloads_too_large`), b) one tick, and changes of the registry alone or none (`mixed_ticks`), c) each
+ * transaction by itself, and that each change of the registry is of its time (`bad_transaction`), d) no two
+ * equal leaves (`equal_transactions`), e) the Merkle root (`wrong_merkle_root`).
  *
  * @param txHashes the hashes of the transactions, from who has hashed them just now
  */
@@ -108,6 +115,8 @@ export function* verifyBlockBodyInPieces(
   if (transactions.length !== header.tx_count) {
     return invalid('wrong_tx_count', `${transactions.length} transactions, the header counts ${header.tx_count}`)
   }
+  const tooLarge = payloadsFault(payloadCharacters(transactions))
+  if (tooLarge !== undefined) return invalid('payloads_too_large', tooLarge)
   const changes = registryTransactionsOf(transactions).length
   if (changes > 0 && changes < transactions.length) {
     return invalid(

@@ -4,6 +4,13 @@
 export const MAX_TRANSACTIONS_PER_BLOCK = 100_000
 /** A tick of a platform as JSON, over HTTP or in the outbox: room for 100,000 rows. */
 export const MAX_TICK_BYTES = 32 * 1024 * 1024
+/** Of the payload of a trade: an age file for some ten recipients, with some sentences. */
+export const MAX_PAYLOAD_BYTES = 4 * 1024
+/**
+ * Characters of base64 of all payloads of a block together: without it 100,000 of them would be half a
+ * gigabyte.
+ */
+export const MAX_PAYLOADS_PER_BLOCK = 16 * 1024 * 1024
 /** Rows and ticks further in the future are refused: clocks of honest servers differ by seconds. */
 export const MAX_FUTURE_MS = 2 * 60 * 1000
 /** One message above the transport's limit would silently end a peer's inbound gossip: sizes are checked before publishing. */

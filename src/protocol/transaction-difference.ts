@@ -1,4 +1,5 @@
 import { canonicalText } from './canonical-json.ts'
+import { shown as short } from './shown.ts'
 
 /** The first thing in which two lists of rows differ. */
 export interface RowDifference {
@@ -66,7 +67,9 @@ function differenceOfFields(committed: Row, claimed: Row, except: readonly strin
     if (except.includes(field)) continue
     const [stored, sent] = [ours.get(field), theirs.get(field)]
     if (shown(stored) === shown(sent)) continue
-    const difference = `transaction ${claimed.id}: ${field} is ${shown(sent)}, committed is ${shown(stored)}`
+    // A payload is long; the fields have all of it.
+    const [is, was] = [sent, stored].map((value) => short(shown(value)))
+    const difference = `transaction ${claimed.id}: ${field} is ${is}, committed is ${was}`
     return { difference, transaction_id: claimed.id, field, stored: stored ?? null, sent: sent ?? null }
   }
   return undefined

@@ -13,6 +13,7 @@ import {
 } from './decimal.ts'
 import { protocolError } from './errors.ts'
 import { sha256Hex } from './hash.ts'
+import { payloadShape } from './payload.ts'
 import { registryTickId, registryTransactionShape, type RegistryTransaction } from './registry-transaction.ts'
 import {
   hash32,
@@ -32,20 +33,26 @@ import {
  * Transactions are the leaves of a block (docs/protocol.md 3): the plan's eight fields of a trade, `kind` and `nonce`,
  * with the same names as in SQL.
  */
-const tradeShape = object({
-  kind: literal('trade'),
-  id: identifier,
-  /** The seller. */
-  from_user_id: identifier,
-  /** The buyer. */
-  to_user_id: identifier,
-  kwh: quantity,
-  price_per_kwh: quantity,
-  total_amount: quantity,
-  timestamp: timestampMs,
-  tick_id: identifier,
-  nonce: nonceHex,
-})
+const tradeShape = object(
+  {
+    kind: literal('trade'),
+    id: identifier,
+    /** The seller. */
+    from_user_id: identifier,
+    /** The buyer. */
+    to_user_id: identifier,
+    kwh: quantity,
+    price_per_kwh: quantity,
+    total_amount: quantity,
+    timestamp: timestampMs,
+    tick_id: identifier,
+    nonce: nonceHex,
+  },
+  {
+    /** Encrypted for the parties and auditors. */
+    payload: payloadShape,
+  },
+)
 
 /** Why a correction was made: printable ASCII, shown to people. */
 export const correctionReason = text(/^[\x20-\x7e]{1,200}$/, '1 to 200 printable ASCII characters')
@@ -137,7 +144,10 @@ const badTransaction = (id: string, reason: string) => protocolError('bad_transa
 /** What identifiers, quantities and nonces are made of: JSON writes it as it is. */
 const PLAIN = /^[A-Za-z0-9._:@+-]*$/
 
-/** canonical(tx). A trade is written out, in sorted order of names: each tick does it for every trade. */
+/**
+ * canonical(tx). A trade without payload is written out, in sorted order of names: each tick does it for
+ * every trade.
+ */
 export function canonicalTransaction(tx: Transaction): string {
   if (tx.kind !== 'trade' || !isPlain(tx)) return canonicalText(tx)
   return (
@@ -147,8 +157,12 @@ export function canonicalTransaction(tx: Transaction): string {
   )
 }
 
-/** True of every trade that has its shape; any other takes the general writer, which refuses what cannot be written. */
+/**
+ * True of every trade without payload that has its shape; any other takes the general writer, which refuses
+ * what cannot be written.
+ */
 const isPlain = (tx: Trade): boolean =>
+  tx.payload === undefined &&
   PLAIN.test(tx.id) &&
   PLAIN.test(tx.from_user_id) &&
   PLAIN.test(tx.to_user_id) &&

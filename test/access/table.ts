@@ -78,6 +78,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   header_hash: HASH,
   order_id: 'order-1',
   id: 'trade-1',
+  user_id: 'household-7',
 }
 const QUERIES: Readonly<Record<string, string>> = {
   '/blocks/headers': '?from_height=0',

@@ -9,6 +9,7 @@ import { marketStoreContract } from './market-store.ts'
 import { marketStoreBookContract } from './market-store-book.ts'
 import { marketStoreExactContract } from './market-store-exact.ts'
 import { marketStoreOrdersContract } from './market-store-orders.ts'
+import { marketStorePrivacyContract } from './market-store-privacy.ts'
 import { marketStoreRedactContract } from './market-store-redact.ts'
 import { marketStoreRegistryContract } from './market-store-registry.ts'
 import { marketStoreRestoreContract } from './market-store-restore.ts'
@@ -36,6 +37,7 @@ for (const [name, open] of [
   marketStoreTipContract(name, open)
   marketStoreBookContract(name, open)
   marketStoreOrdersContract(name, open)
+  marketStorePrivacyContract(name, open)
 }
 outboxStoreContract('SQLite', sqliteOutbox)
 outboxStoreContract('PostgreSQL', postgresOutbox)

@@ -227,6 +227,9 @@ export function createMemoryLedger(): MemoryLedger {
   return {
     genesis: TEST_GENESIS,
     chainId,
+    privacy: 'plain',
+    userOnChain: (userId) => userId,
+    namesOf: later(() => ({})),
     emit,
     waiting,
     listeners: () => listeners.size,

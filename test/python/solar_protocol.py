@@ -6,6 +6,7 @@ algorithm of RFC 8032: exact, slow (a few milliseconds for each signature) and n
 
 import base64
 import hashlib
+import hmac
 import json
 import re
 from decimal import Decimal
@@ -383,6 +384,49 @@ def chain_id_of(genesis):
     return hash_object(genesis)
 
 
+# --- section 3: pseudonyms and recipients ---------------------------------------------------------------------------
+
+
+def keyed(secret, kind, chain_id, text):
+    message = f"solar-node/v1/{kind}\n{chain_id}\n{text}".encode()
+    return hmac.new(secret, message, hashlib.sha256).hexdigest()
+
+
+def pseudonym_of(secret, chain_id, user_id):
+    """What a user is called on the chain of a pseudonymous ledger."""
+    identifier(user_id)
+    return f"u-{keyed(secret, 'pseudonym', chain_id, user_id)[:32]}"
+
+
+BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+
+
+def _bech32_checksum(prefix, values):
+    expanded = [ord(c) >> 5 for c in prefix] + [0] + [ord(c) & 31 for c in prefix]
+    checksum = 1
+    for value in expanded + values + [0] * 6:
+        top = checksum >> 25
+        checksum = (checksum & 0x1FFFFFF) << 5 ^ value
+        for i, generator in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
+            checksum ^= generator if top >> i & 1 else 0
+    return [(checksum ^ 1) >> 5 * (5 - i) & 31 for i in range(6)]
+
+
+def bech32(prefix, data):
+    """BIP 173, without its limit of 90 characters."""
+    bits = "".join(f"{byte:08b}" for byte in data)
+    bits += "0" * (-len(bits) % 5)
+    values = [int(bits[i : i + 5], 2) for i in range(0, len(bits), 5)]
+    return f"{prefix}1" + "".join(BECH32[value] for value in values + _bech32_checksum(prefix, values))
+
+
+def recipient_of(hex_key):
+    """The recipient of age for whoever holds this Ed25519 key: the same point on the Montgomery curve (RFC 7748, 4.1)."""
+    y = import_key(hex_key)[1]
+    u = (1 + y) * pow(1 - y, P - 2, P) % P
+    return bech32("age", u.to_bytes(32, "little"))
+
+
 # --- section 3: transactions and the block tree ---------------------------------------------------------------------
 
 TRADE = {
@@ -410,6 +454,22 @@ CORRECTION = {
 }
 
 
+MAX_PAYLOAD_BYTES = 4096
+MAX_PAYLOADS_PER_BLOCK = 16 * 1024 * 1024
+
+
+def payload(text):
+    """An age file in base64 with padding, in its one spelling."""
+    check(isinstance(text, str) and len(text) <= 4 * -(-MAX_PAYLOAD_BYTES // 3), "not a payload")
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise Refused("not base64") from error
+    check(base64.b64encode(data).decode() == text, "another spelling of base64")
+    first, rest = b"age-encryption.org/v1\n", 2
+    check(data.startswith(first) and len(first) + rest <= len(data) <= MAX_PAYLOAD_BYTES, "not an age file")
+
+
 def check_transaction(tx, amount_decimals):
     check(isinstance(tx, dict), "not an object")
     if tx.get("kind") == "correction":
@@ -417,7 +477,7 @@ def check_transaction(tx, amount_decimals):
         check(delta(tx["kwh_delta"]) != 0 or delta(tx["amount_delta"]) != 0, "corrects nothing")
         check(tx["corrects"] != tx["id"], "corrects itself")
         return
-    fields(tx, TRADE)
+    fields(tx, TRADE, {"payload": payload})
     check(tx["from_user_id"] != tx["to_user_id"], "a trade with oneself")
     kwh, price, total = (quantity(tx[name]) for name in ("kwh", "price_per_kwh", "total_amount"))
     check(kwh > 0, "no energy")
@@ -518,6 +578,7 @@ def is_redacted(tx):
 def check_block_body(header, transactions, genesis):
     check(len(transactions) == header["tx_count"], "wrong number of transactions")
     bodies = [tx for tx in transactions if not is_redacted(tx)]
+    check(sum(len(tx.get("payload", "")) for tx in bodies) <= MAX_PAYLOADS_PER_BLOCK, "payloads too large")
     for tx in bodies:
         check_any_transaction(tx, genesis["amount_decimals"])
         is_change = tx["kind"] == "registry"

@@ -86,6 +86,16 @@ def signatures(c):
     same(c, accepts(lambda: solar.ed25519_verify(c["public_key"], message, signature)), c["ok"])
 
 
+def pseudonyms(c):
+    secret = bytes.fromhex(c["secret"])
+    same(c, solar.pseudonym_of(secret, c["chain_id"], c["user_id"]), c["pseudonym"])
+    same(c, solar.keyed(secret, "pseudonym-secret", c["chain_id"], ""), c["check"])
+
+
+def recipients(c):
+    same(c, solar.recipient_of(c["public_key"]), c["recipient"])
+
+
 def genesis(c):
     same(c, accepts(lambda: solar.check_genesis(c["genesis"])), c["ok"])
     if c["ok"]:
@@ -264,6 +274,8 @@ CHECKS = (
     evidence,
     checkpoints,
     add_checkpoint,
+    pseudonyms,
+    recipients,
 )
 TEST_GENESIS = {}
 WITNESSES = [

@@ -123,6 +123,14 @@ export const CORRECTION: Correction = {
   nonce: testNonce(2),
 }
 
+const base64 = (text: string): string => Buffer.from(text).toString('base64')
+/** So many bytes that begin as an age file does; nobody can open it. */
+const payloadOf = (bytes: number): string => {
+  const first = 'age-encryption.org/v1\n'
+  const rest = Array.from({ length: bytes - first.length }, (_, i) => (i * 251 + 187) % 256)
+  return Buffer.concat([Buffer.from(first), Buffer.from(rest)]).toString('base64')
+}
+
 const TRADE_CHANGES: readonly Change[] = [
   ['a trade', () => undefined],
   ['a trade with every character of an identifier', (t) => (t.id = 'Az09._:@+-')],
@@ -158,6 +166,24 @@ const TRADE_CHANGES: readonly Change[] = [
   ['no kind', (t) => delete t.kind],
   ['an unknown kind', (t) => (t.kind = 'gift')],
   ['a redacted body', (t) => (t.kind = 'redacted')],
+  ['a payload', (t) => (t.payload = payloadOf(300))],
+  ['the smallest payload', (t) => (t.payload = payloadOf(24))],
+  ['a payload of 4,096 bytes', (t) => (t.payload = payloadOf(4_096))],
+  ['a payload of 4,097 bytes', (t) => (t.payload = payloadOf(4_097))],
+  ['a payload of 4,098 bytes', (t) => (t.payload = payloadOf(4_098))],
+  ['a payload that is no age file', (t) => (t.payload = base64('not encrypted'))],
+  ['a payload of another version of age', (t) => (t.payload = base64(`age-encryption.org/v2\n${'x'.repeat(20)}`))],
+  ['a payload that is the first line of an age file alone', (t) => (t.payload = base64('age-encryption.org/v1\n'))],
+  ['a payload whose first line goes on', (t) => (t.payload = base64(`age-encryption.org/v1 ${'x'.repeat(20)}`))],
+  ['a payload in hex', (t) => (t.payload = Buffer.from(payloadOf(60), 'base64').toString('hex'))],
+  ['a payload in armor', (t) => (t.payload = `-----BEGIN AGE ENCRYPTED FILE-----\n${payloadOf(60)}`)],
+  ['a payload without padding', (t) => (t.payload = payloadOf(100).replaceAll('=', ''))],
+  ['a payload with more padding', (t) => (t.payload = `${payloadOf(99)}==`)],
+  ['a payload with spare bits', (t) => (t.payload = payloadOf(100).replace(/.==$/, 'B=='))],
+  ['a payload in base64url', (t) => (t.payload = payloadOf(300).replaceAll('+', '-').replaceAll('/', '_'))],
+  ['a payload with a line break', (t) => (t.payload = `${payloadOf(300)}\n`)],
+  ['an empty payload', (t) => (t.payload = '')],
+  ['a payload of null', (t) => (t.payload = null)],
 ]
 const CORRECTION_CHANGES: readonly Change[] = [
   ['a correction', () => undefined],
@@ -169,6 +195,7 @@ const CORRECTION_CHANGES: readonly Change[] = [
   ['an empty reason', (t) => (t.reason = '')],
   ['a reason of 201 characters', (t) => (t.reason = 'x'.repeat(201))],
   ['a field of trades', (t) => (t.kwh = '1')],
+  ['a payload', (t) => (t.payload = payloadOf(300))],
 ]
 
 /** Transactions, their canonical text and hash, and rows that are none. */

@@ -6,6 +6,7 @@ import { canonicalDecode, canonicalEncode, decimals, edge, totals } from './json
 import { evidenceCases, registryProofs } from './registry-cases.ts'
 import { keyCases, signatureCases } from './signature-cases.ts'
 import { checkpointCases, submissionCases } from './note-cases.ts'
+import { pseudonymCases, recipientCases } from './privacy-cases.ts'
 import { anchorCases, receiptCases } from './receipt-cases.ts'
 import {
   membershipCases,
@@ -54,6 +55,8 @@ export const VECTOR_FILES: Readonly<Record<string, () => VectorFile>> = {
   'evidence.json': evidenceCases,
   'checkpoints.json': checkpointCases,
   'add-checkpoint.json': submissionCases,
+  'pseudonyms.json': pseudonymCases,
+  'recipients.json': recipientCases,
 }
 
 export const VECTOR_FOLDER = fileURLToPath(new URL('./v1/', import.meta.url))

@@ -37,7 +37,7 @@ export function registerKeys(program: Command): void {
     .action(async (_options, command: Command) => newKey(command.optsWithGlobals()))
   keys
     .command('show')
-    .description('print the public key of a key file')
+    .description('print the public key of a key file, and the recipient (age) that payloads are encrypted for')
     .argument('<file>', 'a key file')
     .option('--passphrase-file <file>', 'opens an encrypted key file; without it the passphrase is asked for')
     .addHelpText('after', '\nExample:\n  solar-node keys show validator.key')
@@ -59,5 +59,8 @@ async function newKey(options: NewOptions): Promise<void> {
 
 async function showKey(file: string, options: ShowOptions): Promise<void> {
   const { publicKey } = await openKeyFile(file, options.passphraseFile)
-  printResult(options.json === true, [`public key  ${publicKey}`], { public_key: publicKey, file })
+  const { recipientOf } = await import('../../payload/recipient.ts')
+  const recipient = recipientOf(publicKey)
+  const lines = [`public key  ${publicKey}`, `recipient   ${recipient}`]
+  printResult(options.json === true, lines, { public_key: publicKey, recipient, file })
 }

@@ -54,6 +54,8 @@ export function registerRun(program: Command): void {
     .option('--name <text>', 'authority, on the first start: the name of the chain, for people')
     .option('--currency <code>', 'authority, on the first start: ISO 4217 code such as EUR')
     .option('--amount-decimals <n>', 'authority, on the first start: decimals of money amounts, 0 to 6 (default: 6)')
+    .option('--privacy <mode>', 'authority, on the first start: plain, or pseudonymous ids of users on the chain')
+    .option('--payload-recipients <age1...>', 'authority: auditors that payloads are encrypted for (age recipients)')
     .option('--archive-after <age|off>', 'authority, validator: move bodies of older blocks, such as 90d, to archive/')
     .option('--chain <chain_id>', 'light, validator: the chain to trust (default: trust on first use)')
     .option('--headers <n>', 'light: headers to keep (default: 5)')

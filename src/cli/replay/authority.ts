@@ -2,6 +2,7 @@ import { parseQuantity } from '../../protocol/decimal.ts'
 import { isSolarError } from '../../protocol/errors.ts'
 import type { Order } from '../../protocol/order.ts'
 import { isJsonObject } from '../../protocol/shape.ts'
+import { usersOnChain } from '../user-on-chain.ts'
 import { replayError } from './errors.ts'
 import { problemOf, type HttpAnswer, type HttpClient } from './http-client.ts'
 
@@ -13,6 +14,8 @@ export interface Authority {
   currency(): Promise<string>
   /** Height of the newest block; -1 on an empty chain. */
   tipHeight(): Promise<number>
+  /** What the chain calls a household: on a pseudonymous ledger another id than its meter's. */
+  nameOf(household: string): Promise<string>
   placeOrder(order: Order): Promise<PlacedOrder>
   runTick(tickId: string, timestamp: number): Promise<TickResult>
 }
@@ -48,6 +51,7 @@ export function createAuthorityClient(http: HttpClient): Authority {
       const answer = okBody(what, await http.get('blocks/latest-headers/?n=1'))
       return heightOf(what, answer.tip_height, 'tip_height') ?? -1
     },
+    nameOf: usersOnChain(http),
     placeOrder: async (order) => {
       const answer = await http.post('orders/', order)
       const { code } = problemOf(answer.body)

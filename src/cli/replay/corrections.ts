@@ -5,6 +5,7 @@ import { genesisAsIs } from '../../protocol/genesis.ts'
 import { isSolarError } from '../../protocol/errors.ts'
 import { array, isJsonObject, type Shape } from '../../protocol/shape.ts'
 import { shownTransactionShape, transactionShape, type Trade, type Transaction } from '../../protocol/transaction.ts'
+import { usersOnChain } from '../user-on-chain.ts'
 import { okBody, refuseRole, type Authority } from './authority.ts'
 import { replayError } from './errors.ts'
 import type { HttpClient } from './http-client.ts'
@@ -47,6 +48,7 @@ export async function sendLateReadings(
 ): Promise<LateTotals> {
   const totals: LateTotals = { readings: 0, unknown: 0, corrections: 0, kwhMicro: 0n }
   const amountDecimals = await amountDecimalsOf(platform)
+  const nameOf = usersOnChain(platform)
   for (const { timestamp, readings } of late.intervals()) {
     if (signal?.aborted === true) throw replayError('stopped', { what: 'corrections' })
     const tick_id = intervalId(timestamp)
@@ -60,8 +62,11 @@ export async function sendLateReadings(
     if (changed.length === 0) continue
     const { block_hash } = await authority.runTick(tick_id, timestamp)
     if (block_hash === null) continue
+    // On a pseudonymous ledger trades, and what is said of them, name nobody as the meter does.
+    const named: LateReading[] = []
+    for (const { household, netMicro } of changed) named.push({ household: await nameOf(household), netMicro })
     const trades = await tradesNow(platform, block_hash)
-    const transactions = lateCorrections(trades, changed, { timestamp, amountDecimals })
+    const transactions = lateCorrections(trades, named, { timestamp, amountDecimals })
     if (transactions.length === 0) continue
     const earlier = trades.reduce((sum, { corrections }) => sum + corrections, 0)
     const tick = { tick_id: lateId(tick_id, earlier + 1), timestamp, transactions }

@@ -64,7 +64,7 @@ async function sendInterval(
   let tickId = intervalId(timestamp)
   const closed: string[] = []
   for (const reading of readings) {
-    const order = orderOf(reading, rules)
+    const order = orderOf(reading, rules, await authority.nameOf(reading.household))
     if (order === undefined) {
       totals.dropped++
       continue

@@ -2,6 +2,7 @@ import type { OwnTradesSource, SourcedTransaction } from '../../node/own-trades-
 import { decodeGenesis } from '../../protocol/genesis.ts'
 import { array, blockHeight, hash32, isJsonObject, nullable, refuse, text, type Shape } from '../../protocol/shape.ts'
 import { shownTransactionShape } from '../../protocol/transaction.ts'
+import { usersOnChain } from '../user-on-chain.ts'
 import { problemOf, type HttpAnswer, type HttpClient } from '../replay/http-client.ts'
 
 const PAGE = 1_000
@@ -21,6 +22,7 @@ const rows = array(placed, PAGE)
 export async function httpTrades(http: HttpClient, userId: string): Promise<OwnTradesSource> {
   const { genesis } = okBody('the genesis', await http.get('genesis'))
   return {
+    user: await usersOnChain(http)(userId),
     currency: decodeGenesis(genesis).currency,
     caveat: null,
     async *pages({ from, to }) {

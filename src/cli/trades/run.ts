@@ -37,7 +37,7 @@ export async function runTrades(user: string | undefined, options: TradesOptions
   if (options.csv === true && options.json === true) throw new UsageError('--csv and --json: expected one of them')
   const zone = options.zone === undefined ? 'UTC' : checkZone(options.zone)
   const range = rangeOf(options, zone)
-  await withSource(user, options, (source) => print(source, user, { ...options, range, zone }))
+  await withSource(user, options, (source) => print(source, { ...options, range, zone }))
 }
 
 const isUrl = (text: string): boolean => /^https?:\/\//i.test(text)
@@ -93,11 +93,10 @@ async function withSource(
 
 async function print(
   source: OwnTradesSource,
-  asked: string | undefined,
   options: TradesOptions & { readonly range: TimeRange; readonly zone: string },
 ): Promise<void> {
-  const survey = await surveyOf(source, asked)
-  const user = userOf(survey, asked)
+  const survey = await surveyOf(source, source.user)
+  const user = userOf(survey, source.user)
   const { range, zone, from = null } = options
   const { currency, caveat } = source
   const note = caveat ?? (survey.trades === 0 && user !== null ? noneWords(user) : null)

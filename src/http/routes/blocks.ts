@@ -18,6 +18,7 @@ import {
   vote,
   voteCounts,
 } from '../schemas.ts'
+import { namesFor, type Naming } from '../naming.ts'
 import { block } from '../transaction-schemas.ts'
 
 const MAX_HEADERS = 100
@@ -106,18 +107,20 @@ export function subjectOf({ tx_hash, tx_id }: { readonly tx_hash?: string; reado
   throw protocolError('malformed', { path: 'query', expected: 'either tx_hash or tx_id', got })
 }
 
-const blockCall = (ledger: ChainLedger): Call =>
+const blockCall = (ledger: ChainLedger, naming: Naming | undefined): Call =>
   defineCall({
     method: 'GET',
     path: '/blocks/{block_hash}',
     access: rolesOnly('auditor', 'validator', 'platform', 'operator'),
     summary: 'A whole block',
+    description: 'On a pseudonymous ledger platform and operator get the `names` of its users as well.',
     params: byBlockHash,
     answer: block,
     statuses: { 200: 'The block' },
-    handle: async ({ params: { block_hash } }) => {
+    handle: async ({ params: { block_hash }, caller }) => {
       const { header, signature, transactions } = await ledger.block(block_hash)
-      return { status: 200, body: { block_hash, header, signature, transactions } }
+      const names = await namesFor(caller, naming, transactions)
+      return { status: 200, body: { block_hash, header, signature, transactions, ...names } }
     },
   })
 
@@ -208,12 +211,17 @@ const consistencyCall = (ledger: ChainLedger): Call =>
   })
 
 /** Headers, blocks, proofs, votes: what makes the chain checkable. */
-export const blockCalls = (ledger: ChainLedger, metrics: Metrics, keyLimit: KeyLimit): readonly Call[] => [
+export const blockCalls = (
+  ledger: ChainLedger,
+  metrics: Metrics,
+  keyLimit: KeyLimit,
+  naming?: Naming,
+): readonly Call[] => [
   genesisCall(ledger),
   latestHeadersCall(ledger),
   headersCall(ledger),
   merkleProofCall(ledger, metrics),
-  blockCall(ledger),
+  blockCall(ledger, naming),
   statusCall(ledger),
   votesCall(ledger),
   castVoteCall(ledger, keyLimit),

@@ -6,7 +6,7 @@ import type { Ledger, PlatformRow, PlatformTick, TickAnswer } from '../../ports/
 import { rolesOnly } from '../access.ts'
 import { defineCall, type Call } from '../call.ts'
 import { arrayOf, documented, named, nullableOf, objectOf, orEmpty, type Schema } from '../schema.ts'
-import { constant, decimalIn, hash, height, id, idIn, reason, signedDecimalIn, timeIn } from '../schemas.ts'
+import { constant, decimalIn, hash, height, id, idIn, payload, reason, signedDecimalIn, timeIn } from '../schemas.ts'
 
 const tradeRow = objectOf(
   {
@@ -18,7 +18,7 @@ const tradeRow = objectOf(
     total_amount: decimalIn('0.25'),
     timestamp: timeIn,
   },
-  { kind: constant('trade') },
+  { kind: constant('trade'), payload },
 )
 const correctionRow = objectOf({
   kind: constant('correction'),
@@ -31,9 +31,11 @@ const correctionRow = objectOf({
 })
 
 const tradeOf: Shape<PlatformRow> = (value, path) => {
-  const { id, from_user_id, to_user_id, kwh, price_per_kwh, total_amount, timestamp } = tradeRow.shape(value, path)
+  const trade = tradeRow.shape(value, path)
+  const { id, from_user_id, to_user_id, kwh, price_per_kwh, total_amount, timestamp } = trade
   // Written out: up to 100,000 rows come at once, and a spread costs as much as checking the row.
-  return { kind: 'trade', id, from_user_id, to_user_id, kwh, price_per_kwh, total_amount, timestamp }
+  const row: PlatformRow = { kind: 'trade', id, from_user_id, to_user_id, kwh, price_per_kwh, total_amount, timestamp }
+  return trade.payload === undefined ? row : { ...row, payload: trade.payload }
 }
 const rowShape: Shape<PlatformRow> = (value, path) =>
   isJsonObject(value) && value.kind === 'correction' ? correctionRow.shape(value, path) : tradeOf(value, path)

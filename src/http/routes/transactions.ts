@@ -22,7 +22,9 @@ import {
 import { inclusion, merkleProof, receipt } from '../receipt-schema.ts'
 import { blockStatus, hash, header, height, idIn, signature } from '../schemas.ts'
 import { shownTransaction } from '../transaction-schemas.ts'
+import { names, namesFor } from '../naming.ts'
 import { subjectOf } from './blocks.ts'
+import { isOwnId } from './users.ts'
 
 const DEFAULT_PAGE = 100
 const MAX_PAGE = 1_000
@@ -77,14 +79,18 @@ const placedOf = ({ transaction: tx, tx_hash, block_hash, height: at }: Transact
 /** What is of one user: for a device of it, and for the user; a role may see all. */
 const OF_USER: Access = { roles: ['platform', 'auditor'], others: 'signed-request', users: true }
 
-/** Who calls for a user sees that user's; roles may ask for one user's or for all. */
-function userAskedFor(caller: Caller, asked: string | undefined): string | undefined {
+/**
+ * Who calls for a user sees that user's; roles may ask for one user's or for all. The platform asks by its
+ * own ids, an auditor by those on the chain: whoever could ask by others could try out whose they are.
+ */
+function userAskedFor(caller: Caller, asked: string | undefined, ledger: Ledger): string | undefined {
   const own = userOfCaller(caller)
-  if (own === undefined) return asked
-  if (asked !== undefined && asked !== own) {
+  if (own !== undefined) {
+    if (asked === undefined || isOwnId(asked, own, ledger)) return own
     throw ledgerError('forbidden', { reason: 'a user, or a device of one, reads the own transactions alone' })
   }
-  return own
+  const isPlatform = caller.kind === 'role' && caller.role === 'platform'
+  return asked === undefined || !isPlatform ? asked : ledger.userOnChain(asked)
 }
 
 /** `GET /transactions/{id}/receipt`. */
@@ -167,12 +173,12 @@ export const transactionCalls = (ledger: Ledger): readonly Call[] => [
     access: OF_USER,
     summary: 'Transactions by time',
     description:
-      'A device, and a platform user, gets those of its own user. The next page is asked for with `after` = `next`.',
+      'A device, and a platform user, gets those of its own user. The next page is asked for with `after` = `next`. On a pseudonymous ledger the platform names users by its own ids, an auditor by those on the chain.',
     query,
-    answer: objectOf({ transactions: arrayOf(placed), next: nullableOf(cursor) }),
+    answer: objectOf({ transactions: arrayOf(placed), next: nullableOf(cursor) }, { names }),
     statuses: { 200: 'A page; `next` is null on the last' },
     handle: async ({ query: { from, to, user_id: asked, corrects, after, limit }, caller }) => {
-      const user_id = userAskedFor(caller, asked)
+      const user_id = userAskedFor(caller, asked, ledger)
       const page = await ledger.transactions({
         ...(user_id !== undefined && { user_id }),
         ...(corrects !== undefined && { corrects }),
@@ -181,7 +187,12 @@ export const transactionCalls = (ledger: Ledger): readonly Call[] => [
         ...(after !== undefined && { after }),
         limit: limit ?? DEFAULT_PAGE,
       })
-      return { status: 200, body: { transactions: page.transactions.map(placedOf), next: page.next } }
+      const names = await namesFor(
+        caller,
+        ledger,
+        page.transactions.map(({ transaction }) => transaction),
+      )
+      return { status: 200, body: { transactions: page.transactions.map(placedOf), next: page.next, ...names } }
     },
   }),
 ]

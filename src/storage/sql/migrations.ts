@@ -17,6 +17,8 @@ export async function migrateToLatest(db: Database, dialect: SqlDialect): Promis
     '0005-void-ticks': { up: (schema: Db) => createVoidTicks(schema, dialect) },
     '0006-closed-orders': { up: (schema: Db) => closeOrders(schema, dialect) },
     '0007-voters-of-user': { up: indexVotersByUser },
+    '0008-payloads': { up: (schema: Db) => addPayloads(schema, dialect) },
+    '0009-pseudonyms': { up: (schema: Db) => createPseudonyms(schema, dialect) },
   }
   const { migrationSchema } = dialect
   const migrator = new Migrator({
@@ -266,4 +268,16 @@ async function closeOrders(db: Db, { textType }: SqlDialect): Promise<void> {
 /** A user's devices are asked for with each order that one of them has signed. */
 async function indexVotersByUser(db: Db): Promise<void> {
   await db.schema.createIndex('voter_users_of_user').on('voter_users').column('user_id').execute()
+}
+
+async function addPayloads(db: Db, { textType }: SqlDialect): Promise<void> {
+  await db.schema.alterTable('transactions').addColumn('payload', textType).execute()
+}
+
+async function createPseudonyms(db: Db, { textType }: SqlDialect): Promise<void> {
+  await db.schema
+    .createTable('pseudonyms')
+    .addColumn('user_id', textType, (c) => c.primaryKey())
+    .addColumn('pseudonym', textType, (c) => c.notNull().unique())
+    .execute()
 }

@@ -172,6 +172,7 @@ async function forgetBody(trx: WriteTransaction, { id, tick_id, tick_time }: Pla
       kwh: null,
       price_per_kwh: null,
       total_amount: null,
+      payload: null,
       corrects: null,
       kwh_delta: null,
       amount_delta: null,

@@ -37,9 +37,9 @@ export function decodeShown(row: Selectable<TransactionsTable>): ShownTransactio
   }
   if (kind === 'registry')
     return decodeRegistry(`${place} registry`, row.registry, { kind, id, timestamp, tick_id, nonce })
-  const { from_user_id, to_user_id, kwh, price_per_kwh, total_amount } = row
+  const { from_user_id, to_user_id, kwh, price_per_kwh, total_amount, payload } = row
   const trade = { kind, id, from_user_id, to_user_id, kwh, price_per_kwh, total_amount, timestamp, tick_id, nonce }
-  return decodeValue(place, trade, transactionShape)
+  return decodeValue(place, payload === null ? trade : { ...trade, payload }, transactionShape)
 }
 
 type RegistryColumns = Pick<RegistryTransaction, 'kind' | 'id' | 'timestamp' | 'tick_id' | 'nonce'>

@@ -18,6 +18,7 @@ export interface Schema {
   ledger_outbox: OutboxTable
   redactions: RedactionsTable
   void_ticks: VoidTicksTable
+  pseudonyms: PseudonymsTable
 }
 
 export type Database = Kysely<Schema>
@@ -76,6 +77,8 @@ export interface TransactionsTable {
   kwh: string | null
   price_per_kwh: string | null
   total_amount: string | null
+  /** Of a trade that has one. */
+  payload: string | null
   corrects: string | null
   kwh_delta: string | null
   amount_delta: string | null
@@ -164,4 +167,10 @@ export interface VoidTicksTable {
   transactions: string
   reason: string
   voided_at: bigint
+}
+
+/** Who the users of a pseudonymous ledger are: the one table that has the ids of the platform. */
+interface PseudonymsTable {
+  user_id: string
+  pseudonym: string
 }

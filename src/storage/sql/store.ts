@@ -7,6 +7,7 @@ import { metaTable } from './meta.ts'
 import { migrateToLatest } from './migrations.ts'
 import { ordersTable } from './orders.ts'
 import { outboxTable } from './outbox.ts'
+import { pseudonymsTable } from './pseudonyms.ts'
 import { restoredBlocks } from './restored-blocks.ts'
 import { evidenceTable } from './evidence.ts'
 import type { Database } from './schema.ts'
@@ -46,6 +47,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
   const transactions = transactionsTable(db)
   const redactions = redactionsTable(db, dialect)
   const outbox = outboxTable(db, dialect)
+  const pseudonyms = pseudonymsTable(db)
   return {
     chainId: guard('chainId', meta.chainId),
     bindChain: guard('bindChain', meta.bindChain),
@@ -95,6 +97,11 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     parkOutboxRow: guard('parkOutboxRow', outbox.parkOutboxRow),
     outboxCounts: guard('outboxCounts', outbox.outboxCounts),
     onOutbox: outbox.onOutbox,
+    pseudonymCheck: guard('pseudonymCheck', pseudonyms.pseudonymCheck),
+    bindPseudonyms: guard('bindPseudonyms', pseudonyms.bindPseudonyms),
+    putPseudonyms: guard('putPseudonyms', pseudonyms.putPseudonyms),
+    usersOfPseudonyms: guard('usersOfPseudonyms', pseudonyms.usersOfPseudonyms),
+    pseudonymOfUser: guard('pseudonymOfUser', pseudonyms.pseudonymOfUser),
     now: guard('now', () => dialect.now(db)),
     settleWrites: guard('settleWrites', () => dialect.write(db, () => Promise.resolve())),
     close,

@@ -5,7 +5,7 @@ import { endsPiece } from '../../protocol/pieces.ts'
 import { refuse } from '../../protocol/shape.ts'
 import type { Hash } from '../../protocol/bytes.ts'
 import { unknownId, type Redaction } from '../../protocol/redaction.ts'
-import type { ShownTransaction, Transaction } from '../../protocol/transaction.ts'
+import type { Transaction } from '../../protocol/transaction.ts'
 import { chunks, IN_LIST } from './chunks.ts'
 import type { Parties } from './corrections.ts'
 import type { SqlDialect, SqlValue, WriteTransaction } from './dialect.ts'
@@ -14,13 +14,22 @@ import type { Database } from './schema.ts'
 
 const PLACE = ['id', 'timestamp', 'position', 'nonce', 'tx_hash'] as const
 const PARTIES = [...PLACE, 'from_user_id', 'to_user_id'] as const
+const TRADE = [...PARTIES, 'kwh', 'price_per_kwh', 'total_amount'] as const
 const COLUMNS = {
-  trade: [...PARTIES, 'kwh', 'price_per_kwh', 'total_amount'],
+  trade: TRADE,
+  'trade with payload': [...TRADE, 'payload'],
   correction: [...PARTIES, 'corrects', 'kwh_delta', 'amount_delta', 'reason'],
   registry: [...PLACE, 'registry'],
   redacted: PARTIES,
 } as const
-const KINDS = ['trade', 'correction', 'registry', 'redacted'] as const
+type Batch = keyof typeof COLUMNS
+const BATCHES = [
+  'trade',
+  'trade with payload',
+  'correction',
+  'registry',
+  'redacted',
+] as const satisfies readonly Batch[]
 
 type Rows = Omit<RestoredTick, 'source' | 'content_hash' | 'redactions'> & Partial<Pick<RestoredTick, 'redactions'>>
 
@@ -31,7 +40,8 @@ export function holeNames(redactions: readonly Redaction[]): (txHash: Hash) => s
 }
 
 /**
- * Writes the transactions of a tick: one batch for each kind, so that trades, the many, bind no empty columns.
+ * Writes the transactions of a tick: one batch for each kind, so that trades, the many, bind no empty
+ * columns; those with a payload are one of their own.
  *
  * @param parties the parties of each corrected trade, by its id
  */
@@ -42,7 +52,13 @@ export async function insertTransactions(
   parties: ReadonlyMap<string, Parties>,
 ): Promise<void> {
   const names = holeNames(redactions)
-  const rows: Record<ShownTransaction['kind'], SqlValue[][]> = { trade: [], correction: [], registry: [], redacted: [] }
+  const rows: Record<Batch, SqlValue[][]> = {
+    trade: [],
+    'trade with payload': [],
+    correction: [],
+    registry: [],
+    redacted: [],
+  }
   for (const [position, tx] of transactions.entries()) {
     if (endsPiece(position)) await nextTurn()
     const tx_hash = tx_hashes[position] ?? refuse('tick.tx_hashes', `${transactions.length} hashes`, tx_hashes)
@@ -53,24 +69,30 @@ export async function insertTransactions(
     if (tx.tick_id !== tick_id) {
       throw ledgerError('refused_row', { id: tx.id, reason: `it is of tick ${tx.tick_id}, not of ${tick_id}` })
     }
-    rows[tx.kind].push([tx.id, tx.timestamp, position, tx.nonce, tx_hash, ...ownValues(tx, parties)])
+    rows[batchOf(tx)].push([tx.id, tx.timestamp, position, tx.nonce, tx_hash, ...ownValues(tx, parties)])
   }
-  for (const kind of KINDS) {
+  for (const batchName of BATCHES) {
+    const kind = batchName === 'trade with payload' ? 'trade' : batchName
     const batch = {
       table: 'transactions',
       shared: { tick_id, kind },
-      columns: COLUMNS[kind],
-      rows: rows[kind],
+      columns: COLUMNS[batchName],
+      rows: rows[batchName],
     } as const
     await dialect.insertRows(trx, batch)
   }
 }
 
-/** The values that follow PLACE in the columns of the transaction's kind. */
+const batchOf = (tx: Transaction): Batch =>
+  tx.kind === 'trade' && tx.payload !== undefined ? 'trade with payload' : tx.kind
+
+/** The values that follow PLACE in the columns of the transaction's batch. */
 function ownValues(tx: Transaction, parties: ReadonlyMap<string, Parties>): SqlValue[] {
   switch (tx.kind) {
-    case 'trade':
-      return [tx.from_user_id, tx.to_user_id, tx.kwh, tx.price_per_kwh, tx.total_amount]
+    case 'trade': {
+      const values = [tx.from_user_id, tx.to_user_id, tx.kwh, tx.price_per_kwh, tx.total_amount]
+      return tx.payload === undefined ? values : [...values, tx.payload]
+    }
     case 'correction': {
       const { corrects, kwh_delta, amount_delta, reason } = tx
       const { from_user_id, to_user_id } = parties.get(corrects) ?? refuse('corrects', 'a sealed trade', corrects)

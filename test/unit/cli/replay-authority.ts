@@ -94,6 +94,7 @@ export async function startFakeAuthority(
     if (token !== `Bearer ${TOKEN}`) return [403, { code: 'forbidden', detail: 'not your row' }]
     if (method === 'GET' && path === '/metrics') return [200, {}]
     if (method === 'GET' && path.startsWith('/blocks/')) return block(path.slice('/blocks/'.length))
+    if (method === 'GET' && path.startsWith('/users/')) return [200, { pseudonym: null }]
     if (method === 'POST' && path === '/orders/') return placeOrder(body)
     const { tick_id, timestamp } = body as { readonly tick_id: string; readonly timestamp: number }
     if (method === 'POST' && path === '/ticks/run/') return runTick(tick_id, timestamp)

@@ -57,6 +57,8 @@ describe('config/load', () => {
         voters: [],
         validators: [],
       },
+      privacy: undefined,
+      payloadRecipients: [],
       outboxPollMs: 1_000,
       minTradeMicro: 10_000n,
       priceBand: undefined,

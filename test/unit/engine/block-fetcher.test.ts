@@ -8,6 +8,7 @@ import type { Block } from '../../../src/protocol/block.ts'
 import { invalid, isSolarError } from '../../../src/protocol/errors.ts'
 import { sha256 } from '../../../src/protocol/hash.ts'
 import { hashHeader } from '../../../src/protocol/header.ts'
+import { MAX_PAYLOADS_PER_BLOCK } from '../../../src/protocol/limits.ts'
 import { blockParams, blockPath, type BlockParams } from '../../../src/protocol/messages.ts'
 import { verifyCredential } from '../../../src/protocol/request.ts'
 import { signingKeyFromSecret } from '../../../src/protocol/signature.ts'
@@ -84,6 +85,24 @@ describe('fetching a whole block from a peer', () => {
     const { requests, asked } = peerThat((params) => pageOf(small, params))
     assert.deepEqual(await fetchBlock({ requests, sign, clock }, 'peer', small, neverFinal), small)
     assert.equal(asked.length, 1)
+  })
+
+  it('ends where the payloads are more than a block has: a large block is no way to fill the memory', async () => {
+    const payload = Buffer.concat([Buffer.from('age-encryption.org/v1\n'), Buffer.alloc(4_074, 7)]).toString('base64')
+    const rich = trades.slice(0, 300).map((one) => ({ ...one, payload }))
+    const { header, signature } = block
+    const endless = { header: { ...header, tx_count: 100_000 }, signature }
+    const { requests, asked } = peerThat(({ from_index }) => ({
+      ...endless,
+      transactions: rich,
+      next_index: from_index + rich.length,
+    }))
+    await assert.rejects(
+      fetchBlock({ requests, sign, clock }, 'peer', endless, neverFinal),
+      (error) =>
+        isSolarError(error, 'peer_refused') && (error.fields as { code: string }).code === 'payloads_too_large',
+    )
+    assert.equal(asked.length, Math.ceil((MAX_PAYLOADS_PER_BLOCK + 1) / (300 * payload.length)))
   })
 
   const other: Trade = { ...trade('t1', 'trade-699'), kwh: '3', total_amount: '0.6' }

@@ -6,7 +6,15 @@ import { isSolarError } from '../../../src/protocol/errors.ts'
 import { hashHeader } from '../../../src/protocol/header.ts'
 import { signMembership, type Membership } from '../../../src/protocol/membership.ts'
 import { merkleRoot, verifyMerkleProof } from '../../../src/protocol/merkle.ts'
-import { blockAnswer, blockPath, MIN_TRADES_OF_PAGE, tradesAnswer, tradesPath } from '../../../src/protocol/messages.ts'
+import { MAX_RESPONSE_BYTES } from '../../../src/protocol/limits.ts'
+import {
+  blockAnswer,
+  blockPath,
+  MIN_TRADES_OF_PAGE,
+  MIN_TRANSACTIONS_OF_PAGE,
+  tradesAnswer,
+  tradesPath,
+} from '../../../src/protocol/messages.ts'
 import { signRequest, type PeerRequest } from '../../../src/protocol/request.ts'
 import type { SigningKey } from '../../../src/protocol/signature.ts'
 import { hashTransaction, leafOf } from '../../../src/protocol/transaction.ts'
@@ -318,6 +326,24 @@ describe('whole blocks and own trades over libp2p', () => {
       const end = await ask({ block_hash, from_index: 11_000, token: TOKEN })
       assert.deepEqual([end.transactions, end.next_index], [[], null])
       await assert.rejects(ask({ block_hash, from_index: 11001, token: TOKEN }), refusedWith('out_of_range'))
+    })
+
+    it('with the largest payloads comes in pages of as many transactions as a page must have', async () => {
+      const payload = Buffer.concat([Buffer.from('age-encryption.org/v1\n'), Buffer.alloc(4_074, 7)]).toString('base64')
+      const rows = Array.from({ length: 600 }, (_, n) => trade('t3', `rich-${n}`, { payload }))
+      const rich = chain.add(rows)
+      assert.equal(await node.acceptAll(rich), 'on_chain')
+      const block = rich.blocks[3]!
+      const first = await ask({ block_hash: hashHeader(block.header), from_index: 0, token: TOKEN })
+      assert.equal(first.transactions.length, MIN_TRANSACTIONS_OF_PAGE)
+      assert.ok(JSON.stringify(first).length < MAX_RESPONSE_BYTES / 2)
+      const sign = signerOf('v1', 'another')
+      const fetched = await fetchBlock({ requests: peers.of('another'), sign, clock }, 'server', block, neverAsked)
+      assert.deepEqual(fetched.transactions, rows)
+      const asked = { height: 3, ...access('ann', tradesPath(3)) }
+      const own = tradesAnswer(await peers.of('asker').request('server', 'trades', asked), 'trades')
+      assert.equal(own.trades.length, MIN_TRADES_OF_PAGE)
+      assert.ok(JSON.stringify(own).length < MAX_RESPONSE_BYTES / 2)
     })
 
     it('is fetched by a household as far as it may see it, and not taken for whole', async () => {

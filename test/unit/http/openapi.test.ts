@@ -16,6 +16,7 @@ import { redactionCalls } from '../../../src/http/routes/redactions.ts'
 import { registryCalls } from '../../../src/http/routes/registry.ts'
 import { tickCalls } from '../../../src/http/routes/ticks.ts'
 import { proofCall, transactionCalls } from '../../../src/http/routes/transactions.ts'
+import { userCalls } from '../../../src/http/routes/users.ts'
 import type { Schema } from '../../../src/http/schema.ts'
 import {
   decimal,
@@ -62,6 +63,7 @@ function everyCall(): readonly Call[] {
     ...redactionCalls(redactor),
     ...registryCalls(ledger, keyLimit, createEnrolQuotas(createTestClock())),
     ...eventCalls(createEventStream(ledger, createTestClock())),
+    ...userCalls(ledger),
     membershipCall(ledger),
     ...operationCalls({ node, readiness, metrics }),
     leaderCall(readiness),
@@ -114,6 +116,8 @@ describe('API document', () => {
       'GET /transactions',
       'GET /transactions/proof',
       'GET /transactions/{id}/receipt',
+      'GET /users/{user_id}/pseudonym',
+      'GET /users/{user_id}/recipients',
       'POST /blocks/propose/',
       'POST /blocks/{header_hash}/vote/',
       'POST /orders/',
@@ -278,6 +282,8 @@ describe('API document', () => {
         'GET /orders/{order_id}': ['/orders/order-1'],
         'DELETE /orders/{order_id}': ['/orders/order-1'],
         'GET /transactions': ['/transactions'],
+        'GET /users/{user_id}/pseudonym': ['/users/household-7/pseudonym'],
+        'GET /users/{user_id}/recipients': ['/users/household-7/recipients'],
         'POST /registry/': ['/registry/', { transaction: enrolment, user_id: 'household-8' }],
         'GET /registry': ['/registry?at_height=0'],
         'GET /health': ['/health'],

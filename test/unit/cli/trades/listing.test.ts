@@ -28,6 +28,7 @@ const correction = (id: string, corrects: string, kwh_delta: string, amount_delt
 function sourceOf(...transactions: readonly ShownTransaction[]): OwnTradesSource {
   const timeOf = (tx: ShownTransaction): number => (tx.kind === 'redacted' ? 0 : tx.timestamp)
   return {
+    user: undefined,
     currency: 'EUR',
     caveat: null,
     async *pages({ from, to }) {
