@@ -25,5 +25,5 @@ export async function countersignedByOwn(tx: RegistryTransaction, parts: OwnKeyP
   if (tx.action !== 'recover' || tx.countersigner_id !== undefined) return tx
   if (chain.registry.entry(tx.subject_id)?.role !== 'voter') return tx
   const key = await presentKeyOf(parts)
-  return key === undefined ? tx : countersign(tx, minerId, chain.chainId, key)
+  return key === undefined ? tx : await countersign(tx, minerId, chain.chainId, key)
 }

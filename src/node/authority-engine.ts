@@ -15,7 +15,7 @@ import { createPutBack, type PutBackParts } from '../engine/put-back.ts'
 import { createAuthorityRedactor, type AuthorityRedactor, type AuthorityRedactorParts } from '../engine/redactor.ts'
 import { createRestorer, type Restorer } from '../engine/restorer.ts'
 import { createSealClock, type SealClock } from '../engine/seal-clock.ts'
-import { createSealGuard, withClock, type SealGuard } from '../engine/seal-guard.ts'
+import { createSealGuard, withOthers, type SealGuard } from '../engine/seal-guard.ts'
 import { createSealer } from '../engine/sealer.ts'
 import { createSharedFinality } from '../engine/shared-finality.ts'
 import { watchStanding, type Standing } from '../engine/standing.ts'
@@ -103,7 +103,7 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
     logger,
   })
   const backups = createSealGuard(chain, highWater)
-  const guard = withClock(backups, sealClock)
+  const guard = withOthers(backups, sealClock)
   const putBack = createPutBack({ chain, store, bodies: level, finalizer, clock, logger })
   const follower = createFollower({ chain, store, putBack, guard, highWater, clock, logger })
   // First: which of the keys here is that of an authority, the newest block says.

@@ -17,8 +17,8 @@ export type Vote = TypeOf<typeof voteShape>
 export type VoteBody = Omit<Vote, 'signature'>
 
 /** Signs a vote. The caller has stored that it votes so before it sends the vote anywhere. */
-export function signVote(body: VoteBody, key: SigningKey): Vote {
-  return { ...body, signature: signObject('vote', body.chain_id, body, key) }
+export async function signVote(body: VoteBody, key: SigningKey): Promise<Vote> {
+  return { ...body, signature: await signObject('vote', body.chain_id, body, key) }
 }
 
 export type VoteCode = 'wrong_chain' | 'wrong_header' | 'unknown_voter' | 'bad_signature'
