@@ -35,8 +35,10 @@ import type { Logger } from '../ports/logger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
 import type { Miner } from '../ports/miner.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
+import type { Hex } from '../protocol/bytes.ts'
 import { hashHeader } from '../protocol/header.ts'
 import type { AuthorityKeys } from './authority-keys.ts'
+import type { NodeSigner } from './node-signer.ts'
 import { warnOfSeveralVotes } from './several-votes.ts'
 import type { Shutdown } from './shutdown.ts'
 
@@ -47,6 +49,8 @@ export interface AuthorityEngineParts extends AuthorityKeys {
   /** The blocks that `chain` is over. */
   readonly level: PutBackParts['bodies'] & AuthorityRedactorParts['blocks']
   readonly highWater: HighWater
+  /** Has the keys of `keyOf`, where they are not in files. */
+  readonly signer?: Pick<NodeSigner, 'name' | 'keyOf' | 'reason' | 'sealed'> | undefined
   /** Who leads on a database that others share; `undefined` for this node's own. `mayLead`: false while it could seal nothing. */
   readonly shareLead: (mayLead: () => boolean) => Promise<SharedLeadership | undefined>
   readonly gossip: Gossip
@@ -79,6 +83,8 @@ export interface AuthorityEngine {
   readonly redactor: AuthorityRedactor
   readonly restorer: Restorer
   readonly leadership: Leadership
+  /** The key that the registry names for this authority now. */
+  readonly keyNow: () => Hex | undefined
   /** On a database that other authorities share: who leads, and what comes of it. */
   readonly standby: { readonly lead: SharedLeadership; readonly succession: Succession } | undefined
 }
@@ -103,12 +109,15 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
     logger,
   })
   const backups = createSealGuard(chain, highWater)
-  const guard = withOthers(backups, sealClock)
+  const guard = withOthers(backups, sealClock, ...(parts.signer === undefined ? [] : [parts.signer]))
   const putBack = createPutBack({ chain, store, bodies: level, finalizer, clock, logger })
   const follower = createFollower({ chain, store, putBack, guard, highWater, clock, logger })
   // First: which of the keys here is that of an authority, the newest block says.
   await follower.align()
   const minerId = await authorityIdOf(chain, keyOf)
+  const { signer } = parts
+  const keyNow = () => chain.registry.active(minerId, 'authority')?.public_key
+  if (signer !== undefined) await heedSigner(signer, { ...parts, guard: backups, needed: keyNow() })
   const mayLead = () => chain.registry.active(minerId, 'authority') !== undefined
   const lead = await parts.shareLead(mayLead)
   const leadership = lead ?? SOLE_LEADERSHIP
@@ -182,7 +191,7 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   }
   const standing = watchStanding({ chain, events, logger }, minerId)
   const deciding = { events, finalizer, guard, standing, sealClock, runner, checkpoints, ledger, redactor, restorer }
-  return { ...deciding, chain, askPeers, leadership, standby }
+  return { ...deciding, chain, askPeers, leadership, keyNow, standby }
 }
 
 /**
@@ -226,7 +235,33 @@ async function authorityIdOf(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promi
   // Looked through only where it has to be: there may be many entries.
   const revoked = chain.registry.entries.filter(({ role, status }) => role === 'authority' && status === 'revoked')
   for (const { id, public_key } of revoked) if ((await keyOf(public_key)) !== undefined) return id
-  throw ledgerError('not_ready', { reason: 'no key file in the data directory is that of a registered authority' })
+  throw ledgerError('not_ready', {
+    reason: 'no key in the data directory, nor of its signer, is that of a registered authority',
+  })
+}
+
+/**
+ * A signer remembers what an older database has forgotten: a block that it has signed above the tip is missed here, unless its tick
+ * waits to be sealed, as after a kill between the signature and the fence. Throws `not_ready` if it lacks the key that is needed now.
+ */
+async function heedSigner(
+  signer: Pick<NodeSigner, 'name' | 'keyOf' | 'sealed'>,
+  {
+    chain,
+    store,
+    guard,
+    needed,
+  }: Pick<AuthorityEngineParts, 'chain' | 'store'> & { readonly guard: SealGuard; readonly needed: Hex | undefined },
+): Promise<void> {
+  if (needed === undefined) return
+  if ((await signer.keyOf(needed)) === undefined) {
+    const reason = `the signer at ${signer.name} does not have the key ${needed}, which the registry names: start it with its --key-file`
+    throw ledgerError('not_ready', { reason })
+  }
+  const sealed = signer.sealed(needed)
+  if (sealed === null || sealed.header.height < chain.size || (await store.nextUnsealedTick()) !== undefined) return
+  const { height, miner_id } = sealed.header
+  guard.saw({ height, hash: hashHeader(sealed.header), miner_id, shownBy: 'the signer' })
 }
 
 /** A vote may be here before the block that the leader has sealed: then the database has it. */

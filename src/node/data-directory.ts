@@ -21,6 +21,8 @@ export const DATA_FILES = {
   archive: 'archive',
   highWater: 'high-water',
   recoveryPhrase: 'recovery-phrase.txt',
+  /** Of a signer: LevelDB of what its keys have signed. */
+  signed: 'signed',
 } as const
 
 /** Begins the names of the lock's files. */

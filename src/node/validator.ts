@@ -23,6 +23,7 @@ import { startHttp } from './http-address.ts'
 import type { OnPart } from './lifecycle.ts'
 import { createLogger } from './logger.ts'
 import { ensureValidatorFiles, sayKeysAreOpened, type ValidatorFiles } from './node-files.ts'
+import { signerOf, type NodeSigner } from './node-signer.ts'
 import { openDirectoryForStart } from './start-checks.ts'
 import { createShutdown } from './shutdown.ts'
 import { createStoreWatch, type StoreWatch } from './store-watch.ts'
@@ -63,6 +64,11 @@ export interface ValidatorNode {
   readonly failed: Promise<never>
 }
 
+/** The files of a validator, and what has its key where they do not. */
+interface OpenFiles extends ValidatorFiles {
+  readonly signer: NodeSigner | undefined
+}
+
 /** The validator: a full replica in its own LevelDB, which checks every block, co-signs, and serves what it has. */
 export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNodeParts = {}): ValidatorNode {
   const clock = parts.clock ?? systemClock
@@ -84,7 +90,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     return createNodeNetwork({ chainId, privateKey, listen, peers, swarmKey, hub: true, clock, logger, onDial })
   }
 
-  async function join(store: ReplicaStore, files: ValidatorFiles): Promise<JoinedValidator> {
+  async function join(store: ReplicaStore, files: OpenFiles): Promise<JoinedValidator> {
     const genesis = await findGenesis({
       store,
       pin: config.chainId,
@@ -99,7 +105,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     return await shutdown.orUndo(() => run(genesis, store, files))
   }
 
-  async function run(genesis: Genesis, opened: ReplicaStore, files: ValidatorFiles): Promise<JoinedValidator> {
+  async function run(genesis: Genesis, opened: ReplicaStore, files: OpenFiles): Promise<JoinedValidator> {
     const storeWatch = createStoreWatch(clock, logger, {
       failing: 'NOT CO-SIGNING',
       working: 'blocks are co-signed',
@@ -143,6 +149,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       },
     })
     shutdown.opened('store watch', () => storeWatch.stop())
+    watchSigner(files, validator)
     await finalizer.evaluate()
     const metrics = createMetrics()
     metrics.setHeights(chain.tip?.header.height ?? null, finalizer.finalHeight < 0 ? null : finalizer.finalHeight)
@@ -161,11 +168,18 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     return { chainId: chain.chainId, httpUrl, multiaddrs: peers.multiaddrs(), verifierKey, ledger: engine.ledger }
   }
 
+  function watchSigner({ signer, validatorKey }: OpenFiles, validator: ValidatorEngine['validator']): void {
+    if (signer === undefined) return
+    const needed = () => validatorKey.publicKey
+    signer.start({ failing: 'NOT CO-SIGNING', needed, onBack: () => void validator.sync().catch(() => undefined) })
+    shutdown.opened('signer watch', () => signer.stop())
+  }
+
   async function serveHttp(
     parts: Pick<ValidatorHttpParts, 'ledger' | 'redactor' | 'witness' | 'metrics'> &
       Pick<ValidatorEngine, 'registration' | 'validator'>,
     peers: PeerNetwork,
-    files: ValidatorFiles,
+    files: OpenFiles,
     storeWatch: StoreWatch,
   ): Promise<string | null> {
     const { ledger, metrics, validator } = parts
@@ -180,7 +194,12 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       version: VERSION,
     })
     const readiness = () => {
-      const reasons = [storeWatch.reason(), unregisteredWords(parts.registration()), validator.trouble()]
+      const reasons = [
+        storeWatch.reason(),
+        files.signer?.reason(),
+        unregisteredWords(parts.registration()),
+        validator.trouble(),
+      ]
       return { role: 'validator' as const, reasons: reasons.filter((reason) => reason !== undefined) }
     }
     const http = await startHttp(config, (address) =>
@@ -201,7 +220,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
   }
 
   /** In the background: peers may come later. */
-  function joinInBackground(store: ReplicaStore, files: ValidatorFiles): void {
+  function joinInBackground(store: ReplicaStore, files: OpenFiles): void {
     const say = (line: string) => logger.warn({ peers: config.peers }, line)
     const joining = withPatience('a peer that has the chain', say, () => join(store, files))
     joining.then(joined.resolve, (error: unknown) => {
@@ -229,10 +248,11 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     const directory = await openDirectoryForStart(config)
     shutdown.opened('data directory', () => directory.close())
     sayKeysAreOpened(config, logger)
-    const files = await ensureValidatorFiles(directory, config, { randomBytes })
+    const signer = await signerOf(config, { clock, logger })
+    const files = await ensureValidatorFiles(directory, config, { randomBytes, signer })
     const store = await openReplicaFiles(directory)
     shutdown.opened('LevelDB', () => store.close())
-    joinInBackground(store, files)
+    joinInBackground(store, { ...files, signer })
     return { dataDirectory: directory.path, publicKey: files.validatorKey.publicKey }
   }
 

@@ -11,18 +11,20 @@ import { publicKeyHex, signatureHex } from './shape.ts'
 ed25519.hashes.sha512 = sha512
 
 /** What a signature is about: the domain that keeps a vote from being read as an order. */
-export type SignatureType =
-  | 'header'
-  | 'vote'
-  | 'order'
-  | 'request'
-  | 'enrol'
-  | 'rotate'
-  | 'revoke'
-  | 'recover'
-  | 'policy'
-  | 'countersign'
-  | 'member'
+export const SIGNATURE_TYPES = [
+  'header',
+  'vote',
+  'order',
+  'request',
+  'enrol',
+  'rotate',
+  'revoke',
+  'recover',
+  'policy',
+  'countersign',
+  'member',
+] as const
+export type SignatureType = (typeof SIGNATURE_TYPES)[number]
 
 /** A public key that passed `importPublicKey`: canonical and not of small order. */
 export interface PublicKey {
