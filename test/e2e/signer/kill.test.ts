@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { auditDirectory } from '../../../src/node/audit.ts'
+import { createSignerClient } from '../../../src/node/signer-client.ts'
+import { hashHeader } from '../../../src/protocol/header.ts'
+import { bundleForNode } from '../../helpers/bundle.ts'
+import { createProcessNetwork, postTick, type ProcessNetwork } from '../../helpers/process-network.ts'
+import { freePorts } from '../../helpers/processes.ts'
+import { createLives, type Lives } from '../crash/lives.ts'
+import { signerOf } from './signer.ts'
+
+describe('an authority that is killed between the signature of its signer and the fence', () => {
+  let network: ProcessNetwork
+  let lives: Lives
+
+  beforeEach(async () => {
+    network = await createProcessNetwork({ finality: 'authority', validators: [] })
+  })
+  afterEach(async () => {
+    await lives.killAll()
+    await network.stop()
+  })
+
+  it('seals the block that was signed, and goes on', async () => {
+    const signer = await signerOf(network, 'authority', 'authorityKey')
+    await signer.start()
+    const [port = 0] = await freePorts(1)
+    const data = join(network.folder, 'authority')
+    const flags = {
+      ...{ data, genesis: join(network.folder, 'genesis.json'), signer: signer.url(), tick: 'off' },
+      ...{ http: `127.0.0.1:${port}`, listen: ['/ip4/127.0.0.1/tcp/0'] },
+    }
+    const entry = new URL('../crash/authority-process.ts', import.meta.url)
+    lives = createLives(bundleForNode(entry, join(network.folder, 'package')), flags)
+    const node = { url: `http://127.0.0.1:${port}` }
+    const token = () => network.tokenOf('platform')
+
+    const first = await lives.begin({ step: 'before fence', occurrence: 2 })
+    assert.ok(await first.started)
+    await postTick(node, await token(), 't0')
+    await assert.rejects(postTick(node, await token(), 't1'))
+    const { step, signal } = await first.end
+    assert.deepEqual([step, signal], ['before fence', 'SIGKILL'])
+
+    const address = { kind: 'unix', path: signer.url().slice('unix:'.length) } as const
+    const client = createSignerClient({ address, token: undefined })
+    const { sealed } = (await client.keys()).keys[0]!
+    assert.equal(sealed?.header.height, 1, 'the signer remembers what nobody has stored')
+
+    const second = await lives.begin(null)
+    assert.ok(await second.started)
+    const again = await postTick(node, await token(), 't1')
+    assert.deepEqual(again, { ...again, height: 1, block_hash: hashHeader(sealed.header) })
+    assert.equal((await postTick(node, await token(), 't2')).height, 2)
+    second.process.kill('SIGTERM')
+    assert.equal((await second.end).code, 0)
+    const database = { kind: 'sqlite', path: join(data, 'ledger.db') } as const
+    const { findings } = await auditDirectory(data, database, () => undefined)
+    assert.deepEqual(findings, [])
+  })
+})
