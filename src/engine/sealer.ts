@@ -24,7 +24,7 @@ import { checkLeads } from './leading.ts'
 import type { PutBack } from './put-back.ts'
 import type { SealGuard } from './seal-guard.ts'
 import type { SharedFinality } from './shared-finality.ts'
-import { isSameWork, signedBefore } from './signed-before.ts'
+import { signedBefore } from './signed-before.ts'
 
 export interface SealerParts {
   readonly chain: Chain
@@ -132,8 +132,8 @@ export function createSealer(parts: SealerParts): Sealer {
   }
 
   /**
-   * Signs the header, or gives the one that a signer has signed before, where that is this block: a kill came between its signature
-   * and the fence, and the work was done anew since. Any other one is a block that this database lacks. Throws `not_ready` then.
+   * A signer gives the same signature again, as after a kill between it and the fence: the header is the same then. If it has signed
+   * another one, that is a block which this database lacks. Throws `not_ready` then.
    */
   async function sealedBy(key: SigningKey, header: Header): Promise<SealedHeader> {
     try {
@@ -142,10 +142,6 @@ export function createSealer(parts: SealerParts): Sealer {
       const before = signedBefore(error)
       if (before === undefined) throw error
       const { height, miner_id } = before.header
-      if (isSameWork(before.header, header, chain.genesis)) {
-        logger.warn({ height }, `block ${height} was signed before, and not stored: it is taken up as it was signed`)
-        return before
-      }
       guard.saw({ height, hash: hashHeader(before.header), miner_id, shownBy: 'the signer' })
       const reason = guard.reason() ?? `the signer has signed another block ${height}`
       logger.error({ height, reason }, `NOT SEALING: ${reason}`)

@@ -40,7 +40,7 @@ const signShape = object({
   message: text(/^(?:[0-9a-f]{2})+$/, 'bytes in lower-case hex'),
 })
 
-/** The HTTP side of a signer: `GET /keys` and `POST /sign` (docs/protocol.md 12). */
+/** The HTTP side of a signer: `GET /keys` and `POST /sign` (docs/protocol.md 11). */
 export function createSignerServer(
   { signer, chainId, logger }: { readonly signer: Signer; readonly chainId: Hash; readonly logger: Logger },
   { address, socketMode, tokenHash }: SignerServerOptions,

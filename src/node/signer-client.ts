@@ -11,7 +11,7 @@ import { array, hash32, isJsonObject, nullable, object, publicKeyHex, signatureH
 import { shown } from '../protocol/shown.ts'
 import { cachedPublicKey, verifyBytes } from '../protocol/signature.ts'
 
-/** Asks a signer (docs/protocol.md 12). Every call takes at most CALL_LIMIT_MS, and rejects with `not_ready` without an answer. */
+/** Asks a signer (docs/protocol.md 11). Every call takes at most CALL_LIMIT_MS, and rejects with `not_ready` without an answer. */
 export interface SignerClient {
   /** As it was configured. */
   readonly name: string

@@ -14,8 +14,7 @@ import { SOLE_LEADERSHIP } from '../../../src/ports/leadership.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
 import type { MarketStore } from '../../../src/ports/market-store.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
-import { chainIdOf, type Genesis } from '../../../src/protocol/genesis.ts'
-import { hashHeader, headerShape, meetsDifficulty, type Header } from '../../../src/protocol/header.ts'
+import { headerShape, type Header } from '../../../src/protocol/header.ts'
 import type { SigningKey } from '../../../src/protocol/signature.ts'
 import type { LevelChainStore } from '../../../src/storage/level/chain-store.ts'
 import { createStreet, namedKey, STREET_TIME } from '../../helpers/branches.ts'
@@ -25,16 +24,8 @@ import { tempChainStore, tempSqlite, type OpenedStore } from '../../helpers/stor
 import { createVirtualClock } from '../../helpers/virtual-clock.ts'
 
 const street = createStreet()
-const { genesis } = street
+const { genesis, chainId } = street
 const untroubled = () => Promise.resolve()
-
-/** The header with the first nonce from `start` on that is work enough. */
-function minedFrom(header: Header, start: number): Header {
-  for (let nonce = start; ; nonce++) {
-    const mined = { ...header, nonce }
-    if (meetsDifficulty(hashHeader(mined), header.difficulty)) return mined
-  }
-}
 
 /** The authority's key in a signer, which does `before` it signs a header. */
 const signerThat = (before: (header: Header) => void | Promise<void>): SigningKey => ({
@@ -67,16 +58,11 @@ describe('an authority that seals', () => {
    * @param raise called with each mark, before it counts as durable
    * @param key that of the authority, as a signer may have it
    */
-  async function runner(
-    raise: (mark: HighWaterMark) => Promise<void>,
-    key: SigningKey = namedKey('authority'),
-    changed: Pick<Partial<Genesis>, 'seal' | 'difficulty'> = {},
-  ) {
+  async function runner(raise: (mark: HighWaterMark) => Promise<void>, key: SigningKey = namedKey('authority')) {
     const store = sql.store
     const clock = createVirtualClock(STREET_TIME)
-    const made = { ...genesis, ...changed }
-    await store.bindChain(chainIdOf(made))
-    const chain = await Chain.open(made, level.store)
+    await store.bindChain(chainId)
+    const chain = await Chain.open(genesis, level.store)
     const events = createEventHub(silentLogger)
     const finalizer = await openFinalizer({ chain, store, events, clock })
     let mark: HighWaterMark | null = null
@@ -101,7 +87,7 @@ describe('an authority that seals', () => {
       guard,
       follower: createFollower({ ...shared, putBack, guard }),
       finality: createSharedFinality({ chain, store, finalizer, events }),
-      miner: { mine: (header) => Promise.resolve(minedFrom(header, 0)), stop: () => Promise.resolve() },
+      miner: { mine: (header) => Promise.resolve(header), stop: () => Promise.resolve() },
       minerId: 'authority',
       keyOf: () => Promise.resolve(key),
     })
@@ -176,24 +162,11 @@ describe('an authority that seals', () => {
     assert.equal(chain.size, 0)
   })
 
-  it('takes up the block that a signer has signed before, where only the work is another', async () => {
-    const refused: Header[] = []
-    const signer = signerThat((header) => {
-      refused.push(header)
-      throw refusalWith(minedFrom(header, header.nonce + 1))
-    })
-    const { chain, ticks } = await runner(untroubled, signer, { seal: 'work', difficulty: 1 })
-    const { block_hash } = await ticks.accept(tick('t0'))
-    assert.equal(block_hash, hashHeader(minedFrom(refused[0]!, refused[0]!.nonce + 1)))
-    assert.equal(chain.tip?.hash, block_hash)
-  })
-
   it('seals nothing any more where a signer has signed another block of its height, or one above', async () => {
     const others: ((header: Header) => Header)[] = [
       (header) => ({ ...header, timestamp: header.timestamp + 1 }),
       (header) => ({ ...header, merkle_root: 'ab'.repeat(32) }),
       (header) => ({ ...header, height: 7 }),
-      // Work that is none.
       (header) => ({ ...header, nonce: 7 }),
     ]
     for (const [index, other] of others.entries()) {
