@@ -39,6 +39,8 @@ const LOOK_EVERY_MS = 2_000
 const START_PATIENCE_MS = 10_000
 const START_RETRY_MS = 500
 const MAX_TOKEN_BYTES = 64 * 1024
+/** Who can reach the port can try as many as he likes. */
+const TOKEN = /^[\x21-\x7e]{32,512}$/
 
 /**
  * Finds the signer of a node that has one, waiting for it a little. Throws `not_ready` where it does not answer, `signer_refused`,
@@ -50,7 +52,7 @@ export async function signerOf(
 ): Promise<NodeSigner | undefined> {
   if (signer === undefined) return undefined
   const { address, tokenFile } = signer
-  const token = tokenFile === undefined ? undefined : await readToken(tokenFile)
+  const token = tokenFile === undefined ? undefined : await readSignerToken(tokenFile, 'signer_token_file')
   const client = createSignerClient({ address, token })
   return createNodeSigner(client, await firstState(client, clock), { clock, logger })
 }
@@ -155,15 +157,21 @@ function createNodeSigner(
   }
 }
 
-/** Throws `config_conflict`, which never shows the file. */
-async function readToken(file: string): Promise<string> {
+/**
+ * The token that a signer takes, from the file that both sides have. Throws `config_conflict`, which never shows the file.
+ *
+ * @param setting that names the file
+ */
+export async function readSignerToken(file: string, setting: string): Promise<string> {
   const refuse = (reason: string, cause?: unknown): Error =>
-    configError('config_conflict', { reason: `signer_token_file: ${file}: ${reason}` }, cause)
+    configError('config_conflict', { reason: `${setting}: ${file}: ${reason}` }, cause)
   const read = await readSecretFile(file, { maxBytes: MAX_TOKEN_BYTES }).catch((error: unknown) => {
     throw refuse(fileTrouble(error), error)
   })
   if ('fault' in read) throw refuse(read.fault === 'exposed' ? exposedWords(file, read.mode) : read.reason)
   const token = read.bytes.toString('utf8').trim()
-  if (/^[\x21-\x7e]{1,512}$/.test(token)) return token
-  throw refuse('expected one token as plain text')
+  if (TOKEN.test(token)) return token
+  throw refuse(
+    'expected one token as plain text, of 32 characters or more (head -c 32 /dev/urandom | base64 makes one)',
+  )
 }

@@ -184,7 +184,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
   ): Promise<string | null> {
     const { ledger, metrics, validator } = parts
     metrics.watchPeers(() => peers.requests.peers().length)
-    metrics.watchAcking(() => validator.trouble() === undefined)
+    metrics.watchAcking(() => validator.trouble() === undefined && files.signer?.reason() === undefined)
     ledger.subscribe((event) => metrics.recordEvent(event, clock.now()))
     const node = () => ({
       mode: 'validator' as const,

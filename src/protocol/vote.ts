@@ -5,21 +5,21 @@ import { blockHeight, hash32, identifier, object, oneOf, signatureHex, type Type
 import { signObject, verifyObject, type SigningKey } from './signature.ts'
 
 /** A registered key's word on a header (docs/protocol.md 5). */
-const body = {
+const fields = {
   chain_id: hash32,
   header_hash: hash32,
   height: blockHeight,
   voter_id: identifier,
   decision: oneOf('ack', 'reject'),
 }
-export const voteBodyShape = object(body)
+export const voteBodyShape = object(fields)
 export type VoteBody = TypeOf<typeof voteBodyShape>
-export const voteShape = object({ ...body, signature: signatureHex })
+export const voteShape = object({ ...fields, signature: signatureHex })
 export type Vote = TypeOf<typeof voteShape>
 
 /** Signs a vote. The caller has stored that it votes so before it sends the vote anywhere. */
-export async function signVote(vote: VoteBody, key: SigningKey): Promise<Vote> {
-  return { ...vote, signature: await signObject('vote', vote.chain_id, vote, key) }
+export async function signVote(body: VoteBody, key: SigningKey): Promise<Vote> {
+  return { ...body, signature: await signObject('vote', body.chain_id, body, key) }
 }
 
 export type VoteCode = 'wrong_chain' | 'wrong_header' | 'unknown_voter' | 'bad_signature'
@@ -45,8 +45,8 @@ export function verifyVote(
   if (entry?.id !== vote.voter_id || entry.status !== 'active') {
     return invalid('unknown_voter', `${vote.voter_id} is not registered as active before height ${vote.height}`)
   }
-  const { signature, ...said } = vote
-  if (!verifyObject('vote', chainId, said, signature, entry.public_key)) {
+  const { signature, ...body } = vote
+  if (!verifyObject('vote', chainId, body, signature, entry.public_key)) {
     return invalid('bad_signature', `the signature is not that of ${vote.voter_id}`)
   }
   return VALID

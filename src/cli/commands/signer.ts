@@ -7,7 +7,6 @@ import type { SigningKey } from '../../protocol/signature.ts'
 import { openSigningKey } from '../keys/key-files.ts'
 import { chainIdOption, UsageError } from '../output.ts'
 import type { GlobalOptions } from '../program.ts'
-import { readTokenFile } from '../token-file.ts'
 
 interface SignerOptions extends GlobalOptions {
   readonly chainId: string
@@ -61,12 +60,14 @@ async function runSigner(options: SignerOptions): Promise<void> {
     throw new UsageError('--token-file: expected with --listen HOST:PORT, which every user of this machine can reach')
   }
   const signedUpTo = readHeight(options.signedUpTo)
-  const token = options.tokenFile === undefined ? undefined : await readTokenFile(options.tokenFile)
   const keys = await readKeys(options)
 
   const { createLogger } = await import('../../node/logger.ts')
   const { runUntilSignal } = await import('../../node/lifecycle.ts')
+  const { readSignerToken } = await import('../../node/node-signer.ts')
   const { createSignerProcess } = await import('../../node/signer.ts')
+  const { tokenFile } = options
+  const token = tokenFile === undefined ? undefined : await readSignerToken(tokenFile, '--token-file')
   const level = word(...LOG_LEVELS)(options.logLevel ?? process.env.SOLAR_LOG_LEVEL) ?? 'info'
   const logger = createLogger({ level, pretty: process.stdout.isTTY && options.json !== true })
   const signer = createSignerProcess(

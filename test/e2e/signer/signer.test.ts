@@ -110,7 +110,7 @@ describe('an authority whose key is in a signer', () => {
   it('over a port takes a token on both sides', async () => {
     await end(running)
     const tokenFile = join(network.folder, 'signer.token')
-    await writeFile(tokenFile, 'a-token-for-the-signer\n', { mode: 0o600 })
+    await writeFile(tokenFile, `${'a-token-for-the-signer'.repeat(2)}\n`, { mode: 0o600 })
     const port = ['--listen', '127.0.0.1:0']
     const refused = await network.run(
       'signer',

@@ -208,7 +208,8 @@ describe('the signer of a node', () => {
     const token = file('signer.token')
     const refusals: [content: string, mode: number, expected: RegExp][] = [
       ['', 0o600, /expected one token as plain text/],
-      ['two words', 0o600, /expected one token as plain text/],
+      [`two words ${'a'.repeat(32)}`, 0o600, /expected one token as plain text/],
+      ['short', 0o600, /expected one token as plain text, of 32 characters or more/],
       ['a'.repeat(600), 0o600, /expected one token as plain text/],
     ]
     for (const [content, mode, expected] of refusals) {
