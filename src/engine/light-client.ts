@@ -1,4 +1,4 @@
-import type { Clock, RandomBytes } from '../ports/clock.ts'
+import { steadyNow, type Clock, type RandomBytes } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Gossip } from '../ports/gossip.ts'
 import type { CheckedTrade, LightStore } from '../ports/light-store.ts'
@@ -125,7 +125,8 @@ export interface LightClient {
 export async function createLightClient(parts: LightClientParts): Promise<LightClient> {
   const { genesis, store, requests, clock, logger, onEvent } = parts
   let votesSent = 0
-  let lastNewsAt: number | null = null
+  let lastNews: { readonly at: number; readonly steadyAt: number } | null = null
+  const heardNews = (): void => void (lastNews = { at: clock.now(), steadyAt: steadyNow(clock) })
   let becomeReady = (): void => undefined
   const ready = new Promise<void>((resolve) => (becomeReady = resolve))
 
@@ -142,7 +143,7 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
     ...parts,
     onAlarm,
     onDoubleSeal: (held, other) => following.background(foundSeals(held, other)),
-    onTrusted: () => (lastNewsAt = clock.now()),
+    onTrusted: heardNews,
     onTip: (sealed, how) => {
       onEvent({ type: 'header', sealed, how })
       household?.consider(sealed)
@@ -198,7 +199,7 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
     evidence,
     async onSynced(peer, isNewest) {
       becomeReady()
-      if (isNewest) lastNewsAt = clock.now()
+      if (isNewest) heardNews()
       household?.considerAgain()
       await household?.resend(peer)
     },
@@ -216,9 +217,11 @@ export async function createLightClient(parts: LightClientParts): Promise<LightC
 
   function stateNow(): LightStatus['state'] {
     if (follower.head.sealers.some(({ public_key }) => evidence.isAccused(public_key))) return 'alarm'
-    if (lastNewsAt === null) return 'syncing'
+    if (lastNews === null) return 'syncing'
     if (!requests.peers().some((peer) => (followed.get(peer) ?? 'light') !== 'light')) return 'stale'
-    return clock.now() - lastNewsAt > parts.staleAfterMs ? 'stale' : 'live'
+    // A clock that is set back would hide how long it was; the one that nobody sets stands still while the device sleeps.
+    const quietMs = Math.max(clock.now() - lastNews.at, steadyNow(clock) - lastNews.steadyAt)
+    return quietMs > parts.staleAfterMs ? 'stale' : 'live'
   }
 
   serveLightPeers({ follower, genesis, requests, store, evidence })

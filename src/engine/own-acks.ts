@@ -140,8 +140,9 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
    * own it would contradict what is final. What was shown before a failure is learnt all the same.
    */
   async function learnFrom(peer: string, entry: RegistryEntry): Promise<void> {
-    const fromHeight = finalizer.finalHeight + 1
-    const keys = { keys: await keysOf(entry, 0), binding: await keysOf(entry, fromHeight) }
+    // The last final block may still be acked itself, where it is the tip: by who has not acked another one of its height.
+    const fromHeight = Math.max(0, finalizer.finalHeight)
+    const keys = { keys: await keysOf(entry, 0), binding: await keysOf(entry, finalizer.finalHeight + 1) }
     const acks: Vote[] = []
     try {
       for await (const ack of shownAcks(parts, peer, { entry, fromHeight, ...keys, isKnown })) acks.push(ack)

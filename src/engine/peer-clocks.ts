@@ -1,4 +1,4 @@
-import type { Clock } from '../ports/clock.ts'
+import { steadyNow, type Clock } from '../ports/clock.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import { timeAnswer } from '../protocol/messages.ts'
 import { collectAnswers } from './answers.ts'
@@ -30,13 +30,28 @@ export function serveTime(requests: PeerRequests, clock: Clock): void {
 
 /** Asks each connected peer what time it is. A peer that does not say is left out. */
 export async function readPeerClocks(requests: PeerRequests, clock: Clock): Promise<readonly ClockReading[]> {
-  const ask = async (peer: string): Promise<ClockReading> => {
-    const askedAt = clock.now()
+  const ask = async (peer: string) => {
+    const answered = startReading(clock)
     const { now } = timeAnswer(await requests.request(peer, 'time', {}), 'time')
-    // It was read somewhere on the way there and back.
-    return { peer, aheadMs: Math.round(now - (askedAt + clock.now()) / 2) }
+    return { peer, aheadMs: answered(now) }
   }
-  return (await collectAnswers(clock, requests.peers().map(ask))).given
+  const { given } = await collectAnswers(clock, requests.peers().map(ask))
+  return given.map(({ peer, aheadMs }) => ({ peer, aheadMs: Math.round(aheadMs()) }))
+}
+
+/**
+ * For who asks another clock now; its time is read somewhere on the way there and back. Somebody may set this node's clock
+ * at any moment, so what is measured is held against the one that nobody sets.
+ *
+ * @returns what takes the answer, and gives what says how many milliseconds the other clock is ahead of this one, as this
+ * one is set by then
+ */
+export function startReading(clock: Clock): (time: number) => () => number {
+  const askedAt = steadyNow(clock)
+  return (time) => {
+    const ahead = time - (askedAt + steadyNow(clock)) / 2
+    return () => ahead - (clock.now() - steadyNow(clock))
+  }
 }
 
 /** Whose clock is wrong, as far as the readings are evidence for it: the greater number of clocks that agree is believed. */

@@ -2,7 +2,7 @@ import { steadyNow, type Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import { settledWithin } from './answers.ts'
-import { CLOCK_TOLERANCE_MS, judgeClocks, readPeerClocks, type ClockReading } from './peer-clocks.ts'
+import { CLOCK_TOLERANCE_MS, judgeClocks, readPeerClocks, startReading, type ClockReading } from './peer-clocks.ts'
 
 export interface SealClockParts {
   readonly clock: Clock
@@ -90,9 +90,9 @@ export function createSealClock(parts: SealClockParts): SealClock {
   }
 
   async function readDatabase(): Promise<ClockReading | undefined> {
-    const askedAt = clock.now()
+    const answered = startReading(clock)
     const time = await parts.databaseTime()
-    return time === undefined ? undefined : { peer: 'the database server', aheadMs: time - (askedAt + clock.now()) / 2 }
+    return time === undefined ? undefined : { peer: 'the database server', aheadMs: answered(time)() }
   }
 
   async function judge(): Promise<void> {

@@ -1,6 +1,6 @@
-import { bytesToHex, concatBytes, hexToBytes, type Hash } from './bytes.ts'
+import { concatBytes, hexToBytes, type Hash } from './bytes.ts'
 import { invalid, protocolError, VALID, type Verdict } from './errors.ts'
-import { sha256, sha256Hex } from './hash.ts'
+import { sha256Hex } from './hash.ts'
 import { array, hash32, integer, object, type TypeOf } from './shape.ts'
 
 /**
@@ -33,17 +33,24 @@ export const consistencyProofShape = object({
 export type InclusionProof = TypeOf<typeof inclusionProofShape>
 export type ConsistencyProof = TypeOf<typeof consistencyProofShape>
 
-const LEAF = new Uint8Array([0x00])
-const NODE = new Uint8Array([0x01])
-
 /** Root of the empty tree: sha256(""). */
 export const EMPTY_HISTORY_ROOT: Hash = sha256Hex('')
 
-/** sha256(0x00 || data). */
-export const hashLeaf = (data: Uint8Array): Hash => sha256Hex(concatBytes(LEAF, data))
+const LEAF = new Uint8Array([0x00])
+
+/** sha256(0x00 || data), of a text its UTF-8 bytes. */
+export const hashLeaf = (data: Uint8Array | string): Hash =>
+  sha256Hex(typeof data === 'string' ? `\0${data}` : concatBytes(LEAF, data))
+
+/** 0x01 and two hashes: one place for all of them, since a tree of a hundred thousand leaves has as many. */
+const childrenBytes = Uint8Array.of(0x01, ...new Uint8Array(64))
+
 /** sha256(0x01 || left || right). */
-export const hashChildren = (left: Hash, right: Hash): Hash =>
-  bytesToHex(sha256(concatBytes(NODE, hexToBytes(left), hexToBytes(right))))
+export function hashChildren(left: Hash, right: Hash): Hash {
+  childrenBytes.set(hexToBytes(left), 1)
+  childrenBytes.set(hexToBytes(right), 33)
+  return sha256Hex(childrenBytes)
+}
 
 /** The largest power of two smaller than `size` (size > 1). */
 function splitPoint(size: number): number {

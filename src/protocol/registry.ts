@@ -1,5 +1,5 @@
 import type { Hash, Hex } from './bytes.ts'
-import { canonicalBytes } from './canonical-json.ts'
+import { canonicalText } from './canonical-json.ts'
 import { invalid, type Verdict } from './errors.ts'
 import { changesGuard, requiredVotes } from './finality.ts'
 import {
@@ -271,7 +271,7 @@ export function keysNamedBy(transactions: readonly RegistryTransaction[]): reado
 }
 
 /** Leaf hash of an entry or of the policy. */
-export const registryLeaf = (leaf: RegistryLeaf): Hash => hashLeaf(canonicalBytes(leaf))
+export const registryLeaf = (leaf: RegistryLeaf): Hash => hashLeaf(canonicalText(leaf))
 
 /** Checks that `entry` is in the registry with this root, at the leaf of its slot. */
 export function verifyRegistryEntry(

@@ -145,6 +145,17 @@ export const ACKS: readonly Mutation[] = [
     test: 'test/unit/engine/own-acks.test.ts',
   },
   {
+    rule: 'an ack of the height that is final is asked for too: another one there would be evidence',
+    patches: [
+      {
+        file: 'src/engine/own-acks.ts',
+        from: 'const fromHeight = Math.max(0, finalizer.finalHeight)',
+        to: 'const fromHeight = finalizer.finalHeight + 1',
+      },
+    ],
+    test: 'test/unit/engine/own-acks.test.ts',
+  },
+  {
     rule: 'who was asked for acks before this node knew whose key it has is asked again',
     patches: [{ file: 'src/engine/own-acks.ts', from: 'if (!askedInVain.delete(peer)) ', to: '' }],
     test: 'test/unit/engine/own-acks.test.ts',

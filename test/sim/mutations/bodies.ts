@@ -11,7 +11,7 @@ export const BODIES: readonly Mutation[] = [
         to: "source === '' &&\n    unknown",
       },
     ],
-    seed: 5,
+    test: 'test/contract/stores.test.ts',
   },
   {
     rule: 'every authority on a database removes what one of them has removed',

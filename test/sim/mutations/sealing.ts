@@ -11,7 +11,7 @@ export const SEALING: readonly Mutation[] = [
         to: 'return body',
       },
     ],
-    seed: 7,
+    test: 'test/unit/engine/replica.test.ts',
   },
   {
     rule: 'nothing is sealed below what this authority has sealed before, and peers have',

@@ -24,6 +24,7 @@ describe('a light client', () => {
   let peers: Peers
   let gossip: TestGossip
   let clock: VirtualClock
+  let setAhead: number
   let client: LightClient
   let events: LightEvent[]
 
@@ -36,6 +37,7 @@ describe('a light client', () => {
     serveReplica(node, peers.of('full'))
     opened = await tempLightStore()
     clock = createVirtualClock(NOW)
+    setAhead = 0
     events = []
     await openClient(street, opened.store)
   }
@@ -47,7 +49,7 @@ describe('a light client', () => {
       store,
       gossip,
       requests: peers.of('me'),
-      clock,
+      clock: { ...clock, now: () => clock.now() + setAhead, monotonic: () => clock.now() },
       randomBytes: (length) => globalThis.crypto.getRandomValues(new Uint8Array(length)),
       logger: silentLogger,
       key: namedKey('ann'),
@@ -110,6 +112,21 @@ describe('a light client', () => {
       await client.sync()
       assert.equal(state(), 'live')
       assert.equal(client.status().tip?.height, 1)
+    })
+
+    it('stale also when its clock was set back meanwhile, or stood still while the device slept', async () => {
+      await prepare(byAuthority, byAuthority.start.grow('t0'))
+      peers.connect('me', 'full')
+      await client.sync()
+      setAhead = -STALE_AFTER_MS
+      clock.advance(STALE_AFTER_MS)
+      assert.equal(state(), 'live')
+      clock.advance(1)
+      assert.equal(state(), 'stale')
+      await client.sync()
+      assert.equal(state(), 'live')
+      setAhead += STALE_AFTER_MS + 1
+      assert.equal(state(), 'stale')
     })
 
     it('stale while blocks wait for finality, whatever peers say, and live once they are final', async () => {

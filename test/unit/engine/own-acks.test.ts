@@ -540,6 +540,19 @@ describe('what a validator has acked before', () => {
     assert.equal(node.finalizer.finalHeight, 2)
   })
 
+  it('keeps it from an ack of the last final block itself, if it has acked another one of that height', async () => {
+    const peer = await addPeer('one', theirs, ours)
+    await acked(peer, ours.tip)
+    await peer.cast(street.vote('v2', theirs.tip))
+    const { node, sync, acks } = await start(await newFolder())
+    await sync()
+    assert.equal(node.finalizer.finalHeight, theirs.tip.height)
+    assert.deepEqual(acks(), [], 'it would be evidence against it')
+    await peer.acceptAll(theirs.grow('b3'))
+    await sync()
+    assert.deepEqual(acks(), [theirs.grow('b3').tip.hash])
+  })
+
   it('binds it as well when it comes as a vote that somebody passes on', async () => {
     await addPeer('one', theirs)
     ackers = ['v2']

@@ -4,7 +4,8 @@ import { createPeers } from '../../helpers/peers.ts'
 import { createVirtualClock } from '../../helpers/virtual-clock.ts'
 
 const NOW = 1_767_225_600_000
-const DAY = 24 * 3_600_000
+const HOUR = 3_600_000
+const DAY = 24 * HOUR
 
 /** An authority's clock that can be set, among peers that say what their clocks say. */
 function setUp({
@@ -17,6 +18,7 @@ function setUp({
   const lines: string[] = []
   const log = (_fields: object, line: string): void => void lines.push(line)
   let set = 0
+  let onAsked = (): void => undefined
   const sealClock = createSealClock({
     clock: { now: () => time.now() + set, monotonic: () => time.now(), after: (ms, task) => time.after(ms, task) },
     requests: peers.of('authority'),
@@ -30,9 +32,14 @@ function setUp({
     lines,
     time,
     setAhead: (ms: number) => (set = ms),
+    /** Is called when a peer is asked for its time. */
+    answering: (task: () => void) => (onAsked = task),
     /** A peer joins whose clock is this much ahead of the true time. */
     join: (name: string, aheadMs = 0): void => {
-      peers.of(name).serve('time', () => Promise.resolve({ now: time.now() + aheadMs }))
+      peers.of(name).serve('time', () => {
+        onAsked()
+        return Promise.resolve({ now: time.now() + aheadMs })
+      })
       peers.connect('authority', name)
     },
     silent: (name: string): void => {
@@ -171,6 +178,22 @@ describe('the clock of an authority', () => {
     await agreed
     assert.equal(sealClock.reason(), undefined)
     sealClock.stop()
+  })
+
+  it('that is set while others are asked is held against what they say with what it says then', async () => {
+    for (const [before, after] of [
+      [-HOUR, HOUR],
+      [0, HOUR],
+    ] as const) {
+      const { sealClock, join, setAhead, answering } = setUp({ validators: true })
+      for (const name of ['v1', 'v2', 'v3']) join(name)
+      setAhead(before)
+      await sealClock.compare()
+      assert.equal(sealClock.reason(), undefined, 'a clock that is behind harms nobody')
+      answering(() => setAhead(after))
+      await sealClock.compare()
+      assert.match(sealClock.reason() ?? '', /3 peers say 2026-01-01T00:00:00\.000Z/)
+    }
   })
 
   it('that was contradicted is believed once it is set, also if who contradicted it is gone, and no sooner', async () => {
