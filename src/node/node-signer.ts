@@ -92,7 +92,7 @@ function createNodeSigner(
   }
 
   function note(error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error)
+    const message = reasonOf(error)
     if (fault === undefined && !stopped) logger.error({ error }, `${failing}: ${message}`)
     fault = message
   }
@@ -155,6 +155,12 @@ function createNodeSigner(
       cancel()
     },
   }
+}
+
+/** Who says that it is not ready says so itself. */
+function reasonOf(error: unknown): string {
+  if (isSolarError(error, 'not_ready')) return (error.fields as { readonly reason: string }).reason
+  return error instanceof Error ? error.message : String(error)
 }
 
 /**

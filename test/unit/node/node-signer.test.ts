@@ -107,7 +107,7 @@ describe('the signer of a node', () => {
     assert.deepEqual(
       said.map((line) => line.replace(/unix:\S+/, 'S')),
       [
-        'NOT SEALING: not ready: the signer at S does not answer: nothing listens there (ENOENT), start it (solar-node signer)',
+        'NOT SEALING: the signer at S does not answer: nothing listens there (ENOENT), start it (solar-node signer)',
         'the signer at S signs again',
       ],
     )
