@@ -133,18 +133,20 @@ export function createSealer(parts: SealerParts): Sealer {
 
   /**
    * A signer gives the same signature again, as after a kill between it and the fence: the header is the same then. If it has signed
-   * another one, that is a block which this database lacks. Throws `not_ready` then.
+   * another one, that is a block which this database lacks. Throws `not_ready` then, and `signer_refused`.
    */
   async function sealedBy(key: SigningKey, header: Header): Promise<SealedHeader> {
     try {
       return await sealHeader(header, key)
     } catch (error) {
+      if (!isSolarError(error, 'already_signed')) throw error
       const before = signedBefore(error)
-      if (before === undefined) throw error
-      const { height, miner_id } = before.header
-      guard.saw({ height, hash: hashHeader(before.header), miner_id, shownBy: 'the signer' })
-      const reason = guard.reason() ?? `the signer has signed another block ${height}`
-      logger.error({ height, reason }, `NOT SEALING: ${reason}`)
+      if (before !== undefined) {
+        const { height, miner_id } = before.header
+        guard.saw({ height, hash: hashHeader(before.header), miner_id, shownBy: 'the signer' })
+      }
+      const reason = guard.reason() ?? `the signer refuses block ${header.height}: ${error.message}`
+      logger.error({ height: header.height, reason }, `NOT SEALING: ${reason}`)
       throw ledgerError('not_ready', { reason }, error)
     }
   }

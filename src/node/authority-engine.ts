@@ -222,7 +222,10 @@ export async function recoverAuthority(
   }
   // Mining takes long: under seal `work` what is committed is sealed once the node answers.
   else if (chain.genesis.seal !== 'work' && guard.reason() === undefined && standing.reason() === undefined) {
-    await runner.recover()
+    await runner.recover().catch((error: unknown) => {
+      // A signer has just told what this database lacks, or is gone: peers can only help a node that runs.
+      if (guard.reason() === undefined) throw error
+    })
   }
   await finalizer.evaluate()
   await redactor.keepUp()

@@ -32,7 +32,8 @@ export interface SignerClientOptions {
   readonly token: string | undefined
 }
 
-const CALL_LIMIT_MS = 5_000
+/** A node that is told to stop waits for the tick in hand, and has stopped within 4.5 s. */
+const CALL_LIMIT_MS = 4_000
 const MAX_ANSWER_BYTES = 64 * 1024
 const MAX_KEYS = 32
 const MAX_DETAIL = 500

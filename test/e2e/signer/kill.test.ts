@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { cp, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { auditDirectory } from '../../../src/node/audit.ts'
 import { createSignerClient } from '../../../src/node/signer-client.ts'
@@ -21,7 +22,8 @@ describe('an authority that is killed between the signature of its signer and th
     await network.stop()
   })
 
-  it('seals the block that was signed, and goes on', async () => {
+  /** What an authority is told at its start, and where it answers. */
+  async function layOut() {
     const signer = await signerOf(network, 'authority', 'authorityKey')
     await signer.start()
     const [port = 0] = await freePorts(1)
@@ -32,9 +34,12 @@ describe('an authority that is killed between the signature of its signer and th
     }
     const entry = new URL('../crash/authority-process.ts', import.meta.url)
     lives = createLives(bundleForNode(entry, join(network.folder, 'package')), flags)
-    const node = { url: `http://127.0.0.1:${port}` }
-    const token = () => network.tokenOf('platform')
+    return { signer, data, node: { url: `http://127.0.0.1:${port}` } }
+  }
+  const token = () => network.tokenOf('platform')
 
+  it('seals the block that was signed, and goes on', async () => {
+    const { signer, data, node } = await layOut()
     const first = await lives.begin({ step: 'before fence', occurrence: 2 })
     assert.ok(await first.started)
     await postTick(node, await token(), 't0')
@@ -57,5 +62,35 @@ describe('an authority that is killed between the signature of its signer and th
     const database = { kind: 'sqlite', path: join(data, 'ledger.db') } as const
     const { findings } = await auditDirectory(data, database, () => undefined)
     assert.deepEqual(findings, [])
+  })
+
+  it('starts on an older database with a tick that waits, and says what it lacks', async () => {
+    const { data, node } = await layOut()
+    const first = await lives.begin({ step: 'after commit', occurrence: 2 })
+    assert.ok(await first.started)
+    await postTick(node, await token(), 't0')
+    await assert.rejects(postTick(node, await token(), 't1'))
+    assert.equal((await first.end).step, 'after commit')
+    const backup = join(network.folder, 'backup')
+    await cp(data, backup, { recursive: true })
+
+    const second = await lives.begin(null)
+    assert.ok(await second.started)
+    await postTick(node, await token(), 't1')
+    await postTick(node, await token(), 't2')
+    second.process.kill('SIGTERM')
+    assert.equal((await second.end).code, 0)
+    await rm(data, { recursive: true })
+    await rename(backup, data)
+
+    const third = await lives.begin(null)
+    assert.ok(await third.started)
+    const response = await fetch(`${node.url}/ready`)
+    assert.equal(response.status, 503)
+    assert.match(
+      await response.text(),
+      /the signer has block 2 \([0-9a-f]{64}\) sealed by authority, this database ends at block 0/,
+    )
+    await assert.rejects(postTick(node, await token(), 't3'), /503/)
   })
 })

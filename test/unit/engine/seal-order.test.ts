@@ -183,6 +183,20 @@ describe('an authority that seals', () => {
     }
   })
 
+  it('is not ready where its signer refuses a height and shows nothing', async () => {
+    const refusal = ledgerError('already_signed', { reason: 'its keys have signed up to block 9 before' })
+    const { chain, ticks } = await runner(
+      untroubled,
+      signerThat(() => Promise.reject(refusal)),
+    )
+    const expected = {
+      code: 'not_ready',
+      message: /the signer refuses block 0: its keys have signed up to block 9 before/,
+    }
+    await assert.rejects(ticks.accept(tick('t0')), expected)
+    assert.equal(chain.size, 0)
+  })
+
   it('seals the block all the same once the file can be written', async () => {
     let failures = 1
     const { chain, ticks } = await runner(() =>
