@@ -223,7 +223,7 @@ describe('what a node takes from a signer', () => {
       const client = await clientOf(answer)
       const startedAt = performance.now()
       await assert.rejects(client.keys(), /the signer at http:\/\/127\.0\.0\.1:\d+ does not answer: /)
-      assert.ok(performance.now() - startedAt < 4_500)
+      assert.ok(performance.now() - startedAt < 8_000)
       server?.closeAllConnections()
       server?.close()
     }
