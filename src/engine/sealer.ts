@@ -118,7 +118,7 @@ export function createSealer(parts: SealerParts): Sealer {
     // The last moment to hear that the height is taken, which a signer may have taken its time for: nothing is awaited between
     // this and the fence. A node that stood still here may be refused by it, and what it has signed is then never spoken of.
     checkAllowed()
-    const block_hash = hashHeader(sealed.header)
+    const block_hash = hashHeader(header)
     const finalized_at = finalizer.isFinalWhenSealed(header.height, chain.registry) ? clock.now() : null
     await store.fence({ height: header.height, block_hash, tick_id: tick.tick_id, sealed, finalized_at })
     guard.fenced(header.height)

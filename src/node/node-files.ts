@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { configError } from '../config/errors.ts'
 import type { AuthorityConfig, LightConfig, NodeConfig, ValidatorConfig } from '../config/types.ts'
-import { createAuthorityKeys, type AuthorityKeys } from './authority-keys.ts'
+import { authorityKeyFiles, createAuthorityKeys, type AuthorityKeys } from './authority-keys.ts'
 import { isThere } from '../keys/durable-file.ts'
 import {
   createKeyFile,
@@ -106,6 +106,9 @@ export async function ensureAuthorityFiles(
     signer === undefined
       ? (await ensureKey(directory, 'authorityKey', passphrase, parts)).publicKey
       : await ensureSignerFile(directory, 'authorityKey', () => signer.publicKeys[0] ?? '')
+  if (signer !== undefined) {
+    for (const name of await authorityKeyFiles(directory.path)) await publicKeyInSigner(join(directory.path, name))
+  }
   const peer = await ensureKey(directory, 'peerKey', passphrase, parts)
   const tokens = await ensureTokens(directory, parts.randomBytes)
   if (firstStart) {
@@ -316,6 +319,11 @@ async function ensureSignerFile(
 ): Promise<Hex> {
   const file = directory.file(name)
   if (!(await directory.has(name))) await createSignerKeyFile(file, choose())
+  return await publicKeyInSigner(file)
+}
+
+/** Throws `config_conflict` for a file with the key itself. */
+async function publicKeyInSigner(file: string): Promise<Hex> {
   const publicKey = await readSignerKeyFile(file)
   if (publicKey !== undefined) return publicKey
   throw configError('config_conflict', {

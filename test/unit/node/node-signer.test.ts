@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadAuthorityConfig, loadLightConfig, loadValidatorConfig } from '../../../src/config/load.ts'
 import { createSigner } from '../../../src/engine/signer.ts'
@@ -176,6 +176,12 @@ describe('the signer of a node', () => {
       message: /authority\.key is there as well, and whoever steals this server has its key: move it/,
     })
     assert.ok((await readKeyFile(directory.file('authorityKey'))).secret, 'it is still there')
+    // Nor beside that of a change of keys, which has another name.
+    await rename(directory.file('authorityKey'), join(directory.path, 'authority-2.key'))
+    await assert.rejects(
+      ensureAuthorityFiles(directory, authority, parts(await find())),
+      /authority-2\.key is there as well/,
+    )
   })
 
   it('has the key that the genesis of a new chain names, and is for that chain', async () => {
