@@ -194,9 +194,12 @@ export class LightFollower {
     const answer = headersAnswer(await requests.request(peer, 'headers', asked), 'headers')
     for (const sealed of answer.headers) {
       if (steadyNow(this.#parts.clock) - startedAt > TURN_MS) break
-      await this.#learnSealer(peer, sealed.header.miner_id)
+      // On another branch others may seal, and what its peers prove is not under a root of this one.
+      if (sealed.header.prev_hash === this.#place.head.anchor_hash)
+        await this.#learnSealer(peer, sealed.header.miner_id)
       const offer = await this.#offer(sealed, await askForRecovery(requests, peer, sealed, this.head))
-      if (offer === 'fork') await this.#conflicts.compareWith(peer)
+      // Further down, where the two branches part, the seals may be of a key that is known here.
+      if (offer === 'fork' || isApart(offer)) await this.#conflicts.compareWith(peer)
       if (offer === 'gap' || offer === 'fork') break
       if (typeof offer === 'object') refusePeer(onAlarm, peer, offer.refused, offer.reason)
     }
@@ -222,3 +225,5 @@ export class LightFollower {
     return { genesis: this.#parts.genesis, chainId: this.chainId, now: this.#parts.clock.now() }
   }
 }
+
+const isApart = (offer: Offer): boolean => typeof offer === 'object' && offer.refused === 'wrong_parent'

@@ -224,6 +224,10 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     })
   }
 
+  /** Who led before may have committed a tick, or sealed it, after this node began to lead. */
+  const isLeftBehind = async (): Promise<boolean> =>
+    (await store.nextUnsealedTick()) !== undefined || (await store.blocks(chain.size, 1)).length > 0
+
   return {
     follow: () =>
       lane(async () => {
@@ -233,8 +237,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     recover: () =>
       lane(async () => {
         if (!leadership.leads()) return
-        // Who led before may have committed it after this node began to lead, and cannot seal it any more.
-        if (!uncertain && (await store.nextUnsealedTick()) !== undefined) uncertain = true
+        if (!uncertain && (await isLeftBehind())) uncertain = true
         await settle()
       }),
     restore: (block, from) =>

@@ -237,8 +237,10 @@ export function createValidator(parts: ValidatorParts): Validator {
 
   /** Whose chain cannot be followed may know best what was acked on it. */
   async function notFollowed(peer: string, error: unknown): Promise<never> {
-    // To a key that was taken away it shows no block above: this node has come as far as it can.
-    const hasEnded = isForbidden(error) && lastBlock() !== undefined
+    // To a key that was taken away it shows no block above, and one that contradicts a final block is not taken: what was acked
+    // on it binds to nothing. This node has come as far as it can.
+    const isHidden = isRefusedFor(error, 'forbidden', 'unknown_voter') && lastBlock() !== undefined
+    const hasEnded = isHidden || isRefusedFor(error, 'conflicts_with_final')
     if (isSolarError(error, 'peer_refused')) await ownAcks.ask(peer, hasEnded).catch(() => undefined)
     if (hasEnded) {
       considerTip()
@@ -311,6 +313,5 @@ export function createValidator(parts: ValidatorParts): Validator {
 }
 
 /** Peers show no block to this key: it is not the one that is registered now, or its holder is revoked. */
-const isForbidden = (error: unknown): boolean =>
-  isSolarError(error, 'peer_refused') &&
-  ['forbidden', 'unknown_voter'].includes((error.fields as { readonly code: string }).code)
+const isRefusedFor = (error: unknown, ...codes: readonly string[]): boolean =>
+  isSolarError(error, 'peer_refused') && codes.includes((error.fields as { readonly code: string }).code)

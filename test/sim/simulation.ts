@@ -29,7 +29,8 @@ export interface RunReport {
 }
 
 const FAULTS_MS = 90_000
-const HEALED_MS = 65_000
+/** An authority that restores waits a minute for the body that a silent peer may have, and asks by rounds. */
+const HEALED_MS = 95_000
 /** Two rounds of asking every peer, and what they take. */
 const QUIET_MS = 35_000
 /** Of a validator that joins: before what befalls the stores of one that reaches all others. */
@@ -118,6 +119,8 @@ async function recover(seed: number, world: World, { sealing, erasure }: Disturb
   for (; ticksLeft > 0; ticksLeft--) {
     sealing.tick()
     await world.run(8_000)
+    // The tick may have brought what was committed before with no answer: a change of a key.
+    if (changeKeys(world, 1)) await world.run(QUIET_MS)
   }
   await world.run(QUIET_MS)
   checker.checkEvidenceFound()
@@ -272,7 +275,10 @@ function checkEnd(world: World, isLive: boolean): void {
   if (isLive && state.finalHeight !== tip.height) {
     throw new Violation('the chain moves on', `tip ${nameOf(tip)}, final ${state.finalHeight}`)
   }
-  for (const { id, disk } of world.nodes.filter(({ kind }) => kind === 'light')) {
+  const honest = fullNodes(world).map(({ id }) => id)
+  const isServed = (id: string): boolean =>
+    world.network.links.some((ends) => ends.includes(id) && ends.some((end) => honest.includes(end)))
+  for (const { id, disk } of world.nodes.filter(({ kind, id }) => kind === 'light' && isServed(id))) {
     const trusted = world.checker.reader.light(disk).trusted?.header.height ?? -1
     // More than full nodes know of, if a face of the authority that has gone since showed it acks that nobody else has.
     if (trusted < state.finalHeight) {

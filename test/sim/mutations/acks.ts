@@ -156,6 +156,17 @@ export const ACKS: readonly Mutation[] = [
     test: 'test/unit/engine/own-acks.test.ts',
   },
   {
+    rule: 'who stands on a branch that contradicts what is final has answered, too',
+    patches: [
+      {
+        file: 'src/engine/validator.ts',
+        from: "isHidden || isRefusedFor(error, 'conflicts_with_final')",
+        to: 'isHidden',
+      },
+    ],
+    test: 'test/unit/engine/own-acks.test.ts',
+  },
+  {
     rule: 'who was asked for acks before this node knew whose key it has is asked again',
     patches: [{ file: 'src/engine/own-acks.ts', from: 'if (!askedInVain.delete(peer)) ', to: '' }],
     test: 'test/unit/engine/own-acks.test.ts',

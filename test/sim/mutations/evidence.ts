@@ -19,6 +19,17 @@ export const EVIDENCE: readonly Mutation[] = [
     seed: 0,
   },
   {
+    rule: 'a branch on which another key seals is compared where it parts',
+    patches: [
+      {
+        file: 'src/engine/light-follower.ts',
+        from: "if (offer === 'fork' || isApart(offer)) await",
+        to: "if (offer === 'fork') await",
+      },
+    ],
+    test: 'test/unit/engine/light-key-changes.test.ts',
+  },
+  {
     rule: 'evidence is passed on, by gossip or to who asks',
     patches: [
       {

@@ -8,6 +8,7 @@ import { canonicalBytes } from '../../../src/protocol/canonical-json.ts'
 import type { ProvenRecovery } from '../../../src/protocol/messages.ts'
 import { Registry } from '../../../src/protocol/registry.ts'
 import { createStreet, namedKey, type Branch } from '../../helpers/branches.ts'
+import { eventually } from '../../helpers/network.ts'
 import { createPeers, createTestGossip, type Peers, type TestGossip } from '../../helpers/peers.ts'
 import { tempLightStore, type OpenedStore } from '../../helpers/stores.ts'
 import { createVirtualClock } from '../../helpers/virtual-clock.ts'
@@ -133,6 +134,20 @@ describe('a household whose ack is asked for', () => {
     assert.equal(verdict, 'ignore')
     await client.sync()
     assert.equal(full.finalizer.finalHeight, 1)
+  })
+
+  it('finds that two blocks of a height were sealed also where the key was changed on the other branch', async () => {
+    await full.acceptAll(first.grow('t1'))
+    await client.sync()
+    const otherFolder = await replicaFolder(street)
+    const other = await otherFolder.open()
+    await other.acceptAll(start.grow('other').add([rotation]).grow('t2'))
+    serveReplica(other, peers.of('other'))
+    peers.disconnect('me', 'full')
+    peers.connect('me', 'other')
+    await assert.rejects(client.sync(), /without a seal that is known here/)
+    await eventually('the evidence is there', () => client.status().state === 'alarm', 5_000)
+    await otherFolder.remove()
   })
 
   it('acks the recovery of a key that it holds evidence against', async () => {

@@ -609,6 +609,27 @@ describe('what a validator has acked before', () => {
       assert.equal(told.validator.trouble(), undefined)
     })
 
+    it('of whom one on a branch that contradicts what is final has answered, too', async () => {
+      const [forgotten, next] = [theirs.grow('b3').tip, theirs.grow('b3', 'b4')]
+      ackers = []
+      for (const name of ['one', 'two']) {
+        const peer = await addPeer(name, next)
+        await peer.cast(...['v2', 'v3', 'v4'].map((id) => street.vote(id, theirs.tip)), street.vote('v1', forgotten))
+      }
+      const reachable = new Map([...reached, ['address 3', 'three']])
+      const namedPeers = { addresses: 3, reached: () => reachable }
+      const { node, sync, acks, validator } = await start(await newFolder(), { namedPeers })
+      await sync()
+      assert.equal(node.finalizer.finalHeight, theirs.tip.height)
+      clock.advance(PATIENCE_MS)
+      await sync()
+      assert.match(validator.trouble() ?? '', /2 of the 3 named peers/)
+      await addPeer('three', ours)
+      await sync()
+      assert.equal(validator.trouble(), undefined)
+      assert.deepEqual(acks(), [next.tip.hash])
+    })
+
     it('also where that peer fails before it has shown all of it', async () => {
       const next = ours.grow('a3')
       ackers = ['v3']
