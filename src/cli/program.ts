@@ -11,6 +11,7 @@ import { registerRebuild } from './commands/rebuild.ts'
 import { registerRedact } from './commands/redact.ts'
 import { registerReplay } from './commands/replay.ts'
 import { registerRun } from './commands/run.ts'
+import { registerSigner } from './commands/signer.ts'
 import { registerTokens } from './commands/tokens.ts'
 import { registerTrades } from './commands/trades.ts'
 import { registerVerify } from './commands/verify.ts'
@@ -35,6 +36,7 @@ const commands: readonly RegisterCommand[] = [
   registerPayload,
   registerKeys,
   registerTokens,
+  registerSigner,
   registerGenesis,
 ]
 

@@ -72,6 +72,7 @@ function authorityConfig(settings: Settings): AuthorityConfig {
     listen: listenOf(values, settings),
     peers: values.peer,
     ...edgeConfig(values),
+    ...signerConfig(values),
     database: databaseConfig(values.database, dataDirectory),
     tickIntervalMs: values.tick,
     genesisFile: optionalPath(values.genesis),
@@ -111,6 +112,7 @@ function lightConfig(settings: Settings): LightConfig {
     http: values.http,
     peers: values.peer,
     ...edgeConfig(values),
+    ...signerConfig(values),
     chainId: values.chain,
     headerWindow: values.headers,
     vote: values.vote,
@@ -137,6 +139,7 @@ function validatorConfig(settings: Settings): ValidatorConfig {
     listen: listenOf(values, settings),
     peers: values.peer,
     ...edgeConfig(values),
+    ...signerConfig(values),
     chainId: values.chain,
     allowedChanges: values.allow_changes,
     ...(values.recall_peers !== undefined && { recallPeers: values.recall_peers }),
@@ -187,6 +190,20 @@ function edgeConfig(values: Pick<AuthoritySettings, 'trusted_proxies' | 'cors_or
     corsOrigins: values.cors_origins,
     ...(values.swarm_key_file !== undefined && { swarmKeyFile: resolve(values.swarm_key_file) }),
   }
+}
+
+/** On a port anybody on this machine can ask: who may is what its token says. */
+function signerConfig({
+  signer,
+  signer_token_file: file,
+}: Pick<AuthoritySettings, 'signer' | 'signer_token_file'>): Pick<AuthorityConfig, 'signer'> {
+  if (signer === undefined && file === undefined) return {}
+  if (signer === undefined || (signer.kind === 'tcp' && file === undefined)) {
+    const missing = signer === undefined ? 'signer' : 'signer_token_file'
+    const reason = `${missing}: expected with ${signer === undefined ? 'signer_token_file' : 'a signer on a port'}, got nothing`
+    throw configError('config_conflict', { reason })
+  }
+  return { signer: { address: signer, ...(file !== undefined && { tokenFile: resolve(file) }) } }
 }
 
 /** All that is needed to check a token, or nothing: half of it would let in whom nobody meant. */

@@ -1,4 +1,5 @@
 import type { Privacy } from '../ports/ledger.ts'
+import type { SignerAddress } from '../ports/signer.ts'
 import type { Hash, Hex } from '../protocol/bytes.ts'
 import type { Finality } from '../protocol/genesis.ts'
 
@@ -67,6 +68,13 @@ export interface UserTokenConfig {
   readonly userClaim: string
 }
 
+/** A process that has the signing key in place of the data directory. */
+export interface SignerConfig {
+  readonly address: SignerAddress
+  /** File with the bearer token that it takes. Absolute. */
+  readonly tokenFile?: string
+}
+
 interface CommonConfig {
   /** Absolute. */
   readonly dataDirectory: string
@@ -79,6 +87,8 @@ interface CommonConfig {
   readonly corsOrigins?: readonly string[]
   /** File with the pre-shared key of a private libp2p network. Absolute. */
   readonly swarmKeyFile?: string
+  /** Absent: the signing key is in the data directory. */
+  readonly signer?: SignerConfig
   /** File with the passphrase of the key files, for key files that are encrypted. Absolute. */
   readonly passphraseFile: string | undefined
   readonly logLevel: LogLevel

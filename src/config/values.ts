@@ -1,4 +1,5 @@
 import { isIP, isIPv6 } from 'node:net'
+import type { SignerAddress } from '../ports/signer.ts'
 import { parseQuantity } from '../protocol/decimal.ts'
 import { anyQuantity } from '../protocol/edge.ts'
 import { isSolarError } from '../protocol/errors.ts'
@@ -121,6 +122,29 @@ export const httpAddress: Reader<HttpAddress | 'off'> = (value) => {
   if (Number(port) > 65_535 || (ipv6 !== undefined && !isIPv6(ipv6))) return undefined
   const host = ipv6 ?? name ?? ''
   return { host: host === '' ? '127.0.0.1' : host, port: Number(port) }
+}
+
+/** What a Unix socket can be called: `sun_path` is 104 bytes on macOS, with the one that ends it. */
+const MAX_SOCKET_PATH = 103
+const isLoopback = (host: string): boolean => /^(localhost|127(\.[0-9]{1,3}){3}|::1)$/.test(host)
+
+/** unix:/PATH, or a HOST:PORT of this machine: where a signer listens. */
+export const signerListen: Reader<SignerAddress> = (value) => {
+  if (typeof value !== 'string') return undefined
+  const path = /^unix:(\/.+)$/.exec(value)?.[1]
+  if (path !== undefined) return Buffer.byteLength(path) > MAX_SOCKET_PATH ? undefined : { kind: 'unix', path }
+  const address = httpAddress(value)
+  return address === undefined || address === 'off' || !isLoopback(address.host)
+    ? undefined
+    : { kind: 'tcp', ...address }
+}
+
+/** unix:/PATH, or http://HOST:PORT of this machine: where a node finds its signer. */
+export const signerUrl: Reader<SignerAddress> = (value) => {
+  if (typeof value !== 'string' || value.startsWith('unix:')) return signerListen(value)
+  const [, address] = /^http:\/\/([^/]+)\/?$/.exec(value) ?? []
+  const read = address === undefined ? undefined : signerListen(address)
+  return read?.kind === 'tcp' && read.port > 0 ? read : undefined
 }
 
 const MIN_TICK_MS = 100

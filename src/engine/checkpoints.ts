@@ -49,7 +49,7 @@ export function createCheckpoints({ chain, finalHeight, minerId, keyOf }: Checkp
     const key = await keyOf(public_key)
     if (key === undefined) throw ledgerError('not_ready', { reason: `there is no key file of ${minerId} to sign with` })
     const root = foldSubtrees(await chain.frontier(size))
-    last = { note: signCheckpoint({ origin: chain.genesis.origin, size, root }, key), size, public_key }
+    last = { note: await signCheckpoint({ origin: chain.genesis.origin, size, root }, key), size, public_key }
     return last
   }
 

@@ -1,3 +1,4 @@
+import { isSolarError } from '../protocol/errors.ts'
 import { countersign, type RegistryTransaction } from '../protocol/registry-transaction.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import type { Chain } from './chain.ts'
@@ -25,5 +26,12 @@ export async function countersignedByOwn(tx: RegistryTransaction, parts: OwnKeyP
   if (tx.action !== 'recover' || tx.countersigner_id !== undefined) return tx
   if (chain.registry.entry(tx.subject_id)?.role !== 'voter') return tx
   const key = await presentKeyOf(parts)
-  return key === undefined ? tx : countersign(tx, minerId, chain.chainId, key)
+  if (key === undefined) return tx
+  try {
+    return await countersign(tx, minerId, chain.chainId, key)
+  } catch (error) {
+    // A signer leaves that to its operator; most recoveries need none, and the registry says which do.
+    if (isSolarError(error, 'signer_refused')) return tx
+    throw error
+  }
 }

@@ -40,7 +40,7 @@ export function createCredentialSigner(parts: {
       from: parts.requests.id,
       to: peer,
     } as const
-    const credential = signRequest(await parts.voterId(), parts.chainId, request, await parts.key())
+    const credential = await signRequest(await parts.voterId(), parts.chainId, request, await parts.key())
     return { credential, ...(membership !== undefined && { membership }) }
   }
 }

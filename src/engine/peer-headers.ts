@@ -45,7 +45,7 @@ export function createPeerHeaders({ chain, guard, evidence, logger, signatures }
       if (ours?.hash === hash || !(await isSealed(sealed))) return
       const fields = { height, hash, miner_id, peer: from }
       if (ours === undefined) {
-        const isNews = guard.saw({ height, hash, miner_id, from })
+        const isNews = guard.saw({ height, hash, miner_id, shownBy: 'a peer' })
         if (isNews)
           logger.warn(fields, `a peer has block ${height} sealed by ${miner_id}, above the tip of this database`)
         return

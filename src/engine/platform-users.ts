@@ -65,7 +65,8 @@ export function platformUsers(
         throw ledgerError('not_ready', { reason: `this node has no key of the authority ${minerId}` })
       const issued_at = clock.now()
       const expires_at = issued_at + MAX_MEMBERSHIP_MS
-      return signMembership({ chain_id: chain.chainId, voter_id, user_id, issued_at, expires_at, issuer: minerId }, key)
+      const body = { chain_id: chain.chainId, voter_id, user_id, issued_at, expires_at, issuer: minerId }
+      return await signMembership(body, key)
     },
   }
 }

@@ -1,13 +1,11 @@
 import { ledgerError } from '../ports/errors.ts'
 import type { HighWater, HighWaterMark } from '../ports/high-water.ts'
 import type { Chain } from './chain.ts'
-import type { SealClock } from './seal-clock.ts'
 
-/** A block that an authority of this chain has sealed, as a peer has shown it. */
+/** A block that an authority of this chain has sealed, as somebody has shown it. */
 export interface Sighting extends HighWaterMark {
   readonly miner_id: string
-  /** The peer. */
-  readonly from: string
+  readonly shownBy: 'a peer' | 'the signer'
 }
 
 /**
@@ -43,7 +41,7 @@ export function createSealGuard(chain: Chain, highWater: HighWater): SealGuard {
     const height = tip?.header.height ?? -1
     const end = tip === null ? 'this database has none' : `this database ends at block ${height}`
     if (highest !== undefined && highest.height > height) {
-      return `a peer has block ${highest.height} (${highest.hash}) sealed by ${highest.miner_id}, ${end}: restoring`
+      return `${highest.shownBy} has block ${highest.height} (${highest.hash}) sealed by ${highest.miner_id}, ${end}: restoring`
     }
     const { mark } = highWater
     if (mark === null || mark.height <= height) return undefined
@@ -76,16 +74,22 @@ export function createSealGuard(chain: Chain, highWater: HighWater): SealGuard {
     async reached() {
       const { mark } = highWater
       if (mark !== null) await compare(mark, 'which this authority has sealed (high-water file)')
-      if (highest !== undefined) await compare(highest, `which a peer has, sealed by ${highest.miner_id}`)
+      if (highest !== undefined) await compare(highest, `which ${highest.shownBy} has, sealed by ${highest.miner_id}`)
     },
     fenced: (height) => void (fencedHeight = Math.max(fencedHeight, height)),
     stuck: (because) => void (trouble = because),
   }
 }
 
-/** The same guard, which does not believe a wrong clock either. */
-export function withClock(guard: SealGuard, sealClock: Pick<SealClock, 'reason'>): SealGuard {
-  const reason = (): string | undefined => guard.reason() ?? sealClock.reason()
+/** The same guard, which heeds what others say against sealing as well: a wrong clock, a signer that does not answer. */
+export function withOthers(guard: SealGuard, ...others: readonly Pick<SealGuard, 'reason'>[]): SealGuard {
+  const reason = (): string | undefined => {
+    for (const { reason: say } of [guard, ...others]) {
+      const said = say()
+      if (said !== undefined) return said
+    }
+    return undefined
+  }
   return { ...guard, reason, check: () => refuseFor(reason()) }
 }
 

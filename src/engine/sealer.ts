@@ -11,7 +11,7 @@ import { assembleHeaderInPieces, sealingKey, type ShownBlock, type CommittedTick
 import type { Hash, Hex } from '../protocol/bytes.ts'
 import { canonicalBytes } from '../protocol/canonical-json.ts'
 import { isSolarError } from '../protocol/errors.ts'
-import { hashHeader, sealHeader, type SealedHeader } from '../protocol/header.ts'
+import { hashHeader, sealHeader, type Header, type SealedHeader } from '../protocol/header.ts'
 import { mapInPieces } from '../protocol/pieces.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
@@ -24,6 +24,7 @@ import { checkLeads } from './leading.ts'
 import type { PutBack } from './put-back.ts'
 import type { SealGuard } from './seal-guard.ts'
 import type { SharedFinality } from './shared-finality.ts'
+import { signedBefore } from './signed-before.ts'
 
 export interface SealerParts {
   readonly chain: Chain
@@ -98,7 +99,7 @@ export function createSealer(parts: SealerParts): Sealer {
     if (publicKey === undefined) throw ledgerError('not_ready', { reason: `the authority ${minerId} is revoked` })
     const key = await parts.keyOf(publicKey)
     if (key !== undefined) return key
-    const reason = `the registry has the key ${publicKey} for ${minerId}: put its key file into the data directory`
+    const reason = `the registry has the key ${publicKey} for ${minerId}: put its key file into the data directory, or give it to the signer`
     throw ledgerError('not_ready', { reason })
   }
 
@@ -111,10 +112,12 @@ export function createSealer(parts: SealerParts): Sealer {
     const { genesis, chainId } = chain
     const draft = await inTurns(assembleHeaderInPieces(genesis, chainId, at, tick, txHashes, after.root, minerId))
     const header = genesis.seal === 'work' ? await miner.mine(draft) : draft
-    // The last moment to hear that the height is taken: nothing is awaited between this and the fence. A node that stood
-    // still here may be refused by it, and what it has signed is then never spoken of.
+    // No second block of a height is signed, not even one that is then never spoken of.
     checkAllowed()
-    const sealed = sealHeader(header, key)
+    const sealed = await sealedBy(key, header)
+    // The last moment to hear that the height is taken, which a signer may have taken its time for: nothing is awaited between
+    // this and the fence. A node that stood still here may be refused by it, and what it has signed is then never spoken of.
+    checkAllowed()
     const block_hash = hashHeader(header)
     const finalized_at = finalizer.isFinalWhenSealed(header.height, chain.registry) ? clock.now() : null
     await store.fence({ height: header.height, block_hash, tick_id: tick.tick_id, sealed, finalized_at })
@@ -128,6 +131,26 @@ export function createSealer(parts: SealerParts): Sealer {
     return tip
   }
 
+  /**
+   * A signer gives the same signature again, as after a kill between it and the fence: the header is the same then. If it has signed
+   * another one, that is a block which this database lacks. Throws `not_ready` then, and `signer_refused`.
+   */
+  async function sealedBy(key: SigningKey, header: Header): Promise<SealedHeader> {
+    try {
+      return await sealHeader(header, key)
+    } catch (error) {
+      if (!isSolarError(error, 'already_signed')) throw error
+      const before = signedBefore(error)
+      if (before !== undefined) {
+        const { height, miner_id } = before.header
+        guard.saw({ height, hash: hashHeader(before.header), miner_id, shownBy: 'the signer' })
+      }
+      const reason = guard.reason() ?? `the signer refuses block ${header.height}: ${error.message}`
+      logger.error({ height: header.height, reason }, `NOT SEALING: ${reason}`)
+      throw ledgerError('not_ready', { reason }, error)
+    }
+  }
+
   function checkAllowed(): void {
     checkLeads(leadership)
     guard.check()
@@ -138,7 +161,7 @@ export function createSealer(parts: SealerParts): Sealer {
     await keyFor(transactions)
     const next = after.active(minerId, 'authority')
     if (next === undefined || (await parts.keyOf(next.public_key)) !== undefined) return
-    const reason = `this node has no key file for ${next.public_key}, the new key of ${minerId}: it could not seal after the change`
+    const reason = `this node has no key file for ${next.public_key}, and its signer none, the new key of ${minerId}: it could not seal after the change`
     throw ledgerError('not_ready', { reason })
   }
 

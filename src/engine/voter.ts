@@ -1,10 +1,11 @@
+import type { LedgerErrorCode } from '../ports/errors.ts'
 import type { Gossip } from '../ports/gossip.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import { OWN_VOTES_KEPT, type VoterStore } from '../ports/voter-store.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import { canonicalBytes } from '../protocol/canonical-json.ts'
-import { invalid, VALID, type Failure, type Verdict } from '../protocol/errors.ts'
+import { invalid, isSolarError, VALID, type Failure, type Verdict } from '../protocol/errors.ts'
 import { mayAck, type AckFacts, type BlockPoint } from '../protocol/finality.ts'
 import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import type { SigningKey } from '../protocol/signature.ts'
@@ -68,7 +69,10 @@ export function createVoter(parts: VoterParts): Voter {
 
   async function vote(sealed: SealedHeader, voter_id: string, decision: Vote['decision']): Promise<void> {
     const header_hash = hashHeader(sealed.header)
-    const signed = signVote({ chain_id: chainId, header_hash, height: sealed.header.height, voter_id, decision }, key)
+    const { height } = sealed.header
+    const signed = await signVote({ chain_id: chainId, header_hash, height, voter_id, decision }, key)
+    // Evidence may have come while a signer took its time: the ack is then stored and sent nowhere.
+    if (decision === 'ack' && parts.isAccused(sealed)) return
     if (decision === 'ack') await store.putVote(signed)
     else await remember(sealed)
     if (decision === 'ack') passed.clear()
@@ -226,7 +230,8 @@ export function createVoter(parts: VoterParts): Voter {
           return await consider(sealed, findIdentity)
         } catch (error) {
           const { height } = sealed.header
-          logger.warn({ error, height }, `not voting on block ${height}: it could not be checked`)
+          const why = isSolarError(error) && NOT_SIGNED.includes(error.code) ? error.message : 'it could not be checked'
+          logger.warn({ error, height }, `not voting on block ${height}: ${why}`)
           // As a rejected one: an ack of a later block would count for it as well.
           await remember(sealed).catch((failure: unknown) =>
             logger.error({ error: failure }, 'could not be remembered'),
@@ -243,6 +248,9 @@ export function createVoter(parts: VoterParts): Voter {
     idle: () => lane(() => Promise.resolve()),
   }
 }
+
+/** What a key says that is not at hand, or refuses. */
+const NOT_SIGNED: readonly string[] = ['not_ready', 'already_signed', 'signer_refused'] satisfies LedgerErrorCode[]
 
 /** A header by its hash and height. */
 export const pointOf = ({ header }: SealedHeader): BlockPoint => ({ hash: hashHeader(header), height: header.height })

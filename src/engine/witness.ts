@@ -39,7 +39,7 @@ export function createWitness({ name, key, store, logKeys, clock, logger }: Witn
       return verdict
     }
     if (last?.size !== size) await store.put(origin, { size, root })
-    const cosignature = cosignNote(request.note.text, name(), Math.floor(clock.now() / 1000), key)
+    const cosignature = await cosignNote(request.note.text, name(), Math.floor(clock.now() / 1000), key)
     return { status: 200, body: formatSignature(cosignature) }
   }
 

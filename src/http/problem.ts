@@ -85,6 +85,7 @@ export const problems: Readonly<Record<ProblemCode, ProblemRow>> = {
   interval_closed: { status: 409, title: 'The tick of the interval has run' },
   too_many_orders: { status: 409, title: 'Too many open orders' },
   fenced: { status: 409, title: 'Sealed already by another header' },
+  already_signed: { status: 409, title: 'Signed something else before' },
 
   tick_too_large: { status: 413, title: 'Tick too large' },
   payloads_too_large: { status: 413, title: 'Payloads too large' },
@@ -111,6 +112,7 @@ export const problems: Readonly<Record<ProblemCode, ProblemRow>> = {
   internal: { status: 500, title: 'Internal error', hidden: true },
   corrupt: { status: 500, title: 'Stored data is damaged', hidden: true },
   peer_refused: { status: 502, title: 'A peer refused', hidden: true },
+  signer_refused: { status: 503, title: 'The signer refused', hidden: true },
   store_failed: { status: 503, title: 'A store failed', hidden: true },
   not_ready: { status: 503, title: 'Not ready' },
   not_leading: { status: 503, title: 'Another authority leads' },

@@ -3,7 +3,7 @@ import { codeOf, fileTrouble } from '../ports/file-trouble.ts'
 import { parseJsonText } from '../ports/json-file.ts'
 import { bytesToHex, hexToBytes, type Hex } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
-import { literal, object, text, publicKeyHex } from '../protocol/shape.ts'
+import { isJsonObject, literal, object, text, publicKeyHex, type Shape } from '../protocol/shape.ts'
 import { signingKeyFromSecret, type SigningKey } from '../protocol/signature.ts'
 import { decodeText } from '../protocol/text.ts'
 import { passphraseIdentity, passphraseRecipient } from './age-passphrase.ts'
@@ -27,6 +27,9 @@ const keyFileShape = object({
   public_key: publicKeyHex,
   secret_key: text(/^[0-9a-f]{64}$/, '64 lower-case hex characters'),
 })
+
+/** In the place of a key file where the key itself is in a signer. */
+const signerKeyShape = object({ version: literal(1), kind: literal('solar-node-signer-key'), public_key: publicKeyHex })
 
 /** A key with its secret, for who needs the seed itself (the libp2p identity). Everybody else takes a `SigningKey`. */
 export interface KeyMaterial {
@@ -62,11 +65,30 @@ export async function createPhraseFile(path: string, options: NewKeyOptions): Pr
   return { publicKey: signingKeyFromSecret(secret).publicKey, secret }
 }
 
+/** Writes to `path` that the key is in a signer, durably. Throws `key_exists`, `key_unreadable`. */
+export async function createSignerKeyFile(path: string, publicKey: Hex): Promise<void> {
+  const record = { version: 1, kind: 'solar-node-signer-key', public_key: publicKey }
+  await createSecretFile(path, `${JSON.stringify(record, null, 2)}\n`, {})
+}
+
+/** The public key in a file that says where its key is; `undefined` for a file with the key itself. Throws as `readKeyFile`. */
+export async function readSignerKeyFile(path: string): Promise<Hex | undefined> {
+  const content = await readPrivateFile(path)
+  if (content.startsWith(AGE_HEADER) || isPhrase(content)) return undefined
+  const parsed = parseJsonText(content)
+  const isOne = 'value' in parsed && isJsonObject(parsed.value) && parsed.value.kind === 'solar-node-signer-key'
+  return isOne ? checkShape(path, parsed.value, signerKeyShape).public_key : undefined
+}
+
 /**
  * Writes a text that is a secret, durably, encrypted where there is a passphrase. Throws `key_exists`,
  * `key_unreadable`.
  */
-export async function createSecretFile(path: string, plain: string, options: NewKeyOptions): Promise<void> {
+export async function createSecretFile(
+  path: string,
+  plain: string,
+  options: Pick<NewKeyOptions, 'passphrase' | 'workFactor'>,
+): Promise<void> {
   const { passphrase, workFactor } = options
   const content = passphrase === undefined ? plain : await encrypt(plain, passphrase, workFactor)
   try {
@@ -131,7 +153,10 @@ function parseRecord(file: string, content: string): KeyMaterial {
   const parsed = parseJsonText(content)
   // No cause: the parser's message would quote the text, and the text is a secret.
   if ('fault' in parsed) throw keyError('key_malformed', { file, reason: parsed.fault })
-  const record = checkShape(file, parsed.value)
+  if (isJsonObject(parsed.value) && parsed.value.kind === 'solar-node-signer-key') {
+    throw keyError('key_in_signer', { file, public_key: checkShape(file, parsed.value, signerKeyShape).public_key })
+  }
+  const record = checkShape(file, parsed.value, keyFileShape)
   const secret = hexToBytes(record.secret_key)
   if (signingKeyFromSecret(secret).publicKey !== record.public_key) {
     throw keyError('key_malformed', { file, reason: 'public_key does not belong to secret_key' })
@@ -139,9 +164,9 @@ function parseRecord(file: string, content: string): KeyMaterial {
   return { publicKey: record.public_key, secret }
 }
 
-function checkShape(file: string, value: unknown) {
+function checkShape<T>(file: string, value: unknown, shape: Shape<T>): T {
   try {
-    return keyFileShape(value, 'key')
+    return shape(value, 'key')
   } catch (error) {
     if (!isSolarError(error, 'malformed')) throw error
     // What was expected, never what was found: that is a secret, or nearly one.

@@ -17,7 +17,7 @@ import { createPutBack, type PutBackParts } from '../engine/put-back.ts'
 import { createAuthorityRedactor, type AuthorityRedactor, type AuthorityRedactorParts } from '../engine/redactor.ts'
 import { createRestorer, type Restorer } from '../engine/restorer.ts'
 import { createSealClock, type SealClock } from '../engine/seal-clock.ts'
-import { createSealGuard, withClock, type SealGuard } from '../engine/seal-guard.ts'
+import { createSealGuard, withOthers, type SealGuard } from '../engine/seal-guard.ts'
 import { createSealer } from '../engine/sealer.ts'
 import { createSharedFinality } from '../engine/shared-finality.ts'
 import { watchStanding, type Standing } from '../engine/standing.ts'
@@ -38,8 +38,10 @@ import type { MarketStore } from '../ports/market-store.ts'
 import type { Miner } from '../ports/miner.ts'
 import type { SignatureChecks } from '../ports/signature-checks.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
+import type { Hex } from '../protocol/bytes.ts'
 import { hashHeader } from '../protocol/header.ts'
 import type { AuthorityKeys } from './authority-keys.ts'
+import type { NodeSigner } from './node-signer.ts'
 import { warnOfSeveralVotes } from './several-votes.ts'
 import type { Shutdown } from './shutdown.ts'
 
@@ -50,6 +52,8 @@ export interface AuthorityEngineParts extends AuthorityKeys {
   /** The blocks that `chain` is over. */
   readonly level: PutBackParts['bodies'] & AuthorityRedactorParts['blocks']
   readonly highWater: HighWater
+  /** Has the keys of `keyOf`, where they are not in files. */
+  readonly signer?: Pick<NodeSigner, 'name' | 'keyOf' | 'reason' | 'sealed'> | undefined
   /** Who leads on a database that others share; `undefined` for this node's own. `mayLead`: false while it could seal nothing. */
   readonly shareLead: (mayLead: () => boolean) => Promise<SharedLeadership | undefined>
   readonly gossip: Gossip
@@ -85,6 +89,8 @@ export interface AuthorityEngine {
   readonly redactor: AuthorityRedactor
   readonly restorer: Restorer
   readonly leadership: Leadership
+  /** The key that the registry names for this authority now. */
+  readonly keyNow: () => Hex | undefined
   /** On a database that other authorities share: who leads, and what comes of it. */
   readonly standby: { readonly lead: SharedLeadership; readonly succession: Succession } | undefined
 }
@@ -109,12 +115,15 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
     logger,
   })
   const backups = createSealGuard(chain, highWater)
-  const guard = withClock(backups, sealClock)
+  const guard = withOthers(backups, sealClock, ...(parts.signer === undefined ? [] : [parts.signer]))
   const putBack = createPutBack({ chain, store, bodies: level, finalizer, clock, logger })
   const follower = createFollower({ chain, store, putBack, guard, highWater, clock, logger })
   // First: which of the keys here is that of an authority, the newest block says.
   await follower.align()
   const minerId = await authorityIdOf(chain, keyOf)
+  const { signer } = parts
+  const keyNow = () => chain.registry.active(minerId, 'authority')?.public_key
+  if (signer !== undefined) await heedSigner(signer, { ...parts, guard: backups, needed: keyNow() })
   const mayLead = () => chain.registry.active(minerId, 'authority') !== undefined
   const lead = await parts.shareLead(mayLead)
   const leadership = lead ?? SOLE_LEADERSHIP
@@ -192,7 +201,7 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   const ledger = parts.pseudonyms === undefined ? inner : pseudonymousLedger(inner, parts.pseudonyms, entries)
   const standing = watchStanding({ chain, events, logger }, minerId)
   const deciding = { events, finalizer, guard, standing, sealClock, runner, checkpoints, ledger, redactor, restorer }
-  return { ...deciding, chain, askPeers, leadership, standby }
+  return { ...deciding, chain, askPeers, leadership, keyNow, standby }
 }
 
 /**
@@ -223,7 +232,10 @@ export async function recoverAuthority(
   }
   // Mining takes long: under seal `work` what is committed is sealed once the node answers.
   else if (chain.genesis.seal !== 'work' && guard.reason() === undefined && standing.reason() === undefined) {
-    await runner.recover()
+    await runner.recover().catch((error: unknown) => {
+      // A signer has just told what this database lacks, or is gone: peers can only help a node that runs.
+      if (guard.reason() === undefined) throw error
+    })
   }
   await finalizer.evaluate()
   await redactor.keepUp()
@@ -236,7 +248,33 @@ async function authorityIdOf(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promi
   // Looked through only where it has to be: there may be many entries.
   const revoked = chain.registry.entries.filter(({ role, status }) => role === 'authority' && status === 'revoked')
   for (const { id, public_key } of revoked) if ((await keyOf(public_key)) !== undefined) return id
-  throw ledgerError('not_ready', { reason: 'no key file in the data directory is that of a registered authority' })
+  throw ledgerError('not_ready', {
+    reason: 'no key in the data directory, nor of its signer, is that of a registered authority',
+  })
+}
+
+/**
+ * A signer remembers what an older database has forgotten: a block that it has signed above the tip is missed here, unless its tick
+ * waits to be sealed, as after a kill between the signature and the fence. Throws `not_ready` if it lacks the key that is needed now.
+ */
+async function heedSigner(
+  signer: Pick<NodeSigner, 'name' | 'keyOf' | 'sealed'>,
+  {
+    chain,
+    store,
+    guard,
+    needed,
+  }: Pick<AuthorityEngineParts, 'chain' | 'store'> & { readonly guard: SealGuard; readonly needed: Hex | undefined },
+): Promise<void> {
+  if (needed === undefined) return
+  if ((await signer.keyOf(needed)) === undefined) {
+    const reason = `the signer at ${signer.name} does not have the key ${needed}, which the registry names: start it with its --key-file`
+    throw ledgerError('not_ready', { reason })
+  }
+  const sealed = signer.sealed(needed)
+  if (sealed === null || sealed.header.height < chain.size || (await store.nextUnsealedTick()) !== undefined) return
+  const { height, miner_id } = sealed.header
+  guard.saw({ height, hash: hashHeader(sealed.header), miner_id, shownBy: 'the signer' })
 }
 
 /** A vote may be here before the block that the leader has sealed: then the database has it. */

@@ -12,11 +12,15 @@ export interface AuthorityKeys {
 
 const KEY_FILE = /^authority(-[A-Za-z0-9._-]+)?\.key$/
 
+/** The names of its key files in a folder. */
+export const authorityKeyFiles = async (directory: string): Promise<readonly string[]> =>
+  (await readdir(directory)).filter((file) => KEY_FILE.test(file))
+
 export function createAuthorityKeys(directory: string, passphrase: string | undefined): AuthorityKeys {
   const loaded = new Map<string, SigningKey>()
 
   async function loadNew(): Promise<void> {
-    for (const name of (await readdir(directory)).filter((file) => KEY_FILE.test(file) && !loaded.has(file))) {
+    for (const name of (await authorityKeyFiles(directory)).filter((file) => !loaded.has(file))) {
       loaded.set(name, await loadKeyFile(join(directory, name), passphrase))
     }
   }

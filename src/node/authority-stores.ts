@@ -13,6 +13,7 @@ import { openChainFiles } from './chain-files.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { openMarketStore } from './market-store.ts'
 import { keepNamedUsers } from './named-users.ts'
+import { signerOf, type NodeSigner } from './node-signer.ts'
 import { ensureAuthorityFiles, sayKeysAreOpened, type AuthorityFiles } from './node-files.ts'
 import { bindSecret, pseudonymsOf, refuseNameless, votersOnChain } from './privacy.ts'
 import { openDirectoryForStart } from './start-checks.ts'
@@ -34,6 +35,8 @@ export interface AuthorityStoresParts {
 export interface AuthorityStores {
   readonly directory: DataDirectory
   readonly files: AuthorityFiles
+  /** Has the signing keys, where they are not in files. */
+  readonly signer: NodeSigner | undefined
   /** The source of record. */
   readonly store: MarketStore
   readonly chain: Chain
@@ -63,7 +66,8 @@ export async function openAuthorityStores(
   const sharedSql = config.database.kind === 'postgres' ? await openSql() : undefined
   const chainOfDatabase = await sharedSql?.chainId()
   sayKeysAreOpened(config, logger)
-  const files = await ensureAuthorityFiles(directory, config, { randomBytes, clock, logger, chainOfDatabase })
+  const signer = await signerOf(config, { clock, logger })
+  const files = await ensureAuthorityFiles(directory, config, { randomBytes, clock, logger, chainOfDatabase, signer })
 
   const sql = sharedSql ?? (await openSql())
   const pseudonyms = await nameUsers(sql, config, files, directory)
@@ -78,7 +82,7 @@ export async function openAuthorityStores(
   const chain = await Chain.open(files.genesis, storeWatch.watched(wrapChainStore?.(level) ?? level))
   const highWater = await openHighWaterFile(directory.file('highWater'))
   shutdown.opened('high-water file', () => highWater.close())
-  return { directory, files, store, chain, level, highWater, pseudonyms, storeWatch }
+  return { directory, files, signer, store, chain, level, highWater, pseudonyms, storeWatch }
 }
 
 /**

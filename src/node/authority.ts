@@ -123,6 +123,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
 
     await network.start()
     shutdown.opened('network', () => network.stop())
+    watchSigner(running)
     const awaited = peersToAwait(config, chain, files.firstStart)
     await recoverAuthority(engine, { awaited, opened: (name, close) => shutdown.opened(name, close), logger })
     watchStores(running)
@@ -150,6 +151,14 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       multiaddrs: network.multiaddrs(),
       tipHeight: chain.tip?.header.height ?? null,
     }
+  }
+
+  function watchSigner({ signer, keyNow, runner }: Running): void {
+    if (signer === undefined) return
+    const onBack = (): void =>
+      void runner.recover().catch((error: unknown) => logger.error({ error }, 'waiting ticks are not sealed yet'))
+    signer.start({ failing: 'NOT SEALING', needed: keyNow, onBack })
+    shutdown.opened('signer watch', () => signer.stop())
   }
 
   function watchStores({ store, storeWatch, runner }: Running): void {

@@ -22,6 +22,8 @@ export const DATA_FILES = {
   highWater: 'high-water',
   recoveryPhrase: 'recovery-phrase.txt',
   pseudonymSecret: 'pseudonym-secret',
+  /** Of a signer: LevelDB of what its keys have signed. */
+  signed: 'signed',
 } as const
 
 /** Begins the names of the lock's files. */

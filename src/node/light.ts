@@ -19,6 +19,7 @@ import type { OnPart } from './lifecycle.ts'
 import { createLightOutlook, NOT_JOINED, type LightOutlook, type LightOutlookStatus } from './light-outlook.ts'
 import { createLogger } from './logger.ts'
 import { ensureLightFiles, sayKeysAreOpened, type LightFiles } from './node-files.ts'
+import { signerOf, type NodeSigner } from './node-signer.ts'
 import { createOwnTradeLog } from './own-trade-log.ts'
 import { startHttp } from './http-address.ts'
 import { openDirectoryForStart } from './start-checks.ts'
@@ -165,11 +166,19 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
     })
   }
 
+  /** Its key is asked for again with the next block, and whenever peers answer. */
+  function watchSigner(signer: NodeSigner, { voterKey }: LightFiles): void {
+    signer.start({ failing: 'NOT VOTING', needed: () => voterKey.publicKey, onBack: () => undefined })
+    shutdown.opened('signer watch', () => signer.stop())
+  }
+
   async function open(): Promise<LightReport> {
     const directory = await openDirectoryForStart(config)
     shutdown.opened('data directory', () => directory.close())
     sayKeysAreOpened(config, logger)
-    const files = await ensureLightFiles(directory, config, { randomBytes })
+    const signer = await signerOf(config, { clock, logger })
+    const files = await ensureLightFiles(directory, config, { randomBytes, signer })
+    if (signer !== undefined) watchSigner(signer, files)
     const store = await openLightFiles(directory)
     shutdown.opened('LevelDB', () => store.close())
     const watch = createLightOutlook({

@@ -1,18 +1,27 @@
 import { join } from 'node:path'
 import { configError } from '../config/errors.ts'
 import type { AuthorityConfig, LightConfig, NodeConfig, ValidatorConfig } from '../config/types.ts'
-import { createAuthorityKeys, type AuthorityKeys } from './authority-keys.ts'
+import { authorityKeyFiles, createAuthorityKeys, type AuthorityKeys } from './authority-keys.ts'
 import { isThere } from '../keys/durable-file.ts'
-import { createKeyFile, createPhraseFile, readKeyFile, type NewKeyOptions } from '../keys/key-file.ts'
+import {
+  createKeyFile,
+  createPhraseFile,
+  createSignerKeyFile,
+  readKeyFile,
+  readSignerKeyFile,
+  type NewKeyOptions,
+} from '../keys/key-file.ts'
 import { readPassphraseFile } from '../keys/passphrase.ts'
 import { readSwarmKeyFile } from '../keys/swarm-key-file.ts'
 import type { Clock } from '../ports/clock.ts'
+import { ledgerError } from '../ports/errors.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Hash, Hex } from '../protocol/bytes.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import { signingKeyFromSecret, type SigningKey } from '../protocol/signature.ts'
 import { DATA_FILES, type DataDirectory } from './data-directory.ts'
 import { nodeError } from './errors.ts'
+import type { NodeSigner } from './node-signer.ts'
 import {
   buildGenesis,
   checkAgreement,
@@ -57,8 +66,10 @@ export interface LightFiles extends NetworkFiles {
 /** The id of the authority in a genesis that the first start makes. */
 const AUTHORITY_ID = 'authority'
 
-/** With what keys are made. */
-export type NewKeyParts = Omit<NewKeyOptions, 'passphrase'>
+/** With what keys are made, and where those are that are not in files. */
+export interface NewKeyParts extends Omit<NewKeyOptions, 'passphrase'> {
+  readonly signer?: NodeSigner | undefined
+}
 
 export interface AuthorityFilesParts extends NewKeyParts {
   readonly clock: Clock
@@ -81,8 +92,8 @@ export async function ensureAuthorityFiles(
   await refuseOtherMode(directory, 'authorityKey')
   const firstStart = !(await directory.has('genesis'))
   const given = config.genesisFile === undefined ? undefined : await readGenesisFile(config.genesisFile)
-  if (firstStart) await checkFirstStart(directory, config, given, parts.chainOfDatabase)
-  else if (!(await directory.has('authorityKey'))) {
+  if (firstStart) await checkFirstStart(directory, config, given, parts)
+  else if (parts.signer === undefined && !(await directory.has('authorityKey'))) {
     throw nodeError('data_directory_incomplete', {
       directory: directory.path,
       file: DATA_FILES.authorityKey,
@@ -92,13 +103,21 @@ export async function ensureAuthorityFiles(
   if (firstStart && given === undefined && parts.logger !== undefined) announceChain(config, parts.logger)
   const swarmKey = await swarmKeyOf(config)
   const passphrase = await passphraseOf(config)
-  const key = await ensureKey(directory, 'authorityKey', passphrase, parts)
+  const { signer } = parts
+  // Which of its keys is that of the authority the registry says.
+  const publicKey =
+    signer === undefined
+      ? (await ensureKey(directory, 'authorityKey', passphrase, parts)).publicKey
+      : await ensureSignerFile(directory, 'authorityKey', () => signer.publicKeys[0] ?? '')
+  if (signer !== undefined) {
+    for (const name of await authorityKeyFiles(directory.path)) await publicKeyInSigner(join(directory.path, name))
+  }
   const peer = await ensureKey(directory, 'peerKey', passphrase, parts)
   const tokens = await ensureTokens(directory, parts.randomBytes)
   const makesChain = firstStart && parts.chainOfDatabase === undefined
   const pseudonymSecret = await ensurePseudonymSecret(directory, config, { ...parts, passphrase, makesChain })
   if (firstStart) {
-    const genesis = given?.genesis ?? (await newGenesis(directory, config, key.publicKey, parts))
+    const genesis = given?.genesis ?? (await newGenesis(directory, config, publicKey, parts))
     await createGenesisFile(directory.file('genesis'), genesis)
   }
   const stored = await readGenesisFile(directory.file('genesis'))
@@ -110,9 +129,10 @@ export async function ensureAuthorityFiles(
     })
   }
   checkAgreement(config.genesis, stored.genesis, directory.file('genesis'))
+  checkSignerChain(signer, stored.chainId)
   return {
     ...stored,
-    authorityKeys: createAuthorityKeys(directory.path, passphrase),
+    authorityKeys: signer ?? createAuthorityKeys(directory.path, passphrase),
     peerSeed: peer.secret,
     swarmKey,
     tokens,
@@ -131,9 +151,9 @@ export async function ensureLightFiles(
   await refuseOtherMode(directory, 'voterKey')
   const swarmKey = await swarmKeyOf(config)
   const passphrase = await passphraseOf(config)
-  const voter = await ensureKey(directory, 'voterKey', passphrase, parts)
+  const voterKey = await ensureModeKey(directory, 'voterKey', passphrase, parts)
   const peer = await ensureKey(directory, 'peerKey', passphrase, parts)
-  return { voterKey: signingKeyFromSecret(voter.secret), peerSeed: peer.secret, swarmKey }
+  return { voterKey, peerSeed: peer.secret, swarmKey }
 }
 
 export interface ValidatorFiles extends NetworkFiles {
@@ -150,10 +170,10 @@ export async function ensureValidatorFiles(
   await refuseOtherMode(directory, 'validatorKey')
   const swarmKey = await swarmKeyOf(config)
   const passphrase = await passphraseOf(config)
-  const validator = await ensureKey(directory, 'validatorKey', passphrase, parts)
+  const validatorKey = await ensureModeKey(directory, 'validatorKey', passphrase, parts)
   const peer = await ensureKey(directory, 'peerKey', passphrase, parts)
   const tokens = await ensureTokens(directory, parts.randomBytes)
-  return { validatorKey: signingKeyFromSecret(validator.secret), peerSeed: peer.secret, swarmKey, tokens }
+  return { validatorKey, peerSeed: peer.secret, swarmKey, tokens }
 }
 
 const swarmKeyOf = async ({ swarmKeyFile }: NodeConfig): Promise<Uint8Array | undefined> =>
@@ -176,7 +196,7 @@ async function checkFirstStart(
   directory: DataDirectory,
   config: AuthorityConfig,
   given: LoadedGenesis | undefined,
-  chainOfDatabase: Hash | undefined,
+  { chainOfDatabase, signer }: AuthorityFilesParts,
 ) {
   if (chainOfDatabase !== undefined && given?.chainId !== chainOfDatabase) {
     const got = given === undefined ? 'there is none' : `${config.genesisFile} is chain ${given.chainId}`
@@ -189,10 +209,11 @@ async function checkFirstStart(
   const file = directory.file('authorityKey')
   // On a chain that is there already its registry decides, which may have got the key since.
   if (chainOfDatabase !== undefined) return
-  const { publicKey } = await readKeyFile(file, await passphraseOf(config))
-  if (given.genesis.registry.some((entry) => entry.role === 'authority' && entry.public_key === publicKey)) return
+  const keys = signer?.publicKeys ?? [(await readKeyFile(file, await passphraseOf(config))).publicKey]
+  if (given.genesis.registry.some(({ role, public_key }) => role === 'authority' && keys.includes(public_key))) return
+  const whose = signer === undefined ? file : `the signer at ${signer.name}`
   throw configError('config_conflict', {
-    reason: `genesis: ${config.genesisFile} has no authority with the public key ${publicKey} of ${file}`,
+    reason: `genesis: ${config.genesisFile} has no authority with the public key ${keys.join(' or ')} of ${whose}`,
   })
 }
 
@@ -204,12 +225,20 @@ async function checkFirstStart(
  */
 export async function checkChainToMake(
   path: string,
-  { genesis, genesisFile }: AuthorityConfig,
+  { genesis, genesisFile, signer }: AuthorityConfig,
   given: LoadedGenesis | undefined,
 ): Promise<void> {
   const { finality, validators } = genesis
+  if (given === undefined && signer !== undefined) {
+    throw configError('config_conflict', {
+      reason:
+        'signer: it signs on one chain, so a new chain takes --genesis FILE with the public key of the signer ' +
+        '(solar-node genesis new --authority ID=PUBLIC_KEY)',
+    })
+  }
   if (given !== undefined) {
     checkAgreement(genesis, given.genesis, genesisFile ?? '')
+    if (signer !== undefined) return
     const file = join(path, DATA_FILES.authorityKey)
     if (await isThere(file)) return
     throw configError('config_conflict', {
@@ -261,6 +290,68 @@ async function newGenesis(
 
 async function passphraseOf(config: Pick<AuthorityConfig, 'passphraseFile'>): Promise<string | undefined> {
   return config.passphraseFile === undefined ? undefined : readPassphraseFile(config.passphraseFile)
+}
+
+/**
+ * The signing key of a mode that has one: in its file, or in the signer. Throws `config_conflict`, and `not_ready` where the signer does
+ * not have the key that the file names.
+ */
+async function ensureModeKey(
+  directory: DataDirectory,
+  name: keyof typeof MODE_KEYS,
+  passphrase: string | undefined,
+  parts: NewKeyParts,
+): Promise<SigningKey> {
+  const { signer } = parts
+  if (signer === undefined) return signingKeyFromSecret((await ensureKey(directory, name, passphrase, parts)).secret)
+  const publicKey = await ensureSignerFile(directory, name, () => soleKey(signer))
+  const key = await signer.keyOf(publicKey)
+  if (key !== undefined) return key
+  throw ledgerError('not_ready', {
+    reason:
+      `the signer at ${signer.name} does not have the key ${publicKey}, which ${directory.file(name)} names: start it with ` +
+      'its --key-file; where the key was changed on purpose, delete that file',
+  })
+}
+
+/**
+ * The public key in the file that stands in the place of a key file, and says that the key is in a signer; it is made where there is
+ * none, with the key that is chosen. Throws `config_conflict` for a file with the key itself.
+ */
+async function ensureSignerFile(
+  directory: DataDirectory,
+  name: keyof typeof MODE_KEYS,
+  choose: () => Hex,
+): Promise<Hex> {
+  const file = directory.file(name)
+  if (!(await directory.has(name))) await createSignerKeyFile(file, choose())
+  return await publicKeyInSigner(file)
+}
+
+/** Throws `config_conflict` for a file with the key itself. */
+async function publicKeyInSigner(file: string): Promise<Hex> {
+  const publicKey = await readSignerKeyFile(file)
+  if (publicKey !== undefined) return publicKey
+  throw configError('config_conflict', {
+    reason:
+      `signer: ${file} is there as well, and whoever steals this server has its key: move it to where the signer reads it ` +
+      '(--key-file), out of this folder',
+  })
+}
+
+/** Throws `config_conflict`. */
+function soleKey({ name, publicKeys }: NodeSigner): Hex {
+  const [publicKey, ...others] = publicKeys
+  if (publicKey !== undefined && others.length === 0) return publicKey
+  const reason = `signer: that at ${name} has the keys ${publicKeys.join(', ')}: start it with the one --key-file of this node`
+  throw configError('config_conflict', { reason })
+}
+
+/** Throws `config_conflict`. */
+function checkSignerChain(signer: NodeSigner | undefined, chainId: Hash): void {
+  if (signer === undefined || signer.chainId === chainId) return
+  const reason = `signer: that at ${signer.name} is for chain ${signer.chainId}, this is ${chainId}: see its --chain-id`
+  throw configError('config_conflict', { reason })
 }
 
 async function ensureKey(

@@ -23,6 +23,7 @@ import { startHttp } from './http-address.ts'
 import type { OnPart } from './lifecycle.ts'
 import { createLogger } from './logger.ts'
 import { ensureValidatorFiles, sayKeysAreOpened, type ValidatorFiles } from './node-files.ts'
+import { signerOf, type NodeSigner } from './node-signer.ts'
 import { openDirectoryForStart } from './start-checks.ts'
 import { createSignatureChecks } from './signature-checks.ts'
 import { createShutdown } from './shutdown.ts'
@@ -64,6 +65,11 @@ export interface ValidatorNode {
   readonly failed: Promise<never>
 }
 
+/** The files of a validator, and what has its key where they do not. */
+interface OpenFiles extends ValidatorFiles {
+  readonly signer: NodeSigner | undefined
+}
+
 /** The validator: a full replica in its own LevelDB, which checks every block, co-signs, and serves what it has. */
 export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNodeParts = {}): ValidatorNode {
   const clock = parts.clock ?? systemClock
@@ -85,7 +91,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     return createNodeNetwork({ chainId, privateKey, listen, peers, swarmKey, hub: true, clock, logger, onDial })
   }
 
-  async function join(store: ReplicaStore, files: ValidatorFiles): Promise<JoinedValidator> {
+  async function join(store: ReplicaStore, files: OpenFiles): Promise<JoinedValidator> {
     const genesis = await findGenesis({
       store,
       pin: config.chainId,
@@ -100,7 +106,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     return await shutdown.orUndo(() => run(genesis, store, files))
   }
 
-  async function run(genesis: Genesis, opened: ReplicaStore, files: ValidatorFiles): Promise<JoinedValidator> {
+  async function run(genesis: Genesis, opened: ReplicaStore, files: OpenFiles): Promise<JoinedValidator> {
     const storeWatch = createStoreWatch(clock, logger, {
       failing: 'NOT CO-SIGNING',
       working: 'blocks are co-signed',
@@ -147,6 +153,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       },
     })
     shutdown.opened('store watch', () => storeWatch.stop())
+    watchSigner(files, validator)
     await finalizer.evaluate()
     const metrics = createMetrics()
     metrics.setHeights(chain.tip?.header.height ?? null, finalizer.finalHeight < 0 ? null : finalizer.finalHeight)
@@ -165,16 +172,23 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     return { chainId: chain.chainId, httpUrl, multiaddrs: peers.multiaddrs(), verifierKey, ledger: engine.ledger }
   }
 
+  function watchSigner({ signer, validatorKey }: OpenFiles, validator: ValidatorEngine['validator']): void {
+    if (signer === undefined) return
+    const needed = () => validatorKey.publicKey
+    signer.start({ failing: 'NOT CO-SIGNING', needed, onBack: () => void validator.sync().catch(() => undefined) })
+    shutdown.opened('signer watch', () => signer.stop())
+  }
+
   async function serveHttp(
     parts: Pick<ValidatorHttpParts, 'ledger' | 'redactor' | 'witness' | 'metrics'> &
       Pick<ValidatorEngine, 'registration' | 'validator'>,
     peers: PeerNetwork,
-    files: ValidatorFiles,
+    files: OpenFiles,
     storeWatch: StoreWatch,
   ): Promise<string | null> {
     const { ledger, metrics, validator } = parts
     metrics.watchPeers(() => peers.requests.peers().length)
-    metrics.watchAcking(() => validator.trouble() === undefined)
+    metrics.watchAcking(() => validator.trouble() === undefined && files.signer?.reason() === undefined)
     ledger.subscribe((event) => metrics.recordEvent(event, clock.now()))
     const node = () => ({
       mode: 'validator' as const,
@@ -184,7 +198,12 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       version: VERSION,
     })
     const readiness = () => {
-      const reasons = [storeWatch.reason(), unregisteredWords(parts.registration()), validator.trouble()]
+      const reasons = [
+        storeWatch.reason(),
+        files.signer?.reason(),
+        unregisteredWords(parts.registration()),
+        validator.trouble(),
+      ]
       return { role: 'validator' as const, reasons: reasons.filter((reason) => reason !== undefined) }
     }
     const http = await startHttp(config, (address) =>
@@ -205,7 +224,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
   }
 
   /** In the background: peers may come later. */
-  function joinInBackground(store: ReplicaStore, files: ValidatorFiles): void {
+  function joinInBackground(store: ReplicaStore, files: OpenFiles): void {
     const say = (line: string) => logger.warn({ peers: config.peers }, line)
     const joining = withPatience('a peer that has the chain', say, () => join(store, files))
     joining.then(joined.resolve, (error: unknown) => {
@@ -233,10 +252,11 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
     const directory = await openDirectoryForStart(config)
     shutdown.opened('data directory', () => directory.close())
     sayKeysAreOpened(config, logger)
-    const files = await ensureValidatorFiles(directory, config, { randomBytes })
+    const signer = await signerOf(config, { clock, logger })
+    const files = await ensureValidatorFiles(directory, config, { randomBytes, signer })
     const store = await openReplicaFiles(directory)
     shutdown.opened('LevelDB', () => store.close())
-    joinInBackground(store, files)
+    joinInBackground(store, { ...files, signer })
     return { dataDirectory: directory.path, publicKey: files.validatorKey.publicKey }
   }
 

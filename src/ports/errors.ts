@@ -1,4 +1,5 @@
 import { errorFactory, type ErrorTable } from '../protocol/errors.ts'
+import type { SealedHeader } from '../protocol/header.ts'
 import { timeWords } from '../protocol/time-words.ts'
 import type { RowDifference } from '../protocol/transaction-difference.ts'
 
@@ -90,6 +91,11 @@ const ledgerErrors = {
   /** What the store holds cannot be right: names the place, the expected and the found value. */
   corrupt: (f: { place: string; expected: string; found: string }) =>
     `${f.place}: expected ${f.expected}, found ${f.found}`,
+  /** A signer has signed something else with this key at this height. `sealed`: a header that it signed there or above, checked. */
+  already_signed: (f: { reason: string; sealed?: SealedHeader }) => f.reason,
+  /** A signer does not sign what was asked of it. */
+  signer_refused: (f: { signer: string; code: string; reason: string }) =>
+    `the signer at ${f.signer} refuses: ${f.code}, ${f.reason}`,
   not_ready: (f: { reason: string }) => `not ready: ${f.reason}`,
   /** Asked of an authority that stands by; the one that leads on the same database does it. */
   not_leading: (f: { reason: string }) => f.reason,

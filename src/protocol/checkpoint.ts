@@ -40,9 +40,9 @@ export function parseSize(text: string, path: string): number {
 }
 
 /** Signs a checkpoint with the log's key, whose name is the origin. The log never signs two that are not consistent. */
-export function signCheckpoint(checkpoint: Checkpoint, key: SigningKey): Note {
+export async function signCheckpoint(checkpoint: Checkpoint, key: SigningKey): Promise<Note> {
   const text = checkpointText(checkpoint)
-  return { text, signatures: [signNote(text, checkpoint.origin, key)] }
+  return { text, signatures: [await signNote(text, checkpoint.origin, key)] }
 }
 
 /** The name under which a validator cosigns: below the origin. A plus, which ids may have, has no place in a key name. */

@@ -45,8 +45,8 @@ export type SealedHeader = TypeOf<typeof sealedHeaderShape>
 export const hashHeader = (header: Header): Hash => hashObject(header)
 
 /** Signs a header. The caller has made sure that it signs one header a height (docs/protocol.md 4). */
-export function sealHeader(header: Header, key: SigningKey): SealedHeader {
-  return { header, signature: signObject('header', header.chain_id, header, key) }
+export async function sealHeader(header: Header, key: SigningKey): Promise<SealedHeader> {
+  return { header, signature: await signObject('header', header.chain_id, header, key) }
 }
 
 export type HeaderCode =

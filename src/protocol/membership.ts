@@ -23,10 +23,9 @@ export const membershipShape = object({ ...fields, signature: signatureHex })
 export type Membership = TypeOf<typeof membershipShape>
 
 /** Signs a certificate with its issuer's key. */
-export const signMembership = (body: Omit<Membership, 'signature'>, key: SigningKey): Membership => ({
-  ...body,
-  signature: signObject('member', body.chain_id, body, key),
-})
+export async function signMembership(body: Omit<Membership, 'signature'>, key: SigningKey): Promise<Membership> {
+  return { ...body, signature: await signObject('member', body.chain_id, body, key) }
+}
 
 /** A key by which certificates of an issuer count. */
 export interface IssuerKey {

@@ -117,17 +117,22 @@ function isNoteText(source: string): boolean {
 }
 
 /** Signs the text of a note as `name`. */
-export function signNote(text: string, name: string, key: SigningKey): NoteSignature {
+export async function signNote(text: string, name: string, key: SigningKey): Promise<NoteSignature> {
   const signer: NoteKey = { name, public_key: key.publicKey, type: 'ed25519' }
-  return { name, key_id: noteKeyId(signer), signature: key.sign(utf8ToBytes(text)) }
+  return { name, key_id: noteKeyId(signer), signature: await key.sign(utf8ToBytes(text)) }
 }
 
 /** cosignature/v1: the statement that at `timestamp` (seconds) this was the largest consistent tree that `name` saw. */
-export function cosignNote(text: string, name: string, timestamp: number, key: SigningKey): NoteSignature {
+export async function cosignNote(
+  text: string,
+  name: string,
+  timestamp: number,
+  key: SigningKey,
+): Promise<NoteSignature> {
   const signer: NoteKey = { name, public_key: key.publicKey, type: 'cosignature' }
   const time = new Uint8Array(TIME_BYTES)
   new DataView(time.buffer).setBigUint64(0, BigInt(timestamp))
-  const signature = concatBytes(time, key.sign(cosignedMessage(text, BigInt(timestamp))))
+  const signature = concatBytes(time, await key.sign(cosignedMessage(text, BigInt(timestamp))))
   return { name, key_id: noteKeyId(signer), signature }
 }
 

@@ -99,12 +99,12 @@ export function decodePostedRegistryTransaction(value: unknown): RegistryTransac
 }
 
 /** Signs a registry transaction as its action demands: with the new, the old, the recovery or an authority's key. */
-export function signRegistryTransaction(
+export async function signRegistryTransaction(
   body: RegistryTransactionBody,
   chainId: Hash,
   key: SigningKey,
-): PostedRegistryTransaction {
-  return { ...body, signature: signObject(body.action, chainId, body, key) }
+): Promise<PostedRegistryTransaction> {
+  return { ...body, signature: await signObject(body.action, chainId, body, key) }
 }
 
 /**
@@ -112,14 +112,14 @@ export function signRegistryTransaction(
  *
  * @param countersignerId registered id of an active authority, whose present key signs
  */
-export function countersign<T extends WithoutTick<Countersignable>>(
+export async function countersign<T extends WithoutTick<Countersignable>>(
   posted: T,
   countersignerId: string,
   chainId: Hash,
   key: SigningKey,
-): T {
+): Promise<T> {
   const named = { ...posted, countersigner_id: countersignerId }
-  return { ...named, countersignature: signObject('countersign', chainId, countersignedPart(named), key) }
+  return { ...named, countersignature: await signObject('countersign', chainId, countersignedPart(named), key) }
 }
 
 /** True if the transaction is signed with this key. */

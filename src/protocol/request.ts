@@ -50,13 +50,13 @@ export type HttpRequest = Omit<HttpCredential, keyof typeof proof>
 export type PeerRequest = Omit<PeerCredential, keyof typeof proof>
 
 /** Signs a request of `voterId`. */
-export function signRequest<R extends HttpRequest | PeerRequest>(
+export async function signRequest<R extends HttpRequest | PeerRequest>(
   voterId: string,
   chainId: Hash,
   request: R,
   key: SigningKey,
-): R & Pick<Credential, keyof typeof proof> {
-  return { ...request, voter_id: voterId, signature: signObject('request', chainId, request, key) }
+): Promise<R & Pick<Credential, keyof typeof proof>> {
+  return { ...request, voter_id: voterId, signature: await signObject('request', chainId, request, key) }
 }
 
 const SCHEME = 'Solar '

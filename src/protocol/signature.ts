@@ -12,18 +12,20 @@ import { publicKeyHex, signatureHex } from './shape.ts'
 ed25519.hashes.sha512 = sha512
 
 /** What a signature is about: the domain that keeps a vote from being read as an order. */
-export type SignatureType =
-  | 'header'
-  | 'vote'
-  | 'order'
-  | 'request'
-  | 'enrol'
-  | 'rotate'
-  | 'revoke'
-  | 'recover'
-  | 'policy'
-  | 'countersign'
-  | 'member'
+export const SIGNATURE_TYPES = [
+  'header',
+  'vote',
+  'order',
+  'request',
+  'enrol',
+  'rotate',
+  'revoke',
+  'recover',
+  'policy',
+  'countersign',
+  'member',
+] as const
+export type SignatureType = (typeof SIGNATURE_TYPES)[number]
 
 /** A public key that passed `importPublicKey`: canonical and not of small order. */
 export interface PublicKey {
@@ -126,12 +128,15 @@ export function verifyObject(
   return verifyBytes(bytes, signingBytes(type, chainId, body), cachedPublicKey(publicKey))
 }
 
-/** A secret key as a function, so that the key itself need not be passed around. */
+/**
+ * A secret key as a function, so that the key itself need not be passed around, nor be in this process at all. Every message says
+ * by itself what it is (`parseSignedMessage`): a signer of its own process goes by nothing else.
+ */
 export interface SigningKey {
   /** Ed25519 public key, hex. */
   readonly publicKey: Hex
-  /** Ed25519 signature of `message`, 64 bytes. Deterministic (RFC 8032). */
-  sign(message: Uint8Array): Uint8Array
+  /** Ed25519 signature of `message`, 64 bytes. Deterministic (RFC 8032). Rejects where the key is not at hand, or refuses. */
+  sign(message: Uint8Array): Promise<Uint8Array>
 }
 
 /** The signing key of a 32-byte secret (RFC 8032 seed). */
@@ -144,13 +149,15 @@ export function signingKeyFromSecret(secret: Uint8Array): SigningKey {
   return {
     publicKey: bytesToHex(publicKey),
     sign: (message) =>
-      native !== undefined && nativeCrypto !== undefined
-        ? nativeCrypto.sign(null, message, native)
-        : ed25519.sign(message, secret),
+      Promise.resolve(
+        native !== undefined && nativeCrypto !== undefined
+          ? nativeCrypto.sign(null, message, native)
+          : ed25519.sign(message, secret),
+      ),
   }
 }
 
-/** Signs `body` as `type` on this chain; hex. */
-export function signObject(type: SignatureType, chainId: Hash, body: object, key: SigningKey): Hex {
-  return bytesToHex(key.sign(signingBytes(type, chainId, body)))
+/** Signs `body` as `type` on this chain; hex. Rejects as `SigningKey.sign`. */
+export async function signObject(type: SignatureType, chainId: Hash, body: object, key: SigningKey): Promise<Hex> {
+  return bytesToHex(await key.sign(signingBytes(type, chainId, body)))
 }

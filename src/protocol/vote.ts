@@ -5,20 +5,21 @@ import { blockHeight, hash32, identifier, object, oneOf, signatureHex, type Type
 import { signObject, verifyObject, type SigningKey } from './signature.ts'
 
 /** A registered key's word on a header (docs/protocol.md 5). */
-export const voteShape = object({
+const fields = {
   chain_id: hash32,
   header_hash: hash32,
   height: blockHeight,
   voter_id: identifier,
   decision: oneOf('ack', 'reject'),
-  signature: signatureHex,
-})
+}
+export const voteBodyShape = object(fields)
+export type VoteBody = TypeOf<typeof voteBodyShape>
+export const voteShape = object({ ...fields, signature: signatureHex })
 export type Vote = TypeOf<typeof voteShape>
-export type VoteBody = Omit<Vote, 'signature'>
 
 /** Signs a vote. The caller has stored that it votes so before it sends the vote anywhere. */
-export function signVote(body: VoteBody, key: SigningKey): Vote {
-  return { ...body, signature: signObject('vote', body.chain_id, body, key) }
+export async function signVote(body: VoteBody, key: SigningKey): Promise<Vote> {
+  return { ...body, signature: await signObject('vote', body.chain_id, body, key) }
 }
 
 export type VoteCode = 'wrong_chain' | 'wrong_header' | 'unknown_voter' | 'bad_signature'

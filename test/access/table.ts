@@ -9,9 +9,9 @@ import { httpError } from '../../src/http/problem.ts'
 import { createMetrics } from '../../src/http/metrics.ts'
 import { silentLogger } from '../../src/ports/logger.ts'
 import { decodePostedRegistryTransaction } from '../../src/protocol/registry-transaction.ts'
-import { formatAuthorization, signRequest } from '../../src/protocol/request.ts'
-import type { SigningKey } from '../../src/protocol/signature.ts'
+import { formatAuthorization } from '../../src/protocol/request.ts'
 import { AUTHORITY_KEY, DEVICES } from '../helpers/memory-ledger.ts'
+import { signRequest, type TestKey } from '../helpers/sign-now.ts'
 import { tempDir } from '../helpers/temp.ts'
 import {
   bearer,
@@ -205,7 +205,7 @@ async function fullNodeTable(mode: 'authority' | 'validator', webRoot: string): 
   }
 }
 
-async function enrolled({ ledger }: TestServer, subject_id: string, role: 'voter' | 'validator'): Promise<SigningKey> {
+async function enrolled({ ledger }: TestServer, subject_id: string, role: 'voter' | 'validator'): Promise<TestKey> {
   const key = freshKey()
   const { publicKey: public_key } = key
   const transaction = change(ledger, key, { action: 'enrol', subject_id, role, public_key, recovery_key: null })

@@ -3,10 +3,10 @@ import { Chain } from '../../src/engine/chain.ts'
 import { createGenesisFile } from '../../src/node/genesis-file.ts'
 import { assembleHeader } from '../../src/protocol/block.ts'
 import { decodeGenesis } from '../../src/protocol/genesis.ts'
-import { hashHeader, sealHeader } from '../../src/protocol/header.ts'
-import { signingKeyFromSecret } from '../../src/protocol/signature.ts'
+import { hashHeader } from '../../src/protocol/header.ts'
 import { openChainStore } from '../../src/storage/level/chain-store.ts'
 import { openSqlite } from '../../src/storage/sql/sqlite.ts'
+import { sealHeader, signingKeyFromSecret } from '../helpers/sign-now.ts'
 import { tickCommit, ticksUntilNow } from './trades.ts'
 
 const KEY = signingKeyFromSecret(new Uint8Array(32).fill(7))

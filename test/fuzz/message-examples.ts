@@ -21,6 +21,7 @@ const inclusion = exampleOf(protocol.inclusionProofShape)
 /** Messages that no test vector holds, by the name of their shape, made of parts that are in one. */
 export const MESSAGE_EXAMPLES: Readonly<Record<string, readonly unknown[]>> = {
   noParams: [{}],
+  voteBodyShape: [{ ...vote, signature: undefined }],
   orderShape: [{ ...exampleOf(protocol.signedOrderShape), signature: undefined }],
   trustedStateShape: [
     {

@@ -4,22 +4,22 @@ import type { Hash } from '../../src/protocol/bytes.ts'
 import type { BlockPoint } from '../../src/protocol/finality.ts'
 import { chainIdOf, decodeGenesis, type Finality, type Genesis, type Role } from '../../src/protocol/genesis.ts'
 import { sha256, sha256Hex } from '../../src/protocol/hash.ts'
-import { hashHeader, sealHeader } from '../../src/protocol/header.ts'
+import { hashHeader } from '../../src/protocol/header.ts'
 import { foldSubtrees } from '../../src/protocol/history.ts'
 import {
   decodePostedRegistryTransaction,
   type RegistryTransaction,
   type RegistryTransactionBody,
 } from '../../src/protocol/registry-transaction.ts'
-import { signingKeyFromSecret, type SigningKey } from '../../src/protocol/signature.ts'
 import { hashTransaction, type Correction, type Trade, type Transaction } from '../../src/protocol/transaction.ts'
-import { signVote, type Vote } from '../../src/protocol/vote.ts'
+import type { Vote } from '../../src/protocol/vote.ts'
+import { sealHeader, signingKeyFromSecret, signVote, type TestKey } from './sign-now.ts'
 import { signedChange } from './signed-change.ts'
 
 export const STREET_TIME = 1_760_000_000_000
 
 /** The key whose secret follows from its name. */
-export const namedKey = (name: string): SigningKey => signingKeyFromSecret(sha256(`key of ${name}`))
+export const namedKey = (name: string): TestKey => signingKeyFromSecret(sha256(`key of ${name}`))
 interface Given {
   readonly timestamp?: number
   /** That of another change puts both into one tick. */
@@ -40,11 +40,11 @@ export interface Street {
    */
   change(
     name: string,
-    signer: SigningKey,
+    signer: TestKey,
     fields: Fields<RegistryTransactionBody>,
-    authority?: SigningKey,
+    authority?: TestKey,
   ): RegistryTransaction
-  vote(voterId: string, block: BlockPoint, decision?: Vote['decision'], key?: SigningKey): Vote
+  vote(voterId: string, block: BlockPoint, decision?: Vote['decision'], key?: TestKey): Vote
 }
 
 /** A chain from its genesis to a tip. Immutable: two that go on from one share its blocks. */

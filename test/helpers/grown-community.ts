@@ -9,8 +9,7 @@ import { createValidatorNode } from '../../src/node/validator.ts'
 import type { PlatformRow } from '../../src/ports/ledger.ts'
 import { silentLogger } from '../../src/ports/logger.ts'
 import type { RegistryTransactionBody } from '../../src/protocol/registry-transaction.ts'
-import { signingKeyFromSecret, type SigningKey } from '../../src/protocol/signature.ts'
-import { signVote } from '../../src/protocol/vote.ts'
+import { signingKeyFromSecret, signVote, type TestKey } from './sign-now.ts'
 import { signedChange } from './signed-change.ts'
 import { startCommunity, type Community, type CommunityOptions } from './community.ts'
 
@@ -29,7 +28,7 @@ export interface Street {
   /** A change of the registry, signed by the key of `signer`, in a block of its own. */
   readonly change: (signer: string, fields: Fields<RegistryTransactionBody>) => Promise<void>
   /** Gives an id another key, which it signs and votes with from then on. */
-  readonly newKey: (id: string) => SigningKey
+  readonly newKey: (id: string) => TestKey
   readonly ack: (block: SealedBlock, ...voters: readonly string[]) => Promise<void>
   /**
    * A real validator, which follows the authority, with the key that `newKey` made for this id: blocks are given to the registered
@@ -52,13 +51,13 @@ export async function startStreet(options: Partial<CommunityOptions> = {}): Prom
   const secrets = new Map([...community.keys].map(([id, { secret }]) => [id, secret]))
   const others: { stop(): Promise<void> }[] = []
   let ticks = 0
-  const keyOf = (id: string): SigningKey => {
+  const keyOf = (id: string): TestKey => {
     const secret = secrets.get(id)
     assert.ok(secret, `${id} has no key`)
     return signingKeyFromSecret(secret)
   }
 
-  function newKey(id: string): SigningKey {
+  function newKey(id: string): TestKey {
     secrets.set(id, new Uint8Array(randomBytes(32)))
     return keyOf(id)
   }

@@ -16,20 +16,19 @@ import type { TransactionPlace } from '../../src/ports/market-store.ts'
 import { assembleHeader, type Block } from '../../src/protocol/block.ts'
 import type { Evidence } from '../../src/protocol/evidence.ts'
 import { chainIdOf, decodeGenesis } from '../../src/protocol/genesis.ts'
-import { hashHeader, sealHeader } from '../../src/protocol/header.ts'
+import { hashHeader } from '../../src/protocol/header.ts'
 import { historyLeaf, MemoryTree } from '../../src/protocol/history.ts'
-import { signMembership } from '../../src/protocol/membership.ts'
 import { merkleProof } from '../../src/protocol/merkle.ts'
 import type { Order } from '../../src/protocol/order.ts'
 import { keysNamedBy, Registry } from '../../src/protocol/registry.ts'
-import { countersign, type RegistryTransaction } from '../../src/protocol/registry-transaction.ts'
-import { signingKeyFromSecret, type SigningKey } from '../../src/protocol/signature.ts'
+import type { RegistryTransaction } from '../../src/protocol/registry-transaction.ts'
 import { checkTransaction, hashTransaction, type Transaction } from '../../src/protocol/transaction.ts'
 import { verifyVote, type Vote } from '../../src/protocol/vote.ts'
 import { createMemoryChainStore } from './memory-chain-store.ts'
+import { countersign, sealHeader, signingKeyFromSecret, signMembership, type TestKey } from './sign-now.ts'
 
 /** The key whose 32 secret bytes all have this value. */
-export const testKey = (byte: number): SigningKey => signingKeyFromSecret(new Uint8Array(32).fill(byte))
+export const testKey = (byte: number): TestKey => signingKeyFromSecret(new Uint8Array(32).fill(byte))
 
 export const AUTHORITY_KEY = testKey(1)
 /** Registered voters and the users they belong to. */
@@ -41,7 +40,7 @@ export type DeviceId = keyof typeof DEVICES
 
 /** The recovery key of household-7.phone. */
 export const RECOVERY_KEY = testKey(77)
-const genesisEntry = (id: string, role: 'authority' | 'voter', key: SigningKey) => ({
+const genesisEntry = (id: string, role: 'authority' | 'voter', key: TestKey) => ({
   id,
   role,
   public_key: key.publicKey,

@@ -4,24 +4,22 @@ import { buildReceipt, type PublishedCheckpoint } from '../../src/engine/receipt
 import { walkTrust } from '../../src/engine/trust-path.ts'
 import type { ChainStore } from '../../src/ports/chain-store.ts'
 import { assembleHeader, sealingKey } from '../../src/protocol/block.ts'
-import { signCheckpoint } from '../../src/protocol/checkpoint.ts'
 import { newFinalHeight, noteAck } from '../../src/protocol/finality.ts'
 import type { Genesis, GenesisEntry, Role } from '../../src/protocol/genesis.ts'
-import { sealHeader } from '../../src/protocol/header.ts'
 import { foldSubtrees } from '../../src/protocol/history.ts'
 import type { AnchorAnswer } from '../../src/protocol/messages.ts'
-import { cosignNote, formatNote } from '../../src/protocol/note.ts'
+import { formatNote } from '../../src/protocol/note.ts'
 import type { Receipt } from '../../src/protocol/receipt.ts'
 import {
   decodePostedRegistryTransaction,
   type RegistryTransactionBody,
 } from '../../src/protocol/registry-transaction.ts'
-import { signingKeyFromSecret, type SigningKey } from '../../src/protocol/signature.ts'
 import { hashTransaction, type Correction, type Transaction } from '../../src/protocol/transaction.ts'
-import { signVote, type Vote } from '../../src/protocol/vote.ts'
+import type { Vote } from '../../src/protocol/vote.ts'
 import { tradeOf } from '../vectors/chain-cases.ts'
 import { testNonce, testSecret } from '../vectors/keys.ts'
 import { createMemoryChainStore } from './memory-chain-store.ts'
+import { cosignNote, sealHeader, signCheckpoint, signingKeyFromSecret, signVote, type TestKey } from './sign-now.ts'
 import { signedChange } from './signed-change.ts'
 
 type Change = RegistryTransactionBody extends infer Body
@@ -31,7 +29,7 @@ type Change = RegistryTransactionBody extends infer Body
   : never
 
 /** The test key of this name. */
-export const namedKey = (name: string): SigningKey => signingKeyFromSecret(testSecret(name))
+export const namedKey = (name: string): TestKey => signingKeyFromSecret(testSecret(name))
 
 export const entryOf = (id: string, role: Role, recovery: string | null = null): GenesisEntry => ({
   id,

@@ -22,12 +22,12 @@ const message = fc.uint8Array({ maxLength: 200 })
 const CHAIN = 'ab'.repeat(32)
 
 describe('Ed25519 on both paths', () => {
-  it('makes the same keys and signatures natively and portably', () => {
-    fc.assert(
-      fc.property(secret, message, (seed, data) => {
+  it('makes the same keys and signatures natively and portably', async () => {
+    await fc.assert(
+      fc.asyncProperty(secret, message, async (seed, data) => {
         const key = signingKeyFromSecret(seed)
         assert.equal(key.publicKey, bytesToHex(getPublicKey(seed)))
-        assert.deepEqual(Uint8Array.from(key.sign(data)), nobleSign(data, seed))
+        assert.deepEqual(Uint8Array.from(await key.sign(data)), nobleSign(data, seed))
         const pkcs8 = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed])
         const native = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' })
         assert.equal(
@@ -40,12 +40,12 @@ describe('Ed25519 on both paths', () => {
     )
   })
 
-  it('gives one verdict on a signature with any bit of key, message or signature changed', () => {
+  it('gives one verdict on a signature with any bit of key, message or signature changed', async () => {
     const change = fc.record({ seed: secret, data: message, part: fc.nat({ max: 3 }), bit: fc.nat({ max: 511 }) })
-    fc.assert(
-      fc.property(change, ({ seed, data, part, bit }) => {
+    await fc.assert(
+      fc.asyncProperty(change, async ({ seed, data, part, bit }) => {
         const key = signingKeyFromSecret(seed)
-        const parts = [hexToBytes(key.publicKey), data, Uint8Array.from(key.sign(data))] as const
+        const parts = [hexToBytes(key.publicKey), data, Uint8Array.from(await key.sign(data))] as const
         const target = parts[part as 0 | 1 | 2] as Uint8Array | undefined
         if (target !== undefined && target.length > 0) target[(bit >> 3) % target.length]! ^= 1 << (bit & 7)
         const untouched = target === undefined || target.length === 0
@@ -109,11 +109,11 @@ describe('signed objects', () => {
     assert.equal(Buffer.from(bytes).toString('latin1'), `solar-node/v1/vote\n${CHAIN}\n{"a":"x","b":1}`)
   })
 
-  it('hold for one type, one chain and one body only', () => {
+  it('hold for one type, one chain and one body only', async () => {
     const body = { a: 1 }
     const other = 'cd'.repeat(32)
     for (const type of TYPES) {
-      const signature = signObject(type, CHAIN, body, key)
+      const signature = await signObject(type, CHAIN, body, key)
       for (const read of TYPES) {
         assert.equal(verifyObject(read, CHAIN, body, signature, key.publicKey), read === type)
       }

@@ -1,13 +1,12 @@
 import type { Finality } from '../../src/protocol/genesis.ts'
 import {
-  countersign,
   registryTickId,
   registryTransactionShape,
   type RegistryTransaction,
   type RegistryTransactionBody,
 } from '../../src/protocol/registry-transaction.ts'
-import type { SigningKey } from '../../src/protocol/signature.ts'
 import { hashTransaction, type Transaction } from '../../src/protocol/transaction.ts'
+import { countersign, type TestKey } from '../helpers/sign-now.ts'
 import { signedChange } from '../helpers/signed-change.ts'
 import type { Member, Members } from './model.ts'
 import { honestVoters, keyOf, keyWith, MINER, recoveryKeyOf, type Plan } from './plan.ts'
@@ -58,7 +57,7 @@ type Saying = DistributiveOmit<RegistryTransactionBody, 'kind' | 'id' | 'nonce' 
 /** A change that somebody wants of a registry with these members, and the key that signs it. */
 interface Wanted {
   readonly saying: Saying
-  readonly key: SigningKey
+  readonly key: TestKey
   readonly members: Members
 }
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
@@ -90,7 +89,7 @@ export function createChanges(plan: Plan, chainId: string, random: Random): Chan
     return signed
   }
 
-  const minerKey = (members: Members): SigningKey => presentKey(members.byId.get(MINER))
+  const minerKey = (members: Members): TestKey => presentKey(members.byId.get(MINER))
   const policyOf = (finality: Finality): Saying => ({ action: 'policy', subject_id: MINER, finality })
   const enrolmentOf = (id: string, role: Member['role']): Saying => ({
     action: 'enrol',
@@ -135,7 +134,7 @@ export function createChanges(plan: Plan, chainId: string, random: Random): Chan
   }
 
   /** What is said, and by whose key it is signed. */
-  function pickOne(members: Members): { readonly saying: Saying; readonly key: SigningKey } | undefined {
+  function pickOne(members: Members): { readonly saying: Saying; readonly key: TestKey } | undefined {
     const action = random.pick(ACTIONS)
     if (action === 'policy') {
       const finality = nextPolicy(members)
@@ -205,7 +204,7 @@ export function createChanges(plan: Plan, chainId: string, random: Random): Chan
       const captors = Array.from({ length: active + 1 }, (_, at) => `evil-${count}-${at}`)
       const nonce = newNonce()
       const shown = policyOf(members.finality)
-      const seal = (saying: Saying, key: SigningKey) => {
+      const seal = (saying: Saying, key: TestKey) => {
         const { id } = sign({ saying: shown, key: minerKey(members), members }, timestamp, 'ok')
         return sign({ saying, key, members }, timestamp, 'never', id, nonce)
       }
@@ -219,7 +218,7 @@ export function createChanges(plan: Plan, chainId: string, random: Random): Chan
 const isActiveValidator = ({ role, active }: Member): boolean => role === 'validator' && active
 const thresholdOf = ({ finality }: Members): number => ('threshold' in finality ? finality.threshold : 0)
 
-function presentKey(member: Member | undefined): SigningKey {
+function presentKey(member: Member | undefined): TestKey {
   const key = member && keyWith(member.key)
   if (key === undefined) throw new Error(`${member?.id ?? 'nobody'} has a key that nobody knows`)
   return key

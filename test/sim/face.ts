@@ -9,11 +9,9 @@ import { createValidatorLedger } from '../../src/engine/validator-ledger.ts'
 import { createVoteCounter, findOnChain } from '../../src/engine/vote-counter.ts'
 import { assembleHeader, sealingKey, type Block, type CommittedTick } from '../../src/protocol/block.ts'
 import { canonicalBytes } from '../../src/protocol/canonical-json.ts'
-import { sealHeader } from '../../src/protocol/header.ts'
-import { signMembership } from '../../src/protocol/membership.ts'
-import type { SigningKey } from '../../src/protocol/signature.ts'
 import { hashTransaction } from '../../src/protocol/transaction.ts'
 import { replicaStore } from '../../src/storage/level/replica-store.ts'
+import { sealHeader, signMembership, type TestKey } from '../helpers/sign-now.ts'
 import type { NodeParts } from './nodes.ts'
 
 /** One of the faces of a dishonest authority: a chain, sealed with the same key as that of the other face. */
@@ -29,7 +27,7 @@ export interface Face {
 export async function startFace(
   parts: NodeParts & {
     readonly minerId: string
-    readonly keyOf: (publicKey: string) => SigningKey | undefined
+    readonly keyOf: (publicKey: string) => TestKey | undefined
     readonly liesAboutFinality: boolean
   },
 ): Promise<Face> {

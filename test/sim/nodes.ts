@@ -13,10 +13,10 @@ import type { HighWater } from '../../src/ports/high-water.ts'
 import type { Logger } from '../../src/ports/logger.ts'
 import type { MarketStore } from '../../src/ports/market-store.ts'
 import type { Genesis } from '../../src/protocol/genesis.ts'
-import type { SigningKey } from '../../src/protocol/signature.ts'
 import { chainStore } from '../../src/storage/level/chain-store.ts'
 import { lightStore } from '../../src/storage/level/light-store.ts'
 import { replicaStore } from '../../src/storage/level/replica-store.ts'
+import type { TestKey } from '../helpers/sign-now.ts'
 import type { Disk } from './disk.ts'
 import type { Port } from './network.ts'
 
@@ -34,7 +34,7 @@ const POLL_MS = 15_000
 /** A validator, as it is put together everywhere. */
 export async function startValidator(
   parts: NodeParts & {
-    readonly key: SigningKey
+    readonly key: TestKey
     readonly allowedChanges: readonly string[]
     /** Whom the operator has named. */
     readonly named: readonly string[]
@@ -63,7 +63,7 @@ export async function startValidator(
 }
 
 /** The light node, put together as in src/node/light.ts. */
-export async function startLight(parts: NodeParts & { readonly key: SigningKey | null }): Promise<LightClient> {
+export async function startLight(parts: NodeParts & { readonly key: TestKey | null }): Promise<LightClient> {
   const { genesis, port, disk, logger, randomBytes, key } = parts
   const { gossip, requests, clock } = port
   const store = lightStore(await disk.open())

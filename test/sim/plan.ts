@@ -1,7 +1,7 @@
 import type { Finality, Genesis, GenesisEntry, Role } from '../../src/protocol/genesis.ts'
 import { decodeGenesis } from '../../src/protocol/genesis.ts'
 import { sha256 } from '../../src/protocol/hash.ts'
-import { signingKeyFromSecret, type SigningKey } from '../../src/protocol/signature.ts'
+import { signingKeyFromSecret, type TestKey } from '../helpers/sign-now.ts'
 import type { Random } from './random.ts'
 
 /** Who takes part in the run of a seed. */
@@ -27,11 +27,11 @@ export interface Plan {
 export const MINER = 'miner'
 export const START = Date.UTC(2026, 0, 1)
 
-const keys = new Map<string, SigningKey>()
+const keys = new Map<string, TestKey>()
 const names = new Map<string, string>()
 
 /** The key that follows from a name: the first of an id from the id itself, a later one from `id number`. */
-export function keyOf(name: string): SigningKey {
+export function keyOf(name: string): TestKey {
   const key = keys.get(name) ?? signingKeyFromSecret(sha256(`simulation ${name}`))
   keys.set(name, key)
   names.set(key.publicKey, name)
@@ -39,18 +39,18 @@ export function keyOf(name: string): SigningKey {
 }
 
 /** The key with this public key; `undefined` if no name leads to it. */
-export function keyWith(publicKey: string): SigningKey | undefined {
+export function keyWith(publicKey: string): TestKey | undefined {
   return keys.get(names.get(publicKey) ?? '')
 }
 
 /** The same, if it is one of this id. */
-export function keyOfHolder(id: string, publicKey: string): SigningKey | undefined {
+export function keyOfHolder(id: string, publicKey: string): TestKey | undefined {
   const isOwn = names.get(publicKey)?.split(' ')[0] === id
   return isOwn ? keyWith(publicKey) : undefined
 }
 
 /** What brings the key of an id back that was lost. */
-export const recoveryKeyOf = (id: string): SigningKey => keyOf(`${id} recovery`)
+export const recoveryKeyOf = (id: string): TestKey => keyOf(`${id} recovery`)
 
 /** Voters that count, faulty ones among them, and the threshold: safe by 2m > n + f, and live while all honest ones are. */
 const QUORUMS = [

@@ -3,7 +3,7 @@ import type { ValidatorEngine } from '../../src/node/validator-engine.ts'
 import type { HighWater } from '../../src/ports/high-water.ts'
 import type { Logger } from '../../src/ports/logger.ts'
 import { isSolarError } from '../../src/protocol/errors.ts'
-import type { SigningKey } from '../../src/protocol/signature.ts'
+import type { TestKey } from '../helpers/sign-now.ts'
 import { createAdversary, MALLORY, type Adversary } from './adversary.ts'
 import { createChanges, type Changes } from './changes.ts'
 import { Checker, type Checked } from './checker.ts'
@@ -25,7 +25,7 @@ export interface SimNode {
   readonly disk: Disk
   readonly kind: Checked['kind'] | 'face'
   /** The key file of a validator or a household; null: it follows and does not vote. */
-  key: SigningKey | null
+  key: TestKey | null
   /** What its clock is ahead. */
   skewMs: number
   /** Of an authority: the file beside its key. */

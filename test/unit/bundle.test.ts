@@ -159,14 +159,17 @@ describe('the protocol in a browser', () => {
     }
   })
 
-  it('signs as Node does', () => {
+  it('signs as Node does', async () => {
     const secret = 'ab'.repeat(32)
     const body = `{"chain_id":"${'0'.repeat(64)}","header_hash":"${'1'.repeat(64)}","height":7,"voter_id":"alice","decision":"ack"}`
-    const here = protocol.signVote(
+    const here = await protocol.signVote(
       JSON.parse(body) as protocol.VoteBody,
       protocol.signingKeyFromSecret(protocol.hexToBytes(secret)),
     )
-    const there = solar.signVote(parse(body) as protocol.VoteBody, solar.signingKeyFromSecret(solar.hexToBytes(secret)))
+    const there = await solar.signVote(
+      parse(body) as protocol.VoteBody,
+      solar.signingKeyFromSecret(solar.hexToBytes(secret)),
+    )
     assert.equal(there.signature, here.signature)
   })
 

@@ -2,19 +2,12 @@ import { assembleHeader, verifyBlockBody, type ChainTip } from '../../src/protoc
 import { canonicalText } from '../../src/protocol/canonical-json.ts'
 import { formatQuantity } from '../../src/protocol/decimal.ts'
 import { chainIdOf, decodeGenesis, type Genesis } from '../../src/protocol/genesis.ts'
-import {
-  hashHeader,
-  headerShape,
-  sealHeader,
-  verifyHeaderLink,
-  type Header,
-  type SealedHeader,
-} from '../../src/protocol/header.ts'
+import { hashHeader, headerShape, verifyHeaderLink, type Header, type SealedHeader } from '../../src/protocol/header.ts'
 import { EMPTY_HISTORY_ROOT, historyLeaf, MemoryTree } from '../../src/protocol/history.ts'
 import { REGISTRY_VALIDITY_MS } from '../../src/protocol/limits.ts'
 import { merkleRoot } from '../../src/protocol/merkle.ts'
 import { Registry } from '../../src/protocol/registry.ts'
-import { decodePostedRegistryTransaction, signRegistryTransaction } from '../../src/protocol/registry-transaction.ts'
+import { decodePostedRegistryTransaction } from '../../src/protocol/registry-transaction.ts'
 import { array } from '../../src/protocol/shape.ts'
 import {
   canonicalTransaction,
@@ -25,6 +18,7 @@ import {
   type Trade,
   type Transaction,
 } from '../../src/protocol/transaction.ts'
+import { sealHeader, signRegistryTransaction } from '../helpers/sign-now.ts'
 import { copyOf, outcomeOf, type VectorFile } from './case.ts'
 import { testKey, testNonce } from './keys.ts'
 

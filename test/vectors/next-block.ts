@@ -1,15 +1,11 @@
 import type { Block, ShownBlock } from '../../src/protocol/block.ts'
 import type { Genesis } from '../../src/protocol/genesis.ts'
-import { sealHeader, type Header } from '../../src/protocol/header.ts'
+import type { Header } from '../../src/protocol/header.ts'
 import { merkleRoot } from '../../src/protocol/merkle.ts'
-import {
-  countersign,
-  type RegistryTransaction,
-  type RegistryTransactionBody,
-} from '../../src/protocol/registry-transaction.ts'
-import type { SigningKey } from '../../src/protocol/signature.ts'
+import type { RegistryTransaction, RegistryTransactionBody } from '../../src/protocol/registry-transaction.ts'
 import { hashTransaction, type Transaction } from '../../src/protocol/transaction.ts'
 import { namedKey, type Branch, type Street } from '../helpers/branches.ts'
+import { countersign, sealHeader, type TestKey } from '../helpers/sign-now.ts'
 
 /** Blocks that come next on a branch, made as honest sealers make them, or as none would. */
 
@@ -50,7 +46,7 @@ export function sealed(
   changes: {
     readonly transactions?: readonly Transaction[]
     readonly header?: Partial<Header>
-    readonly by?: SigningKey
+    readonly by?: TestKey
   },
 ): Block {
   const { header, transactions: usual } = on.grow('next').blocks.at(-1)!

@@ -1,8 +1,8 @@
 import { bytesToBase64 } from '../../src/protocol/base64.ts'
-import { checkpointText, signCheckpoint, verifyCheckpoint } from '../../src/protocol/checkpoint.ts'
+import { checkpointText, verifyCheckpoint } from '../../src/protocol/checkpoint.ts'
 import { hexToBytes } from '../../src/protocol/bytes.ts'
 import { historyLeaf, MemoryTree } from '../../src/protocol/history.ts'
-import { cosignNote, formatNote, formatSignature, noteKeyId, parseNote, type NoteKey } from '../../src/protocol/note.ts'
+import { formatNote, formatSignature, noteKeyId, parseNote, type NoteKey } from '../../src/protocol/note.ts'
 import { isSolarError } from '../../src/protocol/errors.ts'
 import {
   checkAddCheckpoint,
@@ -10,6 +10,7 @@ import {
   parseAddCheckpoint,
   type WitnessedLog,
 } from '../../src/protocol/witness.ts'
+import { cosignNote, signCheckpoint } from '../helpers/sign-now.ts'
 import { namedKey } from '../helpers/test-chain.ts'
 import { outcomeOf, type VectorFile } from './case.ts'
 import { testHeaderHash } from './keys.ts'
@@ -78,7 +79,7 @@ const NOTES: readonly (readonly [name: string, note: string])[] = [
 function extended(): string {
   const text = `${checkpointText(treeOf(7))}an extension line\n`
   const line = signCheckpoint(treeOf(7), LOG).signatures[0]!
-  return formatNote({ text, signatures: [{ ...line, signature: LOG.sign(new TextEncoder().encode(text)) }] })
+  return formatNote({ text, signatures: [{ ...line, signature: LOG.signNow(new TextEncoder().encode(text)) }] })
 }
 
 /** Checkpoints as signed notes, with cosignatures. */

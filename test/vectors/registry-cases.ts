@@ -5,7 +5,7 @@ import {
   proveSigner,
   verifyEvidence,
 } from '../../src/protocol/evidence.ts'
-import { hashHeader, sealHeader } from '../../src/protocol/header.ts'
+import { hashHeader } from '../../src/protocol/header.ts'
 import { inclusionProofShape } from '../../src/protocol/history.ts'
 import {
   Registry,
@@ -14,7 +14,7 @@ import {
   verifyRegistryEntry,
   verifyRegistryPolicy,
 } from '../../src/protocol/registry.ts'
-import { signVote } from '../../src/protocol/vote.ts'
+import { sealHeader, signVote } from '../helpers/sign-now.ts'
 import { createTestChain, entryOf, genesisOf, namedKey } from '../helpers/test-chain.ts'
 import { copyOf, outcomeOf, type VectorFile } from './case.ts'
 import { CHAIN_ID, GENESIS, REGISTRY, sealTestChain } from './chain-cases.ts'

@@ -1,6 +1,6 @@
-import { sealHeader } from '../../src/protocol/header.ts'
 import type { RegistryTransaction } from '../../src/protocol/registry-transaction.ts'
 import { createStreet, namedKey, type Branch } from '../helpers/branches.ts'
+import { sealHeader } from '../helpers/sign-now.ts'
 import {
   change,
   countersigned,

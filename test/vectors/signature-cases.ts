@@ -92,7 +92,7 @@ export function signatureCases(): VectorFile {
   const plain = KEY_NAMES.map((name) => {
     const key = testKey(name)
     const message = utf8ToBytes(`solar-node test message for ${name}`)
-    const signature = bytesToHex(key.sign(message))
+    const signature = bytesToHex(key.signNow(message))
     return { name: `by ${name}`, public_key: key.publicKey, message: bytesToHex(message), signature }
   })
   const [first] = plain

@@ -3,23 +3,17 @@ import { canonicalText } from '../../src/protocol/canonical-json.ts'
 import { hashHeader, sealedHeaderShape, verifySeal } from '../../src/protocol/header.ts'
 import { signedOrderShape, verifyOrderSignature, type Order } from '../../src/protocol/order.ts'
 import type { RegistryEntry } from '../../src/protocol/registry.ts'
-import {
-  membershipShape,
-  signMembership,
-  verifyMembership,
-  type IssuerKey,
-  type Membership,
-} from '../../src/protocol/membership.ts'
+import { membershipShape, verifyMembership, type IssuerKey, type Membership } from '../../src/protocol/membership.ts'
 import { tradesPath } from '../../src/protocol/messages.ts'
 import {
   formatAuthorization,
   parseAuthorization,
   peerCredentialShape,
-  signRequest,
   verifyCredential,
 } from '../../src/protocol/request.ts'
-import { signingBytes, signObject, type SignatureType } from '../../src/protocol/signature.ts'
-import { signVote, verifyVote, voteShape, type VoteBody } from '../../src/protocol/vote.ts'
+import { signingBytes, type SignatureType } from '../../src/protocol/signature.ts'
+import { verifyVote, voteShape, type VoteBody } from '../../src/protocol/vote.ts'
+import { signMembership, signObject, signRequest, signVote } from '../helpers/sign-now.ts'
 import { copyOf, outcomeOf, type Outcome, type VectorFile } from './case.ts'
 import { CHAIN_ID, REGISTRY, sealTestChain } from './chain-cases.ts'
 import { testKey, testNonce, type KeyName } from './keys.ts'

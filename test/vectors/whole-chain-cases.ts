@@ -4,11 +4,12 @@ import { earlierKeys, historyOf, verifyTransactions } from '../../src/engine/his
 import type { Block, ShownBlock } from '../../src/protocol/block.ts'
 import type { Verdict } from '../../src/protocol/errors.ts'
 import { chainIdOf, type Genesis } from '../../src/protocol/genesis.ts'
-import { hashHeader, sealHeader, type Header } from '../../src/protocol/header.ts'
+import { hashHeader, type Header } from '../../src/protocol/header.ts'
 import { REGISTRY_VALIDITY_MS } from '../../src/protocol/limits.ts'
 import { leafOf, type Transaction } from '../../src/protocol/transaction.ts'
 import { correction, createStreet, namedKey, STREET_TIME, trade, type Branch } from '../helpers/branches.ts'
 import { createMemoryChainStore } from '../helpers/memory-chain-store.ts'
+import { sealHeader } from '../helpers/sign-now.ts'
 import { copyOf, type VectorFile } from './case.ts'
 import {
   change,

@@ -41,6 +41,8 @@ export function registerRun(program: Command): void {
     .option('--public-urls <origin...>', 'authority, validator: where proxies lead to --http, for signed requests')
     .option('--cors-origins <origin...>', 'whose pages may call --http from a browser (default: nobody else)')
     .option('--passphrase-file <file>', 'opens encrypted key files in the data directory')
+    .option('--signer <url>', 'has the signing key: unix:/PATH or http://127.0.0.1:PORT (solar-node signer)')
+    .option('--signer-token-file <file>', 'the token that the signer takes')
     .option('--swarm-key-file <file>', 'key of a private network (libp2p): only who has it too can connect')
     .option('--listen <multiaddr...>', 'authority, validator: libp2p addresses (default: TCP 4001 and WebSocket 4002)')
     .option(

@@ -59,7 +59,8 @@ export function startTrading(parts: TradingParts): Trading {
     for (const order of orders) {
       const key = keys.get(order.user_id)
       if (key === undefined) continue
-      await post(`${url}/orders/`, { ...order, signature: signObject('order', chainId, order, key) }, { signal })
+      const signature = await signObject('order', chainId, order, key)
+      await post(`${url}/orders/`, { ...order, signature }, { signal })
     }
     const tick_id = new Date(timestamp - TICK_MS).toISOString()
     const body = { tick_id, timestamp }

@@ -69,7 +69,7 @@ export async function submitChange(
     const before = inForceSince(change.fields, registry)
     if (before !== undefined) return { chainId, accepted: null, height: before }
     await confirmPolicy(change.fields, client, { yes: target.yes === true, terminal: processTerminal })
-    const transaction = signedChange(change, chainId, registry)
+    const transaction = await signedChange(change, chainId, registry)
     const accepted = await post(change, transaction, client, notice)
     const height = await withPatience('the block', notice, () => heightOf(change.fields, client))
     return { chainId, accepted, height }
@@ -86,7 +86,7 @@ export async function writeRequest(
   notice: (line: string) => void,
 ): Promise<{ readonly chainId: Hash }> {
   return await withAuthority(target, notice, async (client, chainId) => {
-    const transaction = signedChange(change, chainId, await client.registry())
+    const transaction = await signedChange(change, chainId, await client.registry())
     await change.newKey?.save()
     const body = { transaction, ...(change.userId !== undefined && { user_id: change.userId }) }
     await writeOutFile({ path: target.out }, [`${JSON.stringify(body, null, 2)}\n`])
@@ -127,13 +127,13 @@ function checkAuthorityKey({ fields, authorityKey }: RegistryChange): void {
 }
 
 /** Throws `no_countersigner`. */
-function signedChange(
+async function signedChange(
   { fields, key, signed, authorityKey }: RegistryChange,
   chainId: Hash,
   { entries }: RegistryAnswer,
-): PostedRegistryTransaction {
+): Promise<PostedRegistryTransaction> {
   const body = bodyOf(fields)
-  const own = signed ?? (key && signRegistryTransaction(body, chainId, key))
+  const own = signed ?? (key && (await signRegistryTransaction(body, chainId, key)))
   if (own === undefined) throw new Error('a change without a key and without a signature')
   if (authorityKey === undefined || (own.action !== 'enrol' && own.action !== 'recover')) return own
   const { publicKey } = authorityKey
@@ -142,7 +142,7 @@ function signedChange(
   if (authority === undefined) {
     throw registryError('no_countersigner', { what: `${own.action} of ${own.subject_id}`, public_key: publicKey })
   }
-  return countersign(own, authority.id, chainId, authorityKey)
+  return await countersign(own, authority.id, chainId, authorityKey)
 }
 
 /**

@@ -71,6 +71,12 @@ export const keyspaces = {
   checkedTrade: 'c',
   /** tx_hash -> transaction id of a checked trade */
   checkedIdByHash: 'd',
+  /** of a signer: chain, public key -> the sealed header of the highest height that the key has sealed */
+  signedHeader: 'S',
+  /** of a signer: chain, public key, height -> hash of the header that the key has acked at it */
+  signedAck: 'A',
+  /** of a signer: chain, public key -> the highest height that the key has acked */
+  highestSignedAck: 'T',
 } as const
 
 export type Keyspace = keyof typeof keyspaces

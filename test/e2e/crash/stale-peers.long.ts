@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadLightConfig } from '../../../src/config/load.ts'
-import { createKeyFile, loadKeyFile } from '../../../src/keys/index.ts'
+import { createKeyFile } from '../../../src/keys/index.ts'
 import { systemRandomBytes } from '../../../src/node/clock.ts'
 import { createLight, type LightNode } from '../../../src/node/light.ts'
 import { createNodeNetwork } from '../../../src/network/node-network.ts'
@@ -10,12 +10,12 @@ import { silentLogger } from '../../../src/ports/logger.ts'
 import type { RequestName } from '../../../src/ports/peer-requests.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { sha256 } from '../../../src/protocol/hash.ts'
-import { hashHeader, sealHeader } from '../../../src/protocol/header.ts'
-import { decodePostedRegistryTransaction, signRegistryTransaction } from '../../../src/protocol/registry-transaction.ts'
-import { signingKeyFromSecret } from '../../../src/protocol/signature.ts'
+import { hashHeader } from '../../../src/protocol/header.ts'
+import { decodePostedRegistryTransaction } from '../../../src/protocol/registry-transaction.ts'
 import { startFullPeer, type FullPeer, type FullPeerOptions } from '../../helpers/full-peer.ts'
 import { eventually, networkOptions } from '../../helpers/network.ts'
 import { freePorts } from '../../helpers/processes.ts'
+import { readTestKey, sealHeader, signingKeyFromSecret, signRegistryTransaction } from '../../helpers/sign-now.ts'
 import { platformTick } from './platform.ts'
 import { openStaleLab, type RunningAuthority, type StaleLab } from './stale-lab.ts'
 
@@ -190,7 +190,7 @@ describe('an authority whose databases are old, among peers that have seen more'
 
   it('gets blocks with the key that it has now, though its database knows the one before', async () => {
     const next = await createKeyFile(join(lab.data, 'authority-2.key'), { randomBytes: systemRandomBytes })
-    const key = await loadKeyFile(join(lab.data, 'authority.key'), undefined)
+    const key = await readTestKey(join(lab.data, 'authority.key'))
     await lab.whileRunning(async (node) => {
       const body = { kind: 'registry', id: 'new-key', action: 'rotate', subject_id: 'authority' } as const
       const rotation = { ...body, public_key: next.publicKey, timestamp: Date.now(), nonce: 'ab'.repeat(16) }

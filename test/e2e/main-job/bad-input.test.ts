@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import type { TokenRole } from '../../../src/node/token-files.ts'
-import { signObject, signingKeyFromSecret, type SigningKey } from '../../../src/protocol/signature.ts'
-import { signVote, type VoteBody } from '../../../src/protocol/vote.ts'
+import type { VoteBody } from '../../../src/protocol/vote.ts'
 import { startCommunity, type Community } from '../../helpers/community.ts'
+import { signingKeyFromSecret, signObject, signVote, type TestKey } from '../../helpers/sign-now.ts'
 import { countRows } from './database.ts'
 import { sealTick, tickOf, tradeRow, type Sealed } from './trades.ts'
 
@@ -29,7 +29,7 @@ describe('bad input over HTTP', () => {
   })
   after(() => (community as Community | undefined)?.stop())
 
-  const keyOf = (id: string): SigningKey => signingKeyFromSecret(community.keys.get(id)!.secret)
+  const keyOf = (id: string): TestKey => signingKeyFromSecret(community.keys.get(id)!.secret)
   const stored = async () => {
     const { body } = await community.call('GET', '/blocks/latest-headers/?n=1')
     return { rows: countRows(community.database), tip: body.tip_height, headers: body.headers }

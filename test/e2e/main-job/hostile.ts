@@ -4,11 +4,11 @@ import { silentLogger } from '../../../src/ports/logger.ts'
 import type { RequestName } from '../../../src/ports/peer-requests.ts'
 import { sha256 } from '../../../src/protocol/hash.ts'
 import { voteParams } from '../../../src/protocol/messages.ts'
-import { peerCredentialShape, signRequest } from '../../../src/protocol/request.ts'
-import { signingKeyFromSecret, type SigningKey } from '../../../src/protocol/signature.ts'
+import { peerCredentialShape } from '../../../src/protocol/request.ts'
 import type { Vote } from '../../../src/protocol/vote.ts'
 import type { Community } from '../../helpers/community.ts'
 import { eventually, realClock, TCP } from '../../helpers/network.ts'
+import { signingKeyFromSecret, signRequest, type TestKey } from '../../helpers/sign-now.ts'
 
 type Told = Record<string, unknown>
 /** Changes what the authority answered to a question; what it gives back is what the asker is told. */
@@ -30,7 +30,7 @@ const ASKED: readonly RequestName[] = [
 /** What it stands before. */
 export interface HonestSide extends Pick<Community, 'chainId' | 'addressOf'> {
   /** The key of who asks: what is signed for this peer opens nothing at the authority, so it has to be signed anew. */
-  readonly keyOf: (id: string) => SigningKey | Promise<SigningKey>
+  readonly keyOf: (id: string) => TestKey | Promise<TestKey>
 }
 
 export const sideOf = (community: Community): HonestSide => ({

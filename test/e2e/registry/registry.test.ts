@@ -4,13 +4,9 @@ import { createKeyFile } from '../../../src/keys/key-file.ts'
 import { systemRandomBytes } from '../../../src/node/clock.ts'
 import { bytesToHex } from '../../../src/protocol/bytes.ts'
 import type { Finality } from '../../../src/protocol/genesis.ts'
-import {
-  signRegistryTransaction,
-  type PostedRegistryTransaction,
-  type RegistryTransactionBody,
-} from '../../../src/protocol/registry-transaction.ts'
-import { signingKeyFromSecret, type SigningKey } from '../../../src/protocol/signature.ts'
+import type { PostedRegistryTransaction, RegistryTransactionBody } from '../../../src/protocol/registry-transaction.ts'
 import { startCommunity, type Community } from '../../helpers/community.ts'
+import { signingKeyFromSecret, signRegistryTransaction, type TestKey } from '../../helpers/sign-now.ts'
 
 type Change = RegistryTransactionBody extends infer T
   ? T extends unknown
@@ -29,15 +25,15 @@ describe('registry changes on a running network', () => {
   })
   afterEach(() => community.stop())
 
-  const newKey = (): SigningKey => signingKeyFromSecret(systemRandomBytes(32))
+  const newKey = (): TestKey => signingKeyFromSecret(systemRandomBytes(32))
 
-  function keyOf(id: string): SigningKey {
+  function keyOf(id: string): TestKey {
     const material = community.keys.get(id)
     assert.ok(material)
     return signingKeyFromSecret(material.secret)
   }
 
-  function sign(change: Change, key: SigningKey, timestamp = Date.now()): PostedRegistryTransaction {
+  function sign(change: Change, key: TestKey, timestamp = Date.now()): PostedRegistryTransaction {
     const nonce = bytesToHex(systemRandomBytes(16))
     const body = {
       kind: 'registry',
@@ -49,7 +45,7 @@ describe('registry changes on a running network', () => {
     return signRegistryTransaction(body, community.chainId, key)
   }
 
-  async function change(what: Change, key: SigningKey): Promise<void> {
+  async function change(what: Change, key: TestKey): Promise<void> {
     const answer = await community.call('POST', '/registry/', { body: sign(what, key), role: 'operator' })
     assert.equal(answer.status, 202, JSON.stringify(answer.body))
   }
@@ -64,7 +60,7 @@ describe('registry changes on a running network', () => {
     return answer.body.block_hash as string
   }
 
-  async function newAuthorityKey(name: string): Promise<SigningKey> {
+  async function newAuthorityKey(name: string): Promise<TestKey> {
     const file = join(community.directory, name)
     return signingKeyFromSecret((await createKeyFile(file, { randomBytes: systemRandomBytes })).secret)
   }

@@ -4,14 +4,9 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { createKeyFile, readKeyFile } from '../../../src/keys/key-file.ts'
 import { systemRandomBytes } from '../../../src/node/clock.ts'
-import {
-  countersign,
-  signRegistryTransaction,
-  type PostedRegistryTransaction,
-  type RegistryTransactionBody,
-} from '../../../src/protocol/registry-transaction.ts'
-import { signingKeyFromSecret, type SigningKey } from '../../../src/protocol/signature.ts'
+import type { PostedRegistryTransaction, RegistryTransactionBody } from '../../../src/protocol/registry-transaction.ts'
 import { startCommunity, type Answer, type Community } from '../../helpers/community.ts'
+import { countersign, signingKeyFromSecret, signRegistryTransaction, type TestKey } from '../../helpers/sign-now.ts'
 
 type Change = RegistryTransactionBody extends infer Body
   ? Body extends unknown
@@ -21,7 +16,7 @@ type Change = RegistryTransactionBody extends infer Body
 
 describe('thieves at a running authority', () => {
   let community: Community
-  let town: SigningKey
+  let town: TestKey
   beforeEach(async () => {
     community = await startCommunity({ voters: ['house-1', 'house-2'] })
     const key = community.keys.get('authority')
@@ -30,14 +25,14 @@ describe('thieves at a running authority', () => {
   })
   afterEach(() => community.stop())
 
-  const newKey = (): SigningKey => signingKeyFromSecret(new Uint8Array(randomBytes(32)))
+  const newKey = (): TestKey => signingKeyFromSecret(new Uint8Array(randomBytes(32)))
   const hex = (): string => randomBytes(16).toString('hex')
-  function sign(change: Change, key: SigningKey): PostedRegistryTransaction {
+  function sign(change: Change, key: TestKey): PostedRegistryTransaction {
     const nonce = hex()
     const body = { kind: 'registry' as const, id: `change-${nonce}`, timestamp: Date.now(), nonce, ...change }
     return signRegistryTransaction(body, community.chainId, key)
   }
-  const countersigned = (tx: PostedRegistryTransaction, id: string, key: SigningKey) => {
+  const countersigned = (tx: PostedRegistryTransaction, id: string, key: TestKey) => {
     assert.ok(tx.action === 'enrol' || tx.action === 'recover')
     return countersign(tx, id, community.chainId, key)
   }
@@ -52,13 +47,9 @@ describe('thieves at a running authority', () => {
     assert.equal(found, status, JSON.stringify(body))
     assert.match(String(body.detail), detail)
   }
-  const enrol = (
-    subject_id: string,
-    role: 'authority' | 'validator' | 'voter',
-    key: SigningKey,
-    recovery: SigningKey,
-  ) => sign({ action: 'enrol', subject_id, role, public_key: key.publicKey, recovery_key: recovery.publicKey }, key)
-  const recover = (subject_id: string, key: SigningKey, to = newKey()) =>
+  const enrol = (subject_id: string, role: 'authority' | 'validator' | 'voter', key: TestKey, recovery: TestKey) =>
+    sign({ action: 'enrol', subject_id, role, public_key: key.publicKey, recovery_key: recovery.publicKey }, key)
+  const recover = (subject_id: string, key: TestKey, to = newKey()) =>
     sign({ action: 'recover', subject_id, public_key: to.publicKey }, key)
   const tick = (name: string) => {
     const timestamp = Date.now()
@@ -159,7 +150,7 @@ describe('thieves at a running authority', () => {
   })
 
   /** A key file of the authority, made where it is not there. */
-  async function ownKeyFile(name: string): Promise<SigningKey> {
+  async function ownKeyFile(name: string): Promise<TestKey> {
     const file = join(community.directory, name)
     if (!existsSync(file)) await createKeyFile(file, { randomBytes: systemRandomBytes })
     return signingKeyFromSecret((await readKeyFile(file)).secret)

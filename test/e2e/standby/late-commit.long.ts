@@ -5,7 +5,6 @@ import type { MarketStore, TickSource } from '../../../src/ports/market-store.ts
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import {
   decodePostedRegistryTransaction,
-  signRegistryTransaction,
   type RegistryTransaction,
 } from '../../../src/protocol/registry-transaction.ts'
 import { hashTransaction } from '../../../src/protocol/transaction.ts'
@@ -13,6 +12,7 @@ import { openSqlite } from '../../../src/storage/sql/sqlite.ts'
 import { namedKey } from '../../helpers/branches.ts'
 import { eventually } from '../../helpers/network.ts'
 import { tempDatabase, type TempDatabase } from '../../helpers/postgres.ts'
+import { signRegistryTransaction } from '../../helpers/sign-now.ts'
 import { createValidatorNetwork, sealTick, type ValidatorNetwork } from '../../helpers/validator-network.ts'
 import { endLeading, leaderSessions } from './sessions.ts'
 

@@ -2,18 +2,21 @@ import { strict as assert } from 'node:assert'
 import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { loadKeyFile } from '../../../src/keys/key-file.ts'
 import { createNodeNetwork } from '../../../src/network/node-network.ts'
 import type { PeerNetwork } from '../../../src/network/peer-network.ts'
 import { DATA_FILES } from '../../../src/node/data-directory.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import type { Membership } from '../../../src/protocol/membership.ts'
 import { blockPath, receiptPath, tradesPath } from '../../../src/protocol/messages.ts'
-import { signRegistryTransaction } from '../../../src/protocol/registry-transaction.ts'
-import { signRequest } from '../../../src/protocol/request.ts'
-import { signingKeyFromSecret, type SigningKey } from '../../../src/protocol/signature.ts'
 import { cliGroup } from '../main-job/cli.ts'
 import { eventually, networkOptions, TCP } from '../../helpers/network.ts'
+import {
+  readTestKey,
+  signingKeyFromSecret,
+  signRegistryTransaction,
+  signRequest,
+  type TestKey,
+} from '../../helpers/sign-now.ts'
 import {
   createValidatorNetwork,
   sealTick,
@@ -62,15 +65,15 @@ describe('a peer without a key, beside an authority and a validator', () => {
     await network.stop()
   })
 
-  const signed = (voter: string, key: SigningKey, path: string, from: string, to: string) =>
+  const signed = (voter: string, key: TestKey, path: string, from: string, to: string) =>
     signRequest(voter, network.chainId, { method: 'P2P', path, timestamp: Date.now(), id: hex(), from, to }, key)
 
   it('is shown nothing for credentials that a validator or a household has signed for others, nor for her', async () => {
     const { requests, peerId } = mallory
     const ids = { authority: peerOf(authority.address), v1: peerOf(v1.address), mallory: peerId }
     const keys = {
-      v1: await loadKeyFile(join(network.folder, 'v1', DATA_FILES.validatorKey)),
-      ann: await loadKeyFile(join(network.folder, 'ann', DATA_FILES.voterKey)),
+      v1: await readTestKey(join(network.folder, 'v1', DATA_FILES.validatorKey)),
+      ann: await readTestKey(join(network.folder, 'ann', DATA_FILES.voterKey)),
     }
     const { block_hash } = sealed
     const asked = [

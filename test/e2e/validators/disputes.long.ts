@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { loadKeyFile } from '../../../src/keys/key-file.ts'
 import { DATA_FILES } from '../../../src/node/data-directory.ts'
 import type { RequestName } from '../../../src/ports/peer-requests.ts'
 import { eventually } from '../../helpers/network.ts'
@@ -11,6 +10,7 @@ import {
   type ValidatorNetwork,
 } from '../../helpers/validator-network.ts'
 import { startHostilePeer, type HostilePeer } from '../main-job/hostile.ts'
+import { readTestKey } from '../../helpers/sign-now.ts'
 
 interface Shown extends Record<string, unknown> {
   readonly trades: { readonly merkle_proof: { readonly path: string[] } }[]
@@ -32,7 +32,7 @@ describe('a household whose peer gives it trades that cannot be right', () => {
       {
         chainId: network.chainId,
         addressOf: () => authority.address,
-        keyOf: (id) => loadKeyFile(join(network.folder, id, DATA_FILES.voterKey)),
+        keyOf: (id) => readTestKey(join(network.folder, id, DATA_FILES.voterKey)),
       },
       ['block'],
     )

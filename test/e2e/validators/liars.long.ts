@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { systemRandomBytes } from '../../../src/node/clock.ts'
-import { loadKeyFile, readKeyFile } from '../../../src/keys/key-file.ts'
+import { readKeyFile } from '../../../src/keys/key-file.ts'
 import { DATA_FILES } from '../../../src/node/data-directory.ts'
 import { REQUEST_LIMIT_MS } from '../../../src/network/limits.ts'
 import type { RequestName } from '../../../src/ports/peer-requests.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
 import { canonicalBytes } from '../../../src/protocol/canonical-json.ts'
-import { hashHeader, sealHeader, type Header, type SealedHeader } from '../../../src/protocol/header.ts'
+import { hashHeader, type Header, type SealedHeader } from '../../../src/protocol/header.ts'
 import { EMPTY_MERKLE_ROOT } from '../../../src/protocol/merkle.ts'
-import { signingKeyFromSecret } from '../../../src/protocol/signature.ts'
 import { eventually } from '../../helpers/network.ts'
 import { spentMs } from '../../helpers/patience.ts'
+import { readTestKey, sealHeader, signingKeyFromSecret } from '../../helpers/sign-now.ts'
 import {
   createValidatorNetwork,
   sealTick,
@@ -69,7 +69,7 @@ describe('a validator with lying peers beside an honest one', () => {
     const honest = {
       chainId: network.chainId,
       addressOf: () => authority.address,
-      keyOf: (id: string) => loadKeyFile(join(network.folder, id, DATA_FILES.validatorKey)),
+      keyOf: (id: string) => readTestKey(join(network.folder, id, DATA_FILES.validatorKey)),
     }
     const liar = await startHostilePeer(honest, ['block', 'evidence'], name)
     liars.push(liar)

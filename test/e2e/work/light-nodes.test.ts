@@ -1,17 +1,11 @@
 import assert from 'node:assert/strict'
-import {
-  hashHeader,
-  meetsDifficulty,
-  sealHeader,
-  type Header,
-  type SealedHeader,
-} from '../../../src/protocol/header.ts'
+import { hashHeader, meetsDifficulty, type Header, type SealedHeader } from '../../../src/protocol/header.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
-import { signingKeyFromSecret } from '../../../src/protocol/signature.ts'
 import { searchNonce } from '../../../src/protocol/work.ts'
 import { startCommunity, type Community, type Household } from '../../helpers/community.ts'
 import { sideOf, startHostilePeer, type HostilePeer } from '../main-job/hostile.ts'
 import { sealTick, sealTicks } from '../main-job/trades.ts'
+import { sealHeader, signingKeyFromSecret } from '../../helpers/sign-now.ts'
 
 const DIFFICULTY = 3
 

@@ -164,6 +164,14 @@ const documents = acceptedBy((value) => protocol.headerShape(value, 'header')).m
   protocol.canonicalText(value),
 )
 const NOTES = textsOf(protocol.parseNote)
+const CHECKPOINTS = textsOf(protocol.parseCheckpoint)
+/** What a signer is asked to sign, of each kind. */
+const SIGNED = [
+  ...documents.slice(0, 2).map((header) => `solar-node/v1/header\n${EXAMPLE_HEADER.chain_id}\n${header}`),
+  `solar-node/v1/member\n${SOME_HASH}\n{"a":1}`,
+  ...CHECKPOINTS.slice(0, 2),
+  ...CHECKPOINTS.slice(0, 1).map((text) => `cosignature/v1\ntime 1700000000\n${text}`),
+]
 const VERIFIER_KEY = protocol.formatVerifierKey({
   name: 'ledger.example.org/street',
   public_key: protocol.signingKeyFromSecret(new Uint8Array(32).fill(1)).publicKey,
@@ -180,7 +188,8 @@ const readers: readonly Decoder[] = [
   ),
   textDecoder('parseNote', NOTES, (text) => void protocol.parseNote(text)),
   bytesDecoder('parseNoteBytes', NOTES, (bytes) => void protocol.parseNoteBytes(bytes)),
-  textDecoder('parseCheckpoint', textsOf(protocol.parseCheckpoint), (text) => void protocol.parseCheckpoint(text)),
+  textDecoder('parseCheckpoint', CHECKPOINTS, (text) => void protocol.parseCheckpoint(text)),
+  bytesDecoder('parseSignedMessage', SIGNED, (bytes) => protocol.parseSignedMessage(bytes).type),
   textDecoder('parseSignatureLine', lines, (text) => void protocol.parseSignatureLine(text)),
   textDecoder('parseVerifierKey', [VERIFIER_KEY], (text) => void protocol.parseVerifierKey(text)),
   textDecoder(

@@ -36,9 +36,9 @@ export const SEALING: readonly Mutation[] = [
     rule: 'nothing is sealed by a clock that is ahead of others',
     patches: [
       {
-        file: 'src/engine/seal-guard.ts',
-        from: 'guard.reason() ?? sealClock.reason()',
-        to: 'guard.reason()',
+        file: 'src/node/authority-engine.ts',
+        from: 'withOthers(backups, sealClock',
+        to: 'withOthers(backups',
       },
     ],
     seed: 3,

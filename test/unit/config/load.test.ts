@@ -320,6 +320,33 @@ voters:
     assert.match(refusal({ file: yaml('peer: [[[2]]]\n') }), /got \[an array of 1\]/)
   })
 
+  it('finds its signer at a Unix socket, or at a port of this machine with a token', () => {
+    const load = (given: Record<string, string>) => loadAuthorityConfig({ flags: given, env: {} }).signer
+    assert.equal(load({}), undefined)
+    assert.deepEqual(load({ signer: 'unix:/run/s.sock' }), { address: { kind: 'unix', path: '/run/s.sock' } })
+    const signer_token_file = '/run/signer.token'
+    for (const [signer, host] of [
+      ['http://127.0.0.1:8090', '127.0.0.1'],
+      ['http://localhost:8090/', 'localhost'],
+      ['http://[::1]:8090', '::1'],
+    ] as const) {
+      const address = { kind: 'tcp', host, port: 8090 }
+      assert.deepEqual(load({ signer, signer_token_file }), { address, tokenFile: signer_token_file })
+    }
+    const wrong = ['unix:relative', `unix:/${'a'.repeat(103)}`, 'https://127.0.0.1:1', 'http://192.0.2.1:8090']
+    for (const signer of [
+      ...wrong,
+      'http://127.0.0.1',
+      'http://127.0.0.1:0',
+      'http://127.0.0.1:1/sign',
+      '127.0.0.1:1',
+    ]) {
+      assert.match(refusal({ flags: { signer, signer_token_file } }), /^signer: expected unix:\/PATH, or http:/, signer)
+    }
+    assert.match(refusal({ flags: { signer: 'http://127.0.0.1:8090' } }), /^signer_token_file: expected with a signer/)
+    assert.match(refusal({ flags: { signer_token_file } }), /^signer: expected with signer_token_file, got nothing/)
+  })
+
   it('has a private network over TCP alone', () => {
     const swarm_key_file = '/run/swarm.key'
     const config = loadAuthorityConfig({ flags: { swarm_key_file }, env: {} })

@@ -35,6 +35,7 @@ const TREATED: Readonly<Record<string, Readonly<Record<string, Treatment>>>> = {
     yaml: 'config',
     sql: 'not run: roles and databases, which SQLite does not have',
     text: 'not run: the settings of HAProxy, which is no part of this project',
+    ini: 'not run: units of systemd, which ask for root',
   },
   'docs/protocol.md': { json: 'json', python: CONTRACT, text: CONTRACT },
   'docs/tutorials/auditor.md': { sh: 'walked' },

@@ -11,10 +11,10 @@ import { hashHeader } from '../../../src/protocol/header.ts'
 import { MAX_PAYLOADS_PER_BLOCK } from '../../../src/protocol/limits.ts'
 import { blockParams, blockPath, type BlockParams } from '../../../src/protocol/messages.ts'
 import { verifyCredential } from '../../../src/protocol/request.ts'
-import { signingKeyFromSecret } from '../../../src/protocol/signature.ts'
 import { hashTransaction, type Trade } from '../../../src/protocol/transaction.ts'
 import { CHAIN, sealed, T0, trade } from '../../contract/fixtures.ts'
 import { createPeers } from '../../helpers/peers.ts'
+import { signingKeyFromSecret } from '../../helpers/sign-now.ts'
 
 const key = signingKeyFromSecret(sha256('whoever asks for blocks'))
 const clock = { now: () => T0, after: () => () => undefined }

@@ -4,7 +4,7 @@ import { createCredentialSigner } from '../../../src/engine/credential-signer.ts
 import { serveBlocks } from '../../../src/engine/block-server.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { hashHeader } from '../../../src/protocol/header.ts'
-import { signMembership, type Membership } from '../../../src/protocol/membership.ts'
+import type { Membership } from '../../../src/protocol/membership.ts'
 import { merkleRoot, verifyMerkleProof } from '../../../src/protocol/merkle.ts'
 import { MAX_RESPONSE_BYTES } from '../../../src/protocol/limits.ts'
 import {
@@ -15,11 +15,11 @@ import {
   tradesAnswer,
   tradesPath,
 } from '../../../src/protocol/messages.ts'
-import { signRequest, type PeerRequest } from '../../../src/protocol/request.ts'
-import type { SigningKey } from '../../../src/protocol/signature.ts'
+import type { PeerRequest } from '../../../src/protocol/request.ts'
 import { hashTransaction, leafOf } from '../../../src/protocol/transaction.ts'
 import { correction, createStreet, namedKey, STREET_TIME, trade, type Branch } from '../../helpers/branches.ts'
 import { createPeers, type Peers } from '../../helpers/peers.ts'
+import { signMembership, signRequest, type TestKey } from '../../helpers/sign-now.ts'
 import { createVirtualClock, type VirtualClock } from '../../helpers/virtual-clock.ts'
 import { ledgerOf, replicaFolder, type TestReplica } from './replica-harness.ts'
 
@@ -75,7 +75,7 @@ describe('whole blocks and own trades over libp2p', () => {
   })
   afterEach(() => folder.remove())
 
-  function credential(id: string, path: string, changes: Partial<PeerRequest> & { key?: SigningKey } = {}) {
+  function credential(id: string, path: string, changes: Partial<PeerRequest> & { key?: TestKey } = {}) {
     const { key = namedKey(id), ...rest } = changes
     const request = {
       method: 'P2P' as const,

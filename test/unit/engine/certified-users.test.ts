@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { createCertifiedUsers } from '../../../src/engine/certified-users.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
-import { signMembership, type Membership } from '../../../src/protocol/membership.ts'
+import type { Membership } from '../../../src/protocol/membership.ts'
 import type { RegistryTransaction } from '../../../src/protocol/registry-transaction.ts'
 import { createStreet, namedKey, STREET_TIME, type Branch } from '../../helpers/branches.ts'
+import { signMembership } from '../../helpers/sign-now.ts'
 import { createVirtualClock } from '../../helpers/virtual-clock.ts'
 import { replicaFolder } from './replica-harness.ts'
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { createChangeLimiter } from '../../../src/engine/change-limits.ts'
+import { signRegistryTransaction } from '../../helpers/sign-now.ts'
 import { entryOf, createTestChain, genesisOf, namedKey, type TestChain } from '../../helpers/test-chain.ts'
 import {
   decodePostedRegistryTransaction,
-  signRegistryTransaction,
   type RegistryTransaction,
 } from '../../../src/protocol/registry-transaction.ts'
 import { testNonce } from '../../vectors/keys.ts'

@@ -5,10 +5,10 @@ import { silentLogger } from '../../../src/ports/logger.ts'
 import type { PeerRequests } from '../../../src/ports/peer-requests.ts'
 import { merkleTree } from '../../../src/protocol/merkle.ts'
 import { tradesParams } from '../../../src/protocol/messages.ts'
-import { signRequest } from '../../../src/protocol/request.ts'
 import { hashTransaction } from '../../../src/protocol/transaction.ts'
 import { createStreet, namedKey, STREET_TIME, trade } from '../../helpers/branches.ts'
 import { realClock } from '../../helpers/network.ts'
+import { signRequest } from '../../helpers/sign-now.ts'
 
 const street = createStreet({ voters: ['ann'] })
 const rows = Array.from({ length: 1_000 }, (_, n) => trade('t0', `trade-${n}`))

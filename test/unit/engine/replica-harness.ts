@@ -21,13 +21,13 @@ import type { PeerRequests } from '../../../src/ports/peer-requests.ts'
 import type { Block } from '../../../src/protocol/block.ts'
 import type { Hash } from '../../../src/protocol/bytes.ts'
 import type { BlockPoint } from '../../../src/protocol/finality.ts'
-import { signMembership, type Membership } from '../../../src/protocol/membership.ts'
-import type { SigningKey } from '../../../src/protocol/signature.ts'
+import type { Membership } from '../../../src/protocol/membership.ts'
 import type { Vote } from '../../../src/protocol/vote.ts'
 import { openReplicaStore, type ReplicaStore } from '../../../src/storage/level/replica-store.ts'
 import { namedKey, STREET_TIME, type Branch, type Street } from '../../helpers/branches.ts'
 import { realClock } from '../../helpers/network.ts'
 import { createTestGossip } from '../../helpers/peers.ts'
+import { signMembership, type TestKey } from '../../helpers/sign-now.ts'
 import { tempDir } from '../../helpers/temp.ts'
 
 /** What every node of these tests says the time is. */
@@ -99,7 +99,7 @@ export async function syncReplica(
   { chain, store, replica, votes, finalizer, clock }: TestReplica,
   requests: PeerRequests,
   peer: string,
-  key: SigningKey = namedKey('v1'),
+  key: TestKey = namedKey('v1'),
 ): Promise<void> {
   const sign = createCredentialSigner({
     chainId: chain.chainId,

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
 import { isSolarError } from '../../../src/protocol/errors.ts'
-import { hashHeader, sealHeader } from '../../../src/protocol/header.ts'
+import { hashHeader } from '../../../src/protocol/header.ts'
 import { MemoryTree, historyLeaf } from '../../../src/protocol/history.ts'
 import { REGISTRY_VALIDITY_MS } from '../../../src/protocol/limits.ts'
 import {
   decodePostedRegistryTransaction,
-  signRegistryTransaction,
   type RegistryTransaction,
 } from '../../../src/protocol/registry-transaction.ts'
 import type { Vote } from '../../../src/protocol/vote.ts'
@@ -19,6 +18,7 @@ import {
   type Branch,
   type Street,
 } from '../../helpers/branches.ts'
+import { sealHeader, signRegistryTransaction } from '../../helpers/sign-now.ts'
 import { replicaFolder, type TestReplica } from './replica-harness.ts'
 
 const VALIDATORS = ['v1', 'v2', 'v3', 'v4']

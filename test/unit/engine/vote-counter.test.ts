@@ -7,8 +7,8 @@ import type { MarketStore } from '../../../src/ports/market-store.ts'
 import type { Hash } from '../../../src/protocol/bytes.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { sha256, sha256Hex } from '../../../src/protocol/hash.ts'
-import { signingKeyFromSecret } from '../../../src/protocol/signature.ts'
-import { signVote, type Vote } from '../../../src/protocol/vote.ts'
+import type { Vote } from '../../../src/protocol/vote.ts'
+import { signingKeyFromSecret, signVote } from '../../helpers/sign-now.ts'
 import { tempDir } from '../../helpers/temp.ts'
 
 const VOTERS = ['ann', 'bob', 'cem', 'dee', 'eva', 'fay']

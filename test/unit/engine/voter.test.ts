@@ -1,5 +1,6 @@
 import { createVoter, pointOf, type AckView, type Voter, type VoterParts } from '../../../src/engine/voter.ts'
 import type { LightStore } from '../../../src/ports/light-store.ts'
+import { ledgerError } from '../../../src/ports/errors.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
 import { OWN_VOTES_KEPT } from '../../../src/ports/voter-store.ts'
 import { parseCanonicalBytes } from '../../../src/protocol/canonical-json.ts'
@@ -107,6 +108,39 @@ describe('a voter', () => {
       assert.ok(verifyVote(vote, street.chainId, target, entry).ok)
     }
     assert.deepEqual(await opened.store.lastVote(), votes.at(-1))
+  })
+
+  it('stores and sends no ack for which evidence has come while a signer took its time', async () => {
+    const sign: typeof key.sign = (message) => {
+      accused = 'authority'
+      return key.sign(message)
+    }
+    voter = makeVoter(opened.store, { key: { ...key, sign } })
+    await consider(chain, 0)
+    assert.deepEqual(order, [])
+    assert.equal(await opened.store.lastVote(), undefined)
+  })
+
+  it('says why it does not vote where the signer refuses, and votes once it signs again', async () => {
+    const said: string[] = []
+    const failures = [
+      ledgerError('already_signed', { reason: 'another block 0 was acked' }),
+      ledgerError('not_ready', { reason: 'the signer does not answer' }),
+    ]
+    const sign: typeof key.sign = async (message) => {
+      const failure = failures.shift()
+      if (failure !== undefined) throw failure
+      return await key.sign(message)
+    }
+    const logger = { ...silentLogger, warn: (_: object, line: string) => void said.push(line) }
+    voter = makeVoter(opened.store, { key: { ...key, sign }, logger })
+    await consider(chain, 0, 0)
+    assert.deepEqual(said, [
+      'not voting on block 0: another block 0 was acked',
+      'not voting on block 0: not ready: the signer does not answer',
+    ])
+    await consider(chain, 0)
+    assert.deepEqual(acked(), [0])
   })
 
   it('considers nothing while something is done alone, and that waits for the block in hand', async () => {

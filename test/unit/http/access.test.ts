@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import { formatAuthorization, signRequest } from '../../../src/protocol/request.ts'
-import { signObject } from '../../../src/protocol/signature.ts'
-import { signVote } from '../../../src/protocol/vote.ts'
+import { formatAuthorization } from '../../../src/protocol/request.ts'
 import { decodePostedRegistryTransaction } from '../../../src/protocol/registry-transaction.ts'
 import { AUTHORITY_KEY, DEVICES } from '../../helpers/memory-ledger.ts'
+import { signObject, signRequest, signVote } from '../../helpers/sign-now.ts'
 import {
   bearer,
   change,

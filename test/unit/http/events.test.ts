@@ -4,9 +4,9 @@ import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
 import Fastify from 'fastify'
 import { createEventStream, HEARTBEAT_MS, MAX_STREAMS_PER_ADDRESS } from '../../../src/http/event-stream.ts'
-import { signVote } from '../../../src/protocol/vote.ts'
 import { createMemoryLedger, DEVICES } from '../../helpers/memory-ledger.ts'
 import { spentMs } from '../../helpers/patience.ts'
+import { signVote } from '../../helpers/sign-now.ts'
 import { createTestClock, doubleSeal, sealOne, startServer, type TestServer } from './harness.ts'
 
 /** An event stream that gives its blocks (text between blank lines) one after another. */

@@ -13,7 +13,7 @@ import type { Ledger } from '../../../src/ports/ledger.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
 import type { Witness } from '../../../src/ports/witness.ts'
 import { makeDoubleSeal, proveSigner, type Evidence } from '../../../src/protocol/evidence.ts'
-import { sealHeader, type SealedHeader } from '../../../src/protocol/header.ts'
+import type { SealedHeader } from '../../../src/protocol/header.ts'
 import { EMPTY_HISTORY_ROOT } from '../../../src/protocol/history.ts'
 import { merkleRoot } from '../../../src/protocol/merkle.ts'
 import { Registry } from '../../../src/protocol/registry.ts'
@@ -21,8 +21,7 @@ import {
   type PostedRegistryTransaction,
   type RegistryTransactionBody,
 } from '../../../src/protocol/registry-transaction.ts'
-import { formatAuthorization, signRequest } from '../../../src/protocol/request.ts'
-import { signingKeyFromSecret, type SigningKey } from '../../../src/protocol/signature.ts'
+import { formatAuthorization } from '../../../src/protocol/request.ts'
 import {
   AUTHORITY_KEY,
   createMemoryLedger,
@@ -31,6 +30,7 @@ import {
   type DeviceId,
   type MemoryLedger,
 } from '../../helpers/memory-ledger.ts'
+import { sealHeader, signingKeyFromSecret, signRequest, type TestKey } from '../../helpers/sign-now.ts'
 import { signedChange } from '../../helpers/signed-change.ts'
 import { createVirtualClock, type VirtualClock } from '../../helpers/virtual-clock.ts'
 
@@ -182,7 +182,7 @@ type Fields<T> = T extends unknown ? Omit<T, 'kind' | 'id' | 'timestamp' | 'nonc
 /** A posted registry change with a nonce of its own. */
 export function change(
   ledger: Pick<Ledger, 'chainId'>,
-  key: SigningKey,
+  key: TestKey,
   fields: Fields<RegistryTransactionBody>,
 ): PostedRegistryTransaction {
   const nonce = randomBytes(16).toString('hex')
@@ -218,4 +218,4 @@ export function doubleSeal({ chainId }: Pick<Ledger, 'chainId'>, height = 0): Ev
 }
 
 /** A key nobody has had before. */
-export const freshKey = (): SigningKey => signingKeyFromSecret(new Uint8Array(randomBytes(32)))
+export const freshKey = (): TestKey => signingKeyFromSecret(new Uint8Array(randomBytes(32)))

@@ -29,8 +29,8 @@ import {
   signedDecimal,
   signedDecimalIn,
 } from '../../../src/http/schemas.ts'
-import { signVote } from '../../../src/protocol/vote.ts'
 import { createMemoryLedger, DEVICES } from '../../helpers/memory-ledger.ts'
+import { signVote } from '../../helpers/sign-now.ts'
 import {
   bearer,
   change,

@@ -6,8 +6,8 @@ import type { NodeRole } from '../../../src/http/routes/operations.ts'
 import type { Ledger } from '../../../src/ports/ledger.ts'
 import type { Logger } from '../../../src/ports/logger.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
-import { signVote } from '../../../src/protocol/vote.ts'
 import { DEVICES } from '../../helpers/memory-ledger.ts'
+import { signVote } from '../../helpers/sign-now.ts'
 import { bearer, sealOne, startServer, type Answer, type TestServer } from './harness.ts'
 
 /** Sends bytes and gives back all that comes until the server closes. */

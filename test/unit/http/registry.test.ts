@@ -5,8 +5,8 @@ import { MemoryTree } from '../../../src/protocol/history.ts'
 import { registryLeaf, type RegistryEntry } from '../../../src/protocol/registry.ts'
 import type { Finality } from '../../../src/protocol/genesis.ts'
 import type { PostedRegistryTransaction } from '../../../src/protocol/registry-transaction.ts'
-import type { SigningKey } from '../../../src/protocol/signature.ts'
 import { AUTHORITY_KEY, DEVICES, RECOVERY_KEY, TEST_GENESIS } from '../../helpers/memory-ledger.ts'
+import type { TestKey } from '../../helpers/sign-now.ts'
 import { bearer, change, freshKey, sealOne, startServer, type Answer, type TestServer } from './harness.ts'
 
 interface RegistryAnswer {
@@ -31,9 +31,9 @@ describe('HTTP registry', () => {
     return (json.headers as { header: Header; header_hash: string }[])[0]!
   }
   const entryOf = async (id: string) => (await read()).entries.find((entry) => entry.id === id)
-  const enrolment = (key: SigningKey, subject_id = 'household-8.phone') =>
+  const enrolment = (key: TestKey, subject_id = 'household-8.phone') =>
     change(server.ledger, key, { action: 'enrol', subject_id, role: 'voter', public_key: key.publicKey })
-  const rotation = (from: SigningKey, to = freshKey()) =>
+  const rotation = (from: TestKey, to = freshKey()) =>
     change(server.ledger, from, { action: 'rotate', subject_id: 'household-7.phone', public_key: to.publicKey })
   const refused = (answer: Answer, status: number, code: string) =>
     assert.deepEqual([answer.status, answer.json.code], [status, code], answer.text)
@@ -231,7 +231,7 @@ describe('HTTP registry', () => {
   describe('of one subject', () => {
     /** Rotations that follow each other, each signed by the key of the one before. */
     const chainOf = (count: number) => {
-      let key: SigningKey = DEVICES['household-7.phone'].key
+      let key: TestKey = DEVICES['household-7.phone'].key
       return Array.from({ length: count }, () => {
         const next = freshKey()
         const transaction = rotation(key, next)

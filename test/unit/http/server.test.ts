@@ -5,8 +5,8 @@ import { createLightHttpServer } from '../../../src/http/light-server.ts'
 import { createMetrics } from '../../../src/http/metrics.ts'
 import type { LightState } from '../../../src/http/routes/light.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
-import { signVote } from '../../../src/protocol/vote.ts'
 import { createMemoryLedger, DEVICES } from '../../helpers/memory-ledger.ts'
+import { signVote } from '../../helpers/sign-now.ts'
 import { tempDir } from '../../helpers/temp.ts'
 import {
   bearer,

@@ -8,7 +8,7 @@ import { changeTokens, ensureTokens, readTokens, writeTokens } from '../../../sr
 import { systemRandomBytes } from '../../../src/node/clock.ts'
 import type { Logger } from '../../../src/ports/logger.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
-import { signingKeyFromSecret } from '../../../src/protocol/signature.ts'
+import { signingKeyFromSecret } from '../../helpers/sign-now.ts'
 import { bearer, change, NOW, startServer, type TestServer } from './harness.ts'
 
 const freshKey = () => signingKeyFromSecret(systemRandomBytes(32))

@@ -1,5 +1,5 @@
-import { signVote } from '../../../src/protocol/vote.ts'
 import { DEVICES } from '../../helpers/memory-ledger.ts'
+import { signVote } from '../../helpers/sign-now.ts'
 import { NOW, ORDER, TRADE, bearer, startServer, tick, type Role, type TestServer } from './harness.ts'
 import assert from 'node:assert/strict'
 

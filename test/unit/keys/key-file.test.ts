@@ -31,7 +31,7 @@ describe('keys/key-file', () => {
     const key = await loadKeyFile(file)
     assert.equal(key.publicKey, made.publicKey)
     const message = utf8ToBytes('a message')
-    assert.ok(verifyBytes(key.sign(message), message, importPublicKey(made.publicKey)))
+    assert.ok(verifyBytes(await key.sign(message), message, importPublicKey(made.publicKey)))
     assert.deepEqual(readdirSync(folder), ['a.key'], 'nothing temporary stays')
   })
 

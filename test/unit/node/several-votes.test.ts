@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict'
 import { warnOfSeveralVotes } from '../../../src/node/several-votes.ts'
-import {
-  countersign,
-  decodePostedRegistryTransaction,
-  signRegistryTransaction,
-} from '../../../src/protocol/registry-transaction.ts'
+import { decodePostedRegistryTransaction } from '../../../src/protocol/registry-transaction.ts'
 import type { Role } from '../../../src/protocol/genesis.ts'
 import { sha256Hex } from '../../../src/protocol/hash.ts'
 import { namedKey } from '../../helpers/branches.ts'
 import { AUTHORITY_KEY, createMemoryLedger } from '../../helpers/memory-ledger.ts'
+import { countersign, signRegistryTransaction } from '../../helpers/sign-now.ts'
 
 describe('an enrolment under votes:K', () => {
   it('is told of in the log where its user has another key that votes: each key is one vote', async () => {

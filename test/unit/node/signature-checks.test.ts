@@ -8,11 +8,10 @@ import { nativeCrypto } from '../../../src/protocol/native.ts'
 import {
   importPublicKey,
   signingBytes,
-  signingKeyFromSecret,
-  signObject,
   verifyObject,
   verifyPortable,
 } from '../../../src/protocol/signature.ts'
+import { signingKeyFromSecret, signObject } from '../../helpers/sign-now.ts'
 
 const CHAIN = 'ab'.repeat(32)
 const ORDER = 2n ** 252n + 27742317777372353535851937790883648493n

@@ -1,15 +1,8 @@
 import assert from 'node:assert/strict'
 import { base64ToBytes, bytesToBase64 } from '../../../src/protocol/base64.ts'
 import { bytesToHex, concatBytes, hexToBytes } from '../../../src/protocol/bytes.ts'
+import { checkpointText, cosignerName, parseCheckpoint, verifyCheckpoint } from '../../../src/protocol/checkpoint.ts'
 import {
-  checkpointText,
-  cosignerName,
-  parseCheckpoint,
-  signCheckpoint,
-  verifyCheckpoint,
-} from '../../../src/protocol/checkpoint.ts'
-import {
-  cosignNote,
   formatNote,
   formatVerifierKey,
   isKeyName,
@@ -20,6 +13,7 @@ import {
   type NoteKey,
 } from '../../../src/protocol/note.ts'
 import { readShared, sharedFolder } from '../../helpers/shared.ts'
+import { cosignNote, signCheckpoint } from '../../helpers/sign-now.ts'
 import { namedKey } from '../../helpers/test-chain.ts'
 
 const key = namedKey('authority')

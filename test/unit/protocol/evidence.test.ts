@@ -15,14 +15,20 @@ import {
 import { chainIdOf, type Genesis, type Role } from '../../../src/protocol/genesis.ts'
 import { merkleRoot } from '../../../src/protocol/merkle.ts'
 import { EMPTY_HISTORY_ROOT } from '../../../src/protocol/history.ts'
-import { hashHeader, sealHeader, type Header, type SealedHeader } from '../../../src/protocol/header.ts'
+import { hashHeader, type Header, type SealedHeader } from '../../../src/protocol/header.ts'
 import { Registry } from '../../../src/protocol/registry.ts'
-import { decodePostedRegistryTransaction, signRegistryTransaction } from '../../../src/protocol/registry-transaction.ts'
-import { signingKeyFromSecret, type SigningKey } from '../../../src/protocol/signature.ts'
-import { signVote, type Vote } from '../../../src/protocol/vote.ts'
+import { decodePostedRegistryTransaction } from '../../../src/protocol/registry-transaction.ts'
+import type { Vote } from '../../../src/protocol/vote.ts'
 import { testHeaderHash, testNonce, testSecret } from '../../vectors/keys.ts'
+import {
+  sealHeader,
+  signingKeyFromSecret,
+  signRegistryTransaction,
+  signVote,
+  type TestKey,
+} from '../../helpers/sign-now.ts'
 
-const key = (name: string): SigningKey => signingKeyFromSecret(testSecret(name))
+const key = (name: string): TestKey => signingKeyFromSecret(testSecret(name))
 const entryOf = (id: string, role: Role, name = id) => ({
   id,
   role,

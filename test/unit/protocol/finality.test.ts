@@ -17,15 +17,15 @@ import {
   type RegistryTransaction,
   type RegistryTransactionBody,
 } from '../../../src/protocol/registry-transaction.ts'
-import { signingKeyFromSecret, type SigningKey } from '../../../src/protocol/signature.ts'
 import { testNonce, testSecret } from '../../vectors/keys.ts'
+import { signingKeyFromSecret, type TestKey } from '../../helpers/sign-now.ts'
 import { signedChange } from '../../helpers/signed-change.ts'
 
 const AUTHORITY: Finality = { policy: 'authority' }
 const votes = (threshold: number): Finality => ({ policy: 'votes', threshold })
 const validators = (threshold: number): Finality => ({ policy: 'validators', threshold })
 
-const key = (name: string): SigningKey => signingKeyFromSecret(testSecret(name))
+const key = (name: string): TestKey => signingKeyFromSecret(testSecret(name))
 const entryOf = (id: string, role: Role) => ({ id, role, public_key: key(id).publicKey, recovery_key: null })
 const genesisOf = (finality: Finality): Genesis => ({
   version: 1,

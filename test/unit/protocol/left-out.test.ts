@@ -5,7 +5,7 @@ import { trustGenesis, verifyAdvance } from '../../../src/protocol/light-verify.
 import type { AnchorAnswer, Handover, ProvenVote } from '../../../src/protocol/messages.ts'
 import { verifyReceipt } from '../../../src/protocol/receipt-verify.ts'
 import type { Registry } from '../../../src/protocol/registry.ts'
-import { signVote } from '../../../src/protocol/vote.ts'
+import { signVote } from '../../helpers/sign-now.ts'
 import { createTestChain, entryOf, genesisOf, namedKey, type TestChain } from '../../helpers/test-chain.ts'
 
 /**

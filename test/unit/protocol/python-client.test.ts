@@ -8,10 +8,11 @@ import { historyLeaf, MemoryTree } from '../../../src/protocol/history.ts'
 import { merkleProof } from '../../../src/protocol/merkle.ts'
 import { hashTransaction } from '../../../src/protocol/transaction.ts'
 import { verifyVote, voteShape, type Vote } from '../../../src/protocol/vote.ts'
-import { hashHeader, sealHeader } from '../../../src/protocol/header.ts'
+import { hashHeader } from '../../../src/protocol/header.ts'
 import { copyOf } from '../../vectors/case.ts'
 import { CHAIN_ID, GENESIS, REGISTRY, sealTestChain } from '../../vectors/chain-cases.ts'
 import { testKey, testSecretHex } from '../../vectors/keys.ts'
+import { sealHeader } from '../../helpers/sign-now.ts'
 import { hasPython, runPython } from './python.ts'
 
 const CHAIN = sealTestChain([3, 1, 2, 4, 1, 1, 2, 5])

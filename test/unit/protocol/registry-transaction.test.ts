@@ -9,11 +9,11 @@ import {
   type RegistryTransaction,
   type RegistryTransactionBody,
 } from '../../../src/protocol/registry-transaction.ts'
-import { signingKeyFromSecret, type SigningKey } from '../../../src/protocol/signature.ts'
 import { testNonce, testSecret } from '../../vectors/keys.ts'
+import { signingKeyFromSecret, type TestKey } from '../../helpers/sign-now.ts'
 import { signedChange } from '../../helpers/signed-change.ts'
 
-const key = (name: string): SigningKey => signingKeyFromSecret(testSecret(name))
+const key = (name: string): TestKey => signingKeyFromSecret(testSecret(name))
 const hex = (name: string): string => key(name).publicKey
 
 const entryOf = (id: string, role: Role, recovery: string | null = null): GenesisEntry => ({

@@ -2,18 +2,16 @@ import assert from 'node:assert/strict'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { chainIdOf, decodeGenesis, type Role } from '../../../src/protocol/genesis.ts'
 import { verifyRecoveredSeal } from '../../../src/protocol/handover.ts'
-import { sealHeader, type Header } from '../../../src/protocol/header.ts'
+import type { Header } from '../../../src/protocol/header.ts'
 import { merkleProof } from '../../../src/protocol/merkle.ts'
 import { keysNamedBy, Registry } from '../../../src/protocol/registry.ts'
 import {
-  countersign,
   decodePostedRegistryTransaction,
-  signRegistryTransaction,
   type RegistryTransactionBody,
 } from '../../../src/protocol/registry-transaction.ts'
-import { signingKeyFromSecret } from '../../../src/protocol/signature.ts'
 import { hashTransaction } from '../../../src/protocol/transaction.ts'
 import { testNonce, testSecret } from '../../vectors/keys.ts'
+import { countersign, sealHeader, signingKeyFromSecret, signRegistryTransaction } from '../../helpers/sign-now.ts'
 
 const key = (name: string) => signingKeyFromSecret(testSecret(name))
 const publicKey = (name: string): string => key(name).publicKey

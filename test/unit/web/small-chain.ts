@@ -2,7 +2,7 @@ import { assembleHeader, type ShownBlock } from '../../../src/protocol/block.ts'
 import type { Hash } from '../../../src/protocol/bytes.ts'
 import { formatQuantity } from '../../../src/protocol/decimal.ts'
 import { chainIdOf, decodeGenesis, type Genesis, type Role } from '../../../src/protocol/genesis.ts'
-import { hashHeader, sealHeader, type Header } from '../../../src/protocol/header.ts'
+import { hashHeader, type Header } from '../../../src/protocol/header.ts'
 import { historyLeaf, MemoryTree } from '../../../src/protocol/history.ts'
 import { Registry } from '../../../src/protocol/registry.ts'
 import {
@@ -10,11 +10,11 @@ import {
   type RegistryTransaction,
   type RegistryTransactionBody,
 } from '../../../src/protocol/registry-transaction.ts'
-import { signingKeyFromSecret, type SigningKey } from '../../../src/protocol/signature.ts'
 import { hashTransaction, type Trade, type Transaction } from '../../../src/protocol/transaction.ts'
-import { signVote, type Vote } from '../../../src/protocol/vote.ts'
+import type { Vote } from '../../../src/protocol/vote.ts'
 import { testNonce, testSecret } from '../../vectors/keys.ts'
 import type { ListedHeader, ToldVote } from '../../../src/web/answers.ts'
+import { sealHeader, signingKeyFromSecret, signVote, type TestKey } from '../../helpers/sign-now.ts'
 import { signedChange } from '../../helpers/signed-change.ts'
 
 type Fields<T> = T extends unknown ? Omit<T, 'kind' | 'id' | 'timestamp' | 'nonce'> : never
@@ -39,7 +39,7 @@ export interface SmallChain {
 }
 
 const HOUSEHOLDS = ['house-ash', 'house-birch', 'house-cedar', 'house-elm']
-const keyOf = (name: string): SigningKey => signingKeyFromSecret(testSecret(name))
+const keyOf = (name: string): TestKey => signingKeyFromSecret(testSecret(name))
 
 export function smallChain(
   options: { finality?: Genesis['finality']; households?: readonly string[] } = {},

@@ -7,7 +7,7 @@ import { TICK_MS } from '../../../../src/cli/demo/model-clock.ts'
 import type { DemoPrinter } from '../../../../src/cli/demo/printer.ts'
 import { startTrading } from '../../../../src/cli/demo/trading.ts'
 import { hash32 } from '../../../../src/protocol/shape.ts'
-import { signingKeyFromSecret } from '../../../../src/protocol/signature.ts'
+import { signingKeyFromSecret } from '../../../helpers/sign-now.ts'
 
 /** Noon on a summer day, wherever this runs. */
 const NOON = new Date(2025, 5, 1, 12).getTime()
