@@ -35,8 +35,8 @@ export const FINALITY: readonly Mutation[] = [
     patches: [
       {
         file: 'src/engine/vote-counter.ts',
-        from: 'registryBefore.active(voter_id))',
-        to: 'registryBefore.entry(voter_id))',
+        from: 'const entry = registryBefore.active(voter_id)',
+        to: 'const entry = registryBefore.entry(voter_id)',
       },
       {
         file: 'src/protocol/vote.ts',

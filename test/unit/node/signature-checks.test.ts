@@ -5,12 +5,7 @@ import { createSignatureChecks } from '../../../src/node/signature-checks.ts'
 import { bytesToHex, concatBytes, hexToBytes } from '../../../src/protocol/bytes.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { nativeCrypto } from '../../../src/protocol/native.ts'
-import {
-  importPublicKey,
-  signingBytes,
-  verifyObject,
-  verifyPortable,
-} from '../../../src/protocol/signature.ts'
+import { importPublicKey, signingBytes, verifyObject, verifyPortable } from '../../../src/protocol/signature.ts'
 import { signingKeyFromSecret, signObject } from '../../helpers/sign-now.ts'
 
 const CHAIN = 'ab'.repeat(32)
