@@ -139,7 +139,9 @@ describe('the command line', () => {
     const file = JSON.parse(readFileSync(join(folder, 'a.key'), 'utf8')) as Record<string, string>
     assert.equal(statSync(join(folder, 'a.key')).mode & 0o777, 0o600)
     assert.match(made.out, new RegExp(`public key +${file.public_key}`))
-    assert.deepEqual(await succeeds(['keys', 'show', 'a.key']), { public_key: file.public_key, file: 'a.key' })
+    const { recipient, ...shown } = await succeeds(['keys', 'show', 'a.key'])
+    assert.deepEqual(shown, { public_key: file.public_key, file: 'a.key' })
+    assert.match(String(recipient), /^age1[0-9a-z]{58}$/)
     const again = await cli(['keys', 'new', '--out', 'a.key'])
     assert.equal(again.code, 1)
     assert.match(again.err, /^solar-node: a\.key exists already: key files are never overwritten\n$/)

@@ -15,8 +15,8 @@ async function askForEver(flood: RawPeer, hub: PeerNetwork, name: string, others
   const stream = await flood.open(hub, name)
   const ended = stream.ended().then(() => undefined)
   for (;;) {
-    await stream.send('{}')
-    const answer = await Promise.race([stream.receive(), ended])
+    // Neither comes to an end on a connection that is gone.
+    const answer = await Promise.race([stream.send('{}').then(() => stream.receive()), ended])
     if (answer === undefined) return
     if (answer !== '{}') others.push(answer)
   }

@@ -8,8 +8,7 @@ import type { PeerNetwork } from '../../../src/network/peer-network.ts'
 import type { RequestName } from '../../../src/ports/peer-requests.ts'
 import { bytesToUtf8 } from '../../../src/protocol/bytes.ts'
 import { blockPath, MEMBERSHIP_PATH, receiptPath, tradesPath } from '../../../src/protocol/messages.ts'
-import { signRequest } from '../../../src/protocol/request.ts'
-import type { SigningKey } from '../../../src/protocol/signature.ts'
+import { signRequest, type TestKey } from '../../helpers/sign-now.ts'
 import { eventually, networkOptions, TCP } from '../../helpers/network.ts'
 
 /** All that somebody was ever given, as text. */
@@ -54,7 +53,7 @@ export interface Targets {
 /** As whom a peer asks. */
 export interface PeerIdentity {
   readonly id: string
-  readonly key: SigningKey
+  readonly key: TestKey
 }
 
 const peerOf = (address: string): string => address.split('/p2p/')[1] ?? ''

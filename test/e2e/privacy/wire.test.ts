@@ -5,15 +5,14 @@ import { join } from 'node:path'
 import { generateX25519Identity, identityToRecipient, Decrypter } from 'age-encryption'
 import Libsql from 'libsql'
 import { SignJWT } from 'jose'
-import { createKeyFile, loadKeyFile, readKeyFile, type KeyMaterial } from '../../../src/keys/key-file.ts'
+import { createKeyFile, readKeyFile, type KeyMaterial } from '../../../src/keys/key-file.ts'
 import { systemRandomBytes } from '../../../src/node/clock.ts'
 import { DATA_FILES } from '../../../src/node/data-directory.ts'
 import { decryptPayload, encryptPayload } from '../../../src/payload/payload.ts'
 import type { Logger } from '../../../src/ports/logger.ts'
 import { base64ToBytes } from '../../../src/protocol/base64.ts'
 import { bytesToUtf8 } from '../../../src/protocol/bytes.ts'
-import { signRegistryTransaction } from '../../../src/protocol/registry-transaction.ts'
-import { signingKeyFromSecret } from '../../../src/protocol/signature.ts'
+import { readTestKey, signingKeyFromSecret, signRegistryTransaction } from '../../helpers/sign-now.ts'
 import { eventually } from '../../helpers/network.ts'
 import { sqlitePlatform } from '../../helpers/platform-database.ts'
 import {
@@ -224,7 +223,7 @@ describe('what each role sees of a pseudonymous ledger with payloads', () => {
 
   it('a validator sees every trade by pseudonyms, and payloads that it cannot open', async () => {
     const file = join(network.folder, 'v1', DATA_FILES.validatorKey)
-    const seen = await asPeer('the validator', { id: 'v1', key: await loadKeyFile(file) })
+    const seen = await asPeer('the validator', { id: 'v1', key: await readTestKey(file) })
     seen.mustHave(...pseudonyms(), payload)
     seen.mustLack(...USERS, SECRET_WORDS)
     await assert.rejects(decryptPayload(payload, (await readKeyFile(file)).secret), /encrypted for this key/)
