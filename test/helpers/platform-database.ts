@@ -40,9 +40,13 @@ const COLUMNS = 'id, tick, tick_id, block_hash, done_at, error_code, error_reaso
 const PARKED = 'select id, error_code, error_reason from ledger_outbox where error_code is not null order by id'
 const textOf = (tick: string | object): string => (typeof tick === 'string' ? tick : JSON.stringify(tick))
 
-/** A connection to the SQLite file of a ledger. */
-export function sqlitePlatform(path: string): PlatformDatabase {
-  const database = new Libsql(path, { timeout: 5_000 })
+/**
+ * A connection to the SQLite file of a ledger.
+ *
+ * @param timeout milliseconds that it waits for the lock, in which this process stands still
+ */
+export function sqlitePlatform(path: string, timeout = 5_000): PlatformDatabase {
+  const database = new Libsql(path, { timeout })
   return {
     async write(...ticks) {
       const insert = database.prepare('insert into ledger_outbox (tick) values (?)')

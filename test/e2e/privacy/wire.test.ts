@@ -109,12 +109,22 @@ describe('what each role sees of a pseudonymous ledger with payloads', () => {
       await call('/orders/', { order_id, user_id, side, kwh: '2', price_per_kwh: '0.25', timestamp })
     const ran = await call('/ticks/run/', { tick_id: 'tick-3' }, bearer(authority.token('operator')))
     assert.equal((ran.transactions as object[]).length, 1)
-    const database = sqlitePlatform(join(network.folder, 'authority', 'ledger.db'))
-    try {
-      await database.write(
-        { tick_id: 'tick-4', timestamp, transactions: [tradeRow('trade-4', BERT, CORA, timestamp)] },
-        { tick_id: 'tick-5', timestamp, transactions: [tradeRow('trade-5', BERT, 'no id of anybody', timestamp)] },
+    // The node is in this process: while that waits for the lock, the node does not give it up.
+    const database = sqlitePlatform(join(network.folder, 'authority', 'ledger.db'), 10)
+    const ticks = [
+      { tick_id: 'tick-4', timestamp, transactions: [tradeRow('trade-4', BERT, CORA, timestamp)] },
+      { tick_id: 'tick-5', timestamp, transactions: [tradeRow('trade-5', BERT, 'no id of anybody', timestamp)] },
+    ]
+    const isWritten = (): Promise<boolean> =>
+      database.write(...ticks).then(
+        () => true,
+        (error: unknown) => {
+          assert.match(String(error), /database is locked/)
+          return false
+        },
       )
+    try {
+      await eventually('the platform has written into the outbox', isWritten)
       await eventually('the outbox is empty', async () => {
         const rows = await database.rows()
         return rows.every(({ done_at, error_code }) => done_at !== null || error_code !== null)
