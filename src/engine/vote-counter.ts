@@ -54,10 +54,14 @@ export interface VoteCounter {
 
 /** How long a vote waits for others, at least: those of one packet are checked before a timer has its turn. */
 const GATHER_MS = 2
+/** How often it waits once more for those that came before it and are being checked, at most. */
+const MAX_GATHERINGS = 100
 /** Votes of one transaction: some 10 ms, so that ticks and reads need not wait long for their turn. */
 const MAX_BATCH = 1_000
 
 interface Waiting {
+  /** Which vote it is of those that came. */
+  readonly order: number
   readonly vote: Vote
   /** The header that it is on. */
   readonly target: VoteTarget
@@ -70,6 +74,29 @@ export function createVoteCounter(parts: VoteCounterParts): VoteCounter {
   const check = createCheck(parts)
   let waiting: Waiting[] = []
   let gathering = false
+  let came = 0
+  let checking = 0
+
+  /** Signatures are checked side by side: votes that came together are counted together, in the order in which they came. */
+  function gather(times: number): void {
+    clock.after(GATHER_MS, () => {
+      if (checking > 0 && times < MAX_GATHERINGS) {
+        gather(times + 1)
+        return
+      }
+      waiting.sort((a, b) => a.order - b.order)
+      void drain()
+    })
+  }
+
+  async function checked(vote: Vote): Promise<VoteTarget> {
+    checking += 1
+    try {
+      return await check(vote)
+    } finally {
+      checking -= 1
+    }
+  }
 
   /** One batch at a time; what arrives meanwhile goes into the next. */
   async function drain(): Promise<void> {
@@ -87,12 +114,13 @@ export function createVoteCounter(parts: VoteCounterParts): VoteCounter {
 
   return {
     async cast(vote) {
-      const target = await check(vote)
+      const order = came++
+      const target = await checked(vote)
       return await new Promise((resolve, reject) => {
-        waiting.push({ vote, target, resolve, reject })
+        waiting.push({ order, vote, target, resolve, reject })
         if (gathering) return
         gathering = true
-        clock.after(GATHER_MS, () => void drain())
+        gather(1)
       })
     },
   }
