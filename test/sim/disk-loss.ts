@@ -25,9 +25,19 @@ export function lastAckIsKnown(node: SimNode, { nodes, checker: { reader } }: Wo
   )
 }
 
+/** Whether another full node has all blocks of the chain of this one: what nobody has nobody can bring back. */
+export function isCopied(node: SimNode, { nodes, checker: { reader } }: World): boolean {
+  const tip = reader.full(node.id, node.disk).chain.at(-1)
+  if (tip === undefined) return true
+  return nodes.some(
+    ({ kind, id, disk }) =>
+      kind !== 'light' && id !== node.id && reader.full(id, disk).chain.some((block) => block === tip),
+  )
+}
+
 /**
- * Once a run, at a moment at which the validator reaches every honest full node, and one of them has its
- * last ack: then it must find out what it acked, although it is as faulty as it ever may be by 2m > n + f.
+ * Once a run, at a moment at which the validator reaches every honest full node, one of them has its last
+ * ack and one its blocks: then it must find out what it acked, although it is as faulty as it ever may be by 2m > n + f.
  */
 export function createDiskLoss(world: World, random: Random, end: number): DiskLoss {
   const { loop, network, nodes, checker, plan } = world
@@ -40,7 +50,7 @@ export function createDiskLoss(world: World, random: Random, end: number): DiskL
   function isCalm(node: SimNode): boolean {
     const others = full.filter((other) => other !== node)
     if (node.port === undefined || !others.every(({ id }) => network.isCalm(node.id, id))) return false
-    return lastAckIsKnown(node, world) === true
+    return lastAckIsKnown(node, world) === true && isCopied(node, world)
   }
 
   /** Its chain is another one than it has acked: who forgot that would ack this one. */

@@ -1,3 +1,4 @@
+import { isCopied } from './disk-loss.ts'
 import type { Disk } from './disk.ts'
 import type { SimNode, World } from './world.ts'
 
@@ -86,14 +87,8 @@ export function createFaults(world: World): Faults {
     for (const node of authorities) {
       world.checker.storesLost(node.id)
       const copy = copies.get(node)
-      if (copy !== undefined && random.chance(0.4) && isElsewhere(node)) node.disk.copyFrom(copy)
+      if (copy !== undefined && random.chance(0.4) && isCopied(node, world)) node.disk.copyFrom(copy)
     }
-  }
-
-  function isElsewhere({ id, disk }: SimNode): boolean {
-    const tip = world.checker.reader.full(id, disk).chain.at(-1)
-    const others = nodes.filter(({ kind }) => kind === 'validator')
-    return others.some((other) => world.checker.reader.full(other.id, other.disk).chain.at(-1) === tip)
   }
 
   /** The clock of the authorities' machine is an hour off for a while. */
@@ -105,9 +100,11 @@ export function createFaults(world: World): Faults {
     })
   }
 
-  /** A validator loses all that it had. On two branches it would be one more faulty one. */
+  /** A validator loses all that it had, if somebody else has its blocks. On two branches it would be one more faulty one. */
   function loseDisk(): void {
-    const running = nodes.filter((node) => node.kind === 'validator' && node.port !== undefined)
+    const running = nodes.filter(
+      (node) => node.kind === 'validator' && node.port !== undefined && isCopied(node, world),
+    )
     if (running.length === 0) return
     const node = random.pick(running)
     stop(node, 10_000)
