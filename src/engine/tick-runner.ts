@@ -189,13 +189,11 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
       refuseFuture(`tick ${tick_id}`, timestamp, clock.now())
       await store.expireOrders(clock.now() - ORDER_LIFETIME_MS)
       const { orders, last_order } = await store.openOrders(timestamp, BOOK_LIMITS)
-      const clearing = clear(orders.map(toBookOrder), priceBand === undefined ? {} : { priceBand })
-      const { trades, fills } = tradesOf(clearing, {
-        tick_id,
-        timestamp,
-        amountDecimals: chain.genesis.amount_decimals,
-        nonces: () => bytesToHex(randomBytes(16)),
-      })
+      const book = await inTurns(mapInPieces(orders, toBookOrder))
+      const clearing = await inTurns(clear(book, priceBand === undefined ? {} : { priceBand }))
+      const terms = { tick_id, timestamp, amountDecimals: chain.genesis.amount_decimals }
+      const nonces = () => bytesToHex(randomBytes(NONCE_BYTES))
+      const { trades, fills } = await inTurns(tradesOf(clearing, { ...terms, nonces }))
       const tx_hashes = await inTurns(mapInPieces(trades, hashTransaction))
       const content_hash = MARKET_CONTENT
       return { tick_id, timestamp, transactions: trades, source: 'market', content_hash, tx_hashes, fills, last_order }

@@ -1,4 +1,5 @@
 import { divideHalfEven } from '../protocol/decimal.ts'
+import { endsPiece, type Pieces } from '../protocol/pieces.ts'
 import { fillBest, limitLeftOut, quantityWithin, valueOfBest, type BookOrder } from './order-book.ts'
 import { dominators, marketOf, pairFills, splitMarket, type Market, type Match } from './self-trade.ts'
 
@@ -55,15 +56,18 @@ const sumOf = (values: readonly bigint[]): bigint => values.reduce((sum, value) 
  * Where d) and a band or a user on both sides leave no price that satisfies everybody left out, e) takes the middle of what
  * they ask for, moved within a). Pure, exact, O(n log n); the same orders in any sequence give the same outcome.
  */
-export function clear(orders: readonly BookOrder[], options: { readonly priceBand?: PriceBand } = {}): Clearing {
+export function* clear(
+  orders: readonly BookOrder[],
+  options: { readonly priceBand?: PriceBand } = {},
+): Pieces<Clearing> {
   const band = options.priceBand
-  const plan = bestPlan(marketOf(orders), band)
+  const plan = yield* bestPlan(yield* marketOf(orders), band)
   if (plan.volume === 0n) return NOTHING
   const sells = plan.markets.flatMap((market) => fillBest(market.sells, market.volume))
   const buys = plan.markets.flatMap((market) => fillBest(market.buys, market.volume))
   return {
     price_micro: uniformPrice(plan, band),
-    matches: pairFills(sells, buys),
+    matches: yield* pairFills(sells, buys),
     volume_micro: plan.volume,
     welfare: plan.welfare,
   }
@@ -73,15 +77,16 @@ export function clear(orders: readonly BookOrder[], options: { readonly priceBan
  * The plan of greatest welfare, then volume, then lowest price. Only sellers' limits need be tried: between two of them the
  * same sells can trade, and the lower the price, the more buys.
  */
-function bestPlan(market: Market, band: PriceBand | undefined): Plan {
-  const planAt = planner(market)
+function* bestPlan(market: Market, band: PriceBand | undefined): Pieces<Plan> {
+  const planAt = yield* planner(market)
   let best: Plan = { markets: [], welfare: 0n, volume: 0n }
   let lastPrice: bigint | undefined
-  for (const order of market.sells.orders) {
+  for (const [index, order] of market.sells.orders.entries()) {
+    if (endsPiece(index)) yield
     const price = within(order.price_micro, band)
     if (price === lastPrice) continue
     lastPrice = price
-    const plan = planAt(price)
+    const plan = yield* planAt(price)
     if (plan.welfare > best.welfare || (plan.welfare === best.welfare && plan.volume > best.volume)) best = plan
   }
   return best
@@ -91,18 +96,18 @@ function bestPlan(market: Market, band: PriceBand | undefined): Plan {
  * What trades best at a given price: every pair that can trade gains or breaks even, so the greatest volume, best orders
  * first; unless a user dominates that volume, then the two markets that are left (./self-trade.ts).
  */
-function planner(market: Market): (price: bigint) => Plan {
-  const dominatorAt = dominators(market)
+function* planner(market: Market): Pieces<(price: bigint) => Pieces<Plan>> {
+  const dominatorAt = yield* dominators(market)
   const splits = new Map<string, readonly Market[]>()
-  const splitBy = (user: string): readonly Market[] => {
-    const split = splits.get(user) ?? splitMarket(market, user)
+  function* splitBy(user: string): Pieces<readonly Market[]> {
+    const split = splits.get(user) ?? (yield* splitMarket(market, user))
     splits.set(user, split)
     return split
   }
-  return (price) => {
+  return function* (price) {
     const whole = tradeAt(market, price)
     const user = dominatorAt.get(whole.volume)
-    const markets = user === undefined ? [whole] : splitBy(user).map((part) => tradeAt(part, price))
+    const markets = user === undefined ? [whole] : (yield* splitBy(user)).map((part) => tradeAt(part, price))
     const trading = markets.filter(({ volume }) => volume > 0n)
     return {
       markets: trading,

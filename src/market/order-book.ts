@@ -1,3 +1,5 @@
+import { endsPiece, sortInPieces, type Pieces } from '../protocol/pieces.ts'
+
 /**
  * The book of one tick: orders of each side in the order in which they are served, with running sums, so that "what are
  * the best q kWh worth" is one binary search.
@@ -38,24 +40,28 @@ export function compareOrders(a: BookOrder, b: BookOrder): number {
 }
 
 /** The orders of one side as a curve; orders without a rest are left out. */
-export function curveOf(side: 'buy' | 'sell', orders: readonly BookOrder[]): Curve {
-  const sorted = orders.filter((order) => order.side === side && order.kwh_micro > 0n).sort(compareOrders)
+export function* curveOf(side: 'buy' | 'sell', orders: readonly BookOrder[]): Pieces<Curve> {
+  const open = orders.filter((order) => order.side === side && order.kwh_micro > 0n)
+  return yield* curveOfSorted(side, yield* sortInPieces(open, compareOrders))
+}
+
+/** The part of a curve that belongs to orders for which `keep` holds. */
+export const filterCurve = (curve: Curve, keep: (order: BookOrder) => boolean): Pieces<Curve> =>
+  curveOfSorted(curve.side, curve.orders.filter(keep))
+
+function* curveOfSorted(side: 'buy' | 'sell', orders: readonly BookOrder[]): Pieces<Curve> {
   const quantity = [0n]
   const value = [0n]
   let quantitySum = 0n
   let valueSum = 0n
-  for (const order of sorted) {
+  for (const [index, order] of orders.entries()) {
     quantitySum += order.kwh_micro
     valueSum += order.kwh_micro * order.price_micro
     quantity.push(quantitySum)
     value.push(valueSum)
+    if (endsPiece(index)) yield
   }
-  return { side, orders: sorted, quantity, value }
-}
-
-/** The part of a curve that belongs to orders for which `keep` holds. */
-export function filterCurve(curve: Curve, keep: (order: BookOrder) => boolean): Curve {
-  return curveOf(curve.side, curve.orders.filter(keep))
+  return { side, orders, quantity, value }
 }
 
 /** The first index of [0, length) at which `holds` (false, then true) is true; `length` if nowhere. */

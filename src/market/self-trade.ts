@@ -1,3 +1,4 @@
+import { endsPiece, type Pieces } from '../protocol/pieces.ts'
 import { curveOf, filterCurve, type BookOrder, type Curve, type Fill } from './order-book.ts'
 
 /**
@@ -44,13 +45,14 @@ function runningShares() {
  * Who dominates when the best V of both sides trade, for every V at which an order of either side is used up. Volumes that
  * nobody dominates are not in the map.
  */
-export function dominators({ sells, buys }: Market): ReadonlyMap<bigint, string> {
+export function* dominators({ sells, buys }: Market): Pieces<ReadonlyMap<bigint, string>> {
   const found = new Map<bigint, string>()
   const shares = runningShares()
   let volume = 0n
   let sellIndex = 0
   let buyIndex = 0
   for (;;) {
+    if (endsPiece(sellIndex + buyIndex)) yield
     const sell = sells.orders[sellIndex]
     const buy = buys.orders[buyIndex]
     if (sell === undefined || buy === undefined) return found
@@ -73,18 +75,18 @@ export function dominators({ sells, buys }: Market): ReadonlyMap<bigint, string>
  * and s(u) + b(u) = V says that everybody else trades with this user only. So there are two markets: its sales to the
  * others, and its purchases from them.
  */
-export function splitMarket({ sells, buys }: Market, user: string): readonly Market[] {
+export function* splitMarket({ sells, buys }: Market, user: string): Pieces<readonly Market[]> {
   const own = (order: BookOrder): boolean => order.user_id === user
   const foreign = (order: BookOrder): boolean => order.user_id !== user
   return [
-    { sells: filterCurve(sells, own), buys: filterCurve(buys, foreign) },
-    { sells: filterCurve(sells, foreign), buys: filterCurve(buys, own) },
+    { sells: yield* filterCurve(sells, own), buys: yield* filterCurve(buys, foreign) },
+    { sells: yield* filterCurve(sells, foreign), buys: yield* filterCurve(buys, own) },
   ]
 }
 
 /** The whole market, by side. */
-export function marketOf(orders: readonly BookOrder[]): Market {
-  return { sells: curveOf('sell', orders), buys: curveOf('buy', orders) }
+export function* marketOf(orders: readonly BookOrder[]): Pieces<Market> {
+  return { sells: yield* curveOf('sell', orders), buys: yield* curveOf('buy', orders) }
 }
 
 /**
@@ -96,10 +98,10 @@ export function marketOf(orders: readonly BookOrder[]): Market {
  *
  * At a uniform price it is all the same to everybody with whom it is paired.
  */
-export function pairFills(sells: readonly Fill[], buys: readonly Fill[]): Match[] {
-  const users = [...new Set([...sells, ...buys].map((fill) => fill.order.user_id))]
-  const sellsOf = groupByUser(sells)
-  const buysOf = groupByUser(buys)
+export function* pairFills(sells: readonly Fill[], buys: readonly Fill[]): Pieces<Match[]> {
+  const sellsOf = yield* groupByUser(sells)
+  const buysOf = yield* groupByUser(buys)
+  const users = [...new Set([...sellsOf.keys(), ...buysOf.keys()])]
   let turn: bigint | undefined
   let cut = 0
   let sold = 0n
@@ -111,20 +113,28 @@ export function pairFills(sells: readonly Fill[], buys: readonly Fill[]): Match[
       cut = index
     }
     bought += totalOf(buysOf.get(user))
+    if (endsPiece(index)) yield
   }
-  const from = (start: number): string[] => [...users.slice(start), ...users.slice(0, start)]
-  return zip(
-    from(cut + 1).flatMap((user) => sellsOf.get(user) ?? []),
-    from(cut).flatMap((user) => buysOf.get(user) ?? []),
-  )
+  return yield* zip(yield* turnedTo(cut + 1, users, sellsOf), yield* turnedTo(cut, users, buysOf))
 }
 
-function groupByUser(fills: readonly Fill[]): Map<string, Fill[]> {
+/** The fills of all users, once around the circle from the user at `start` on. */
+function* turnedTo(start: number, users: readonly string[], fillsOf: ReadonlyMap<string, Fill[]>): Pieces<Fill[]> {
+  const fills: Fill[] = []
+  for (const step of users.keys()) {
+    for (const fill of fillsOf.get(users[(start + step) % users.length] ?? '') ?? []) fills.push(fill)
+    if (endsPiece(step)) yield
+  }
+  return fills
+}
+
+function* groupByUser(fills: readonly Fill[]): Pieces<Map<string, Fill[]>> {
   const groups = new Map<string, Fill[]>()
-  for (const fill of fills) {
+  for (const [index, fill] of fills.entries()) {
     const group = groups.get(fill.order.user_id)
     if (group === undefined) groups.set(fill.order.user_id, [fill])
     else group.push(fill)
+    if (endsPiece(index)) yield
   }
   return groups
 }
@@ -133,7 +143,7 @@ const totalOf = (fills: readonly Fill[] | undefined): bigint =>
   (fills ?? []).reduce((sum, fill) => sum + fill.kwh_micro, 0n)
 
 /** Serves both lists from their start; they add up to the same. */
-function zip(sells: readonly Fill[], buys: readonly Fill[]): Match[] {
+function* zip(sells: readonly Fill[], buys: readonly Fill[]): Pieces<Match[]> {
   const matches: Match[] = []
   let buyIndex = 0
   let buyLeft = buys[0]?.kwh_micro ?? 0n
@@ -148,6 +158,7 @@ function zip(sells: readonly Fill[], buys: readonly Fill[]): Match[] {
         to_user_id: buy.order.user_id,
         kwh_micro,
       })
+      if (endsPiece(matches.length)) yield
       sellLeft -= kwh_micro
       buyLeft -= kwh_micro
       if (buyLeft > 0n) continue

@@ -1,5 +1,6 @@
 import { formatQuantity, multiplyToAmount } from '../protocol/decimal.ts'
 import { sha256Hex } from '../protocol/hash.ts'
+import { endsPiece, type Pieces } from '../protocol/pieces.ts'
 import { identifier } from '../protocol/shape.ts'
 import type { Trade } from '../protocol/transaction.ts'
 import type { Clearing } from './clearing.ts'
@@ -26,16 +27,17 @@ export interface OrderFill {
  * The trades of a clearing, in its order, and what they take from the orders. The total is kwh x price rounded half to even
  * (0 for a fill too small to cost anything). Everything but the nonces follows from the clearing and the terms.
  */
-export function tradesOf(
+export function* tradesOf(
   clearing: Clearing,
   terms: TradeTerms,
-): { readonly trades: readonly Trade[]; readonly fills: readonly OrderFill[] } {
+): Pieces<{ readonly trades: readonly Trade[]; readonly fills: readonly OrderFill[] }> {
   const price = clearing.price_micro
   if (price === null) return { trades: [], fills: [] }
   const price_per_kwh = formatQuantity(price, 'price_per_kwh')
   const trades: Trade[] = []
   const fills: OrderFill[] = []
   for (const [position, match] of clearing.matches.entries()) {
+    if (endsPiece(position)) yield
     const id = tradeId(terms.tick_id, position)
     trades.push({
       kind: 'trade',

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { clear, type BookOrder, type Clearing, type PriceBand } from '../../src/market/clearing.ts'
+import type { BookOrder, Clearing, PriceBand } from '../../src/market/clearing.ts'
 import { compareOrders } from '../../src/market/order-book.ts'
 import { checkOrder } from '../../src/market/intake.ts'
 import { formatQuantity, multiplyToAmount } from '../../src/protocol/decimal.ts'
 import { DEFAULT_MIN_TRADE_MICRO } from '../../src/protocol/limits.ts'
-import { tradesOf } from '../../src/market/trades.ts'
+import { clear, tradesOf } from '../helpers/clear-now.ts'
 
 interface Draft {
   readonly user: string

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
-import { clear, type BookOrder } from '../../src/market/clearing.ts'
+import type { BookOrder } from '../../src/market/clearing.ts'
+import { clear } from '../helpers/clear-now.ts'
 
 const file = new URL('../../../shared/vectors/clearing/uniform-price.json', import.meta.url)
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { clear, type BookOrder, type Clearing } from '../../../src/market/clearing.ts'
+import type { BookOrder, Clearing } from '../../../src/market/clearing.ts'
 import { parseQuantity } from '../../../src/protocol/decimal.ts'
+import { clear } from '../../helpers/clear-now.ts'
 
 let arrivals = 0
 /** "ann sells 2 at 0.1" as an order; arrival in the sequence of the calls. */

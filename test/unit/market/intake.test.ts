@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
-import { clear } from '../../../src/market/clearing.ts'
 import { checkOrder } from '../../../src/market/intake.ts'
-import { tradesOf } from '../../../src/market/trades.ts'
+import { clear, tradesOf } from '../../helpers/clear-now.ts'
 import { parseQuantity } from '../../../src/protocol/decimal.ts'
 import type { Order } from '../../../src/protocol/order.ts'
 

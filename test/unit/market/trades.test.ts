@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { Clearing } from '../../../src/market/clearing.ts'
-import { tradeId, tradesOf } from '../../../src/market/trades.ts'
+import { tradeId } from '../../../src/market/trades.ts'
+import { tradesOf } from '../../helpers/clear-now.ts'
 import { sha256Hex } from '../../../src/protocol/hash.ts'
 import { identifier } from '../../../src/protocol/shape.ts'
 import { checkTransaction, transactionShape } from '../../../src/protocol/transaction.ts'
