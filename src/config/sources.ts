@@ -24,8 +24,8 @@ export interface Setting {
 }
 export type Settings = ReadonlyMap<string, Setting>
 
-/** Far above any file of settings. */
-const MAX_FILE_BYTES = 64 * 1024
+/** Above a file with all the voters and validators that may be named, each with the longest names. */
+const MAX_FILE_BYTES = 1024 * 1024
 /** Far longer than the name of any setting. */
 const MAX_KEY_SHOWN = 80
 const PREFIX = 'SOLAR_'

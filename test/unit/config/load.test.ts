@@ -480,13 +480,25 @@ voters:
     }
   })
 
-  it('reads files of up to 64 KiB, and no more of a larger one', () => {
+  it('reads files of up to 1 MiB, and no more of a larger one', () => {
     const filled = (bytes: number) => yaml(`name: Elm\n#${'x'.repeat(bytes - 11)}`)
-    assert.equal(loadAuthorityConfig(sources({ file: filled(65_536) })).genesis.name, 'Elm')
-    const tooMuch = /: it has more than 65536 bytes, expected some settings$/
-    assert.match(refusal({ file: filled(65_537) }), tooMuch)
+    assert.equal(loadAuthorityConfig(sources({ file: filled(2 ** 20) })).genesis.name, 'Elm')
+    const tooMuch = /: it has more than 1048576 bytes, expected some settings$/
+    assert.match(refusal({ file: filled(2 ** 20 + 1) }), tooMuch)
     // It has no size and no end.
     if (existsSync('/dev/zero')) assert.match(refusal({ file: '/dev/zero' }), tooMuch)
+  })
+
+  it('takes as many voters and validators as may be named, with the longest ids', () => {
+    const entries = (role: string) =>
+      Array.from({ length: 1_000 }, (_, n) => {
+        const id = `${role}-${n}`.padEnd(64, 'x')
+        const owner = role === 'voter' ? `    user_id: ${'user'.padEnd(64, 'x')}\n` : ''
+        return `  - id: ${id}\n    public_key: "${KEY}"\n    recovery_key: "${KEY}"\n${owner}`
+      })
+    const text = `voters:\n${entries('voter').join('')}validators:\n${entries('validator').join('')}`
+    const { genesis } = loadAuthorityConfig(sources({ file: yaml(text) }))
+    assert.deepEqual([genesis.voters.length, genesis.validators.length], [1_000, 1_000])
   })
 
   it('refuses files that are missing, not YAML, not a mapping, or say a key twice', () => {
