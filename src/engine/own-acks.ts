@@ -1,5 +1,6 @@
 import { steadyNow, type Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
+import type { NamedPeers } from '../ports/named-peers.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import { OWN_VOTES_KEPT, type VoterStore } from '../ports/voter-store.ts'
 import type { Hex } from '../protocol/bytes.ts'
@@ -13,14 +14,6 @@ import { ownPlace } from './own-place.ts'
 import type { ReplicaSync } from './replica-sync.ts'
 import type { Replica } from './replica.ts'
 import { MAX_WRONG_SIGNATURES, shownAcks } from './shown-acks.ts'
-
-/** Peers that the operator has named. */
-export interface NamedPeers {
-  /** How many addresses. */
-  readonly addresses: number
-  /** Who answers at each address that has been reached since the start. */
-  readonly reached: () => ReadonlyMap<string, string>
-}
 
 export interface OwnAcksParts {
   readonly chain: Chain

@@ -1,5 +1,6 @@
 import { steadyNow, type Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
+import type { NamedPeers } from '../ports/named-peers.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import { settledWithin } from './answers.ts'
 import { CLOCK_TOLERANCE_MS, judgeClocks, readPeerClocks, startReading, type ClockReading } from './peer-clocks.ts'
@@ -7,6 +8,8 @@ import { CLOCK_TOLERANCE_MS, judgeClocks, readPeerClocks, startReading, type Clo
 export interface SealClockParts {
   readonly clock: Clock
   readonly requests: PeerRequests
+  /** Those that the operator has named; without them any peer is as good as another. */
+  readonly namedPeers?: Pick<NamedPeers, 'reached'> | undefined
   /** Unix milliseconds of the database server; `undefined` where the database has no clock of its own. */
   readonly databaseTime: () => Promise<number | undefined>
   /** Whether validators are registered: where there are, one of them can confirm a time. */
@@ -22,7 +25,7 @@ export interface SealClockParts {
  *
  * The clock of the database server decides where there is one. Else the peers' decide, and they are asked only when there is a
  * sign of trouble: at a start, and when the clock has moved ahead of the one that nobody sets. So who connects and lies about
- * the time holds up nothing that runs.
+ * the time holds up nothing that runs, nor a start at which a peer is there that the operator has named.
  */
 export interface SealClock {
   /** For people: why this clock is not believed; `undefined` if it is. */
@@ -95,6 +98,13 @@ export function createSealClock(parts: SealClockParts): SealClock {
     return time === undefined ? undefined : { peer: 'the database server', aheadMs: answered(time)() }
   }
 
+  /** Where one answers that the operator has named, whoever else connects has no say. */
+  function heard(readings: readonly ClockReading[]): readonly ClockReading[] {
+    const named = new Set(parts.namedPeers?.reached().values())
+    const theirs = readings.filter(({ peer }) => named.has(peer))
+    return theirs.length > 0 ? theirs : readings
+  }
+
   async function judge(): Promise<void> {
     // Until somebody has answered: who is silent is no reason to seal meanwhile.
     if (!isBelieved && contradicted === undefined && parts.hasValidators()) fault = faultOfStart()
@@ -104,7 +114,7 @@ export function createSealClock(parts: SealClockParts): SealClock {
       else believe()
       return
     }
-    const verdict = judgeClocks(await readPeerClocks(requests, clock))
+    const verdict = judgeClocks(heard(await readPeerClocks(requests, clock)))
     if ((verdict.kind === 'own' || verdict.kind === 'apart') && verdict.aheadMs < 0) {
       const several = verdict.kind === 'own' && verdict.agreeing > 1
       disbelieve(several ? `${verdict.agreeing} peers say` : `its peer ${verdict.peer} says`, verdict.aheadMs)

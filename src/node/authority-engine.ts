@@ -37,6 +37,7 @@ import type { Logger } from '../ports/logger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
 import type { Miner } from '../ports/miner.ts'
 import type { SignatureChecks } from '../ports/signature-checks.ts'
+import type { NamedPeers } from '../ports/named-peers.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { Hex } from '../protocol/bytes.ts'
 import { hashHeader } from '../protocol/header.ts'
@@ -58,6 +59,7 @@ export interface AuthorityEngineParts extends AuthorityKeys {
   readonly shareLead: (mayLead: () => boolean) => Promise<SharedLeadership | undefined>
   readonly gossip: Gossip
   readonly requests: PeerRequests
+  readonly namedPeers?: NamedPeers | undefined
   readonly roleOfToken: FullNodePeersParts['roleOfToken']
   readonly miner: Miner
   readonly signatures: SignatureChecks
@@ -109,6 +111,7 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   const sealClock = createSealClock({
     clock,
     requests,
+    namedPeers: parts.namedPeers,
     databaseTime: () => store.now(),
     hasValidators: () => chain.registry.activeOf('validator').length > 0,
     lastSealedAt: highWater.raisedAt,

@@ -32,6 +32,7 @@ import { startHttp } from './http-address.ts'
 import type { OnPart } from './lifecycle.ts'
 import { createSharedLeadership } from './leadership.ts'
 import { createLogger } from './logger.ts'
+import { watchNamedPeers } from './named-peers.ts'
 import { createSignatureChecks } from './signature-checks.ts'
 import { createShutdown } from './shutdown.ts'
 import { createUserTokens, usersOnChain } from './user-tokens.ts'
@@ -89,6 +90,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     const tools = { clock, randomBytes, logger }
     const stores = await openAuthorityStores(config, { ...tools, shutdown, wrapMarketStore, wrapChainStore })
     const { files, chain, directory } = stores
+    const namedPeers = watchNamedPeers(config.peers)
     const network = await createNodeNetwork({
       chainId: files.chainId,
       privateKey: files.peerSeed,
@@ -98,6 +100,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       hub: true,
       clock,
       logger,
+      onDial: namedPeers.onDial,
     })
     const gossip = parts.wrapGossip?.(network.gossip) ?? network.gossip
     const threadMiner = createWorkMiner()
@@ -114,6 +117,7 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
       roleOfToken: (token) => roleOfToken(token, files.tokens, clock.now()),
       gossip,
       requests: network.requests,
+      namedPeers,
       miner,
       signatures,
       onTick: (outcome) => metrics.recordTick(outcome),

@@ -22,6 +22,7 @@ import { logLedgerEvent } from './event-log.ts'
 import { startHttp } from './http-address.ts'
 import type { OnPart } from './lifecycle.ts'
 import { createLogger } from './logger.ts'
+import { watchNamedPeers } from './named-peers.ts'
 import { ensureValidatorFiles, sayKeysAreOpened, type ValidatorFiles } from './node-files.ts'
 import { signerOf, type NodeSigner } from './node-signer.ts'
 import { openDirectoryForStart } from './start-checks.ts'
@@ -113,10 +114,8 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       advice: (error) => adviceFor(error, config),
     })
     const store = watchedReplica(opened, storeWatch)
-    const reached = new Map<string, string>()
-    const peers = await network(chainIdOf(genesis), files, (event) => {
-      if (event.type === 'connected') reached.set(event.address, event.peer)
-    })
+    const namedPeers = watchNamedPeers(config.peers)
+    const peers = await network(chainIdOf(genesis), files, namedPeers.onDial)
     const { gossip, requests } = peers
     const key = files.validatorKey
     const signatures = createSignatureChecks()
@@ -129,7 +128,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       gossip,
       requests,
       signatures,
-      namedPeers: { addresses: new Set(config.peers).size, reached: () => reached },
+      namedPeers,
       recallPeers: config.recallPeers,
       roleOfToken: (token) => roleOfToken(token, files.tokens, clock.now()),
       clock,

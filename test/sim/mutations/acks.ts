@@ -11,7 +11,9 @@ export const ACKS: readonly Mutation[] = [
         to: 'if (true || extendsAck || (lastFinal',
       },
     ],
-    seed: 7,
+    seed: 10,
+    // Two final blocks are what it leads to.
+    without: ['acks follow the rules'],
   },
   {
     rule: 'one ack a height',
@@ -22,7 +24,7 @@ export const ACKS: readonly Mutation[] = [
         to: 'if (ackedAtHeight === header.hash)',
       },
     ],
-    seed: 7,
+    seed: 10,
   },
   {
     rule: 'no ack above a change that the operator has not allowed',
@@ -78,7 +80,7 @@ export const ACKS: readonly Mutation[] = [
       },
       { file: 'test/sim/changes.ts', from: 'else allowed.push(hash)', to: 'else allowed.push(hash, id)' },
     ],
-    seed: 0,
+    seed: 2,
   },
   {
     rule: 'what nobody answers about is as what was rejected',
@@ -115,7 +117,7 @@ export const ACKS: readonly Mutation[] = [
         to: 'Promise.resolve()',
       },
     ],
-    seed: 26,
+    seed: 22,
   },
   {
     rule: 'an ack on a branch that hides its blocks from this key binds by its sealed header',

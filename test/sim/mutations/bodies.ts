@@ -57,7 +57,7 @@ export const BODIES: readonly Mutation[] = [
         to: 'const shown = (await fetchRemoved(parts, peer, block)).slice(0, 0)',
       },
     ],
-    seed: 6,
+    seed: 2,
   },
   {
     rule: 'what is proven to be final is taken beside the chain, without bodies as well',

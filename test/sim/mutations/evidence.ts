@@ -43,7 +43,7 @@ export const EVIDENCE: readonly Mutation[] = [
         to: 'for (const piece of answer.evidence.slice(100)) await evidence.learn(piece)',
       },
     ],
-    seed: 12,
+    seed: 54,
   },
   {
     rule: 'evidence carries the signatures of its signer',
@@ -54,6 +54,6 @@ export const EVIDENCE: readonly Mutation[] = [
         to: 'return verdict.ok ? VALID : VALID',
       },
     ],
-    seed: 6,
+    seed: 8,
   },
 ]

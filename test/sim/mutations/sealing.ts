@@ -69,7 +69,7 @@ export const SEALING: readonly Mutation[] = [
   {
     rule: 'what an older database lacks is put back before it goes on',
     patches: [{ file: 'src/engine/follower.ts', from: '    await putBack.fromChainStore()\n', to: '' }],
-    seed: 3,
+    seed: 31,
   },
   {
     rule: 'a tick is sealed once, also where its transactions are redacted',
@@ -105,6 +105,13 @@ export const SEALING: readonly Mutation[] = [
         from: 'if (!isBelieved && contradicted === undefined && parts.hasValidators()) fault = faultOfStart()\n',
         to: '',
       },
+    ],
+    test: 'test/unit/engine/seal-clock.test.ts',
+  },
+  {
+    rule: 'where a peer that the operator has named says the time, whoever else connects has no say',
+    patches: [
+      { file: 'src/engine/seal-clock.ts', from: 'return theirs.length > 0 ? theirs : readings', to: 'return readings' },
     ],
     test: 'test/unit/engine/seal-clock.test.ts',
   },

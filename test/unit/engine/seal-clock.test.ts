@@ -12,7 +12,8 @@ function setUp({
   database,
   validators = false,
   lastSealedAt = null,
-}: { database?: () => number; validators?: boolean; lastSealedAt?: number | null } = {}) {
+  named = [],
+}: { database?: () => number; validators?: boolean; lastSealedAt?: number | null; named?: readonly string[] } = {}) {
   const time = createVirtualClock(NOW)
   const peers = createPeers()
   const lines: string[] = []
@@ -22,6 +23,7 @@ function setUp({
   const sealClock = createSealClock({
     clock: { now: () => time.now() + set, monotonic: () => time.now(), after: (ms, task) => time.after(ms, task) },
     requests: peers.of('authority'),
+    namedPeers: { reached: () => new Map(named.map((name) => [`/dns4/${name}`, name])) },
     databaseTime: () => Promise.resolve(database?.()),
     hasValidators: () => validators,
     lastSealedAt,
@@ -147,6 +149,22 @@ describe('the clock of an authority', () => {
     join('liar', -DAY)
     await sealClock.compare()
     assert.equal(sealClock.reason(), undefined)
+  })
+
+  it('is judged by peers that the operator has named, where one answers, whoever else is there', async () => {
+    const liars = ['mallory', 'mallet', 'trudy']
+    const { sealClock, join, setAhead } = setUp({ named: ['v1'] })
+    for (const name of liars) join(name, -HOUR)
+    await sealClock.compare()
+    assert.match(sealClock.reason() ?? '', /3 peers say/, 'nobody else is there')
+    join('v1')
+    await sealClock.compare()
+    assert.equal(sealClock.reason(), undefined)
+
+    setAhead(DAY)
+    for (const name of liars) join(name, DAY)
+    await sealClock.compare()
+    assert.match(sealClock.reason() ?? '', /its peer v1 says/, 'they confirm nothing either')
   })
 
   it('is not asked about while it runs evenly: who connects and lies holds up nothing', async () => {
