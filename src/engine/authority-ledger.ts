@@ -1,9 +1,9 @@
-import { ledgerError } from '../ports/errors.ts'
+import { ledgerError, type LedgerErrorCode } from '../ports/errors.ts'
 import type { Ledger } from '../ports/ledger.ts'
 import type { MarketStore } from '../ports/market-store.ts'
 import { checkOrder, MAX_OPEN_ORDERS, type IntakeCode, type IntakeRules } from '../market/intake.ts'
 import { formatQuantity } from '../protocol/decimal.ts'
-import type { SolarError } from '../protocol/errors.ts'
+import { isSolarError, type SolarError } from '../protocol/errors.ts'
 import type { Order } from '../protocol/order.ts'
 import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
 import { chainQueries, registryQueries } from './chain-queries.ts'
@@ -82,11 +82,22 @@ export function createAuthorityLedger(parts: AuthorityLedgerParts): Ledger {
 const userNamed = (transaction: RegistryTransaction, userId: string | undefined): string | undefined =>
   userId ?? (transaction.action === 'enrol' && transaction.role === 'voter' ? transaction.subject_id : undefined)
 
+/** The authority is revoked, or its key or signer is not at hand. */
+const KEY_IS_AWAY = ['not_ready', 'signer_refused', 'already_signed'] satisfies LedgerErrorCode[]
+
 /** What proves itself to those who cannot ask: receipts and checkpoints. */
 function proofs({ chain, store, finalizer, checkpoints }: AuthorityLedgerParts) {
   const anchorHeight = () => finalizer.finalHeight
   /** Without a final header, or the key of the present authority, a receipt has no checkpoint. */
-  const checkpoint = () => (finalizer.finalHeight < 0 ? Promise.resolve(undefined) : checkpoints.published())
+  async function checkpoint() {
+    if (finalizer.finalHeight < 0) return undefined
+    try {
+      return await checkpoints.published()
+    } catch (error) {
+      if (KEY_IS_AWAY.some((code) => isSolarError(error, code))) return undefined
+      throw error
+    }
+  }
   return {
     receipt: receiptsOf({ chain, acks: store, anchorHeight, checkpoint }),
     checkpoint: async () => (await checkpoints.published()).note,

@@ -45,7 +45,8 @@ export async function openFinalizer({ chain, store, events, clock }: FinalizerPa
     const at = clock.now()
     await store.finalizeUpTo(reached, at)
     const first = finalHeight + 1
-    finalHeight = reached
+    // Another authority on the database may have counted further meanwhile.
+    finalHeight = Math.max(finalHeight, reached)
     for (const { header, hash } of await chain.headers(first, reached - first + 1)) {
       events.emit({ type: 'final', header_hash: hash, height: header.height, finalized_at: at })
     }

@@ -64,17 +64,18 @@ export function createHousehold(parts: HouseholdParts): Household {
       place.isGone = identity === undefined
       return identity
     })
-    isOpen = !(place.isGone ? await considerLast(sealed, parent) : isDone)
+    if (place.isGone) await considerLast(sealed, parent)
+    // That the key is not registered may be a peer's word alone: another one may prove that it is.
+    isOpen = place.isGone || !isDone
   }
 
   /** As `voter.consider`, for the block below `head` that took the key away: what is below counts its acks and no others. */
-  async function considerLast({ header }: SealedHeader, parent: Header | null): Promise<boolean> {
+  async function considerLast({ header }: SealedHeader, parent: Header | null): Promise<void> {
     try {
       const last = await lastPlace(header.height, parent?.registry_root)
-      return last === undefined || (await voter.consider(last.sealed, () => Promise.resolve(last.identity)))
+      if (last !== undefined) await voter.consider(last.sealed, () => Promise.resolve(last.identity))
     } catch (error) {
       logger.debug({ error }, 'it is not known up to which block this key is asked for')
-      return false
     }
   }
 

@@ -176,11 +176,6 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
     const forgotten = acks.filter(({ height }) => height > highest - OWN_VOTES_KEPT)
     if (forgotten.length === 0) return
     await voterStore.putForgotten(forgotten)
-    // What is final binds to nothing above, and so does what is beside it: the ack of that height is all that is to be known.
-    if (hasForgotten !== true && forgotten.every(({ height }) => height <= finalizer.finalHeight)) {
-      await voterStore.putRemembered()
-      return
-    }
     hasForgotten = true
     await bind()
     // At once: whoever has shown them may fail before it has answered, and more have to now.

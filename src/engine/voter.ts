@@ -66,6 +66,8 @@ export function createVoter(parts: VoterParts): Voter {
   const lane = createSerial()
   /** Blocks above the last ack that have passed their check in this life. */
   const passed = new Set<Hash>()
+  /** Blocks that were rejected in this life. */
+  const rejected = new Set<Hash>()
 
   async function vote(sealed: SealedHeader, voter_id: string, decision: Vote['decision']): Promise<void> {
     const header_hash = hashHeader(sealed.header)
@@ -75,7 +77,10 @@ export function createVoter(parts: VoterParts): Voter {
     if (decision === 'ack' && parts.isAccused(sealed)) return
     if (decision === 'ack') await store.putVote(signed)
     else await remember(sealed)
-    if (decision === 'ack') passed.clear()
+    if (decision === 'ack') {
+      passed.clear()
+      rejected.clear()
+    }
     await send(signed)
     parts.onVote(signed)
   }
@@ -126,7 +131,11 @@ export function createVoter(parts: VoterParts): Voter {
     await store.putRejected([...(await store.rejected()).filter((one) => !isSame(one, sealed)), sealed])
   }
 
+  /** Once: it is looked at again with each peer that is followed, and with each later block. */
   async function reject(sealed: SealedHeader, { id }: Identity, { code, reason }: Failure): Promise<void> {
+    const hash = hashHeader(sealed.header)
+    if (rejected.has(hash)) return
+    rejected.add(hash)
     onAlarm(code, `block ${sealed.header.height}: ${reason}`)
     await vote(sealed, id, 'reject')
   }
@@ -209,7 +218,8 @@ export function createVoter(parts: VoterParts): Voter {
     const own = await parts.check(sealed, identity)
     if (!own.ok) {
       await reject(sealed, identity, own)
-      return true
+      // A peer may have lied, and another one may show what is right.
+      return false
     }
     passed.add(hashHeader(sealed.header))
     const remembered = await checkEarlier(sealed, identity)

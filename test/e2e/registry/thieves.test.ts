@@ -123,6 +123,7 @@ describe('thieves at a running authority', () => {
     await taken(post(sign({ ...named, recovery_key: safe.publicKey } as Change, town)))
     const present = await ownKeyFile('authority-2.key')
     await taken(post(countersigned(enrol('second', 'authority', second, safe2), 'authority', present), 'operator'))
+    assert.equal((await tick('before')).status, 200)
     await taken(post(sign({ action: 'revoke', subject_id: 'authority' }, second)))
     for (const restart of [false, true]) {
       if (restart) {
@@ -139,6 +140,8 @@ describe('thieves at a running authority', () => {
       const { status, body } = await tick(`while-revoked-${restart}`)
       assert.equal(status, 503, JSON.stringify(body))
       assert.match(String(body.detail), /is revoked/)
+      const receipt = await community.call('GET', '/transactions/before/receipt', { role: 'platform' })
+      assert.equal(receipt.status, 200, JSON.stringify(receipt.body))
     }
     // The second one was registered later: it does not bind the recovery key, which seals its own return.
     const next = await ownKeyFile('authority-3.key')

@@ -79,6 +79,11 @@ describe('an authority whose key is in a signer', () => {
     await assert.rejects(postTick(node, await token(), 't1'), /503: .*the signer at unix:/)
     await node.process.awaitLine(logged(({ msg }) => /^NOT SEALING: .*the signer at unix:/.test(String(msg))))
     assert.equal(await tipHeight(node), 0)
+    // The receipt has no checkpoint then, which it may lack.
+    const headers = { authorization: `Bearer ${await token()}` }
+    const receipt = await fetch(`${node.url}/transactions/t0.1/receipt`, { headers })
+    assert.equal(receipt.status, 200)
+    assert.equal('checkpoint' in ((await receipt.json()) as object), false)
     await signer.start()
     await node.process.awaitLine(logged(({ msg }) => /^the signer at unix:.* signs again$/.test(String(msg))))
     assert.equal((await postTick(node, await token(), 't1')).height, 1)

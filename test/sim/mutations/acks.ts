@@ -158,6 +158,17 @@ export const ACKS: readonly Mutation[] = [
     test: 'test/unit/engine/own-acks.test.ts',
   },
   {
+    rule: 'who is shown a forgotten ack of what is final may have forgotten more',
+    patches: [
+      {
+        file: 'src/engine/own-acks.ts',
+        from: '    hasForgotten = true\n    await bind()\n    // At once',
+        to: '    if (!forgotten.every(({ height }) => height <= finalizer.finalHeight)) hasForgotten = true\n    await bind()\n    // At once',
+      },
+    ],
+    test: 'test/unit/engine/own-acks.test.ts',
+  },
+  {
     rule: 'who stands on a branch that contradicts what is final has answered, too',
     patches: [
       {

@@ -648,6 +648,27 @@ describe('what a validator has acked before', () => {
       assert.deepEqual(acks(), [], 'one of the 4 has answered')
     })
 
+    it('also where all that a peer shows of it is final by now: more may be forgotten above', async () => {
+      const [b3, c3] = [theirs.grow('b3'), theirs.grow('c3')]
+      // v1, v2 and the faulty v4 have made b3 final.
+      ackers = ['v1', 'v2', 'v4']
+      const two = await addPeer('two', b3)
+      peers.disconnect('me', 'two')
+      // v3 is honest, was cut off, and has c3 from the two-faced authority, with an ack of the faulty v4.
+      ackers = ['v3', 'v4']
+      const one = await addPeer('one', c3)
+      await one.cast(...['v1', 'v2', 'v3'].map((id) => street.vote(id, theirs.tip)))
+      const { node, sync, acks, validator, log } = await start(await newFolder(), named(4))
+      await sync()
+      clock.advance(PATIENCE_MS)
+      await sync()
+      assert.equal(two.finalizer.finalHeight, 3)
+      assert.equal(node.finalizer.finalHeight, 2)
+      assert.match(validator.trouble() ?? '', /1 of the 4 named peers/)
+      assert.ok(log.some((line) => line.includes('does not know of, up to height 2')))
+      assert.deepEqual(acks(), [], 'one of 4 named peers has answered, and it has shown an ack that was forgotten')
+    })
+
     it('but in an ordinary start of one, and of the others for a moment', async () => {
       await addPeer('one', ours)
       const { sync, acks, validator } = await start(await newFolder(), named(4))

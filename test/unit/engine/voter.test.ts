@@ -504,8 +504,12 @@ describe('a voter', () => {
     for (const again of ['at first', 'again']) assert.equal(await voter.consider(sealed(chain, 4), find), true, again)
     assert.equal(await voter.consider(sealed(other, 5), find), false, 'a final block may set it free')
     reject(chain, 5)
-    for (const again of ['at first', 'again']) assert.equal(await voter.consider(sealed(chain, 5), find), true, again)
+    const before = votes.length
+    for (const again of ['at first', 'again']) {
+      assert.equal(await voter.consider(sealed(chain, 5), find), false, `${again}: a peer may have lied`)
+    }
     assert.deepEqual(await opened.store.rejected(), [sealed(chain, 5)])
+    assert.equal(votes.length, before + 1)
     accused = 'authority'
     assert.equal(await voter.consider(sealed(chain, 5), find), true)
   })
