@@ -7,7 +7,7 @@ import { hashHeader, type Header } from '../protocol/header.ts'
 import { merkleTreeInPieces, type MerkleTree } from '../protocol/merkle.ts'
 import { ITEMS_OF_PIECE, mapInPieces } from '../protocol/pieces.ts'
 import { leafOf } from '../protocol/transaction.ts'
-import { createSerial } from './serial.ts'
+import { createNewestFirst } from './newest-first.ts'
 import { partiesOf } from './parties.ts'
 
 /** The leaves of a block's Merkle tree, and the tree. */
@@ -29,13 +29,13 @@ const OF_BLOCK = 20
 /**
  * What was last asked of the blocks of a chain as a whole: each household asks for its own trades of the newest block, and for
  * proofs of them. It is made from the block once, part by part, for one block at a time: so whoever asks for many blocks fills no
- * memory.
+ * memory. The newest block comes first: whoever asks for old ones keeps no household waiting for more than one of them.
  */
 export class HotTrees {
   readonly #store: ChainStore
   readonly #trees = new WeighedCache<Hash, BlockTree>(MAX_LEAVES)
   readonly #parties = new WeighedCache<Hash, PartyIndex>(MAX_PLACES)
-  readonly #inTurn = createSerial()
+  readonly #inTurn = createNewestFirst()
 
   constructor(store: ChainStore) {
     this.#store = store
@@ -49,7 +49,7 @@ export class HotTrees {
     const hash = hashHeader(header)
     const known = this.#trees.get(hash)
     if (known !== undefined) return known
-    return await this.#inTurn(async () => this.#trees.get(hash) ?? (await this.#makeTree(hash, header)))
+    return await this.#inTurn(header.height, async () => this.#trees.get(hash) ?? (await this.#makeTree(hash, header)))
   }
 
   /** Whose the transactions of a block of the chain are. What was redacted since is not left out. */
@@ -57,7 +57,7 @@ export class HotTrees {
     const hash = hashHeader(header)
     const known = this.#parties.get(hash)
     if (known !== undefined) return known
-    return await this.#inTurn(async () => this.#parties.get(hash) ?? (await this.#makeParties(hash, header)))
+    return await this.#inTurn(header.height, async () => this.#parties.get(hash) ?? (await this.#makeParties(hash, header)))
   }
 
   async #makeTree(hash: Hash, header: Header): Promise<BlockTree> {

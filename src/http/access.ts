@@ -8,7 +8,7 @@ import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { ChainLedger } from '../ports/ledger.ts'
 import { httpError } from './problem.ts'
-import type { KeyLimit } from './rate-limits.ts'
+import type { KeyLimit, SignatureLimit } from './rate-limits.ts'
 import type { Clients } from './client-address.ts'
 import type { OriginsOf } from './origins.ts'
 import type { AccessRole, TokenGrant } from '../ports/tokens.ts'
@@ -66,6 +66,7 @@ export interface GuardParts {
   readonly devices?: DeviceRegistry
   readonly users?: PlatformUserTokens | undefined
   readonly keyLimit: KeyLimit
+  readonly signatures: SignatureLimit
   readonly clients: Clients
   readonly clock: Clock
 }
@@ -125,16 +126,17 @@ async function authenticateDevice(
   request: FastifyRequest,
   authorization: string,
   devices: DeviceRegistry,
-  { keyLimit, clock }: GuardParts,
+  { keyLimit, signatures, clock }: GuardParts,
 ): Promise<Caller> {
   const credential = readCredential(request, authorization)
   const { voter_id: voterId, timestamp, id } = credential
   const entry = devices.activeEntry(voterId)
   if (entry === undefined) throw ledgerError('unknown_voter', { voter_id: voterId, reason: 'not registered as active' })
   const membership = membershipOf(request)
-  const userId = await keyLimit.within(request, voterId, () => {
-    checkCredential(request, credential, devices, entry.public_key, clock.now())
-    return devices.userOf(voterId, membership)
+  const userId = await keyLimit.within(request, voterId, async () => {
+    const { public_key } = entry
+    await signatures.checked(request, () => checkCredential(request, credential, devices, public_key, clock.now()))
+    return await devices.userOf(voterId, membership)
   })
   // Valid up to and including timestamp + REQUEST_VALIDITY_MS, so it is remembered one millisecond longer.
   const fresh = await devices.rememberRequest(id, timestamp + REQUEST_VALIDITY_MS + 1)

@@ -132,6 +132,7 @@ function registerCall(
   parts: AppParts & { readonly clients: Clients },
   limits: RateLimits,
 ): void {
+  const guard = { ...parts, keyLimit: limits.key, signatures: limits.signatures }
   app.route({
     method: call.method,
     url: toUrl(call.path),
@@ -140,7 +141,7 @@ function registerCall(
     exposeHeadRoute: call.method === 'GET' && call.access.others === 'anyone' && call.contentType !== EVENT_STREAM,
     // Before the body is read, so that 32 MiB are taken only from whom they are taken from.
     preParsing: async (request) => {
-      request.caller = await authorize(request, call.access, request.token ?? {}, { ...parts, keyLimit: limits.key })
+      request.caller = await authorize(request, call.access, request.token ?? {}, guard)
       refuseEncodedBody(request)
     },
     handler: async (request, reply) => {

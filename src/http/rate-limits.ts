@@ -1,5 +1,6 @@
 import rateLimit, { normalizeIP } from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { isSolarError } from '../protocol/errors.ts'
 import type { Clients } from './client-address.ts'
 import { httpError } from './problem.ts'
 
@@ -12,6 +13,8 @@ const DEFAULT_PER_ADDRESS = 200
 const ASSUMED_ADDRESSES = 10
 /** Requests a second by one registered key or one user, from wherever: a household needs a few. */
 export const PER_KEY = 50
+/** Signatures a second from one address that do not hold: each costs a hundred times what it takes to send it. */
+export const WRONG_PER_ADDRESS = 20
 const WINDOW_MS = 1_000
 /** Changes of one registered id in a minute, and in a day: each makes a block and stays for ever, and is rare. */
 export const PER_SUBJECT = 10
@@ -32,10 +35,20 @@ export interface KeyLimit {
   within<T>(request: FastifyRequest, key: string, work: () => T | Promise<T>): Promise<T>
 }
 
+/** Bounds the checks of signatures from an address whose signatures do not hold. */
+export interface SignatureLimit {
+  /**
+   * Runs a check that throws `bad_signature` or `registry_refused`, after those of the same address before it, so that exactly so
+   * many fail. Throws `too_many_requests`.
+   */
+  checked<T>(request: FastifyRequest, check: () => T | Promise<T>): Promise<T>
+}
+
 export interface RateLimits {
   /** Counts one request of its address. Throws `too_many_requests`. */
   address(request: FastifyRequest): Promise<void>
   readonly key: KeyLimit
+  readonly signatures: SignatureLimit
   /** Of registry changes, by the id that they change; one after another, so that exactly so many pass. */
   readonly subject: KeyLimit
 }
@@ -58,11 +71,8 @@ export async function createRateLimits(
 ): Promise<RateLimits> {
   await app.register(rateLimit, { global: false })
   app.decorateRequest('limitedKey', '')
-  const addresses = app.createRateLimit({
-    max: perAddress,
-    timeWindow: WINDOW_MS,
-    keyGenerator: (request) => normalizeIP(clients.of(request).address),
-  })
+  const addressOf = (request: FastifyRequest): string => normalizeIP(clients.of(request).address)
+  const addresses = app.createRateLimit({ max: perAddress, timeWindow: WINDOW_MS, keyGenerator: addressOf })
   const assumed = app.createRateLimit({
     max: ASSUMED_ADDRESSES * perAddress,
     timeWindow: WINDOW_MS,
@@ -77,6 +87,7 @@ export async function createRateLimits(
       if (isAssumed) await take(assumed, request, true)
     },
     key: createKeyLimit(app, PER_KEY, WINDOW_MS),
+    signatures: createSignatureLimit(app, addressOf),
     subject: oneAfterAnother(
       inBoth(createKeyLimit(app, PER_SUBJECT, MINUTE_MS), createKeyLimit(app, PER_SUBJECT_DAILY, DAY_MS)),
     ),
@@ -94,6 +105,24 @@ function createKeyLimit(app: FastifyInstance, max: number, timeWindow: number): 
       return result
     },
   }
+}
+
+const DOES_NOT_HOLD = ['bad_signature', 'registry_refused'] as const
+
+function createSignatureLimit(app: FastifyInstance, addressOf: (request: FastifyRequest) => string): SignatureLimit {
+  const wrong = app.createRateLimit({ max: WRONG_PER_ADDRESS, timeWindow: WINDOW_MS, keyGenerator: addressOf })
+  const inOrder = oneAfterAnother({
+    async within(request, _address, check) {
+      await take(wrong, request, false)
+      try {
+        return await check()
+      } catch (error) {
+        if (DOES_NOT_HOLD.some((code) => isSolarError(error, code))) await wrong(request, { increment: true })
+        throw error
+      }
+    },
+  })
+  return { checked: (request, check) => inOrder.within(request, addressOf(request), check) }
 }
 
 const inBoth = (one: KeyLimit, other: KeyLimit): KeyLimit => ({

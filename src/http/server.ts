@@ -70,13 +70,13 @@ export function createHttpServer(parts: HttpParts, options: HttpOptions): Promis
     ...blockCalls(ledger, parts.metrics, limits.key, ledger),
     ...evidenceCalls(ledger),
     ...tickCalls(ledger),
-    ...orderCalls(ledger, limits.key),
+    ...orderCalls(ledger, limits),
     proofCall(ledger, parts.redactor),
     ...transactionCalls(ledger),
     ...userCalls(ledger, parts.payloadRecipients),
     membershipCall(ledger),
     ...checkpointCalls(ledger),
-    ...registryCalls(ledger, limits.subject, createEnrolQuotas(parts.clock)),
+    ...registryCalls(ledger, limits, createEnrolQuotas(parts.clock)),
     leaderCall(parts.readiness),
   ])
 }

@@ -6,7 +6,7 @@ import type { OrderState } from '../../ports/market-store.ts'
 import { challengeOf, userOfCaller, type Access, type Caller } from '../access.ts'
 import { defineCall, type Call } from '../call.ts'
 import { httpError } from '../problem.ts'
-import type { KeyLimit } from '../rate-limits.ts'
+import type { RateLimits } from '../rate-limits.ts'
 import { arrayOf, choiceOf, named, nullableOf, objectOf } from '../schema.ts'
 import { decimalIn, hash, id, idIn, signature, decimalAsSigned, timeIn } from '../schemas.ts'
 
@@ -26,12 +26,14 @@ const orderIn: typeof orderBody = {
   shape: (value, path) =>
     (isJsonObject(value) && Object.hasOwn(value, 'signature') ? signedOrderBody : orderBody).shape(value, path),
 }
+type OrderLimits = Pick<RateLimits, 'key' | 'signatures'>
 const mayOrder: Access = { roles: ['platform', 'operator'], others: 'signed-body' }
 
 /** Throws unless one of the user's registered devices signed the order. */
 async function checkSignature(ledger: Ledger, order: Order, signature: string): Promise<void> {
   const devices = await ledger.devicesOf(order.user_id)
-  if (devices.length === 0) {
+  // Who has a pseudonym is nobody's business.
+  if (devices.length === 0 && ledger.privacy !== 'pseudonymous') {
     throw ledgerError('unknown_voter', { voter_id: order.user_id, reason: 'this user has no registered device' })
   }
   const signed = { ...order, signature }
@@ -39,7 +41,7 @@ async function checkSignature(ledger: Ledger, order: Order, signature: string): 
   throw ledgerError('bad_signature', { signer: order.user_id })
 }
 
-const placeCall = (ledger: Ledger, keyLimit: KeyLimit): Call =>
+const placeCall = (ledger: Ledger, limits: OrderLimits): Call =>
   defineCall({
     method: 'POST',
     path: '/orders/',
@@ -54,13 +56,16 @@ const placeCall = (ledger: Ledger, keyLimit: KeyLimit): Call =>
       const { signature, ...order } = body
       const { order_id, user_id } = order
       const place = async () => {
-        if (signature !== undefined) await checkSignature(ledger, order, signature)
+        if (signature !== undefined) {
+          const check = () => checkSignature(ledger, order, signature)
+          await (caller.kind === 'role' ? check() : limits.signatures.checked(request, check))
+        }
         return ledger.placeOrder(order)
       }
       if (signature === undefined && caller.kind !== 'role') {
         throw httpError('missing_credential', { accepted: `a signature, or ${challengeOf(mayOrder)}` })
       }
-      const placed = caller.kind === 'role' ? await place() : await keyLimit.within(request, `user ${user_id}`, place)
+      const placed = caller.kind === 'role' ? await place() : await limits.key.within(request, `user ${user_id}`, place)
       const headers = { location: `/orders/${encodeURIComponent(order_id)}` }
       return { status: placed === 'created' ? 201 : 200, body: { order_id }, headers }
     },
@@ -118,8 +123,8 @@ async function ownOrder(ledger: Ledger, orderId: string, caller: Caller): Promis
 }
 
 /** The built-in market, from outside. */
-export const orderCalls = (ledger: Ledger, keyLimit: KeyLimit): readonly Call[] => [
-  placeCall(ledger, keyLimit),
+export const orderCalls = (ledger: Ledger, limits: OrderLimits): readonly Call[] => [
+  placeCall(ledger, limits),
   readCall(ledger),
   cancelCall(ledger),
 ]

@@ -6,7 +6,7 @@ import { ANYONE, challengeOf, type Access, type Caller } from '../access.ts'
 import { defineCall, type Call } from '../call.ts'
 import { httpError } from '../problem.ts'
 import type { EnrolQuotas } from '../enrol-quotas.ts'
-import type { KeyLimit } from '../rate-limits.ts'
+import type { RateLimits } from '../rate-limits.ts'
 import { arrayOf, integerInQuery, integerOf, named, nullableOf, objectOf } from '../schema.ts'
 import { finality, hash, header, height, id, registryEntry, signature } from '../schemas.ts'
 import { registryBody, shownTransaction } from '../transaction-schemas.ts'
@@ -51,11 +51,13 @@ function checkMayEnrol(
 const mayVouch = (caller: Caller): boolean =>
   caller.kind === 'role' && (caller.role === 'operator' || caller.role === 'platform')
 
+type ChangeLimits = Pick<RateLimits, 'subject' | 'signatures'>
+
 /** What takes a key away from a thief is counted by itself: whatever the thief did with it, its owner can act. */
 const limitedAs = ({ action, subject_id }: RegistryTransaction): string =>
   action === 'recover' || action === 'revoke' ? `${action} ${subject_id}` : subject_id
 
-const changeCall = (ledger: Ledger, subjectLimit: KeyLimit, quotas: EnrolQuotas): Call =>
+const changeCall = (ledger: Ledger, limits: ChangeLimits, quotas: EnrolQuotas): Call =>
   defineCall({
     method: 'POST',
     path: '/registry/',
@@ -73,7 +75,8 @@ const changeCall = (ledger: Ledger, subjectLimit: KeyLimit, quotas: EnrolQuotas)
         checkMayEnrol(transaction, user, caller, request)
       }
       const change = () => ledger.register(transaction, body.user_id, mayVouch(caller))
-      const limited = () => subjectLimit.within(request, limitedAs(transaction), change)
+      const checked = () => limits.signatures.checked(request, change)
+      const limited = () => limits.subject.within(request, limitedAs(transaction), checked)
       if (mayVouch(caller)) return { status: 202, body: await change() }
       const isOfQuota = transaction.action === 'enrol' && caller.kind === 'role'
       return { status: 202, body: isOfQuota ? await quotas.within(caller.grant, limited) : await limited() }
@@ -151,8 +154,8 @@ export const registryChangesCall = (ledger: Pick<ChainLedger, 'registryChanges'>
   })
 
 /** Keys and policy of the chain. */
-export const registryCalls = (ledger: Ledger, subjectLimit: KeyLimit, quotas: EnrolQuotas): readonly Call[] => [
+export const registryCalls = (ledger: Ledger, limits: ChangeLimits, quotas: EnrolQuotas): readonly Call[] => [
   registryCall(ledger),
   registryChangesCall(ledger),
-  changeCall(ledger, subjectLimit, quotas),
+  changeCall(ledger, limits, quotas),
 ]

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { WRONG_PER_ADDRESS } from '../../../src/http/rate-limits.ts'
 import { formatAuthorization } from '../../../src/protocol/request.ts'
 import { decodePostedRegistryTransaction } from '../../../src/protocol/registry-transaction.ts'
 import { AUTHORITY_KEY, DEVICES } from '../../helpers/memory-ledger.ts'
+import { eventually } from '../../helpers/network.ts'
 import { signObject, signRequest, signVote } from '../../helpers/sign-now.ts'
 import {
   bearer,
@@ -331,6 +333,22 @@ describe('HTTP access', () => {
       const answer = await place(signed('household-9.phone', { ...ORDER, order_id: 'signed-2' }))
       assert.deepEqual([answer.status, answer.json.code], [401, 'bad_signature'])
       assert.equal(answer.headers.get('www-authenticate'), 'Bearer realm="solar-node", Solar realm="solar-node"')
+    })
+
+    it('with wrong signatures are no longer looked at once an address has sent so many, sent together too', async () => {
+      const one = (n: number) => signed('household-9.phone', { ...ORDER, order_id: `wrong-${n}` })
+      const all = await Promise.all(Array.from({ length: 2 * WRONG_PER_ADDRESS }, (_, n) => place(one(n))))
+      const told = all.map(({ json }) => json.code)
+      const looked = told.filter((code) => code === 'bad_signature').length
+      assert.ok(looked > 0 && looked < told.length, told.join())
+      assert.ok(told.every((code) => code === 'bad_signature' || code === 'too_many_requests'))
+      const right = signed('household-7.phone', { ...ORDER, order_id: 'right-after' })
+      const refused = await place(right)
+      assert.deepEqual([refused.status, refused.json.code], [429, 'too_many_requests'])
+      assert.equal(refused.headers.get('retry-after'), '1')
+      await eventually('the next second', async () => (await place(right)).status === 201)
+      const byPlatform = await place(one(0), bearer('platform'))
+      assert.equal(byPlatform.status, 401, 'whoever has a token is looked at, and counts for nobody')
     })
 
     it('of a user without devices are refused', async () => {

@@ -47,21 +47,23 @@ import {
 function everyCall(): readonly Call[] {
   const ledger = createMemoryLedger()
   const metrics = createMetrics()
-  const keyLimit = { within: async <T>(_request: unknown, _key: string, work: () => T | Promise<T>) => work() }
+  const key = { within: async <T>(_request: unknown, _key: string, work: () => T | Promise<T>) => work() }
+  const signatures = { checked: async <T>(_request: unknown, check: () => T | Promise<T>) => check() }
+  const limits = { key, subject: key, signatures }
   const node = () => ({ mode: 'authority' as const, chain_id: '', peer_id: '', multiaddrs: [], version: '' })
   const redactor = { redact: () => Promise.resolve([]), redactions: () => Promise.resolve([]) }
   const readiness = () => ({ role: 'leader', reasons: [] }) as const
   return [
-    ...blockCalls(ledger, metrics, keyLimit),
+    ...blockCalls(ledger, metrics, key),
     ...tickCalls(ledger),
-    ...orderCalls(ledger, keyLimit),
+    ...orderCalls(ledger, limits),
     proofCall(ledger, { redactions: () => Promise.resolve([]) }),
     ...transactionCalls(ledger),
     proofCall(ledger, redactor),
     ...checkpointCalls(ledger),
     ...evidenceCalls(ledger),
     ...redactionCalls(redactor),
-    ...registryCalls(ledger, keyLimit, createEnrolQuotas(createTestClock())),
+    ...registryCalls(ledger, limits, createEnrolQuotas(createTestClock())),
     ...eventCalls(createEventStream(ledger, createTestClock())),
     ...userCalls(ledger),
     membershipCall(ledger),
