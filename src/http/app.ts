@@ -4,7 +4,15 @@ import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, ty
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import { shown } from '../protocol/shown.ts'
-import { ANYONE, authorize, challengeOf, type Caller, type DeviceRegistry, type PlatformUserTokens } from './access.ts'
+import {
+  ANYONE,
+  authorize,
+  challengeOf,
+  userOfCaller,
+  type Caller,
+  type DeviceRegistry,
+  type PlatformUserTokens,
+} from './access.ts'
 import { readBodies, refuseEncodedBody } from './bodies.ts'
 import { jsonOf } from './large-answer.ts'
 import { DEFAULT_BODY_LIMIT, EVENT_STREAM, TAKEN, type Call } from './call.ts'
@@ -146,7 +154,9 @@ function registerCall(
     },
     handler: async (request, reply) => {
       const { params, query, body, caller } = request
-      const answer = await call.run({ params, query, body, caller, request, reply })
+      const run = () => call.run({ params, query, body, caller, request, reply })
+      const user = userOfCaller(caller)
+      const answer = await (user === undefined ? run() : limits.inTurn(user, async () => await run()))
       if (answer === TAKEN) return reply
       reply.code(answer.status).headers(answer.headers ?? {})
       if (answer.body === undefined) return reply.send()

@@ -44,11 +44,19 @@ export interface SignatureLimit {
   checked<T>(request: FastifyRequest, check: () => T | Promise<T>): Promise<T>
 }
 
+/** Requests of one user that may wait for those before them. */
+export const MAX_WAITING = 16
+
 export interface RateLimits {
   /** Counts one request of its address. Throws `too_many_requests`. */
   address(request: FastifyRequest): Promise<void>
   readonly key: KeyLimit
   readonly signatures: SignatureLimit
+  /**
+   * Runs what a user has asked for after what the same user asked for before: whoever asks for what is dear, again and again,
+   * waits for it alone. Throws `too_many_requests` where `MAX_WAITING` wait.
+   */
+  inTurn<T>(user: string, work: () => Promise<T>): Promise<T>
   /** Of registry changes, by the id that they change; one after another, so that exactly so many pass. */
   readonly subject: KeyLimit
 }
@@ -88,6 +96,7 @@ export async function createRateLimits(
     },
     key: createKeyLimit(app, PER_KEY, WINDOW_MS),
     signatures: createSignatureLimit(app, addressOf),
+    inTurn: createUserTurns(),
     subject: oneAfterAnother(
       inBoth(createKeyLimit(app, PER_SUBJECT, MINUTE_MS), createKeyLimit(app, PER_SUBJECT_DAILY, DAY_MS)),
     ),
@@ -104,6 +113,23 @@ function createKeyLimit(app: FastifyInstance, max: number, timeWindow: number): 
       await take(keys, request, true)
       return result
     },
+  }
+}
+
+function createUserTurns(): RateLimits['inTurn'] {
+  const inTurn = createTurnsByKey()
+  const waiting = new Map<string, number>()
+  return async (user, work) => {
+    const before = waiting.get(user) ?? 0
+    if (before > MAX_WAITING) throw httpError('too_many_requests', { retry_after_s: 1 })
+    waiting.set(user, before + 1)
+    try {
+      return await inTurn(user, work)
+    } finally {
+      const left = (waiting.get(user) ?? 1) - 1
+      if (left === 0) waiting.delete(user)
+      else waiting.set(user, left)
+    }
   }
 }
 
@@ -131,20 +157,23 @@ const inBoth = (one: KeyLimit, other: KeyLimit): KeyLimit => ({
 
 /** Work of one key waits for the work of that key before it: what has not succeeded yet is not counted yet. */
 function oneAfterAnother(limit: KeyLimit): KeyLimit {
+  const inTurn = createTurnsByKey()
+  return { within: (request, key, work) => inTurn(key, () => limit.within(request, key, work)) }
+}
+
+function createTurnsByKey(): <T>(key: string, work: () => Promise<T>) => Promise<T> {
   const last = new Map<string, Promise<unknown>>()
-  return {
-    async within(request, key, work) {
-      const before = last.get(key)
-      const run = (async () => {
-        await before?.catch(() => undefined)
-        return limit.within(request, key, work)
-      })()
-      last.set(key, run)
-      try {
-        return await run
-      } finally {
-        if (last.get(key) === run) last.delete(key)
-      }
-    },
+  return async (key, work) => {
+    const before = last.get(key)
+    const run = (async () => {
+      await before?.catch(() => undefined)
+      return await work()
+    })()
+    last.set(key, run)
+    try {
+      return await run
+    } finally {
+      if (last.get(key) === run) last.delete(key)
+    }
   }
 }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import type { PlatformUserTokens } from '../../../src/http/access.ts'
 import { httpError } from '../../../src/http/problem.ts'
+import { MAX_WAITING } from '../../../src/http/rate-limits.ts'
+import { eventually } from '../../helpers/network.ts'
 import { ORDER, sealOne, startServer, type TestServer } from './harness.ts'
 
 /** `user.NAME.x` is the token of NAME. */
@@ -68,6 +70,44 @@ describe('a platform user with a token', () => {
       assert.deepEqual([answer.status, answer.json.code], [401, 'bad_credential'])
     } finally {
       await without.stop()
+    }
+  })
+
+  it('is answered one request after the other, beside those of others, and told to wait where too many wait', async () => {
+    const inHand = new Map<string, number>()
+    const most = new Map<string, number>()
+    const go = new Map<string, () => void>()
+    const slow = await startServer({
+      users,
+      wrap: (ledger) => ({
+        ...ledger,
+        async transactions(query) {
+          const { user_id: user = '' } = query
+          inHand.set(user, (inHand.get(user) ?? 0) + 1)
+          most.set(user, Math.max(most.get(user) ?? 0, inHand.get(user) ?? 0))
+          // The first of each user waits until it is let go.
+          if (!go.has(user)) await new Promise<void>((resolve) => go.set(user, resolve))
+          const page = await ledger.transactions(query)
+          inHand.set(user, (inHand.get(user) ?? 0) - 1)
+          return page
+        },
+      }),
+    })
+    try {
+      const askOf = (user: string) =>
+        slow.request('GET', '/transactions', { headers: { authorization: `Bearer user.${user}.x` } })
+      const all = Array.from({ length: MAX_WAITING + 5 }, () => askOf('household-7'))
+      const beside = askOf('household-9')
+      await eventually('both are in hand', () => Promise.resolve(go.size === 2))
+      await eventually('some are told to wait', async () => (await askOf('household-7')).status === 429)
+      for (const release of go.values()) release()
+      const statuses = (await Promise.all(all)).map(({ status }) => status)
+      assert.ok(statuses.filter((status) => status === 200).length >= MAX_WAITING, statuses.join())
+      assert.equal((await beside).status, 200)
+      assert.deepEqual([...most.values()], [1, 1])
+    } finally {
+      for (const release of go.values()) release()
+      await slow.stop()
     }
   })
 
