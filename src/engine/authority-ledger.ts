@@ -34,15 +34,15 @@ export function createAuthorityLedger(parts: AuthorityLedgerParts): Ledger {
   const { chain, store, runner, votes, events, finalizer, users } = parts
 
   /**
-   * The user is stored with the enrolment, once. Throws `tick_conflict` where it is posted again with
-   * another.
+   * The user is stored with the enrolment, once. Throws `tick_conflict` where it is posted again with another; not with
+   * which one the first time: an enrolment is on the chain, and who may enrol for some users could else ask about all.
    */
   async function checkUser({ subject_id, tick_id }: RegistryTransaction, asked: string | undefined): Promise<void> {
     const stored = (await store.users(subject_id)).get(subject_id)
     if (stored === undefined) users.delete(subject_id)
     else users.set(subject_id, stored)
     if (asked === undefined || asked === stored) return
-    const difference = `${subject_id} was enrolled for ${stored === undefined ? 'no user' : `the user ${stored}`}, not for ${asked}`
+    const difference = `${subject_id} was not enrolled for that user`
     throw ledgerError('tick_conflict', { tick_id, difference })
   }
 

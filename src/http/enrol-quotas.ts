@@ -1,12 +1,17 @@
 import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { TokenGrant } from '../ports/tokens.ts'
+import { isSolarError } from '../protocol/errors.ts'
 
 const DAY_MS = 86_400_000
 
 /** How many devices each enroller has enrolled within 24 hours, as this process has seen it. */
 export interface EnrolQuotas {
-  /** Enrols one more, which counts if it succeeds. Throws `too_many_enrolments` before that where it is one too many. */
+  /**
+   * Enrols one more, which counts if it succeeds, and also where the device is enrolled already, for another user
+   * (`tick_conflict`): nobody asks so about devices of others as often as they like. Throws `too_many_enrolments` before
+   * that where it is one too many.
+   */
   within<T>(grant: TokenGrant, enrol: () => Promise<T>): Promise<T>
 }
 
@@ -26,6 +31,7 @@ export function createEnrolQuotas(clock: Pick<Clock, 'now'>): EnrolQuotas {
       try {
         return await enrol()
       } catch (error) {
+        if (isSolarError(error, 'tick_conflict')) throw error
         const kept = enrolled.get(name) ?? []
         const at = kept.indexOf(now)
         if (at >= 0) kept.splice(at, 1)

@@ -141,7 +141,7 @@ export async function assembleValidator(parts: ValidatorEngineParts): Promise<Va
     roleOfToken,
     onHeader: (sealed, from) => validator.onHeader(sealed, from),
   })
-  passOnMembership({ chain, ledger, requests, clock })
+  passOnMembership({ chain, ledger, requests, clock, namedPeers: parts.namedPeers })
   const redactor = createReplicaRedactor({ ...shared, blocks: store.chain })
   const witness = createWitness({
     name: () => cosignerName(genesis.origin, registeredId() ?? UNREGISTERED),

@@ -56,9 +56,12 @@ function checkEnrolment(
 }
 
 function checkRevocation(tx: Action<'revoke'>, entry: RegistryEntry, before: RegistryBefore, chainId: Hash): void {
-  if (entry.status === 'revoked') refuseRegistry(tx, `${entry.id} is revoked already`)
   if (revokerOf(tx, entry, before, chainId) === undefined)
     refuseRegistry(tx, `signed neither by ${entry.id} nor by an active authority`)
+  if (entry.status !== 'revoked') return
+  // Else whoever has stolen a key and its recovery key would revoke it himself first, and come back when he likes.
+  if (entry.revoked_by !== undefined || bindingRevoker(tx, entry, before, chainId) === undefined)
+    refuseRegistry(tx, `${entry.id} is revoked already`)
 }
 
 function checkPolicy(tx: Action<'policy'>, entry: RegistryEntry | undefined, chainId: Hash): void {
@@ -145,9 +148,12 @@ export function bindingRevoker(
   chainId: Hash,
 ): string | undefined {
   const revoker = revokerOf(tx, entry, before, chainId)
-  if (revoker === undefined || revoker.id === entry.id) return undefined
-  return entry.role === 'authority' && revoker.slot > entry.slot ? undefined : revoker.id
+  return revoker !== undefined && bindsBy(revoker, entry) ? revoker.id : undefined
 }
+
+/** Whether the revocation of `entry` binds by this revoker, the subject itself or an active authority. */
+export const bindsBy = (revoker: RegistryEntry, entry: RegistryEntry): boolean =>
+  revoker.id !== entry.id && (entry.role !== 'authority' || revoker.slot < entry.slot)
 
 /** Left out, the recovery key stays. */
 export const recoveryKeyAfter = (tx: Action<'rotate' | 'recover'>, entry: RegistryEntry): Hex | null =>

@@ -989,12 +989,14 @@ def apply_change(leaves, keys, tx, chain_id, height):
         new = {"slot": len(leaves) - 1, "id": tx["subject_id"], "role": tx["role"], "public_key": tx["public_key"]}
         leaf = {**new, "recovery_key": recovery, "status": "active", "since_height": height}
     elif action == "revoke":
-        check(is_active, "nobody to revoke")
+        check(entry is not None, "nobody to revoke")
         revoker = next((leaf for leaf in [entry, *authorities] if is_signed(leaf["public_key"])), None)
         check(revoker is not None, "nobody who may revoke")
         fresh, leaf = [], {**entry, "status": "revoked", "since_height": height}
         is_later = entry["role"] == "authority" and revoker["slot"] > entry["slot"]
-        if revoker["id"] != entry["id"] and not is_later:
+        is_binding = revoker["id"] != entry["id"] and not is_later
+        check(is_active or (is_binding and "revoked_by" not in entry), "revoked already")
+        if is_binding:
             leaf["revoked_by"] = revoker["id"]
     else:
         check(is_active if action == "rotate" else entry is not None, "nobody who could have another key")

@@ -28,6 +28,8 @@ const second = change(street, 'enrol-second', 'second', {
 const two = base.add([second])
 
 const gone = (on: Branch, id: string, by: string): Branch => on.add([revoked(street, id, by)])
+/** The same once more, by somebody else or not. */
+const goneAgain = (id: string, by: string) => change(street, `again-${id}`, by, { action: 'revoke', subject_id: id })
 const back = (id: string, keyName = `${id} 2`) => recovered(street, id, keyName)
 const backBy = (id: string, by: string) => countersigned(street, back(id), by)
 
@@ -123,9 +125,31 @@ function recoveryCases(): readonly ChainCase[] {
       ]),
     ]
   })
+  const bound = ownWord.add([goneAgain('alice', 'authority')])
+  const secondOwnWord = gone(two, 'second', 'second')
   const returned = secondGone.add([backBy('second', 'authority')]).blocks.at(-1)!
   return [
     honest('who went by its own word comes back by its recovery key', street, ownWord, [back('alice')]),
+    honest('who went by its own word is revoked by an authority as well', street, ownWord, [
+      goneAgain('alice', 'authority'),
+    ]),
+    refused('who went by its own word goes by it again', street, ownWord, goneAgain('alice', 'alice')),
+    refused('then it comes back by its recovery key alone', street, bound, back('alice')),
+    refused(
+      'then the authority revokes it once more',
+      street,
+      bound,
+      change(street, 'third-alice', 'authority', { action: 'revoke', subject_id: 'alice' }),
+    ),
+    honest('the second authority went by its own word, and the first one revokes it as well', street, secondOwnWord, [
+      goneAgain('second', 'authority'),
+    ]),
+    refused(
+      'the first authority, revoked by the second, is revoked by it again',
+      street,
+      firstGone,
+      goneAgain('authority', 'second'),
+    ),
     ...members,
     refused('the second authority, revoked by the first, comes back alone', street, secondGone, back('second')),
     next('it is countersigned, and seals that itself', street, secondGone, {

@@ -1,5 +1,6 @@
 import { canonicalText } from '../../protocol/canonical-json.ts'
 import type { Finality } from '../../protocol/genesis.ts'
+import { bindsBy } from '../../protocol/registry-rules.ts'
 import type { PostedRegistryTransaction, RegistryTransactionBody } from '../../protocol/registry-transaction.ts'
 import type { SigningKey } from '../../protocol/signature.ts'
 import type { NewKeyFile } from './key-files.ts'
@@ -31,14 +32,25 @@ export type Countersigned = Extract<PostedRegistryTransaction, { action: 'enrol'
  * The height since which the registry is as the change wants it, or `undefined`. So a command that was broken off after its
  * transaction was accepted can be run again: there is nothing left to do.
  */
-export function inForceSince(fields: ChangeFields, registry: RegistryAnswer): number | undefined {
+export function inForceSince(
+  { fields, key }: Pick<RegistryChange, 'fields' | 'key'>,
+  registry: RegistryAnswer,
+): number | undefined {
   if (fields.action === 'policy') {
     const same = canonicalText(registry.finality) === canonicalText(fields.finality)
     return same ? registry.since_height : undefined
   }
   const entry = registry.entries.find(({ id }) => id === fields.subject_id)
   if (entry === undefined) return undefined
-  if (fields.action === 'revoke') return entry.status === 'revoked' ? entry.since_height : undefined
+  if (fields.action === 'revoke') {
+    if (entry.status !== 'revoked') return undefined
+    // Who is revoked by its own word, or a thief's, is not yet bound by an authority's.
+    const revoker = registry.entries.find(
+      ({ public_key, status }) => public_key === key?.publicKey && status === 'active',
+    )
+    const wouldBind = revoker?.role === 'authority' && bindsBy(revoker, entry)
+    return entry.revoked_by === undefined && wouldBind ? undefined : entry.since_height
+  }
   const same =
     entry.status === 'active' &&
     entry.public_key === fields.public_key &&

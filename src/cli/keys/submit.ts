@@ -66,12 +66,12 @@ export async function submitChange(
   checkAuthorityKey(change)
   return await withAuthority(target, notice, async (client, chainId) => {
     const registry = await client.registry()
-    const before = inForceSince(change.fields, registry)
+    const before = inForceSince(change, registry)
     if (before !== undefined) return { chainId, accepted: null, height: before }
     await confirmPolicy(change.fields, client, { yes: target.yes === true, terminal: processTerminal })
     const transaction = await signedChange(change, chainId, registry)
     const accepted = await post(change, transaction, client, notice)
-    const height = await withPatience('the block', notice, () => heightOf(change.fields, client))
+    const height = await withPatience('the block', notice, () => heightOf(change, client))
     return { chainId, accepted, height }
   })
 }
@@ -185,10 +185,10 @@ function bodyOf(fields: ChangeFields): RegistryTransactionBody {
   return { kind: 'registry', id: `${fields.action}:${nonce}`, timestamp: systemClock.now(), nonce, ...fields }
 }
 
-async function heightOf(fields: ChangeFields, client: RegistryClient): Promise<number | null> {
+async function heightOf(change: RegistryChange, client: RegistryClient): Promise<number | null> {
   const deadline = performance.now() + BLOCK_PATIENCE_MS
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
-    const height = inForceSince(fields, await client.registry())
+    const height = inForceSince(change, await client.registry())
     if (height !== undefined) return height
     if (performance.now() + pauseMs >= deadline) return null
     await sleep(pauseMs)

@@ -3,7 +3,9 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { createKeyFile, readKeyFile } from '../../../src/keys/key-file.ts'
+import { hashToken } from '../../../src/http/tokens.ts'
 import { systemRandomBytes } from '../../../src/node/clock.ts'
+import { changeTokens } from '../../../src/node/token-files.ts'
 import type { PostedRegistryTransaction, RegistryTransactionBody } from '../../../src/protocol/registry-transaction.ts'
 import { startCommunity, type Answer, type Community } from '../../helpers/community.ts'
 import { countersign, signingKeyFromSecret, signRegistryTransaction, type TestKey } from '../../helpers/sign-now.ts'
@@ -159,3 +161,58 @@ describe('thieves at a running authority', () => {
     return signingKeyFromSecret((await readKeyFile(file)).secret)
   }
 })
+
+for (const privacy of ['plain', 'pseudonymous'] as const) {
+  describe(`an installer's token at the authority of a ${privacy} ledger`, () => {
+    const TOKEN = 'installer-'.repeat(5)
+    let community: Community
+    beforeEach(async () => {
+      community = await startCommunity({ voters: [], flags: { privacy } })
+      const grant = { name: 'eve', role: 'enroller', hash: hashToken(TOKEN), expires_at: null } as const
+      await changeTokens(join(community.directory, 'token-hashes.json'), (grants) => [
+        ...grants,
+        { ...grant, users: 'eve-', per_day: 2 },
+      ])
+    })
+    afterEach(() => community.stop())
+
+    function enrolment(subject_id: string): PostedRegistryTransaction {
+      const key = signingKeyFromSecret(new Uint8Array(randomBytes(32)))
+      const nonce = randomBytes(16).toString('hex')
+      const body = { kind: 'registry', action: 'enrol', subject_id, role: 'voter', public_key: key.publicKey } as const
+      const common = { id: `change-${nonce}`, nonce, timestamp: Date.now() }
+      return signRegistryTransaction({ ...body, ...common }, community.chainId, key)
+    }
+    async function asEve(transaction: PostedRegistryTransaction, user_id: string) {
+      const response = await fetch(`${community.url}/registry/`, {
+        method: 'POST',
+        body: JSON.stringify({ transaction, user_id }),
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${TOKEN}` },
+      })
+      return { status: response.status, text: await response.text() }
+    }
+
+    it('learns of no enrolment that everybody sees whose device it is, and asks no more often than its quota', async () => {
+      const transaction = enrolment('device-1')
+      const body = { transaction, user_id: 'anna.smith' }
+      assert.equal((await community.call('POST', '/registry/', { role: 'platform', body })).status, 202)
+      const told = await community.call('GET', '/users/anna.smith/pseudonym', { role: 'platform' })
+      const { pseudonym = 'anna.smith' } = told.body as { readonly pseudonym?: string }
+      const names = ['anna.smith', 'eve-', pseudonym]
+      for (const user of ['eve-1', 'eve-2']) {
+        const { status, text } = await asEve(transaction, user)
+        assert.equal(status, 409, text)
+        assert.match(text, /device-1 was not enrolled for that user/)
+        for (const name of names) assert.ok(!text.includes(name), text)
+      }
+      assert.equal((await asEve(transaction, 'eve-3')).status, 429)
+      assert.equal((await asEve(enrolment('device-2'), 'eve-1')).status, 429)
+    })
+
+    it('may enrol as many as its quota after what was refused for another reason', async () => {
+      for (let n = 0; n < 3; n++) assert.equal((await asEve(enrolment('authority'), 'eve-1')).status, 422)
+      for (const id of ['device-1', 'device-2']) assert.equal((await asEve(enrolment(id), 'eve-1')).status, 202)
+      assert.equal((await asEve(enrolment('device-3'), 'eve-1')).status, 429)
+    })
+  })
+}

@@ -197,6 +197,16 @@ describe('solar-node keys', () => {
       )
     })
 
+    it('revoke by the authority binds what was revoked by its own word, which is not already so', async () => {
+      await submit(revocation({ id: 'household-7.phone', key: await keyFile(PHONE) }))
+      const change = await revocation({ id: 'household-7.phone', key: await keyFile(AUTHORITY) })
+      const [first, again] = [await submit(change), await submit(change)]
+      assert.deepEqual([first.height, again.accepted, again.height], [2, null, 2])
+      assert.equal(entry('household-7.phone')?.revoked_by, 'authority-1')
+      const own = await submit(revocation({ id: 'household-7.phone', key: file(`${PHONE}.key`) }))
+      assert.equal(own.accepted, null)
+    })
+
     it('recover gives a revoked id a new key and a new recovery key', async () => {
       await submit(revocation({ id: 'household-7.phone', key: await keyFile(PHONE) }))
       const change = recovery({

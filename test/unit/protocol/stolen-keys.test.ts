@@ -156,6 +156,18 @@ describe('keys that are lost or stolen: the owner is in at the end, the thief is
       assert.equal(story.isActive(id), false)
     })
 
+    it(`a ${what} that its thief revokes first is bound by the authority all the same`, () => {
+      const story = createStory()
+      story.make(`${id} recovery`, recover(id, 'thief', 'thief recovery'))
+      story.make('thief', revoke(id))
+      story.make('town', revoke(id))
+      assert.equal(story.registry().entry(id)?.revoked_by, 'town')
+      story.refuse(/takes the signature of an active authority as well/, 'thief recovery', recover(id, 'thief 2'))
+      // Once is enough, whoever asks.
+      story.refuse(/is revoked already/, 'town', revoke(id))
+      story.refuse(/is revoked already/, 'thief', revoke(id))
+    })
+
     it(`the owner of a ${what} that was revoked comes back with an authority's word`, () => {
       const story = createStory()
       story.make('town', revoke(id))
@@ -172,6 +184,27 @@ describe('keys that are lost or stolen: the owner is in at the end, the thief is
     story.make('plain-phone', rotate('plain-phone', 'thief', 'thief recovery'))
     story.make('town', revoke('plain-phone'))
     story.refuse(/takes the signature of an active authority/, 'thief recovery', recover('plain-phone', 'thief 2'))
+  })
+
+  it('a thief of a phone without recovery key gives it one and revokes it first: the authority binds him', () => {
+    const story = createStory()
+    story.make('plain-phone', rotate('plain-phone', 'thief', 'thief recovery'))
+    story.make('thief', revoke('plain-phone'))
+    story.make('town', revoke('plain-phone'))
+    story.refuse(/takes the signature of an active authority/, 'thief recovery', recover('plain-phone', 'thief 2'))
+  })
+
+  it('a later authority that its thief revokes first is bound by the first one, never the other way round', () => {
+    const story = createStory(entryOf('port', 'authority'))
+    story.make('port', revoke('port'))
+    story.refuse(/signed neither by port nor by an active authority/, 'school', revoke('port'))
+    story.make('town', revoke('port'))
+    story.refuse(/recovering port, which town has revoked/, 'port recovery', recover('port', 'thief'))
+    const other = createStory(entryOf('port', 'authority'))
+    other.make('town', revoke('town'))
+    other.refuse(/town is revoked already/, 'port', revoke('town'))
+    other.make('town recovery', recover('town', 'owner'))
+    assert.ok(other.has('town', 'owner'))
   })
 
   it('a phone that its thief revokes comes back by its recovery key alone', () => {
