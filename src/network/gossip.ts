@@ -15,7 +15,7 @@ import { createTurns } from './turns.ts'
  * Messages of a topic that are looked at before everything else has its turn, and at one time: a tick waits in the stores behind those
  * in hand, some milliseconds each time, and not behind all that somebody has sent.
  */
-const MESSAGES = { ofTurn: 64, inHand: 64 }
+const MESSAGES = { ofTurn: 64, inHand: 16 }
 
 const results: Readonly<Record<GossipVerdict, TopicValidatorResult>> = {
   accept: TopicValidatorResult.Accept,
