@@ -1,6 +1,7 @@
 import type { EvidenceStore } from '../ports/finality-store.ts'
 import type { Gossip } from '../ports/gossip.ts'
 import type { Logger } from '../ports/logger.ts'
+import { CHECKED_IN_PLACE, type SignatureChecks } from '../ports/signature-checks.ts'
 import type { Hash, Hex } from '../protocol/bytes.ts'
 import { canonicalBytes } from '../protocol/canonical-json.ts'
 import {
@@ -29,6 +30,8 @@ export interface EvidencePoolParts {
   readonly store: EvidenceStore
   readonly gossip: Gossip
   readonly logger: Logger
+  /** Where signatures are checked; in place if absent. */
+  readonly signatures?: SignatureChecks | undefined
   /** The entry that `id` had before `height`, as far as this node knows the registry there. */
   readonly signerBefore: (id: string, height: number) => Promise<KnownSigner | undefined>
   /** Called once for each new piece, after it is durable. */
@@ -60,7 +63,7 @@ const MAX_PER_SIGNER = 100
 const MAX_REMEMBERED = 10_000
 
 export async function openEvidencePool(parts: EvidencePoolParts): Promise<EvidencePool> {
-  const { genesis, chainId, store, gossip, logger } = parts
+  const { genesis, chainId, store, gossip, logger, signatures = CHECKED_IN_PLACE } = parts
   const accused = new Set<Hex>()
   const counts = new Map<string, number>()
   const known = new Set<string>()
@@ -82,8 +85,19 @@ export async function openEvidencePool(parts: EvidencePoolParts): Promise<Eviden
       return { refused: 'unproven_signer', reason: `${signer_id} has another key before height ${height} here` }
     }
     const own = signer === undefined ? evidence : { ...evidence, proof: signer.proof }
+    await settleSignatures(own)
     const verdict = verifyEvidence(own, genesis, chainId, signer?.registryRoot)
     return verdict.ok ? own : { refused: verdict.code, reason: verdict.reason }
+  }
+
+  /** Ahead, where they are checked in other threads: a wrong one takes milliseconds. */
+  async function settleSignatures({ kind, a, b, proof }: Evidence): Promise<void> {
+    const publicKey = proof.entry.public_key
+    const claims =
+      kind === 'double-seal'
+        ? [a, b].map(({ header, signature }) => ({ type: 'header', body: header, signature }) as const)
+        : [a, b].map(({ signature, ...body }) => ({ type: 'vote', body, signature }) as const)
+    await Promise.all(claims.map((claim) => signatures.settle({ ...claim, chainId, publicKey })))
   }
 
   async function add(evidence: Evidence): Promise<EvidenceOutcome> {

@@ -10,7 +10,7 @@ import type { Registry } from '../protocol/registry.ts'
 import { verifyVote, type Vote } from '../protocol/vote.ts'
 import type { Chain } from './chain.ts'
 import type { EventHub } from './events.ts'
-import type { EvidencePool } from './evidence-pool.ts'
+import type { EvidenceOutcome, EvidencePool } from './evidence-pool.ts'
 import type { Finalizer } from './finalizer.ts'
 
 /** A header that is known here, with the registry that decides who votes on it. */
@@ -171,12 +171,17 @@ function announce(vote: Vote, { votes }: VoteAnswer, { events, logger }: VoteCou
 }
 
 /** Two acks of one height are evidence. It is kept and told in the background: who voted has its answer. */
-async function reportDoubleVote(stored: Vote, vote: Vote, { evidence, logger }: VoteCounterParts): Promise<void> {
+async function reportDoubleVote(
+  stored: Vote,
+  vote: Vote,
+  { evidence, logger }: VoteCounterParts,
+): Promise<EvidenceOutcome | undefined> {
   try {
-    await evidence.foundVotes(stored, vote)
+    return await evidence.foundVotes(stored, vote)
   } catch (error) {
     const { voter_id, height } = vote
     logger.error({ error, voter_id, height }, `the evidence of two acks by ${voter_id} at height ${height} is not kept`)
+    return undefined
   }
 }
 
@@ -190,7 +195,10 @@ function createCheck(parts: VoteCounterParts): (vote: Vote) => Promise<VoteTarge
     if (target === undefined) {
       // A header that is not known here, and yet a second ack of its height.
       const stored = vote.decision === 'ack' ? await store.ackAt(voter_id, vote.height) : undefined
-      if (stored !== undefined) await reportDoubleVote(stored, vote, parts)
+      const told = stored && (await reportDoubleVote(stored, vote, parts))
+      if (typeof told === 'object' && told.refused === 'bad_signature') {
+        throw ledgerError('bad_signature', { signer: voter_id })
+      }
       throw ledgerError('unknown_block', { block_hash: header_hash })
     }
     const { height, registryBefore } = target

@@ -13,6 +13,8 @@ export interface Party {
   readonly peer: string | undefined
   readonly address: string
   readonly standing: Standing
+  /** The registered key that it has signed with: all peers of a key draw from one bucket. */
+  readonly key?: string | undefined
 }
 
 /** What something took: milliseconds of this process's CPU time, and bytes that came or went. */
@@ -47,10 +49,19 @@ const PER_ADDRESS: Quota = {
   full: { ms: 6_000, bytes: 64 * MIB },
   overdraft: { ms: 12_000, bytes: 64 * MIB },
 }
-/** All strangers together: half of the one core that seals. Nobody is cut off for what all of them do. */
+/**
+ * The questions of all strangers together: half of the one core that seals. Nobody is cut off for what all of them do, so
+ * what they owe together is forgiven beyond two seconds' worth: who has asked for nothing yet has its turn soon.
+ */
 const ALL_STRANGERS: Quota = {
   perSecond: { ms: 500, bytes: 16 * MIB },
   full: { ms: 10_000, bytes: 256 * MIB },
+  overdraft: { ms: 1_000, bytes: 32 * MIB },
+}
+/** Handshakes where devices are at home, once strangers there are cut off: a household at once, then two a second. */
+const HOME: Quota = {
+  perSecond: { ms: 20, bytes: 0 },
+  full: { ms: 200, bytes: 0 },
   overdraft: { ms: Infinity, bytes: Infinity },
 }
 /** How many times a stranger's share they have: a device asks for its trades, a validator for every block. */
@@ -73,12 +84,20 @@ interface Bucket {
 }
 
 export interface Budget {
-  /** Takes what something took from the buckets of its party. */
+  /** Takes what something took, or a penalty, from the buckets of its peer and of its address. */
   charge(party: Party, cost: Cost): void
-  /** Takes more than something took, as a penalty: from no bucket that others than its peer and its address draw from. */
-  penalize(party: Party, cost: Cost): void
-  /** Milliseconds until the party may cause more work; 0 while there is something in all of its buckets. */
+  /** Takes it from the bucket of the peer alone: nobody behind its address pays. */
+  chargePeer(party: Party, cost: Cost): void
+  /** Takes what a question took: also from the bucket of the questions of all strangers. */
+  chargeQuestion(party: Party, cost: Cost): void
+  /** Takes it from that bucket alone. */
+  takeOfStrangers(cost: Cost): void
+  /** Takes a handshake from what an address has for its known peers while its strangers are cut off; false if it has nothing. */
+  takeHome(address: string, cost: Cost): boolean
+  /** Milliseconds until the party may cause more work; 0 while there is something in the buckets of its peer and address. */
   waitMs(party: Party): number
+  /** Milliseconds until strangers may ask more questions, 0 for now. */
+  strangersWaitMs(): number
   /** True for who has overdrawn its bucket, for as long as it stays cut off; of an address, only strangers are. */
   isCutOff(party: Party): boolean
   /** Number of buckets that are remembered. */
@@ -122,48 +141,86 @@ export function createBudget({ clock, onCutOff }: BudgetOptions): Budget {
     return bucket
   }
 
-  /**
-   * The buckets that a party draws from. A member's address is not counted: its neighbours pay for themselves. Nor is that of
-   * this machine, where a proxy connects for everybody.
-   */
-  function bucketsOf({ peer, address, standing }: Party) {
-    const share = SHARES[standing]
-    const own = { whose: 'peer', key: `peer ${peer ?? ''}`, quota: PER_PEER, share } as const
-    if (standing !== 'stranger') return [own]
-    const shared = { whose: 'address', key: `address ${address}`, quota: PER_ADDRESS, share } as const
-    const all = { whose: 'all', key: 'strangers', quota: ALL_STRANGERS, share } as const
-    return [...(peer === undefined ? [] : [own]), ...(THIS_HOST.has(address) ? [] : [shared]), all]
+  function take({ whose, key, quota, share }: Owner, party: Party, { ms, bytes }: Cost): void {
+    const bucket = bucketOf(key, quota, share)
+    bucket.ms -= ms
+    bucket.bytes -= bytes
+    const { at, cutOffUntil } = bucket
+    const isOver = bucket.ms < -quota.overdraft.ms * share || bucket.bytes < -quota.overdraft.bytes * share
+    if (!isOver || at < cutOffUntil) return
+    const forMs = Math.min(CUT_OFF_MS * 2 ** bucket.cutOffs, LONGEST_CUT_OFF_MS)
+    bucket.cutOffs++
+    bucket.cutOffUntil = at + forMs
+    onCutOff(whose, party, forMs)
   }
 
-  function take(party: Party, { ms, bytes }: Cost, isPenalty: boolean): void {
-    for (const { whose, key, quota, share } of bucketsOf(party)) {
-      if (whose === 'all' && isPenalty) continue
-      const bucket = bucketOf(key, quota, share)
-      bucket.ms -= ms
-      bucket.bytes -= bytes
-      const { at, cutOffUntil } = bucket
-      const isOver = bucket.ms < -quota.overdraft.ms * share || bucket.bytes < -quota.overdraft.bytes * share
-      if (whose === 'all' || !isOver || at < cutOffUntil) continue
-      const forMs = Math.min(CUT_OFF_MS * 2 ** bucket.cutOffs, LONGEST_CUT_OFF_MS)
-      bucket.cutOffs++
-      bucket.cutOffUntil = at + forMs
-      onCutOff(whose, party, forMs)
-    }
+  function takeOfStrangers({ ms, bytes }: Cost): void {
+    const { full, overdraft } = ALL_STRANGERS
+    const all = bucketOf(STRANGERS, ALL_STRANGERS, 1)
+    all.ms = Math.min(Math.max(all.ms - ms, -overdraft.ms), full.ms)
+    all.bytes = Math.min(Math.max(all.bytes - bytes, -overdraft.bytes), full.bytes)
+  }
+
+  function debtMs(key: string, quota: Quota, share: number): number {
+    const { ms, bytes } = bucketOf(key, quota, share)
+    const debt = Math.max(-ms / quota.perSecond.ms, -bytes / quota.perSecond.bytes) / share
+    return Math.max(0, Math.ceil(debt * 1_000))
+  }
+
+  function charge(party: Party, cost: Cost): void {
+    for (const owner of ownersOf(party)) take(owner, party, cost)
   }
 
   return {
-    charge: (party, cost) => take(party, cost, false),
-    penalize: (party, cost) => take(party, cost, true),
-    waitMs: (party) =>
-      bucketsOf(party).reduce((longest, { key, quota, share }) => {
-        const { ms, bytes } = bucketOf(key, quota, share)
-        const debt = Math.max(-ms / quota.perSecond.ms, -bytes / quota.perSecond.bytes) / share
-        return Math.max(longest, Math.ceil(debt * 1_000))
-      }, 0),
+    charge,
+    chargePeer: (party, cost) => {
+      for (const owner of ownersOf(party)) if (owner.whose === 'peer') take(owner, party, cost)
+    },
+    chargeQuestion: (party, cost) => {
+      charge(party, cost)
+      if (party.standing === 'stranger') takeOfStrangers(cost)
+    },
+    takeOfStrangers,
+    takeHome: (address, { ms, bytes }) => {
+      const bucket = bucketOf(`home ${address}`, HOME, 1)
+      if (bucket.ms < ms) return false
+      bucket.ms -= ms
+      bucket.bytes -= bytes
+      return true
+    },
+    waitMs: (party) => Math.max(0, ...ownersOf(party).map(({ key, quota, share }) => debtMs(key, quota, share))),
+    strangersWaitMs: () => debtMs(STRANGERS, ALL_STRANGERS, 1),
     isCutOff: (party) => {
       const now = steadyNow(clock)
-      return bucketsOf(party).some(({ key }) => now < (buckets.get(key)?.cutOffUntil ?? 0))
+      return ownersOf(party).some(({ key }) => now < (buckets.get(key)?.cutOffUntil ?? 0))
     },
     size: () => buckets.size,
   }
 }
+
+/** Who may be cut off for what is taken from its bucket. */
+interface Owner {
+  readonly whose: 'peer' | 'address'
+  readonly key: string
+  readonly quota: Quota
+  readonly share: number
+}
+
+const STRANGERS = 'strangers'
+
+/**
+ * Whose buckets a party draws from. A member's address is not counted: its neighbours pay for themselves. Nor is that of
+ * this machine, where a proxy connects for everybody.
+ */
+function ownersOf({ peer, address, standing, key }: Party): readonly Owner[] {
+  const share = SHARES[standing]
+  const name = key === undefined ? `peer ${peer ?? ''}` : `key ${key}`
+  const own: readonly Owner[] = [{ whose: 'peer', key: name, quota: PER_PEER, share }]
+  if (standing !== 'stranger') return own
+  const shared: Owner = { whose: 'address', key: `address ${address}`, quota: PER_ADDRESS, share }
+  return [...(peer === undefined ? [] : own), ...(THIS_HOST.has(address) ? [] : [shared])]
+}
+
+/** With whom a party takes turns, where several wait: strangers of an address together, everybody else for itself. */
+export const laneOf = ({ peer, address, standing }: Party): string =>
+  standing === 'stranger' && !THIS_HOST.has(address) ? `address ${address}` : `peer ${peer ?? ''}`

@@ -2,6 +2,7 @@ import { StrictNoSign, type GossipsubOpts } from '@chainsafe/libp2p-gossipsub'
 import { defaultTopicScoreParams, type TopicScoreParams } from '@chainsafe/libp2p-gossipsub/score'
 import type { Hash } from '../protocol/bytes.ts'
 import { sha256 } from '../protocol/hash.ts'
+import { MAX_GOSSIP_BYTES } from '../protocol/limits.ts'
 import { GOSSIP_TOPICS, topicName } from './names.ts'
 
 const MESSAGE_ID_BYTES = 20
@@ -49,6 +50,8 @@ export function gossipSettings(chainId: Hash, hub: boolean): Partial<GossipsubOp
       maxControlMessages: 64,
       maxPeerInfos: 16,
     },
+    // A note to each peer of the mesh for each message, so that it need not send it: dearer than these small messages.
+    idontwantMinDataSize: MAX_GOSSIP_BYTES + 1,
     allowPublishToZeroTopicPeers: true,
     ignoreDuplicatePublishError: true,
     scoreParams: {

@@ -11,8 +11,11 @@ import type { PeerGuard } from './guard.ts'
 import { topicName } from './names.ts'
 import { createTurns } from './turns.ts'
 
-/** Messages that are looked at before everything else has its turn: some 20 ms, and a batch of votes that is worth it. */
-const MESSAGES_OF_TURN = 256
+/**
+ * Messages of a topic that are looked at before everything else has its turn, and at one time: a tick waits in the stores behind those
+ * in hand, some milliseconds each time, and not behind all that somebody has sent.
+ */
+const MESSAGES = { ofTurn: 64, inHand: 16 }
 
 const results: Readonly<Record<GossipVerdict, TopicValidatorResult>> = {
   accept: TopicValidatorResult.Accept,
@@ -31,7 +34,7 @@ export interface GossipOverLibp2p extends Gossip {
 export interface GossipParts {
   readonly logger: Logger
   readonly clock: Clock
-  readonly guard: Pick<PeerGuard, 'charge' | 'penalize' | 'isCutOff'>
+  readonly guard: Pick<PeerGuard, 'charge' | 'isCutOff' | 'laneOf'>
 }
 
 /**
@@ -44,7 +47,6 @@ export function createGossip(
   { logger, guard, clock }: GossipParts,
 ): GossipOverLibp2p {
   const subscribed = new Set<GossipTopic>()
-  const turns = createTurns(clock, MESSAGES_OF_TURN)
   let started = false
 
   const listeners = (topic: GossipTopic) => service.getSubscribers(topicName(chainId, topic)).length
@@ -52,16 +54,18 @@ export function createGossip(
   return {
     subscribe: (topic, handler) => {
       const name = topicName(chainId, topic)
+      // For each topic by itself: a header may wait for a peer, and holds up no vote.
+      const turns = createTurns(clock, MESSAGES)
       service.topicValidators.set(name, async (peer, { data }) => {
         const from = peer.toString()
         // Before it is looked at: a thousand messages may be looked at side by side.
         guard.charge(from, IGNORED_COST)
-        await turns.next()
-        if (guard.isCutOff(from)) return TopicValidatorResult.Ignore
-        const isShort = data.byteLength <= MAX_GOSSIP_BYTES
-        const verdict = isShort ? await verdictOf(handler, data, from, topic, logger) : 'reject'
+        const verdict = await turns.take(guard.laneOf(from), async () => {
+          if (guard.isCutOff(from)) return 'ignore'
+          return data.byteLength <= MAX_GOSSIP_BYTES ? await verdictOf(handler, data, from, topic, logger) : 'reject'
+        })
         if (verdict === 'accept') guard.charge(from, refundOf(data.byteLength))
-        if (verdict === 'reject') guard.penalize(from, REJECTED_COST)
+        if (verdict === 'reject') guard.charge(from, REJECTED_COST)
         return results[verdict]
       })
       subscribed.add(topic)

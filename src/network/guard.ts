@@ -4,8 +4,9 @@ import { MAX_RESPONSE_BYTES } from '../protocol/limits.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import { addressOf } from './address.ts'
-import { createBudget, type Cost, type Party } from './budget.ts'
-import { HANDSHAKE_COST, INBOUND_MS_PER_BYTE } from './costs.ts'
+import { createBudget, laneOf, type Cost, type Party } from './budget.ts'
+import { ACCEPT_COST, HANDSHAKE_COST, INBOUND_MS_PER_BYTE, QUESTION_COST } from './costs.ts'
+import { createLine } from './line.ts'
 import type { Meter } from './meter.ts'
 import { createPlaces, type Place } from './places.ts'
 import { createStandings } from './standings.ts'
@@ -14,14 +15,22 @@ import { createStandings } from './standings.ts'
 export interface PeerGuard {
   /** Decides about inbound connections, for libp2p. */
   readonly gater: ConnectionGater
-  /** Takes from the budget of a peer, or gives back what is negative. */
+  /** Somebody begins a handshake over an inbound connection, which is charged; false if it gets none. */
+  admitsHandshake(from: Multiaddr): boolean
+  /** Takes from the budget of a peer and its address, as a cost or a penalty, or gives back what is negative. */
   charge(peer: string, cost: Partial<Cost>): void
-  /** Takes from it as a penalty, which costs nobody else anything. */
-  penalize(peer: string, cost: Partial<Cost>): void
+  /** Takes from the budget of the peer alone, for what it does only since others at its address have used theirs. */
+  chargePeer(peer: string, cost: Partial<Cost>): void
+  /** Takes what the answer to a question took. */
+  chargeQuestion(peer: string, cost: Partial<Cost>): void
   /** True while the peer is cut off; what it has sent before may still arrive. */
   isCutOff(peer: string): boolean
+  /** With whom the peer takes turns: a stranger as its address does. */
+  laneOf(peer: string): string
   /** Milliseconds until the peer may cause more work, 0 for now. */
   waitMs(peer: string): number
+  /** Resolves when it is the peer's turn to ask: at once but for strangers. Rejects with the signal's reason if that comes first. */
+  turn(peer: string, signal: AbortSignal): Promise<void>
   /** Begins work for a peer; what is given back ends it, and charges what it has cost. */
   begin(peer: string): () => void
   /** A question was put to the peer: its answer is not charged. What is given back says that it is over. */
@@ -43,6 +52,8 @@ export interface GuardOptions {
   readonly onMet?: ((from: Multiaddr) => void) | undefined
 }
 
+const nobodyAt = (from: Multiaddr): Party => ({ peer: undefined, address: addressOf(from), standing: 'stranger' })
+
 /** How much a peer may send before it is charged for it: small, and no work for each chunk. */
 const CHARGE_EVERY_BYTES = 4 * 1024
 
@@ -53,11 +64,16 @@ export function createPeerGuard({ places: total, clock, logger, meter, onMet }: 
   /** Questions to a peer, and how many bytes of answers may come for them. */
   const expected = new Map<string, { questions: number; bytes: number }>()
 
-  const partyOf = (peer: string): Party => ({
-    peer,
-    address: places.of(peer)[0]?.address ?? '',
-    standing: standings.of(peer),
+  const strangers = createLine(
+    clock,
+    () => budget.strangersWaitMs(),
+    () => budget.takeOfStrangers(QUESTION_COST),
+  )
+
+  const partyAt = (peer: string, address: string): Party => ({
+    ...{ peer, address, standing: standings.of(peer), key: standings.keyOf(peer) },
   })
+  const partyOf = (peer: string): Party => partyAt(peer, places.of(peer)[0]?.address ?? '')
 
   function charge(peer: string, { ms = 0, bytes = 0 }: Partial<Cost>): void {
     budget.charge(partyOf(peer), { ms, bytes })
@@ -67,13 +83,13 @@ export function createPeerGuard({ places: total, clock, logger, meter, onMet }: 
     const until = `for ${Math.round(forMs / 1_000)} s`
     if (whose === 'peer') logger.warn({ peer, address }, `a peer that costs too much is cut off ${until}`)
     else logger.warn({ address }, `unknown peers of an address that costs too much are cut off ${until}`)
-    const gone = whose === 'peer' ? places.of(peer ?? '') : places.ofStrangersAt(address)
-    for (const place of gone) place.close('it costs too much')
+    const ofKey = () => standings.sharing(peer ?? '').flatMap((each) => places.of(each))
+    for (const place of whose === 'peer' ? ofKey() : places.ofStrangersAt(address)) place.close('it costs too much')
   }
 
   function meet(peerId: PeerId, connection: MultiaddrConnection): boolean {
     const party = { peer: peerId.toString(), address: addressOf(connection.remoteAddr) }
-    if (connection.status !== 'open' || budget.isCutOff({ ...party, standing: standings.of(party.peer) })) return true
+    if (connection.status !== 'open' || budget.isCutOff(partyAt(party.peer, party.address))) return true
     const place: Place = { ...party, close: (reason) => connection.abort(new Error(reason)) }
     const refusal = places.take(place)
     if (refusal !== undefined) {
@@ -105,22 +121,36 @@ export function createPeerGuard({ places: total, clock, logger, meter, onMet }: 
   return {
     gater: {
       denyInboundConnection({ remoteAddr }) {
-        const nobody: Party = { peer: undefined, address: addressOf(remoteAddr), standing: 'stranger' }
+        const nobody = nobodyAt(remoteAddr)
         // Who is known there shows who it is; for everybody else a handshake is work for nothing.
         if (budget.isCutOff(nobody)) return !standings.isHome(nobody.address)
-        budget.charge(nobody, HANDSHAKE_COST)
+        budget.charge(nobody, ACCEPT_COST)
         return false
       },
       denyInboundEncryptedConnection: meet,
       denyInboundUpgradedConnection: countBytes,
     },
+    admitsHandshake(from) {
+      const nobody = nobodyAt(from)
+      if (budget.isCutOff(nobody)) return budget.takeHome(nobody.address, HANDSHAKE_COST)
+      budget.charge(nobody, HANDSHAKE_COST)
+      return true
+    },
     charge,
-    penalize: (peer, { ms = 0, bytes = 0 }) => budget.penalize(partyOf(peer), { ms, bytes }),
+    chargePeer: (peer, { ms = 0, bytes = 0 }) => budget.chargePeer(partyOf(peer), { ms, bytes }),
+    chargeQuestion: (peer, { ms = 0, bytes = 0 }) => budget.chargeQuestion(partyOf(peer), { ms, bytes }),
     isCutOff: (peer) => budget.isCutOff(partyOf(peer)),
+    laneOf: (peer) => laneOf(partyOf(peer)),
     waitMs: (peer) => budget.waitMs(partyOf(peer)),
+    async turn(peer, signal) {
+      const party = partyOf(peer)
+      if (party.standing === 'stranger') await strangers.turn(laneOf(party), signal)
+    },
     begin(peer) {
       const end = meter.begin()
-      return () => charge(peer, { ms: end() })
+      // Who hangs up meanwhile pays at the address from which it has asked.
+      const { address } = partyOf(peer)
+      return () => budget.chargeQuestion(partyAt(peer, address), { ms: end(), bytes: 0 })
     },
     expectAnswer(peer) {
       const answer = expected.get(peer) ?? { questions: 0, bytes: 0 }
@@ -132,7 +162,11 @@ export function createPeerGuard({ places: total, clock, logger, meter, onMet }: 
         if (answer.questions === 0) expected.delete(peer)
       }
     },
-    vouch: (peer, key, standing) => standings.vouch(peer, key, standing, places.of(peer)[0]?.address),
+    vouch(peer, key, standing) {
+      standings.vouch(peer, key, standing, places.of(peer)[0]?.address)
+      if (!budget.isCutOff(partyOf(peer))) return
+      for (const place of places.of(peer)) place.close('its key costs too much')
+    },
     trust: (peer) => standings.trust(peer),
   }
 }

@@ -1,5 +1,4 @@
 import { gossipsub, type GossipSub } from '@chainsafe/libp2p-gossipsub'
-import { noise } from '@chainsafe/libp2p-noise'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { identify } from '@libp2p/identify'
 import { setMaxListeners, type Libp2p } from '@libp2p/interface'
@@ -18,6 +17,7 @@ import type { PeerRequests } from '../ports/peer-requests.ts'
 import { deadline, listenReason, reasonOf, within } from './deadline.ts'
 import { gossipSettings } from './gossip-settings.ts'
 import { createGossip, type GossipOverLibp2p } from './gossip.ts'
+import { guardedNoise } from './guarded-noise.ts'
 import { createPeerGuard, type GuardOptions, type PeerGuard } from './guard.ts'
 import * as limits from './limits.ts'
 import { keepConnected } from './redial.ts'
@@ -129,15 +129,16 @@ export async function createPeerNetwork(options: NetworkOptions, platform: Platf
 async function createNode(
   options: NetworkOptions,
   platform: Platform,
-  { gater }: PeerGuard,
+  guard: PeerGuard,
 ): Promise<{ readonly node: Libp2p; readonly gossipsub: GossipSub | undefined }> {
   const { chainId, hub } = options
   const { transports, connectionProtector } = platform
-  const connectionGater = { ...platform.connectionGater, ...gater }
+  const connectionGater = { ...platform.connectionGater, ...guard.gater }
   const base = {
     ...{ transports, connectionGater },
     ...(connectionProtector !== undefined && { connectionProtector }),
     ...(await baseOptions(options)),
+    connectionEncrypters: [guardedNoise(guard)],
   }
   const services = { identify: identify(), ping: ping() }
   if (chainId === undefined) return { node: await createLibp2p({ ...base, services }), gossipsub: undefined }
@@ -174,7 +175,6 @@ async function baseOptions({ privateKey, listen, hub }: NetworkOptions) {
     privateKey: await generateKeyPairFromSeed('Ed25519', privateKey),
     addresses: { listen: [...listen] },
     streamMuxers: [yamux({ maxEarlyStreams: limits.EARLY_STREAMS })],
-    connectionEncrypters: [noise()],
     connectionManager: {
       // The guard and the door decide before these limits are reached.
       maxConnections: (hub ? limits.HUB_PLACES : limits.LIGHT_PLACES) + limits.OUTBOUND_CONNECTIONS,

@@ -2,7 +2,7 @@ import type { Stream } from '@libp2p/interface'
 import { canonicalBytes, parseCanonicalBytes } from '../protocol/canonical-json.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES } from '../protocol/limits.ts'
-import type { Clock } from '../ports/clock.ts'
+import { steadyNow, type Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { RequestHandler } from '../ports/peer-requests.ts'
 import { BAD_REQUEST_COST, REFUSED_COST } from './costs.ts'
@@ -54,25 +54,36 @@ async function serveOne(served: ServedStream, frames: FrameStream): Promise<bool
   const refusal = await awaitBudget(served)
   const request = await readRequest(served, frames)
   const answer = 'refusal' in request ? request.refusal : (refusal ?? (await answerOf(served, request.params)))
-  guard.charge(from, { bytes: answer.byteLength })
+  guard.chargeQuestion(from, { bytes: answer.byteLength })
   await timed(served, FRAME_LIMIT_MS, 'taking the answer', (signal) => frames.write(answer, signal))
   return !('refusal' in request)
 }
 
-/** Waits until the peer may cause more work; if that takes too long, the refusal that says so. */
+/** Waits until the peer may cause more work, and for its turn; if that takes too long, the refusal that says so. */
 async function awaitBudget({ guard, from, clock, stopping }: ServedStream): Promise<Uint8Array | undefined> {
-  let leftMs = BUDGET_WAIT_MS
-  for (let waitMs = guard.waitMs(from); waitMs > 0; waitMs = guard.waitMs(from)) {
-    if (waitMs > leftMs) {
-      guard.penalize(from, REFUSED_COST)
-      const message = `this peer has asked for more than its share of this node: again in ${Math.ceil(waitMs / 1_000)} s`
-      return encodeRefusal({ code: 'too_many_requests', message })
+  const limit = deadline(clock, BUDGET_WAIT_MS, 'waiting for its turn', stopping)
+  const until = steadyNow(clock) + BUDGET_WAIT_MS
+  try {
+    for (let waitMs = guard.waitMs(from); waitMs > 0; waitMs = guard.waitMs(from)) {
+      if (steadyNow(clock) + waitMs > until) {
+        guard.chargePeer(from, REFUSED_COST)
+        return tooMany(
+          `this peer has asked for more than its share of this node: again in ${Math.ceil(waitMs / 1_000)} s`,
+        )
+      }
+      await pause(waitMs, clock, limit.signal)
     }
-    leftMs -= waitMs
-    await pause(waitMs, clock, stopping)
+    await guard.turn(from, limit.signal)
+    return undefined
+  } catch (error) {
+    if (stopping.aborted) throw error
+    return tooMany('too many peers that are not known here ask at once: again in a few seconds')
+  } finally {
+    limit.clear()
   }
-  return undefined
 }
+
+const tooMany = (message: string): Uint8Array => encodeRefusal({ code: 'too_many_requests', message })
 
 async function readRequest(
   served: ServedStream,
@@ -82,7 +93,7 @@ async function readRequest(
     const bytes = await timed(served, FRAME_LIMIT_MS, 'sending a request', (signal) => frames.read(signal))
     return { params: parseCanonicalBytes(bytes) }
   } catch (error) {
-    if (error instanceof FrameTooLarge || isSolarError(error)) served.guard.penalize(served.from, BAD_REQUEST_COST)
+    if (error instanceof FrameTooLarge || isSolarError(error)) served.guard.charge(served.from, BAD_REQUEST_COST)
     if (error instanceof FrameTooLarge) {
       return { refusal: encodeRefusal({ code: 'too_large', message: `the request is ${error.message}` }) }
     }
@@ -101,7 +112,7 @@ async function answerOf(served: ServedStream, params: unknown): Promise<Uint8Arr
     const message = `the answer has ${answer.byteLength} bytes, at most ${MAX_RESPONSE_BYTES}: ask for less`
     return encodeRefusal({ code: 'too_large', message })
   } catch (error) {
-    if (isSolarError(error, 'malformed') || isSolarError(error, 'bad_signature')) guard.penalize(from, BAD_REQUEST_COST)
+    if (isSolarError(error, 'malformed') || isSolarError(error, 'bad_signature')) guard.charge(from, BAD_REQUEST_COST)
     if (!isSolarError(error)) logger.error({ peer: from, protocol, err: error }, 'a request handler failed')
     return encodeRefusal(refusalOf(error))
   } finally {

@@ -8,6 +8,10 @@ export const MAX_PEERS_OF_KEY = 4
 /** What peers have proven of who they are. In memory: after a restart each proves it again with its first signed request. */
 export interface Standings {
   of(peer: string): Standing
+  /** The registered key that it has shown. */
+  keyOf(peer: string): string | undefined
+  /** All peers that have shown the same key, or the peer alone. */
+  sharing(peer: string): readonly string[]
   /** The peer has shown that it holds a registered key, from an address if it is known. */
   vouch(peer: string, key: string, standing: 'device' | 'member', address: string | undefined): void
   /** The settings name the peer. */
@@ -33,6 +37,8 @@ export function createStandings(): Standings {
 
   return {
     of: (peer) => (named.has(peer) ? 'member' : (known.get(peer)?.standing ?? 'stranger')),
+    keyOf: (peer) => known.get(peer)?.key,
+    sharing: (peer) => peersOf.get(known.get(peer)?.key ?? '') ?? [peer],
     vouch(peer, key, standing, address) {
       forget(peer)
       const [oldest, ...rest] = peersOf.get(key) ?? []

@@ -136,6 +136,7 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
     store,
     gossip,
     logger,
+    signatures: parts.signatures,
     signerBefore: (id, height) => fullSignerBefore(chain, id, height),
     onEvidence: (found) => events.emit({ type: 'evidence', evidence: found }),
   })

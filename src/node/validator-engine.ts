@@ -85,6 +85,7 @@ export async function assembleValidator(parts: ValidatorEngineParts): Promise<Va
     store: store.evidence,
     gossip,
     logger,
+    signatures: parts.signatures,
     signerBefore: (id, height) => fullSignerBefore(chain, id, height),
     onEvidence: (found) => events.emit({ type: 'evidence', evidence: found }),
   })

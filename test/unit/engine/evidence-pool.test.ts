@@ -7,6 +7,7 @@ import {
 } from '../../../src/engine/evidence-pool.ts'
 import type { EvidenceStore } from '../../../src/ports/finality-store.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
+import type { SignatureClaim } from '../../../src/ports/signature-checks.ts'
 import { canonicalBytes, canonicalText, parseCanonicalBytes } from '../../../src/protocol/canonical-json.ts'
 import {
   evidenceShape,
@@ -18,6 +19,7 @@ import {
   type Evidence,
 } from '../../../src/protocol/evidence.ts'
 import { sha256Hex } from '../../../src/protocol/hash.ts'
+import { verifyObject } from '../../../src/protocol/signature.ts'
 import { createStreet, namedKey } from '../../helpers/branches.ts'
 import { createTestGossip, type TestGossip } from '../../helpers/peers.ts'
 import { tempLightStore, type OpenedStore } from '../../helpers/stores.ts'
@@ -130,6 +132,23 @@ describe('the pool of evidence', () => {
       'unknown_height',
       'it makes none that it cannot prove',
     )
+  })
+
+  it('has both signatures checked where the node checks those of strangers', async () => {
+    const settled: SignatureClaim[] = []
+    pool = await open({ signatures: { settle: (claim) => Promise.resolve(void settled.push(claim)) } })
+    const votes = doubleVote('v1', 1)
+    const seals = doubleSeal()
+    assert.equal(await pool.add(votes), 'new')
+    assert.equal(await pool.add(seals), 'new')
+    const signed = settled.map(({ type, chainId, body, signature, publicKey }) => [
+      ...[type, signature],
+      verifyObject(type, chainId, body, signature, publicKey),
+    ])
+    assert.deepEqual(signed, [
+      ...[votes.a, votes.b].map(({ signature }) => ['vote', signature, true]),
+      ...[seals.a, seals.b].map(({ signature }) => ['header', signature, true]),
+    ])
   })
 
   it('gossips on what is new, ignores what is known or cannot be judged, and rejects what no honest node sends', async () => {

@@ -120,13 +120,14 @@ describe('the vote counter', () => {
     await putVotes([voteOf('bob', other)])
     const good = voteOf('ann', second)
     const forged = { ...voteOf('cem', second), signature: voteOf('cem', second, 'reject').signature }
-    const cast = [good, good, voteOf('bob', second), forged, voteOf('dee', other), voteOf('eva', second)]
+    const madeUp = { ...voteOf('bob', { ...other, hash: sha256Hex('a made-up header') }), signature: forged.signature }
+    const cast = [good, good, voteOf('bob', second), forged, voteOf('dee', other), voteOf('eva', second), madeUp]
     const results = await Promise.allSettled(cast.map((vote) => ledger.castVote(vote)))
     const said = results.map((result): unknown => {
       if (result.status === 'fulfilled') return result.value.votes.ack
       return isSolarError(result.reason) ? result.reason.code : result.reason
     })
-    assert.deepEqual(said, [2, 2, 'vote_conflict', 'bad_signature', 'unknown_block', 2])
+    assert.deepEqual(said, [2, 2, 'vote_conflict', 'bad_signature', 'unknown_block', 2, 'bad_signature'])
     assert.deepEqual(votes(), [good, cast[5]])
   })
 

@@ -58,11 +58,42 @@ describe('the budget of a peer', () => {
     assert.equal(budget.waitMs(stranger('elsewhere', '192.0.2.2')), 0)
   })
 
-  it('is shared by all strangers of all addresses', () => {
-    const { budget } = budgetOfTest()
-    for (let n = 0; n < 100; n++) budget.charge(stranger(`peer ${n}`, `192.0.2.${n}`), ms(110))
-    assert.equal(budget.waitMs(stranger('new', '198.51.100.1')), 2_000)
-    assert.equal(budget.waitMs({ ...stranger('a validator'), standing: 'member' }), 0)
+  it('for questions is shared by all strangers of all addresses, and what they owe together is soon forgiven', () => {
+    const { budget, clock } = budgetOfTest()
+    for (let n = 0; n < 100; n++) budget.chargeQuestion({ ...stranger(`member ${n}`), standing: 'member' }, ms(110))
+    assert.equal(budget.strangersWaitMs(), 0)
+    for (let n = 0; n < 100; n++) budget.chargeQuestion(stranger(`peer ${n}`, `192.0.2.${n}`), ms(105))
+    assert.equal(budget.strangersWaitMs(), 1_000)
+    for (let n = 0; n < 1_000; n++) budget.chargeQuestion(stranger(`more ${n}`, `192.0.2.${n % 100}`), ms(105))
+    assert.equal(budget.strangersWaitMs(), 2_000)
+    assert.equal(budget.waitMs(stranger('new', '198.51.100.1')), 0)
+    clock.advance(2_000)
+    assert.equal(budget.strangersWaitMs(), 0)
+  })
+
+  it('is that of a key for all peers that have shown it', () => {
+    const { budget, cutOffs } = budgetOfTest()
+    const ofKey = (peer: string): Party => ({ ...stranger(peer), standing: 'device', key: 'one key' })
+    for (let n = 0; n < 45; n++) budget.charge(ofKey(`peer ${n}`), ms(100))
+    assert.equal(budget.waitMs(ofKey('new')), 1_250)
+    assert.equal(budget.waitMs({ ...ofKey('other'), key: 'another key' }), 0)
+    budget.charge(ofKey('peer 0'), ms(10_000))
+    assert.equal(budget.isCutOff(ofKey('new')), true)
+    assert.deepEqual(
+      cutOffs.map(({ whose, peer }) => [whose, peer]),
+      [['peer', 'peer 0']],
+    )
+  })
+
+  it('of handshakes where devices are at home is small, and comes back', () => {
+    const { budget, clock } = budgetOfTest()
+    const takes = () => budget.takeHome('192.0.2.1', ms(10))
+    let taken = 0
+    while (takes()) taken++
+    assert.equal(taken, 20)
+    assert.equal(budget.takeHome('192.0.2.2', ms(10)), true)
+    clock.advance(1_000)
+    assert.deepEqual([takes(), takes(), takes()], [true, true, false])
   })
 
   it('cuts off who overdraws it by much, for a while, and for longer each time', () => {
@@ -109,21 +140,30 @@ describe('the budget of a peer', () => {
       assert.equal(budget.isCutOff(stranger(undefined, address)), false)
     }
     assert.deepEqual(cutOffs, [])
-    assert.ok(budget.waitMs(stranger('new', '127.0.0.1')) > 0, 'what all strangers have is shared there, too')
   })
 
-  it('pays a penalty by itself, and its address: not who has done nothing', () => {
+  it('pays for what is no question by itself, and its address: not who has done nothing', () => {
     const { budget } = budgetOfTest()
-    for (let n = 0; n < 100; n++) budget.penalize(stranger(`peer ${n}`, `192.0.2.${n % 10}`), ms(700))
+    for (let n = 0; n < 10_000; n++) budget.charge(stranger(undefined, `192.0.2.${n % 10}`), ms(10))
     assert.ok(budget.waitMs(stranger('one more', '192.0.2.1')) > 0)
     assert.equal(budget.waitMs(stranger('new', '198.51.100.1')), 0)
+    assert.equal(budget.strangersWaitMs(), 0)
+  })
+
+  it('pays by itself alone for being refused: its neighbours are not cut off for it', () => {
+    const { budget, cutOffs } = budgetOfTest()
+    for (let n = 0; n < 60_000; n++) budget.chargePeer(stranger(`light ${n % 60}`), ms(1))
+    assert.deepEqual(cutOffs, [])
+    assert.equal(budget.waitMs(stranger('new')), 0)
+    budget.chargePeer(stranger('light 1'), ms(5_100))
+    assert.equal(budget.isCutOff(stranger('light 1')), true)
   })
 
   it('of a connection that has not shown whose it is counts for its address alone', () => {
     const { budget } = budgetOfTest()
     budget.charge(stranger(undefined), ms(6_300))
     assert.equal(budget.waitMs(stranger('a')), 1_000)
-    assert.equal(budget.size(), 3)
+    assert.equal(budget.size(), 2)
   })
 
   it('is remembered for so many, who has been quiet for longest is forgotten', () => {

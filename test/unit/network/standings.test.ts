@@ -26,6 +26,17 @@ describe('the standing of a peer', () => {
     assert.equal(standings.of('peer 2'), 'stranger')
   })
 
+  it('goes with the key that was shown, which others may have shown', () => {
+    const standings = createStandings()
+    assert.equal(standings.keyOf('a'), undefined)
+    assert.deepEqual(standings.sharing('a'), ['a'])
+    for (const peer of ['a', 'b']) standings.vouch(peer, 'one key', 'device', undefined)
+    assert.equal(standings.keyOf('a'), 'one key')
+    assert.deepEqual(standings.sharing('b'), ['a', 'b'])
+    standings.vouch('a', 'another key', 'device', undefined)
+    assert.deepEqual(standings.sharing('b'), ['b'])
+  })
+
   it('is remembered for so many', () => {
     const standings = createStandings()
     for (let n = 0; n <= MAX_KNOWN; n++) {
