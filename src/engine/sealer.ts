@@ -4,17 +4,24 @@ import type { Gossip } from '../ports/gossip.ts'
 import type { HighWater } from '../ports/high-water.ts'
 import type { Leadership } from '../ports/leadership.ts'
 import type { Logger } from '../ports/logger.ts'
-import type { BlockRow, MarketStore } from '../ports/market-store.ts'
+import type { BlockRow, MarketStore, VoidTick } from '../ports/market-store.ts'
 import type { Miner } from '../ports/miner.ts'
 import { inTurns } from '../ports/turns.ts'
-import { assembleHeaderInPieces, sealingKey, type ShownBlock, type CommittedTick } from '../protocol/block.ts'
+import {
+  assembleHeaderInPieces,
+  sealerRecovery,
+  sealingKey,
+  type CommittedTick,
+  type ShownBlock,
+} from '../protocol/block.ts'
 import type { Hash, Hex } from '../protocol/bytes.ts'
 import { canonicalBytes } from '../protocol/canonical-json.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { hashHeader, sealHeader, type Header, type SealedHeader } from '../protocol/header.ts'
 import { mapInPieces } from '../protocol/pieces.ts'
+import { refuseRegistry, type RegistryTransaction } from '../protocol/registry-transaction.ts'
 import type { SigningKey } from '../protocol/signature.ts'
-import { hashTransaction, type Transaction } from '../protocol/transaction.ts'
+import { hashTransaction, type ShownTransaction, type Transaction } from '../protocol/transaction.ts'
 import type { Chain, Tip } from './chain.ts'
 import type { EventHub } from './events.ts'
 import type { Finalizer } from './finalizer.ts'
@@ -22,7 +29,7 @@ import type { Follower } from './follower.ts'
 import { verifyTransactions } from './history-rules.ts'
 import { checkLeads } from './leading.ts'
 import type { PutBack } from './put-back.ts'
-import type { SealGuard } from './seal-guard.ts'
+import type { SealGuard, ToSeal } from './seal-guard.ts'
 import type { SharedFinality } from './shared-finality.ts'
 import { signedBefore } from './signed-before.ts'
 
@@ -60,8 +67,8 @@ export interface Sealer {
   /** Applies what the leader has sealed since, and speaks of it; for an authority that stands by. Throws as `Follower.follow`. */
   follow(): Promise<void>
   /**
-   * Aligns the stores, then seals every committed tick that is not sealed, oldest first; one that can never be sealed
-   * becomes void. This is the whole of recovery, and also what runs after any failure. Throws as `Follower.align`, and as `checkAllowed` while there is such a tick.
+   * Aligns the stores, then seals every committed tick that is not sealed, oldest first, but a recovery of this authority's own
+   * key before all others; one that can never be sealed becomes void. This is the whole of recovery, and also what runs after any failure. Throws as `Follower.align`, and as `checkAllowed` while there is such a tick.
    */
   catchUp(): Promise<void>
   /**
@@ -77,10 +84,18 @@ export interface Sealer {
   /** Throws `not_ready` if this node does not have the key that seals a block with these transactions, as one that is revoked. */
   checkKey(transactions: readonly Transaction[]): Promise<void>
   /**
-   * Throws `not_ready` while nothing may be sealed, `not_leading` where another authority does it: a tick that could not be
-   * sealed is not to be committed.
+   * Throws `not_ready` while no block with these transactions may be sealed, `not_leading` where another authority does it: a
+   * tick that could not be sealed is not to be committed.
    */
-  checkAllowed(): void
+  checkAllowed(transactions: readonly ShownTransaction[]): void
+  /** True for the recovery of the key of this authority: the key that it brings seals it. */
+  isOwnRecovery(transaction: RegistryTransaction): boolean
+  /**
+   * Aligns the stores for a recovery of this authority's own key, which goes before all that waits: what waits may be for the
+   * key that is lost. An earlier recovery is sealed if it brings the same key, and void if it brings another. Throws as
+   * `Follower.align` and `seal`, and `registry_refused` for a key that a void recovery has brought: it may have signed.
+   */
+  makeWay(recovery: RegistryTransaction): Promise<void>
   /** Puts a block on top that was sealed before, unless it is there. Throws as `PutBack.add`. */
   restore(block: ShownBlock, from: string): Promise<void>
   /** Seals the oldest unsealed tick; `undefined` if there is none. */
@@ -104,27 +119,28 @@ export function createSealer(parts: SealerParts): Sealer {
   }
 
   async function seal(tick: CommittedTick, txHashes: readonly Hash[]): Promise<Tip> {
+    const { transactions } = tick
     // Mining, or asking for the key, would be for nothing.
-    checkAllowed()
-    const after = await chain.registryAfter(tick.transactions)
-    const key = await keyFor(tick.transactions)
+    checkAllowed(transactions)
+    const after = await chain.registryAfter(transactions)
+    const key = await keyFor(transactions)
     const at = { parent: chain.tip, historyRoot: chain.historyRoot }
     const { genesis, chainId } = chain
     const draft = await inTurns(assembleHeaderInPieces(genesis, chainId, at, tick, txHashes, after.root, minerId))
     const header = genesis.seal === 'work' ? await miner.mine(draft) : draft
     // No second block of a height is signed, not even one that is then never spoken of.
-    checkAllowed()
-    const sealed = await sealedBy(key, header)
+    checkAllowed(transactions)
+    const sealed = await sealedBy(key, header, kindOf(transactions))
     // The last moment to hear that the height is taken, which a signer may have taken its time for: nothing is awaited between
     // this and the fence. A node that stood still here may be refused by it, and what it has signed is then never spoken of.
-    checkAllowed()
+    checkAllowed(transactions)
     const block_hash = hashHeader(header)
     const finalized_at = finalizer.isFinalWhenSealed(header.height, chain.registry) ? clock.now() : null
     await store.fence({ height: header.height, block_hash, tick_id: tick.tick_id, sealed, finalized_at })
     guard.fenced(header.height)
     // Before the block can be asked for: no older database is to seal anew a height that somebody was shown.
     await highWater.raise({ height: header.height, hash: block_hash })
-    const tip = await chain.append({ ...sealed, transactions: tick.transactions }, txHashes)
+    const tip = await chain.append({ ...sealed, transactions }, txHashes)
     speak(tip, finalized_at)
     if (finalized_at === null) await finalizer.evaluate()
     else finalizer.sealedFinal(header.height)
@@ -135,7 +151,7 @@ export function createSealer(parts: SealerParts): Sealer {
    * A signer gives the same signature again, as after a kill between it and the fence: the header is the same then. If it has signed
    * another one, that is a block which this database lacks. Throws `not_ready` then, and `signer_refused`.
    */
-  async function sealedBy(key: SigningKey, header: Header): Promise<SealedHeader> {
+  async function sealedBy(key: SigningKey, header: Header, what: ToSeal): Promise<SealedHeader> {
     try {
       return await sealHeader(header, key)
     } catch (error) {
@@ -143,18 +159,22 @@ export function createSealer(parts: SealerParts): Sealer {
       const before = signedBefore(error)
       if (before !== undefined) {
         const { height, miner_id } = before.header
-        guard.saw({ height, hash: hashHeader(before.header), miner_id, shownBy: 'the signer' })
+        const public_key = key.publicKey
+        guard.saw({ height, hash: hashHeader(before.header), miner_id, shownBy: 'the signer', public_key })
       }
-      const reason = guard.reason() ?? `the signer refuses block ${header.height}: ${error.message}`
+      const reason = guard.reason(what) ?? `the signer refuses block ${header.height}: ${error.message}`
       logger.error({ height: header.height, reason }, `NOT SEALING: ${reason}`)
       throw ledgerError('not_ready', { reason }, error)
     }
   }
 
-  function checkAllowed(): void {
+  function checkAllowed(transactions: readonly ShownTransaction[]): void {
     checkLeads(leadership)
-    guard.check()
+    guard.check(kindOf(transactions))
   }
+
+  const kindOf = (transactions: readonly ShownTransaction[]): ToSeal =>
+    sealerRecovery(transactions, minerId) === undefined ? 'block' : 'recovery'
 
   async function checkSealable(transactions: readonly Transaction[]): Promise<void> {
     const after = await chain.registryAfter(transactions)
@@ -207,8 +227,9 @@ export function createSealer(parts: SealerParts): Sealer {
 
   async function sealNext() {
     for (;;) {
-      const tick = await store.nextUnsealedTick()
-      if (tick === undefined) return undefined
+      const oldest = await store.nextUnsealedTick()
+      if (oldest === undefined) return undefined
+      const tick = (await store.waitingRecovery(minerId)) ?? oldest
       const reason = await neverSealable(tick)
       if (reason === undefined) {
         const txHashes = await inTurns(mapInPieces(tick.transactions, hashTransaction))
@@ -234,8 +255,8 @@ export function createSealer(parts: SealerParts): Sealer {
     return verdict.ok ? undefined : verdict.reason
   }
 
-  async function setAside({ tick_id }: CommittedTick, reason: string): Promise<void> {
-    checkAllowed()
+  async function setAside({ tick_id, transactions }: CommittedTick, reason: string): Promise<void> {
+    checkAllowed(transactions)
     await store.voidTick(tick_id, { parent: chain.tip?.hash ?? null, reason, at: clock.now() })
     logger.error(
       { tick_id, reason },
@@ -255,6 +276,20 @@ export function createSealer(parts: SealerParts): Sealer {
       await keyFor(transactions)
     },
     checkAllowed,
+    isOwnRecovery: (transaction) => kindOf([transaction]) === 'recovery',
+    async makeWay(recovery) {
+      await applyFenced()
+      const isOfKey = ({ transactions }: Pick<VoidTick, 'transactions'>): boolean =>
+        sealerRecovery(transactions, minerId)?.public_key === sealerRecovery([recovery], minerId)?.public_key
+      const waiting = await store.waitingRecovery(minerId)
+      if (waiting !== undefined && isOfKey(waiting)) await sealNext()
+      else if (waiting !== undefined) await setAside(waiting, `the recovery ${recovery.id} takes its place`)
+      if (!(await store.voidTicks()).some(isOfKey)) return
+      refuseRegistry(
+        recovery,
+        'a recovery that is void has brought this key, which may have signed: make another new key',
+      )
+    },
     async follow() {
       await speakOf(await follower.follow())
     },

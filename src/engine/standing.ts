@@ -1,22 +1,26 @@
 import type { Logger } from '../ports/logger.ts'
+import type { Hex } from '../protocol/bytes.ts'
 import type { Chain } from './chain.ts'
 import type { EventHub } from './events.ts'
 
-/** Whether this authority is one still, by the registry after the tip. */
+/** Whether this authority is one still, by the registry after the tip, and has its key. */
 export interface Standing {
-  /** For people: why it may seal nothing; `undefined` while it is an active authority. */
+  /** For people: why it may seal nothing; `undefined` while it is an active authority that did not start without its key. */
   reason(): string | undefined
 }
 
 /**
- * A revoked authority stops nothing: it answers, follows what others seal, and says so, until it is recovered. What it says here it
- * logs as well, as it starts and whenever it changes.
+ * A revoked authority stops nothing, nor does one whose key is lost: it answers, follows what others seal, and says so, until it is
+ * recovered. What it says here it logs as well, as it starts and whenever it changes.
+ *
+ * @param lostKey the public key of which there was none here at the start
  */
 export function watchStanding(
   { chain, events, logger }: { readonly chain: Chain; readonly events: EventHub; readonly logger: Logger },
   minerId: string,
+  lostKey?: Hex,
 ): Standing {
-  const reason = () => revokedWords(chain, minerId)
+  const reason = () => revokedWords(chain, minerId) ?? lostWords(chain, minerId, lostKey)
   let said: string | undefined
   const say = (): void => {
     const now = reason()
@@ -30,6 +34,14 @@ export function watchStanding(
     if (type === 'header') say()
   })
   return { reason }
+}
+
+function lostWords({ registry }: Chain, minerId: string, lostKey: Hex | undefined): string | undefined {
+  if (lostKey === undefined || registry.active(minerId, 'authority')?.public_key !== lostKey) return undefined
+  return (
+    `the key ${lostKey} of the authority ${minerId} is not here, so nothing is sealed: put its key file back and start again; ` +
+    'if it is lost, its recovery key puts a new one in its place (solar-node keys recover)'
+  )
 }
 
 function revokedWords({ registry }: Chain, minerId: string): string | undefined {

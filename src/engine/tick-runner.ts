@@ -77,6 +77,17 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     uncertain = false
   }
 
+  /** What waits is no hindrance to a recovery of the own key: that may be what seals it. */
+  async function settleFor(transaction: RegistryTransaction): Promise<void> {
+    if (!sealer.isOwnRecovery(transaction)) {
+      await settle()
+      return
+    }
+    checkLeads(leadership)
+    uncertain = true
+    await sealer.makeWay(transaction)
+  }
+
   async function commitAndSeal(prepare: Prepare): Promise<TickAnswer> {
     let tick: TickCommit
     do {
@@ -85,13 +96,14 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
       tick = { ...(await prepare()), parent }
       refuseReserved(tick)
       await refuseSealed(tick)
-      sealer.checkAllowed()
+      sealer.checkAllowed(tick.transactions)
       // A tick that nobody can seal must not be committed.
       if (tick.transactions.length > 0) await sealer.checkKey(tick.transactions)
       uncertain = true
     } while ((await store.commitTick(tick)) === 'book_moved')
     const tip = tick.transactions.length === 0 ? null : await sealer.seal(tick, tick.tx_hashes)
-    uncertain = false
+    // Older ticks may wait still for who has sealed its own recovery.
+    uncertain = tick.recovers !== undefined
     return answerOf({ ...tick, tx_ids: idsOf(tick) }, tip)
   }
 
@@ -103,14 +115,14 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
     throw ledgerError('tick_conflict', { tick_id, difference })
   }
 
-  async function known(tickId: string): Promise<StoredTick | undefined> {
-    await settle()
+  async function known(tickId: string, settled: () => Promise<void>): Promise<StoredTick | undefined> {
+    await settled()
     const stored = await store.tick(tickId)
     const isUnsealed = stored?.block === null && stored.transactions.length > 0
     if (!isUnsealed) return stored
     // Committed by somebody else who writes into the same database, and not sealed yet.
     uncertain = true
-    await settle()
+    await settled()
     return await store.tick(tickId)
   }
 
@@ -118,20 +130,21 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
    * The answer of a tick that is committed already, or else of what `prepare` gives.
    *
    * @param judge throws if what is committed under the id is not what is asked for
+   * @param settled makes good what was left before
    */
-  async function once(tickId: string, judge: Judge, prepare: Prepare): Promise<TickAnswer> {
+  async function once(tickId: string, judge: Judge, prepare: Prepare, settled = settle): Promise<TickAnswer> {
     const answerStored = async (stored: StoredTick): Promise<TickAnswer> => {
       await judge(stored)
       return answerOf(stored, stored.block)
     }
-    const stored = await known(tickId)
+    const stored = await known(tickId, settled)
     if (stored !== undefined) return await answerStored(stored)
     try {
       const answer = await commitAndSeal(prepare)
       onTick?.(answer.height === null ? 'empty' : 'sealed')
       return answer
     } catch (error) {
-      const theirs = await committedElsewhere(tickId, error)
+      const theirs = await committedElsewhere(tickId, error, settled)
       if (theirs !== undefined) return await answerStored(theirs)
       onTick?.('failed')
       throw isSolarError(error, 'store_failed') ? error : ((await voidError(tickId)) ?? error)
@@ -145,10 +158,14 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
   }
 
   /** Another authority on this database may have sealed the height, or have committed the tick in the meantime. */
-  async function committedElsewhere(tickId: string, error: unknown): Promise<StoredTick | undefined> {
+  async function committedElsewhere(
+    tickId: string,
+    error: unknown,
+    settled: () => Promise<void>,
+  ): Promise<StoredTick | undefined> {
     if (OVERTAKEN.some((code) => isSolarError(error, code))) await leadership.confirm()
     else if (!isSolarError(error, 'tick_conflict')) return undefined
-    return await known(tickId)
+    return await known(tickId, settled)
   }
 
   async function accept(tick: PlatformTick): Promise<TickAnswer> {
@@ -208,7 +225,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
       const difference = `the nonce of ${id} was used by another registry transaction`
       throw ledgerError('tick_conflict', { tick_id, difference })
     }
-    return await once(tick_id, judge, async () => {
+    const prepare = async (): Promise<Unplaced> => {
       refuseFuture(`transaction ${id}`, timestamp, clock.now())
       await changeLimiter.check(transaction, userId)
       await sealer.checkSealable([transaction])
@@ -221,8 +238,10 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
         tx_hashes: [tx_hash],
         fills: [],
         ...(userId !== undefined && { user: { voter_id: subject_id, user_id: userId } }),
+        ...(sealer.isOwnRecovery(transaction) && { recovers: subject_id }),
       }
-    })
+    }
+    return await once(tick_id, judge, prepare, () => settleFor(transaction))
   }
 
   /** Who led before may have committed a tick, or sealed it, after this node began to lead. */

@@ -17,7 +17,7 @@ import { createPutBack, type PutBackParts } from '../engine/put-back.ts'
 import { createAuthorityRedactor, type AuthorityRedactor, type AuthorityRedactorParts } from '../engine/redactor.ts'
 import { createRestorer, type Restorer } from '../engine/restorer.ts'
 import { createSealClock, type SealClock } from '../engine/seal-clock.ts'
-import { createSealGuard, withOthers, type SealGuard } from '../engine/seal-guard.ts'
+import { createSealGuard, withOthers, type SealGuard, type ToSeal } from '../engine/seal-guard.ts'
 import { createSealer } from '../engine/sealer.ts'
 import { createSharedFinality } from '../engine/shared-finality.ts'
 import { watchStanding, type Standing } from '../engine/standing.ts'
@@ -54,7 +54,7 @@ export interface AuthorityEngineParts extends AuthorityKeys {
   readonly level: PutBackParts['bodies'] & AuthorityRedactorParts['blocks']
   readonly highWater: HighWater
   /** Has the keys of `keyOf`, where they are not in files. */
-  readonly signer?: Pick<NodeSigner, 'name' | 'keyOf' | 'reason' | 'sealed'> | undefined
+  readonly signer?: Pick<NodeSigner, 'reason' | 'sealed'> | undefined
   /** Who leads on a database that others share; `undefined` for this node's own. `mayLead`: false while it could seal nothing. */
   readonly shareLead: (mayLead: () => boolean) => Promise<SharedLeadership | undefined>
   readonly gossip: Gossip
@@ -118,13 +118,15 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
     logger,
   })
   const backups = createSealGuard(chain, highWater)
-  const guard = withOthers(backups, sealClock, ...(parts.signer === undefined ? [] : [parts.signer]))
+  const { signer } = parts
+  // What the signer lacks is the key that a recovery replaces.
+  const signerSays = { reason: (what?: ToSeal) => (what === 'recovery' ? undefined : signer?.reason()) }
+  const guard = withOthers(backups, sealClock, signerSays)
   const putBack = createPutBack({ chain, store, bodies: level, finalizer, clock, logger })
   const follower = createFollower({ chain, store, putBack, guard, highWater, clock, logger })
   // First: which of the keys here is that of an authority, the newest block says.
   await follower.align()
-  const minerId = await authorityIdOf(chain, keyOf)
-  const { signer } = parts
+  const { minerId, lostKey } = await findAuthority(chain, keyOf)
   const keyNow = () => chain.registry.active(minerId, 'authority')?.public_key
   if (signer !== undefined) await heedSigner(signer, { ...parts, guard: backups, needed: keyNow() })
   const mayLead = () => chain.registry.active(minerId, 'authority') !== undefined
@@ -203,7 +205,9 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   // Peers name devices alone; who comes over HTTP, or by the outbox, names users as the platform does.
   const entries = { has: (id: string) => chain.registry.entry(id) !== undefined }
   const ledger = parts.pseudonyms === undefined ? inner : pseudonymousLedger(inner, parts.pseudonyms, entries)
-  const standing = watchStanding({ chain, events, logger }, minerId)
+  // A signer says itself which key it lacks.
+  const missing = signer === undefined ? lostKey : undefined
+  const standing = watchStanding({ chain, events, logger }, minerId, missing)
   const deciding = { events, finalizer, guard, standing, sealClock, runner, checkpoints, ledger, redactor, restorer }
   return { ...deciding, chain, askPeers, leadership, keyNow, standby }
 }
@@ -245,13 +249,28 @@ export async function recoverAuthority(
   await redactor.keepUp()
 }
 
-/** The authority id whose key this node has: now, in the genesis if its key has changed since, or as it was revoked. Throws `not_ready`. */
-async function authorityIdOf(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promise<string> {
-  const known = [chain.registry, await chain.registryBefore(0)].flatMap((registry) => registry.activeOf('authority'))
-  for (const { id, public_key } of known) if ((await keyOf(public_key)) !== undefined) return id
+/** Whose node this is. */
+interface OwnAuthority {
+  readonly minerId: string
+  /** That of the registry, where no key here is that of an authority: a recovery replaces it. */
+  readonly lostKey?: Hex
+}
+
+/**
+ * The authority whose key this node has: now, in the genesis if its key has changed since, or as it was revoked. Without any the
+ * key is lost, and this is the node of the one authority that a recovery key brings back. Throws `not_ready` if there are more.
+ */
+async function findAuthority(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promise<OwnAuthority> {
+  const active = chain.registry.activeOf('authority')
+  const known = [...active, ...(await chain.registryBefore(0)).activeOf('authority')]
+  for (const { id, public_key } of known) if ((await keyOf(public_key)) !== undefined) return { minerId: id }
   // Looked through only where it has to be: there may be many entries.
   const revoked = chain.registry.entries.filter(({ role, status }) => role === 'authority' && status === 'revoked')
-  for (const { id, public_key } of revoked) if ((await keyOf(public_key)) !== undefined) return id
+  for (const { id, public_key } of revoked) if ((await keyOf(public_key)) !== undefined) return { minerId: id }
+  const [lost, ...others] = active
+  if (lost !== undefined && others.length === 0 && lost.recovery_key !== null) {
+    return { minerId: lost.id, lostKey: lost.public_key }
+  }
   throw ledgerError('not_ready', {
     reason: 'no key in the data directory, nor of its signer, is that of a registered authority',
   })
@@ -259,10 +278,11 @@ async function authorityIdOf(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promi
 
 /**
  * A signer remembers what an older database has forgotten: a block that it has signed above the tip is missed here, unless its tick
- * waits to be sealed, as after a kill between the signature and the fence. Throws `not_ready` if it lacks the key that is needed now.
+ * waits to be sealed, as after a kill between the signature and the fence. One that lacks the key that is needed now says so
+ * itself.
  */
 async function heedSigner(
-  signer: Pick<NodeSigner, 'name' | 'keyOf' | 'sealed'>,
+  signer: Pick<NodeSigner, 'sealed'>,
   {
     chain,
     store,
@@ -271,14 +291,10 @@ async function heedSigner(
   }: Pick<AuthorityEngineParts, 'chain' | 'store'> & { readonly guard: SealGuard; readonly needed: Hex | undefined },
 ): Promise<void> {
   if (needed === undefined) return
-  if ((await signer.keyOf(needed)) === undefined) {
-    const reason = `the signer at ${signer.name} does not have the key ${needed}, which the registry names: start it with its --key-file`
-    throw ledgerError('not_ready', { reason })
-  }
   const sealed = signer.sealed(needed)
   if (sealed === null || sealed.header.height < chain.size || (await store.nextUnsealedTick()) !== undefined) return
   const { height, miner_id } = sealed.header
-  guard.saw({ height, hash: hashHeader(sealed.header), miner_id, shownBy: 'the signer' })
+  guard.saw({ height, hash: hashHeader(sealed.header), miner_id, shownBy: 'the signer', public_key: needed })
 }
 
 /** A vote may be here before the block that the leader has sealed: then the database has it. */

@@ -97,7 +97,7 @@ export async function ensureAuthorityFiles(
     throw nodeError('data_directory_incomplete', {
       directory: directory.path,
       file: DATA_FILES.authorityKey,
-      advice: 'put it back, a new key could not seal this chain',
+      advice: 'put it back; if it is lost, put a new key there and recover it (solar-node keys recover)',
     })
   }
   if (firstStart && given === undefined && parts.logger !== undefined) announceChain(config, parts.logger)

@@ -48,13 +48,16 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore, 
    * was put back without any of its bodies, and may be of this tick), `tick_void`, `duplicate_transaction`, or
    * `refused_row` for a correction of a trade that is not sealed or whose running sum would fall below zero. Throws
    * `tip_moved` if the last block is not `parent`, or if another tick waits for its block and this one is more than new
-   * trades of a platform: it was checked against a state on which it would not be sealed. Nothing is stored then, nor
+   * trades of a platform: it was checked against a state on which it would not be sealed. A recovery of the authority that
+   * seals goes before what waits, unless that is such a recovery as well. Nothing is stored then, nor
    * where `book_moved`: an order that only this tick can match has arrived after `last_order`.
    */
   commitTick(tick: TickCommit): Promise<'committed' | 'book_moved'>
   tick(tickId: string): Promise<StoredTick | undefined>
   /** The oldest committed tick that has transactions and no block; `undefined` if there is none. */
   nextUnsealedTick(): Promise<CommittedTick | undefined>
+  /** The committed recovery of this authority's key that has no block yet, if there is one; see `TickCommit.recovers`. */
+  waitingRecovery(authorityId: string): Promise<CommittedTick | undefined>
   /**
    * Takes a committed tick that can never be sealed on `parent`, where it is the next, out of the way of the others: it is
    * moved whole to the void ticks, its orders get back what it took from them, and the user that it gave to a
@@ -198,6 +201,8 @@ export interface TickCommit extends CommittedTick {
   readonly last_order?: number
   /** The platform user that the voter of an enrolment belongs to, stored in the same transaction. */
   readonly user?: { readonly voter_id: string; readonly user_id: string }
+  /** The id of the authority that is to seal it, where this is the recovery of that authority's own key. */
+  readonly recovers?: string
 }
 
 /** A tick as it is known from its block. */

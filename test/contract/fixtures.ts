@@ -98,6 +98,14 @@ export function enrolment(
   return { ...registryTransactions()[0]!, id, nonce, tick_id: registryTickId(nonce), ...fields }
 }
 
+/** A recovery of this entry's key. */
+export function recoveryOf(subject_id: string, id: string): RegistryTransaction {
+  const nonce = nonceOf(id)
+  const { timestamp, signature } = registryTransactions()[0]!
+  const names = { id, nonce, tick_id: registryTickId(nonce) }
+  return { kind: 'registry', action: 'recover', subject_id, public_key: '4'.repeat(64), timestamp, signature, ...names }
+}
+
 export function registryTick(
   transaction: RegistryTransaction,
   fields: Partial<Pick<TickCommit, 'user'>> = {},

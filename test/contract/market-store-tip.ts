@@ -10,6 +10,7 @@ import {
   MOST,
   order,
   putOrder,
+  recoveryOf,
   registryTick,
   sealWaiting,
   T0,
@@ -40,6 +41,7 @@ export function marketStoreTipContract(name: string, open: () => Promise<OpenedS
     }
 
     lateCommits()
+    recoveries()
     fences()
     voidTicks()
 
@@ -86,6 +88,35 @@ export function marketStoreTipContract(name: string, open: () => Promise<OpenedS
           await sealWaiting(store)
         }
         assert.equal((await store.lastBlock())?.height, 5)
+      })
+    }
+
+    function recoveries(): void {
+      const recovery = (id: string, recovers?: string) => ({
+        ...registryTick(recoveryOf('authority', id)),
+        ...(recovers !== undefined && { recovers }),
+      })
+      const comesFirst = (tickId: string) => (error: unknown) => {
+        assert.ok(isSolarError(error, 'tip_moved'), String(error))
+        return error.message.includes(`tick ${tickId} comes first`)
+      }
+
+      it('takes the recovery of who is to seal it before all that waits, but for another such recovery', async () => {
+        await grow(1)
+        const enrolled = registryTick(enrolment('r'))
+        await commitTick(store, enrolled)
+        await commitTick(store, tick('p', [trade('p', 'z')]))
+        assert.equal(await store.waitingRecovery('authority'), undefined)
+        await assert.rejects(commitTick(store, recovery('r1')), comesFirst(enrolled.tick_id))
+        await commitTick(store, recovery('r1', 'authority'))
+        await assert.rejects(commitTick(store, recovery('r2', 'authority')), comesFirst(recovery('r1').tick_id))
+        const { tick_id, timestamp, transactions } = recovery('r1')
+        assert.deepEqual(await store.waitingRecovery('authority'), { tick_id, timestamp, transactions })
+        assert.equal(await store.waitingRecovery('authority-b'), undefined)
+        assert.equal((await store.nextUnsealedTick())?.tick_id, enrolled.tick_id)
+        await store.fence(blockRow(1, tick_id))
+        assert.equal(await store.waitingRecovery('authority'), undefined)
+        await commitTick(store, recovery('r2', 'authority'))
       })
     }
 

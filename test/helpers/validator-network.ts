@@ -149,7 +149,7 @@ export async function copyAuthority(folder: string, name: string): Promise<void>
 
 /** A tick with one trade between two users. */
 export async function sealTick(
-  { node }: RunningAuthority,
+  { node }: Pick<RunningAuthority, 'node'>,
   id: string,
   timestamp = CREATED_AT + 1000,
   buyer = 'ben',

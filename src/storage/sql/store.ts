@@ -60,6 +60,7 @@ export async function createSqlStore(db: Database, dialect: SqlDialect): Promise
     commitTick: guard('commitTick', ticks.commitTick),
     tick: guard('tick', ticks.tick),
     nextUnsealedTick: guard('nextUnsealedTick', ticks.nextUnsealedTick),
+    waitingRecovery: guard('waitingRecovery', ticks.waitingRecovery),
     voidTick: guard('voidTick', voided.voidTick),
     voidTicks: guard('voidTicks', voided.voidTicks),
     voidTickCount: guard('voidTickCount', voided.voidTickCount),

@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import { ledgerError } from '../../ports/errors.ts'
 import type { MarketStore, TickCommit } from '../../ports/market-store.ts'
 import { inTurns } from '../../ports/turns.ts'
+import { sealerRecovery, type CommittedTick } from '../../protocol/block.ts'
 import { mapInPieces } from '../../protocol/pieces.ts'
 import { isSolarError } from '../../protocol/errors.ts'
 import { decodeValue } from '../decode.ts'
@@ -20,7 +21,7 @@ import { putUser } from './users.ts'
 export function ticksTable(
   db: Database,
   dialect: SqlDialect,
-): Pick<MarketStore, 'commitTick' | 'tick' | 'nextUnsealedTick' | 'transactionsOfTick'> {
+): Pick<MarketStore, 'commitTick' | 'tick' | 'nextUnsealedTick' | 'waitingRecovery' | 'transactionsOfTick'> {
   async function rowsOf(tickId: string) {
     return await db.selectFrom('transactions').selectAll().where('tick_id', '=', tickId).orderBy('position').execute()
   }
@@ -76,6 +77,8 @@ export function ticksTable(
       const transactions = await inTurns(mapInPieces(await rowsOf(row.tick_id), decodeTransaction))
       return { tick_id: row.tick_id, timestamp, transactions }
     },
+
+    waitingRecovery: (authorityId) => waitingRecovery(db, authorityId),
 
     async transactionsOfTick(tickId) {
       return await inTurns(mapInPieces(await rowsOf(tickId), decodeShown))
@@ -139,7 +142,45 @@ async function checkState(trx: WriteTransaction, tick: TickCommit): Promise<void
   }
   const moved = (reason: string) => ledgerError('tip_moved', { tick_id, parent, reason })
   if (tip !== parent) throw moved(tip === null ? 'the chain has no block' : `the chain ends at ${tip}`)
-  if (waiting !== null && !isIndependent(tick)) throw moved(`tick ${waiting} comes first and has no block yet`)
+  const first = waiting === null || isIndependent(tick) ? undefined : await comesFirst(trx, tick, waiting)
+  if (first !== undefined) throw moved(`tick ${first} comes first and has no block yet`)
+}
+
+/** Of a recovery that its own key seals only another one is a tick that comes first: the two may be of one key. */
+async function comesFirst(
+  trx: WriteTransaction,
+  { tick_id, recovers }: TickCommit,
+  waiting: string,
+): Promise<string | undefined> {
+  if (recovers === undefined) return waiting
+  const other = await waitingRecovery(trx, recovers, tick_id)
+  return other?.tick_id
+}
+
+/** @param except the tick that is being committed */
+async function waitingRecovery(
+  db: Database | WriteTransaction,
+  authorityId: string,
+  except = '',
+): Promise<CommittedTick | undefined> {
+  const rows = await db
+    .selectFrom('ticks')
+    .innerJoin('transactions', 'transactions.tick_id', 'ticks.tick_id')
+    .selectAll('transactions')
+    .select('ticks.timestamp as tick_timestamp')
+    .where(sql<boolean>`ticks.unsealed = 1`)
+    .where('ticks.source', '=', 'registry')
+    .where('ticks.tick_id', '<>', except)
+    .orderBy('ticks.sequence')
+    .execute()
+  for (const { tick_timestamp, ...row } of rows) {
+    // A change of the registry is a tick of its own.
+    const transactions = [decodeTransaction(row)]
+    if (sealerRecovery(transactions, authorityId) === undefined) continue
+    const { tick_id } = row
+    return { tick_id, timestamp: toSafeInteger(tick_timestamp, `ticks ${tick_id} timestamp`), transactions }
+  }
+  return undefined
 }
 
 interface State {

@@ -1,5 +1,7 @@
 import type { Mutation } from './mutation.ts'
 
+const OWN_RECOVERY = 'test/unit/engine/own-recovery.test.ts'
+
 /** What an authority seals, once, whatever became of its stores. */
 export const SEALING: readonly Mutation[] = [
   {
@@ -25,10 +27,14 @@ export const SEALING: readonly Mutation[] = [
     patches: [
       {
         file: 'src/engine/seal-guard.ts',
-        from: 'check: () => refuseFor(reason()),\n    saw',
+        from: 'check: (what) => refuseFor(reason(what)),\n    saw',
         to: 'check: () => undefined,\n    saw',
       },
-      { file: 'src/engine/seal-guard.ts', from: 'check: () => refuseFor(reason()) }', to: 'check: () => undefined }' },
+      {
+        file: 'src/engine/seal-guard.ts',
+        from: 'check: (what) => refuseFor(reason(what)) }',
+        to: 'check: () => undefined }',
+      },
     ],
     seed: 3,
   },
@@ -49,8 +55,8 @@ export const SEALING: readonly Mutation[] = [
       { file: 'src/storage/sql/ticks.ts', from: 'if (tip !== parent) throw moved', to: "if (tip === '') throw moved" },
       {
         file: 'src/storage/sql/ticks.ts',
-        from: 'if (waiting !== null && !isIndependent',
-        to: "if (waiting === '' && !isIndependent",
+        from: 'if (first !== undefined) throw moved',
+        to: "if (first === '') throw moved",
       },
     ],
     test: 'test/contract/stores.test.ts',
@@ -138,5 +144,60 @@ export const SEALING: readonly Mutation[] = [
       { file: 'src/engine/succession.ts', from: '(steadyNow(clock) - begun)', to: '(clock.now() - begun)' },
     ],
     test: 'test/unit/engine/succession.test.ts',
+  },
+  {
+    rule: 'the recovery of an authority is not sealed below what peers have either',
+    patches: [
+      {
+        file: 'src/engine/seal-guard.ts',
+        from: "if (seen.shownBy === 'a peer') return true",
+        to: "if (seen.shownBy === 'a peer') return what === 'block'",
+      },
+    ],
+    test: OWN_RECOVERY,
+  },
+  {
+    rule: 'the recovery of an authority is not sealed below what its high-water file has',
+    patches: [
+      {
+        file: 'src/engine/seal-guard.ts',
+        from: 'if (mark === null || mark.height <= height)',
+        to: "if (mark === null || mark.height <= height || what === 'recovery')",
+      },
+    ],
+    test: OWN_RECOVERY,
+  },
+  {
+    rule: 'who has the signer cannot hide what peers have sealed',
+    patches: [
+      {
+        file: 'src/engine/seal-guard.ts',
+        from: "sighting.shownBy === 'a peer' ? PEERS : sighting.public_key",
+        to: 'PEERS',
+      },
+    ],
+    test: OWN_RECOVERY,
+  },
+  {
+    rule: 'a recovery that waits is sealed before another one with its key is looked at',
+    patches: [
+      {
+        file: 'src/engine/sealer.ts',
+        from: 'if (waiting !== undefined && isOfKey(waiting)) await sealNext()',
+        to: "if (waiting !== undefined && isOfKey(waiting)) await setAside(waiting, '')",
+      },
+      { file: 'src/engine/sealer.ts', from: '.some(isOfKey)) return', to: '.some(isOfKey) || true) return' },
+    ],
+    test: OWN_RECOVERY,
+  },
+  {
+    rule: 'a key that a void recovery has brought signs no other one',
+    patches: [{ file: 'src/engine/sealer.ts', from: '.some(isOfKey)) return', to: '.some(isOfKey) || true) return' }],
+    test: OWN_RECOVERY,
+  },
+  {
+    rule: 'no second recovery of one authority waits',
+    patches: [{ file: 'src/storage/sql/ticks.ts', from: 'return other?.tick_id', to: 'return undefined' }],
+    test: 'test/contract/stores.test.ts',
   },
 ]

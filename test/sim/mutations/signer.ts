@@ -42,7 +42,7 @@ export const SIGNERS: readonly Mutation[] = [
     patches: [
       {
         file: 'src/engine/sealer.ts',
-        from: '    checkAllowed()\n    const block_hash',
+        from: '    checkAllowed(transactions)\n    const block_hash',
         to: '    const block_hash',
       },
     ],

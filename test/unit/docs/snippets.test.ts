@@ -29,7 +29,7 @@ const TREATED: Readonly<Record<string, Readonly<Record<string, Treatment>>>> = {
     text: 'not run: the settings of Caddy, which is no part of this project',
   },
   'docs/integration.md': { python: 'python', sql: 'sql', js: 'script' },
-  'docs/mishaps.md': { sql: 'sql' },
+  'docs/mishaps.md': { sh: 'commands', sql: 'sql' },
   'docs/operations.md': {
     sh: 'commands',
     yaml: 'config',

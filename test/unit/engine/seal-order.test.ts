@@ -1,45 +1,14 @@
 import assert from 'node:assert/strict'
-import { Chain } from '../../../src/engine/chain.ts'
-import { createEventHub } from '../../../src/engine/events.ts'
-import { openFinalizer } from '../../../src/engine/finalizer.ts'
-import { createFollower } from '../../../src/engine/follower.ts'
-import { createPutBack } from '../../../src/engine/put-back.ts'
-import { createSealGuard } from '../../../src/engine/seal-guard.ts'
-import { createSealer } from '../../../src/engine/sealer.ts'
-import { createSharedFinality } from '../../../src/engine/shared-finality.ts'
-import { createTickRunner } from '../../../src/engine/tick-runner.ts'
 import { ledgerError } from '../../../src/ports/errors.ts'
-import type { HighWater, HighWaterMark } from '../../../src/ports/high-water.ts'
-import { SOLE_LEADERSHIP } from '../../../src/ports/leadership.ts'
-import { silentLogger } from '../../../src/ports/logger.ts'
+import type { HighWaterMark } from '../../../src/ports/high-water.ts'
 import type { MarketStore } from '../../../src/ports/market-store.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
-import { headerShape, type Header } from '../../../src/protocol/header.ts'
+import type { Header } from '../../../src/protocol/header.ts'
 import type { SigningKey } from '../../../src/protocol/signature.ts'
 import type { LevelChainStore } from '../../../src/storage/level/chain-store.ts'
-import { createStreet, namedKey, STREET_TIME } from '../../helpers/branches.ts'
-import { createTestGossip } from '../../helpers/peers.ts'
-import { sealHeader } from '../../helpers/sign-now.ts'
+import { namedKey } from '../../helpers/branches.ts'
 import { tempChainStore, tempSqlite, type OpenedStore } from '../../helpers/stores.ts'
-import { createVirtualClock } from '../../helpers/virtual-clock.ts'
-
-const street = createStreet()
-const { genesis, chainId } = street
-const untroubled = () => Promise.resolve()
-
-/** The authority's key in a signer, which does `before` it signs a header. */
-const signerThat = (before: (header: Header) => void | Promise<void>): SigningKey => ({
-  publicKey: namedKey('authority').publicKey,
-  async sign(message) {
-    const [, , body = ''] = new TextDecoder().decode(message).split('\n')
-    await before(headerShape(JSON.parse(body), 'header'))
-    return namedKey('authority').signNow(message)
-  },
-})
-
-/** What a signer says that has signed this header before. */
-const refusalWith = (header: Header) =>
-  ledgerError('already_signed', { reason: 'signed before', sealed: sealHeader(header, namedKey('authority')) })
+import { refusalWith, signerThat, startSealing, street, tick, untroubled } from './sealing-harness.ts'
 
 describe('an authority that seals', () => {
   let sql: OpenedStore<MarketStore>
@@ -54,66 +23,12 @@ describe('an authority that seals', () => {
     await level.cleanup()
   })
 
-  /**
-   * @param raise called with each mark, before it counts as durable
-   * @param key that of the authority, as a signer may have it
-   */
+  /** @param key that of the authority, as a signer may have it */
   async function runner(raise: (mark: HighWaterMark) => Promise<void>, key: SigningKey = namedKey('authority')) {
-    const store = sql.store
-    const clock = createVirtualClock(STREET_TIME)
-    await store.bindChain(chainId)
-    const chain = await Chain.open(genesis, level.store)
-    const events = createEventHub(silentLogger)
-    const finalizer = await openFinalizer({ chain, store, events, clock })
-    let mark: HighWaterMark | null = null
-    const highWater: HighWater = {
-      get mark() {
-        return mark
-      },
-      raisedAt: null,
-      async raise(higher) {
-        await raise(higher)
-        mark = higher
-      },
-    }
-    const shared = { chain, store, finalizer, clock, logger: silentLogger, highWater, leadership: SOLE_LEADERSHIP }
-    const putBack = createPutBack({ ...shared, bodies: level.store })
-    const guard = createSealGuard(chain, highWater)
-    const sealer = createSealer({
-      ...shared,
-      gossip: createTestGossip(),
-      events,
-      putBack,
-      guard,
-      follower: createFollower({ ...shared, putBack, guard }),
-      finality: createSharedFinality({ chain, store, finalizer, events }),
-      miner: { mine: (header) => Promise.resolve(header), stop: () => Promise.resolve() },
-      minerId: 'authority',
-      keyOf: () => Promise.resolve(key),
-    })
-    const changeLimiter = { check: () => Promise.resolve() }
-    const randomBytes = (length: number) => new Uint8Array(length)
-    const ticks = createTickRunner({ ...shared, sealer, changeLimiter, randomBytes })
-    await ticks.recover()
-    return { chain, ticks, guard, store }
+    const started = await startSealing(sql.store, level.store, { raise, keyOf: () => key })
+    await started.ticks.recover()
+    return started
   }
-
-  const tick = (id: string) => ({
-    tick_id: id,
-    timestamp: STREET_TIME,
-    transactions: [
-      {
-        kind: 'trade' as const,
-        id: `${id}.1`,
-        from_user_id: 'ann',
-        to_user_id: 'ben',
-        kwh: '2.5',
-        price_per_kwh: '0.2',
-        total_amount: '0.5',
-        timestamp: STREET_TIME,
-      },
-    ],
-  })
 
   it('shows a block to nobody before its height is in the high-water file', async () => {
     const seen: string[] = []
