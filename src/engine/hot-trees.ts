@@ -57,7 +57,10 @@ export class HotTrees {
     const hash = hashHeader(header)
     const known = this.#parties.get(hash)
     if (known !== undefined) return known
-    return await this.#inTurn(header.height, async () => this.#parties.get(hash) ?? (await this.#makeParties(hash, header)))
+    return await this.#inTurn(
+      header.height,
+      async () => this.#parties.get(hash) ?? (await this.#makeParties(hash, header)),
+    )
   }
 
   async #makeTree(hash: Hash, header: Header): Promise<BlockTree> {

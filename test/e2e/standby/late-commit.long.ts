@@ -109,10 +109,7 @@ describe('a tick in the database that can never be sealed', () => {
     await first.node.ledger.register(first18, 'ann')
     assert.equal(await first.node.ledger.userOf('house-18'), 'ann')
     await first.node.ledger.register(first18, 'ann')
-    await assert.rejects(
-      first.node.ledger.register(first18, 'mallory'),
-      /house-18 was not enrolled for that user/,
-    )
+    await assert.rejects(first.node.ledger.register(first18, 'mallory'), /house-18 was not enrolled for that user/)
     assert.equal(await first.node.ledger.userOf('house-18'), 'ann')
     await first.node.stop()
 
