@@ -157,4 +157,13 @@ describe('an authority that seals', () => {
       [0, 1],
     )
   })
+
+  it('is not at odds with a block that another key has sealed, where a signer has signed one of that height', async () => {
+    const { ticks, guard } = await runner(untroubled)
+    const seen = { height: 0, hash: 'ab'.repeat(32), miner_id: 'authority' }
+    guard.saw({ ...seen, shownBy: 'the signer', public_key: namedKey('another').publicKey })
+    await ticks.accept(tick('t0'))
+    await guard.reached()
+    assert.equal(guard.reason(), undefined)
+  })
 })
