@@ -5,7 +5,7 @@ import type { Clock, RandomBytes } from '../ports/clock.ts'
 import { ledgerError, type LedgerErrorCode } from '../ports/errors.ts'
 import type { PlatformRow, PlatformTick, TickAnswer, TickOutcome } from '../ports/ledger.ts'
 import type { Leadership } from '../ports/leadership.ts'
-import type { MarketStore, OpenOrder, StoredTick, TickCommit } from '../ports/market-store.ts'
+import type { Committed, MarketStore, OpenOrder, StoredTick, TickCommit } from '../ports/market-store.ts'
 import { inTurns } from '../ports/turns.ts'
 import type { CommittedTick, ShownBlock } from '../protocol/block.ts'
 import { bytesToHex } from '../protocol/bytes.ts'
@@ -90,6 +90,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
 
   async function commitAndSeal(prepare: Prepare): Promise<TickAnswer> {
     let tick: TickCommit
+    let committed: Committed
     do {
       // The tip before the checks: what they looked at.
       const parent = chain.tip?.hash ?? null
@@ -100,11 +101,25 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
       // A tick that nobody can seal must not be committed.
       if (tick.transactions.length > 0) await sealer.checkKey(tick.transactions)
       uncertain = true
-    } while ((await store.commitTick(tick)) === 'book_moved')
+      committed = await store.commitTick(tick)
+    } while (committed === 'book_moved')
+    if (committed === 'behind' && tick.transactions.length > 0) return await sealInOrder(tick)
     const tip = tick.transactions.length === 0 ? null : await sealer.seal(tick, tick.tx_hashes)
-    // Older ticks may wait still for who has sealed its own recovery.
-    uncertain = tick.recovers !== undefined
+    uncertain = false
     return answerOf({ ...tick, tx_ids: idsOf(tick) }, tip)
+  }
+
+  /**
+   * Seals a tick that was committed behind another, as one that who led before has committed late: the oldest has the next height,
+   * and no signer is to be asked for two blocks of it.
+   */
+  async function sealInOrder({ tick_id }: TickCommit): Promise<TickAnswer> {
+    await sealer.catchUp()
+    uncertain = false
+    const stored = await store.tick(tick_id)
+    if (stored === undefined)
+      throw (await voidError(tick_id)) ?? ledgerError('not_ready', { reason: `tick ${tick_id} is gone` })
+    return answerOf(stored, stored.block)
   }
 
   /** What SQL has forgotten the blocks know: a tick is sealed once, whatever happened to the database. */

@@ -50,9 +50,10 @@ export interface MarketStore extends FinalityStore, EvidenceStore, OutboxStore, 
    * `tip_moved` if the last block is not `parent`, or if another tick waits for its block and this one is more than new
    * trades of a platform: it was checked against a state on which it would not be sealed. A recovery of the authority that
    * seals goes before what waits, unless that is such a recovery as well. Nothing is stored then, nor
-   * where `book_moved`: an order that only this tick can match has arrived after `last_order`.
+   * where `book_moved`: an order that only this tick can match has arrived after `last_order`. `behind`: it is committed, and
+   * another tick waits for its block.
    */
-  commitTick(tick: TickCommit): Promise<'committed' | 'book_moved'>
+  commitTick(tick: TickCommit): Promise<Committed>
   tick(tickId: string): Promise<StoredTick | undefined>
   /** The oldest committed tick that has transactions and no block; `undefined` if there is none. */
   nextUnsealedTick(): Promise<CommittedTick | undefined>
@@ -186,6 +187,8 @@ export interface OrderState {
  * does not say whether the market or the platform made it.
  */
 export type TickSource = 'market' | 'platform' | 'registry' | 'restored'
+
+export type Committed = 'committed' | 'behind' | 'book_moved'
 
 export interface TickCommit extends CommittedTick {
   readonly source: TickSource

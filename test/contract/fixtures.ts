@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert'
-import type { BlockRow, MarketStore, TickCommit } from '../../src/ports/market-store.ts'
+import type { BlockRow, Committed, MarketStore, TickCommit } from '../../src/ports/market-store.ts'
 import type { Block } from '../../src/protocol/block.ts'
 import type { Hash } from '../../src/protocol/bytes.ts'
 import type { Finality } from '../../src/protocol/genesis.ts'
@@ -133,7 +133,7 @@ export function tick(
 }
 
 /** Commits a tick that was checked on the block that is the store's last. */
-export async function commitTick(store: MarketStore, committed: TickCommit): Promise<'committed' | 'book_moved'> {
+export async function commitTick(store: MarketStore, committed: TickCommit): Promise<Committed> {
   return await store.commitTick({ ...committed, parent: (await store.lastBlock())?.block_hash ?? null })
 }
 

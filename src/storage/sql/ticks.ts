@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { ledgerError } from '../../ports/errors.ts'
-import type { MarketStore, TickCommit } from '../../ports/market-store.ts'
+import type { Committed, MarketStore, TickCommit } from '../../ports/market-store.ts'
 import { inTurns } from '../../ports/turns.ts'
 import { sealerRecovery, type CommittedTick } from '../../protocol/block.ts'
 import { mapInPieces } from '../../protocol/pieces.ts'
@@ -87,11 +87,7 @@ export function ticksTable(
 }
 
 /** All of a tick or nothing: whatever throws in here takes the SQL transaction back. */
-async function commit(
-  trx: WriteTransaction,
-  dialect: SqlDialect,
-  tick: TickCommit,
-): Promise<'committed' | 'book_moved'> {
+async function commit(trx: WriteTransaction, dialect: SqlDialect, tick: TickCommit): Promise<Committed> {
   const { tick_id, timestamp, source, content_hash, transactions, user, last_order } = tick
   if (last_order !== undefined && (await hasArrived(trx, timestamp, last_order))) return 'book_moved'
   const inserted = await trx
@@ -109,19 +105,19 @@ async function commit(
   if (inserted === undefined) {
     throw ledgerError('tick_conflict', { tick_id, difference: 'the tick_id is committed' })
   }
-  await checkState(trx, tick)
+  const waiting = await checkState(trx, tick)
   const parties = await correctedParties(trx, transactions)
   await insertTransactions(trx, dialect, tick, parties)
   await applyFills(trx, dialect, tick)
   if (user !== undefined) await putUser(trx, user)
-  return 'committed'
+  return waiting === null ? 'committed' : 'behind'
 }
 
 /**
  * The tick was checked against the chain up to its parent, and nothing may come between: whoever led before may be late by
- * any time. Throws `tip_moved`, and `tick_void` for an id that was used up by a tick that could never be sealed.
+ * any time. Gives a tick that waits for its block, null if none does. Throws `tip_moved`, and `tick_void` for an id that was used up by a tick that could never be sealed.
  */
-async function checkState(trx: WriteTransaction, tick: TickCommit): Promise<void> {
+async function checkState(trx: WriteTransaction, tick: TickCommit): Promise<string | null> {
   const { tick_id, parent, timestamp, source } = tick
   const { tip, waiting, void_reason, voided_at, unknown_until } = await stateFor(trx, tick_id)
   if (void_reason !== null) {
@@ -144,6 +140,7 @@ async function checkState(trx: WriteTransaction, tick: TickCommit): Promise<void
   if (tip !== parent) throw moved(tip === null ? 'the chain has no block' : `the chain ends at ${tip}`)
   const first = waiting === null || isIndependent(tick) ? undefined : await comesFirst(trx, tick, waiting)
   if (first !== undefined) throw moved(`tick ${first} comes first and has no block yet`)
+  return waiting
 }
 
 /** Of a recovery that its own key seals only another one is a tick that comes first: the two may be of one key. */

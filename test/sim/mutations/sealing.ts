@@ -200,4 +200,15 @@ export const SEALING: readonly Mutation[] = [
     patches: [{ file: 'src/storage/sql/ticks.ts', from: 'return other?.tick_id', to: 'return undefined' }],
     test: 'test/contract/stores.test.ts',
   },
+  {
+    rule: 'a tick that was committed behind another is sealed behind it',
+    patches: [
+      {
+        file: 'src/engine/tick-runner.ts',
+        from: "committed === 'behind' && tick.transactions",
+        to: 'false && tick.transactions',
+      },
+    ],
+    test: 'test/unit/engine/seal-order.test.ts',
+  },
 ]

@@ -6,9 +6,18 @@ import { isSolarError } from '../../../src/protocol/errors.ts'
 import type { Header } from '../../../src/protocol/header.ts'
 import type { SigningKey } from '../../../src/protocol/signature.ts'
 import type { LevelChainStore } from '../../../src/storage/level/chain-store.ts'
-import { namedKey } from '../../helpers/branches.ts'
+import { hashTransaction } from '../../../src/protocol/transaction.ts'
+import { namedKey, STREET_TIME } from '../../helpers/branches.ts'
 import { tempChainStore, tempSqlite, type OpenedStore } from '../../helpers/stores.ts'
-import { refusalWith, signerThat, startSealing, street, tick, untroubled } from './sealing-harness.ts'
+import {
+  refusalWith,
+  rememberingSigner,
+  signerThat,
+  startSealing,
+  street,
+  tick,
+  untroubled,
+} from './sealing-harness.ts'
 
 describe('an authority that seals', () => {
   let sql: OpenedStore<MarketStore>
@@ -121,5 +130,40 @@ describe('an authority that seals', () => {
     assert.equal(chain.size, 0)
     const { height } = await ticks.accept(tick('t1'))
     assert.deepEqual([height, chain.size], [1, 2])
+  })
+
+  it('asks its signer for the oldest tick where who led before has committed one late, though the answer is lost', async () => {
+    const { key, signed } = rememberingSigner()
+    let isLost = true
+    const losing: SigningKey = {
+      publicKey: key.publicKey,
+      async sign(message) {
+        const signature = await key.sign(message)
+        if (!isLost) return signature
+        isLost = false
+        throw ledgerError('not_ready', { reason: 'the signer does not answer: not within 4 s' })
+      },
+    }
+    const { chain, ticks, store } = await runner(untroubled, losing)
+    const transactions = tick('t0').transactions.map((row) => ({ ...row, tick_id: 't0', nonce: '0'.repeat(32) }))
+    const tx_hashes = transactions.map((row) => hashTransaction(row))
+    const late = { tick_id: 't0', timestamp: STREET_TIME, transactions, tx_hashes, parent: null, fills: [] }
+    await store.commitTick({ ...late, source: 'platform', content_hash: 'ab'.repeat(32) })
+    await assert.rejects(ticks.accept(tick('t1')), /does not answer/)
+    await ticks.recover()
+    assert.deepEqual([await chain.heightOfTick('t0'), await chain.heightOfTick('t1')], [0, 1])
+    assert.deepEqual(
+      signed.map(({ height }) => height),
+      [0, 1],
+    )
+  })
+
+  it('is not at odds with a block that another key has sealed, where a signer has signed one of that height', async () => {
+    const { ticks, guard } = await runner(untroubled)
+    const seen = { height: 0, hash: 'ab'.repeat(32), miner_id: 'authority' }
+    guard.saw({ ...seen, shownBy: 'the signer', public_key: namedKey('another').publicKey })
+    await ticks.accept(tick('t0'))
+    await guard.reached()
+    assert.equal(guard.reason(), undefined)
   })
 })
