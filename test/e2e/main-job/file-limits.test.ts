@@ -29,7 +29,7 @@ describe('files that somebody gives to a command', () => {
   const data = () => ['--data', join(folder.path, 'data')]
 
   const cases: readonly (readonly [string, number, (file: string) => readonly string[], number])[] = [
-    ['settings', 64 * 1024, (file) => ['--mode=authority', ...data(), '--config', file], 2],
+    ['settings', MIB, (file) => ['--mode=authority', ...data(), '--config', file], 2],
     ['a genesis', 32 * MIB, (file) => ['--mode=authority', ...data(), '--genesis', file], 2],
     ['a genesis to look at', 32 * MIB, (file) => ['genesis', 'show', file], 2],
     ['a receipt', 64 * MIB, (file) => ['verify', file, ...chain], 1],
