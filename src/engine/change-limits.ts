@@ -1,18 +1,23 @@
 import type { Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import { registryTransactionsOf } from '../protocol/block.ts'
+import { isByAuthority } from '../protocol/registry-rules.ts'
 import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
 import type { Chain } from './chain.ts'
 
 /** How many changes of the registry an authority seals within an hour: each makes a block that stays for ever. */
 export interface ChangeLimits {
   readonly perHour: number
-  /** By the platform user whose keys they change; by the registered id where no user is known. */
+  /**
+   * By the platform user whose keys they change, or by the registered id where no user is known. What an authority has
+   * signed as well is not among them and is not held back by them: else a thief would use up the hour in which it could
+   * revoke him.
+   */
   readonly perUserPerHour: number
 }
 
 export interface ChangeLimiterParts {
-  readonly chain: Pick<Chain, 'size' | 'headers' | 'blockAt' | 'registryHeights'>
+  readonly chain: Pick<Chain, 'size' | 'headers' | 'blockAt' | 'registryHeights' | 'registry' | 'chainId'>
   readonly clock: Clock
   readonly limits: ChangeLimits
   readonly userOf: (registeredId: string) => string
@@ -35,10 +40,13 @@ interface Counted {
   readonly at: number
   readonly of: string
   readonly isRescue: boolean
+  readonly isOfAuthority: boolean
 }
 
 export function createChangeLimiter({ chain, clock, limits, userOf }: ChangeLimiterParts): ChangeLimiter {
   let counted: Counted[] = []
+  /** By the keys that authorities have now: what one has signed with a key before, and this node sees late, is its user's. */
+  const isOfAuthority = (tx: RegistryTransaction): boolean => isByAuthority(tx, chain.registry, chain.chainId)
   /** The first height that was not looked at; `undefined` before the first question. */
   let next: number | undefined
 
@@ -64,7 +72,9 @@ export function createChangeLimiter({ chain, clock, limits, userOf }: ChangeLimi
         const { header, transactions } = await chain.blockAt(height)
         for (const tx of registryTransactionsOf(transactions)) {
           // The time of a block is that of its transaction, which its signer has chosen: only after a start nobody knows better.
-          counted.push({ at: isFirst ? header.timestamp : now, of: userOf(tx.subject_id), isRescue: isRescue(tx) })
+          const at = isFirst ? header.timestamp : now
+          const of = userOf(tx.subject_id)
+          counted.push({ at, of, isRescue: isRescue(tx), isOfAuthority: isOfAuthority(tx) })
         }
         next = height + 1
       }
@@ -79,9 +89,12 @@ export function createChangeLimiter({ chain, clock, limits, userOf }: ChangeLimi
       await count(now)
       const same = counted.filter((one) => one.isRescue === isRescue(transaction))
       const user = userId ?? userOf(transaction.subject_id)
-      const own = same.filter(({ of }) => of === user)
+      const own = same.filter((one) => one.of === user && !one.isOfAuthority)
       refuseFull('the registry', same, limits.perHour, 'changes_per_hour', now)
-      refuseFull(user, own, limits.perUserPerHour, 'user_changes_per_hour', now)
+      if (own.length >= limits.perUserPerHour && isOfAuthority(transaction)) return
+      // Whose device it is, is not said: its signature has not been looked at.
+      const whose = `the user of ${transaction.subject_id}`
+      refuseFull(whose, own, limits.perUserPerHour, 'user_changes_per_hour', now)
     },
   }
 }

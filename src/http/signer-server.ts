@@ -1,5 +1,5 @@
 import { chmod, lstat, unlink } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { timingSafeEqual } from 'node:crypto'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { codeOf } from '../ports/file-trouble.ts'
@@ -97,17 +97,45 @@ function createSignerApp(logger: Logger, tokenHash: Hash | undefined): FastifyIn
     exposeHeadRoutes: false,
     frameworkErrors: (error: FastifyError, request, reply) => void refuse(error, request, reply),
   })
-  app.server.maxConnections = MAX_CONNECTIONS
   readBodies(app)
+  const strangers = limitStrangers(app)
   // Before the body is read.
   app.addHook('onRequest', (request, _reply, done) => {
-    done(tokenHash === undefined || bears(request, tokenHash) ? undefined : notBearing())
+    const isKnown = tokenHash === undefined || bears(request, tokenHash)
+    if (isKnown) strangers.delete(request.raw.socket)
+    done(isKnown ? undefined : notBearing())
   })
   app.setErrorHandler(refuse)
   app.setNotFoundHandler(({ method, url }) => {
     throw httpError('not_found', { method, path: url.slice(0, 80) })
   })
   return app
+}
+
+/**
+ * When there are as many connections as there may be, the oldest that has not yet brought the token gives way: who holds
+ * places and says nothing keeps no node out.
+ *
+ * @returns the connections that have not
+ */
+function limitStrangers({ server }: FastifyInstance): Set<Socket> {
+  const strangers = new Set<Socket>()
+  let open = 0
+  server.prependListener('connection', (socket) => {
+    if (open >= MAX_CONNECTIONS) {
+      const [oldest = socket] = strangers
+      oldest.destroy()
+      if (oldest === socket) return
+      strangers.delete(oldest)
+    }
+    open++
+    strangers.add(socket)
+    socket.once('close', () => {
+      open--
+      strangers.delete(socket)
+    })
+  })
+  return strangers
 }
 
 const BEARER = /^Bearer +([\x21-\x7e]{1,512}) *$/i

@@ -4,7 +4,7 @@ import type { UserTokenConfig } from '../config/types.ts'
 import type { PlatformUserTokens } from '../http/access.ts'
 import { httpError } from '../http/problem.ts'
 import { exposedWords, readSecretFile } from '../keys/secret-file.ts'
-import type { Clock } from '../ports/clock.ts'
+import { steadyNow, type Clock } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Ledger } from '../ports/ledger.ts'
 import { fileTrouble } from '../ports/file-trouble.ts'
@@ -57,7 +57,8 @@ export async function createUserTokens(
   { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
 ): Promise<PlatformUserTokens> {
   const { issuer, audience, userClaim, source } = config
-  const { keys, algorithms } = source.kind === 'jwks' ? keysOfUrl(source.url) : await keysOfSecret(source.file)
+  const { keys, algorithms } =
+    source.kind === 'jwks' ? keysOfUrl(source.url, { clock, logger }) : await keysOfSecret(source.file)
   return {
     async userOf(token) {
       try {
@@ -71,7 +72,7 @@ export async function createUserTokens(
         })
         return identifier(payload[userClaim], userClaim)
       } catch (error) {
-        throw refusalOf(error, logger)
+        throw refusalOf(error)
       }
     },
   }
@@ -94,7 +95,7 @@ export const usersOnChain = (users: PlatformUserTokens, ledger: Pick<Ledger, 'us
 })
 
 /** Where the keys cannot be had that is no fault of who shows a token. */
-function refusalOf(error: unknown, logger: Logger): Error {
+function refusalOf(error: unknown): Error {
   if (isSolarError(error, 'malformed')) {
     return httpError('bad_credential', { reason: `the user token names no user id: ${error.message}` }, error)
   }
@@ -104,8 +105,6 @@ function refusalOf(error: unknown, logger: Logger): Error {
   }
   if (isOfToken(error))
     return httpError('bad_credential', { reason: 'the user token is not signed as this node expects' })
-  const reason = error instanceof Error ? error.message : String(error)
-  logger.warn({ reason }, 'the keys of user tokens could not be fetched (jwt_jwks_url)')
   return ledgerError(
     'not_ready',
     { reason: 'the keys of user tokens could not be fetched: try again in a minute' },
@@ -124,14 +123,35 @@ const TOKEN_ERRORS = [
 ]
 const isOfToken = (error: unknown): boolean => TOKEN_ERRORS.some((kind) => error instanceof kind)
 
-function keysOfUrl(url: string): Keys {
+function keysOfUrl(url: string, parts: { readonly clock: Clock; readonly logger: Logger }): Keys {
   const keys = createRemoteJWKSet(new URL(url), {
     timeoutDuration: JWKS_TIMEOUT_MS,
     cacheMaxAge: JWKS_MAX_AGE_MS,
     cooldownDuration: JWKS_COOLDOWN_MS,
-    [customFetch]: fetchBounded,
+    [customFetch]: withCooldown(fetchBounded, parts),
   })
   return { keys, algorithms: PUBLIC_KEY_ALGORITHMS }
+}
+
+type Fetch = typeof fetchBounded
+
+/** The library waits after keys that came; what came not, or was no list of keys, is not asked for again either before that time. */
+function withCooldown(fetchKeys: Fetch, { clock, logger }: { readonly clock: Clock; readonly logger: Logger }): Fetch {
+  let last: { readonly at: number; readonly error: Error } | undefined
+  return async (url, options) => {
+    if (last !== undefined && steadyNow(clock) - last.at < JWKS_COOLDOWN_MS) throw last.error
+    last = { at: steadyNow(clock), error: new Error('they were asked for a moment ago') }
+    try {
+      const response = await fetchKeys(url, options)
+      if (response.status !== 200) throw new Error(`it answers ${response.status}`)
+      return response
+    } catch (cause) {
+      const error = cause instanceof Error ? cause : new Error(String(cause))
+      last = { ...last, error }
+      logger.warn({ reason: error.message }, 'the keys of user tokens could not be fetched (jwt_jwks_url)')
+      throw error
+    }
+  }
 }
 
 /** Goes nowhere else than to the URL that the operator wrote, and reads no more than keys have. */

@@ -155,6 +155,22 @@ export function bindingRevoker(
 export const bindsBy = (revoker: RegistryEntry, entry: RegistryEntry): boolean =>
   revoker.id !== entry.id && (entry.role !== 'authority' || revoker.slot < entry.slot)
 
+/** Whether an active authority that is not its subject has signed a revocation, or countersigned an enrolment or a recovery. */
+export function isByAuthority(
+  tx: RegistryTransaction,
+  before: Pick<RegistryBefore, 'active' | 'activeOf'>,
+  chainId: Hash,
+): boolean {
+  if (tx.action === 'revoke') {
+    const others = before.activeOf('authority').filter(({ id }) => id !== tx.subject_id)
+    return others.some(({ public_key }) => isSignedBy(tx, chainId, public_key))
+  }
+  if (tx.action !== 'enrol' && tx.action !== 'recover') return false
+  const { countersigner_id: id } = tx
+  const authority = id === undefined || id === tx.subject_id ? undefined : before.active(id, 'authority')
+  return authority !== undefined && isCountersignedBy(tx, chainId, authority.public_key)
+}
+
 /** Left out, the recovery key stays. */
 export const recoveryKeyAfter = (tx: Action<'rotate' | 'recover'>, entry: RegistryEntry): Hex | null =>
   tx.recovery_key === undefined ? entry.recovery_key : tx.recovery_key

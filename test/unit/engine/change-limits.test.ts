@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createChangeLimiter } from '../../../src/engine/change-limits.ts'
-import { signRegistryTransaction } from '../../helpers/sign-now.ts'
+import { countersign, signRegistryTransaction } from '../../helpers/sign-now.ts'
 import { entryOf, createTestChain, genesisOf, namedKey, type TestChain } from '../../helpers/test-chain.ts'
 import {
   decodePostedRegistryTransaction,
@@ -52,10 +52,14 @@ describe('changes of the registry within an hour', () => {
   }
 
   /** A change that somebody asks for. */
-  function asked(action: 'rotate' | 'recover' | 'revoke', subject_id: string): RegistryTransaction {
+  function asked(
+    action: 'rotate' | 'recover' | 'revoke',
+    subject_id: string,
+    signer = subject_id,
+  ): RegistryTransaction {
     const fields = action === 'revoke' ? { action } : { action, public_key: namedKey('a new one').publicKey }
     const body = { kind: 'registry' as const, id: 'asked', subject_id, timestamp: now, nonce: testNonce('asked') }
-    const signed = signRegistryTransaction({ ...body, ...fields }, made.chain.chainId, namedKey(subject_id))
+    const signed = signRegistryTransaction({ ...body, ...fields }, made.chain.chainId, namedKey(signer))
     return decodePostedRegistryTransaction(signed)
   }
 
@@ -84,8 +88,8 @@ describe('changes of the registry within an hour', () => {
     const limits = limiter(100, 2)
     await rotate('ann-phone')
     await rotate('ann-phone')
-    await refused(limits.check(asked('rotate', 'ann'), undefined), 'ann', 2)
-    await refused(limits.check(asked('rotate', 'new-phone'), 'ann'), 'ann', 2)
+    await refused(limits.check(asked('rotate', 'ann'), undefined), 'the user of ann', 2)
+    await refused(limits.check(asked('rotate', 'new-phone'), 'ann'), 'the user of new-phone', 2)
     await limits.check(asked('rotate', 'ben'), undefined)
   })
 
@@ -111,5 +115,32 @@ describe('changes of the registry within an hour', () => {
     await rotate('ann')
     await refused(limits.check(asked('rotate', 'ann'), undefined), 'the registry', 2)
     for (const action of ['recover', 'revoke'] as const) await limits.check(asked(action, 'ann'), undefined)
+  })
+
+  it('leave room for an authority, whatever a thief with the recovery key does', async () => {
+    const limits = limiter(100, 2)
+    for (const n of [1, 2]) {
+      const { publicKey: public_key } = namedKey(`thief ${n}`)
+      await made.change({ action: 'recover', subject_id: 'ann', public_key }, 'ann recovery')
+      await made.change({ action: 'revoke', subject_id: 'ann' }, `thief ${n}`)
+    }
+    now = made.chain.tip!.header.timestamp
+    for (const signer of ['thief 2', 'ben']) {
+      await refused(limits.check(asked('revoke', 'ann', signer), undefined), 'the user of ann', 2)
+    }
+    await limits.check(asked('revoke', 'ann', 'authority'), undefined)
+    const recovery = asked('recover', 'ann', 'ann recovery')
+    assert.ok(recovery.action === 'recover')
+    const by = (key: string) => countersign(recovery, 'authority', made.chain.chainId, namedKey(key))
+    await limits.check(by('authority'), undefined)
+    await refused(limits.check(by('thief 2'), undefined), 'the user of ann', 2)
+  })
+
+  it('of an authority are not counted for its user', async () => {
+    const limits = limiter(100, 1)
+    await made.change({ action: 'revoke', subject_id: 'ann' }, 'authority')
+    await limits.check(asked('recover', 'ann', 'ann recovery'), undefined)
+    await made.change({ action: 'revoke', subject_id: 'ann-phone' }, 'ann-phone')
+    await refused(limits.check(asked('recover', 'ann', 'ann recovery'), undefined), 'the user of ann', 1)
   })
 })

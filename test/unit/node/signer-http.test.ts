@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { link, readdir, stat, writeFile } from 'node:fs/promises'
 import { createServer, request, type IncomingMessage, type RequestListener, type Server } from 'node:http'
-import { connect, createServer as createSocketServer, type AddressInfo } from 'node:net'
+import { connect, createServer as createSocketServer, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { createSigner } from '../../../src/engine/signer.ts'
 import { createSignerServer, type SignerServer, type SignerServerOptions } from '../../../src/http/signer-server.ts'
@@ -81,6 +81,40 @@ describe('a signer over HTTP', () => {
     return { status: response.statusCode, type: response.headers['content-type'], text }
   }
   const JSON_TYPE = { 'content-type': 'application/json' }
+
+  it('answers its node while somebody without the token holds all its places, and takes new ones again and again', async () => {
+    const tokenHash = hashToken(TOKEN)
+    const { port } = new URL(await listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, { tokenHash }))
+    const held = new Set<Socket>()
+    let ended = 0
+    let isHolding = true
+    const hold = (): void => {
+      const one = connect(Number(port), '127.0.0.1')
+      held.add(one)
+      one.on('error', () => undefined)
+      one.once('close', () => {
+        held.delete(one)
+        ended++
+        if (isHolding) hold()
+      })
+    }
+    try {
+      for (let n = 0; n < 64; n++) hold()
+      await Promise.all([...held].map((one) => once(one, 'connect')))
+      for (let n = 0; n < 10; n++) {
+        const client = createSignerClient({
+          address: { kind: 'tcp', host: '127.0.0.1', port: Number(port) },
+          token: TOKEN,
+        })
+        assert.equal((await client.keys()).keys.length, 1)
+        await client.sign(KEY.publicKey, message)
+      }
+      assert.ok(ended > 0)
+    } finally {
+      isHolding = false
+      for (const one of held) one.destroy()
+    }
+  })
 
   it('signs over a Unix socket that its owner alone can reach, and over a port with its token', async () => {
     assert.equal(await listen({ kind: 'unix', path: socket() }), `unix:${socket()}`)

@@ -122,6 +122,27 @@ describe('tokens of platform users', () => {
     assert.equal(asked, 1)
   })
 
+  it('made up have no keys fetched again and again where they cannot be had, or are none', async () => {
+    const right = jwks
+    for (const answer of [
+      { body: 'gone', status: 500 },
+      { body: '<html>', status: 200 },
+    ]) {
+      jwks = answer
+      asked = 0
+      const users = await open()
+      for (let i = 0; i < 20; i++) {
+        const token = await signed(CLAIMS, keys.privateKey, `made-up-${i}`)
+        await assert.rejects(users.userOf(token), refusal('not_ready', /could not be fetched/))
+      }
+      assert.equal(asked, 1)
+      jwks = right
+      clock.advance(30_000)
+      assert.equal(await users.userOf(await signed(CLAIMS)), CLAIMS.sub)
+      assert.equal(asked, 2)
+    }
+  })
+
   it('are refused as not ready where the keys cannot be had: moved, too large, no keys, no answer', async () => {
     const elsewhere = { body: '', status: 302, location: 'http://127.0.0.1:1/' }
     const notReady = refusal('not_ready', /could not be fetched/)
