@@ -179,8 +179,7 @@ export class Checker {
       const chains = [chain, ...beside.map((block) => block.chain)]
       // Authorities on one database count votes on blocks that this one may not have yet.
       if (isAuthority) chains.push(...[...model.blocks.values()].map((block) => block.chain))
-      const sharing = chains.filter((other) => other[finalHeight] === chain[finalHeight])
-      const counted = Math.max(...sharing.map((other) => model.finalHeight(other, votes)))
+      const counted = this.#finalOn(chain, chains, votes)
       if (finalHeight > counted) {
         const reason = `${id} has block ${finalHeight} as final, its votes make ${counted} final`
         throw new Violation('what is final has its votes', reason)
@@ -190,6 +189,22 @@ export class Checker {
     this.#checkOwnAck(id, state.ownVote, true)
     this.#checkEvidence(id, evidence)
     memory.seals = sealsOf([...chain, ...beside])
+  }
+
+  /** Up to where these votes make a chain final, which a node may have gone through the others to. */
+  #finalOn(chain: readonly KnownBlock[], others: readonly (readonly KnownBlock[])[], votes: readonly Vote[]): number {
+    const { model } = this.#options
+    let final = -1
+    for (;;) {
+      const reached = others.map((other) => {
+        const apart = chain.findIndex((block, height) => other[height] !== block)
+        const shared = (apart < 0 ? chain.length : apart) - 1
+        return shared <= final ? final : Math.min(shared, model.finalHeight(other, votes, final))
+      })
+      const most = Math.max(final, ...reached)
+      if (most === final) return final
+      final = most
+    }
   }
 
   /** An honest authority, whatever became of its stores, has sealed one chain. */

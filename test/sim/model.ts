@@ -115,9 +115,13 @@ export class Model {
     return body.chain_id === this.chainId && this.#isSigned('vote', body, signature, key)
   }
 
-  /** Height up to which these acks make this chain final; -1 if they make nothing final. */
-  finalHeight(chain: readonly KnownBlock[], votes: Iterable<Vote>): number {
-    return finalHeightBy(chain, this.#acksOf(chain, votes))
+  /**
+   * Height up to which these acks make this chain final; -1 if they make nothing final.
+   *
+   * @param known up to where it is final already
+   */
+  finalHeight(chain: readonly KnownBlock[], votes: Iterable<Vote>, known = -1): number {
+    return finalHeightBy(chain, this.#acksOf(chain, votes), known)
   }
 
   /**
@@ -202,9 +206,9 @@ interface Ack {
   readonly height: number
 }
 
-function finalHeightBy(chain: readonly KnownBlock[], acks: readonly Ack[]): number {
-  let final = -1
-  for (const block of chain) {
+function finalHeightBy(chain: readonly KnownBlock[], acks: readonly Ack[], known = -1): number {
+  let final = known
+  for (const block of chain.slice(known + 1)) {
     if (isQuorate(block, acks)) final = block.height
     else if (block.isGuarded) break
   }
