@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,6 +10,14 @@ import { chromium, type Browser, type Page } from 'playwright-core'
 const run = promisify(execFile)
 const MODULES = fileURLToPath(new URL('../../node_modules/', import.meta.url))
 const EXTRACT = "const { default: chromium } = await import('@sparticuz/chromium'); await chromium.executablePath()"
+/** The fonts of the package alone: its own settings look for them in folders that are nowhere but where it is made for. */
+const FONTS = `<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <dir prefix="relative">fonts</dir>
+  <cachedir prefix="relative">cache</cachedir>
+</fontconfig>
+`
 const START_MS = 60_000
 /** Busy machines draw slowly; what is awaited is there within this. */
 export const PATIENCE_MS = 120_000
@@ -23,13 +31,15 @@ async function unpackedBrowser(): Promise<string> {
   const path = join(MODULES, '@sparticuz/chromium/package.json')
   const { version } = JSON.parse(await readFile(path, 'utf8')) as { version: string }
   const cache = join(MODULES, '.cache')
-  const folder = join(cache, `chromium-${version}`)
+  const folder = join(cache, `browser-${version}`)
   if (existsSync(folder)) return folder
   await mkdir(cache, { recursive: true })
   const unpacking = await mkdtemp(join(cache, 'unpacking-'))
   // As on the machines that the package is made for: it brings their libraries then.
   const env = { ...process.env, TMPDIR: unpacking, AWS_EXECUTION_ENV: 'AWS_Lambda_nodejs22.x' }
   await run(process.execPath, ['--input-type=module', '--eval', EXTRACT], { env, cwd: MODULES })
+  // Without any font the browser dies where a page has a field to type into.
+  await writeFile(join(unpacking, 'fonts/fonts.conf'), FONTS)
   try {
     await rename(unpacking, folder)
   } catch (error) {
