@@ -21,6 +21,7 @@ import { createSealGuard, withOthers, type SealGuard, type ToSeal } from '../eng
 import { createSealer } from '../engine/sealer.ts'
 import { createSharedFinality } from '../engine/shared-finality.ts'
 import { watchStanding, type Standing } from '../engine/standing.ts'
+import { isSignersRefusal } from '../engine/signed-before.ts'
 import { createSuccession, type Succession } from '../engine/succession.ts'
 import { createTickRunner, type TickRunner, type TickRunnerParts } from '../engine/tick-runner.ts'
 import { createVoteCounter, findOnChain, type VoteCounterParts } from '../engine/vote-counter.ts'
@@ -40,7 +41,7 @@ import type { SignatureChecks } from '../ports/signature-checks.ts'
 import type { NamedPeers } from '../ports/named-peers.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { Hex } from '../protocol/bytes.ts'
-import { hashHeader } from '../protocol/header.ts'
+import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import type { AuthorityKeys } from './authority-keys.ts'
 import type { NodeSigner } from './node-signer.ts'
 import { warnOfSeveralVotes } from './several-votes.ts'
@@ -124,11 +125,16 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   const guard = withOthers(backups, sealClock, signerSays)
   const putBack = createPutBack({ chain, store, bodies: level, finalizer, clock, logger })
   const follower = createFollower({ chain, store, putBack, guard, highWater, clock, logger })
-  // First: which of the keys here is that of an authority, the newest block says.
+  // In this order, after the signer was asked: a block that it has signed is of a tick that waits, or on the chain, or lost here.
+  const waiting = await store.nextUnsealedTick()
+  // Which of the keys here is that of an authority, the newest block says.
   await follower.align()
   const { minerId, lostKey } = await findAuthority(chain, keyOf)
   const keyNow = () => chain.registry.active(minerId, 'authority')?.public_key
-  if (signer !== undefined) await heedSigner(signer, { ...parts, guard: backups, needed: keyNow() })
+  const needed = keyNow()
+  // A tick that waits asks the signer itself.
+  if (needed !== undefined && waiting === undefined)
+    heedSigner(signer?.sealed(needed), { chain, guard: backups, needed })
   const mayLead = () => chain.registry.active(minerId, 'authority') !== undefined
   const lead = await parts.shareLead(mayLead)
   const leadership = lead ?? SOLE_LEADERSHIP
@@ -241,8 +247,9 @@ export async function recoverAuthority(
   // Mining takes long: under seal `work` what is committed is sealed once the node answers.
   else if (chain.genesis.seal !== 'work' && guard.reason() === undefined && standing.reason() === undefined) {
     await runner.recover().catch((error: unknown) => {
-      // A signer has just told what this database lacks, or is gone: peers can only help a node that runs.
-      if (guard.reason() === undefined) throw error
+      // A signer has just told what this database lacks, or is gone: peers can only help a node that runs. Any other refusal is
+      // mended at the signer, and the tick waits as it did before.
+      if (guard.reason() === undefined && !isSignersRefusal((error as Error).cause)) throw error
     })
   }
   await finalizer.evaluate()
@@ -277,22 +284,14 @@ async function findAuthority(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promi
 }
 
 /**
- * A signer remembers what an older database has forgotten: a block that it has signed above the tip is missed here, unless its tick
- * waits to be sealed, as after a kill between the signature and the fence. One that lacks the key that is needed now says so
- * itself.
+ * A signer remembers what an older database has forgotten: the newest block that it has signed is missed here if it is above the
+ * tip and no tick waits to be sealed, as one does after a kill between the signature and the fence.
  */
-async function heedSigner(
-  signer: Pick<NodeSigner, 'sealed'>,
-  {
-    chain,
-    store,
-    guard,
-    needed,
-  }: Pick<AuthorityEngineParts, 'chain' | 'store'> & { readonly guard: SealGuard; readonly needed: Hex | undefined },
-): Promise<void> {
-  if (needed === undefined) return
-  const sealed = signer.sealed(needed)
-  if (sealed === null || sealed.header.height < chain.size || (await store.nextUnsealedTick()) !== undefined) return
+function heedSigner(
+  sealed: SealedHeader | null | undefined,
+  { chain, guard, needed }: { readonly chain: Chain; readonly guard: SealGuard; readonly needed: Hex },
+): void {
+  if (sealed === null || sealed === undefined || sealed.header.height < chain.size) return
   const { height, miner_id } = sealed.header
   guard.saw({ height, hash: hashHeader(sealed.header), miner_id, shownBy: 'the signer', public_key: needed })
 }

@@ -195,7 +195,29 @@ export const ACKS: readonly Mutation[] = [
   },
   {
     rule: 'what binds a validator changes only while no ack is in hand',
-    patches: [{ file: 'src/engine/voter.ts', from: '    alone: lane,', to: '    alone: (task) => task(),' }],
+    patches: [{ file: 'src/engine/voter.ts', from: '    alone,', to: '    alone: (task) => task(),' }],
+    test: 'test/unit/engine/voter.test.ts',
+  },
+  {
+    rule: 'what the signer has acked binds before anything is acked',
+    patches: [
+      {
+        file: 'src/engine/voter.ts',
+        from: 'let signedBefore = parts.signedBefore ?? null',
+        to: 'let signedBefore: Vote | null = null',
+      },
+    ],
+    test: 'test/unit/engine/voter.test.ts',
+  },
+  {
+    rule: 'a refusal of the signer binds to the ack that it shows',
+    patches: [
+      {
+        file: 'src/engine/voter.ts',
+        from: 'if (acked !== undefined) await remind(acked)',
+        to: 'if (acked === null) await remind(acked)',
+      },
+    ],
     test: 'test/unit/engine/voter.test.ts',
   },
 ]
