@@ -79,7 +79,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
 
   /** What waits is no hindrance to a recovery of the own key: that may be what seals it. */
   async function settleFor(transaction: RegistryTransaction): Promise<void> {
-    if (!sealer.isOwnRecovery(transaction)) {
+    if (!(await sealer.isTrueRecovery(transaction))) {
       await settle()
       return
     }
@@ -244,6 +244,8 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
       refuseFuture(`transaction ${id}`, timestamp, clock.now())
       await changeLimiter.check(transaction, userId)
       await sealer.checkSealable([transaction])
+      const isOwn = sealer.isOwnRecovery(transaction)
+      if (isOwn) await sealer.takePlace(transaction)
       return {
         tick_id,
         timestamp,
@@ -253,7 +255,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
         tx_hashes: [tx_hash],
         fills: [],
         ...(userId !== undefined && { user: { voter_id: subject_id, user_id: userId } }),
-        ...(sealer.isOwnRecovery(transaction) && { recovers: subject_id }),
+        ...(isOwn && { recovers: subject_id }),
       }
     }
     return await once(tick_id, judge, prepare, () => settleFor(transaction))

@@ -183,16 +183,27 @@ export const SEALING: readonly Mutation[] = [
     patches: [
       {
         file: 'src/engine/sealer.ts',
-        from: 'if (waiting !== undefined && isOfKey(waiting)) await sealNext()',
-        to: "if (waiting !== undefined && isOfKey(waiting)) await setAside(waiting, '')",
+        from: 'if (waiting !== undefined && isOfKey(waiting, recovery)) await sealNext()',
+        to: "if (waiting !== undefined && isOfKey(waiting, recovery)) await setAside(waiting, '')",
       },
-      { file: 'src/engine/sealer.ts', from: '.some(isOfKey)) return', to: '.some(isOfKey) || true) return' },
+      { file: 'src/engine/sealer.ts', from: 'refuseRegistry(recovery, reason)', to: 'void reason' },
     ],
     test: OWN_RECOVERY,
   },
   {
     rule: 'a key that a void recovery has brought signs no other one',
-    patches: [{ file: 'src/engine/sealer.ts', from: '.some(isOfKey)) return', to: '.some(isOfKey) || true) return' }],
+    patches: [{ file: 'src/engine/sealer.ts', from: 'refuseRegistry(recovery, reason)', to: 'void reason' }],
+    test: OWN_RECOVERY,
+  },
+  {
+    rule: 'a recovery that nobody has signed takes the place of none that waits',
+    patches: [
+      {
+        file: 'src/engine/tick-runner.ts',
+        from: '      await sealer.checkSealable([transaction])\n      const isOwn',
+        to: '      const isOwn',
+      },
+    ],
     test: OWN_RECOVERY,
   },
   {
