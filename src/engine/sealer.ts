@@ -88,14 +88,20 @@ export interface Sealer {
    * tick that could not be sealed is not to be committed.
    */
   checkAllowed(transactions: readonly ShownTransaction[]): void
-  /** True for the recovery of the key of this authority: the key that it brings seals it. */
+  /** True for what says it is the recovery of the key of this authority: the key that it brings seals it. */
   isOwnRecovery(transaction: RegistryTransaction): boolean
+  /** The same, and the registry allows it: anybody may post one that nobody has signed. */
+  isTrueRecovery(transaction: RegistryTransaction): Promise<boolean>
   /**
-   * Aligns the stores for a recovery of this authority's own key, which goes before all that waits: what waits may be for the
-   * key that is lost. An earlier recovery is sealed if it brings the same key, and void if it brings another. Throws as
-   * `Follower.align` and `seal`, and `registry_refused` for a key that a void recovery has brought: it may have signed.
+   * Aligns the stores for a true recovery of this authority's own key, which goes before all that waits: what waits may be for
+   * the key that is lost. An earlier recovery that brings the same key is sealed. Throws as `Follower.align` and `seal`.
    */
   makeWay(recovery: RegistryTransaction): Promise<void>
+  /**
+   * Right before a true recovery of this authority's own key is committed: an earlier one that waits becomes void. Throws
+   * `registry_refused` for a key that a void recovery has brought, as it may have signed, and as `checkAllowed`.
+   */
+  takePlace(recovery: RegistryTransaction): Promise<void>
   /** Puts a block on top that was sealed before, unless it is there. Throws as `PutBack.add`. */
   restore(block: ShownBlock, from: string): Promise<void>
   /** Seals the oldest unsealed tick; `undefined` if there is none. */
@@ -176,6 +182,12 @@ export function createSealer(parts: SealerParts): Sealer {
   const kindOf = (transactions: readonly ShownTransaction[]): ToSeal =>
     sealerRecovery(transactions, minerId) === undefined ? 'block' : 'recovery'
 
+  const isOwnRecovery = (transaction: RegistryTransaction): boolean => kindOf([transaction]) === 'recovery'
+
+  /** Whether a tick is a recovery of this authority that brings the same key as this one. */
+  const isOfKey = ({ transactions }: Pick<VoidTick, 'transactions'>, recovery: RegistryTransaction): boolean =>
+    sealerRecovery(transactions, minerId)?.public_key === sealerRecovery([recovery], minerId)?.public_key
+
   async function checkSealable(transactions: readonly Transaction[]): Promise<void> {
     const after = await chain.registryAfter(transactions)
     await keyFor(transactions)
@@ -245,14 +257,21 @@ export function createSealer(parts: SealerParts): Sealer {
    * SQL got its blocks back.
    */
   async function neverSealable({ transactions }: CommittedTick): Promise<string | undefined> {
+    const refusal = await registryRefusal(transactions)
+    if (refusal !== undefined) return refusal
+    const verdict = await verifyTransactions({ transactions }, chain.history())
+    return verdict.ok ? undefined : verdict.reason
+  }
+
+  /** Why the registry does not allow what these transactions change; `undefined` if it does. */
+  async function registryRefusal(transactions: readonly Transaction[]): Promise<string | undefined> {
     try {
       await chain.registryAfter(transactions)
+      return undefined
     } catch (error) {
       if (!isSolarError(error, 'registry_refused') && !isSolarError(error, 'bad_public_key')) throw error
       return error.message
     }
-    const verdict = await verifyTransactions({ transactions }, chain.history())
-    return verdict.ok ? undefined : verdict.reason
   }
 
   async function setAside({ tick_id, transactions }: CommittedTick, reason: string): Promise<void> {
@@ -276,19 +295,22 @@ export function createSealer(parts: SealerParts): Sealer {
       await keyFor(transactions)
     },
     checkAllowed,
-    isOwnRecovery: (transaction) => kindOf([transaction]) === 'recovery',
+    isOwnRecovery,
+    async isTrueRecovery(transaction) {
+      return isOwnRecovery(transaction) && (await registryRefusal([transaction])) === undefined
+    },
     async makeWay(recovery) {
       await applyFenced()
-      const isOfKey = ({ transactions }: Pick<VoidTick, 'transactions'>): boolean =>
-        sealerRecovery(transactions, minerId)?.public_key === sealerRecovery([recovery], minerId)?.public_key
       const waiting = await store.waitingRecovery(minerId)
-      if (waiting !== undefined && isOfKey(waiting)) await sealNext()
-      else if (waiting !== undefined) await setAside(waiting, `the recovery ${recovery.id} takes its place`)
-      if (!(await store.voidTicks()).some(isOfKey)) return
-      refuseRegistry(
-        recovery,
-        'a recovery that is void has brought this key, which may have signed: make another new key',
-      )
+      if (waiting !== undefined && isOfKey(waiting, recovery)) await sealNext()
+    },
+    async takePlace(recovery) {
+      if ((await store.voidTicks()).some((tick) => isOfKey(tick, recovery))) {
+        const reason = 'a recovery that is void has brought this key, which may have signed: make another new key'
+        refuseRegistry(recovery, reason)
+      }
+      const waiting = await store.waitingRecovery(minerId)
+      if (waiting !== undefined) await setAside(waiting, `the recovery ${recovery.id} takes its place`)
     },
     async follow() {
       await speakOf(await follower.follow())

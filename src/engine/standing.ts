@@ -5,7 +5,7 @@ import type { EventHub } from './events.ts'
 
 /** Whether this authority is one still, by the registry after the tip, and has its key. */
 export interface Standing {
-  /** For people: why it may seal nothing; `undefined` while it is an active authority that did not start without its key. */
+  /** For people: why it may seal nothing; `undefined` while it is an active authority that has its key. */
   reason(): string | undefined
 }
 
@@ -13,14 +13,14 @@ export interface Standing {
  * A revoked authority stops nothing, nor does one whose key is lost: it answers, follows what others seal, and says so, until it is
  * recovered. What it says here it logs as well, as it starts and whenever it changes.
  *
- * @param lostKey the public key of which there was none here at the start
+ * @param missing the key that it would need now, if that is not here
  */
 export function watchStanding(
   { chain, events, logger }: { readonly chain: Chain; readonly events: EventHub; readonly logger: Logger },
   minerId: string,
-  lostKey?: Hex,
+  missing: () => Hex | undefined,
 ): Standing {
-  const reason = () => revokedWords(chain, minerId) ?? lostWords(chain, minerId, lostKey)
+  const reason = () => revokedWords(chain, minerId) ?? lostWords(minerId, missing())
   let said: string | undefined
   const say = (): void => {
     const now = reason()
@@ -36,10 +36,10 @@ export function watchStanding(
   return { reason }
 }
 
-function lostWords({ registry }: Chain, minerId: string, lostKey: Hex | undefined): string | undefined {
-  if (lostKey === undefined || registry.active(minerId, 'authority')?.public_key !== lostKey) return undefined
+function lostWords(minerId: string, key: Hex | undefined): string | undefined {
+  if (key === undefined) return undefined
   return (
-    `the key ${lostKey} of the authority ${minerId} is not here, so nothing is sealed: put its key file back and start again; ` +
+    `the key ${key} of the authority ${minerId} is not here, so nothing is sealed: put its key file back and start again; ` +
     'if it is lost, its recovery key puts a new one in its place (solar-node keys recover)'
   )
 }

@@ -2,6 +2,7 @@ import { steadyNow, type Clock } from '../ports/clock.ts'
 import type { Leadership } from '../ports/leadership.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Chain } from './chain.ts'
+import type { LeadRight } from './lead-right.ts'
 import type { AuthorityRedactor } from './redactor.ts'
 import type { SealGuard } from './seal-guard.ts'
 import type { SharedFinality } from './shared-finality.ts'
@@ -11,6 +12,7 @@ export interface SuccessionParts {
   readonly chain: Chain
   readonly leadership: Leadership
   readonly guard: SealGuard
+  readonly right: Pick<LeadRight, 'look' | 'next'>
   readonly runner: Pick<TickRunner, 'follow' | 'recover'>
   readonly finality: SharedFinality
   /** Reads again what enrolments have said about whose device a voter is. */
@@ -38,7 +40,7 @@ const PERIOD_MS = 500
 const REST_FACTOR = 10
 
 export function createSuccession(parts: SuccessionParts): Succession {
-  const { chain, leadership, guard, runner, finality, clock, logger } = parts
+  const { chain, leadership, guard, right, runner, finality, clock, logger } = parts
   let stopped = false
   let trouble: string | undefined = 'this node has not looked at its database yet'
   let isTold = false
@@ -49,9 +51,10 @@ export function createSuccession(parts: SuccessionParts): Succession {
 
   async function look(): Promise<void> {
     sayRole()
+    await right.look()
     if (!leadership.leads()) await runner.follow()
     // Without leave to seal the restorer goes on once there is.
-    else if (guard.reason() === undefined) await runner.recover()
+    else if (guard.reason(right.next()) === undefined) await runner.recover()
     await finality.refresh()
     if (chain.registry.root !== registryRoot) {
       await parts.readUsers()

@@ -20,6 +20,7 @@ import { checkTransaction, hashTransaction, type Transaction } from '../protocol
 import type { Chain, Tip } from './chain.ts'
 import type { ChangeLimiter } from './change-limits.ts'
 import { checkLeads } from './leading.ts'
+import type { LeadRight } from './lead-right.ts'
 import { createSerial } from './serial.ts'
 import type { Sealer } from './sealer.ts'
 import { differenceOf, isSameContent, MARKET_CONTENT, platformContent } from './tick-content.ts'
@@ -29,6 +30,7 @@ export interface TickRunnerParts {
   readonly store: MarketStore
   readonly sealer: Sealer
   readonly leadership: Leadership
+  readonly right: Pick<LeadRight, 'recovering'>
   readonly clock: Clock
   readonly randomBytes: RandomBytes
   readonly changeLimiter: ChangeLimiter
@@ -60,7 +62,7 @@ export interface TickRunner {
 }
 
 export function createTickRunner(parts: TickRunnerParts): TickRunner {
-  const { chain, store, sealer, leadership, clock, randomBytes, changeLimiter, onTick, priceBand } = parts
+  const { chain, store, sealer, leadership, right, clock, randomBytes, changeLimiter, onTick, priceBand } = parts
   const lane = createSerial()
   // Set while a commit or a seal is under way: if it fails, the stores are asked what happened before anything else runs.
   let uncertain = true
@@ -79,13 +81,22 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
 
   /** What waits is no hindrance to a recovery of the own key: that may be what seals it. */
   async function settleFor(transaction: RegistryTransaction): Promise<void> {
-    if (!sealer.isOwnRecovery(transaction)) {
+    if (!(await sealer.isTrueRecovery(transaction))) {
       await settle()
       return
     }
     checkLeads(leadership)
     uncertain = true
     await sealer.makeWay(transaction)
+  }
+
+  /** Who lacks the key that the registry names leads for the recovery of it alone, and only if nobody else leads. */
+  async function leadFor<T>(transaction: RegistryTransaction, work: () => Promise<T>): Promise<T> {
+    if (!(await sealer.isTrueRecovery(transaction))) return await work()
+    return await right.recovering(async () => {
+      if (!leadership.leads()) await leadership.confirm()
+      return await work()
+    })
   }
 
   async function commitAndSeal(prepare: Prepare): Promise<TickAnswer> {
@@ -244,6 +255,8 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
       refuseFuture(`transaction ${id}`, timestamp, clock.now())
       await changeLimiter.check(transaction, userId)
       await sealer.checkSealable([transaction])
+      const isOwn = sealer.isOwnRecovery(transaction)
+      if (isOwn) await sealer.takePlace(transaction)
       return {
         tick_id,
         timestamp,
@@ -253,7 +266,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
         tx_hashes: [tx_hash],
         fills: [],
         ...(userId !== undefined && { user: { voter_id: subject_id, user_id: userId } }),
-        ...(sealer.isOwnRecovery(transaction) && { recovers: subject_id }),
+        ...(isOwn && { recovers: subject_id }),
       }
     }
     return await once(tick_id, judge, prepare, () => settleFor(transaction))
@@ -280,7 +293,7 @@ export function createTickRunner(parts: TickRunnerParts): TickRunner {
         uncertain = true
         await sealer.restore(block, from)
       }),
-    register: (transaction, userId) => lane(() => register(transaction, userId)),
+    register: (transaction, userId) => lane(() => leadFor(transaction, () => register(transaction, userId))),
     accept: (tick) => lane(() => accept(tick)),
     run: (request) => lane(() => run(request)),
     proposeNext: () =>

@@ -11,6 +11,7 @@ import { createFollower } from '../engine/follower.ts'
 import { fullSignerBefore } from '../engine/full-node-evidence.ts'
 import { serveFullNodePeers, type FullNodePeersParts } from '../engine/full-node-peers.ts'
 import { createPeerHeaders } from '../engine/peer-headers.ts'
+import { createLeadRight, type LeadRight } from '../engine/lead-right.ts'
 import { pseudonymousLedger } from '../engine/pseudonymous-ledger.ts'
 import type { Pseudonyms } from '../engine/pseudonyms.ts'
 import { createPutBack, type PutBackParts } from '../engine/put-back.ts'
@@ -21,13 +22,13 @@ import { createSealGuard, withOthers, type SealGuard, type ToSeal } from '../eng
 import { createSealer } from '../engine/sealer.ts'
 import { createSharedFinality } from '../engine/shared-finality.ts'
 import { watchStanding, type Standing } from '../engine/standing.ts'
-import { isSignersRefusal } from '../engine/signed-before.ts'
 import { createSuccession, type Succession } from '../engine/succession.ts'
 import { createTickRunner, type TickRunner, type TickRunnerParts } from '../engine/tick-runner.ts'
 import { createVoteCounter, findOnChain, type VoteCounterParts } from '../engine/vote-counter.ts'
 import { keepAskingForVotes } from '../engine/vote-asking.ts'
 import { passingOn } from '../engine/vote-passing.ts'
 import { createVoteSync } from '../engine/vote-sync.ts'
+import { sealWhatWaits } from '../engine/waiting-ticks.ts'
 import type { Clock, RandomBytes } from '../ports/clock.ts'
 import { ledgerError } from '../ports/errors.ts'
 import type { Gossip } from '../ports/gossip.ts'
@@ -92,6 +93,7 @@ export interface AuthorityEngine {
   readonly redactor: AuthorityRedactor
   readonly restorer: Restorer
   readonly leadership: Leadership
+  readonly right: LeadRight
   /** The key that the registry names for this authority now. */
   readonly keyNow: () => Hex | undefined
   /** On a database that other authorities share: who leads, and what comes of it. */
@@ -129,14 +131,15 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   const waiting = await store.nextUnsealedTick()
   // Which of the keys here is that of an authority, the newest block says.
   await follower.align()
-  const { minerId, lostKey } = await findAuthority(chain, keyOf)
+  const minerId = await findAuthority(chain, keyOf)
+  const right = createLeadRight({ chain, store, minerId, keyOf })
+  await right.look()
   const keyNow = () => chain.registry.active(minerId, 'authority')?.public_key
   const needed = keyNow()
   // A tick that waits asks the signer itself.
   if (needed !== undefined && waiting === undefined)
     heedSigner(signer?.sealed(needed), { chain, guard: backups, needed })
-  const mayLead = () => chain.registry.active(minerId, 'authority') !== undefined
-  const lead = await parts.shareLead(mayLead)
+  const lead = await parts.shareLead(() => right.mayLead())
   const leadership = lead ?? SOLE_LEADERSHIP
   const evidence = await openEvidencePool({
     genesis,
@@ -161,7 +164,7 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   const band = priceBand && { priceBand }
   const userOf = (id: string): string => users.get(id) ?? id
   const changeLimiter = createChangeLimiter({ chain, clock, limits: parts.changeLimits, userOf })
-  const ticking = { leadership, clock, randomBytes, changeLimiter, onTick }
+  const ticking = { leadership, right, clock, randomBytes, changeLimiter, onTick }
   const runner = createTickRunner({ chain, store, sealer, ...ticking, ...band })
   const find = findWhileFollowing(findOnChain(chain), leadership, () => runner.follow())
   const { signatures } = parts
@@ -200,7 +203,8 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   })
   serveMembership({ chain, ledger: inner, requests, clock })
   const redactor = createAuthorityRedactor({ store, blocks: level, leadership, clock, logger })
-  const standby = lead && { lead, succession: createSuccession({ ...sealing, runner, finality, readUsers, redactor }) }
+  const following = { ...sealing, right, runner, finality, readUsers, redactor }
+  const standby = lead && { lead, succession: createSuccession(following) }
   const askPeers = (): (() => void) => {
     const stops = [
       keepAskingForEvidence({ requests, evidence, clock, logger }),
@@ -212,10 +216,10 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   const entries = { has: (id: string) => chain.registry.entry(id) !== undefined }
   const ledger = parts.pseudonyms === undefined ? inner : pseudonymousLedger(inner, parts.pseudonyms, entries)
   // A signer says itself which key it lacks.
-  const missing = signer === undefined ? lostKey : undefined
+  const missing = () => (signer === undefined ? right.missing() : undefined)
   const standing = watchStanding({ chain, events, logger }, minerId, missing)
   const deciding = { events, finalizer, guard, standing, sealClock, runner, checkpoints, ledger, redactor, restorer }
-  return { ...deciding, chain, askPeers, leadership, keyNow, standby }
+  return { ...deciding, chain, askPeers, leadership, right, keyNow, standby }
 }
 
 /**
@@ -226,9 +230,9 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
  */
 export async function recoverAuthority(
   engine: AuthorityEngine,
-  { awaited, opened, logger }: { awaited: number; opened: Shutdown['opened']; logger: Logger },
+  { awaited, opened, clock, logger }: { awaited: number; opened: Shutdown['opened']; clock: Clock; logger: Logger },
 ): Promise<void> {
-  const { chain, guard, standing, sealClock, runner, restorer, finalizer, standby, redactor } = engine
+  const { chain, sealClock, runner, restorer, finalizer, standby, redactor } = engine
   if (standby !== undefined) opened('leadership', () => standby.lead.stop())
   opened('tick in hand', () => runner.idle())
   opened('questions to peers', engine.askPeers())
@@ -245,39 +249,24 @@ export async function recoverAuthority(
     standby.succession.start()
   }
   // Mining takes long: under seal `work` what is committed is sealed once the node answers.
-  else if (chain.genesis.seal !== 'work' && guard.reason() === undefined && standing.reason() === undefined) {
-    await runner.recover().catch((error: unknown) => {
-      // A signer has just told what this database lacks, or is gone: peers can only help a node that runs. Any other refusal is
-      // mended at the signer, and the tick waits as it did before.
-      if (guard.reason() === undefined && !isSignersRefusal((error as Error).cause)) throw error
-    })
-  }
+  else if (chain.genesis.seal !== 'work') opened('waiting ticks', await sealWhatWaits({ ...engine, clock, logger }))
   await finalizer.evaluate()
   await redactor.keepUp()
-}
-
-/** Whose node this is. */
-interface OwnAuthority {
-  readonly minerId: string
-  /** That of the registry, where no key here is that of an authority: a recovery replaces it. */
-  readonly lostKey?: Hex
 }
 
 /**
  * The authority whose key this node has: now, in the genesis if its key has changed since, or as it was revoked. Without any the
  * key is lost, and this is the node of the one authority that a recovery key brings back. Throws `not_ready` if there are more.
  */
-async function findAuthority(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promise<OwnAuthority> {
+async function findAuthority(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promise<string> {
   const active = chain.registry.activeOf('authority')
   const known = [...active, ...(await chain.registryBefore(0)).activeOf('authority')]
-  for (const { id, public_key } of known) if ((await keyOf(public_key)) !== undefined) return { minerId: id }
+  for (const { id, public_key } of known) if ((await keyOf(public_key)) !== undefined) return id
   // Looked through only where it has to be: there may be many entries.
   const revoked = chain.registry.entries.filter(({ role, status }) => role === 'authority' && status === 'revoked')
-  for (const { id, public_key } of revoked) if ((await keyOf(public_key)) !== undefined) return { minerId: id }
+  for (const { id, public_key } of revoked) if ((await keyOf(public_key)) !== undefined) return id
   const [lost, ...others] = active
-  if (lost !== undefined && others.length === 0 && lost.recovery_key !== null) {
-    return { minerId: lost.id, lostKey: lost.public_key }
-  }
+  if (lost !== undefined && others.length === 0 && lost.recovery_key !== null) return lost.id
   throw ledgerError('not_ready', {
     reason: 'no key in the data directory, nor of its signer, is that of a registered authority',
   })

@@ -128,8 +128,8 @@ export function createAuthority(config: AuthorityConfig, parts: AuthorityParts =
     await network.start()
     shutdown.opened('network', () => network.stop())
     watchSigner(running)
-    const awaited = peersToAwait(config, chain, files.firstStart)
-    await recoverAuthority(engine, { awaited, opened: (name, close) => shutdown.opened(name, close), logger })
+    const recovering = { awaited: peersToAwait(config, chain, files.firstStart), clock, logger }
+    await recoverAuthority(engine, { ...recovering, opened: (name, close) => shutdown.opened(name, close) })
     watchStores(running)
     measure(running)
     archiveOldBodies(running)

@@ -119,7 +119,7 @@ export async function startAuthority(parts: NodeParts & AuthorityMeans): Promise
     changeLimits: { perHour: 10_000, perUserPerHour: 60 },
   })
   port.start()
-  await recoverAuthority(engine, { awaited: chain.size === 0 ? 0 : 1, opened: () => undefined, logger })
+  await recoverAuthority(engine, { awaited: chain.size === 0 ? 0 : 1, opened: () => undefined, clock, logger })
   return engine
 }
 

@@ -6,6 +6,7 @@ import { Chain } from '../../../src/engine/chain.ts'
 import { createEventHub } from '../../../src/engine/events.ts'
 import { openFinalizer } from '../../../src/engine/finalizer.ts'
 import { createFollower } from '../../../src/engine/follower.ts'
+import { createLeadRight } from '../../../src/engine/lead-right.ts'
 import { createPutBack } from '../../../src/engine/put-back.ts'
 import { createSealGuard } from '../../../src/engine/seal-guard.ts'
 import { createSealer } from '../../../src/engine/sealer.ts'
@@ -129,6 +130,7 @@ export async function openBareLedger(
       ...parts,
       ...unlimited,
       sealer: createSealer(parts),
+      right: createLeadRight(parts),
       randomBytes: systemRandomBytes,
     })
     return { runner, store, chainStore, file }

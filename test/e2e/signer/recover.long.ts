@@ -9,8 +9,14 @@ import { createSignerProcess } from '../../../src/node/signer.ts'
 import { createSignerClient } from '../../../src/node/signer-client.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
-import { decodePostedRegistryTransaction, signRegistryTransaction } from '../../../src/protocol/registry-transaction.ts'
+import {
+  decodePostedRegistryTransaction,
+  signRegistryTransaction,
+  type RegistryTransaction,
+} from '../../../src/protocol/registry-transaction.ts'
 import { signingBytes, type SigningKey } from '../../../src/protocol/signature.ts'
+import { hashTransaction } from '../../../src/protocol/transaction.ts'
+import { openSqlite } from '../../../src/storage/sql/sqlite.ts'
 import { eventually } from '../../helpers/network.ts'
 import { tempDir } from '../../helpers/temp.ts'
 import { sealTick } from '../../helpers/validator-network.ts'
@@ -44,8 +50,8 @@ describe('an authority whose key is lost, and whose recovery words are at hand',
     running.push(node)
     return node
   }
-  async function recover(node: AuthorityNode, nonce = 'cd'.repeat(16)): Promise<number | null> {
-    const { publicKey } = await loadKeyFile(file('new.key'))
+  async function recoveryWith(key: string, nonce = 'cd'.repeat(16)): Promise<RegistryTransaction> {
+    const { publicKey } = await loadKeyFile(file(key))
     const body = {
       kind: 'registry',
       id: 'recover-1',
@@ -54,7 +60,10 @@ describe('an authority whose key is lost, and whose recovery words are at hand',
       public_key: publicKey,
     } as const
     const tx = await signRegistryTransaction({ ...body, timestamp: Date.now(), nonce }, chainId, recovery)
-    await node.ledger.register(decodePostedRegistryTransaction(tx), undefined)
+    return decodePostedRegistryTransaction(tx)
+  }
+  async function recover(node: AuthorityNode, nonce?: string, key = 'new.key'): Promise<number | null> {
+    await node.ledger.register(await recoveryWith(key, nonce), undefined)
     return await tip(node)
   }
   const tip = async (node: AuthorityNode) => (await node.ledger.latestHeaders(1)).tip_height
@@ -139,6 +148,46 @@ describe('an authority whose key is lost, and whose recovery words are at hand',
     await assert.rejects(recover(node, 'ef'.repeat(16)), /the signer refuses block 1/)
     assert.equal(await tip(node), 0)
   })
+
+  it('starts all the same where that one waits, and takes a recovery with another key', async () => {
+    await nameOldKey()
+    await createKeyFile(file('third.key'), { randomBytes: systemRandomBytes })
+    const { url, client, keys } = await startSigner(['old.key', 'new.key', 'third.key'])
+    await client.sign(keys[1]!.publicKey, signingBytes('header', chainId, header(1)))
+    const node = await start({ signer: url })
+    await assert.rejects(recover(node), /the signer refuses block 1/)
+    await node.stop()
+    const again = await start({ signer: url })
+    await assert.rejects(sealTick({ node: again }, 't1', Date.now()), /the signer refuses block 1/)
+    assert.equal(await recover(again, 'ef'.repeat(16), 'third.key'), 1)
+    await goesOn(again, { signer: url })
+  })
+
+  for (const keysAre of ['in files', 'in a signer'] as const) {
+    it(`seals it at the next start where the node was killed right after it was committed, with keys ${keysAre}`, async () => {
+      const recovery = await recoveryWith('new.key')
+      const { tick_id, timestamp } = recovery
+      const tx_hash = hashTransaction(recovery)
+      const tick = {
+        tick_id,
+        timestamp,
+        transactions: [recovery],
+        tx_hashes: [tx_hash],
+        content_hash: tx_hash,
+        fills: [],
+      }
+      const store = await openSqlite(data('ledger.db'))
+      const parent = (await store.lastBlock())?.block_hash ?? null
+      await store.commitTick({ ...tick, source: 'registry', parent, recovers: 'authority' })
+      await store.close()
+      let more = {}
+      if (keysAre === 'in files') await copyFile(file('new.key'), data('authority.key'))
+      else more = { signer: (await startSigner(['new.key'])).url }
+      const node = await start(more)
+      assert.equal(await tip(node), 1)
+      await goesOn(node, more)
+    })
+  }
 
   it('recovers it where the node runs on, and a new signer has the new key alone', async () => {
     await nameOldKey()

@@ -186,16 +186,27 @@ export const SEALING: readonly Mutation[] = [
     patches: [
       {
         file: 'src/engine/sealer.ts',
-        from: 'if (waiting !== undefined && isOfKey(waiting)) await sealNext()',
-        to: "if (waiting !== undefined && isOfKey(waiting)) await setAside(waiting, '')",
+        from: 'if (waiting !== undefined && isOfKey(waiting, recovery)) await sealNext()',
+        to: "if (waiting !== undefined && isOfKey(waiting, recovery)) await setAside(waiting, '')",
       },
-      { file: 'src/engine/sealer.ts', from: '.some(isOfKey)) return', to: '.some(isOfKey) || true) return' },
+      { file: 'src/engine/sealer.ts', from: 'refuseRegistry(recovery, reason)', to: 'void reason' },
     ],
     test: OWN_RECOVERY,
   },
   {
     rule: 'a key that a void recovery has brought signs no other one',
-    patches: [{ file: 'src/engine/sealer.ts', from: '.some(isOfKey)) return', to: '.some(isOfKey) || true) return' }],
+    patches: [{ file: 'src/engine/sealer.ts', from: 'refuseRegistry(recovery, reason)', to: 'void reason' }],
+    test: OWN_RECOVERY,
+  },
+  {
+    rule: 'a recovery that nobody has signed takes the place of none that waits',
+    patches: [
+      {
+        file: 'src/engine/tick-runner.ts',
+        from: '      await sealer.checkSealable([transaction])\n      const isOwn',
+        to: '      const isOwn',
+      },
+    ],
     test: OWN_RECOVERY,
   },
   {
@@ -213,5 +224,23 @@ export const SEALING: readonly Mutation[] = [
       },
     ],
     test: 'test/unit/engine/seal-order.test.ts',
+  },
+  {
+    rule: 'who could seal nothing does not lead',
+    patches: [{ file: 'src/engine/lead-right.ts', from: 'isRecovering || (isHere', to: 'isRecovering || (true' }],
+    test: 'test/e2e/standby/lost-key.long.ts',
+  },
+  {
+    rule: 'an authority without its key leads for its own recovery, if nobody else does',
+    patches: [{ file: 'src/engine/lead-right.ts', from: 'isRecovering || (isHere', to: '(isHere' }],
+    test: 'test/e2e/standby/lost-key.long.ts',
+  },
+  {
+    rule: 'a recovery that waits is sealed at the next start, though the key is lost',
+    patches: [
+      { file: 'src/engine/waiting-ticks.ts', from: "(next === 'recovery' || standing", to: '(standing' },
+      { file: 'src/engine/waiting-ticks.ts', from: 'guard.reason(next)', to: 'guard.reason()' },
+    ],
+    test: 'test/e2e/signer/recover.long.ts',
   },
 ]

@@ -144,6 +144,33 @@ describe('an authority that seals the recovery of its own key', () => {
     assert.equal((await ticks.register(recovery('r1'), undefined)).height, 1)
   })
 
+  it('keeps the one that waits where another is posted that does not hold, or brings a key that is not here', async () => {
+    const { ticks, chain, store } = await start([namedKey('authority 2')], failingFence({ left: 1 }))
+    await assert.rejects(ticks.register(recovery('r1'), undefined), /gone/)
+    const forged = { ...recovery('r2', 3), signature: recovery('other').signature }
+    // What was left half-done is sealed first, as before any other change.
+    await assert.rejects(ticks.register(forged, undefined), (error) => isSolarError(error, 'registry_refused'))
+    assert.equal(await chain.heightOfTick(recovery('r1').tick_id), 1)
+    assert.deepEqual(await store.voidTicks(), [])
+  })
+
+  it('keeps the one that waits for its signer, whatever others post', async () => {
+    let isAway = true
+    const second = signerThat(() => {
+      if (isAway) throw ledgerError('not_ready', { reason: 'the signer does not answer' })
+    }, 'authority 2')
+    const { ticks, chain, store, loseKey } = await start([second])
+    loseKey()
+    await assert.rejects(ticks.register(recovery('r1'), undefined), /does not answer/)
+    const forged = { ...recovery('r2', 3), signature: recovery('other').signature }
+    await assert.rejects(ticks.register(forged, undefined))
+    await assert.rejects(ticks.register(recovery('r2', 3), undefined), /put its key file into the data directory/)
+    assert.deepEqual(await store.voidTicks(), [])
+    isAway = false
+    assert.equal((await ticks.register(recovery('r1'), undefined)).height, 1)
+    assert.equal(chain.size, 2)
+  })
+
   it('takes another new key where a thief has used up the first one, which then comes back no more', async () => {
     const second = rememberingSigner('authority 2')
     const keys: SigningKey[] = [second.key, namedKey('authority 3')]

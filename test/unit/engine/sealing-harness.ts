@@ -1,6 +1,7 @@
 import { Chain } from '../../../src/engine/chain.ts'
 import { createEventHub } from '../../../src/engine/events.ts'
 import { openFinalizer } from '../../../src/engine/finalizer.ts'
+import { createLeadRight } from '../../../src/engine/lead-right.ts'
 import { createFollower } from '../../../src/engine/follower.ts'
 import { createPutBack } from '../../../src/engine/put-back.ts'
 import { createSealGuard } from '../../../src/engine/seal-guard.ts'
@@ -81,7 +82,10 @@ export async function startSealing(store: MarketStore, level: LevelChainStore, o
   const shared = { chain, store, finalizer, clock, logger: silentLogger, highWater, leadership: SOLE_LEADERSHIP }
   const putBack = createPutBack({ ...shared, bodies: level })
   const guard = createSealGuard(chain, highWater)
-  const keyOf = options.keyOf ?? (() => namedKey('authority'))
+  const find = options.keyOf ?? (() => namedKey('authority'))
+  const own = { minerId: 'authority', keyOf: (publicKey: Hex) => Promise.resolve(find(publicKey)) }
+  const right = createLeadRight({ chain, store, ...own })
+  await right.look()
   const sealer = createSealer({
     ...shared,
     gossip: createTestGossip(),
@@ -91,13 +95,12 @@ export async function startSealing(store: MarketStore, level: LevelChainStore, o
     follower: createFollower({ ...shared, putBack, guard }),
     finality: createSharedFinality({ chain, store, finalizer, events }),
     miner: { mine: (header) => Promise.resolve(header), stop: () => Promise.resolve() },
-    minerId: 'authority',
-    keyOf: (publicKey) => Promise.resolve(keyOf(publicKey)),
+    ...own,
   })
   const changeLimiter = { check: () => Promise.resolve() }
   const randomBytes = (length: number) => new Uint8Array(length)
-  const ticks = createTickRunner({ ...shared, sealer, changeLimiter, randomBytes })
-  return { chain, ticks, guard, store }
+  const ticks = createTickRunner({ ...shared, sealer, right, changeLimiter, randomBytes })
+  return { chain, ticks, guard, store, right }
 }
 
 /** A platform's tick with one trade. */

@@ -21,6 +21,7 @@ describe('how an authority keeps up with its database', () => {
         chain,
         leadership: SOLE_LEADERSHIP,
         guard: { reason: () => undefined },
+        right: { look: () => Promise.resolve(), next: () => 'block' },
         runner: {
           recover() {
             looks += 1
