@@ -1,7 +1,9 @@
 import type { ChainStore, TransactionLocation } from '../ports/chain-store.ts'
+import { inTurns } from '../ports/turns.ts'
 import type { Hash } from '../protocol/bytes.ts'
 import type { HistoryNode } from '../protocol/history.ts'
 import { tickIdOf } from '../protocol/block.ts'
+import { endsPiece, type Pieces } from '../protocol/pieces.ts'
 import type { ShownTransaction } from '../protocol/transaction.ts'
 import type { Note } from './findings.ts'
 import { readOrNote, unlessCorrupt } from './audit-pages.ts'
@@ -47,14 +49,7 @@ export async function auditIndexes(chainStore: ChainStore, blocks: readonly Inde
     compareHeight(height, 'hash', heights.shift(), note)
     if (tickIdOf(own) !== undefined) compareHeight(height, 'tick', tickHeights.shift(), note)
   }
-  let [atId, atHash] = [0, 0]
-  for (const { height, transactions: own } of blocks) {
-    for (const [index, tx] of own.entries()) {
-      const name = tx.kind === 'redacted' ? tx.tx_hash : tx.id
-      if (tx.kind !== 'redacted') comparePlace({ height, index }, name, 'id', byId[atId++], note)
-      comparePlace({ height, index }, name, 'hash', byHash[atHash++], note)
-    }
-  }
+  await inTurns(comparePlaces(blocks, byId, byHash, note))
   for (const { level, index, hash } of blocks.flatMap((block) => block.nodes)) {
     const found = nodes.shift()
     if (found !== undefined && found !== hash) note(`LevelDB, history node ${level}/${index}`, hash, found)
@@ -79,11 +74,31 @@ function compareHeight(height: number, by: string, found: number | undefined, no
   if (found !== height) note(`LevelDB, block ${height}, height by ${by}`, String(height), String(found ?? 'nothing'))
 }
 
+type Place = TransactionLocation | undefined
+
+/** @param byId of all transactions but those that were redacted */
+function* comparePlaces(
+  blocks: readonly IndexedBlock[],
+  byId: readonly Place[],
+  byHash: readonly Place[],
+  note: Note,
+): Pieces<void> {
+  let [atId, atHash] = [0, 0]
+  for (const { height, transactions: own } of blocks) {
+    for (const [index, tx] of own.entries()) {
+      const name = tx.kind === 'redacted' ? tx.tx_hash : tx.id
+      if (tx.kind !== 'redacted') comparePlace({ height, index }, name, 'id', byId[atId++], note)
+      comparePlace({ height, index }, name, 'hash', byHash[atHash++], note)
+      if (endsPiece(index)) yield
+    }
+  }
+}
+
 function comparePlace(
   expected: TransactionLocation,
   id: string,
   by: string,
-  found: TransactionLocation | undefined,
+  found: Place,
   note: Note,
 ): void {
   if (found?.height === expected.height && found.index === expected.index) return

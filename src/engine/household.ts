@@ -18,6 +18,8 @@ export interface HouseholdParts extends OwnTradesParts {
   readonly gossip: Gossip
   readonly store: LightStore
   readonly key: SigningKey
+  /** What the signer of the key has acked last, if it is in one. */
+  readonly signedBefore?: Vote | null | undefined
   /** True while there is evidence against the key that sealed this block. */
   readonly isAccused: (sealed: SealedHeader) => boolean
   readonly onVote: (vote: Vote) => void

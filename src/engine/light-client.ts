@@ -40,6 +40,8 @@ export interface LightClientParts {
   readonly logger: Logger
   /** Votes where this key is registered; null only follows and checks. */
   readonly key: SigningKey | null
+  /** What the signer of the key has acked last, if it is in one. */
+  readonly signedBefore?: Vote | null | undefined
   /** Headers to keep (the plan's N). */
   readonly windowSize: number
   /** Without a new final header, or word that there is none, for this long the node says `stale`. */

@@ -48,6 +48,8 @@ export interface OwnAcks {
   passOver(peer: string): void
   /** Takes an ack of this key that came another way, and was counted: its header is known here. */
   hear(vote: Vote): Promise<void>
+  /** The store has learnt of an ack that it had forgotten. Called while nothing else changes what binds the voter. */
+  reminded(): Promise<void>
   /**
    * `known`: enough has been asked to ack. That is: enough peers have answered, and the others, those that
    * are connected and those that the operator has named, have as well or had PATIENCE_MS since.
@@ -248,6 +250,11 @@ export function createOwnAcks(parts: OwnAcksParts): OwnAcks {
         if (await isKnown(vote)) return
         await learn([vote])
       }),
+    async reminded() {
+      hasForgotten = true
+      await bind()
+      await noteAnswers()
+    },
     state() {
       const entry = ownEntry()
       if (entry === undefined) return 'unregistered'

@@ -31,7 +31,7 @@ import { checkLeads } from './leading.ts'
 import type { PutBack } from './put-back.ts'
 import type { SealGuard, ToSeal } from './seal-guard.ts'
 import type { SharedFinality } from './shared-finality.ts'
-import { signedBefore } from './signed-before.ts'
+import { isSignersRefusal, signedBefore } from './signed-before.ts'
 
 export interface SealerParts {
   readonly chain: Chain
@@ -155,13 +155,13 @@ export function createSealer(parts: SealerParts): Sealer {
 
   /**
    * A signer gives the same signature again, as after a kill between it and the fence: the header is the same then. If it has signed
-   * another one, that is a block which this database lacks. Throws `not_ready` then, and `signer_refused`.
+   * another one, that is a block which this database lacks. Throws `not_ready` for any refusal, with that as its cause.
    */
   async function sealedBy(key: SigningKey, header: Header, what: ToSeal): Promise<SealedHeader> {
     try {
       return await sealHeader(header, key)
     } catch (error) {
-      if (!isSolarError(error, 'already_signed')) throw error
+      if (!isSignersRefusal(error)) throw error
       const before = signedBefore(error)
       if (before !== undefined) {
         const { height, miner_id } = before.header

@@ -53,18 +53,21 @@ export function createSigner(parts: SignerParts): Signer {
   async function signAck(key: SigningKey, vote: VoteBody, message: Uint8Array): Promise<Uint8Array> {
     const { height, header_hash } = vote
     const known = await memory.acked(key.publicKey, height)
-    if (known === header_hash) return await key.sign(message)
+    if (known?.header_hash === header_hash) return await key.sign(message)
     if (known !== undefined) {
-      throw ledgerError('already_signed', { reason: `this key has acked another block ${height}: ${known}` })
+      const reason = `this key has acked another block ${height}: ${known.header_hash}`
+      throw ledgerError('already_signed', { reason, acked: known })
     }
     const highest = (await memory.highestAck(key.publicKey)) ?? -1
     if (height <= highest - OWN_VOTES_KEPT) {
       const reason = `this key has acked block ${highest}: what it acked at height ${height} is forgotten`
-      throw ledgerError('already_signed', { reason })
+      const last = await memory.lastAck(key.publicKey)
+      throw ledgerError('already_signed', { reason, ...(last !== undefined && { acked: last }) })
     }
     refuseUpTo(height)
-    await memory.putAck(key.publicKey, height, header_hash)
-    return await key.sign(message)
+    const signature = await key.sign(message)
+    await memory.putAck(key.publicKey, { ...vote, signature: bytesToHex(signature) })
+    return signature
   }
 
   function refuseUpTo(height: number): void {
@@ -90,7 +93,11 @@ export function createSigner(parts: SignerParts): Signer {
   return {
     keys: () =>
       Promise.all(
-        [...keys.keys()].map(async (public_key) => ({ public_key, sealed: (await memory.sealed(public_key)) ?? null })),
+        [...keys.keys()].map(async (public_key) => ({
+          public_key,
+          sealed: (await memory.sealed(public_key)) ?? null,
+          acked: (await memory.lastAck(public_key)) ?? null,
+        })),
       ),
     async sign(publicKey, message) {
       if (message.length > MAX_SIGNED_BYTES) refuse('message', `at most ${MAX_SIGNED_BYTES} bytes`, message.length)

@@ -13,6 +13,7 @@ import type { Hash } from '../protocol/bytes.ts'
 import { isSolarError, VALID, type SolarError } from '../protocol/errors.ts'
 import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import type { SigningKey } from '../protocol/signature.ts'
+import type { Vote } from '../protocol/vote.ts'
 import { collectAnswers, settledWithin } from './answers.ts'
 import { hasSeal } from './checked-seal.ts'
 import type { CredentialSigner } from './credential-signer.ts'
@@ -47,6 +48,8 @@ export interface ValidatorParts {
   readonly clock: Clock
   readonly logger: Logger
   readonly key: SigningKey
+  /** What the signer of the key has acked last, if it is in one. */
+  readonly signedBefore?: Vote | null | undefined
   readonly sign: CredentialSigner
   /**
    * Registry transactions whose change of the policy, an authority or a validator the operator has allowed,
@@ -104,6 +107,7 @@ export function createValidator(parts: ValidatorParts): Validator {
     store: parts.voterStore,
     viewOf: (header, lastAck) => replicaAckView({ ...parts, replica }, header, lastAck),
     earlierAcks: () => ownAcks.binding(),
+    onForgotten: () => ownAcks.reminded(),
     // The whole block was checked before it came onto the chain.
     check: () => Promise.resolve(VALID),
     // Which of two blocks counts is what its ack helps to decide.

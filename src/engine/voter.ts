@@ -12,6 +12,7 @@ import type { SigningKey } from '../protocol/signature.ts'
 import { signVote, type Vote } from '../protocol/vote.ts'
 import type { Identity } from './own-trades.ts'
 import { createSerial } from './serial.ts'
+import { ackedBefore } from './signed-before.ts'
 
 /** What this node knows of the chains that a vote is about. */
 export type AckView = Pick<AckFacts, 'lastFinal' | 'unallowedChange' | 'hashAt'>
@@ -27,6 +28,10 @@ export interface VoterParts {
   readonly viewOf: (header: BlockPoint, lastAck: BlockPoint | null) => Promise<AckView>
   /** Acks of its own besides the last that bind it as well: what it had forgotten, and was told. */
   readonly earlierAcks?: () => readonly BlockPoint[]
+  /** The ack that the signer of the key has signed last, as it said at this start. The store may be older, or new. */
+  readonly signedBefore?: Vote | null | undefined
+  /** Awaited after the signer has shown an ack that the store did not know, and that it knows now. */
+  readonly onForgotten?: () => Promise<void>
   /** Checks what this voter answers for beyond seal and link: a household its own trades. */
   readonly check: (sealed: SealedHeader, identity: Identity) => Promise<Verdict>
   /**
@@ -68,6 +73,7 @@ export function createVoter(parts: VoterParts): Voter {
   const passed = new Set<Hash>()
   /** Blocks that were rejected in this life. */
   const rejected = new Set<Hash>()
+  let signedBefore = parts.signedBefore ?? null
 
   async function vote(sealed: SealedHeader, voter_id: string, decision: Vote['decision']): Promise<void> {
     const header_hash = hashHeader(sealed.header)
@@ -126,6 +132,35 @@ export function createVoter(parts: VoterParts): Voter {
     }
     return { ...VALID, settled }
   }
+
+  /** What the signer of the key has signed binds it, whatever the store knows. */
+  async function remind(ack: Vote): Promise<void> {
+    const { height, header_hash } = ack
+    const last = await store.lastVote()
+    const known = await store.ownVotesAt(height)
+    if (known.some((own) => own.header_hash === header_hash)) return
+    if (last !== undefined && height <= last.height - OWN_VOTES_KEPT) return
+    await store.putForgotten([ack])
+    logger.warn(
+      { height, header_hash },
+      `the signer has acked block ${height} (${header_hash}), which the data directory does not know: it is new, an older ` +
+        'backup, or was stopped before it had the signature. That ack binds from now on',
+    )
+    await parts.onForgotten?.()
+  }
+
+  async function heedSigner(): Promise<void> {
+    if (signedBefore === null) return
+    await remind(signedBefore)
+    signedBefore = null
+  }
+
+  /** Does something while no block is in hand, and once it is known what the signer has signed. */
+  const alone = <T>(task: () => Promise<T>): Promise<T> =>
+    lane(async () => {
+      await heedSigner()
+      return await task()
+    })
 
   async function remember(sealed: SealedHeader): Promise<void> {
     await store.putRejected([...(await store.rejected()).filter((one) => !isSame(one, sealed)), sealed])
@@ -193,6 +228,7 @@ export function createVoter(parts: VoterParts): Voter {
   }
 
   async function consider(sealed: SealedHeader, findIdentity: () => Promise<Identity | undefined>): Promise<boolean> {
+    await heedSigner()
     const { height, miner_id } = sealed.header
     const refuse = (reason: string): void => logger.warn({ height }, `not voting on block ${height}: ${reason}`)
     const isAccused = (): boolean => {
@@ -233,6 +269,8 @@ export function createVoter(parts: VoterParts): Voter {
     return true
   }
 
+  const notRemembered = (error: unknown): void => logger.error({ error }, 'could not be remembered')
+
   return {
     consider: (sealed, findIdentity) =>
       lane(async () => {
@@ -242,14 +280,14 @@ export function createVoter(parts: VoterParts): Voter {
           const { height } = sealed.header
           const why = isSolarError(error) && NOT_SIGNED.includes(error.code) ? error.message : 'it could not be checked'
           logger.warn({ error, height }, `not voting on block ${height}: ${why}`)
+          const acked = ackedBefore(error)
+          if (acked !== undefined) await remind(acked).catch(notRemembered)
           // As a rejected one: an ack of a later block would count for it as well.
-          await remember(sealed).catch((failure: unknown) =>
-            logger.error({ error: failure }, 'could not be remembered'),
-          )
+          await remember(sealed).catch(notRemembered)
           return false
         }
       }),
-    alone: lane,
+    alone,
     async resend(peer) {
       const last = await lane(() => store.lastVote())
       // Not in the lane: a peer that is silent would hold up the next block.

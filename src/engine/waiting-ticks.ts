@@ -1,5 +1,4 @@
 import type { Clock } from '../ports/clock.ts'
-import type { LedgerErrorCode } from '../ports/errors.ts'
 import type { Logger } from '../ports/logger.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import type { LeadRight } from './lead-right.ts'
@@ -17,9 +16,6 @@ export interface WaitingTicksParts {
 }
 
 const RETRY_MS = 5_000
-
-/** Of one that has its key in a place that does not give a signature now: another key may be posted to a node that runs. */
-const KEY_IS_AWAY = ['not_ready', 'signer_refused'] satisfies LedgerErrorCode[]
 
 /**
  * Seals what a crash has left, at the start of an authority that has its database to itself, and goes on trying while the key
@@ -43,8 +39,8 @@ export async function sealWhatWaits(parts: WaitingTicksParts): Promise<() => voi
     try {
       await runner.recover()
     } catch (error) {
-      const isAway = KEY_IS_AWAY.some((code) => isSolarError(error, code))
-      if (!isAway && guard.reason() === undefined) throw error
+      // Its key gives no signature now, whatever the reason: another key can be posted to a node that runs.
+      if (!isSolarError(error, 'not_ready') && guard.reason() === undefined) throw error
       note(error)
       schedule()
     }

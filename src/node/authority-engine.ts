@@ -42,7 +42,7 @@ import type { SignatureChecks } from '../ports/signature-checks.ts'
 import type { NamedPeers } from '../ports/named-peers.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { Hex } from '../protocol/bytes.ts'
-import { hashHeader } from '../protocol/header.ts'
+import { hashHeader, type SealedHeader } from '../protocol/header.ts'
 import type { AuthorityKeys } from './authority-keys.ts'
 import type { NodeSigner } from './node-signer.ts'
 import { warnOfSeveralVotes } from './several-votes.ts'
@@ -127,13 +127,18 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   const guard = withOthers(backups, sealClock, signerSays)
   const putBack = createPutBack({ chain, store, bodies: level, finalizer, clock, logger })
   const follower = createFollower({ chain, store, putBack, guard, highWater, clock, logger })
-  // First: which of the keys here is that of an authority, the newest block says.
+  // In this order, after the signer was asked: a block that it has signed is of a tick that waits, or on the chain, or lost here.
+  const waiting = await store.nextUnsealedTick()
+  // Which of the keys here is that of an authority, the newest block says.
   await follower.align()
   const minerId = await findAuthority(chain, keyOf)
   const right = createLeadRight({ chain, store, minerId, keyOf })
   await right.look()
   const keyNow = () => chain.registry.active(minerId, 'authority')?.public_key
-  if (signer !== undefined) await heedSigner(signer, { ...parts, guard: backups, needed: keyNow() })
+  const needed = keyNow()
+  // A tick that waits asks the signer itself.
+  if (needed !== undefined && waiting === undefined)
+    heedSigner(signer?.sealed(needed), { chain, guard: backups, needed })
   const lead = await parts.shareLead(() => right.mayLead())
   const leadership = lead ?? SOLE_LEADERSHIP
   const evidence = await openEvidencePool({
@@ -268,22 +273,14 @@ async function findAuthority(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promi
 }
 
 /**
- * A signer remembers what an older database has forgotten: a block that it has signed above the tip is missed here, unless its tick
- * waits to be sealed, as after a kill between the signature and the fence. One that lacks the key that is needed now says so
- * itself.
+ * A signer remembers what an older database has forgotten: the newest block that it has signed is missed here if it is above the
+ * tip and no tick waits to be sealed, as one does after a kill between the signature and the fence.
  */
-async function heedSigner(
-  signer: Pick<NodeSigner, 'sealed'>,
-  {
-    chain,
-    store,
-    guard,
-    needed,
-  }: Pick<AuthorityEngineParts, 'chain' | 'store'> & { readonly guard: SealGuard; readonly needed: Hex | undefined },
-): Promise<void> {
-  if (needed === undefined) return
-  const sealed = signer.sealed(needed)
-  if (sealed === null || sealed.header.height < chain.size || (await store.nextUnsealedTick()) !== undefined) return
+function heedSigner(
+  sealed: SealedHeader | null | undefined,
+  { chain, guard, needed }: { readonly chain: Chain; readonly guard: SealGuard; readonly needed: Hex },
+): void {
+  if (sealed === null || sealed === undefined || sealed.header.height < chain.size) return
   const { height, miner_id } = sealed.header
   guard.saw({ height, hash: hashHeader(sealed.header), miner_id, shownBy: 'the signer', public_key: needed })
 }

@@ -70,6 +70,11 @@ const NOT_STARTED: LightOutlookStatus = {
   voter: { state: 'unknown', id: null, public_key: '' },
 }
 
+/** The files of a household, and what has its key where they do not. */
+interface OpenFiles extends LightFiles {
+  readonly signer: NodeSigner | undefined
+}
+
 /** A half-open connection is found by asking. */
 const POLL_MS = 15_000
 
@@ -87,7 +92,7 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
   let joined: Joined<PeerNetwork> | undefined
   let outlook: LightOutlook | undefined
 
-  function join(store: LightStore, files: LightFiles, watch: LightOutlook): Promise<Joined<PeerNetwork>> {
+  function join(store: LightStore, files: OpenFiles, watch: LightOutlook): Promise<Joined<PeerNetwork>> {
     const lookForHope = (): void => {
       const fault = watch.hopeless()
       if (fault !== undefined) hopeless.resolve(fault)
@@ -121,6 +126,7 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
         }),
       pin: config.chainId,
       key: config.vote ? files.voterKey : null,
+      signedBefore: files.signer?.acked(files.voterKey.publicKey),
       signal: stopping.signal,
       windowSize: config.headerWindow,
       staleAfterMs: config.staleAfterMs,
@@ -138,7 +144,7 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
   }
 
   /** In the background: peers may come later. */
-  function joinInBackground(store: LightStore, files: LightFiles, watch: LightOutlook): void {
+  function joinInBackground(store: LightStore, files: OpenFiles, watch: LightOutlook): void {
     const joining = advised(config, () => join(store, files, watch))
     joining.then(
       (result) => {
@@ -167,7 +173,8 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
   }
 
   /** Its key is asked for again with the next block, and whenever peers answer. */
-  function watchSigner(signer: NodeSigner, { voterKey }: LightFiles): void {
+  function watchSigner({ signer, voterKey }: OpenFiles): void {
+    if (signer === undefined) return
     signer.start({ failing: 'NOT VOTING', needed: () => voterKey.publicKey, onBack: () => undefined })
     shutdown.opened('signer watch', () => signer.stop())
   }
@@ -177,8 +184,8 @@ export function createLight(config: LightConfig, parts: LightParts = {}): LightN
     shutdown.opened('data directory', () => directory.close())
     sayKeysAreOpened(config, logger)
     const signer = await signerOf(config, { clock, logger })
-    const files = await ensureLightFiles(directory, config, { randomBytes, signer })
-    if (signer !== undefined) watchSigner(signer, files)
+    const files = { ...(await ensureLightFiles(directory, config, { randomBytes, signer })), signer }
+    watchSigner(files)
     const store = await openLightFiles(directory)
     shutdown.opened('LevelDB', () => store.close())
     const watch = createLightOutlook({

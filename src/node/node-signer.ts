@@ -8,6 +8,7 @@ import type { Hash, Hex } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import type { SealedHeader } from '../protocol/header.ts'
 import type { SigningKey } from '../protocol/signature.ts'
+import type { Vote } from '../protocol/vote.ts'
 import type { AuthorityKeys } from './authority-keys.ts'
 import { createSignerClient, type SignerClient, type SignerState } from './signer-client.ts'
 
@@ -19,6 +20,8 @@ export interface NodeSigner extends AuthorityKeys {
   readonly publicKeys: readonly Hex[]
   /** The header of the highest height that a key had sealed when the signer was last asked. */
   sealed(publicKey: Hex): SealedHeader | null
+  /** The ack that a key had signed last when the signer was last asked. */
+  acked(publicKey: Hex): Vote | null
   /** For people: why it signs nothing; `undefined` while it does. */
   reason(): string | undefined
   /** Goes on asking. `onBack`: it signs again. */
@@ -82,6 +85,7 @@ function createNodeSigner(
   let cancel = (): void => undefined
   let stopped = false
 
+  const keyState = (publicKey: Hex) => state.keys.find(({ public_key }) => public_key === publicKey)
   const publicKeys = (): readonly Hex[] => state.keys.map(({ public_key }) => public_key)
 
   function reason(): string | undefined {
@@ -141,7 +145,8 @@ function createNodeSigner(
       return publicKeys()
     },
     keyOf: (publicKey) => Promise.resolve(publicKeys().includes(publicKey) ? keyWith(publicKey) : undefined),
-    sealed: (publicKey) => state.keys.find(({ public_key }) => public_key === publicKey)?.sealed ?? null,
+    sealed: (publicKey) => keyState(publicKey)?.sealed ?? null,
+    acked: (publicKey) => keyState(publicKey)?.acked ?? null,
     reason,
     start(watching) {
       needed = watching.needed

@@ -1,6 +1,6 @@
 import { request, type IncomingMessage } from 'node:http'
 import { once } from 'node:events'
-import { signedBefore } from '../engine/signed-before.ts'
+import { ackedBefore, signedBefore } from '../engine/signed-before.ts'
 import { ledgerError } from '../ports/errors.ts'
 import { codeOf } from '../ports/file-trouble.ts'
 import { parseJsonText } from '../ports/json-file.ts'
@@ -9,13 +9,14 @@ import { bytesToHex, hexToBytes, type Hash, type Hex } from '../protocol/bytes.t
 import { sealedHeaderShape, verifySeal, type SealedHeader } from '../protocol/header.ts'
 import { array, hash32, isJsonObject, nullable, object, publicKeyHex, signatureHex } from '../protocol/shape.ts'
 import { shown } from '../protocol/shown.ts'
-import { cachedPublicKey, verifyBytes } from '../protocol/signature.ts'
+import { cachedPublicKey, verifyBytes, verifyObject } from '../protocol/signature.ts'
+import { voteShape, type Vote } from '../protocol/vote.ts'
 
 /** Asks a signer (docs/protocol.md 11). Every call takes at most CALL_LIMIT_MS, and rejects with `not_ready` without an answer. */
 export interface SignerClient {
   /** As it was configured. */
   readonly name: string
-  /** Its chain, and its keys with what they have sealed. */
+  /** Its chain, and its keys with what they have signed. */
   keys(): Promise<SignerState>
   /** A signature that holds. Throws `already_signed`, and `signer_refused` for any other refusal and for what is no signature. */
   sign(publicKey: Hex, message: Uint8Array): Promise<Uint8Array>
@@ -40,7 +41,10 @@ const MAX_DETAIL = 500
 
 const stateShape = object({
   chain_id: hash32,
-  keys: array(object({ public_key: publicKeyHex, sealed: nullable(sealedHeaderShape) }), MAX_KEYS),
+  keys: array(
+    object({ public_key: publicKeyHex, sealed: nullable(sealedHeaderShape), acked: nullable(voteShape) }),
+    MAX_KEYS,
+  ),
 })
 const signedShape = object({ signature: signatureHex })
 
@@ -63,9 +67,9 @@ export function createSignerClient({ address, token }: SignerClientOptions): Sig
     const parsed = parseJsonText(text)
     if ('fault' in parsed) throw refused(`http_${status}`, `its answer is no JSON: ${parsed.fault}`)
     if (status === 200) return parsed.value
-    const { code, detail, sealed } = isJsonObject(parsed.value) ? parsed.value : {}
+    const { code, detail, ...signed } = isJsonObject(parsed.value) ? parsed.value : {}
     const reason = shown(typeof detail === 'string' ? detail : '', MAX_DETAIL)
-    if (code === 'already_signed') throw ledgerError('already_signed', { reason, ...readSealed(sealed) })
+    if (code === 'already_signed') throw ledgerError('already_signed', { reason, ...readSigned(signed) })
     throw refused(typeof code === 'string' ? shown(code, 40) : `http_${status}`, reason)
   }
 
@@ -98,8 +102,10 @@ export function createSignerClient({ address, token }: SignerClientOptions): Sig
     }
   }
 
-  const readSealed = (sealed: unknown): { readonly sealed?: SealedHeader } =>
-    sealed === undefined ? {} : { sealed: read(sealed, sealedHeaderShape) }
+  const readSigned = ({ sealed, acked }: SignedBefore<unknown, unknown>): SignedBefore<SealedHeader, Vote> => ({
+    ...(sealed !== undefined && { sealed: read(sealed, sealedHeaderShape) }),
+    ...(acked !== undefined && { acked: read(acked, voteShape) }),
+  })
 
   return {
     name,
@@ -107,9 +113,14 @@ export function createSignerClient({ address, token }: SignerClientOptions): Sig
     async sign(publicKey, message) {
       const asked = call('POST', '/sign', { public_key: publicKey, message: bytesToHex(message) })
       const answer = await asked.catch((error: unknown) => {
-        const before = signedBefore(error)
-        if (before === undefined || verifySeal(before, publicKey).ok) throw error
-        throw refused('bad_signature', `it shows a header that ${publicKey} has not sealed`)
+        const [sealed, acked] = [signedBefore(error), ackedBefore(error)]
+        if (sealed !== undefined && !verifySeal(sealed, publicKey).ok) {
+          throw refused('bad_signature', `it shows a header that ${publicKey} has not sealed`)
+        }
+        if (acked !== undefined && !isAckBy(acked, publicKey)) {
+          throw refused('bad_signature', `it shows an ack that ${publicKey} has not signed`)
+        }
+        throw error
       })
       const signature = hexToBytes(read(answer, signedShape).signature)
       if (verifyBytes(signature, message, cachedPublicKey(publicKey))) return signature
@@ -117,6 +128,15 @@ export function createSignerClient({ address, token }: SignerClientOptions): Sig
     },
   }
 }
+
+/** What a key has signed, as its signer shows it. */
+interface SignedBefore<S, A> {
+  readonly sealed?: S
+  readonly acked?: A
+}
+
+const isAckBy = ({ signature, ...body }: Vote, publicKey: Hex): boolean =>
+  body.decision === 'ack' && verifyObject('vote', body.chain_id, body, signature, publicKey)
 
 /** Rejects for an answer that is too long, and hangs up. */
 async function boundedBody(response: IncomingMessage): Promise<string> {

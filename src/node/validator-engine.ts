@@ -26,6 +26,7 @@ import type { Witness } from '../ports/witness.ts'
 import { cosignerName } from '../protocol/checkpoint.ts'
 import type { Genesis } from '../protocol/genesis.ts'
 import type { SigningKey } from '../protocol/signature.ts'
+import type { Vote } from '../protocol/vote.ts'
 import { registrationWords, type Registration } from './registration-watch.ts'
 import type { ReplicaStore } from '../storage/level/replica-store.ts'
 
@@ -34,6 +35,8 @@ export interface ValidatorEngineParts {
   readonly store: ReplicaStore
   /** The one that a genesis or an enrolment registers with the role validator. */
   readonly key: SigningKey
+  /** What the signer of the key has acked last, if it is in one. */
+  readonly signedBefore?: Vote | null | undefined
   readonly allowedChanges: readonly string[] | 'all'
   readonly gossip: Gossip
   readonly requests: PeerRequests
@@ -114,6 +117,7 @@ export async function assembleValidator(parts: ValidatorEngineParts): Promise<Va
     gossip,
     requests,
     key,
+    signedBefore: parts.signedBefore,
     sign,
     allowedChanges,
     explainRefusal: (code) => (code === 'unknown_voter' ? unregisteredWords(registration()) : undefined),

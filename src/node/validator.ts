@@ -124,6 +124,7 @@ export function createValidatorNode(config: ValidatorConfig, parts: ValidatorNod
       genesis,
       store,
       key,
+      signedBefore: files.signer?.acked(key.publicKey),
       allowedChanges: config.allowedChanges,
       gossip,
       requests,

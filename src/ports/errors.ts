@@ -2,6 +2,7 @@ import { errorFactory, type ErrorTable } from '../protocol/errors.ts'
 import type { SealedHeader } from '../protocol/header.ts'
 import { timeWords } from '../protocol/time-words.ts'
 import type { RowDifference } from '../protocol/transaction-difference.ts'
+import type { Vote } from '../protocol/vote.ts'
 
 /** The first thing in which two ticks of one id differ. */
 export interface TickDifference extends Partial<Omit<RowDifference, 'difference'>> {
@@ -91,8 +92,11 @@ const ledgerErrors = {
   /** What the store holds cannot be right: names the place, the expected and the found value. */
   corrupt: (f: { place: string; expected: string; found: string }) =>
     `${f.place}: expected ${f.expected}, found ${f.found}`,
-  /** A signer has signed something else with this key at this height. `sealed`: a header that it signed there or above, checked. */
-  already_signed: (f: { reason: string; sealed?: SealedHeader }) => f.reason,
+  /**
+   * A signer has signed something else with this key at this height. `sealed`: a header that it signed there or above, `acked`:
+   * an ack that it signed there or above; both checked.
+   */
+  already_signed: (f: { reason: string; sealed?: SealedHeader; acked?: Vote }) => f.reason,
   /** A signer does not sign what was asked of it. */
   signer_refused: (f: { signer: string; code: string; reason: string }) =>
     `the signer at ${f.signer} refuses: ${f.code}, ${f.reason}`,

@@ -1,16 +1,19 @@
-import type { Hash, Hex } from '../protocol/bytes.ts'
+import type { Hex } from '../protocol/bytes.ts'
 import type { SealedHeader } from '../protocol/header.ts'
+import type { Vote } from '../protocol/vote.ts'
 
 /** What a signer must never forget: durable once it is put, and put before the signature leaves it. */
 export interface SignerMemory {
   /** The header of the highest height that a key has sealed. */
   sealed(publicKey: Hex): Promise<SealedHeader | undefined>
   putSealed(publicKey: Hex, sealed: SealedHeader): Promise<void>
-  /** The header that a key has acked at a height; kept for the newest OWN_VOTES_KEPT heights. */
-  acked(publicKey: Hex, height: number): Promise<Hash | undefined>
+  /** The ack of a key at a height; kept for the newest OWN_VOTES_KEPT heights. */
+  acked(publicKey: Hex, height: number): Promise<Vote | undefined>
+  /** The ack of a key that was put last. */
+  lastAck(publicKey: Hex): Promise<Vote | undefined>
   /** The highest height that a key has acked. */
   highestAck(publicKey: Hex): Promise<number | undefined>
-  putAck(publicKey: Hex, height: number, headerHash: Hash): Promise<void>
+  putAck(publicKey: Hex, ack: Vote): Promise<void>
   close(): Promise<void>
 }
 
@@ -19,10 +22,11 @@ export type SignerAddress =
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
 
-/** A key of a signer, and the header of the highest height that it has sealed. */
+/** A key of a signer, the header of the highest height that it has sealed, and the ack that it has signed last. */
 export interface SignerKey {
   readonly public_key: Hex
   readonly sealed: SealedHeader | null
+  readonly acked: Vote | null
 }
 
 /** Keys in a process of their own, which goes by nothing but the bytes that it signs and what it has signed before. */

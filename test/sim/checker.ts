@@ -2,10 +2,11 @@ import type { Evidence } from '../../src/protocol/evidence.ts'
 import { DiskReader, type FullState, type LightState } from './disk-state.ts'
 import type { Disk } from './disk.ts'
 import type { KnownBlock, Model } from './model.ts'
+import { OwnAcks } from './own-acks.ts'
 import type { Vote } from '../../src/protocol/vote.ts'
-import { hashHeader } from '../../src/protocol/header.ts'
+import { hashHeader, type SealedHeader } from '../../src/protocol/header.ts'
 import { hashTransaction } from '../../src/protocol/transaction.ts'
-import { Violation, type Invariant } from './violation.ts'
+import { Violation } from './violation.ts'
 
 /** A node whose state must be right at any moment; `votes`, `finalHeight` and `evidence` where SQL has them. */
 export interface Checked {
@@ -14,6 +15,8 @@ export interface Checked {
   readonly disk: Disk
   /** What an authority has in SQL, which may be another database later. */
   readonly ledger?: () => SqlMirror
+  /** Up to where its process says that blocks are final; `undefined` while it does not run. */
+  readonly told?: () => number | undefined
 }
 
 /** What was put into the SQL of an authority. */
@@ -37,8 +40,6 @@ export interface CheckerOptions {
   readonly oneFinalBlock: boolean
   /** True if validators' operators have allowed the registry transaction of this id. */
   readonly isAllowed: (hash: string) => boolean
-  /** Not looked at: to show what else a broken rule leads to. */
-  readonly ignored: ReadonlySet<Invariant>
   readonly isCalm: (a: string, b: string) => boolean
   readonly now: () => number
 }
@@ -49,10 +50,8 @@ interface Remembered {
   final: KnownBlock[]
   seals: ReadonlyMap<string, string>
   accused: ReadonlySet<string>
-  /** The highest ack that it put, and all that it put, by height. */
-  ack: KnownBlock | undefined
-  readonly acked: Map<number, KnownBlock>
-  /** Its stores were lost once: it need not know its newest acks. */
+  readonly acks: OwnAcks
+  /** Its stores were lost once. */
   hasLost: boolean
   /** tx_hash of each transaction whose body it has removed. */
   readonly removed: Set<string>
@@ -63,8 +62,7 @@ const newMemory = (): Remembered => ({
   final: [],
   seals: new Map(),
   accused: new Set(),
-  ack: undefined,
-  acked: new Map(),
+  acks: new OwnAcks(),
   hasLost: false,
   removed: new Set(),
 })
@@ -91,13 +89,15 @@ export class Checker {
   check(): void {
     for (const { id, disk } of this.#options.faces) {
       if (!this.#hasChanged(id, `${disk.version}`)) continue
-      for (const vote of this.#votesOfFace(id, disk)) this.#note(vote)
+      for (const vote of this.#votesOfFace(id, disk)) this.#note(id, vote)
     }
     for (const node of this.#options.nodes) {
-      if (!this.#hasChanged(node.id, `${node.disk.version} ${node.ledger?.().version ?? 0}`)) continue
+      const told = node.told?.() ?? -1
+      if (!this.#hasChanged(node.id, `${node.disk.version} ${node.ledger?.().version ?? 0} ${told}`)) continue
       if (node.kind === 'light') this.#checkLight(node.id, this.reader.light(node.disk))
-      else this.#checkFull(node.id, this.stateOf(node), node.kind === 'authority')
+      else this.#checkFull(node, this.stateOf(node), told)
     }
+    if (this.#options.oneSealer) this.#checkSealedOnce()
   }
 
   /**
@@ -105,8 +105,8 @@ export class Checker {
    * binds it all the same, whatever it loses how often.
    */
   storesLost(id: string): void {
-    const { ack, acked } = this.#memoryOf(id)
-    this.#remembered.set(id, { ...newMemory(), ack, acked, hasLost: true })
+    const { acks } = this.#memoryOf(id)
+    this.#remembered.set(id, { ...newMemory(), acks, hasLost: true })
   }
 
   /** This node has answered that these bodies are removed. */
@@ -155,26 +155,41 @@ export class Checker {
     return known
   }
 
-  #note(vote: Vote): void {
-    this.#options.model.votes.set(`${vote.header_hash} ${vote.signature}`, vote)
+  /** Keeps a vote that a node has. An ack of an honest voter was on its own disk before it was on any other. */
+  #note(holder: string, vote: Vote): void {
+    const { model, honest } = this.#options
+    const { voter_id, height, header_hash, decision, signature } = vote
+    model.votes.set(`${header_hash} ${signature}`, vote)
+    if (decision !== 'ack' || !honest.has(voter_id) || model.refusalOf(vote) !== undefined) return
+    if (this.#memoryOf(voter_id).acks.has(header_hash)) return
+    const reason = `${holder} has an ack of block ${height} by ${voter_id}, whose own disk never had it`
+    throw new Violation('acks follow the rules', reason)
   }
 
-  #checkFull(id: string, state: FullState, isAuthority: boolean): void {
+  #checkFull({ id, kind }: Checked, state: FullState, told: number): void {
     const { model } = this.#options
     const { chain, finalHeight, votes, evidence, beside } = state
+    const isAuthority = kind === 'authority'
     chain.forEach((block, height) => {
       if (block.height !== height || block.parent !== (chain[height - 1] ?? null)) {
         throw new Violation('every block is valid', `${id}: block ${height} does not follow the one before`)
       }
     })
-    if (isAuthority && this.#options.oneSealer) this.#checkSealedOnce()
+    const known = this.#memoryOf(id).final.length
+    // Before what it rests on: a block that lacks its votes may be the second one of its height.
+    this.#checkFinal(id, chain.slice(0, finalHeight + 1), chain)
+    // The fence of an authority comes before its LevelDB.
+    if ((isAuthority ? Math.min(told, chain.length - 1) : told) > finalHeight) {
+      const reason = `${id} says that block ${told} is final, and has ${finalHeight} as final on its disk`
+      throw new Violation('no final block is lost', reason)
+    }
+    this.#checkOwnAcks(id, state.ownVotes, known, kind)
     for (const vote of votes) {
       const refusal = model.refusalOf(vote)
       if (refusal !== undefined) throw new Violation('no vote of an unknown or revoked key counts', `${id}: ${refusal}`)
-      this.#note(vote)
+      this.#note(id, vote)
     }
-    const memory = this.#memoryOf(id)
-    if (finalHeight > memory.final.length - 1) {
+    if (finalHeight >= known) {
       // It may have left the branch on which the acks came; they count for what both chains share.
       const chains = [chain, ...beside.map((block) => block.chain)]
       // Authorities on one database count votes on blocks that this one may not have yet.
@@ -185,10 +200,8 @@ export class Checker {
         throw new Violation('what is final has its votes', reason)
       }
     }
-    this.#checkFinal(id, chain.slice(0, finalHeight + 1), chain)
-    this.#checkOwnAck(id, state.ownVote, true)
     this.#checkEvidence(id, evidence)
-    memory.seals = sealsOf([...chain, ...beside])
+    this.#memoryOf(id).seals = sealsOf([...chain, ...beside])
   }
 
   /** Up to where these votes make a chain final, which a node may have gone through the others to. */
@@ -236,51 +249,46 @@ export class Checker {
     }
   }
 
-  #checkLight(id: string, state: LightState): void {
+  #checkLight(id: string, { window, trusted, head, evidence, ownVotes }: LightState): void {
     const { model } = this.#options
-    const { window, trusted, evidence } = state
-    if (trusted !== null) {
-      const block = model.blocks.get(hashHeader(trusted.header))
-      if (block === undefined) throw new Violation('every block is valid', `${id} trusts a header of no valid block`)
-      const isNew = this.#memoryOf(id).final.at(-1) !== block
-      const counted = isNew ? model.finalHeightUpTo(block) : block.height
-      if (block.height > counted) {
-        const reason = `${id} trusts block ${block.height}, all votes that there are make ${counted} final`
+    const memory = this.#memoryOf(id)
+    const known = memory.final.length
+    const [last] = trusted === null ? [] : this.#blocksOf(id, [trusted])
+    this.#checkFinal(id, last?.chain ?? [], last?.chain ?? [])
+    this.#checkOwnAcks(id, ownVotes, known, 'light')
+    if (last !== undefined && last.height >= known) {
+      const counted = model.finalHeightUpTo(last)
+      if (last.height > counted) {
+        const reason = `${id} trusts block ${last.height}, all votes that there are make ${counted} final`
         throw new Violation('what is final has its votes', reason)
       }
-      this.#checkFinal(id, block.chain, block.chain)
     }
-    this.#checkOwnAck(id, state.ownVote, false)
     this.#checkEvidence(id, evidence)
-    this.#memoryOf(id).seals = sealsOf(window.flatMap(({ header }) => model.blocks.get(hashHeader(header)) ?? []))
+    memory.seals = sealsOf(this.#blocksOf(id, head === null ? window : [...window, head]))
   }
 
-  /**
-   * One ack a height; each extends the one before, unless a final block contradicts that; a validator's has no change below it
-   * that is neither allowed nor final. Who has lost its stores may ack once more what its last ack counts for already.
-   */
-  #checkOwnAck(id: string, vote: Vote | undefined, isValidator: boolean): void {
-    const memory = this.#memoryOf(id)
-    const block = vote && this.#options.model.blocks.get(vote.header_hash)
-    const { ack: before, final } = memory
-    // An older disk shows an older ack once more.
-    if (block === undefined || memory.acked.get(block.height) === block) return
-    const refuse = (reason: string): void => {
-      if (this.#options.ignored.has('acks follow the rules')) return
+  /** Blocks of headers that a light node holds: what it follows, not only what it trusts, is sealed and goes on from a block. */
+  #blocksOf(id: string, sealed: readonly SealedHeader[]): readonly KnownBlock[] {
+    return sealed.map(({ header }) => {
+      const block = this.#options.model.blocks.get(hashHeader(header))
+      if (block !== undefined) return block
       throw new Violation(
-        'acks follow the rules',
-        `${id} acks block ${block.height} ${block.hash.slice(0, 8)}: ${reason}`,
+        'every block is valid',
+        `${id} holds a header of height ${header.height} that no valid block has`,
       )
+    })
+  }
+
+  /** @param known number of its blocks that were final at the look before */
+  #checkOwnAcks(id: string, votes: readonly Vote[], known: number, kind: Checked['kind']): void {
+    const { acks, final, hasLost } = this.#memoryOf(id)
+    const isAllowed = (change: KnownBlock): boolean => kind === 'light' || this.#isAllowed(change)
+    for (const { header_hash, height } of votes) {
+      const block = this.#options.model.blocks.get(header_hash)
+      const broken = block ? acks.take(block, { final, known, hasLost, isAllowed }) : 'it is no valid block'
+      if (broken === undefined) continue
+      throw new Violation('acks follow the rules', `${id} acks block ${height} ${header_hash.slice(0, 8)}: ${broken}`)
     }
-    if (memory.acked.has(block.height)) refuse('it acked one of this height before')
-    memory.acked.set(block.height, block)
-    if (memory.hasLost && before?.chain[block.height] === block) return
-    memory.ack = block
-    const isBound = before !== undefined && block.chain[before.height] !== before
-    const isFree = final.some((one) => before?.chain[one.height] !== undefined && before.chain[one.height] !== one)
-    if (isBound && !isFree) refuse(`it does not extend block ${before.height} ${before.hash.slice(0, 8)}`)
-    const change = block.chain.find((one) => one.isGuarded && final[one.height] !== one && !this.#isAllowed(one))
-    if (isValidator && change !== undefined) refuse(`the change of block ${change.height} is not allowed`)
   }
 
   #isAllowed({ block }: KnownBlock): boolean {

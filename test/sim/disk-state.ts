@@ -17,6 +17,8 @@ export interface FullState {
   readonly evidence: readonly Evidence[]
   /** The ack that this node put last. */
   readonly ownVote: Vote | undefined
+  /** All acks of its own that it keeps, the lowest first. */
+  readonly ownVotes: readonly Vote[]
 }
 
 /** What the disk of a light node says. */
@@ -25,6 +27,7 @@ export interface LightState {
   readonly trusted: SealedHeader | null
   readonly head: SealedHeader | null
   readonly evidence: readonly Evidence[]
+  readonly ownVotes: readonly Vote[]
   readonly ownVote: Vote | undefined
 }
 
@@ -48,6 +51,7 @@ export class DiskReader {
     const votes: Vote[] = []
     const evidence: Evidence[] = []
     let finalHeight = -1
+    const own: Vote[] = []
     let ownVote: Vote | undefined
     for (const [key, value] of disk.entries) {
       switch (key.charAt(0)) {
@@ -69,25 +73,32 @@ export class DiskReader {
         case prefixOf('final'):
           finalHeight = Math.max(finalHeight, heightIn(key))
           break
+        case prefixOf('ownVote'):
+          own.push(this.#parse<Vote>(value))
+          break
         case prefixOf('vote'):
           ownVote = this.#parse<Vote>(value)
       }
     }
     const chain = heads.map((head, height) => this.#block(node, head, bodies[height] ?? ''))
-    return { chain, beside: this.#beside(node, besideTexts), votes, finalHeight, evidence, ownVote }
+    const ownVotes = ascending(own, ownVote)
+    return { chain, beside: this.#beside(node, besideTexts), votes, finalHeight, evidence, ownVote, ownVotes }
   }
 
   light(disk: Disk): LightState {
     const evidence: Evidence[] = []
+    const own: Vote[] = []
     let ownVote: Vote | undefined
     let window: StoredWindow | undefined
     for (const [key, value] of disk.entries) {
       if (key.startsWith(prefixOf('window'))) window = this.#parse<StoredWindow>(value)
       if (key.startsWith(prefixOf('evidence'))) evidence.push(this.#parse<Evidence>(value))
+      if (key.startsWith(prefixOf('ownVote'))) own.push(this.#parse<Vote>(value))
       if (key.startsWith(prefixOf('vote'))) ownVote = this.#parse<Vote>(value)
     }
     const trusted = window?.trusted.anchor ?? null
-    return { window: window?.headers ?? [], trusted, head: window?.head.anchor ?? null, evidence, ownVote }
+    const kept = { window: window?.headers ?? [], trusted, head: window?.head.anchor ?? null }
+    return { ...kept, evidence, ownVote, ownVotes: ascending(own, ownVote) }
   }
 
   // What the stores wrote is what they say it is: the engine checked it.
@@ -138,5 +149,8 @@ interface StoredWindow {
   readonly trusted: { readonly anchor: SealedHeader | null }
   readonly head: { readonly anchor: SealedHeader | null }
 }
+
+const ascending = (votes: readonly Vote[], last: Vote | undefined): readonly Vote[] =>
+  [...votes, ...(last === undefined ? [] : [last])].sort((a, b) => a.height - b.height)
 
 const heightIn = (key: string): number => Number.parseInt(key.slice(1), 16)

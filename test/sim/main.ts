@@ -8,7 +8,7 @@ const HELP = `npm run sim -- [options]
   --verbose        each seed's report, and the stack of what failed
   --log            what nodes log
   --stop           end at the first failure
-  --without WORDS  do not look at this invariant; again for more:
+  --until WORDS    end at the first failure of this invariant, one of
 ${INVARIANTS.map((invariant) => `                     ${invariant}`).join('\n')}`
 
 /** Runs seeds one after the other. Says which failed, how to run it again, and ends with 1 if any did. */
@@ -23,17 +23,19 @@ const { values } = parseArgs({
     log: { type: 'boolean', default: false },
     // Ends at the first failure.
     stop: { type: 'boolean', default: false },
-    // Invariants that are not looked at.
-    without: { type: 'string', multiple: true, default: [] },
+    // Ends at the first failure of this invariant.
+    until: { type: 'string' },
   },
 })
 if (values.help) {
   console.log(HELP)
   process.exit()
 }
+if (values.until !== undefined && !INVARIANTS.some((invariant) => invariant === values.until)) {
+  throw new Error(`no invariant is called ${values.until}`)
+}
 const from = Number(values.seed ?? values.from)
 const count = values.seed === undefined ? Number(values.seeds) : 1
-const ignored = new Set(INVARIANTS.filter((invariant) => values.without.includes(invariant)))
 const onLog = (node: string, message: string, fields: object): void => {
   if (values.log) console.log(node, message, 'error' in fields ? String(fields.error).slice(0, 300) : '')
 }
@@ -41,15 +43,17 @@ const begun = performance.now()
 let done = 0
 let failed = 0
 let live = 0
-for (let seed = from; seed < from + count && !(values.stop && failed > 0); seed++) {
+let isOver = false
+for (let seed = from; seed < from + count && !isOver; seed++) {
   done += 1
   try {
     const at = performance.now()
-    const report = await runSeed(seed, { ignored, onLog })
+    const report = await runSeed(seed, { onLog })
     if (report.isLive) live += 1
     if (values.verbose) console.log(JSON.stringify({ ...report, ms: Math.round(performance.now() - at) }))
   } catch (error) {
     failed += 1
+    isOver = values.stop || (error instanceof Violation && error.invariant === values.until)
     const told = !(error instanceof Error) ? String(error) : values.verbose ? error.stack : error.message
     console.log(`seed ${seed}: ${error instanceof Violation ? '' : 'not a violation: '}${told?.slice(0, 2_000) ?? ''}`)
     console.log(`  again: npm run sim -- --seed ${seed} --verbose --log`)

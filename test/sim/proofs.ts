@@ -60,28 +60,32 @@ async function checkReceipts(id: string, { chain, finalizer, ledger }: FullNode,
   }
 }
 
-/** Null where the node says that a body is missing that may be a correction, and one is. */
+/** `hidden` where the node says that a body is missing that may be a correction, and one is. */
 async function receiptUnlessHoles(
   { ledger, chain }: Pick<FullNode, 'ledger' | 'chain'>,
   txId: string,
   height: number,
-): Promise<Receipt | null> {
+): Promise<Receipt | 'hidden' | null> {
   try {
     return await ledger.receipt(txId)
   } catch (error) {
     if (!isSolarError(error, 'missing_body')) throw error
     for (let at = height; at < chain.size; at++) {
-      if ((await chain.blockAt(at)).transactions.some(({ kind }) => kind === 'redacted')) return null
+      if ((await chain.blockAt(at)).transactions.some(({ kind }) => kind === 'redacted')) return 'hidden'
     }
     throw error
   }
 }
 
 /** Why a receipt does not prove that its block is final. */
-async function refusalOf(build: () => Promise<Receipt | null>, chainId: string): Promise<string | undefined> {
+async function refusalOf(
+  build: () => Promise<Receipt | 'hidden' | null>,
+  chainId: string,
+): Promise<string | undefined> {
   try {
     const receipt = await build()
-    if (receipt === null) return undefined
+    if (receipt === 'hidden') return undefined
+    if (receipt === null) return 'it does not know this transaction'
     const verdict = verifyReceipt(JSON.parse(JSON.stringify(receipt)), chainId)
     if (!verdict.ok) return `${verdict.failed}: ${verdict.reason}`
     return verdict.status === 'final' ? undefined : 'the receipt says that it is not final'

@@ -40,7 +40,7 @@ const LAST_TICKS = 3
 
 /** Runs one seed: faults and an adversary, then peace. Throws the first `Violation`, which is looked for after each step. */
 export async function runSeed(seed: number, options: Partial<WorldOptions> = {}): Promise<RunReport> {
-  const world = await createWorld(seed, { ignored: new Set(), onLog: () => undefined, ...options })
+  const world = await createWorld(seed, { onLog: () => undefined, ...options })
   const verifyAgain = verifyOnce()
   try {
     const disturbed = await disturb(seed, world)

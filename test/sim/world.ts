@@ -17,7 +17,7 @@ import { createHighWater, startAuthority, startLight, startValidator } from './n
 import { honestVoters, keyOf, keyOfHolder, MINER, planOf, START, type Plan } from './plan.ts'
 import { createRandom, type Random } from './random.ts'
 import { BROKEN, openSimSql, type SimSql } from './sql.ts'
-import { Violation, type Invariant } from './violation.ts'
+import { Violation } from './violation.ts'
 
 /** A node that can crash and come again; its disk stays. */
 export interface SimNode {
@@ -80,13 +80,11 @@ const UNTIL_STEP_MS = 10
 const UNTIL_LIMIT_MS = 60_000
 
 export interface WorldOptions {
-  /** Invariants that are not looked at. */
-  readonly ignored: ReadonlySet<Invariant>
   /** Hears what nodes log. */
   readonly onLog: (node: string, message: string, fields: object) => void
 }
 
-export async function createWorld(seed: number, { ignored, onLog }: WorldOptions): Promise<World> {
+export async function createWorld(seed: number, { onLog }: WorldOptions): Promise<World> {
   const random = createRandom(seed)
   const plan = planOf(seed, random)
   const loop = createLoop(START + 60_000)
@@ -113,10 +111,13 @@ export async function createWorld(seed: number, { ignored, onLog }: WorldOptions
   const isShared = plan.authorities.length > 1
   const sql = plan.isTwoFaced ? undefined : await openSimSql(loop, random, isShared)
   const lease = sql !== undefined && isShared ? createLease(loop, random) : undefined
+  const authorities = new Map<string, AuthorityEngine>()
+  const validators = new Map<string, ValidatorEngine>()
   const checkedOf = ({ id, kind, disk }: SimNode): Checked => ({
     id,
     kind: kind === 'face' ? 'validator' : kind,
     disk,
+    told: () => (authorities.get(id) ?? validators.get(id))?.finalizer.finalHeight,
     ...(kind === 'authority' && sql !== undefined && { ledger: () => sql.mirror }),
   })
   const checked = nodes.filter(({ kind }) => kind !== 'face').map(checkedOf)
@@ -128,13 +129,10 @@ export async function createWorld(seed: number, { ignored, onLog }: WorldOptions
     oneSealer: !plan.isTwoFaced,
     oneFinalBlock: !(plan.isTwoFaced && plan.finality.policy === 'authority'),
     isAllowed: (hash) => changes.allowed.includes(hash),
-    ignored,
     isCalm: (a, b) => network.isCalm(a, b),
     now: () => loop.now,
   })
   linkAll(plan, nodes, network, random)
-  const authorities = new Map<string, AuthorityEngine>()
-  const validators = new Map<string, ValidatorEngine>()
   const faces = new Map<string, Face>()
   const ends = new Map<Port, () => void>()
 

@@ -19,7 +19,7 @@ import type { BodyArchive, BodyRedaction } from '../../ports/retention.ts'
 import { corrupt, decodeValue } from '../decode.ts'
 import { serialTasks } from '../serial.ts'
 import { ArchivedBodies, type ArchivePlace } from './archived-bodies.ts'
-import { deleteBlock, putBlock } from './block-entries.ts'
+import { deleteBlock, putBlock, removeAhead, writeAhead } from './block-entries.ts'
 import { correctionKey, decodeCorrectionKey, decodeHeight, decodePlace } from './block-index.ts'
 import { decodeHeader, decodeHeightKey } from './block-values.ts'
 import { BlocksBeside } from './blocks-beside.ts'
@@ -48,8 +48,8 @@ interface Tip {
 export type LevelChainStore = ChainStore & BodyArchive & BodyRedaction
 
 /**
- * Opens the blocks of one chain at a folder (Node) or under a database name (browsers). An append is one batch without
- * sync: after a power cut the last blocks may be missing, never half there. Throws `store_failed` or `corrupt`.
+ * Opens the blocks of one chain at a folder (Node) or under a database name (browsers). A block comes onto the chain in one batch
+ * without sync: after a power cut the last blocks may be missing, never half there. Throws `store_failed` or `corrupt`.
  *
  * @param archive without it nothing is archived, and bodies that were are missed
  */
@@ -151,6 +151,7 @@ class LevelChain {
     const range = { gte: keyOf('header'), lte: keyOf('header', '~'), reverse: true, limit: 1 }
     const [last] = await this.#db.keys(range).all()
     const size = last === undefined ? 0 : decodeHeightKey(last) + 1
+    await removeAhead(this.#db, size)
     const subtrees = rootSubtrees(size)
     const hashes = await this.#readNodes(subtrees)
     return { size, peaks: new Map(subtrees.map(({ level }, index) => [level, hashes[index] ?? ''])) }
@@ -161,6 +162,12 @@ class LevelChain {
     const { size, peaks } = await this.tip()
     if (header.height !== size) throw corrupt('level append', `the block of height ${size}`, `height ${header.height}`)
     if (txHashes.length !== transactions.length) refuse('txHashes', `${transactions.length} hashes`, txHashes)
+    try {
+      await writeAhead(this.#db, block)
+    } catch (error) {
+      this.#tip = undefined
+      throw error
+    }
     const batch = this.#db.batch()
     await inTurns(putBlock(batch, block, hash, txHashes))
     for (const [key, value] of changeEntries(block, change)) batch.put(key, value)

@@ -73,10 +73,12 @@ export const keyspaces = {
   checkedIdByHash: 'd',
   /** of a signer: chain, public key -> the sealed header of the highest height that the key has sealed */
   signedHeader: 'S',
-  /** of a signer: chain, public key, height -> hash of the header that the key has acked at it */
+  /** of a signer: chain, public key, height -> the ack of the key at it */
   signedAck: 'A',
   /** of a signer: chain, public key -> the highest height that the key has acked */
   highestSignedAck: 'T',
+  /** of a signer: chain, public key -> the ack that the key has signed last */
+  lastSignedAck: 'L',
 } as const
 
 export type Keyspace = keyof typeof keyspaces

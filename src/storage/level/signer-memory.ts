@@ -3,7 +3,8 @@ import type { SignerMemory } from '../../ports/signer.ts'
 import type { Hash, Hex } from '../../protocol/bytes.ts'
 import { canonicalText } from '../../protocol/canonical-json.ts'
 import { sealedHeaderShape } from '../../protocol/header.ts'
-import { blockHeight, hash32 } from '../../protocol/shape.ts'
+import { blockHeight } from '../../protocol/shape.ts'
+import { voteShape } from '../../protocol/vote.ts'
 import { decodeText } from '../decode.ts'
 import { keyOf, sortable } from './keyspaces.ts'
 import { DURABLE, guardLevel, openLevel, readText, readValue, type CheckRoom } from './level.ts'
@@ -28,12 +29,17 @@ export async function openSignerMemory(location: string, chainId: Hash, checkRoo
     acked: guardLevel('acked', async (publicKey, height) => {
       const key = ackKey(publicKey, height)
       const text = await readText(db, key)
-      return text === undefined ? undefined : decodeText(`level ${key}`, text, hash32)
+      return text === undefined ? undefined : decodeText(`level ${key}`, text, voteShape)
     }),
+    lastAck: guardLevel('lastAck', (publicKey) => readValue(db, 'lastSignedAck', idOf(publicKey), voteShape)),
     highestAck: guardLevel('highestAck', highestAck),
-    putAck: guardLevel('putAck', async (publicKey, height, headerHash) => {
-      const highest = Math.max((await highestAck(publicKey)) ?? -1, height)
-      const batch = db.batch().put(ackKey(publicKey, height), canonicalText(headerHash))
+    putAck: guardLevel('putAck', async (publicKey, ack) => {
+      const highest = Math.max((await highestAck(publicKey)) ?? -1, ack.height)
+      const text = canonicalText(ack)
+      const batch = db
+        .batch()
+        .put(ackKey(publicKey, ack.height), text)
+        .put(keyOf('lastSignedAck', idOf(publicKey)), text)
       batch.put(keyOf('highestSignedAck', idOf(publicKey)), canonicalText(highest))
       const oldest = Math.max(0, highest - OWN_VOTES_KEPT + 1)
       const range = { gte: ackKey(publicKey, 0), lt: ackKey(publicKey, oldest) }

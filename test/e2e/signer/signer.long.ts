@@ -90,6 +90,26 @@ describe('an authority whose key is in a signer', () => {
     assert.equal((await readiness(node)).status, 200)
   })
 
+  it('starts while a tick waits that its signer refuses, and seals it first once that signs again', async () => {
+    let node = await start()
+    await postTick(node, await token(), 't0')
+    await end(running, 'SIGKILL')
+    await eventually('it is not ready', async () => (await readiness(node)).status === 503)
+    const empty = join(network.folder, 'empty')
+    running = await signer.start('--data-dir', empty, '--signed-up-to', '5')
+    await eventually('it is ready', async () => (await readiness(node)).status === 200)
+    const refusal = /the signer refuses block 1: .*\(--signed-up-to\)/
+    await assert.rejects(postTick(node, await token(), 't1'), refusal)
+    await end(node.process)
+    node = await start()
+    await node.process.awaitLine(logged(({ msg }) => refusal.test(String(msg))))
+    assert.equal(await tipHeight(node), 0)
+    await end(running)
+    running = await signer.start()
+    await eventually('it is ready', async () => (await readiness(node)).status === 200)
+    assert.equal((await postTick(node, await token(), 't2')).height, 2)
+  })
+
   it('does not start without its signer, nor with one that lacks its key', async () => {
     const flags = ['--mode=authority', '--data', join(network.folder, 'authority'), '--tick', 'off', '--http', 'off']
     const own = [...flags, '--genesis', join(network.folder, 'genesis.json'), '--listen', '/ip4/127.0.0.1/tcp/0']
@@ -230,5 +250,29 @@ describe('a validator whose key is in a signer', () => {
 
     await signer.start()
     await eventually('block 1 is final', () => isFinal(second.block_hash))
+  })
+
+  it('is bound by what its signer has acked where its own disk is lost', async () => {
+    const signer = await signerOf(network, 'v1', 'validatorKey')
+    await signer.start()
+    const authority = await network.startAuthority()
+    const token = await network.tokenOf('platform')
+    const client = createSignerClient({
+      address: { kind: 'unix', path: signer.url().slice('unix:'.length) },
+      token: undefined,
+    })
+    const { chainId: chain_id } = network
+    const lost = { chain_id, header_hash: 'ab'.repeat(32), height: 0, voter_id: 'v1', decision: 'ack' }
+    const [key] = (await client.keys()).keys
+    await client.sign(key!.public_key, signingBytes('vote', chain_id, lost))
+    const { block_hash } = await postTick(authority, token, 't0')
+    const v1 = await network.startValidator('v1', [authority.address], '--signer', signer.url())
+    await v1.process.awaitLine(logged(({ msg }) => String(msg).startsWith('the signer has acked block 0 (abab')))
+    await eventually('it has the block', async () => (await tipHeight(v1)) === 0)
+    const next = await postTick(authority, token, 't1')
+    await v1.process.awaitLine(logged(({ msg }) => String(msg).startsWith('not voting on block 1: ')))
+    for (const hash of [block_hash, next.block_hash]) {
+      assert.equal((await blockStatus(authority, hash, token)).status, 'proposed')
+    }
   })
 })

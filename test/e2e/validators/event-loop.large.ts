@@ -17,11 +17,8 @@ const NOW = Date.now()
 const OWN = 6_000
 /** With them the tick nearly fills the body that a platform may send. */
 const NAME_LENGTH = 56
-/**
- * Pieces are made for less than 100 ms. One is not ours: LevelDB copies the batch of a block when that outgrows its room, and on
- * a virtual machine new memory costs the most of it. At once, without pieces, the longest was above 2,000.
- */
-const LIMIT_MS = 250
+/** At once, without pieces, the longest was above 2,000. */
+const LIMIT_MS = 100
 
 const longName = (name: string): string => name.padEnd(NAME_LENGTH, '-')
 const rowAt = (n: number) => ({

@@ -11,7 +11,8 @@ export const ACKS: readonly Mutation[] = [
         to: 'if (true || extendsAck || (lastFinal',
       },
     ],
-    seed: 10,
+    breaks: 'acks follow the rules',
+    seed: 19,
   },
   {
     rule: 'one ack a height',
@@ -22,6 +23,7 @@ export const ACKS: readonly Mutation[] = [
         to: 'if (ackedAtHeight === header.hash)',
       },
     ],
+    breaks: 'acks follow the rules',
     seed: 10,
   },
   {
@@ -33,6 +35,7 @@ export const ACKS: readonly Mutation[] = [
         to: 'if (unallowedChange !== null && unallowedChange.height < 0)',
       },
     ],
+    breaks: 'acks follow the rules',
     seed: 1,
   },
   {
@@ -44,7 +47,8 @@ export const ACKS: readonly Mutation[] = [
         to: "    if (decision === 'ack') await send(signed).then(() => store.putVote(signed))\n",
       },
     ],
-    test: 'test/unit/engine/voter.test.ts',
+    breaks: 'acks follow the rules',
+    seed: 0,
   },
   {
     rule: 'what a voter acked is on the disk, not in a cache',
@@ -78,7 +82,8 @@ export const ACKS: readonly Mutation[] = [
       },
       { file: 'test/sim/changes.ts', from: 'else allowed.push(hash)', to: 'else allowed.push(hash, id)' },
     ],
-    seed: 2,
+    breaks: 'acks follow the rules',
+    seed: 0,
   },
   {
     rule: 'what nobody answers about is as what was rejected',
@@ -100,6 +105,7 @@ export const ACKS: readonly Mutation[] = [
         to: ' ??',
       },
     ],
+    breaks: 'all agree in the end',
   },
   {
     rule: 'before it acks after a start, a validator learns what it acked',
@@ -115,7 +121,8 @@ export const ACKS: readonly Mutation[] = [
         to: 'Promise.resolve()',
       },
     ],
-    seed: 22,
+    breaks: 'acks follow the rules',
+    seed: 7,
   },
   {
     rule: 'an ack on a branch that hides its blocks from this key binds by its sealed header',
@@ -195,7 +202,29 @@ export const ACKS: readonly Mutation[] = [
   },
   {
     rule: 'what binds a validator changes only while no ack is in hand',
-    patches: [{ file: 'src/engine/voter.ts', from: '    alone: lane,', to: '    alone: (task) => task(),' }],
+    patches: [{ file: 'src/engine/voter.ts', from: '    alone,', to: '    alone: (task) => task(),' }],
+    test: 'test/unit/engine/voter.test.ts',
+  },
+  {
+    rule: 'what the signer has acked binds before anything is acked',
+    patches: [
+      {
+        file: 'src/engine/voter.ts',
+        from: 'let signedBefore = parts.signedBefore ?? null',
+        to: 'let signedBefore: Vote | null = null',
+      },
+    ],
+    test: 'test/unit/engine/voter.test.ts',
+  },
+  {
+    rule: 'a refusal of the signer binds to the ack that it shows',
+    patches: [
+      {
+        file: 'src/engine/voter.ts',
+        from: 'if (acked !== undefined) await remind(acked)',
+        to: 'if (acked === null) await remind(acked)',
+      },
+    ],
     test: 'test/unit/engine/voter.test.ts',
   },
 ]

@@ -19,7 +19,8 @@ export const BODIES: readonly Mutation[] = [
       { file: 'src/engine/succession.ts', from: '    await parts.redactor.keepUp()\n', to: '' },
       { file: 'src/node/authority-engine.ts', from: '  await redactor.keepUp()\n', to: '' },
     ],
-    seed: 3,
+    breaks: 'what was removed is gone',
+    seed: 17,
   },
   {
     rule: 'a body that was removed is removed again from an older SQL',
@@ -57,7 +58,7 @@ export const BODIES: readonly Mutation[] = [
         to: 'const shown = (await fetchRemoved(parts, peer, block)).slice(0, 0)',
       },
     ],
-    seed: 2,
+    test: 'test/unit/engine/redacted-corrections.test.ts',
   },
   {
     rule: 'what is proven to be final is taken beside the chain, without bodies as well',

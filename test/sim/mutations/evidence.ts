@@ -16,6 +16,7 @@ export const EVIDENCE: readonly Mutation[] = [
         to: 'onDoubleSeal: () => undefined',
       },
     ],
+    breaks: 'evidence of a double seal is found',
     seed: 0,
   },
   {
@@ -43,6 +44,7 @@ export const EVIDENCE: readonly Mutation[] = [
         to: 'for (const piece of answer.evidence.slice(100)) await evidence.learn(piece)',
       },
     ],
+    breaks: 'evidence of a double seal is found',
     seed: 54,
   },
   {
@@ -54,6 +56,7 @@ export const EVIDENCE: readonly Mutation[] = [
         to: 'return verdict.ok ? VALID : VALID',
       },
     ],
-    seed: 8,
+    breaks: 'no honest node is accused',
+    seed: 18,
   },
 ]

@@ -11,7 +11,8 @@ export const FINALITY: readonly Mutation[] = [
         to: '!(height > highestAck)',
       },
     ],
-    seed: 1,
+    breaks: 'what is final has its votes',
+    seed: 0,
   },
   {
     rule: 'nothing final is given up',
@@ -23,12 +24,25 @@ export const FINALITY: readonly Mutation[] = [
       },
       { file: 'src/engine/replica.ts', from: 'if (finalizer.finalHeight > baseHeight) return undefined', to: '' },
     ],
+    breaks: 'no final block is lost',
     seed: 7,
   },
   {
     rule: 'what is final is on the disk, not in a cache',
     patches: [{ file: 'src/storage/level/finality-store.ts', from: 'String(at), DURABLE)', to: 'String(at))' }],
     test: 'test/unit/storage/power-cut.test.ts',
+  },
+  {
+    rule: 'what is final is on the disk before anybody hears of it',
+    patches: [
+      {
+        file: 'src/engine/finalizer.ts',
+        from: '    await store.finalizeUpTo(reached, at)\n    const first = finalHeight + 1\n',
+        to: '    const first = finalHeight + 1\n    finalHeight = reached\n    await store.finalizeUpTo(reached, at)\n',
+      },
+    ],
+    breaks: 'no final block is lost',
+    seed: 0,
   },
   {
     rule: 'a vote counts for active voters only',
@@ -44,6 +58,7 @@ export const FINALITY: readonly Mutation[] = [
         to: 'if (entry?.id !== vote.voter_id)',
       },
     ],
+    breaks: 'no vote of an unknown or revoked key counts',
     seed: 2,
   },
   {
@@ -55,7 +70,8 @@ export const FINALITY: readonly Mutation[] = [
         to: "if (!verifyObject('vote', chainId, body, signature, entry.public_key) && signature === '')",
       },
     ],
-    seed: 0,
+    breaks: 'no vote of an unknown or revoked key counts',
+    seed: 1,
   },
   {
     rule: 'a quorum counts the role of the policy only',
@@ -66,11 +82,13 @@ export const FINALITY: readonly Mutation[] = [
         to: "holder?.status === 'active' && holder.role !== 'authority' ?",
       },
     ],
+    breaks: 'what is final has its votes',
     seed: 0,
   },
   {
     rule: 'acks of other branches do not count',
     patches: [{ file: 'src/engine/finalizer.ts', from: 'if (!headers.has(header_hash)) continue', to: '' }],
+    breaks: 'no two final blocks of a height',
     seed: 10,
   },
   {
@@ -82,6 +100,7 @@ export const FINALITY: readonly Mutation[] = [
         to: '          await evaluate()',
       },
     ],
+    breaks: 'what is final has its votes',
     seed: 19,
   },
   {
@@ -109,7 +128,8 @@ export const FINALITY: readonly Mutation[] = [
         to: 'return b.height - a.height',
       },
     ],
-    seed: 14,
+    breaks: 'all agree in the end',
+    seed: 7,
   },
   {
     rule: 'an ack counts for the key that signed it',

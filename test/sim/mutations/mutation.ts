@@ -9,13 +9,21 @@ export interface Patch {
 }
 
 /** One rule, and every place that upholds it. */
-export interface Mutation {
+interface Rule {
   readonly rule: string
   readonly patches: readonly Patch[]
+}
+
+/** A rule that the simulation misses: with some seed this is the first thing that is not as it must be. */
+interface BySeed extends Rule {
+  readonly breaks: Invariant
   /** At which it was found last time: tried before all others. */
   readonly seed?: number
-  /** The test that notices it, where no seed leads there: what the adversary of the simulation does not forge. */
-  readonly test?: string
-  /** Not looked at: what the broken rule leads to tells more than that it is broken. */
-  readonly without?: readonly Invariant[]
 }
+
+/** A rule that a test misses, where no seed leads there: what the adversary of the simulation does not forge. */
+interface ByTest extends Rule {
+  readonly test: string
+}
+
+export type Mutation = BySeed | ByTest

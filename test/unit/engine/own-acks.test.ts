@@ -131,6 +131,19 @@ describe('what a validator has acked before', () => {
     )
   })
 
+  it('is what its signer has signed, though no peer that answers knows of it', async () => {
+    await addPeer('one', theirs)
+    const { node, sync, acks, log } = await start(await newFolder(), { signedBefore: street.vote('v1', ours.tip) })
+    await sync()
+    assert.deepEqual(node.tip(), theirs.tip)
+    assert.deepEqual(acks(), [])
+    assert.equal((await node.store.voter.lastVote())?.header_hash, ours.tip.hash)
+    assert.ok(
+      log.some((line) => line.startsWith('the signer has acked block 2 ')),
+      log.join('\n'),
+    )
+  })
+
   it('is asked of every peer that is connected, before the first ack', async () => {
     await addPeer('one', theirs)
     await addPeer('two', theirs)

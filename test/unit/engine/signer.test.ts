@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
+import { ackedBefore, signedBefore } from '../../../src/engine/signed-before.ts'
 import { createSigner, type SignerParts } from '../../../src/engine/signer.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
 import type { Signer, SignerMemory } from '../../../src/ports/signer.ts'
@@ -8,7 +9,8 @@ import { bytesToHex, utf8ToBytes } from '../../../src/protocol/bytes.ts'
 import { checkpointText } from '../../../src/protocol/checkpoint.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
 import { hashHeader, verifySeal, type Header, type SealedHeader } from '../../../src/protocol/header.ts'
-import { SIGNATURE_TYPES, signingBytes, type SignatureType } from '../../../src/protocol/signature.ts'
+import { SIGNATURE_TYPES, signingBytes, verifyObject, type SignatureType } from '../../../src/protocol/signature.ts'
+import type { Vote } from '../../../src/protocol/vote.ts'
 import { openSignerMemory } from '../../../src/storage/level/signer-memory.ts'
 import { createStreet, namedKey } from '../../helpers/branches.ts'
 import { tempDir } from '../../helpers/temp.ts'
@@ -23,8 +25,10 @@ const REGISTRY: readonly SignatureType[] = ['enrol', 'rotate', 'revoke', 'recove
 const headerAt = (height: number, change: Partial<Header> = {}): Header => ({ ...first!.header, height, ...change })
 const bytesOf = (header: Header) => signingBytes('header', header.chain_id, header)
 const hashOf = (letter: string): string => letter.repeat(64)
-const voteFor = (height: number, letter: string, decision: 'ack' | 'reject' = 'ack') =>
-  signingBytes('vote', chainId, { chain_id: chainId, header_hash: hashOf(letter), height, voter_id: 'v1', decision })
+const ackOf = (height: number, letter: string, decision: 'ack' | 'reject' = 'ack') => ({
+  ...{ chain_id: chainId, header_hash: hashOf(letter), height, voter_id: 'v1', decision },
+})
+const voteFor = (...vote: Parameters<typeof ackOf>) => signingBytes('vote', chainId, ackOf(...vote))
 
 describe('a signer', () => {
   let folder: Awaited<ReturnType<typeof tempDir>>
@@ -40,16 +44,25 @@ describe('a signer', () => {
   })
   const sign = (message: Uint8Array, by: Signer = signer) => by.sign(KEY.publicKey, message)
 
-  /** What a refusal shows of what was signed before. */
-  async function refusalOf(asked: Promise<unknown>, code = 'already_signed'): Promise<SealedHeader | undefined> {
+  const ack = async (height: number, letter: string): Promise<Vote> => ({
+    ...ackOf(height, letter),
+    signature: bytesToHex(await sign(voteFor(height, letter))),
+  })
+
+  /** How a signer refuses. */
+  async function refused(asked: Promise<unknown>, code = 'already_signed'): Promise<unknown> {
     try {
       await asked
     } catch (error) {
       assert.ok(isSolarError(error, code), String(error))
-      return (error.fields as { readonly sealed?: SealedHeader }).sealed
+      return error
     }
     return assert.fail('it was signed')
   }
+  /** The header that a refusal shows. */
+  const refusalOf = async (asked: Promise<unknown>, code?: string) => signedBefore(await refused(asked, code))
+  /** The ack that a refusal shows. */
+  const refusalOfAck = async (asked: Promise<unknown>) => ackedBefore(await refused(asked))
 
   beforeEach(async () => {
     folder = await tempDir()
@@ -90,7 +103,7 @@ describe('a signer', () => {
     signer = makeSigner()
     assert.deepEqual(await seal(headerAt(4)), sealed)
     assert.deepEqual(await refusalOf(seal(headerAt(4, { nonce: 1 }))), sealed)
-    assert.deepEqual(await signer.keys(), [{ public_key: KEY.publicKey, sealed }])
+    assert.deepEqual(await signer.keys(), [{ public_key: KEY.publicKey, sealed, acked: null }])
   })
 
   it('remembers before a signature leaves it: what could not be remembered was not signed', async () => {
@@ -128,25 +141,26 @@ describe('a signer', () => {
   })
 
   it('acks one block of a height, the same one as often as it is asked, and rejects as many as it likes', async () => {
-    const vote = await sign(voteFor(4, 'a'))
-    assert.deepEqual(await sign(voteFor(4, 'a')), vote)
-    await refusalOf(sign(voteFor(4, 'b')))
+    const vote = await ack(4, 'a')
+    assert.ok(verifyObject('vote', chainId, ackOf(4, 'a'), vote.signature, KEY.publicKey))
+    assert.deepEqual(await ack(4, 'a'), vote)
+    assert.deepEqual(await refusalOfAck(sign(voteFor(4, 'b'))), vote)
     await sign(voteFor(4, 'b', 'reject'))
     await sign(voteFor(4, 'c', 'reject'))
-    await refusalOf(sign(voteFor(4, 'b')))
+    assert.deepEqual(await refusalOfAck(sign(voteFor(4, 'b'))), vote)
     // Below it as well, as long as it is remembered.
-    await sign(voteFor(2, 'd'))
-    await refusalOf(sign(voteFor(2, 'e')))
+    const below = await ack(2, 'd')
+    assert.deepEqual(await refusalOfAck(sign(voteFor(2, 'e'))), below)
   })
 
   it('acks no height that is so far below its highest that it has forgotten what it acked there', async () => {
     await sign(voteFor(4, 'a'))
     await sign(voteFor(4 + OWN_VOTES_KEPT - 1, 'b'))
     await refusalOf(sign(voteFor(4, 'c')))
-    assert.equal(await memory.acked(KEY.publicKey, 4), hashOf('a'))
-    await sign(voteFor(4 + OWN_VOTES_KEPT, 'c'))
+    assert.equal((await memory.acked(KEY.publicKey, 4))?.header_hash, hashOf('a'))
+    const last = await ack(4 + OWN_VOTES_KEPT, 'c')
     assert.equal(await memory.acked(KEY.publicKey, 4), undefined)
-    await refusalOf(sign(voteFor(4, 'a')))
+    assert.deepEqual(await refusalOfAck(sign(voteFor(4, 'a'))), last)
     await sign(voteFor(5, 'd'))
   })
 
@@ -180,14 +194,20 @@ describe('a signer', () => {
     await refusalOf(signer.sign(OTHER_KEY.publicKey, bytesOf(headerAt(4))), 'forbidden')
     await refusalOf(sign(utf8ToBytes('a text')), 'malformed')
     await refusalOf(sign(new Uint8Array(64 * 1024 + 1)), 'malformed')
-    assert.deepEqual(await signer.keys(), [{ public_key: KEY.publicKey, sealed: null }])
+    assert.deepEqual(await signer.keys(), [{ public_key: KEY.publicKey, sealed: null, acked: null }])
   })
 
-  it('shows the header of the highest height that each key has sealed', async () => {
+  it('shows the header of the highest height that each key has sealed, and the ack that it has signed last', async () => {
     signer = makeSigner({ keys: [KEY, OTHER_KEY] })
     await seal(headerAt(4))
+    await ack(7, 'a')
+    const acked = await ack(5, 'b')
     const [own, other] = await signer.keys()
     assert.equal(own?.sealed && hashHeader(own.sealed.header), hashHeader(headerAt(4)))
-    assert.deepEqual(other, { public_key: OTHER_KEY.publicKey, sealed: null })
+    assert.deepEqual(own?.acked, acked)
+    assert.deepEqual(other, { public_key: OTHER_KEY.publicKey, sealed: null, acked: null })
+    await memory.close()
+    memory = await openMemory()
+    assert.deepEqual((await makeSigner().keys())[0]?.acked, acked)
   })
 })

@@ -143,6 +143,43 @@ describe('a voter', () => {
     assert.deepEqual(acked(), [0])
   })
 
+  it('is bound by an ack that its signer has signed, whatever its store knows, before it acks anything', async () => {
+    const signedBefore = street.vote('ann', other.at(4))
+    voter = makeVoter(opened.store, { signedBefore })
+    await consider(chain, 5)
+    assert.deepEqual(acked(), [])
+    assert.deepEqual(await opened.store.lastVote(), signedBefore)
+    await consider(other, 5)
+    assert.deepEqual(acked(), [5])
+    // At the next start it is nothing new, and it may be below what was acked since.
+    let reminders = 0
+    const onForgotten = () => {
+      reminders++
+      return Promise.resolve()
+    }
+    voter = makeVoter(opened.store, { signedBefore, onForgotten })
+    await voter.alone(() => Promise.resolve())
+    assert.equal(reminders, 0)
+    assert.equal((await opened.store.lastVote())?.height, 5)
+  })
+
+  it('is bound by the ack that its signer shows as it refuses another one, and acks nothing above that other one', async () => {
+    const acks = street.vote('ann', other.at(4))
+    const refusals = [ledgerError('already_signed', { reason: 'another block 4 was acked', acked: acks })]
+    const sign: typeof key.sign = async (message) => {
+      const refusal = refusals.pop()
+      if (refusal !== undefined) throw refusal
+      return await key.sign(message)
+    }
+    const reminders: (Vote | undefined)[] = []
+    const onForgotten = async () => void reminders.push(await opened.store.lastVote())
+    voter = makeVoter(opened.store, { key: { ...key, sign }, onForgotten })
+    // Both are in its lane already.
+    await Promise.all([consider(chain, 4), consider(chain, 5)])
+    assert.deepEqual([acked(), reminders], [[], [acks]])
+    assert.equal(await opened.store.hasForgotten(), true)
+  })
+
   it('considers nothing while something is done alone, and that waits for the block in hand', async () => {
     let answer = (): void => undefined
     voter = makeVoter(opened.store, {

@@ -16,7 +16,7 @@ import type { Header } from '../../../src/protocol/header.ts'
 import { signingBytes } from '../../../src/protocol/signature.ts'
 import { openSignerMemory } from '../../../src/storage/level/signer-memory.ts'
 import { createStreet, namedKey } from '../../helpers/branches.ts'
-import { sealHeader } from '../../helpers/sign-now.ts'
+import { sealHeader, signVote } from '../../helpers/sign-now.ts'
 import { tempDir } from '../../helpers/temp.ts'
 
 const street = createStreet()
@@ -125,7 +125,10 @@ describe('a signer over HTTP', () => {
     const remote = await overTcp()
     assert.deepEqual(await remote.sign(KEY.publicKey, message), signature)
     const sealed = { header, signature: bytesToHex(signature) }
-    assert.deepEqual(await remote.keys(), { chain_id: chainId, keys: [{ public_key: KEY.publicKey, sealed }] })
+    assert.deepEqual(await remote.keys(), {
+      chain_id: chainId,
+      keys: [{ public_key: KEY.publicKey, sealed, acked: null }],
+    })
   })
 
   it('lets the group of the process connect where it is told to, and takes the place of a socket that a kill left', async () => {
@@ -224,6 +227,8 @@ describe('what a node takes from a signer', () => {
     const signature = bytesToHex(KEY.signNow(message))
     const sealed = sealHeader(header, KEY)
     const forged = sealHeader(header, namedKey('mallory'))
+    const ack = { chain_id: chainId, header_hash: 'ab'.repeat(32), height: 1, voter_id: 'v1', decision: 'ack' } as const
+    const acked = signVote(ack, KEY)
     const answers: [code: string, status: number, body: unknown][] = [
       ['signer_refused', 200, { signature: bytesToHex(namedKey('mallory').signNow(message)) }],
       ['signer_refused', 200, { signature: 'ab' }],
@@ -233,8 +238,17 @@ describe('what a node takes from a signer', () => {
       ['signer_refused', 500, { code: 'internal', detail: 'broken' }],
       ['signer_refused', 409, { code: 'already_signed', detail: 'before', sealed: forged }],
       ['signer_refused', 409, { code: 'already_signed', detail: 'before', sealed: { header } }],
+      ['signer_refused', 409, { code: 'already_signed', detail: 'before', acked: { ...acked, height: 2 } }],
+      [
+        'signer_refused',
+        409,
+        { code: 'already_signed', detail: 'before', acked: signVote({ ...ack, decision: 'reject' }, KEY) },
+      ],
+      ['signer_refused', 409, { code: 'already_signed', detail: 'before', acked: signVote(ack, namedKey('mallory')) }],
+      ['signer_refused', 409, { code: 'already_signed', detail: 'before', acked: ack }],
       ['not_ready', 200, 'a'.repeat(100_000)],
       ['already_signed', 409, { code: 'already_signed', detail: 'before', sealed }],
+      ['already_signed', 409, { code: 'already_signed', detail: 'before', acked }],
       ['already_signed', 409, { code: 'already_signed', detail: 'before' }],
     ]
     for (const [code, status, body] of answers) {

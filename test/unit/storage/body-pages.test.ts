@@ -34,7 +34,7 @@ describe('bodies in pages', () => {
   const put = (block: ShownBlock): Promise<void> =>
     opened.store.append(block, hashHeader(block.header), block.transactions.map(leafOf))
 
-  for (const count of [499, 500, 501, 1_700]) {
+  for (const count of [499, 500, 501, 1_700, 4_000, 4_001, 9_000]) {
     it(`give back a block of ${count} transactions, and any part of it`, async () => {
       const block = largeBlock(count)
       await put(block)
@@ -91,6 +91,38 @@ describe('bodies in pages', () => {
       block.transactions.map(leafOf),
       'the same leaves',
     )
+  })
+
+  it('of a large block are part of nothing before its last write, and are gone where that did not come', async () => {
+    const block = largeBlock(9_000)
+    const folder = await tempDir()
+    const db = await openLevel(folder.path)
+    let writes = 0
+    const failing = new Proxy(db, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name, target)
+        if (name !== 'batch') return typeof value === 'function' ? (value.bind(target) as unknown) : value
+        return () => {
+          const batch = target.batch()
+          const write = batch.write.bind(batch)
+          batch.write = () => (++writes === 4 ? Promise.reject(new Error('no room')) : write())
+          return batch
+        }
+      },
+    })
+    const append = (store: LevelChainStore, one: ShownBlock) =>
+      store.append(one, hashHeader(one.header), one.transactions.map(leafOf))
+    const store = await chainStore(failing)
+    await assert.rejects(append(store, block), /no room/)
+    const bodies = () => db.keys({ gte: heightKey('body', 0), lt: heightKey('body', 1) }).all()
+    assert.equal((await bodies()).length, 18, 'the block itself is what failed')
+    assert.deepEqual([await store.size(), await store.block(0)], [0, undefined])
+    assert.deepEqual(await bodies(), [])
+    const other = largeBlock(501)
+    await append(store, other)
+    assert.deepEqual(await store.block(0), other)
+    await store.close()
+    await folder.remove()
   })
 
   it('are refused, with advice, where a page has what an earlier version put into one value', async () => {
