@@ -4,7 +4,7 @@ import type { Logger } from '../ports/logger.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { Hex } from '../protocol/bytes.ts'
 import { isSolarError } from '../protocol/errors.ts'
-import type { SealedHeader } from '../protocol/header.ts'
+import { hashHeader, verifyNotFromFuture, type SealedHeader } from '../protocol/header.ts'
 import { headersAnswer, registryAnswer, statusAnswer, type StatusAnswer } from '../protocol/messages.ts'
 import type { SigningKey } from '../protocol/signature.ts'
 import { fetchBlock } from './block-fetcher.ts'
@@ -103,13 +103,24 @@ export function createRestorer(parts: RestorerParts): Restorer {
   async function hasNext(peer: string): Promise<boolean> {
     const [next] = await headersFrom(peer, chain.size, 1)
     if (next === undefined) return false
-    const verdict = await sealVerdict(peer, next)
-    if (!verdict.ok) throw refused(peer, verdict.code, `block ${next.header.height}: ${verdict.reason}`)
+    await checkNext(peer, next)
     return true
   }
 
-  const sealVerdict = (peer: string, sealed: SealedHeader) =>
-    checkSeal(requests, peer, sealed, (header, recovery) => chain.verifySealed(header, recovery))
+  /**
+   * The next block is sealed, and nothing is in its place until it is here. The peer's tip says it not where the key was changed or
+   * recovered since: its seal is of a key that this chain does not know yet. Throws `peer_refused`.
+   */
+  async function checkNext(peer: string, sealed: SealedHeader): Promise<void> {
+    const { header } = sealed
+    const seal = await checkSeal(requests, peer, sealed, (next, recovery) => chain.verifySealed(next, recovery))
+    // Once it is in the database it stays, and all that comes has to be later.
+    const verdict = seal.ok ? verifyNotFromFuture(header, clock.now()) : seal
+    if (!verdict.ok) throw refused(peer, verdict.code, `block ${header.height}: ${verdict.reason}`)
+    await peerHeaders.consider(sealed, peer)
+    const { height, miner_id } = header
+    if (height >= chain.size) guard.saw({ height, hash: hashHeader(header), miner_id, shownBy: 'a peer' })
+  }
 
   async function fetchInTurns(peer: string): Promise<void> {
     while ((await fetching(() => fetchFrom(peer))) === 'more');
@@ -121,9 +132,7 @@ export function createRestorer(parts: RestorerParts): Restorer {
     sign: CredentialSigner,
     provesFinal: ProvesFinal,
   ): Promise<void> {
-    const verdict = await sealVerdict(peer, sealed)
-    if (!verdict.ok) throw refused(peer, verdict.code, `block ${sealed.header.height}: ${verdict.reason}`)
-    await peerHeaders.consider(sealed, peer)
+    await checkNext(peer, sealed)
     const block = await fetchBlock({ requests, sign, clock }, peer, sealed, provesFinal, patience)
     if (isStopped()) return
     await runner.restore(block, peer)
@@ -156,11 +165,12 @@ export function createRestorer(parts: RestorerParts): Restorer {
       if (only === 'blocks' && status.mode === 'light') return
       const { mode, tip, chain_id } = status
       await compare(peer, status)
-      onTold()
       const isFull = mode !== 'light' && chain_id === chain.chainId
       const hasMore = isFull && tip !== null && tip.height >= chain.size
       // Before it is this peer's turn: one that is silent, or has made up what it claims, holds up nobody.
-      if (hasMore && (await hasNext(peer))) await fetchInTurns(peer)
+      const hasBlock = hasMore && (await hasNext(peer).finally(onTold))
+      onTold()
+      if (hasBlock) await fetchInTurns(peer)
       if (hasMore) voted = await statusOf(peer)
       else if (isFull && only === 'any') voted = status
     } catch (error) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { copyFile, mkdir, rename } from 'node:fs/promises'
+import { copyFile, cp, mkdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadAuthorityConfig } from '../../../src/config/load.ts'
 import { createKeyFile, createSignerKeyFile, loadKeyFile } from '../../../src/keys/key-file.ts'
@@ -118,6 +118,17 @@ describe('an authority whose key is lost, and whose recovery words are at hand',
     await copyFile(file('new.key'), data('authority.key'))
     const node = await start()
     await assert.rejects(sealTick({ node }, 't1', Date.now()), /the registry has the key/)
+    assert.equal(await recover(node), 1)
+    await goesOn(node)
+  })
+
+  it('recovers it where nothing is left but the genesis, the words, and the blocks that somebody has in level/', async () => {
+    await rename(data(''), file('gone'))
+    await mkdir(data(''), { mode: 0o700 })
+    await copyFile(join(file('gone'), 'genesis.json'), data('genesis.json'))
+    await cp(join(file('gone'), 'level'), data('level'), { recursive: true })
+    await copyFile(file('new.key'), data('authority.key'))
+    const node = await start()
     assert.equal(await recover(node), 1)
     await goesOn(node)
   })

@@ -243,4 +243,18 @@ export const SEALING: readonly Mutation[] = [
     ],
     test: 'test/e2e/signer/recover.long.ts',
   },
+  {
+    rule: 'nothing is sealed in the place of a block that a key has sealed which came since',
+    patches: [
+      { file: 'src/engine/restorer.ts', from: 'if (height >= chain.size) guard.saw', to: 'if (height < 0) guard.saw' },
+    ],
+    test: 'test/unit/engine/restorer.test.ts',
+  },
+  {
+    rule: 'an authority takes no block from the future',
+    patches: [
+      { file: 'src/engine/restorer.ts', from: 'seal.ok ? verifyNotFromFuture(header, clock.now()) : seal', to: 'seal' },
+    ],
+    test: 'test/unit/engine/restorer.test.ts',
+  },
 ]

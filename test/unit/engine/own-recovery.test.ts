@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { Chain } from '../../../src/engine/chain.ts'
 import { ledgerError } from '../../../src/ports/errors.ts'
 import type { BlockRow, MarketStore } from '../../../src/ports/market-store.ts'
 import { isSolarError } from '../../../src/protocol/errors.ts'
@@ -6,9 +8,11 @@ import { hashHeader, verifySeal, type Header } from '../../../src/protocol/heade
 import type { RegistryTransaction } from '../../../src/protocol/registry-transaction.ts'
 import type { SigningKey } from '../../../src/protocol/signature.ts'
 import { hashTransaction } from '../../../src/protocol/transaction.ts'
-import type { LevelChainStore } from '../../../src/storage/level/chain-store.ts'
+import { openChainStore, type LevelChainStore } from '../../../src/storage/level/chain-store.ts'
+import { openReplicaStore } from '../../../src/storage/level/replica-store.ts'
 import { namedKey, STREET_TIME } from '../../helpers/branches.ts'
 import { tempChainStore, tempSqlite, type OpenedStore } from '../../helpers/stores.ts'
+import { tempDir } from '../../helpers/temp.ts'
 import { refusalWith, rememberingSigner, signerThat, startSealing, street, tick } from './sealing-harness.ts'
 
 describe('an authority that seals the recovery of its own key', () => {
@@ -195,5 +199,29 @@ describe('an authority that seals the recovery of its own key', () => {
     guard.saw(bySigner(3))
     await assert.rejects(ticks.register(recovery('r'), undefined), /the signer refuses block 1/)
     assert.match(guard.reason() ?? '', /the signer has block 3 /)
+  })
+
+  it('seals it above what a validator has, where the database is gone as well and level/ is a copy of the validator’s', async () => {
+    const folder = await tempDir()
+    try {
+      const path = join(folder.path, 'level')
+      const shared = street.start.grow('t0', 't1')
+      const replica = await openReplicaStore(path)
+      const copied = await Chain.open(street.genesis, replica.chain)
+      for (const block of shared.blocks) await copied.append(block, block.transactions.map(hashTransaction))
+      await replica.finality.putVotes([street.vote('ann', shared.at(0))])
+      await replica.close()
+      const store = await openChainStore(path)
+      const second = namedKey('authority 2')
+      const keyOf = (publicKey: string) => (publicKey === second.publicKey ? second : undefined)
+      const { ticks, chain } = await startSealing(sql.store, store, { keyOf })
+      assert.equal((await ticks.register(recovery('r'), undefined)).height, 2)
+      assert.equal((await ticks.accept(tick('t2'))).height, 3)
+      assert.equal((await sql.store.tick('t1'))?.block?.height, 1)
+      assert.equal(chain.size, 4)
+      await store.close()
+    } finally {
+      await folder.remove()
+    }
   })
 })

@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict'
 import { createPeerHeaders } from '../../../src/engine/peer-headers.ts'
 import { createRestorer, type Restorer } from '../../../src/engine/restorer.ts'
-import { createSealGuard } from '../../../src/engine/seal-guard.ts'
+import { createSealGuard, type SealGuard } from '../../../src/engine/seal-guard.ts'
 import type { Logger } from '../../../src/ports/logger.ts'
 import { ledgerError } from '../../../src/ports/errors.ts'
 import { hashHeader, verifySeal, type Header, type SealedHeader } from '../../../src/protocol/header.ts'
+import { MAX_FUTURE_MS } from '../../../src/protocol/limits.ts'
 import { headersParams } from '../../../src/protocol/messages.ts'
 import { createStreet, namedKey, type Branch } from '../../helpers/branches.ts'
 import { eventually } from '../../helpers/network.ts'
 import { createPeers, type Peers } from '../../helpers/peers.ts'
-import { sealHeader } from '../../helpers/sign-now.ts'
+import { sealHeader, type TestKey } from '../../helpers/sign-now.ts'
 import { createVirtualClock, type VirtualClock } from '../../helpers/virtual-clock.ts'
 import { NOW, replicaFolder, serveReplica, type TestReplica } from './replica-harness.ts'
 
@@ -27,6 +28,13 @@ const recovery = street.change('recover', namedKey('authority recovery'), {
   public_key: namedKey('authority 2').publicKey,
 })
 const recovered = chain.add([recovery])
+const rotated = chain.add([
+  street.change('rotate', namedKey('authority'), {
+    action: 'rotate',
+    subject_id: 'authority',
+    public_key: namedKey('authority 2').publicKey,
+  }),
+])
 const sealedAt = ({ blocks }: Branch, height: number): SealedHeader => {
   const { header, signature } = blocks[height]!
   return { header, signature }
@@ -41,6 +49,8 @@ describe('an authority that looks for what its database lacks', () => {
   let votesTaken: string[]
   let failed: Promise<string>
   let clock: VirtualClock
+  let guard: SealGuard
+  let keys: TestKey[]
 
   async function open(branch: Branch): Promise<TestReplica> {
     const folder = await replicaFolder(street)
@@ -55,6 +65,7 @@ describe('an authority that looks for what its database lacks', () => {
     peers = createPeers()
     node = await open(chain)
     restored = []
+    keys = [namedKey('authority'), namedKey('authority 2')]
     votesTaken = []
     clock = createVirtualClock(NOW)
     const failure = Promise.withResolvers<string>()
@@ -63,7 +74,7 @@ describe('an authority that looks for what its database lacks', () => {
       if (message.includes('could not')) failure.resolve(String(fields.error))
     }
     const logger: Logger = { debug: note, info: () => undefined, warn: note, error: note }
-    const guard = createSealGuard(node.chain, { mark: null, raisedAt: null, raise: () => Promise.resolve() })
+    guard = createSealGuard(node.chain, { mark: null, raisedAt: null, raise: () => Promise.resolve() })
     restorer = createRestorer({
       chain: node.chain,
       finalizer: node.finalizer,
@@ -88,8 +99,7 @@ describe('an authority that looks for what its database lacks', () => {
       randomBytes: (length) => globalThis.crypto.getRandomValues(new Uint8Array(length)),
       logger,
       minerId: 'authority',
-      keyOf: (publicKey) =>
-        Promise.resolve([namedKey('authority'), namedKey('authority 2')].find((key) => key.publicKey === publicKey)),
+      keyOf: (publicKey) => Promise.resolve(keys.find((key) => key.publicKey === publicKey)),
     })
   })
   afterEach(async () => {
@@ -203,5 +213,31 @@ describe('an authority that looks for what its database lacks', () => {
     await restorer.start(1)
     await eventually('the block is here', () => restored.length === 1)
     assert.deepEqual([node.tip(), signedFor('full').length], [recovered.tip, 1])
+  })
+
+  for (const [what, branch] of [
+    ['recovered', recovered],
+    ['recovered, and the new one has sealed more', recovered.grow('t1')],
+    ['changed', rotated],
+  ] as const) {
+    it(`lets nothing be sealed where a peer shows that its key was ${what} since, though it has the old one alone`, async () => {
+      keys = [namedKey('authority')]
+      serveReplica(await open(branch), peers.of('full'))
+      peers.connect('me', 'full')
+      await restorer.start(1)
+      assert.match(guard.reason() ?? '', /^a peer has block 1 .* sealed by authority, this database ends at block 0/)
+      assert.match(guard.reason('recovery') ?? '', /^a peer has block 1 /)
+      assert.match(await failed, /this node does not have the key/)
+      assert.deepEqual(restored, [])
+    })
+  }
+
+  it('takes no block from the future, after which nothing could be sealed until then', async () => {
+    serveReplica(await open(longer), peers.of('full'))
+    clock.advance(sealedAt(longer, 1).header.timestamp - MAX_FUTURE_MS - 1 - clock.now())
+    peers.connect('me', 'full')
+    await restorer.start(1)
+    assert.match(await failed, /full refused headers: from_the_future,/)
+    assert.deepEqual([signedFor('full'), restored], [[], []])
   })
 })
