@@ -94,13 +94,7 @@ function* comparePlaces(
   }
 }
 
-function comparePlace(
-  expected: TransactionLocation,
-  id: string,
-  by: string,
-  found: Place,
-  note: Note,
-): void {
+function comparePlace(expected: TransactionLocation, id: string, by: string, found: Place, note: Note): void {
   if (found?.height === expected.height && found.index === expected.index) return
   const place = `LevelDB, block ${expected.height}, transaction ${id}, place by ${by}`
   note(place, placeText(expected), found === undefined ? 'nothing' : placeText(found))
