@@ -5,6 +5,7 @@ import { checkOrder, MAX_OPEN_ORDERS, type IntakeCode, type IntakeRules } from '
 import { formatQuantity } from '../protocol/decimal.ts'
 import { isSolarError, type SolarError } from '../protocol/errors.ts'
 import type { Order } from '../protocol/order.ts'
+import { isByAuthority } from '../protocol/registry-rules.ts'
 import type { RegistryTransaction } from '../protocol/registry-transaction.ts'
 import { chainQueries, registryQueries } from './chain-queries.ts'
 import type { Checkpoints } from './checkpoints.ts'
@@ -67,8 +68,15 @@ export function createAuthorityLedger(parts: AuthorityLedgerParts): Ledger {
       if (transaction.action === 'enrol') await checkUser(transaction, userId)
       return { id: transaction.id, tick_id }
     },
+    async isOwnChange(transaction) {
+      if ((await chain.heightOfTick(transaction.tick_id)) !== undefined) return false
+      return !isByAuthority(transaction, chain.registry, chain.chainId)
+    },
     ...marketCalls(parts),
-    castVote: async (vote) => (await votes.cast(vote)).answer,
+    async castVote(vote) {
+      const { outcome, answer } = await votes.cast(vote)
+      return { ...answer, isNew: outcome === 'stored' }
+    },
     acceptTick: (tick) => runner.accept(tick),
     runTick: (request) => runner.run(request),
     proposeNext: () => runner.proposeNext(),

@@ -239,7 +239,7 @@ export function credentialCheck({ chain, ledger, requests, clock }: CredentialCh
       const isPresent = entry.public_key === ledger.activeEntry(voter_id)?.public_key
       if (verdict.ok) {
         // Not what was passed on: it says nothing of who passed it on.
-        if (isPresent && to === requests.id) vouch(from, entry, requests)
+        if (isPresent && to === requests.id) requests.vouch(from, entry.public_key, () => standingOf(entry, ledger))
         return { entry, useUp }
       }
       if (isPresent) failure = ledgerError('forbidden', { reason: verdict.reason })
@@ -248,6 +248,12 @@ export function credentialCheck({ chain, ledger, requests, clock }: CredentialCh
   }
 }
 
-function vouch(peer: string, { public_key, role }: RegistryEntry, requests: Pick<PeerRequests, 'vouch'>): void {
-  requests.vouch(peer, public_key, role === 'voter' ? 'device' : 'member')
+/** Of who has shown the key of this entry: nothing more once the key is revoked, or another one. */
+function standingOf(
+  { id, public_key }: RegistryEntry,
+  ledger: Pick<ChainLedger, 'activeEntry'>,
+): 'device' | 'member' | undefined {
+  const now = ledger.activeEntry(id)
+  if (now?.public_key !== public_key) return undefined
+  return now.role === 'voter' ? 'device' : 'member'
 }

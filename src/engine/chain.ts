@@ -21,7 +21,7 @@ import { checkChangeFresh } from '../protocol/registry-transaction.ts'
 import type { ShownTransaction, Transaction } from '../protocol/transaction.ts'
 import { HotTrees, type BlockTree, type PartyIndex } from './hot-trees.ts'
 import { partiesOf } from './parties.ts'
-import { transactionsAt, transactionsById } from './transaction-reads.ts'
+import { correctionsOf, firstLacking, transactionsAt, transactionsById } from './transaction-reads.ts'
 import {
   genesisState,
   recentRegistry,
@@ -304,31 +304,16 @@ export class Chain {
    * The first height, from `from` up to `upTo`, at which this node lacks the body of a correction of this trade, or of a
    * transaction that may be one: it was removed here, or came without it and nobody here knows what it was.
    */
-  async firstLacking(tradeId: string, from: number, upTo: number): Promise<number | undefined> {
-    const places = (await this.#store.correctionsOf(tradeId)).filter(({ height }) => height <= upTo)
-    const found = await transactionsAt(this.#store, places)
-    const removed = places.find((_, at) => found[at]?.kind === 'redacted')?.height
-    const unknown = await this.#store.firstUnknownId(from, upTo + 1)
-    return removed === undefined || unknown === undefined ? (removed ?? unknown) : Math.min(removed, unknown)
+  firstLacking(tradeId: string, from: number, upTo: number): Promise<number | undefined> {
+    return firstLacking(this.#store, tradeId, from, upTo)
   }
 
   /**
    * Ids of the corrections of a trade up to a height, in the order of the chain, but of those whose body was
    * removed here.
    */
-  async correctionsOf(tradeId: string, upTo: number): Promise<readonly string[]> {
-    const places = (await this.#store.correctionsOf(tradeId)).filter(({ height }) => height <= upTo)
-    const found = await transactionsAt(this.#store, places)
-    return places.flatMap(({ height, index }, at) => {
-      const tx = found[at]
-      if (tx?.kind === 'redacted') return []
-      if (tx?.kind === 'correction') return [tx.id]
-      throw ledgerError('corrupt', {
-        place: `chain store, corrections of ${tradeId}`,
-        expected: `a correction, transaction ${index} of block ${height}`,
-        found: tx?.kind ?? 'nothing',
-      })
-    })
+  correctionsOf(tradeId: string, upTo: number): Promise<readonly string[]> {
+    return correctionsOf(this.#store, tradeId, upTo)
   }
 
   /** The Merkle tree of a block of the chain; see `HotTrees`. */
@@ -348,10 +333,8 @@ export class Chain {
 
   /** The transactions of a block of the chain at these indexes; `undefined` where there is none. */
   transactionsAt(height: number, indexes: readonly number[]): Promise<readonly (ShownTransaction | undefined)[]> {
-    return transactionsAt(
-      this.#store,
-      indexes.map((index) => ({ height, index })),
-    )
+    const places = indexes.map((index) => ({ height, index }))
+    return transactionsAt(this.#store, places)
   }
 
   /** The sealed header of a height. Throws `out_of_range`. */
@@ -384,8 +367,8 @@ export class Chain {
         found: tx_hash ?? 'nothing',
       })
     }
-    const history_proof =
-      atHeight === null || atHeight === place.height ? null : await this.inclusion(place.height, atHeight)
+    const isOlder = atHeight !== null && atHeight !== place.height
+    const history_proof = isOlder ? await this.inclusion(place.height, atHeight) : null
     return { tx_hash, merkle_proof: tree.proof(place.index), header, signature, history_proof }
   }
 

@@ -1,4 +1,5 @@
 import type { ChainStore } from '../ports/chain-store.ts'
+import { ledgerError } from '../ports/errors.ts'
 import { ITEMS_OF_PIECE } from '../protocol/pieces.ts'
 import type { ShownTransaction, Transaction } from '../protocol/transaction.ts'
 
@@ -52,4 +53,36 @@ export async function showsAny(store: Pick<ChainStore, 'transactions'>, height: 
     if (part.length === 0) return false
     if (part.some(({ kind }) => kind !== 'redacted')) return true
   }
+}
+
+type Corrections = Pick<ChainStore, 'correctionsOf' | 'transactions'>
+
+/** See `Chain.correctionsOf`. */
+export async function correctionsOf(store: Corrections, tradeId: string, upTo: number): Promise<readonly string[]> {
+  const places = (await store.correctionsOf(tradeId)).filter(({ height }) => height <= upTo)
+  const found = await transactionsAt(store, places)
+  return places.flatMap(({ height, index }, at) => {
+    const tx = found[at]
+    if (tx?.kind === 'redacted') return []
+    if (tx?.kind === 'correction') return [tx.id]
+    throw ledgerError('corrupt', {
+      place: `chain store, corrections of ${tradeId}`,
+      expected: `a correction, transaction ${index} of block ${height}`,
+      found: tx?.kind ?? 'nothing',
+    })
+  })
+}
+
+/** See `Chain.firstLacking`. */
+export async function firstLacking(
+  store: Corrections & Pick<ChainStore, 'firstUnknownId'>,
+  tradeId: string,
+  from: number,
+  upTo: number,
+): Promise<number | undefined> {
+  const places = (await store.correctionsOf(tradeId)).filter(({ height }) => height <= upTo)
+  const found = await transactionsAt(store, places)
+  const removed = places.find((_, at) => found[at]?.kind === 'redacted')?.height
+  const unknown = await store.firstUnknownId(from, upTo + 1)
+  return removed === undefined || unknown === undefined ? (removed ?? unknown) : Math.min(removed, unknown)
 }

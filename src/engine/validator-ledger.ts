@@ -34,7 +34,10 @@ export function createValidatorLedger(parts: ValidatorLedgerParts): ChainLedger 
     ...chainQueries(parts),
     ...registryQueries(chain),
     userOf: createCertifiedUsers(chain, parts.clock),
-    castVote: async (vote) => (await votes.cast(vote)).answer,
+    async castVote(vote) {
+      const { outcome, answer } = await votes.cast(vote)
+      return { ...answer, isNew: outcome === 'stored' }
+    },
     receipt: receiptsOf({ chain, acks: parts.acks, anchorHeight: () => parts.finalizer.finalHeight }),
     evidence: (limit) => evidence.list(limit),
     rememberRequest: (id, expiresAt) => Promise.resolve(isFirst(id, expiresAt)),

@@ -136,11 +136,12 @@ async function authenticateDevice(
   const userId = await keyLimit.within(request, voterId, async () => {
     const { public_key } = entry
     await signatures.checked(request, () => checkCredential(request, credential, devices, public_key, clock.now()))
-    return await devices.userOf(voterId, membership)
+    const user = await devices.userOf(voterId, membership)
+    // Valid up to and including timestamp + REQUEST_VALIDITY_MS, so it is remembered one millisecond longer.
+    const fresh = await devices.rememberRequest(id, timestamp + REQUEST_VALIDITY_MS + 1)
+    if (!fresh) throw httpError('replayed_request', { id })
+    return user
   })
-  // Valid up to and including timestamp + REQUEST_VALIDITY_MS, so it is remembered one millisecond longer.
-  const fresh = await devices.rememberRequest(id, timestamp + REQUEST_VALIDITY_MS + 1)
-  if (!fresh) throw httpError('replayed_request', { id })
   return { kind: 'device', voterId, userId }
 }
 

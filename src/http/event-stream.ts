@@ -64,10 +64,22 @@ export function createEventStream(
     })
   }
 
-  const checkRoom = (address: string): void => {
-    if (streams.size >= MAX_STREAMS) throw httpError('too_many_streams', { limit: MAX_STREAMS })
-    const own = [...streams.values()].filter((other) => other === address).length
+  /** When there are as many as there may be, the oldest of the address with the most gives way to one with fewer. */
+  const makeRoom = (address: string): void => {
+    const byAddress = new Map<string, FastifyReply['raw'][]>()
+    for (const [stream, other] of streams) {
+      const others = byAddress.get(other)
+      if (others === undefined) byAddress.set(other, [stream])
+      else others.push(stream)
+    }
+    const own = byAddress.get(address)?.length ?? 0
     if (own >= MAX_STREAMS_PER_ADDRESS) throw httpError('too_many_streams', { limit: MAX_STREAMS_PER_ADDRESS })
+    if (streams.size < MAX_STREAMS) return
+    const [crowd = []] = [...byAddress.values()].sort((one, other) => other.length - one.length)
+    const [oldest] = crowd
+    if (oldest === undefined || crowd.length <= own + 1) throw httpError('too_many_streams', { limit: MAX_STREAMS })
+    streams.delete(oldest)
+    oldest.destroy()
   }
 
   return {
@@ -81,7 +93,7 @@ export function createEventStream(
     },
     add(request, reply) {
       const address = normalizeIP(clients.of(request).address)
-      checkRoom(address)
+      makeRoom(address)
       reply.hijack()
       const stream = reply.raw
       streams.set(stream, address)

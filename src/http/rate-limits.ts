@@ -31,16 +31,22 @@ declare module 'fastify' {
 
 /** Counts what a key does. Only proven work counts, so nobody can use up another's share by naming its id. */
 export interface KeyLimit {
-  /** Runs `work` if `key` has not used up its window, and counts it once it has succeeded. Throws `too_many_requests`. */
-  within<T>(request: FastifyRequest, key: string, work: () => T | Promise<T>): Promise<T>
+  /**
+   * Runs `work` if `key` has not used up its window, and counts it once it has succeeded. Throws `too_many_requests`.
+   *
+   * @param isWork false for what has changed nothing, and is not counted; all counts if absent
+   */
+  within<T>(
+    request: FastifyRequest,
+    key: string,
+    work: () => T | Promise<T>,
+    isWork?: (result: T) => boolean,
+  ): Promise<T>
 }
 
 /** Bounds the checks of signatures from an address whose signatures do not hold. */
 export interface SignatureLimit {
-  /**
-   * Runs a check that throws `bad_signature` or `registry_refused`, after those of the same address before it, so that exactly so
-   * many fail. Throws `too_many_requests`.
-   */
+  /** Runs a check that throws `bad_signature` or `registry_refused`, which counts. Throws `too_many_requests`. */
   checked<T>(request: FastifyRequest, check: () => T | Promise<T>): Promise<T>
 }
 
@@ -57,18 +63,29 @@ export interface RateLimits {
    * waits for it alone. Throws `too_many_requests` where `MAX_WAITING` wait.
    */
   inTurn<T>(user: string, work: () => Promise<T>): Promise<T>
-  /** Of registry changes, by the id that they change; one after another, so that exactly so many pass. */
-  readonly subject: KeyLimit
+  /** Of registry changes, by the id that they change. */
+  readonly subject: {
+    within<T>(request: FastifyRequest, key: string, work: () => T | Promise<T>): Promise<T>
+  }
 }
 
 type Limiter = ReturnType<FastifyInstance['createRateLimit']>
 
-async function take(limiter: Limiter, request: FastifyRequest, increment: boolean): Promise<void> {
-  const state = await limiter(request, { increment })
-  if (state.isAllowed) return
-  // A look without counting must refuse what the next count would refuse.
-  const exceeded = increment ? state.isExceeded : state.remaining === 0
-  if (exceeded) throw httpError('too_many_requests', { retry_after_s: Math.max(1, state.ttlInSeconds) })
+const tooMany = (ttlInSeconds: number): Error =>
+  httpError('too_many_requests', { retry_after_s: Math.max(1, ttlInSeconds) })
+
+/** Counts one. Throws `too_many_requests`. */
+async function count(limiter: Limiter, request: FastifyRequest): Promise<void> {
+  const state = await limiter(request, { increment: true })
+  if (!state.isAllowed && state.isExceeded) throw tooMany(state.ttlInSeconds)
+}
+
+/** How many more may count now, at least one. Throws `too_many_requests`. */
+async function leftOf(limiter: Limiter, request: FastifyRequest): Promise<number> {
+  const state = await limiter(request, { increment: false })
+  if (state.isAllowed) return Infinity
+  if (state.remaining === 0) throw tooMany(state.ttlInSeconds)
+  return state.remaining
 }
 
 /** Counters are kept for the 5,000 addresses, keys and subjects seen last, so their memory is bounded. */
@@ -90,28 +107,98 @@ export async function createRateLimits(
     async address(request) {
       const isAssumed = clients.of(request).source === 'assumed'
       // Looked at first, so that invented addresses push out no counter; counted last, so that who is refused uses up nothing.
-      if (isAssumed) await take(assumed, request, false)
-      await take(addresses, request, true)
-      if (isAssumed) await take(assumed, request, true)
+      if (isAssumed) await leftOf(assumed, request)
+      await count(addresses, request)
+      if (isAssumed) await count(assumed, request)
     },
     key: createKeyLimit(app, PER_KEY, WINDOW_MS),
     signatures: createSignatureLimit(app, addressOf),
     inTurn: createUserTurns(),
-    subject: oneAfterAnother(
-      inBoth(createKeyLimit(app, PER_SUBJECT, MINUTE_MS), createKeyLimit(app, PER_SUBJECT_DAILY, DAY_MS)),
-    ),
+    subject: createSubjectLimit(app),
   }
 }
 
 function createKeyLimit(app: FastifyInstance, max: number, timeWindow: number): KeyLimit {
   const keys = app.createRateLimit({ max, timeWindow, keyGenerator: (request) => request.limitedKey })
   return {
-    async within(request, key, work) {
+    async within(request, key, work, isWork = () => true) {
       request.limitedKey = key
-      await take(keys, request, false)
+      await leftOf(keys, request)
       const result = await work()
-      await take(keys, request, true)
+      if (isWork(result)) await count(keys, request)
       return result
+    },
+  }
+}
+
+type ExactLimit = RateLimits['subject']
+
+/** What of a key is in hand, and who waits for a place. */
+interface InHand {
+  places: number
+  /** How many have left their place so far. */
+  ended: number
+  readonly waiting: (() => void)[]
+  /** Of those that have a place, or want one. */
+  requests: number
+}
+
+/**
+ * A limit that holds exactly, though it is known only afterwards whether something counts: no more is in hand at one time
+ * than may still count. Beyond that requests of the key wait in order.
+ *
+ * @param counts whether what has ended counts, by what it has thrown; `undefined`: it succeeded
+ */
+function createExactLimit(limiter: Limiter, counts: (error: unknown) => boolean): ExactLimit {
+  const keys = new Map<string, InHand>()
+
+  /** Resolves when the request has its place. Throws `too_many_requests`. */
+  async function enter(request: FastifyRequest, own: InHand): Promise<void> {
+    let isFirst = true
+    try {
+      for (;;) {
+        const { ended } = own
+        const left = await leftOf(limiter, request)
+        // What has ended meanwhile may have counted.
+        if (ended !== own.ended) continue
+        if (own.places < left) break
+        await new Promise<void>((resolve) => (isFirst ? own.waiting.push(resolve) : own.waiting.unshift(resolve)))
+        isFirst = false
+      }
+      own.places++
+    } finally {
+      // There may be room for one more, or none for anybody.
+      own.waiting.shift()?.()
+    }
+  }
+
+  async function inPlace<T>(request: FastifyRequest, own: InHand, work: () => T | Promise<T>): Promise<T> {
+    await enter(request, own)
+    let error: unknown
+    try {
+      return await work()
+    } catch (thrown) {
+      error = thrown
+      throw thrown
+    } finally {
+      if (counts(error)) await limiter(request, { increment: true })
+      own.places--
+      own.ended++
+      own.waiting.shift()?.()
+    }
+  }
+
+  return {
+    async within(request, key, work) {
+      const own = keys.get(key) ?? { places: 0, ended: 0, waiting: [], requests: 0 }
+      keys.set(key, own)
+      own.requests++
+      try {
+        return await inPlace(request, own, work)
+      } finally {
+        own.requests--
+        if (own.requests === 0) keys.delete(key)
+      }
     },
   }
 }
@@ -137,28 +224,24 @@ const DOES_NOT_HOLD = ['bad_signature', 'registry_refused'] as const
 
 function createSignatureLimit(app: FastifyInstance, addressOf: (request: FastifyRequest) => string): SignatureLimit {
   const wrong = app.createRateLimit({ max: WRONG_PER_ADDRESS, timeWindow: WINDOW_MS, keyGenerator: addressOf })
-  const inOrder = oneAfterAnother({
-    async within(request, _address, check) {
-      await take(wrong, request, false)
-      try {
-        return await check()
-      } catch (error) {
-        if (DOES_NOT_HOLD.some((code) => isSolarError(error, code))) await wrong(request, { increment: true })
-        throw error
-      }
-    },
-  })
-  return { checked: (request, check) => inOrder.within(request, addressOf(request), check) }
+  const limit = createExactLimit(wrong, (error) => DOES_NOT_HOLD.some((code) => isSolarError(error, code)))
+  return { checked: (request, check) => limit.within(request, addressOf(request), check) }
 }
 
-const inBoth = (one: KeyLimit, other: KeyLimit): KeyLimit => ({
-  within: (request, key, work) => one.within(request, key, () => other.within(request, key, work)),
-})
-
-/** Work of one key waits for the work of that key before it: what has not succeeded yet is not counted yet. */
-function oneAfterAnother(limit: KeyLimit): KeyLimit {
-  const inTurn = createTurnsByKey()
-  return { within: (request, key, work) => inTurn(key, () => limit.within(request, key, work)) }
+function createSubjectLimit(app: FastifyInstance): ExactLimit {
+  const limit = (max: number, timeWindow: number): ExactLimit =>
+    createExactLimit(
+      app.createRateLimit({ max, timeWindow, keyGenerator: (request) => request.limitedKey }),
+      (error) => error === undefined,
+    )
+  const minute = limit(PER_SUBJECT, MINUTE_MS)
+  const day = limit(PER_SUBJECT_DAILY, DAY_MS)
+  return {
+    within(request, key, work) {
+      request.limitedKey = key
+      return minute.within(request, key, () => day.within(request, key, work))
+    },
+  }
 }
 
 function createTurnsByKey(): <T>(key: string, work: () => Promise<T>) => Promise<T> {

@@ -67,7 +67,7 @@ export function createHttpServer(parts: HttpParts, options: HttpOptions): Promis
   const { ledger } = parts
   const isDiscreet = ledger.privacy === 'pseudonymous'
   return serve({ ...parts, isDiscreet }, options, (limits) => [
-    ...blockCalls(ledger, parts.metrics, limits.key, ledger),
+    ...blockCalls(ledger, parts.metrics, limits, ledger),
     ...evidenceCalls(ledger),
     ...tickCalls(ledger),
     ...orderCalls(ledger, limits),
@@ -85,7 +85,7 @@ export function createHttpServer(parts: HttpParts, options: HttpOptions): Promis
 export function createValidatorHttpServer(parts: ValidatorHttpParts, options: HttpOptions): Promise<HttpServer> {
   const { ledger } = parts
   return serve(parts, options, (limits) => [
-    ...blockCalls(ledger, parts.metrics, limits.key),
+    ...blockCalls(ledger, parts.metrics, limits),
     ...evidenceCalls(ledger),
     proofCall(ledger, parts.redactor),
     receiptCall(ledger),

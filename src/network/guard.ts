@@ -3,6 +3,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { MAX_RESPONSE_BYTES } from '../protocol/limits.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
+import type { PeerRequests } from '../ports/peer-requests.ts'
 import { addressOf } from './address.ts'
 import { createBudget, laneOf, type Cost, type Party } from './budget.ts'
 import { ACCEPT_COST, HANDSHAKE_COST, INBOUND_MS_PER_BYTE, QUESTION_COST } from './costs.ts'
@@ -35,8 +36,8 @@ export interface PeerGuard {
   begin(peer: string): () => void
   /** A question was put to the peer: its answer is not charged. What is given back says that it is over. */
   expectAnswer(peer: string): () => void
-  /** The peer has signed with a registered key: a device's, or a member's (an authority's or a validator's). */
-  vouch(peer: string, key: string, standing: 'device' | 'member'): void
+  /** The peer has signed with a registered key: see `PeerRequests`. */
+  vouch: PeerRequests['vouch']
   /** The peer was dialled: it is named in the settings. */
   trust(peer: string): void
 }

@@ -24,7 +24,9 @@ export interface Places {
 
 /**
  * Gives out places so that nobody can take them all: each standing has places that those below it cannot have, and when
- * strangers have all of theirs, one of the address with the most gives way to one of an address with fewer.
+ * strangers have all of theirs, one of the address with the most gives way to one of an address with fewer. Where no
+ * address has more than the newcomer's own, which a street or a proxy may share, its oldest stranger gives way: who holds
+ * places there keeps no newcomer from showing whose device it is.
  */
 export function createPlaces(total: number, standingOf: (peer: string) => Standing): Places {
   const taken = new Map<string, Set<Place>>()
@@ -59,7 +61,9 @@ export function createPlaces(total: number, standingOf: (peer: string) => Standi
   /** Whose place the newcomer may have. */
   function givesWay(standing: Standing, address: string): Place | undefined {
     const strangers = strangersByAddress()
-    return mostCrowded(strangers, standing === 'stranger' ? (strangers.get(address)?.length ?? 0) + 1 : 0)
+    if (standing !== 'stranger') return mostCrowded(strangers, 0)
+    const own = strangers.get(address) ?? []
+    return mostCrowded(strangers, own.length + 1) ?? own[0]
   }
 
   function isFull(standing: Standing): boolean {
@@ -76,7 +80,7 @@ export function createPlaces(total: number, standingOf: (peer: string) => Standi
         const other = givesWay(standing, place.address)
         if (other === undefined) return 'all places for it are taken'
         leave(other)
-        other.close('its place was given to a peer of an address with fewer connections')
+        other.close('its place was given to a newcomer')
       }
       taken.set(place.peer, own.add(place))
       count++

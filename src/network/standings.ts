@@ -6,14 +6,17 @@ export const MAX_KNOWN = 10_000
 export const MAX_PEERS_OF_KEY = 4
 
 /** What peers have proven of who they are. In memory: after a restart each proves it again with its first signed request. */
+/** What the holder of a key is now; `undefined` once it is registered no more. */
+type KeyStanding = () => Exclude<Standing, 'stranger'> | undefined
+
 export interface Standings {
   of(peer: string): Standing
   /** The registered key that it has shown. */
   keyOf(peer: string): string | undefined
   /** All peers that have shown the same key, or the peer alone. */
   sharing(peer: string): readonly string[]
-  /** The peer has shown that it holds a registered key, from an address if it is known. */
-  vouch(peer: string, key: string, standing: 'device' | 'member', address: string | undefined): void
+  /** The peer has shown that it holds a registered key, from an address if it is known; it lasts as long as `standing` says. */
+  vouch(peer: string, key: string, standing: KeyStanding, address: string | undefined): void
   /** The settings name the peer. */
   trust(peer: string): void
   /** True for an address from which a peer with a registered key has come. */
@@ -21,7 +24,7 @@ export interface Standings {
 }
 
 export function createStandings(): Standings {
-  const known = new Map<string, { readonly key: string; readonly standing: Standing }>()
+  const known = new Map<string, { readonly key: string; readonly standing: KeyStanding }>()
   const peersOf = new Map<string, readonly string[]>()
   const named = new Set<string>()
   const homes = new Set<string>()
@@ -36,7 +39,7 @@ export function createStandings(): Standings {
   }
 
   return {
-    of: (peer) => (named.has(peer) ? 'member' : (known.get(peer)?.standing ?? 'stranger')),
+    of: (peer) => (named.has(peer) ? 'member' : (known.get(peer)?.standing() ?? 'stranger')),
     keyOf: (peer) => known.get(peer)?.key,
     sharing: (peer) => peersOf.get(known.get(peer)?.key ?? '') ?? [peer],
     vouch(peer, key, standing, address) {

@@ -42,8 +42,8 @@ export interface ChainLedger {
    * registered on this chain.
    */
   acksOf(asked: AcksParams): Promise<AcksAnswer>
-  /** Checks, stores and counts a vote. Throws `wrong_chain`, `unknown_block`, `wrong_header`, `unknown_voter`, `bad_signature`, `vote_conflict`. */
-  castVote(vote: Vote): Promise<VoteAnswer>
+  /** Checks, stores and counts a vote; `isNew`: it was not stored before. Throws `wrong_chain`, `unknown_block`, `wrong_header`, `unknown_voter`, `bad_signature`, `vote_conflict`. */
+  castVote(vote: Vote): Promise<VoteAnswer & { readonly isNew: boolean }>
 
   /**
    * Proof of a transaction that can be checked without this node (docs/protocol.md 7). With `userId` only for a party of
@@ -114,6 +114,12 @@ export interface Ledger extends ChainLedger {
     userId?: string,
     isVouchedFor?: boolean,
   ): Promise<{ readonly id: string; readonly tick_id: string }>
+
+  /**
+   * Whether a change is one of its subject's own, which are limited. What the chain has already, anybody can post again;
+   * and an authority that is not the subject can act whatever the subject has done.
+   */
+  isOwnChange(transaction: RegistryTransaction): Promise<boolean>
 
   /** Places a checked order. Throws `order_conflict`, `order_too_small`, `from_the_future`, `interval_closed`, `too_many_orders`. */
   placeOrder(order: Order): Promise<'created' | 'same'>

@@ -26,8 +26,13 @@ export interface PeerRequests {
   /** This node's own id, as its peers know it. */
   readonly id: string
   serve(name: RequestName, handler: RequestHandler): void
-  /** The peer has shown that it holds the registered key `key`: a device's, or a member's (an authority, a validator). */
-  vouch(peer: string, key: string, standing: 'device' | 'member'): void
+  /**
+   * The peer has shown that it holds the registered key `key`.
+   *
+   * @param standing whose key it is at the time of asking: a device's, or a member's (an authority, a validator);
+   * `undefined` once it is registered no more
+   */
+  vouch(peer: string, key: string, standing: () => 'device' | 'member' | undefined): void
   /** Connected peers (ids). */
   peers(): readonly string[]
   /** Calls the listener for each peer that becomes connected; gives back what removes it. */

@@ -21,6 +21,7 @@ import { historyLeaf, MemoryTree } from '../../src/protocol/history.ts'
 import { merkleProof } from '../../src/protocol/merkle.ts'
 import type { Order } from '../../src/protocol/order.ts'
 import { keysNamedBy, Registry } from '../../src/protocol/registry.ts'
+import { isByAuthority } from '../../src/protocol/registry-rules.ts'
 import type { RegistryTransaction } from '../../src/protocol/registry-transaction.ts'
 import { checkTransaction, hashTransaction, type Transaction } from '../../src/protocol/transaction.ts'
 import { verifyVote, type Vote } from '../../src/protocol/vote.ts'
@@ -297,9 +298,10 @@ export function createMemoryLedger(): MemoryLedger {
             throw ledgerError('bad_signature', { signer: voter_id })
         }
       }
-      if (!sealed.votes.some((other) => other.signature === vote.signature)) sealed.votes.push(vote)
+      const isNew = !sealed.votes.some((other) => other.signature === vote.signature)
+      if (isNew) sealed.votes.push(vote)
       emit({ type: 'vote', vote, votes: count(sealed) })
-      return { header_hash, status: statusOf(sealed), votes: count(sealed) }
+      return { header_hash, status: statusOf(sealed), votes: count(sealed), isNew }
     }),
     async receipt(id, userId) {
       const made = await Chain.open(TEST_GENESIS, createMemoryChainStore())
@@ -324,6 +326,7 @@ export function createMemoryLedger(): MemoryLedger {
       return next === undefined ? undefined : accept(next)
     }),
     register: later(register),
+    isOwnChange: later((tx) => !ticks.has(tx.tick_id) && !isByAuthority(tx, registry, chainId)),
     placeOrder: later((order) => {
       const known = orders.get(order.order_id)
       if (known === undefined) {

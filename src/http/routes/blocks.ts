@@ -3,7 +3,7 @@ import type { ChainLedger } from '../../ports/ledger.ts'
 import { ANYONE, rolesOnly } from '../access.ts'
 import { defineCall, type Call } from '../call.ts'
 import type { Metrics } from '../metrics.ts'
-import type { KeyLimit } from '../rate-limits.ts'
+import type { RateLimits } from '../rate-limits.ts'
 import { arrayOf, choiceOf, integerInQuery, integerOf, named, nullableOf, objectOf } from '../schema.ts'
 import {
   blockStatus,
@@ -20,6 +20,8 @@ import {
 } from '../schemas.ts'
 import { namesFor, type Naming } from '../naming.ts'
 import { block } from '../transaction-schemas.ts'
+
+type VoteLimits = Pick<RateLimits, 'key' | 'signatures'>
 
 const MAX_HEADERS = 100
 const DEFAULT_LATEST_HEADERS = 5
@@ -155,7 +157,7 @@ const votesCall = (ledger: ChainLedger): Call =>
     handle: async ({ params }) => ({ status: 200, body: { votes: await ledger.votes(params.block_hash) } }),
   })
 
-const castVoteCall = (ledger: ChainLedger, keyLimit: KeyLimit): Call =>
+const castVoteCall = (ledger: ChainLedger, { key, signatures }: VoteLimits): Call =>
   defineCall({
     method: 'POST',
     path: '/blocks/{header_hash}/vote/',
@@ -171,8 +173,15 @@ const castVoteCall = (ledger: ChainLedger, keyLimit: KeyLimit): Call =>
         const expected = `the header_hash of the path, ${params.header_hash}`
         throw protocolError('malformed', { path: 'body.header_hash', expected, got: body.header_hash })
       }
-      const answer = await keyLimit.within(request, `voter ${body.voter_id}`, () => ledger.castVote(body))
-      return { status: 202, body: answer }
+      const cast = () => signatures.checked(request, () => ledger.castVote(body))
+      // Votes are public: who sends those of others again uses up nothing of theirs.
+      const { header_hash, status, votes } = await key.within(
+        request,
+        `voter ${body.voter_id}`,
+        cast,
+        ({ isNew }) => isNew,
+      )
+      return { status: 202, body: { header_hash, status, votes } }
     },
   })
 
@@ -214,7 +223,7 @@ const consistencyCall = (ledger: ChainLedger): Call =>
 export const blockCalls = (
   ledger: ChainLedger,
   metrics: Metrics,
-  keyLimit: KeyLimit,
+  limits: VoteLimits,
   naming?: Naming,
 ): readonly Call[] => [
   genesisCall(ledger),
@@ -224,7 +233,7 @@ export const blockCalls = (
   blockCall(ledger, naming),
   statusCall(ledger),
   votesCall(ledger),
-  castVoteCall(ledger, keyLimit),
+  castVoteCall(ledger, limits),
   inclusionCall(ledger),
   consistencyCall(ledger),
 ]

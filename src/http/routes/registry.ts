@@ -64,7 +64,7 @@ const changeCall = (ledger: Ledger, limits: ChangeLimits, quotas: EnrolQuotas): 
     access: mayChange,
     summary: 'Enrols, rotates, revokes or recovers a key, or changes the finality policy',
     description:
-      'The signature of the transaction is the credential: `enrol` by the new key, `rotate` by the present one, `revoke` by the subject or an authority, `recover` by the recovery key, `policy` by an authority. `enrol` needs a token as well: platform for the role voter, enroller for that of its own users and so many a day, operator for any; for the roles authority and validator, and after a revocation by an authority also to `recover` one, an active authority countersigns (`countersigner_id`, `countersignature`). With the token of platform or operator the recovery of a voter is countersigned here. The body is `{transaction, user_id?}` or the bare transaction; `user_id` (only with `enrol`) is the platform user that the key belongs to, kept off the chain. Sealed at once as a tick of its own; the same transaction again answers the same. Without a token one id changes at most 10 times a minute and 50 times a day (429), recoveries and revocations counted apart.',
+      'The signature of the transaction is the credential: `enrol` by the new key, `rotate` by the present one, `revoke` by the subject or an authority, `recover` by the recovery key, `policy` by an authority. `enrol` needs a token as well: platform for the role voter, enroller for that of its own users and so many a day, operator for any; for the roles authority and validator, and after a revocation by an authority also to `recover` one, an active authority countersigns (`countersigner_id`, `countersignature`). With the token of platform or operator the recovery of a voter is countersigned here. The body is `{transaction, user_id?}` or the bare transaction; `user_id` (only with `enrol`) is the platform user that the key belongs to, kept off the chain. Sealed at once as a tick of its own; the same transaction again answers the same. Without a token one id changes at most 10 times a minute and 50 times a day (429), recoveries and revocations counted apart; what another authority has signed as well is not among them.',
     body: registryBody,
     answer: named('RegistryChange', objectOf({ id: id('change-1'), tick_id: id(`registry:${'c'.repeat(32)}`) })),
     statuses: { 202: 'Durable; its block follows at once' },
@@ -75,8 +75,12 @@ const changeCall = (ledger: Ledger, limits: ChangeLimits, quotas: EnrolQuotas): 
         checkMayEnrol(transaction, user, caller, request)
       }
       const change = () => ledger.register(transaction, body.user_id, mayVouch(caller))
-      const checked = () => limits.signatures.checked(request, change)
-      const limited = () => limits.subject.within(request, limitedAs(transaction), checked)
+      const limited = () =>
+        limits.signatures.checked(request, async () =>
+          (await ledger.isOwnChange(transaction))
+            ? await limits.subject.within(request, limitedAs(transaction), change)
+            : await change(),
+        )
       if (mayVouch(caller)) return { status: 202, body: await change() }
       const isOfQuota = transaction.action === 'enrol' && caller.kind === 'role'
       return { status: 202, body: isOfQuota ? await quotas.within(caller.grant, limited) : await limited() }

@@ -137,7 +137,7 @@ describe('a flood of messages by one peer', () => {
       }),
     )
     const light = await startLight(hub, 'a validator')
-    hub.requests.vouch(light.peerId, 'key of a validator', 'member')
+    hub.requests.vouch(light.peerId, 'key of a validator', () => 'member')
     await eventually('the hub listens', () => light.listeners('votes') === 1)
     for (let n = 0; n < 5_000; n++) await light.gossip.publish('votes', bytes(`early ${n}`))
     await eventually('all are looked at', () => flooded === 5_000)

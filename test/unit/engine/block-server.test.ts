@@ -54,6 +54,7 @@ describe('whole blocks and own trades over libp2p', () => {
   let peers: Peers
   let clock: VirtualClock
   let nonces: number
+  let standings: Map<string, () => string | undefined>
 
   beforeEach(async () => {
     folder = await replicaFolder(street)
@@ -62,12 +63,13 @@ describe('whole blocks and own trades over libp2p', () => {
     peers = createPeers()
     for (const name of ['asker', 'another']) peers.connect('server', name)
     nonces = 0
+    standings = new Map()
     serveBlocks({
       chain: node.chain,
       ledger: ledgerOf(node),
       finalizer: node.finalizer,
       findBeside: (hash) => node.replica.find(hash),
-      requests: peers.of('server'),
+      requests: { ...peers.of('server'), vouch: (peer, _key, standing) => standings.set(peer, standing) },
       clock,
       roleOfToken: (token) => Promise.resolve(token === TOKEN ? 'auditor' : undefined),
     })
@@ -117,6 +119,17 @@ describe('whole blocks and own trades over libp2p', () => {
     isSolarError(error, 'peer_refused') && (error.fields as { code: string }).code === code
   const shown = ({ transactions }: Awaited<ReturnType<typeof ask>>) =>
     transactions.map((tx) => (tx.kind === 'redacted' ? '-' : tx.id))
+
+  it('give their asker the standing of the key that has signed, as long as that is registered', async () => {
+    const standing = () => standings.get('asker')?.()
+    await askWith('v1', 0)
+    assert.equal(standing(), 'member')
+    await askWith('ann', 0)
+    assert.equal(standing(), 'device')
+    const revoked = street.change('revoke-ann', namedKey('authority'), { action: 'revoke', subject_id: 'ann' })
+    await node.acceptAll(chain.add([revoked]))
+    assert.equal(standing(), undefined)
+  })
 
   describe('a block', () => {
     it('is shown whole to authorities, validators and bearers of a role\u2019s token', async () => {

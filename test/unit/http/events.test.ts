@@ -3,16 +3,22 @@ import { once } from 'node:events'
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
 import Fastify from 'fastify'
-import { createEventStream, HEARTBEAT_MS, MAX_STREAMS_PER_ADDRESS } from '../../../src/http/event-stream.ts'
+import {
+  createEventStream,
+  HEARTBEAT_MS,
+  MAX_STREAMS,
+  MAX_STREAMS_PER_ADDRESS,
+} from '../../../src/http/event-stream.ts'
 import { createMemoryLedger, DEVICES } from '../../helpers/memory-ledger.ts'
 import { spentMs } from '../../helpers/patience.ts'
 import { signVote } from '../../helpers/sign-now.ts'
 import { createTestClock, doubleSeal, sealOne, startServer, type TestServer } from './harness.ts'
 
 /** An event stream that gives its blocks (text between blank lines) one after another. */
-async function listen(url: string) {
+async function listen(url: string, headers: Record<string, string> = {}) {
   const abort = new AbortController()
-  const response = await fetch(`${url}/events`, { signal: abort.signal })
+  const response = await fetch(`${url}/events`, { signal: abort.signal, headers })
+  assert.equal(response.status, 200)
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
   let waiting = ''
   const next = async (): Promise<string | undefined> => {
@@ -133,6 +139,18 @@ describe('HTTP event stream', () => {
     assert.equal(again.status, 200)
     await again.body?.cancel()
     for (const stream of streams) stream.close()
+  })
+
+  it('has room for an address of few clients when others have taken all of it', async () => {
+    const from = (n: number) => ({ 'x-forwarded-for': `198.51.100.${n}` })
+    const crowded = MAX_STREAMS / MAX_STREAMS_PER_ADDRESS
+    const streams: Awaited<ReturnType<typeof listen>>[] = []
+    for (let n = 0; n < MAX_STREAMS; n++) streams.push(await listen(server.url, from(n % crowded)))
+    const newcomer = await listen(server.url, from(crowded))
+    await streams[0]!.next()
+    const ended = await streams[0]!.next().catch(() => undefined)
+    assert.equal(ended, undefined, 'the oldest of the address with the most')
+    for (const stream of [...streams, newcomer]) stream.close()
   })
 })
 

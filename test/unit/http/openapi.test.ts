@@ -54,7 +54,7 @@ function everyCall(): readonly Call[] {
   const redactor = { redact: () => Promise.resolve([]), redactions: () => Promise.resolve([]) }
   const readiness = () => ({ role: 'leader', reasons: [] }) as const
   return [
-    ...blockCalls(ledger, metrics, key),
+    ...blockCalls(ledger, metrics, limits),
     ...tickCalls(ledger),
     ...orderCalls(ledger, limits),
     proofCall(ledger, { redactions: () => Promise.resolve([]) }),

@@ -271,7 +271,9 @@ describe('HTTP problems', () => {
       const body = { chain_id: server.ledger.chainId, header_hash: blockHash, height: 0, decision: 'ack' } as const
       const vote = signVote({ ...body, voter_id: 'household-7.phone' }, DEVICES['household-7.phone'].key)
       const forged = { ...vote, signature: vote.signature.replace(/^../, 'ff') }
-      const { answers } = await statuses(100, () => server.request('POST', path, { body: forged }))
+      let sent = 0
+      const from = () => ({ 'x-forwarded-for': `198.51.100.${++sent}` })
+      const { answers } = await statuses(100, () => server.request('POST', path, { body: forged, headers: from() }))
       assert.ok(answers.every(({ status }) => status === 401))
       assert.equal((await server.request('POST', path, { body: vote })).status, 202)
     })

@@ -258,14 +258,12 @@ describe('HTTP registry', () => {
       let minutes = 0
       Date.now = () => realNow() + minutes * 61_000
       try {
-        const key = DEVICES['household-7.phone'].key
-        const thief = freshKey()
-        const first = rotation(key, thief)
-        for (let i = 0; i < PER_SUBJECT_DAILY; i++) {
-          assert.equal((await post(first)).status, 202, `the same for the ${i + 1}. time`)
+        const chain = chainOf(PER_SUBJECT_DAILY + 1)
+        for (const [i, transaction] of chain.slice(0, -1).entries()) {
+          assert.equal((await post(transaction)).status, 202, `the ${i + 1}. rotation`)
           if (i % PER_SUBJECT === PER_SUBJECT - 1) minutes += 1
         }
-        const late = await post(rotation(thief))
+        const late = await post(chain.at(-1))
         refused(late, 429, 'too_many_requests')
         assert.ok(Number(late.headers.get('retry-after')) > 12 * 3600)
         const subject = { subject_id: 'household-7.phone' } as const
@@ -279,12 +277,33 @@ describe('HTTP registry', () => {
     })
 
     it('no more than that passes when all come at once', async () => {
-      const key = DEVICES['household-7.phone'].key
-      const again = rotation(key)
-      const answers = await Promise.all(Array.from({ length: 3 * PER_SUBJECT }, () => post(again)))
-      const passed = answers.filter(({ status }) => status === 202)
-      assert.equal(passed.length, PER_SUBJECT)
+      const own = { action: 'recover', subject_id: 'household-7.phone' } as const
+      const posted = Array.from({ length: 3 * PER_SUBJECT }, () =>
+        post(change(server.ledger, RECOVERY_KEY, { ...own, public_key: freshKey().publicKey })),
+      )
+      const answers = await Promise.all(posted)
+      assert.equal(answers.filter(({ status }) => status === 202).length, PER_SUBJECT)
       assert.ok(answers.every(({ status }) => status === 202 || status === 429))
+    })
+
+    it('is not held back by those who post again what the chain has: everybody can read it', async () => {
+      const [first, next] = chainOf(2)
+      for (let i = 0; i < 2 * PER_SUBJECT; i++) assert.equal((await post(first)).status, 202)
+      assert.equal((await post(next)).status, 202)
+    })
+
+    it('is revoked by an authority however often its thief has revoked and recovered it', async () => {
+      const subject = { subject_id: 'household-7.phone' } as const
+      let key: TestKey = DEVICES['household-7.phone'].key
+      for (let i = 0; i < PER_SUBJECT; i++) {
+        assert.equal((await post(change(server.ledger, key, { action: 'revoke', ...subject }))).status, 202)
+        key = freshKey()
+        const back = { action: 'recover', public_key: key.publicKey, ...subject } as const
+        assert.equal((await post(change(server.ledger, RECOVERY_KEY, back))).status, 202)
+      }
+      refused(await post(change(server.ledger, key, { action: 'revoke', ...subject })), 429, 'too_many_requests')
+      const byAuthority = change(server.ledger, AUTHORITY_KEY, { action: 'revoke', ...subject })
+      assert.equal((await post(byAuthority)).status, 202)
     })
 
     it('is not held back by those who only name it', async () => {

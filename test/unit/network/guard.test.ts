@@ -98,7 +98,7 @@ describe('the guard', () => {
     use(60_000)
     end()
     connect('device', '198.51.100.1')
-    guard.vouch('device', 'key of a device', 'device')
+    guard.vouch('device', 'key of a device', () => 'device')
     await guard.turn('device', patience())
   })
 
@@ -127,7 +127,7 @@ describe('the guard', () => {
     for (let n = 0; n < 50; n++) {
       const peer = `peer ${n}`
       connect(peer, `192.0.2.${n}`)
-      guard.vouch(peer, 'one key', 'device')
+      guard.vouch(peer, 'one key', () => 'device')
       while (guard.waitMs(peer) === 0 && !guard.isCutOff(peer)) {
         const end = guard.begin(peer)
         use(200)
@@ -142,7 +142,7 @@ describe('the guard', () => {
     const { guard, connect } = guardOfTest()
     const both = ['a', 'b'].map((peer, n) => {
       const from = connect(peer, `192.0.2.${n}`)
-      guard.vouch(peer, 'one key', 'device')
+      guard.vouch(peer, 'one key', () => 'device')
       return from
     })
     const other = connect('other', '192.0.2.3')
@@ -152,14 +152,14 @@ describe('the guard', () => {
       ['aborted', 'aborted'],
     )
     assert.equal(other?.status, 'open')
-    guard.vouch('other', 'one key', 'device')
+    guard.vouch('other', 'one key', () => 'device')
     assert.equal(other.status, 'aborted')
   })
 
   it('takes a few handshakes where a device is at home, once strangers there are cut off', () => {
     const { clock, guard, accepts, connect } = guardOfTest()
     connect('device', '192.0.2.9')
-    guard.vouch('device', 'key', 'device')
+    guard.vouch('device', 'key', () => 'device')
     const begun = (): number => {
       let count = 0
       for (let n = 0; n < 10_000; n++) {

@@ -34,7 +34,7 @@ describe('the places for connections', () => {
   it('are not all for strangers, nor all for devices: some are left for members', () => {
     const { take, standings } = placesOfTest(10)
     for (let n = 0; n < 7; n++) assert.ok(take(`stranger ${n}`))
-    assert.equal(take('one more stranger'), false)
+    assert.equal(take('one more stranger'), false, 'none of an address of its own gives way')
     for (const n of [1, 2]) standings.set(`device ${n}`, 'device')
     assert.ok(take('device 1') && take('device 2'))
     standings.set('member', 'member')
@@ -47,8 +47,19 @@ describe('the places for connections', () => {
     take('quiet', 'quiet')
     assert.ok(take('newcomer', 'elsewhere'))
     assert.deepEqual(closed, ['flood 5'], 'its newest goes')
-    assert.equal(take('flood again', 'flood'), false, 'it does not get it back')
+    assert.ok(take('flood again', 'flood'))
+    assert.deepEqual(closed, ['flood 5', 'flood 0'], 'from its own address alone it gets it back')
     assert.equal(places.ofStrangersAt('flood').length, 5)
+  })
+
+  it('of strangers who share an address are had by newcomers, until they show whose they are', () => {
+    const { take, closed, standings } = placesOfTest(10)
+    for (let n = 0; n < 7; n++) take(`flood ${n}`, 'proxy')
+    assert.ok(take('phone', 'proxy'))
+    assert.deepEqual(closed, ['flood 0'])
+    standings.set('phone', 'device')
+    for (let n = 7; n < 20; n++) assert.ok(take(`flood ${n}`, 'proxy'))
+    assert.ok(!closed.includes('phone'))
   })
 
   it('are given up by strangers for who is known', () => {
