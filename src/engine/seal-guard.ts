@@ -11,6 +11,8 @@ export type Sighting = HighWaterMark & { readonly miner_id: string } & (
         readonly shownBy: 'the signer'
         /** With which the signer has signed it. */
         readonly public_key: Hex
+        /** It counts while the registry names this key: that one, or the one that came before it. */
+        readonly named: Hex
       }
   )
 
@@ -31,7 +33,7 @@ export interface SealGuard {
   check(what?: ToSeal): void
   /**
    * A block above the tip is sealed; nothing may be sealed until this chain has reached it. What a signer shows counts while
-   * the registry names the key that has signed it. True if it is the highest of those that peers, or that key, have shown.
+   * the registry names the key that the sighting says. True if it is the highest of those that peers, or that key, have shown.
    */
   saw(sighting: Sighting): boolean
   /**
@@ -57,7 +59,7 @@ export function createSealGuard(chain: Chain, highWater: HighWater): SealGuard {
 
   function counts(seen: Sighting, what: ToSeal): boolean {
     if (seen.shownBy === 'a peer') return true
-    return what === 'block' && chain.registry.active(seen.miner_id, 'authority')?.public_key === seen.public_key
+    return what === 'block' && chain.registry.active(seen.miner_id, 'authority')?.public_key === seen.named
   }
 
   function behind(what: ToSeal): string | undefined {

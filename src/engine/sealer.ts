@@ -166,7 +166,14 @@ export function createSealer(parts: SealerParts): Sealer {
       if (before !== undefined) {
         const { height, miner_id } = before.header
         const public_key = key.publicKey
-        guard.saw({ height, hash: hashHeader(before.header), miner_id, shownBy: 'the signer', public_key })
+        guard.saw({
+          height,
+          hash: hashHeader(before.header),
+          miner_id,
+          shownBy: 'the signer',
+          public_key,
+          named: public_key,
+        })
       }
       const reason = guard.reason(what) ?? `the signer refuses block ${header.height}: ${error.message}`
       logger.error({ height: header.height, reason }, `NOT SEALING: ${reason}`)

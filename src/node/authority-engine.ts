@@ -11,6 +11,7 @@ import { createFollower } from '../engine/follower.ts'
 import { fullSignerBefore } from '../engine/full-node-evidence.ts'
 import { serveFullNodePeers, type FullNodePeersParts } from '../engine/full-node-peers.ts'
 import { createPeerHeaders } from '../engine/peer-headers.ts'
+import { heedSigner } from '../engine/heed-signer.ts'
 import { createLeadRight, type LeadRight } from '../engine/lead-right.ts'
 import { pseudonymousLedger } from '../engine/pseudonymous-ledger.ts'
 import type { Pseudonyms } from '../engine/pseudonyms.ts'
@@ -42,7 +43,7 @@ import type { SignatureChecks } from '../ports/signature-checks.ts'
 import type { NamedPeers } from '../ports/named-peers.ts'
 import type { PeerRequests } from '../ports/peer-requests.ts'
 import type { Hex } from '../protocol/bytes.ts'
-import { hashHeader, type SealedHeader } from '../protocol/header.ts'
+import { hashHeader } from '../protocol/header.ts'
 import type { AuthorityKeys } from './authority-keys.ts'
 import type { NodeSigner } from './node-signer.ts'
 import { warnOfSeveralVotes } from './several-votes.ts'
@@ -56,7 +57,7 @@ export interface AuthorityEngineParts extends AuthorityKeys {
   readonly level: PutBackParts['bodies'] & AuthorityRedactorParts['blocks']
   readonly highWater: HighWater
   /** Has the keys of `keyOf`, where they are not in files. */
-  readonly signer?: Pick<NodeSigner, 'reason' | 'sealed'> | undefined
+  readonly signer?: Pick<NodeSigner, 'reason' | 'sealed' | 'publicKeys'> | undefined
   /** Who leads on a database that others share; `undefined` for this node's own. `mayLead`: false while it could seal nothing. */
   readonly shareLead: (mayLead: () => boolean) => Promise<SharedLeadership | undefined>
   readonly gossip: Gossip
@@ -135,10 +136,9 @@ export async function assembleAuthority(parts: AuthorityEngineParts): Promise<Au
   const right = createLeadRight({ chain, store, minerId, keyOf })
   await right.look()
   const keyNow = () => chain.registry.active(minerId, 'authority')?.public_key
-  const needed = keyNow()
-  // A tick that waits asks the signer itself.
-  if (needed !== undefined && waiting === undefined)
-    heedSigner(signer?.sealed(needed), { chain, guard: backups, needed })
+  const named = keyNow()
+  if (signer !== undefined && named !== undefined)
+    await heedSigner(signer, { chain, store, guard: backups, minerId, named, isWaiting: waiting !== undefined })
   const lead = await parts.shareLead(() => right.mayLead())
   const leadership = lead ?? SOLE_LEADERSHIP
   const evidence = await openEvidencePool({
@@ -270,19 +270,6 @@ async function findAuthority(chain: Chain, keyOf: AuthorityKeys['keyOf']): Promi
   throw ledgerError('not_ready', {
     reason: 'no key in the data directory, nor of its signer, is that of a registered authority',
   })
-}
-
-/**
- * A signer remembers what an older database has forgotten: the newest block that it has signed is missed here if it is above the
- * tip and no tick waits to be sealed, as one does after a kill between the signature and the fence.
- */
-function heedSigner(
-  sealed: SealedHeader | null | undefined,
-  { chain, guard, needed }: { readonly chain: Chain; readonly guard: SealGuard; readonly needed: Hex },
-): void {
-  if (sealed === null || sealed === undefined || sealed.header.height < chain.size) return
-  const { height, miner_id } = sealed.header
-  guard.saw({ height, hash: hashHeader(sealed.header), miner_id, shownBy: 'the signer', public_key: needed })
 }
 
 /** A vote may be here before the block that the leader has sealed: then the database has it. */

@@ -150,6 +150,20 @@ describe('an authority whose key is lost, and whose recovery words are at hand',
     await goesOn(node, { signer: url })
   })
 
+  it('seals nothing on a backup of before the recovery, though the signer has the first key as well', async () => {
+    await nameOldKey()
+    const { url } = await startSigner(['old.key', 'new.key'])
+    await cp(data(''), file('backup'), { recursive: true })
+    const node = await start({ signer: url })
+    assert.equal(await recover(node), 1)
+    await node.stop()
+    await rename(data(''), file('lost'))
+    await rename(file('backup'), data(''))
+    const back = await start({ signer: url })
+    await assert.rejects(sealTick({ node: back }, 't1', Date.now()), /the signer has block 1 .* sealed by authority/)
+    assert.equal(await tip(back), 0)
+  })
+
   it('refuses it where the thief has had a block of that height signed by the new key as well', async () => {
     await nameOldKey()
     const { url, client, keys } = await startSigner(['old.key', 'new.key'])

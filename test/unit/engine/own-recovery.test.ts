@@ -65,8 +65,9 @@ describe('an authority that seals the recovery of its own key', () => {
     })
   }
   const shown = (height: number) => ({ height, hash: 'ab'.repeat(32), miner_id: 'authority' })
+  const { publicKey: first } = namedKey('authority')
   const bySigner = (height: number) =>
-    ({ ...shown(height), shownBy: 'the signer', public_key: namedKey('authority').publicKey }) as const
+    ({ ...shown(height), shownBy: 'the signer', public_key: first, named: first }) as const
   const heights = (headers: readonly Header[]) => headers.map(({ height }) => height)
 
   it('seals it before a tick that waits for the lost key, and that one next', async () => {

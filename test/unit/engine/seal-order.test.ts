@@ -161,7 +161,8 @@ describe('an authority that seals', () => {
   it('is not at odds with a block that another key has sealed, where a signer has signed one of that height', async () => {
     const { ticks, guard } = await runner(untroubled)
     const seen = { height: 0, hash: 'ab'.repeat(32), miner_id: 'authority' }
-    guard.saw({ ...seen, shownBy: 'the signer', public_key: namedKey('another').publicKey })
+    const { publicKey } = namedKey('another')
+    guard.saw({ ...seen, shownBy: 'the signer', public_key: publicKey, named: publicKey })
     await ticks.accept(tick('t0'))
     await guard.reached()
     assert.equal(guard.reason(), undefined)
