@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { parseCanonicalText } from '../protocol/canonical-json.ts'
 import { isSolarError } from '../protocol/errors.ts'
 import { REQUEST_VALIDITY_MS } from '../protocol/limits.ts'
+import { shown } from '../protocol/shown.ts'
 import { membershipShape, type Membership } from '../protocol/membership.ts'
 import { parseAuthorization, verifyCredential, type HttpCredential } from '../protocol/request.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -68,11 +69,13 @@ export interface GuardParts {
   readonly keyLimit: KeyLimit
   readonly signatures: SignatureLimit
   readonly clients: Clients
+  /** Whether a request asks for this node by a name of its own: see `createOwnNames`. */
+  readonly isOwnName: (request: FastifyRequest) => boolean
   readonly clock: Clock
 }
 
 /**
- * Says who is calling. Throws `missing_credential`, `bad_credential`, `forbidden`, `unknown_voter`, `bad_signature`,
+ * Says who is calling. Throws `wrong_host`, `missing_credential`, `bad_credential`, `forbidden`, `unknown_voter`, `bad_signature`,
  * `wrong_audience`, `stale_request`, `no_membership`, `replayed_request` or `too_many_requests`.
  *
  * @param opened what the request's token opens, see `grantOfRequest`
@@ -84,7 +87,10 @@ export async function authorize(
   parts: GuardParts,
 ): Promise<Caller> {
   const asRole: Caller | undefined = grant && { kind: 'role', role: grant.role, grant }
-  if (access.others === 'anyone') return { kind: 'anyone' }
+  if (access.others === 'anyone') {
+    if (asRole !== undefined || parts.isOwnName(request)) return { kind: 'anyone' }
+    throw httpError('wrong_host', { host: shown(request.headers.host ?? '') })
+  }
   if (access.others === 'signer') return asRole ?? { kind: 'anyone' }
   const { authorization } = request.headers
   if (authorization === undefined) {

@@ -47,6 +47,8 @@ export interface AppParts {
   readonly devices?: DeviceRegistry
   /** Without trusted proxies if absent. */
   readonly clients?: Clients
+  /** Whether a request asks for this node by a name of its own; any name is if absent. */
+  readonly isOwnName?: (request: FastifyRequest) => boolean
   /** Says which platform user a token is of; absent: no such token is taken. */
   readonly users?: PlatformUserTokens | undefined
   /** Requests name users whom the log shall not: of a refusal it tells the code, not what was sent. */
@@ -140,7 +142,8 @@ function registerCall(
   parts: AppParts & { readonly clients: Clients },
   limits: RateLimits,
 ): void {
-  const guard = { ...parts, keyLimit: limits.key, signatures: limits.signatures }
+  const isOwnName = parts.isOwnName ?? (() => true)
+  const guard = { ...parts, isOwnName, keyLimit: limits.key, signatures: limits.signatures }
   app.route({
     method: call.method,
     url: toUrl(call.path),

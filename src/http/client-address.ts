@@ -16,6 +16,8 @@ export interface Clients {
   of(request: FastifyRequest): Client
   /** True for who asks without a proxy that says so; on this machine: for a program that asks for itself. */
   isDirect(request: FastifyRequest): boolean
+  /** True for an address of `trusted_proxies`. */
+  isProxy(address: string): boolean
   /** True for an address whose connections may be those of many clients: a proxy's, or this machine's where none is configured. */
   mayBeProxy(address: string): boolean
   /** True for a program on this machine that asks for itself, not for somebody behind a proxy. */
@@ -31,7 +33,8 @@ const MAX_HOPS = 10
 const FORWARDED_BY = /^(forwarded|via|cdn-loop|cf-ray|x-(forwarded|original|envoy|amzn|azure|appengine)(-.*)?)$/
 /** How they name who asks: X-Real-IP, True-Client-IP, CF-Connecting-IPv6, X-Azure-ClientIP, WL-Proxy-Client-IP, ... */
 const ADDRESS_OF_CLIENT = /(^|-)(client|connecting|real|remote|user|external|source)-?(ip(v[46])?|addr(ess)?)$/
-const LOCAL_HOST = /^(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?$/i
+/** What this machine is called on itself, as a `Host` field has it. */
+export const LOCAL_HOST = /^(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?$/i
 
 /**
  * Reads X-Forwarded-For as far as it can be believed: from the right, each entry was written by the proxy to the right of it.
@@ -70,6 +73,7 @@ export function createClients(trusted: readonly string[] = []): Clients {
       if (trusted.length === 0 && isIn(LOOPBACK, own)) return behind(own, header, 'assumed', LOOPBACK)
       return { address: own, source: 'own' }
     },
+    isProxy: (address) => isIn(proxies, plain(address)),
     mayBeProxy: (address) => isIn(proxies, plain(address)) || (trusted.length === 0 && isIn(THIS_HOST, plain(address))),
     isDirect: (request) => (!isLoopback(request) ? isUnproxied(request) : isLocal(request)),
     isLocal,

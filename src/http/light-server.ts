@@ -4,6 +4,7 @@ import { createApp } from './app.ts'
 import { createClients } from './client-address.ts'
 import { createLifecycle, type HttpServer, type ListenOptions } from './lifecycle.ts'
 import type { Metrics } from './metrics.ts'
+import { createOwnNames } from './origins.ts'
 import { lightCalls, type LightState } from './routes/light.ts'
 import type { HttpOptions } from './server.ts'
 import { healthCall, metricsCall, nodeCall, type NodeInfo } from './routes/operations.ts'
@@ -21,7 +22,9 @@ export type LightHttpOptions = ListenOptions & Pick<HttpOptions, 'trustedProxies
 
 /** The HTTP side of a light node: `/health`, `/metrics` (from this machine), `/node` and `/light`. */
 export async function createLightHttpServer(parts: LightHttpParts, options: LightHttpOptions): Promise<HttpServer> {
-  const { app, addCalls } = await createApp({ ...parts, clients: createClients(options.trustedProxies) }, options)
+  const clients = createClients(options.trustedProxies)
+  const isOwnName = createOwnNames(options, clients)
+  const { app, addCalls } = await createApp({ ...parts, clients, isOwnName }, options)
   addCalls([healthCall(), metricsCall(parts.metrics), nodeCall(parts.node), ...lightCalls(parts.light)])
   await app.ready()
   const nothing = (): void => undefined

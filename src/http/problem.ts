@@ -14,6 +14,8 @@ const httpErrors = {
   missing_credential: (f: { accepted: string }) => `this call needs a credential: ${f.accepted}`,
   bad_credential: (f: { reason: string }) => f.reason,
   wrong_audience: (f: { reason: string; to: string; accepted: readonly string[] }) => f.reason,
+  wrong_host: (f: { host: string }) =>
+    `this node is not called ${f.host}: its operator names the proxy in trusted_proxies, or the origin in public_urls`,
   stale_request: (f: { timestamp: number; now: number }) =>
     `the request was signed at ${timeWords(f.timestamp)}, this clock says ${timeWords(f.now)}: more than 60 s apart`,
   replayed_request: (f: { id: string }) => `the signed request ${f.id} was used before`,
@@ -103,6 +105,8 @@ export const problems: Readonly<Record<ProblemCode, ProblemRow>> = {
   wrong_chain: { status: UNPROCESSABLE, title: 'Another chain' },
   wrong_header: { status: UNPROCESSABLE, title: 'Header and height do not belong together' },
   order_too_small: { status: UNPROCESSABLE, title: 'Order too small' },
+
+  wrong_host: { status: 421, title: 'Name of another host' },
 
   too_many_requests: { status: 429, title: 'Too many requests' },
   too_many_changes: { status: 429, title: 'Too many changes of the registry' },

@@ -14,7 +14,7 @@ import { addDocs } from './docs-page.ts'
 import { createEventStream } from './event-stream.ts'
 import { createLifecycle, type HttpServer, type ListenOptions } from './lifecycle.ts'
 import type { Metrics } from './metrics.ts'
-import { createOrigins } from './origins.ts'
+import { createOrigins, createOwnNames } from './origins.ts'
 import { blockCalls } from './routes/blocks.ts'
 import { checkpointCalls } from './routes/checkpoint.ts'
 import { evidenceCalls } from './routes/evidence.ts'
@@ -103,7 +103,8 @@ async function serve(
   const { ledger, clock } = parts
   const clients = createClients(options.trustedProxies)
   const devices = { ...ledger, originsOf: createOrigins(options, clients) }
-  const { app, limits, addCalls } = await createApp({ ...parts, devices, clients }, options)
+  const isOwnName = createOwnNames(options, clients)
+  const { app, limits, addCalls } = await createApp({ ...parts, devices, clients, isOwnName }, options)
   const events = createEventStream(ledger, clock, clients)
   const calls = [...callsOf(limits), ...redactionCalls(parts.redactor), ...eventCalls(events), ...operationCalls(parts)]
   addCalls(calls)

@@ -23,6 +23,8 @@ describe('who may call what', () => {
         const row = `${method} ${path}`
         assert.equal(cells['unknown token'], cells.nobody === 'in' ? 'in' : '401', row)
         if (path !== '/metrics') assert.equal(cells.loopback, cells.nobody, row)
+        const isPage = path === '/*' || path.startsWith('/docs')
+        assert.equal(cells['other name'], cells.nobody === 'in' && !isPage ? '421' : cells.nobody, row)
         if (cells['revoked device'] !== undefined && method !== 'POST') {
           assert.equal(cells['revoked device'] === 'in', cells.nobody === 'in', row)
           assert.equal(cells['stale signature'] === 'in', cells.nobody === 'in', row)

@@ -15,10 +15,12 @@ and fails where an answer is another, so this page is what the node does.
 - **in**: let in. What the handler then says of the request itself (200, 400, 404, 409) is another matter.
 - **signer**: everybody may send it, and the signature in the body decides: the example in the API document has none
   that holds.
-- **401**: no credential, or none that this node knows. **403**: known, and not for this call.
+- **401**: no credential, or none that this node knows. **403**: known, and not for this call. **421**: asked for by a
+  name that is not this node's.
 
 Callers: **nobody** comes through a proxy without a credential, **loopback** is a program on this machine that asks for
-itself, **its device** is of a party of the trade or order that is asked for, **other device** of another user,
+itself, **other name** one that asks for a name of somebody else, as a page does that gives its name the address of
+this machine, **its device** is of a party of the trade or order that is asked for, **other device** of another user,
 **validator key** and **authority key** sign as devices do, **revoked device** has a key that was taken away, and
 **user token** is the JWT of a platform user who is a party, **expired token** one that is over. A device
 signs GET and DELETE; with a POST it sends what everybody sends. A light node has no tokens and no devices.

@@ -1,6 +1,9 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
+import { request, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
+import { json } from 'node:stream/consumers'
 import type { FastifyInstance } from 'fastify'
 import type { PlatformUserTokens } from '../../src/http/access.ts'
 import { createLightHttpServer } from '../../src/http/light-server.ts'
@@ -95,7 +98,7 @@ const GUARD_CODES: readonly string[] = ['forbidden', 'no_membership', 'unknown_v
 const cellOf = (status: number, code: string, hasCredential: boolean): string => {
   const isOfBody = !hasCredential && (code === 'bad_signature' || code === 'unknown_voter')
   if (isOfBody) return 'signer'
-  if (status === 401) return '401'
+  if (status === 401 || status === 421) return String(status)
   if (GUARD_CODES.includes(code)) return '403'
   return 'in'
 }
@@ -112,6 +115,8 @@ const USERS: PlatformUserTokens = {
 const STRANGER = { 'x-forwarded-for': '203.0.113.7' }
 const stranger: Caller = { name: 'nobody', headers: () => STRANGER }
 const local: Caller = { name: 'loopback', headers: () => ({}) }
+/** A page whose name was given the address of this machine. */
+const otherName: Caller = { name: 'other name', headers: () => ({ host: 'page.example' }) }
 const unknownToken: Caller = {
   name: 'unknown token',
   headers: () => ({ ...STRANGER, authorization: 'Bearer guessed-token-0123456789' }),
@@ -120,6 +125,21 @@ const roles = Object.keys(TOKENS).map((role): Caller => ({
   name: role,
   headers: () => ({ ...STRANGER, ...bearer(role as Role) }),
 }))
+
+/** As `fetch`, which sends no `host` of its caller's. */
+async function ask(url: string, method: string, headers: Record<string, string>, body = '{}') {
+  const asked = request(url, { method, headers, agent: false })
+  asked.end(method === 'POST' ? body : undefined)
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+  const { statusCode: status = 0, headers: given } = answer
+  // An event stream has no end.
+  if (given['content-type'] !== 'application/problem+json') {
+    answer.destroy()
+    return { status, code: '' }
+  }
+  const { code } = (await json(answer)) as { readonly code: string }
+  return { status, code }
+}
 
 async function rowsOf(
   url: string,
@@ -138,16 +158,8 @@ async function rowsOf(
         ...caller.headers(method, path),
         ...(method === 'POST' && { 'content-type': 'application/json' }),
       }
-      const response = await fetch(`${url}${path}`, {
-        method,
-        headers,
-        redirect: 'manual',
-        ...(method === 'POST' && { body: bodies[pattern] ?? '{}' }),
-      })
-      const isProblem = response.headers.get('content-type') === 'application/problem+json'
-      const { code } = isProblem ? ((await response.json()) as { code: string }) : { code: '' }
-      await response.body?.cancel().catch(() => undefined)
-      cells[caller.name] = cellOf(response.status, code, 'authorization' in headers && method !== 'POST')
+      const { status, code } = await ask(`${url}${path}`, method, headers, bodies[pattern])
+      cells[caller.name] = cellOf(status, code, 'authorization' in headers && method !== 'POST')
     }
     rows.push({ method, path: pattern === '' ? '/' : pattern.replace(/:(\w+)/g, '{$1}'), cells })
   }
@@ -159,7 +171,7 @@ async function fullNodeTable(mode: 'authority' | 'validator', webRoot: string): 
   const { server, routes } = await withRoutes(() => startServer({ mode, users: USERS, options: { webRoot } }))
   try {
     const { ledger } = server
-    const { json } = await server.request('GET', '/docs/json')
+    const { json: document } = await server.request('GET', '/docs/json')
     await server.ledger.acceptTick({ tick_id: 'tick-1', timestamp: NOW, transactions: [{ kind: 'trade', ...TRADE }] })
     await server.ledger.placeOrder({ ...ORDER, side: 'sell' })
     const other = await enrolled(server, 'stranger.phone', 'voter')
@@ -187,6 +199,7 @@ async function fullNodeTable(mode: 'authority' | 'validator', webRoot: string): 
     const callers = [
       stranger,
       local,
+      otherName,
       unknownToken,
       ...roles,
       device('its device', 'household-7.phone'),
@@ -198,7 +211,7 @@ async function fullNodeTable(mode: 'authority' | 'validator', webRoot: string): 
       { name: 'user token', headers: () => ({ ...STRANGER, authorization: 'Bearer a.household-7.b' }) },
       { name: 'expired token', headers: () => ({ ...STRANGER, authorization: 'Bearer a.expired.b' }) },
     ]
-    const rows = await rowsOf(server.url, routes, callers, bodiesOf(json))
+    const rows = await rowsOf(server.url, routes, callers, bodiesOf(document))
     return { title: mode, callers: callers.map(({ name }) => name), rows }
   } finally {
     await server.stop()
@@ -250,7 +263,7 @@ async function lightTable(): Promise<Table> {
   const { server, routes } = await withRoutes(() => createLightHttpServer(parts, { host: '127.0.0.1', port: 0 }))
   const { port } = await server.start()
   try {
-    const callers = [stranger, local, unknownToken]
+    const callers = [stranger, local, otherName, unknownToken]
     const rows = await rowsOf(`http://127.0.0.1:${port}`, routes, callers)
     return { title: 'light', callers: callers.map(({ name }) => name), rows }
   } finally {

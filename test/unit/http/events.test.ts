@@ -108,7 +108,7 @@ describe('HTTP event stream', () => {
     const [lazy, eager] = await Promise.all(
       [1, 2].map(async () => {
         const socket = connect(port, '127.0.0.1').on('error', () => undefined)
-        socket.write('GET /events HTTP/1.1\r\nhost: x\r\n\r\n')
+        socket.write('GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n')
         await once(socket, 'readable')
         return socket
       }),

@@ -4,11 +4,11 @@ import { connect } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { FastifyRequest } from 'fastify'
 import { createClients } from '../../../src/http/client-address.ts'
-import { createOrigins } from '../../../src/http/origins.ts'
+import { createOrigins, createOwnNames } from '../../../src/http/origins.ts'
 import { DEVICES } from '../../helpers/memory-ledger.ts'
 import { formatAuthorization } from '../../../src/protocol/request.ts'
 import { signRequest } from '../../helpers/sign-now.ts'
-import { startServer, type TestServer } from './harness.ts'
+import { bearer, startServer, type TestServer } from './harness.ts'
 
 const PATH = '/transactions'
 const PUBLIC = 'https://ledger.example.org'
@@ -145,6 +145,58 @@ describe('the origin that a signed request is for', () => {
     ] as const) {
       const named = `http://solar.example${localPort === 80 ? '' : `:${localPort}`}`
       assert.deepEqual(over({ remoteAddress, localAddress, localPort }), [expected, named, PUBLIC])
+    }
+  })
+})
+
+describe('the name that a request without a credential asks for', () => {
+  const isOwn = createOwnNames(
+    { host: 'Solar.Example', publicUrls: [PUBLIC, 'https://[2001:db8::1]:8443'] },
+    createClients(['127.0.0.9']),
+  )
+  const asked = (host: string | undefined, localAddress = '127.0.0.1', remoteAddress = '127.0.0.1') =>
+    isOwn({ socket: { localAddress, remoteAddress }, headers: { host } } as unknown as FastifyRequest)
+
+  it('is one of this machine, of the settings, or none, where it comes over loopback', () => {
+    for (const host of [
+      'localhost:8080',
+      'LOCALHOST',
+      '127.0.0.1:8080',
+      '127.9.9.9',
+      '[::1]:8080',
+      'ledger.example.org',
+      'Ledger.Example.org:443',
+      '[2001:db8::1]:8443',
+      'solar.example:8080',
+      undefined,
+    ])
+      assert.ok(asked(host), host)
+    for (const host of ['page.example', 'localhost.page.example', '127.0.0.1.page.example:8080', 'xlocalhost', '']) {
+      for (const local of ['127.0.0.1', '::1', '::ffff:127.0.0.1']) assert.equal(asked(host, local), false, host)
+    }
+  })
+
+  it('is any where it comes from elsewhere, or from a named proxy', () => {
+    assert.ok(asked('page.example', '192.0.2.1', '192.0.2.7'))
+    assert.ok(asked('page.example', '127.0.0.1', '127.0.0.9'))
+    assert.equal(asked('page.example', '127.0.0.1', '127.0.0.8'), false)
+  })
+
+  it('does not matter to whoever has a credential', async () => {
+    const server = await startServer()
+    try {
+      const as = async (path: string, authorization: string | undefined) => {
+        const lines = [`GET ${path} HTTP/1.1`, 'host: page.example', 'connection: close']
+        const credential = authorization === undefined ? [] : [`authorization: ${authorization}`]
+        return await send('127.0.0.1', server.port, [...lines, ...credential])
+      }
+      assert.equal(await as('/genesis', undefined), 'wrong_host')
+      assert.equal(await as('/genesis', 'Bearer guessed-token-0123456789'), 'wrong_host')
+      assert.equal(await as('/genesis', bearer('platform').authorization), 200)
+      // Whom it is for, the signature says.
+      assert.equal(await as('/transactions', server.sign('household-7.phone', '/transactions')), 'wrong_audience')
+    } finally {
+      await server.stop()
     }
   })
 })
