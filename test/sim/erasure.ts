@@ -73,15 +73,18 @@ export function createErasure(world: World): Erasure {
       ),
     )
 
-  /** What a node has on record as removed is nowhere on its disk, and what it said to have removed is on record. */
+  /** What a node has on record as removed is nowhere on its disk, nor in its database, and what it said to have removed is on record. */
   async function checkGone(id: string, { redactor }: Removing): Promise<void> {
     const records = new Set((await redactor.redactions()).map(({ tx_hash }) => tx_hash))
     const lost = checker.removedBy(id).find((hash) => !records.has(hash))
     if (lost !== undefined) throw new Violation('what was removed is gone', `${id} has no record of ${lost} any more`)
     const values = [...nodeOf(id).disk.entries.values()]
+    const sql = authorities.has(id) ? world.sql : undefined
+    const isThere = async (text: string): Promise<boolean> =>
+      values.some((value) => value.includes(text)) || (await sql?.holds(text)) === true
     for (const { block, height } of model.blocks.values()) {
       for (const tx of block.transactions) {
-        if (!records.has(hashTransaction(tx)) || !values.some((value) => value.includes(tx.nonce))) continue
+        if (!records.has(hashTransaction(tx)) || !(await isThere(tx.nonce))) continue
         throw new Violation('what was removed is gone', `${id} still has the body of ${tx.id} of block ${height}`)
       }
     }

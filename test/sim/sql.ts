@@ -1,10 +1,15 @@
+import { Kysely } from 'kysely'
 import '../../src/network/node-shims.ts'
 import { createSerial } from '../../src/engine/serial.ts'
 import { ledgerError } from '../../src/ports/errors.ts'
 import type { MarketStore } from '../../src/ports/market-store.ts'
 import type { Evidence } from '../../src/protocol/evidence.ts'
 import type { Vote } from '../../src/protocol/vote.ts'
-import { openSqliteInMemory } from '../../src/storage/sql/sqlite.ts'
+import type { Schema } from '../../src/storage/sql/schema.ts'
+import { connectHere } from '../../src/storage/sql/sqlite-connection.ts'
+import { kyselyOver } from '../../src/storage/sql/sqlite-driver.ts'
+import { sqliteDialect } from '../../src/storage/sql/sqlite.ts'
+import { createSqlStore } from '../../src/storage/sql/store.ts'
 import type { SqlMirror } from './checker.ts'
 import type { Loop } from './loop.ts'
 import type { Port } from './network.ts'
@@ -18,6 +23,8 @@ import type { Random } from './random.ts'
 export interface SimSql {
   /** What is in it, for the checker. */
   readonly mirror: SqlMirror
+  /** True if any row of any table has this text in it. */
+  holds(text: string): Promise<boolean>
   /** The store as one life of a process sees it. */
   connect(port: Port): MarketStore
   /** The process is gone; what it had sent may be done all the same. */
@@ -125,6 +132,7 @@ export async function openSimSql(loop: Loop, random: Random, isShared: boolean):
     get mirror() {
       return database.mirror
     },
+    holds: (text) => database.holds(text),
     connect: (port) =>
       new Proxy(database.store, {
         get(store, name) {
@@ -159,12 +167,14 @@ interface Database {
   readonly mirror: { -readonly [Key in keyof SqlMirror]: SqlMirror[Key] }
   /** What was written, in order. */
   readonly journal: readonly Call[]
+  holds(text: string): Promise<boolean>
   call(name: keyof MarketStore, args: readonly unknown[]): Promise<unknown>
   write(call: Call): Promise<unknown>
 }
 
 async function openDatabase(): Promise<Database> {
-  const store = await openSqliteInMemory()
+  const connection = await connectHere(':memory:')
+  const store = await createSqlStore(new Kysely<Schema>({ dialect: kyselyOver(connection) }), sqliteDialect)
   const mirror: Database['mirror'] = { version: 0, votes: [], finalHeight: -1, evidence: [] }
   const journal: Call[] = []
   // Their order in the journal is that in the database.
@@ -173,6 +183,16 @@ async function openDatabase(): Promise<Database> {
     await (store[name] as (...given: readonly unknown[]) => unknown)(...args)
   const finalizeUpTo = (height: number): void => {
     mirror.finalHeight = Math.max(mirror.finalHeight, height)
+  }
+
+  /** Past the store, which might leave out what is there. */
+  async function holds(text: string): Promise<boolean> {
+    const select = async (query: string) => (await connection.execute(query, [])).rows as Record<string, unknown>[]
+    for (const { name } of await select("select name from sqlite_master where type = 'table'")) {
+      const rows = await select(`select * from "${String(name)}"`)
+      if (rows.some((row) => Object.values(row).some((value) => String(value).includes(text)))) return true
+    }
+    return false
   }
 
   function reflect([name, args]: Call, given: unknown): void {
@@ -194,6 +214,7 @@ async function openDatabase(): Promise<Database> {
     store,
     mirror,
     journal,
+    holds,
     call,
     write: (written) =>
       inTurn(async () => {

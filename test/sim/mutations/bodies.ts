@@ -23,6 +23,18 @@ export const BODIES: readonly Mutation[] = [
     seed: 17,
   },
   {
+    rule: 'of a body that was removed SQL keeps nothing, not even the nonce',
+    patches: [
+      {
+        file: 'src/storage/sql/redactions.ts',
+        from: "      timestamp: tick_time,\n      nonce: '',\n",
+        to: '      timestamp: tick_time,\n',
+      },
+    ],
+    breaks: 'what was removed is gone',
+    seed: 1,
+  },
+  {
     rule: 'a body that was removed is removed again from an older SQL',
     patches: [{ file: 'src/engine/put-back.ts', from: '      await forgetAgain()\n', to: '' }],
     test: 'test/e2e/retention/redact-older-sql.long.ts',
