@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { createKeyFile, readKeyFile } from '../../../src/keys/key-file.ts'
+import { PER_SUBJECT } from '../../../src/http/rate-limits.ts'
 import { hashToken } from '../../../src/http/tokens.ts'
 import { systemRandomBytes } from '../../../src/node/clock.ts'
 import { changeTokens } from '../../../src/node/token-files.ts'
@@ -104,6 +105,15 @@ describe('thieves at a running authority', () => {
     await refused(post(back), 422, /takes the signature of an active authority as well/)
     await taken(post(back, 'platform'))
     await taken(post(back, 'platform'))
+  })
+
+  it('whoever posts again what the chain has uses up nothing of whose it is', async () => {
+    const [phone, owner, next] = [newKey(), newKey(), newKey()]
+    await taken(post(enrol('home.phone', 'voter', phone, owner), 'platform'))
+    const rotation = { action: 'rotate', subject_id: 'home.phone' } as const
+    const own = sign({ ...rotation, public_key: next.publicKey }, phone)
+    for (let i = 0; i <= PER_SUBJECT; i++) await taken(post(own))
+    await taken(post(sign({ ...rotation, public_key: newKey().publicKey }, next)))
   })
 
   it('a token alone brings back no validator that an authority has revoked', async () => {
