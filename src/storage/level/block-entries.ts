@@ -7,6 +7,7 @@ import { ownKeys } from './block-index.ts'
 import { pageKeys, pageOf, TRANSACTIONS_OF_PAGE } from './body-pages.ts'
 import { heightKey, keyOf } from './keyspaces.ts'
 import type { TextLevel } from './level.ts'
+import { finishForgetting } from './redacted-bodies.ts'
 import { changeKeys } from './registry-index.ts'
 
 export type Batch = ReturnType<TextLevel['batch']>
@@ -30,13 +31,17 @@ export async function writeAhead(db: TextLevel, { header, transactions }: ShownB
   }
 }
 
-/** Removes bodies that were written ahead, from a height on that the chain does not have. */
+/**
+ * Removes bodies that were written ahead, from a height on that the chain does not have; from LevelDB's files too: the block may come
+ * again without a body that was redacted elsewhere, and nothing would take it out of them then.
+ */
 export async function removeAhead(db: TextLevel, size: number): Promise<void> {
   const keys = await db.keys({ gte: heightKey('body', size), lte: keyOf('body', '~') }).all()
   if (keys.length === 0) return
   const batch = db.batch()
-  for (const key of keys) batch.del(key)
+  for (const key of keys) batch.del(key).put(keyOf('forgetting', key), '')
   await batch.write()
+  await finishForgetting(db)
 }
 
 /** Puts a block, and what it and its transactions are found by, into a batch; its body, unless that was written ahead. */

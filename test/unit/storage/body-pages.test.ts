@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { ShownBlock } from '../../../src/protocol/block.ts'
 import { hashHeader } from '../../../src/protocol/header.ts'
 import { hashTransaction, leafOf, type ShownTransaction, type Trade } from '../../../src/protocol/transaction.ts'
@@ -118,6 +120,10 @@ describe('bodies in pages', () => {
     assert.equal((await bodies()).length, 18, 'the block itself is what failed')
     assert.deepEqual([await store.size(), await store.block(0)], [0, undefined])
     assert.deepEqual(await bodies(), [])
+    const files = await Promise.all((await readdir(folder.path)).map((name) => readFile(join(folder.path, name))))
+    const [first] = block.transactions
+    const said = JSON.stringify(first).slice(0, 200)
+    assert.ok(!files.some((bytes) => bytes.includes(said)), 'a redaction would not find what is left in the files')
     const other = largeBlock(501)
     await append(store, other)
     assert.deepEqual(await store.block(0), other)
