@@ -77,7 +77,7 @@ export async function chainStore(db: TextLevel, archive?: ArchivePlace): Promise
   const archived = await open()
   const beside = new BlocksBeside(db)
   const chain = new LevelChain(db, archived, beside)
-  await guardLevel('open', () => chain.tip())()
+  await guardLevel('open', () => chain.removeAhead())()
   const inTurn = serialTasks()
   return {
     size: guardLevel('size', async () => (await chain.tip()).size),
@@ -126,6 +126,8 @@ class LevelChain {
   readonly #beside: BlocksBeside
   /** `undefined` before the first look and after a failed append, which may have been written all the same. */
   #tip: Promise<Tip> | undefined
+  /** Nothing is known of what was written before this start. */
+  #mayBeAhead = true
 
   constructor(db: TextLevel, archived: Pick<ArchivedBodies, 'body'> | undefined, beside: BlocksBeside) {
     this.#db = db
@@ -151,7 +153,6 @@ class LevelChain {
     const range = { gte: keyOf('header'), lte: keyOf('header', '~'), reverse: true, limit: 1 }
     const [last] = await this.#db.keys(range).all()
     const size = last === undefined ? 0 : decodeHeightKey(last) + 1
-    await removeAhead(this.#db, size)
     const subtrees = rootSubtrees(size)
     const hashes = await this.#readNodes(subtrees)
     return { size, peaks: new Map(subtrees.map(({ level }, index) => [level, hashes[index] ?? ''])) }
@@ -162,12 +163,9 @@ class LevelChain {
     const { size, peaks } = await this.tip()
     if (header.height !== size) throw corrupt('level append', `the block of height ${size}`, `height ${header.height}`)
     if (txHashes.length !== transactions.length) refuse('txHashes', `${transactions.length} hashes`, txHashes)
-    try {
-      await writeAhead(this.#db, block)
-    } catch (error) {
-      this.#tip = undefined
-      throw error
-    }
+    await this.removeAhead()
+    this.#mayBeAhead = true
+    await writeAhead(this.#db, block)
     const batch = this.#db.batch()
     await inTurns(putBlock(batch, block, hash, txHashes))
     for (const [key, value] of changeEntries(block, change)) batch.put(key, value)
@@ -181,12 +179,20 @@ class LevelChain {
       this.#tip = undefined
       throw error
     }
+    this.#mayBeAhead = false
     const grown = new Map(peaks)
     for (const { level, hash: root } of nodes) {
       grown.delete(level - 1)
       grown.set(level, root)
     }
     this.#tip = Promise.resolve({ size: size + 1, peaks: grown })
+  }
+
+  /** Of a block that did not come onto the chain. Not where something is read: while a disk is full, all that is there is read. */
+  async removeAhead(): Promise<void> {
+    if (!this.#mayBeAhead) return
+    await removeAhead(this.#db, (await this.tip()).size)
+    this.#mayBeAhead = false
   }
 
   async headers(from: number, count: number): Promise<readonly StoredHeader[]> {

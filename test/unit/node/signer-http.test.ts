@@ -256,6 +256,12 @@ describe('what a node takes from a signer', () => {
       await assert.rejects(client.sign(KEY.publicKey, message), { code }, JSON.stringify(body).slice(0, 80))
       server?.close()
     }
+    for (const wrong of [{ sealed: forged }, { acked: signVote(ack, namedKey('mallory')) }]) {
+      const key = { public_key: KEY.publicKey, sealed, acked, ...wrong }
+      const client = await answering(200, { chain_id: chainId, keys: [key] })
+      await assert.rejects(client.keys(), { code: 'signer_refused', message: /it shows an? (?:header|ack) that/ })
+      server?.close()
+    }
     const client = await answering(200, { signature })
     assert.equal(bytesToHex(await client.sign(KEY.publicKey, message)), signature)
   })

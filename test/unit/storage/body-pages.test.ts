@@ -119,13 +119,19 @@ describe('bodies in pages', () => {
     const bodies = () => db.keys({ gte: heightKey('body', 0), lt: heightKey('body', 1) }).all()
     assert.equal((await bodies()).length, 18, 'the block itself is what failed')
     assert.deepEqual([await store.size(), await store.block(0)], [0, undefined])
+    // As the next start finds it.
+    await chainStore(db)
     assert.deepEqual(await bodies(), [])
     const files = await Promise.all((await readdir(folder.path)).map((name) => readFile(join(folder.path, name))))
     const [first] = block.transactions
     const said = JSON.stringify(first).slice(0, 200)
     assert.ok(!files.some((bytes) => bytes.includes(said)), 'a redaction would not find what is left in the files')
+    writes = 0
+    await assert.rejects(append(store, block), /no room/)
+    assert.equal((await bodies()).length, 18)
     const other = largeBlock(501)
     await append(store, other)
+    assert.equal((await bodies()).length, 2)
     assert.deepEqual(await store.block(0), other)
     await store.close()
     await folder.remove()
