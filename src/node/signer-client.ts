@@ -107,19 +107,25 @@ export function createSignerClient({ address, token }: SignerClientOptions): Sig
     ...(acked !== undefined && { acked: read(acked, voteShape) }),
   })
 
+  /** What it shows of a key, that key has signed. */
+  function checkSigned(publicKey: Hex, sealed: SealedHeader | null, acked: Vote | null): void {
+    if (sealed !== null && !verifySeal(sealed, publicKey).ok)
+      throw refused('bad_signature', `it shows a header that ${publicKey} has not sealed`)
+    if (acked !== null && !isAckBy(acked, publicKey))
+      throw refused('bad_signature', `it shows an ack that ${publicKey} has not signed`)
+  }
+
   return {
     name,
-    keys: async () => read(await call('GET', '/keys'), stateShape),
+    async keys() {
+      const state = read(await call('GET', '/keys'), stateShape)
+      for (const { public_key, ...signed } of state.keys) checkSigned(public_key, signed.sealed, signed.acked)
+      return state
+    },
     async sign(publicKey, message) {
       const asked = call('POST', '/sign', { public_key: publicKey, message: bytesToHex(message) })
       const answer = await asked.catch((error: unknown) => {
-        const [sealed, acked] = [signedBefore(error), ackedBefore(error)]
-        if (sealed !== undefined && !verifySeal(sealed, publicKey).ok) {
-          throw refused('bad_signature', `it shows a header that ${publicKey} has not sealed`)
-        }
-        if (acked !== undefined && !isAckBy(acked, publicKey)) {
-          throw refused('bad_signature', `it shows an ack that ${publicKey} has not signed`)
-        }
+        checkSigned(publicKey, signedBefore(error) ?? null, ackedBefore(error) ?? null)
         throw error
       })
       const signature = hexToBytes(read(answer, signedShape).signature)
