@@ -44,6 +44,7 @@ export function createHousehold(parts: HouseholdParts): Household {
   const voter = createVoter({
     ...parts,
     viewOf: (header, lastAck) => lightAckView(follower, requests, header, lastAck),
+    finalHeight: () => follower.trusted.anchor?.header.height ?? -1,
     check: (sealed, identity) => verifyOwnTrades(parts, sealed, identity),
     ancestorsOf: (sealed, above) => ancestorsOf(sealed, above, follower.window, requests),
   })

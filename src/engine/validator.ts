@@ -106,6 +106,7 @@ export function createValidator(parts: ValidatorParts): Validator {
     chainId: chain.chainId,
     store: parts.voterStore,
     viewOf: (header, lastAck) => replicaAckView({ ...parts, replica }, header, lastAck),
+    finalHeight: () => finalizer.finalHeight,
     earlierAcks: () => ownAcks.binding(),
     onForgotten: () => ownAcks.reminded(),
     // The whole block was checked before it came onto the chain.

@@ -26,6 +26,8 @@ export interface VoterParts {
   readonly key: SigningKey
   /** What is known of the chain of `header` and of `lastAck`. */
   readonly viewOf: (header: BlockPoint, lastAck: BlockPoint | null) => Promise<AckView>
+  /** The height up to which `viewOf` knows blocks as final now; -1 for none. */
+  readonly finalHeight: () => number
   /** Acks of its own besides the last that bind it as well: what it had forgotten, and was told. */
   readonly earlierAcks?: () => readonly BlockPoint[]
   /** The ack that the signer of the key has signed last, as it said at this start. The store may be older, or new. */
@@ -79,8 +81,8 @@ export function createVoter(parts: VoterParts): Voter {
     const header_hash = hashHeader(sealed.header)
     const { height } = sealed.header
     const signed = await signVote({ chain_id: chainId, header_hash, height, voter_id, decision }, key)
-    // Evidence may have come while a signer took its time: the ack is then stored and sent nowhere.
-    if (decision === 'ack' && parts.isAccused(sealed)) return
+    // Evidence may have come while a signer took its time, or another block have become final: the ack is then stored and sent nowhere.
+    if (decision === 'ack' && (parts.isAccused(sealed) || !(await mayStillAck(sealed)))) return
     if (decision === 'ack') await store.putVote(signed)
     else await remember(sealed)
     if (decision === 'ack') {
@@ -161,6 +163,15 @@ export function createVoter(parts: VoterParts): Voter {
       await heedSigner()
       return await task()
     })
+
+  /** By all that is final at the end of the look. */
+  async function mayStillAck(sealed: SealedHeader): Promise<boolean> {
+    for (;;) {
+      const known = parts.finalHeight()
+      const { ok } = await mayAckNow(sealed)
+      if (parts.finalHeight() === known) return ok
+    }
+  }
 
   async function remember(sealed: SealedHeader): Promise<void> {
     await store.putRejected([...(await store.rejected()).filter((one) => !isSame(one, sealed)), sealed])

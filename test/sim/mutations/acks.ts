@@ -217,6 +217,17 @@ export const ACKS: readonly Mutation[] = [
     test: 'test/unit/engine/voter.test.ts',
   },
   {
+    rule: 'no ack is stored beside what became final while it was signed',
+    patches: [
+      {
+        file: 'src/engine/voter.ts',
+        from: '(parts.isAccused(sealed) || !(await mayStillAck(sealed)))',
+        to: '(parts.isAccused(sealed) || (parts.finalHeight() < -1 && !(await mayStillAck(sealed))))',
+      },
+    ],
+    test: 'test/unit/engine/voter.test.ts',
+  },
+  {
     rule: 'a refusal of the signer binds to the ack that it shows',
     patches: [
       {

@@ -81,6 +81,7 @@ describe('a voter', () => {
       logger: silentLogger,
       key,
       viewOf,
+      finalHeight: () => lastFinal?.height ?? -1,
       check: ({ header }) => Promise.resolve(checks.get(hashHeader(header)) ?? VALID),
       isAccused: ({ header }) => header.miner_id === accused,
       onVote: (vote) => votes.push(vote),
@@ -119,6 +120,19 @@ describe('a voter', () => {
     await consider(chain, 0)
     assert.deepEqual(order, [])
     assert.equal(await opened.store.lastVote(), undefined)
+  })
+
+  it('stores and sends no ack beside what has become final while the block was checked or signed', async () => {
+    const sign: typeof key.sign = (message) => {
+      lastFinal = other.at(4)
+      return key.sign(message)
+    }
+    voter = makeVoter(opened.store, { key: { ...key, sign } })
+    await consider(chain, 5)
+    assert.deepEqual(order, [])
+    assert.equal(await opened.store.lastVote(), undefined)
+    await consider(other, 5)
+    assert.deepEqual(acked(), [5])
   })
 
   it('says why it does not vote where the signer refuses, and votes once it signs again', async () => {
