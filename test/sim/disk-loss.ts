@@ -35,6 +35,10 @@ export function isCopied(node: SimNode, { nodes, checker: { reader } }: World): 
   )
 }
 
+/** Whether the disks of these nodes have one and the same chain. */
+export const haveSameBlocks = (nodes: readonly SimNode[], { checker: { reader } }: World): boolean =>
+  new Set(nodes.map(({ id, disk }) => reader.full(id, disk).chain.at(-1))).size <= 1
+
 /**
  * Once a run, at a moment at which the validator reaches every honest full node, one of them has its last
  * ack and one its blocks: then it must find out what it acked, although it is as faulty as it ever may be by 2m > n + f.

@@ -1,4 +1,4 @@
-import { isCopied } from './disk-loss.ts'
+import { haveSameBlocks, isCopied } from './disk-loss.ts'
 import type { Disk } from './disk.ts'
 import type { SimNode, World } from './world.ts'
 
@@ -76,12 +76,13 @@ export function createFaults(world: World): Faults {
 
   /**
    * Authorities are stopped, and the last backup of their database takes its place; now and then their blocks are older too,
-   * if somebody else has all of them: what nobody has nobody can bring back.
+   * if somebody else has all of them: what nobody has nobody can bring back. Of several authorities any may start first, and
+   * alone: then each has all blocks.
    */
   async function putOlderBack(): Promise<void> {
     if (copies.size === 0 || authorities.some((node) => !world.authorities.has(node.id))) return
     for (const { runner } of world.authorities.values()) await runner.idle()
-    if (isOver || authorities.some((node) => crashed.has(node))) return
+    if (isOver || authorities.some((node) => crashed.has(node)) || !haveSameBlocks(authorities, world)) return
     for (const node of authorities) stop(node, 10_000)
     await world.sql?.restore()
     for (const node of authorities) {
